@@ -1,0 +1,274 @@
+//! The room that translates: numbers in, numbers out, no decisions. wasm32 only; src/shell/driver.ts is the one caller.
+//!
+//! The rules of this boundary:
+//! - No call from here into JavaScript while the policy is borrowed: nothing can re-enter it. (The panic hook prints and
+//!   the instance is dead after it.)
+//! - Every number that crosses is an i32, and where it names something a handle of 30 bits. Durations are whole
+//!   milliseconds, [`FOREVER`] where there is no limit; points in time are f64 milliseconds of the host's own clock.
+//! - A *word* answers a begin: 0 or more is a lease, below 0 its complement is an operation. A *step word* answers
+//!   `resume`, `advance` and `notice`: 0 or more is a lease (grant), below 0 its complement is a code in the low four
+//!   bits and an argument above them.
+//! - serde-wasm-bindgen carries options in and numbers out, never on the hot path.
+
+mod options;
+
+use crate::policy::{Begin, Handle, LeaseId, Limits, Notice, Outcome, Pool, Refusal, Return, Span, Step};
+use wasm_bindgen::prelude::*;
+
+/// A duration without limit.
+const FOREVER: i32 = -1;
+/// The pool's own setting.
+const POOLS_OWN: i32 = -2;
+/// The word of a begin that refuses: the refusal is read with [`Core::refusal`].
+const REFUSED: i32 = i32::MIN;
+/// The word of a return that ended at once.
+const RETURNED: i32 = 0;
+/// The same, and somebody else has news: read it with [`Core::next_notice`].
+const RETURNED_WITH_NOTICE: i32 = 1;
+/// The argument of a step that concerns no slot.
+const NO_SLOT: i32 = (1 << 20) - 1;
+
+/// One pool's policy. Freed by the shell with its scope.
+#[wasm_bindgen]
+pub struct Core {
+    pool: Pool,
+    refusal: i32,
+    notice: i32,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// `options`: every option as a number, a boolean or a string; see options.rs. Throws `{ option }`, the name of the
+    /// first that breaks its rule.
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: JsValue) -> Result<Core, JsValue> {
+        console_error_panic_hook::set_once();
+        Ok(Self { pool: Pool::new(options::decode(options)?), refusal: 0, notice: 0 })
+    }
+
+    /// The hot path: a checkout on the pool's own settings. Answers a word.
+    pub fn checkout(&mut self) -> i32 {
+        let begin = self.pool.begin_checkout(None);
+        self.word(begin)
+    }
+
+    /// A checkout with settings of its own, or [`POOLS_OWN`]. Answers a word.
+    pub fn checkout_within(&mut self, timeout_ms: i32, deadline_ms: i32, now_ms: f64) -> i32 {
+        let own = |ms| (ms != POOLS_OWN).then(|| span(ms));
+        let limits = Limits { timeout: own(timeout_ms), deadline: own(deadline_ms), now_ms };
+        let begin = self.pool.begin_checkout(Some(limits));
+        self.word(begin)
+    }
+
+    /// Why the last begin refused.
+    pub fn refusal(&self) -> i32 {
+        self.refusal
+    }
+
+    /// The hot path: a return. Answers [`RETURNED`], [`RETURNED_WITH_NOTICE`], or the complement of an operation.
+    pub fn checkin(&mut self, lease: i32, clean: bool) -> i32 {
+        let result = self.pool.begin_checkin(handle(lease), clean);
+        self.return_word(result)
+    }
+
+    /// Ends a lease and terminates its connection. Answers like [`Core::checkin`].
+    pub fn invalidate(&mut self, lease: i32) -> i32 {
+        let result = self.pool.begin_invalidate(handle(lease));
+        self.return_word(result)
+    }
+
+    /// Marks the lease's connection to be replaced at its next checkout.
+    pub fn invalidate_soft(&mut self, lease: i32) {
+        self.pool.invalidate_soft(handle(lease));
+    }
+
+    /// Marks every connection as old as the lease's.
+    pub fn invalidate_as_old(&mut self, lease: i32) {
+        self.pool.invalidate_as_old(handle(lease));
+    }
+
+    /// Marks every open connection.
+    pub fn invalidate_all(&mut self) {
+        self.pool.invalidate_all();
+    }
+
+    /// Answers the operation that stands for the detached connection, or -1 where the lease had ended.
+    pub fn detach(&mut self, lease: i32) -> i32 {
+        self.pool.detach(handle(lease)).map_or(-1, |id| id.to_bits() as i32)
+    }
+
+    /// Closes a detached connection. Answers like [`Core::checkin`].
+    pub fn close_detached(&mut self, operation: i32, clean: bool, abrupt: bool) -> i32 {
+        let result = self.pool.begin_detached_close(handle(operation), clean, abrupt);
+        self.return_word(result)
+    }
+
+    /// The driver says that this slot's connection is gone.
+    pub fn connection_died(&mut self, slot: i32) {
+        self.pool.connection_died(slot as u32);
+    }
+
+    /// The step of an operation that begins or was woken. Answers a step word.
+    pub fn resume(&mut self, operation: i32) -> i32 {
+        step_word(self.pool.resume(handle(operation)))
+    }
+
+    /// How the step went, as an index of [`OUTCOMES`]. Answers the next step word.
+    pub fn advance(&mut self, operation: i32, outcome: i32) -> i32 {
+        step_word(self.pool.advance(handle(operation), OUTCOMES[outcome as usize]))
+    }
+
+    /// The caller's signal. True: refuse the caller.
+    pub fn abort(&mut self, operation: i32) -> bool {
+        self.pool.abort(handle(operation))
+    }
+
+    /// The next operation that has news, or -1. [`Core::notice`] tells what it is.
+    pub fn next_notice(&mut self) -> i32 {
+        let Some((id, notice)) = self.pool.take_notice() else { return -1 };
+        self.notice = notice_word(notice);
+        id.to_bits() as i32
+    }
+
+    /// The news that the last [`Core::next_notice`] found. A step word.
+    pub fn notice(&self) -> i32 {
+        self.notice
+    }
+
+    /// The next operation that wants a flow of its own, or -1.
+    pub fn next_child(&mut self) -> i32 {
+        self.pool.take_child().map_or(-1, |id| id.to_bits() as i32)
+    }
+
+    /// Whether [`Core::tick`] is due.
+    pub fn tick_wanted(&self) -> bool {
+        self.pool.tick_wanted()
+    }
+
+    /// Answers for how many milliseconds the host's timer should run, or -1 for no timer.
+    pub fn tick(&mut self, now_ms: f64) -> i32 {
+        self.pool.tick(now_ms).map_or(-1, |delay_ms| delay_ms as i32)
+    }
+
+    /// Tells the time before a step of an operation that has a deadline.
+    pub fn read_clock(&mut self, now_ms: f64) {
+        self.pool.read_clock(now_ms);
+    }
+
+    /// Whether the host's timer should keep its process alive.
+    pub fn is_attended(&self) -> bool {
+        self.pool.is_attended()
+    }
+
+    /// Closes what is idle; the closes are children.
+    pub fn dispose(&mut self) {
+        self.pool.dispose();
+    }
+
+    /// Ends the pool. Answers the operation whose [`Notice::Done`] says that it is over.
+    pub fn close(&mut self, patience_ms: i32) -> i32 {
+        self.pool.begin_close(span(patience_ms)).to_bits() as i32
+    }
+
+    /// Whether the lease still has its slot.
+    pub fn is_leased(&self, lease: i32) -> bool {
+        let lease: LeaseId = handle(lease);
+        self.pool.is_leased(lease)
+    }
+
+    /// The public `PoolStats`.
+    pub fn stats(&self) -> JsValue {
+        encode(&self.pool.stats())
+    }
+
+    /// SQLAlchemy's four numbers: `{ size, checkedIn, overflow, checkedOut }`.
+    pub fn counts(&self) -> JsValue {
+        encode(&self.pool.counts())
+    }
+
+    /// For how many milliseconds the longest-held leases have been out, longest first, at most five.
+    pub fn longest_held(&self) -> js_sys::Array {
+        self.pool.longest_held().iter().flatten().map(|&ms| JsValue::from(ms)).collect()
+    }
+}
+
+impl Core {
+    fn word(&mut self, begin: Begin) -> i32 {
+        match begin {
+            Begin::Granted(lease) => lease.to_bits() as i32,
+            Begin::Pending(id) => !(id.to_bits() as i32),
+            Begin::Refused(refusal) => {
+                self.refusal = refusal_code(refusal);
+                REFUSED
+            }
+        }
+    }
+
+    fn return_word(&self, result: Return) -> i32 {
+        match result {
+            Return::Pending(id) => !(id.to_bits() as i32),
+            Return::Done if self.pool.has_notice() => RETURNED_WITH_NOTICE,
+            Return::Done => RETURNED,
+        }
+    }
+}
+
+const OUTCOMES: [Outcome; 5] = [Outcome::Ok, Outcome::Failed, Outcome::TimedOut, Outcome::LateOk, Outcome::LateFailed];
+
+/// Plain records of numbers always encode; `undefined` stands for the case that cannot be.
+fn encode<T: serde::Serialize>(value: &T) -> JsValue {
+    serde_wasm_bindgen::to_value(value).unwrap_or(JsValue::UNDEFINED)
+}
+
+fn handle<T>(bits: i32) -> Handle<T> {
+    Handle::from_bits(bits as u32)
+}
+
+fn span(ms: i32) -> Span {
+    if ms == FOREVER { Span::Forever } else { Span::Millis(ms as u32) }
+}
+
+fn code(code: i32, argument: i32) -> i32 {
+    !(code | argument << 4)
+}
+
+fn slot_code(step: i32, slot: Option<u32>) -> i32 {
+    code(step, slot.map_or(NO_SLOT, |slot| slot as i32))
+}
+
+fn step_word(step: Step) -> i32 {
+    match step {
+        Step::Grant(lease) => lease.to_bits() as i32,
+        Step::Wait => code(0, 0),
+        Step::Open(slot) => slot_code(1, Some(slot)),
+        Step::Rollback(slot) => slot_code(2, slot),
+        Step::Commit(slot) => slot_code(3, slot),
+        Step::Close(slot) => slot_code(4, slot),
+        Step::Terminate(slot) => slot_code(5, slot),
+        Step::Reject(refusal) => code(6, refusal_code(refusal)),
+        Step::Done => code(7, 0),
+    }
+}
+
+fn notice_word(notice: Notice) -> i32 {
+    match notice {
+        Notice::Grant(lease) => lease.to_bits() as i32,
+        Notice::Reject(refusal) => code(6, refusal_code(refusal)),
+        Notice::Done => code(7, 0),
+        Notice::Resume => code(8, 0),
+        Notice::Expire => code(9, 0),
+    }
+}
+
+fn refusal_code(refusal: Refusal) -> i32 {
+    match refusal {
+        Refusal::Failed => 0,
+        Refusal::Aborted => 1,
+        Refusal::Closed => 2,
+        Refusal::QueueFull => 3,
+        Refusal::WaitTimeout => 4,
+        Refusal::WaitDeadline => 5,
+        Refusal::OpenTimeout => 6,
+        Refusal::OpenDeadline => 7,
+    }
+}

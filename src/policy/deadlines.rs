@@ -1,0 +1,175 @@
+//! When operations run out of time. One host timer serves them all, and arming reads no clock: an operation is stamped
+//! at the next tick, so its time ends a little late and never early. Decides nothing about what a time-out means.
+//!
+//! Spans are rounded up to 32 steps per power of two, so that operations of one class end in the order in which they
+//! were armed and each class is a plain list. Late by at most: rounding 1/32, stamping 1/64 of the span (or 5 ms).
+
+use super::chain::{List, NIL};
+use super::config::{LONGEST_SPAN_MS, Span};
+use super::operation::{Operation, Operations, Timer};
+use alloc::vec::Vec;
+
+pub(crate) const NO_CLASS: u16 = u16::MAX;
+
+struct Class {
+    span_ms: u32,
+    operations: List<Timer>,
+    /// The first operation armed since the last tick, or [`NIL`]: it and all after it have no due time yet.
+    unstamped: u32,
+}
+
+impl Class {
+    /// How long an operation may wait for its stamp.
+    fn grain_ms(&self) -> u32 {
+        (self.span_ms / 64).max(5)
+    }
+}
+
+pub(crate) struct Deadlines {
+    classes: Vec<Class>,
+    armed: u32,
+    /// Milliseconds, wrapping, counted from the first reading.
+    now: u32,
+    base_ms: Option<f64>,
+    /// What the host timer was last set to.
+    timer_ms: Option<u32>,
+    tick_wanted: bool,
+}
+
+impl Deadlines {
+    pub(crate) const fn new() -> Self {
+        Self { classes: Vec::new(), armed: 0, now: 0, base_ms: None, timer_ms: None, tick_wanted: false }
+    }
+
+    /// Whether the host must call the tick soon: its timer is missing, late or no longer needed.
+    pub(crate) const fn tick_wanted(&self) -> bool {
+        self.tick_wanted
+    }
+
+    /// The last reading, for stamps that may be late.
+    pub(crate) const fn now(&self) -> u32 {
+        self.now
+    }
+
+    /// Lets the operation run out of time after `span`, counted from now. For ever is armed too: its timer keeps the
+    /// host from ending while a caller waits.
+    pub(crate) fn arm(&mut self, operations: &mut Operations, index: u32, span: Span) {
+        let span_ms = match span {
+            Span::Millis(ms) => round_up(ms),
+            Span::Forever => LONGEST_SPAN_MS,
+        };
+        let class = self.class_of(span_ms);
+        let entry = &mut self.classes[class];
+        entry.operations.push_back(operations, index);
+        operations[index].class = class as u16;
+        if entry.unstamped == NIL {
+            entry.unstamped = index;
+        }
+        self.armed += 1;
+        if self.timer_ms.is_none_or(|timer_ms| timer_ms > entry.grain_ms()) {
+            self.tick_wanted = true;
+        }
+    }
+
+    pub(crate) fn disarm(&mut self, operations: &mut Operations, index: u32) {
+        let class = operations[index].class;
+        if class == NO_CLASS {
+            return;
+        }
+        operations[index].class = NO_CLASS;
+        let class = &mut self.classes[class as usize];
+        if class.unstamped == index {
+            class.unstamped = class.operations.after(operations, index);
+        }
+        class.operations.remove(operations, index);
+        self.armed -= 1;
+        if self.armed == 0 {
+            self.tick_wanted = self.timer_ms.is_some();
+        }
+    }
+
+    /// Takes a reading of the host's clock and stamps what was armed before it.
+    pub(crate) fn read(&mut self, operations: &mut Operations, now_ms: f64) -> bool {
+        let base_ms = *self.base_ms.get_or_insert(now_ms);
+        // Through u64, so that the count wraps after 49 days instead of sticking; a clock that steps back stands still.
+        let now = (now_ms - base_ms).max(0.0) as u64 as u32;
+        if now.wrapping_sub(self.now) < u32::MAX / 2 {
+            self.now = now;
+        }
+        let mut stamped = false;
+        for class in &mut self.classes {
+            let mut index = core::mem::replace(&mut class.unstamped, NIL);
+            while index != NIL {
+                // One more millisecond for the fraction that the reading lost.
+                operations[index].due = self.now.wrapping_add(class.span_ms + 1);
+                stamped = true;
+                index = class.operations.after(operations, index);
+            }
+        }
+        stamped
+    }
+
+    /// Takes one operation whose time has ended; it is disarmed. A reading comes first.
+    pub(crate) fn take_expired(&mut self, operations: &mut Operations) -> Option<u32> {
+        for class in 0..self.classes.len() {
+            let head = self.classes[class].operations.head();
+            if head == NIL || head == self.classes[class].unstamped || !self.is_past(&operations[head]) {
+                continue;
+            }
+            self.disarm(operations, head);
+            if self.classes[class].span_ms < LONGEST_SPAN_MS {
+                return Some(head);
+            }
+            self.arm(operations, head, Span::Forever);
+        }
+        None
+    }
+
+    fn is_past(&self, operation: &Operation) -> bool {
+        self.now.wrapping_sub(operation.due) < u32::MAX / 2
+    }
+
+    /// How long the host timer should run from the last reading, or `None` for no timer. While operations keep coming
+    /// (`stamped`), ticks come often enough to stamp the next ones in time; else only for the next end.
+    pub(crate) fn plan(&mut self, operations: &Operations, stamped: bool) -> Option<u32> {
+        let mut delay = None;
+        for class in self.classes.iter().filter(|class| !class.operations.is_empty()) {
+            let head = class.operations.head();
+            let mut wanted = operations[head].due.wrapping_sub(self.now);
+            if stamped || class.unstamped == head {
+                wanted = wanted.min(class.grain_ms());
+            }
+            delay = Some(delay.map_or(wanted, |delay: u32| delay.min(wanted)).max(1));
+        }
+        self.timer_ms = delay;
+        self.tick_wanted = false;
+        delay
+    }
+
+    fn class_of(&mut self, span_ms: u32) -> usize {
+        if let Some(class) = self.classes.iter().position(|class| class.span_ms == span_ms) {
+            return class;
+        }
+        self.classes.push(Class { span_ms, operations: List::new(), unstamped: NIL });
+        self.classes.len() - 1
+    }
+}
+
+/// To the next multiple of the span's power of two by 32: at most 1/32 longer, exact up to 64 ms.
+fn round_up(span_ms: u32) -> u32 {
+    let step = 1 << (32 - span_ms.leading_zeros()).saturating_sub(6);
+    span_ms.div_ceil(step).saturating_mul(step).min(LONGEST_SPAN_MS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_grows_by_at_most_a_thirty_second() {
+        for span_ms in (0..5000).chain((5000..LONGEST_SPAN_MS - LONGEST_SPAN_MS / 16).step_by(1_000_003)) {
+            let rounded = round_up(span_ms);
+            assert!(rounded >= span_ms && rounded - span_ms <= span_ms / 32, "{span_ms} became {rounded}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The room that decides: who gets which connection, when, and what must happen next. It performs nothing: no clock, no
+//! promise, no JavaScript (lib.rs makes them unspellable here). Called by src/bindings, and by tests/policy directly.
+//!
+//! Start with pool.rs, which owns the state and names the rules; then one file per operation, each around one table of
+//! (state, outcome): checkout.rs, checkin.rs, shutdown.rs.
+
+mod chain;
+mod checkin;
+mod checkout;
+mod config;
+mod deadlines;
+mod id;
+mod idle;
+mod kind;
+mod operation;
+mod pool;
+mod record;
+mod shutdown;
+mod stats;
+mod step;
+
+pub use config::{Config, LONGEST_SPAN_MS, ResetStyle, Settings, Span, Violation};
+pub use id::{CAPACITY, Handle, INDEX_BITS, MOST};
+pub use operation::Operation;
+pub use pool::{Limits, Pool};
+pub use record::Record;
+pub use stats::{Counts, Stats};
+pub use step::{Begin, Notice, Outcome, Refusal, Return, Step};
+
+/// Names an operation from its begin to its last step.
+pub type OperationId = Handle<Operation>;
+/// Names a lease: a slot, as long as this caller has it.
+pub type LeaseId = Handle<Record>;

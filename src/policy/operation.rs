@@ -1,0 +1,104 @@
+//! One operation: a checkout, a return, a discard or the close of the pool on its way through its states. The tables
+//! that say which state follows are checkout.rs, checkin.rs and shutdown.rs; this file only holds what they share.
+
+use super::chain::{Chain, Links, NIL};
+use super::deadlines::NO_CLASS;
+use super::id::Slab;
+
+/// Where an operation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Checkout: in the queue.
+    Waiting,
+    /// Checkout: woken with a slot, not resumed yet. Aborted here, it gives the slot back.
+    Reserved,
+    /// Checkout: the stale connection of its slot is being terminated.
+    Replacing,
+    /// Checkout: the creator runs.
+    Opening,
+    /// Checkout: the creator ran out of time and lost its slot; what it still opens is closed.
+    Abandoned,
+    /// Return: the transaction is being rolled back or committed.
+    Resetting,
+    /// Return, invalidation: the connection is not to be trusted and is being terminated; the slot stays.
+    Condemned,
+    /// Return, dispose, death while idle: the connection is being closed and its slot ends with it.
+    Discarding,
+    /// Detached: a caller holds a connection that left its slot.
+    Detached,
+    /// Detached, at its close: the transaction is being rolled back or committed.
+    ResettingDetached,
+    /// A connection without a slot is being closed: detached, or opened too late.
+    Closing,
+    /// The pool's close waits for the last slot.
+    Draining,
+}
+
+/// One operation of a pool. Outside the policy it is only named, by its handle.
+pub struct Operation {
+    pub(crate) state: State,
+    /// Whether a caller still waits for this operation.
+    pub(crate) attended: bool,
+    /// Whether its close is abrupt.
+    pub(crate) abrupt: bool,
+    /// Whether the time that runs is the caller's deadline, not the step's own limit.
+    pub(crate) by_deadline: bool,
+    /// Whether its slot was made for it: then a failed opening takes the slot away again.
+    pub(crate) new_slot: bool,
+    /// Whether the caller gave a deadline, and when it ends on the clock of deadlines.rs.
+    pub(crate) has_limit: bool,
+    pub(crate) limit: u32,
+    /// Index of its slot, or [`NIL`].
+    pub(crate) slot: u32,
+    /// Its place among the waiters.
+    pub(crate) queue: Links,
+    /// Its place among the operations of one time class, which class, and when its time ends once that is known.
+    pub(crate) timer: Links,
+    pub(crate) class: u16,
+    pub(crate) due: u32,
+}
+
+impl Operation {
+    pub(crate) const fn new(state: State, slot: u32) -> Self {
+        Self {
+            state,
+            attended: true,
+            abrupt: false,
+            by_deadline: false,
+            new_slot: false,
+            has_limit: false,
+            limit: 0,
+            slot,
+            queue: Links::UNLINKED,
+            timer: Links::UNLINKED,
+            class: NO_CLASS,
+            due: 0,
+        }
+    }
+
+    /// The slot as steps carry it.
+    pub(crate) fn slot(&self) -> Option<u32> {
+        (self.slot != NIL).then_some(self.slot)
+    }
+}
+
+pub(crate) type Operations = Slab<Operation>;
+
+/// The waiters, in order of arrival.
+pub(crate) struct Queue;
+/// The operations of one time class, in order of arming.
+pub(crate) struct Timer;
+
+impl Chain for Queue {
+    type Item = Operation;
+    fn links(item: &mut Operation) -> &mut Links {
+        &mut item.queue
+    }
+}
+
+impl Chain for Timer {
+    type Item = Operation;
+    fn links(item: &mut Operation) -> &mut Links {
+        &mut item.timer
+    }
+}

@@ -1,0 +1,92 @@
+//! The ends of a pool: dispose, which closes what is idle and leaves the pool usable, and close, which is terminal.
+//! Called through pool.rs.
+
+use super::OperationId;
+use super::chain::NIL;
+use super::config::Span;
+use super::operation::{Operation, State};
+use super::pool::Pool;
+use super::record::Phase;
+use super::step::{Notice, Refusal};
+use alloc::vec::Vec;
+
+impl Pool {
+    /// Closes what is idle, as children. Leases go on and are closed at their return; the pool stays usable.
+    pub fn dispose(&mut self) {
+        self.dispose = self.dispose.wrapping_add(1);
+        while let Some(slot) = self.idle.take() {
+            if self.records[slot].live {
+                self.discard_as_child(slot, false);
+            } else {
+                self.drop_slot(slot);
+            }
+        }
+    }
+
+    /// Ends the pool: refuses who waits and who will come, closes what is idle, and waits at most `patience` for the
+    /// leases; then they are terminated. [`Notice::Done`] names the operation when it is over. Called once.
+    pub fn begin_close(&mut self, patience: Span) -> OperationId {
+        self.closed = true;
+        let closing = self.begin(Operation::new(State::Draining, NIL));
+        let checkouts: Vec<OperationId> = self
+            .operations
+            .iter()
+            .filter(|(_, operation)| operation.attended && is_checkout(operation.state))
+            .map(|(index, _)| self.operations.handle_of(index))
+            .collect();
+        for id in self.in_order(checkouts) {
+            match self.operation(id).state {
+                State::Waiting => self.refuse_waiter(id, Refusal::Closed),
+                State::Reserved => {
+                    self.give_back(id);
+                    self.notices.push_back((id, Notice::Reject(Refusal::Closed)));
+                }
+                _ => {
+                    self.operation(id).attended = false;
+                    self.notices.push_back((id, Notice::Reject(Refusal::Closed)));
+                }
+            }
+        }
+        self.dispose();
+        if self.records.len() == 0 {
+            self.end(closing);
+            self.notices.push_back((closing, Notice::Done));
+        } else if patience == Span::Millis(0) {
+            self.stop_draining(closing);
+        } else {
+            self.draining = Some(closing);
+            self.deadlines.arm(&mut self.operations, closing.index(), patience);
+        }
+        closing
+    }
+
+    /// Those who wait in the order in which they came, after the others.
+    fn in_order(&mut self, checkouts: Vec<OperationId>) -> Vec<OperationId> {
+        let mut ordered: Vec<OperationId> =
+            checkouts.into_iter().filter(|id| self.operations[id.index()].state != State::Waiting).collect();
+        let mut index = self.waiters.head();
+        while index != NIL {
+            ordered.push(self.operations.handle_of(index));
+            index = self.waiters.after(&mut self.operations, index);
+        }
+        ordered
+    }
+
+    /// The close has waited long enough: what is still out is terminated, and nobody waits for that.
+    pub(super) fn stop_draining(&mut self, id: OperationId) {
+        self.draining = None;
+        let leased: Vec<u32> =
+            self.records.iter().filter(|(_, record)| record.phase == Phase::Leased).map(|(slot, _)| slot).collect();
+        for slot in leased {
+            self.records.renew(slot);
+            self.records[slot].held_since = None;
+            self.discard_as_child(slot, true);
+        }
+        self.end(id);
+        self.notices.push_back((id, Notice::Done));
+    }
+}
+
+fn is_checkout(state: State) -> bool {
+    matches!(state, State::Waiting | State::Reserved | State::Replacing | State::Opening)
+}

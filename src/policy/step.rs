@@ -1,0 +1,99 @@
+//! The vocabulary between the policy and the shell: what the shell must do next (steps), how it went (outcomes), what
+//! to tell a caller who sleeps (notices), and why a caller is refused (refusals). Values only, no decisions.
+
+use super::{LeaseId, OperationId};
+
+/// What the shell does next for one operation. A step with a slot concerns the connection of that slot; without one it
+/// concerns a connection that belongs to no slot any more, which the operation's own flow holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Sleep until a [`Notice`] names this operation.
+    Wait,
+    /// Call the creator for this slot. Outcomes: ok, failed, timed-out; then late-ok or late-failed.
+    Open(u32),
+    /// Roll back what the client left open. Outcomes: ok, failed, timed-out.
+    Rollback(Option<u32>),
+    /// Commit what the client left open. Outcomes: ok, failed, timed-out.
+    Commit(Option<u32>),
+    /// Close politely. Outcomes: ok, failed, timed-out.
+    Close(Option<u32>),
+    /// Close abruptly, without trusting the connection. Outcomes: ok, failed, timed-out.
+    Terminate(Option<u32>),
+    /// Give the caller this lease; the operation has ended.
+    Grant(LeaseId),
+    /// Refuse the caller; the operation has ended.
+    Reject(Refusal),
+    /// The operation has ended; a caller who waits for it is done.
+    Done,
+}
+
+/// How the last step of an operation went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It succeeded; after [`Step::Open`] the slot holds a connection.
+    Ok,
+    /// It threw or rejected.
+    Failed,
+    /// The time for one call into the driver ran out (after [`Notice::Expire`]). The call may still come to an end.
+    TimedOut,
+    /// After a timed-out [`Step::Open`]: the connection arrived all the same.
+    LateOk,
+    /// After a timed-out [`Step::Open`]: it failed in the end.
+    LateFailed,
+}
+
+/// Why a caller gets no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The creator's own error, which the shell holds.
+    Failed,
+    /// The caller's signal; the shell holds its reason.
+    Aborted,
+    /// The pool is closed.
+    Closed,
+    /// `maxWaiters` callers wait already.
+    QueueFull,
+    /// `timeout` ran out in the queue.
+    WaitTimeout,
+    /// `deadline` ran out in the queue.
+    WaitDeadline,
+    /// `driverTimeout` ran out while the creator ran.
+    OpenTimeout,
+    /// `deadline` ran out while the creator ran.
+    OpenDeadline,
+}
+
+/// News for an operation that sleeps. Handed out by [`super::Pool::take_notice`] after any call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Settle the caller's promise with this lease; the operation has ended.
+    Grant(LeaseId),
+    /// Settle the caller's promise with this refusal. An opening that still runs goes on without its caller.
+    Reject(Refusal),
+    /// Wake the flow, in its own context, to ask for its step ([`super::Pool::resume`]).
+    Resume,
+    /// The step under way took too long: wake the flow, which advances with [`Outcome::TimedOut`].
+    Expire,
+    /// A [`super::Pool::begin_close`] has come to its end.
+    Done,
+}
+
+/// How [`super::Pool::begin_checkout`] answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// The caller has a lease at once, without an operation.
+    Granted(LeaseId),
+    /// An operation: ask for its first step.
+    Pending(OperationId),
+    /// The caller is refused at once, without an operation.
+    Refused(Refusal),
+}
+
+/// How [`super::Pool::begin_checkin`] and its siblings answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// Back in the pool or with the next waiter (then there is a notice), or the lease had ended before.
+    Done,
+    /// An operation: ask for its first step.
+    Pending(OperationId),
+}
