@@ -12,7 +12,7 @@
 
 mod options;
 
-use crate::policy::{Begin, Handle, LeaseId, Limits, Notice, Outcome, Pool, Refusal, Return, Span, Step};
+use crate::policy::{Begin, Handle, Limits, Notice, Outcome, Pool, Refusal, Return, Span, Step};
 use wasm_bindgen::prelude::*;
 
 /// A duration without limit.
@@ -170,10 +170,14 @@ impl Core {
         self.pool.begin_close(span(patience_ms)).to_bits() as i32
     }
 
-    /// Whether the lease still has its slot.
-    pub fn is_leased(&self, lease: i32) -> bool {
-        let lease: LeaseId = handle(lease);
-        self.pool.is_leased(lease)
+    /// Whether a lease, or its return, has this slot.
+    pub fn is_in_use(&self, slot: i32) -> bool {
+        self.pool.is_in_use(slot as u32)
+    }
+
+    /// Whether the slot of this opening was made for it.
+    pub fn is_new_slot(&self, operation: i32) -> bool {
+        self.pool.is_new_slot(handle(operation))
     }
 
     /// The public `PoolStats`.

@@ -162,6 +162,16 @@ impl Pool {
         self.records.get(lease).is_some_and(|record| record.phase == Phase::Leased)
     }
 
+    /// Whether a lease, or its return, has this slot.
+    pub fn is_in_use(&self, slot: u32) -> bool {
+        matches!(self.records[slot].phase, Phase::Leased | Phase::Returning)
+    }
+
+    /// Whether the slot of this opening was made for it, so that nothing of an earlier slot may show through.
+    pub fn is_new_slot(&self, id: OperationId) -> bool {
+        self.operations.get(id).is_some_and(|operation| operation.new_slot)
+    }
+
     /// Makes every open connection stale: each is replaced at its next checkout.
     pub fn invalidate_all(&mut self) {
         self.invalidation = self.invalidation.wrapping_add(1);

@@ -1,0 +1,61 @@
+// Builds pkg/ from src/: Rust to wasm, the glue, wasm-opt, the inlined bytes, then TypeScript. Repeats only what changed.
+
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ask, fail, root, run, say } from "./run.mjs";
+import { setUpBuild } from "./setup.mjs";
+
+const generated = join(root, "pkg", "wasm");
+
+export function build() {
+  setUpBuild();
+  buildWasm();
+  run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
+}
+
+function buildWasm() {
+  checkVersions();
+  if (!existsSync(join(root, "target", "debug", "edgepool-bindgen"))) say("building the glue writer (usually half a minute, once)");
+  run("cargo", ["build", "--quiet", "--locked", "-p", "edgepool-bindgen"]);
+  if (!existsSync(generated)) say("compiling the policy to WebAssembly (usually half a minute)");
+  run("cargo", ["build", "--quiet", "--locked", "--release", "--lib", "--target", "wasm32-unknown-unknown"]);
+
+  const compiled = join(root, "target", "wasm32-unknown-unknown", "release", "edgepool.wasm");
+  const stamp = join(generated, ".built-from");
+  const hash = createHash("sha256").update(readFileSync(compiled)).update(readFileSync(fileURLToPath(import.meta.url))).digest("hex");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
+
+  rmSync(generated, { recursive: true, force: true });
+  mkdirSync(generated, { recursive: true });
+  run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, generated]);
+  const wasm = join(generated, "edgepool_bg.wasm");
+  run(process.execPath, [
+    join(root, "node_modules", "binaryen", "bin", "wasm-opt"), wasm, "-o", wasm, "-Oz", "--strip-debug", "--strip-producers",
+    "--enable-bulk-memory", "--enable-nontrapping-float-to-int", "--enable-sign-ext", "--enable-mutable-globals", "--enable-reference-types", "--enable-multivalue",
+  ]);
+  writeInlinedBytes(readFileSync(wasm));
+  writeFileSync(stamp, hash);
+}
+
+/** The bytes as a string in a module: needs no file access, no fetch, no bundler setting. */
+function writeInlinedBytes(wasm) {
+  writeFileSync(
+    join(generated, "bytes.js"),
+    `const text = "${wasm.toString("base64")}";\nexport function bytes() {\n  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));\n}\n`,
+  );
+  writeFileSync(join(generated, "bytes.d.ts"), "export function bytes(): Uint8Array<ArrayBuffer>;\n");
+}
+
+/** The crate, the glue writer and the test runner must be of one version of wasm-bindgen, or the glue is wrong. */
+function checkVersions() {
+  const manifests = ["Cargo.toml", "scripts/bindgen/Cargo.toml", "scripts/test-runner/Cargo.toml"];
+  const versions = manifests.map((path) => /wasm-bindgen(?:-cli|-cli-support)?\s*=\s*(?:\{[^}]*version\s*=\s*)?"=([\d.]+)"/.exec(readFileSync(join(root, path), "utf8"))?.[1]);
+  if (new Set(versions).size !== 1) fail(`wasm-bindgen is pinned to different versions: ${manifests.map((path, index) => `${path}: ${versions[index]}`).join(", ")}`);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  build();
+  say(`built pkg/ (${ask("du", ["-sh", join(root, "pkg")])?.split("\t")[0] ?? "done"})`);
+}

@@ -1,0 +1,30 @@
+// Runs a command and says what it does and for how long that usually takes. Used by every script here.
+
+import { spawnSync } from "node:child_process";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Announces a long step. */
+export function say(message) {
+  process.stdout.write(`edgepool: ${message}\n`);
+}
+
+/** Runs it with the terminal's own output; ends this process where it fails. */
+export function run(command, args, { env = {}, cwd = root } = {}) {
+  const { status, error } = spawnSync(command, args, { cwd, stdio: "inherit", env: { ...process.env, ...env } });
+  if (error) fail(`${command} could not be started: ${error.message}`);
+  if (status !== 0) fail(`${command} ${args.join(" ")} failed (exit code ${status})`);
+}
+
+/** Its standard output, or undefined where it fails or does not exist. */
+export function ask(command, args) {
+  const { status, stdout } = spawnSync(command, args, { cwd: root, encoding: "utf8" });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+export function fail(message) {
+  process.stderr.write(`edgepool: ${message}\n`);
+  process.exit(1);
+}

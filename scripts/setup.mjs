@@ -1,0 +1,57 @@
+// What must be there before anything is built: npm packages, the wasm32 target, and, for tests only, wasm-pack and
+// Chromium. Sets up what is missing and nothing else; a second run finds all of it.
+
+import { existsSync, readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { ask, fail, root, run, say } from "./run.mjs";
+
+/** npm packages as the lockfile names them, and a Rust that can build for wasm32. */
+export function setUpBuild() {
+  if (!hasPackages()) {
+    say("installing npm packages (usually under a minute)");
+    run("npm", ["ci", "--no-audit", "--no-fund"]);
+  }
+  if (ask("cargo", ["--version"]) === undefined) fail("Rust is missing: install it with rustup (https://rustup.rs), then run this again");
+  if (!existsSync(join(ask("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]) ?? ""))) {
+    say("adding the Rust target wasm32-unknown-unknown (usually a few seconds)");
+    run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
+  }
+}
+
+/** Every package of the lockfile, at its version; optional ones of other platforms may be absent. */
+function hasPackages() {
+  const installed = join(root, "node_modules", ".package-lock.json");
+  if (!existsSync(installed)) return false;
+  const wanted = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
+  const found = JSON.parse(readFileSync(installed, "utf8")).packages;
+  return Object.entries(wanted).every(([path, { version, optional }]) => path === "" || (found[path] ? found[path].version === version : optional));
+}
+
+const wasmPackVersion = "0.15.0";
+const toolsFolder = join(root, "target", "tools");
+
+/** wasm-pack, the runner it drives, Chromium and its driver. Answers the PATH on which wasm-pack finds them. */
+export function setUpBrowserTests() {
+  const path = [join(root, "target", "debug"), join(toolsFolder, "bin"), process.env.PATH].join(delimiter);
+  say("building wasm-bindgen-test-runner (the first time usually a minute and a half)");
+  run("cargo", ["build", "--quiet", "--locked", "-p", "edgepool-test-runner"]);
+  if (!existsSync(join(toolsFolder, "bin", "wasm-pack"))) {
+    say("installing wasm-pack into target/tools (usually three to five minutes)");
+    run("cargo", ["install", "wasm-pack", "--locked", "--quiet", "--version", wasmPackVersion, "--root", toolsFolder]);
+  }
+  if (chromium() === undefined || ask("chromedriver", ["--version"]) === undefined) installChromium();
+  return path;
+}
+
+/** Where Chromium is, or undefined. */
+export function chromium() {
+  return ["chromium", "chromium-browser", "google-chrome"].map((name) => ask("which", [name])).find((path) => path);
+}
+
+function installChromium() {
+  const isDebianRoot = process.getuid?.() === 0 && existsSync("/etc/debian_version");
+  if (!isDebianRoot) fail("Chromium and chromedriver are missing: install both (on Debian: apt-get install chromium chromium-driver), then run this again");
+  say("installing Debian's chromium and chromium-driver (usually half a minute)");
+  run("apt-get", ["update", "-qq"]);
+  run("apt-get", ["install", "-y", "-qq", "chromium", "chromium-driver"], { env: { DEBIAN_FRONTEND: "noninteractive" } });
+}

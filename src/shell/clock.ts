@@ -1,0 +1,24 @@
+/** Time as the pool sees it: the host's, or one that a test or a simulation gives. Read only where an option needs it. */
+
+/** A source of time. All in milliseconds. */
+export interface PoolClock {
+  /** Milliseconds since any fixed moment, never going back. */
+  now(): number;
+  setTimeout(callback: () => void, ms: number): unknown;
+  clearTimeout(handle: unknown): void;
+}
+
+/** The host's clock and timers, looked up at each call so that fake timers installed later are seen. */
+export const hostClock: PoolClock = {
+  now: () => performance.now(),
+  setTimeout: (callback, ms) => setTimeout(callback, ms),
+  clearTimeout: (handle) => clearTimeout(handle as Parameters<typeof clearTimeout>[0]),
+};
+
+/** Says whether a timer may keep the process alive, where the host's timers can tell (Node, Bun, newer workerd). */
+export function holdProcess(handle: unknown, hold: boolean): void {
+  const timer = handle as { ref?: () => unknown; unref?: () => unknown } | null;
+  if (typeof timer !== "object" || timer === null) return;
+  if (hold) timer.ref?.();
+  else timer.unref?.();
+}

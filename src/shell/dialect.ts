@@ -1,0 +1,56 @@
+/**
+ * How the pool talks to one kind of driver connection: through a dialect where it has the member, else through what the
+ * connection itself offers. Finds the call; decides nothing about when to make it. Used by driver.ts.
+ */
+
+/**
+ * How the pool talks to one kind of driver connection. Every member is optional: what is missing is found on the
+ * connection itself: `rollback`; `commit`; `close`, `end`, `quit`, `disconnect` or `destroy`; `terminate` or
+ * `destroy`; `[Symbol.asyncDispose]` or `[Symbol.dispose]`. Each may be sync or async.
+ */
+export interface Dialect<C = any> {
+  /** Shown in logs, for example `"pg"`. */
+  readonly name?: string;
+  doRollback?(connection: C): unknown;
+  doCommit?(connection: C): unknown;
+  /** Polite close: surplus, dispose, close of a detached connection. */
+  doClose?(connection: C): unknown;
+  /** Abrupt close: invalidation, a failed reset, replacement of a stale connection. Must not wait for the server. Defaults to doClose. */
+  doTerminate?(connection: C): unknown;
+  /** True when alive, false when dead. */
+  doPing?(connection: C): boolean | PromiseLike<boolean>;
+  /** Whether this error means that the connection is gone. */
+  isDisconnect?(error: unknown, connection: C): boolean;
+  /** Synchronous: false when no transaction is open, so that the reset's round trip can be skipped. */
+  inTransaction?(connection: C): boolean;
+  /** Subscribes to the driver's own word that this connection died; returns the unsubscribe. */
+  onDisconnect?(connection: C, died: (error: unknown) => void): () => void;
+}
+
+export type DriverCall = "rollback" | "commit" | "close" | "terminate";
+
+/** What each call is named on a connection, in the order of trust. */
+const memberNames: Record<DriverCall, readonly PropertyKey[]> = {
+  rollback: ["rollback"],
+  commit: ["commit"],
+  close: ["close", "end", "quit", "disconnect", "destroy", Symbol.asyncDispose, Symbol.dispose],
+  terminate: ["terminate", "destroy"],
+};
+
+const dialectMembers = { rollback: "doRollback", commit: "doCommit", close: "doClose", terminate: "doTerminate" } as const;
+
+/** Makes the call on the connection, or answers undefined where neither dialect nor connection offers one. */
+export type MakeCall = (() => unknown) | undefined;
+
+/** Finds how this connection rolls back, commits, closes or terminates. */
+export function findCall<C>(dialect: Dialect<C>, call: DriverCall, connection: C): MakeCall {
+  const member = dialectMembers[call];
+  if (dialect[member] !== undefined) return () => dialect[member]?.(connection);
+  // A dialect's own polite close is closer to the driver than a duck-typed abrupt one.
+  if (call === "terminate" && dialect.doClose !== undefined) return () => dialect.doClose?.(connection);
+  for (const name of memberNames[call]) {
+    const method = (connection as Record<PropertyKey, unknown>)[name];
+    if (typeof method === "function") return () => Reflect.apply(method, connection, []);
+  }
+  return call === "terminate" ? findCall(dialect, "close", connection) : undefined;
+}

@@ -1,0 +1,5 @@
+/** What a `.wasm` import is in workerd and in what bundles for it. */
+declare module "*.wasm" {
+  const module: WebAssembly.Module;
+  export default module;
+}

@@ -1,0 +1,9 @@
+/** Cloudflare Workers: workerd refuses to compile bytes at run time and gives a `.wasm` import as a module. */
+
+import module from "../wasm/edgepool_bg.wasm";
+import { initSync } from "../wasm/edgepool.js";
+import { attach, isAttached } from "../instance.js";
+
+if (!isAttached()) attach(initSync({ module }));
+
+export * from "../index.js";

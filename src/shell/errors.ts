@@ -1,0 +1,137 @@
+/**
+ * Every error that the pool itself raises. What a creator, a dialect or a signal raises is never wrapped in one.
+ * Decides nothing: driver.ts says which, options.ts words the argument errors.
+ */
+
+import type { PoolStats } from "./stats.js";
+
+/** Stable names of what went wrong, for `switch (error.code)`. */
+export type PoolErrorCode =
+  | "ERR_POOL_ARGUMENT"
+  | "ERR_POOL_TIMEOUT"
+  | "ERR_POOL_CLOSED"
+  | "ERR_POOL_QUEUE_FULL"
+  | "ERR_POOL_INVALID_REQUEST"
+  | "ERR_POOL_DISCONNECTION"
+  | "ERR_POOL_ASSERTION"
+  | "ERR_POOL_CRASHED";
+
+/** Every error of the package. `code` is stable, `cause` is what went wrong underneath, `pool` is the pool's `loggingName`. */
+export class PoolError extends Error {
+  readonly code: PoolErrorCode;
+  readonly pool: string;
+
+  constructor(code: PoolErrorCode, message: string, pool: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.pool = pool;
+  }
+
+  static {
+    this.prototype.name = "PoolError";
+  }
+}
+
+/** A bad option or argument: names it, shows the value, says what is allowed. */
+export class ArgumentError extends PoolError {
+  constructor(message: string, pool = "") {
+    super("ERR_POOL_ARGUMENT", message, pool);
+  }
+
+  static {
+    this.prototype.name = "ArgumentError";
+  }
+}
+
+/** What a {@link PoolTimeoutError} knows. */
+export interface TimeoutDetails {
+  readonly stats: PoolStats;
+  readonly size: number;
+  readonly overflow: number;
+  readonly waitedMs: number;
+  readonly timeoutMs: number;
+  readonly step: "wait" | "open" | "ping" | "listener";
+  readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
+}
+
+/** Not in time: `timeout` ran out in the queue, or `deadline` or `driverTimeout` in a later step. Says where it stood and how the pool did. */
+export class PoolTimeoutError extends PoolError implements TimeoutDetails {
+  /** The pool's numbers at that moment. */
+  readonly stats: PoolStats;
+  /** The configured size. */
+  readonly size: number;
+  /** Slots beyond `size`, as `QueuePool.overflow()` counts them. */
+  readonly overflow: number;
+  /** How long the caller had waited, in milliseconds, at least. */
+  readonly waitedMs: number;
+  /** The limit that ran out, in milliseconds. */
+  readonly timeoutMs: number;
+  /** What the checkout was doing. */
+  readonly step: "wait" | "open" | "ping" | "listener";
+  /** For how long the longest-held leases have been out, in milliseconds at least, longest first, at most five. */
+  readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
+
+  constructor(message: string, pool: string, details: TimeoutDetails) {
+    super("ERR_POOL_TIMEOUT", message, pool);
+    this.stats = details.stats;
+    this.size = details.size;
+    this.overflow = details.overflow;
+    this.waitedMs = details.waitedMs;
+    this.timeoutMs = details.timeoutMs;
+    this.step = details.step;
+    this.longestHeld = details.longestHeld;
+  }
+
+  static {
+    this.prototype.name = "PoolTimeoutError";
+  }
+}
+
+/** The pool was closed, before the call or while it waited. */
+export class PoolClosedError extends PoolError {
+  constructor(pool: string) {
+    super("ERR_POOL_CLOSED", `the pool ${pool} is closed: close() was called on it`, pool);
+  }
+
+  static {
+    this.prototype.name = "PoolClosedError";
+  }
+}
+
+/** As many callers wait as `maxWaiters` allows. */
+export class QueueFullError extends PoolError {
+  constructor(message: string, pool: string) {
+    super("ERR_POOL_QUEUE_FULL", message, pool);
+  }
+
+  static {
+    this.prototype.name = "QueueFullError";
+  }
+}
+
+/** Something was used that has ended, such as a lease after its close. */
+export class InvalidRequestError extends PoolError {
+  constructor(message: string, pool: string, options?: { cause?: unknown }) {
+    super("ERR_POOL_INVALID_REQUEST", message, pool, options);
+  }
+
+  static {
+    this.prototype.name = "InvalidRequestError";
+  }
+}
+
+/** The pool's WebAssembly instance has failed for good; `cause` is the trap. */
+export class PoolCrashedError extends PoolError {
+  constructor(pool: string, cause: unknown) {
+    super(
+      "ERR_POOL_CRASHED",
+      `the pool's WebAssembly instance has crashed and cannot be used any more: leases can still be closed, for a new pool restart the process (pool ${pool}; the cause says what happened)`,
+      pool,
+      { cause },
+    );
+  }
+
+  static {
+    this.prototype.name = "PoolCrashedError";
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * What a caller holds: the lease of one connection, from connect() to close(). It forgets its handle when it ends, so
+ * that nothing done with it later can reach the slot. Made by driver.ts.
+ */
+
+import type { Driver } from "./driver.js";
+import { InvalidRequestError } from "./errors.js";
+import type { ConnectionRecord } from "./record.js";
+
+/** What tells soft, pool-wide and hard invalidation apart. */
+export interface InvalidateOptions {
+  /** Replace the connection at its next checkout; the lease goes on. */
+  soft?: boolean;
+  /** Mark every connection as old as this one, too. */
+  pool?: boolean;
+}
+
+/** Where a lease stands. */
+const enum Status {
+  Active,
+  Detached,
+  Ended,
+}
+
+/**
+ * A checked-out connection ("lease"). After close() or a hard invalidate(): `connection` throws an InvalidRequestError,
+ * `info` stays readable, `isValid` is false, `isDetached` true, `record` null, and close() returns the same promise.
+ */
+export class PooledConnection<C> implements AsyncDisposable {
+  readonly #driver: Driver<C>;
+  /** The lease's handle; the detached operation's once detached. */
+  #handle: number;
+  readonly #connection: C;
+  #status: Status = Status.Active;
+  #ending: Promise<void> | undefined = undefined;
+  #info: Record<PropertyKey, unknown> | undefined = undefined;
+
+  /** @internal */
+  constructor(driver: Driver<C>, handle: number, connection: C) {
+    this.#driver = driver;
+    this.#handle = handle;
+    this.#connection = connection;
+  }
+
+  /** The driver's own connection. Throws once the lease has ended. */
+  get connection(): C {
+    if (this.#status === Status.Ended) {
+      throw new InvalidRequestError(
+        `this lease of the pool ${this.#driver.name} has ended: its connection may be with another caller now. Use the connection before close(), or connect() again`,
+        this.#driver.name,
+      );
+    }
+    return this.#connection;
+  }
+
+  /** The slot; null once detached or ended. */
+  get record(): ConnectionRecord<C> | null {
+    return this.#status === Status.Active ? this.#driver.recordOf(this.#handle) : null;
+  }
+
+  /** Belongs to the driver connection: survives returns, cleared on reconnect. Still readable when the lease has ended. */
+  get info(): Record<PropertyKey, unknown> {
+    if (this.#info === undefined) {
+      this.#info = this.#status === Status.Active ? this.#driver.recordOf(this.#handle).info : {};
+    }
+    return this.#info;
+  }
+
+  /** Belongs to the slot: survives reconnects. Null once detached or ended. */
+  get recordInfo(): Record<PropertyKey, unknown> | null {
+    return this.record?.recordInfo ?? null;
+  }
+
+  /** Whether `connection` may be used. */
+  get isValid(): boolean {
+    return this.#status !== Status.Ended;
+  }
+
+  /** Whether the lease has no slot any more. */
+  get isDetached(): boolean {
+    return this.#status !== Status.Active;
+  }
+
+  /**
+   * Returns the connection: resolves once it is reset and back in the pool (or closed, where it was surplus). Never
+   * rejects because a reset or close failed: the pool replaces the connection and logs. Again, it returns the same promise.
+   */
+  close(): Promise<void> {
+    if (this.#ending !== undefined) return this.#ending;
+    const detached = this.#status === Status.Detached;
+    this.#status = Status.Ended;
+    return (this.#ending = detached
+      ? this.#driver.closeDetached(this.#handle, this.#connection, false)
+      : this.#driver.checkIn(this.#handle, this.#connection));
+  }
+
+  /**
+   * Hard: terminates the connection now and ends the lease. Soft: the connection is replaced at its next checkout and
+   * the lease goes on.
+   */
+  invalidate(error?: unknown, options: InvalidateOptions = {}): Promise<void> {
+    if (this.#ending !== undefined) {
+      this.#driver.logger.warn(`pool ${this.#driver.name}: invalidate() on a lease that has ended does nothing`);
+      return this.#ending;
+    }
+    if (this.#status === Status.Active && options.pool === true) this.#driver.invalidateAsOld(this.#handle);
+    if (options.soft === true) {
+      if (this.#status === Status.Active) this.#driver.invalidateSoft(this.#handle);
+      return Promise.resolve();
+    }
+    const detached = this.#status === Status.Detached;
+    this.#status = Status.Ended;
+    return (this.#ending = detached
+      ? this.#driver.closeDetached(this.#handle, this.#connection, true)
+      : this.#driver.invalidate(this.#handle, this.#connection, error));
+  }
+
+  /** Takes the connection out of the pool for good: the slot is free at once, and close() then really closes. */
+  detach(): Promise<void> {
+    if (this.#status === Status.Active) {
+      // A private copy: the slot's next connection starts with an empty one.
+      this.#info = { ...this.info };
+      this.#status = Status.Detached;
+      this.#handle = this.#driver.detach(this.#handle);
+    }
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,51 @@
+/** The pool for nearly everyone: a bounded number of connections, a strict queue for who finds none free. */
+
+import type { Creator } from "./driver.js";
+import { queuePoolSettings, type QueuePoolOptions } from "./options.js";
+import { Pool } from "./pool.js";
+
+/**
+ * Keeps up to `poolSize` connections open, opens up to `maxOverflow` more under load, and lets further callers queue in
+ * strict order of arrival for at most `timeout`.
+ */
+export class QueuePool<C> extends Pool<C> {
+  /** `creator` makes one connected driver connection; it is called when one is needed, never here. */
+  constructor(creator: Creator<C>, options: QueuePoolOptions<C> = {}) {
+    super(creator, queuePoolSettings<C>(options));
+  }
+
+  /** The configured `poolSize`. */
+  size(): number {
+    return this.driver.counts().size;
+  }
+
+  /** Idle slots, emptied ones that wait to reconnect included. */
+  checkedIn(): number {
+    return this.driver.counts().checkedIn;
+  }
+
+  /** Slots beyond `poolSize`: negative until that many exist; 0 where `poolSize` is 0. */
+  overflow(): number {
+    return this.driver.counts().overflow;
+  }
+
+  /** Slots that are not idle. */
+  checkedOut(): number {
+    return this.driver.counts().checkedOut;
+  }
+
+  /** The configured `timeout` in seconds, or null. */
+  timeout(): number | null {
+    const ms = this.driver.timeoutMs;
+    return ms === Infinity ? null : ms / 1000;
+  }
+
+  status(): string {
+    const { used, idle, opening, closing, waiting, max } = this.stats();
+    return `pool ${this.loggingName}: ${used} in use, ${idle} idle, ${opening} opening, ${closing} closing, of at most ${max}; ${waiting} waiting`;
+  }
+}
+
+/** SQLAlchemy's name for its async variant: the same class here. */
+export const AsyncAdaptedQueuePool: typeof QueuePool = QueuePool;
+export type AsyncAdaptedQueuePool<C> = QueuePool<C>;

@@ -1,0 +1,41 @@
+/** The pool's numbers as users see them. The policy counts them (src/policy/stats.rs). */
+
+/** A snapshot: gauges first, then counters since construction. `total` = `idle` + `used` + `opening` + `closing`. */
+export interface PoolStats {
+  /** Slots that hold or are opening a connection. */
+  readonly total: number;
+  /** Open and free. `checkedIn()` also counts an emptied slot that waits to reconnect; `idle` and `total` do not. */
+  readonly idle: number;
+  /** With a caller, or on the way back from one. */
+  readonly used: number;
+  readonly opening: number;
+  readonly closing: number;
+  /** Callers in the queue. */
+  readonly waiting: number;
+  /** Detached and not closed yet. */
+  readonly detached: number;
+  /** `poolSize` + `maxOverflow`, or Infinity. */
+  readonly max: number;
+  readonly opened: number;
+  readonly openFailed: number;
+  readonly checkouts: number;
+  /** Callers who had to queue. */
+  readonly waited: number;
+  /** Callers refused because a time ran out. */
+  readonly timedOut: number;
+  /** Callers who left through their signal. */
+  readonly aborted: number;
+  /** Connections replaced at checkout because they were stale. */
+  readonly recycled: number;
+  /** Connections terminated because they were not to be trusted. */
+  readonly invalidated: number;
+  readonly leaked: number;
+}
+
+/** SQLAlchemy's four numbers. */
+export interface PoolCounts {
+  readonly size: number;
+  readonly checkedIn: number;
+  readonly overflow: number;
+  readonly checkedOut: number;
+}
