@@ -5,9 +5,12 @@
 //!   the instance is dead after it.)
 //! - Every number that crosses is an i32, and where it names something a handle of 30 bits. Durations are whole
 //!   milliseconds, [`FOREVER`] where there is no limit; points in time are f64 milliseconds of the host's own clock.
-//! - A *word* answers a begin: 0 or more is a lease, below 0 its complement is an operation. A *step word* answers
-//!   `resume`, `advance` and `notice`: 0 or more is a lease (grant), below 0 its complement is a code in the low four
-//!   bits and an argument above them.
+//! - A *word* answers a checkout: 0 or more is a lease, below 0 its complement is an operation, with [`ASLEEP`] added
+//!   where the operation only waits and there is nothing else to do. A *return word* answers a return: [`RETURNED`],
+//!   [`RETURNED_WITH_NOTICE`], an operation's complement, or from 2 on an operation plus 2 that has the lease in
+//!   `notice` and is the only news.
+//! - A *step word* answers `resume`, `advance` and `notice`: 0 or more is a lease (grant), below 0 its complement is a
+//!   code in the low four bits and an argument above them.
 //! - serde-wasm-bindgen carries options in and numbers out, never on the hot path.
 
 mod options;
@@ -19,11 +22,13 @@ use wasm_bindgen::prelude::*;
 const FOREVER: i32 = -1;
 /// The pool's own setting.
 const POOLS_OWN: i32 = -2;
+/// In a word: the operation waits, no step and no tick is due.
+const ASLEEP: i32 = 1 << 30;
 /// The word of a begin that refuses: the refusal is read with [`Core::refusal`].
 const REFUSED: i32 = i32::MIN;
 /// The word of a return that ended at once.
 const RETURNED: i32 = 0;
-/// The same, and somebody else has news: read it with [`Core::next_notice`].
+/// The same, and there is news: [`Core::next_notice`], then [`Core::next_child`], then [`Core::tick_wanted`].
 const RETURNED_WITH_NOTICE: i32 = 1;
 /// The argument of a step that concerns no slot.
 const NO_SLOT: i32 = (1 << 20) - 1;
@@ -65,13 +70,13 @@ impl Core {
         self.refusal
     }
 
-    /// The hot path: a return. Answers [`RETURNED`], [`RETURNED_WITH_NOTICE`], or the complement of an operation.
+    /// The hot path: a return. Answers a return word.
     pub fn checkin(&mut self, lease: i32, clean: bool) -> i32 {
         let result = self.pool.begin_checkin(handle(lease), clean);
         self.return_word(result)
     }
 
-    /// Ends a lease and terminates its connection. Answers like [`Core::checkin`].
+    /// Ends a lease and terminates its connection. Answers a return word.
     pub fn invalidate(&mut self, lease: i32) -> i32 {
         let result = self.pool.begin_invalidate(handle(lease));
         self.return_word(result)
@@ -97,7 +102,7 @@ impl Core {
         self.pool.detach(handle(lease)).map_or(-1, |id| id.to_bits() as i32)
     }
 
-    /// Closes a detached connection. Answers like [`Core::checkin`].
+    /// Closes a detached connection. Answers a return word.
     pub fn close_detached(&mut self, operation: i32, clean: bool, abrupt: bool) -> i32 {
         let result = self.pool.begin_detached_close(handle(operation), clean, abrupt);
         self.return_word(result)
@@ -200,6 +205,7 @@ impl Core {
     fn word(&mut self, begin: Begin) -> i32 {
         match begin {
             Begin::Granted(lease) => lease.to_bits() as i32,
+            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => !(id.to_bits() as i32 | ASLEEP),
             Begin::Pending(id) => !(id.to_bits() as i32),
             Begin::Refused(refusal) => {
                 self.refusal = refusal_code(refusal);
@@ -208,11 +214,17 @@ impl Core {
         }
     }
 
-    fn return_word(&self, result: Return) -> i32 {
-        match result {
-            Return::Pending(id) => !(id.to_bits() as i32),
-            Return::Done if self.pool.has_notice() => RETURNED_WITH_NOTICE,
-            Return::Done => RETURNED,
+    fn return_word(&mut self, result: Return) -> i32 {
+        if let Return::Pending(id) = result {
+            return !(id.to_bits() as i32);
+        }
+        match self.pool.take_only_grant() {
+            Some((id, lease)) => {
+                self.notice = lease.to_bits() as i32;
+                id.to_bits() as i32 + 2
+            }
+            None if self.pool.has_news() => RETURNED_WITH_NOTICE,
+            None => RETURNED,
         }
     }
 }

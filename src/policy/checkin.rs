@@ -1,11 +1,11 @@
 //! The return: reset, then to the head waiter, the idle store, or closed; and its siblings, invalidate and detach. One
 //! table of (state, outcome). Called through pool.rs.
 
-use super::chain::NIL;
 use super::config::ResetStyle;
 use super::operation::{Operation, State};
 use super::pool::{Pool, close_step};
 use super::record::Phase;
+use super::ring::NIL;
 use super::step::{Outcome, Return, Step};
 use super::{LeaseId, OperationId};
 

@@ -2,13 +2,13 @@
 //! also what an abort and the end of time do in each state. Called through pool.rs.
 
 use super::OperationId;
-use super::chain::NIL;
 use super::config::{Span, UNLIMITED};
 use super::id::MOST;
 use super::kind::queue::{Source, source};
 use super::operation::{Operation, State};
 use super::pool::{Limits, Pool};
 use super::record::{Phase, Record};
+use super::ring::NIL;
 use super::step::{Begin, Notice, Outcome, Refusal, Step};
 
 impl Pool {
@@ -53,8 +53,13 @@ impl Pool {
         let id = self.begin(Operation::new(State::Waiting, NIL));
         self.waiters.push_back(&mut self.operations, id.index());
         self.counters.waited = self.counters.waited.wrapping_add(1);
-        self.set_limit(id, limits);
-        let span = self.shorter_of(id, timeout);
+        let span = match limits {
+            None => timeout,
+            Some(_) => {
+                self.set_limit(id, limits);
+                self.shorter_of(id, timeout)
+            }
+        };
         self.deadlines.arm(&mut self.operations, id.index(), span);
         Begin::Pending(id)
     }
@@ -226,13 +231,13 @@ impl Pool {
             return;
         }
         if !by_deadline {
-            self.notices.push_back((id, Notice::Expire));
+            self.notify(id, Notice::Expire);
             return;
         }
         if attended {
             self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
             self.operation(id).attended = false;
-            self.notices.push_back((id, Notice::Reject(Refusal::OpenDeadline)));
+            self.notify(id, Notice::Reject(Refusal::OpenDeadline));
         }
         self.arm_step(id);
     }

@@ -4,18 +4,16 @@
 //! Spans are rounded up to 32 steps per power of two, so that operations of one class end in the order in which they
 //! were armed and each class is a plain list. Late by at most: rounding 1/32, stamping 1/64 of the span (or 5 ms).
 
-use super::chain::{List, NIL};
 use super::config::{LONGEST_SPAN_MS, Span};
 use super::operation::{Operation, Operations, Timer};
+use super::ring::Ring;
 use alloc::vec::Vec;
 
 pub(crate) const NO_CLASS: u16 = u16::MAX;
 
 struct Class {
     span_ms: u32,
-    operations: List<Timer>,
-    /// The first operation armed since the last tick, or [`NIL`]: it and all after it have no due time yet.
-    unstamped: u32,
+    operations: Ring<Timer>,
 }
 
 impl Class {
@@ -25,12 +23,16 @@ impl Class {
     }
 }
 
+/// A leap of the clock counts for no more: longer than any span, and short enough not to look like the past.
+const LONGEST_LEAP_MS: u32 = LONGEST_SPAN_MS + 2;
+
 pub(crate) struct Deadlines {
     classes: Vec<Class>,
     armed: u32,
     /// Milliseconds, wrapping, counted from the first reading.
     now: u32,
-    base_ms: Option<f64>,
+    /// The reading of the host's clock that `now` stands for.
+    read_ms: Option<f64>,
     /// What the host timer was last set to.
     timer_ms: Option<u32>,
     tick_wanted: bool,
@@ -38,7 +40,7 @@ pub(crate) struct Deadlines {
 
 impl Deadlines {
     pub(crate) const fn new() -> Self {
-        Self { classes: Vec::new(), armed: 0, now: 0, base_ms: None, timer_ms: None, tick_wanted: false }
+        Self { classes: Vec::new(), armed: 0, now: 0, read_ms: None, timer_ms: None, tick_wanted: false }
     }
 
     /// Whether the host must call the tick soon: its timer is missing, late or no longer needed.
@@ -59,51 +61,47 @@ impl Deadlines {
             Span::Forever => LONGEST_SPAN_MS,
         };
         let class = self.class_of(span_ms);
-        let entry = &mut self.classes[class];
-        entry.operations.push_back(operations, index);
-        operations[index].class = class as u16;
-        if entry.unstamped == NIL {
-            entry.unstamped = index;
-        }
+        let operation = &mut operations[index];
+        operation.class = class as u16;
+        operation.stamped = false;
+        let class = &mut self.classes[class];
+        class.operations.push_back(operations, index);
         self.armed += 1;
-        if self.timer_ms.is_none_or(|timer_ms| timer_ms > entry.grain_ms()) {
+        if self.timer_ms.is_none_or(|timer_ms| timer_ms > class.grain_ms()) {
             self.tick_wanted = true;
         }
     }
 
     pub(crate) fn disarm(&mut self, operations: &mut Operations, index: u32) {
-        let class = operations[index].class;
+        let class = core::mem::replace(&mut operations[index].class, NO_CLASS);
         if class == NO_CLASS {
             return;
         }
-        operations[index].class = NO_CLASS;
-        let class = &mut self.classes[class as usize];
-        if class.unstamped == index {
-            class.unstamped = class.operations.after(operations, index);
-        }
-        class.operations.remove(operations, index);
+        self.classes[class as usize].operations.remove(operations, index);
         self.armed -= 1;
         if self.armed == 0 {
             self.tick_wanted = self.timer_ms.is_some();
         }
     }
 
-    /// Takes a reading of the host's clock and stamps what was armed before it.
+    /// Takes a reading of the host's clock and stamps what was armed before it. True if there was something to stamp.
     pub(crate) fn read(&mut self, operations: &mut Operations, now_ms: f64) -> bool {
-        let base_ms = *self.base_ms.get_or_insert(now_ms);
-        // Through u64, so that the count wraps after 49 days instead of sticking; a clock that steps back stands still.
-        let now = (now_ms - base_ms).max(0.0) as u64 as u32;
-        if now.wrapping_sub(self.now) < u32::MAX / 2 {
-            self.now = now;
-        }
+        let read_ms = *self.read_ms.get_or_insert(now_ms);
+        // Whole milliseconds, the fraction stays for the next reading; a clock that steps back stands still.
+        let passed_ms = (now_ms - read_ms).max(0.0) as u64;
+        self.read_ms = Some(read_ms + passed_ms as f64);
+        self.now = self.now.wrapping_add(passed_ms.min(u64::from(LONGEST_LEAP_MS)) as u32);
         let mut stamped = false;
-        for class in &mut self.classes {
-            let mut index = core::mem::replace(&mut class.unstamped, NIL);
-            while index != NIL {
+        for class in &self.classes {
+            for index in class.operations.iter().rev() {
+                let operation = &mut operations[index];
+                if operation.stamped {
+                    break;
+                }
                 // One more millisecond for the fraction that the reading lost.
-                operations[index].due = self.now.wrapping_add(class.span_ms + 1);
+                operation.due = self.now.wrapping_add(class.span_ms + 1);
+                operation.stamped = true;
                 stamped = true;
-                index = class.operations.after(operations, index);
             }
         }
         stamped
@@ -112,15 +110,16 @@ impl Deadlines {
     /// Takes one operation whose time has ended; it is disarmed. A reading comes first.
     pub(crate) fn take_expired(&mut self, operations: &mut Operations) -> Option<u32> {
         for class in 0..self.classes.len() {
-            let head = self.classes[class].operations.head();
-            if head == NIL || head == self.classes[class].unstamped || !self.is_past(&operations[head]) {
-                continue;
+            while let Some(first) = self.classes[class].operations.front() {
+                if !operations[first].stamped || !self.is_past(&operations[first]) {
+                    break;
+                }
+                self.disarm(operations, first);
+                if self.classes[class].span_ms < LONGEST_SPAN_MS {
+                    return Some(first);
+                }
+                self.arm(operations, first, Span::Forever);
             }
-            self.disarm(operations, head);
-            if self.classes[class].span_ms < LONGEST_SPAN_MS {
-                return Some(head);
-            }
-            self.arm(operations, head, Span::Forever);
         }
         None
     }
@@ -132,14 +131,18 @@ impl Deadlines {
     /// How long the host timer should run from the last reading, or `None` for no timer. While operations keep coming
     /// (`stamped`), ticks come often enough to stamp the next ones in time; else only for the next end.
     pub(crate) fn plan(&mut self, operations: &Operations, stamped: bool) -> Option<u32> {
-        let mut delay = None;
-        for class in self.classes.iter().filter(|class| !class.operations.is_empty()) {
-            let head = class.operations.head();
-            let mut wanted = operations[head].due.wrapping_sub(self.now);
-            if stamped || class.unstamped == head {
-                wanted = wanted.min(class.grain_ms());
+        let mut delay: Option<u32> = None;
+        for class in &self.classes {
+            let Some(first) = class.operations.front() else { continue };
+            let first = &operations[first];
+            // What this tick itself armed waits for its stamp like any other.
+            let unstamped = class.operations.iter().next_back().is_some_and(|last| !operations[last].stamped);
+            let mut wanted = class.grain_ms();
+            if first.stamped {
+                let left = first.due.wrapping_sub(self.now);
+                wanted = if stamped || unstamped { left.min(wanted) } else { left };
             }
-            delay = Some(delay.map_or(wanted, |delay: u32| delay.min(wanted)).max(1));
+            delay = Some(delay.map_or(wanted, |delay| delay.min(wanted)).max(1));
         }
         self.timer_ms = delay;
         self.tick_wanted = false;
@@ -150,7 +153,7 @@ impl Deadlines {
         if let Some(class) = self.classes.iter().position(|class| class.span_ms == span_ms) {
             return class;
         }
-        self.classes.push(Class { span_ms, operations: List::new(), unstamped: NIL });
+        self.classes.push(Class { span_ms, operations: Ring::new() });
         self.classes.len() - 1
     }
 }

@@ -4,7 +4,6 @@
 //! Start with pool.rs, which owns the state and names the rules; then one file per operation, each around one table of
 //! (state, outcome): checkout.rs, checkin.rs, shutdown.rs.
 
-mod chain;
 mod checkin;
 mod checkout;
 mod config;
@@ -15,6 +14,7 @@ mod kind;
 mod operation;
 mod pool;
 mod record;
+mod ring;
 mod shutdown;
 mod stats;
 mod step;

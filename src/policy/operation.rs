@@ -1,9 +1,10 @@
 //! One operation: a checkout, a return, a discard or the close of the pool on its way through its states. The tables
 //! that say which state follows are checkout.rs, checkin.rs and shutdown.rs; this file only holds what they share.
 
-use super::chain::{Chain, Links, NIL};
+
 use super::deadlines::NO_CLASS;
 use super::id::Slab;
+use super::ring::{NIL, Track};
 
 /// Where an operation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +52,11 @@ pub struct Operation {
     /// Index of its slot, or [`NIL`].
     pub(crate) slot: u32,
     /// Its place among the waiters.
-    pub(crate) queue: Links,
-    /// Its place among the operations of one time class, which class, and when its time ends once that is known.
-    pub(crate) timer: Links,
+    pub(crate) queue: u32,
+    /// Its time class, its place there, and when its time ends, once a tick has stamped it.
     pub(crate) class: u16,
+    pub(crate) stamped: bool,
+    pub(crate) timer: u32,
     pub(crate) due: u32,
 }
 
@@ -69,9 +71,10 @@ impl Operation {
             has_limit: false,
             limit: 0,
             slot,
-            queue: Links::UNLINKED,
-            timer: Links::UNLINKED,
+            queue: 0,
             class: NO_CLASS,
+            stamped: false,
+            timer: 0,
             due: 0,
         }
     }
@@ -89,16 +92,14 @@ pub(crate) struct Queue;
 /// The operations of one time class, in order of arming.
 pub(crate) struct Timer;
 
-impl Chain for Queue {
-    type Item = Operation;
-    fn links(item: &mut Operation) -> &mut Links {
-        &mut item.queue
+impl Track for Queue {
+    fn place(operation: &mut Operation) -> &mut u32 {
+        &mut operation.queue
     }
 }
 
-impl Chain for Timer {
-    type Item = Operation;
-    fn links(item: &mut Operation) -> &mut Links {
-        &mut item.timer
+impl Track for Timer {
+    fn place(operation: &mut Operation) -> &mut u32 {
+        &mut operation.timer
     }
 }

@@ -2,7 +2,6 @@
 //! to the idle store, else it is closed; whenever capacity appears the head waiter is served at once. The operations
 //! themselves are in checkout.rs, checkin.rs and shutdown.rs.
 
-use super::chain::List;
 use super::config::{Config, Span, UNLIMITED};
 use super::deadlines::Deadlines;
 use super::id::Slab;
@@ -10,6 +9,7 @@ use super::idle::Idle;
 use super::kind::queue::{Source, is_surplus, source};
 use super::operation::{Operation, Operations, Queue, State};
 use super::record::{Phase, Record};
+use super::ring::Ring;
 use super::stats::{Counters, Counts, Stats};
 use super::step::{Notice, Outcome, Refusal, Step};
 use super::{LeaseId, OperationId};
@@ -35,8 +35,10 @@ pub struct Pool {
     pub(super) records: Slab<Record>,
     pub(super) idle: Idle,
     pub(super) operations: Operations,
-    pub(super) waiters: List<Queue>,
+    pub(super) waiters: Ring<Queue>,
     pub(super) deadlines: Deadlines,
+    /// The first notice, apart from the queue of the others: nearly always it is the only one.
+    pub(super) notice: Option<(OperationId, Notice)>,
     pub(super) notices: VecDeque<(OperationId, Notice)>,
     pub(super) children: VecDeque<OperationId>,
     pub(super) counters: Counters,
@@ -57,8 +59,9 @@ impl Pool {
             config,
             records: Slab::new(),
             operations: Slab::new(),
-            waiters: List::new(),
+            waiters: Ring::new(),
             deadlines: Deadlines::new(),
+            notice: None,
             notices: VecDeque::new(),
             children: VecDeque::new(),
             counters: Counters::new(),
@@ -86,28 +89,44 @@ impl Pool {
 
     /// Tells how the step of an operation went and answers with the next one. A stale handle is done.
     pub fn advance(&mut self, id: OperationId, outcome: Outcome) -> Step {
-        if self.operations.get(id).is_none() {
-            return Step::Done;
-        }
-        self.deadlines.disarm(&mut self.operations, id.index());
-        match self.operations[id.index()].state {
-            State::Replacing | State::Opening | State::Abandoned => self.advance_checkout(id, outcome),
-            State::Resetting | State::Condemned | State::Discarding | State::ResettingDetached | State::Closing => {
-                self.advance_checkin(id, outcome)
-            }
+        let Some(operation) = self.operations.get(id) else { return Step::Done };
+        let is_checkout = match operation.state {
+            State::Replacing | State::Opening | State::Abandoned => true,
+            State::Resetting | State::Condemned | State::Discarding | State::ResettingDetached | State::Closing => false,
             // These perform no step: an outcome for them is a fault of the shell, and harmless.
-            State::Waiting | State::Reserved | State::Detached | State::Draining => Step::Wait,
-        }
+            State::Waiting | State::Reserved | State::Detached | State::Draining => return Step::Wait,
+        };
+        self.deadlines.disarm(&mut self.operations, id.index());
+        if is_checkout { self.advance_checkout(id, outcome) } else { self.advance_checkin(id, outcome) }
     }
 
     /// What has become ready for operations that sleep, in order.
     pub fn take_notice(&mut self) -> Option<(OperationId, Notice)> {
-        self.notices.pop_front()
+        let first = self.notice.take();
+        if !self.notices.is_empty() {
+            self.notice = self.notices.pop_front();
+        }
+        first
     }
 
-    /// Whether [`Pool::take_notice`] has something.
-    pub fn has_notice(&self) -> bool {
-        !self.notices.is_empty()
+    /// Whether a notice, a child or the tick wants attention.
+    pub fn has_news(&self) -> bool {
+        self.notice.is_some() || !self.children.is_empty() || self.tick_wanted()
+    }
+
+    /// Takes the notice where it is the only news and a grant: the common end of a return under load, in one call.
+    pub fn take_only_grant(&mut self) -> Option<(OperationId, LeaseId)> {
+        let Some((id, Notice::Grant(lease))) = self.notice else { return None };
+        if !self.notices.is_empty() || !self.children.is_empty() || self.tick_wanted() {
+            return None;
+        }
+        self.notice = None;
+        Some((id, lease))
+    }
+
+    /// Whether the operation is in the queue.
+    pub fn is_waiting(&self, id: OperationId) -> bool {
+        self.operations.get(id).is_some_and(|operation| operation.state == State::Waiting)
     }
 
     /// Operations without a caller that the last call made; each runs in a flow of its own, from [`Pool::resume`] on.
@@ -129,7 +148,7 @@ impl Pool {
             match self.operations[index].state {
                 State::Waiting | State::Replacing | State::Opening => self.expire_checkout(id),
                 State::Draining => self.stop_draining(id),
-                _ => self.notices.push_back((id, Notice::Expire)),
+                _ => self.notify(id, Notice::Expire),
             }
         }
         self.deadlines.plan(&self.operations, stamped)
@@ -241,6 +260,14 @@ impl Pool {
         self.operations.remove(id.index());
     }
 
+    pub(super) fn notify(&mut self, id: OperationId, notice: Notice) {
+        if self.notice.is_none() {
+            self.notice = Some((id, notice));
+        } else {
+            self.notices.push_back((id, notice));
+        }
+    }
+
     pub(super) fn operation(&mut self, id: OperationId) -> &mut Operation {
         &mut self.operations[id.index()]
     }
@@ -308,13 +335,13 @@ impl Pool {
             && let Some(id) = self.draining.take()
         {
             self.end(id);
-            self.notices.push_back((id, Notice::Done));
+            self.notify(id, Notice::Done);
         }
     }
 
-    /// Gives what is free to those who wait, in order.
+    /// Gives what is free to those who wait, in order. A close refuses them all and wakes nobody.
     pub(super) fn serve(&mut self) {
-        while !self.waiters.is_empty() {
+        while !self.closed && !self.waiters.is_empty() {
             match source(&self.config, self.idle.len(), self.records.len()) {
                 Source::Idle => {
                     let Some(slot) = self.idle.take() else { return };
@@ -333,10 +360,7 @@ impl Pool {
     }
 
     fn pop_waiter(&mut self) -> Option<OperationId> {
-        if self.waiters.is_empty() {
-            return None;
-        }
-        let index = self.waiters.head();
+        let index = self.waiters.front()?;
         self.waiters.remove(&mut self.operations, index);
         self.deadlines.disarm(&mut self.operations, index);
         Some(self.operations.handle_of(index))
@@ -346,21 +370,21 @@ impl Pool {
     fn hand_over(&mut self, waiter: OperationId, slot: u32) {
         if self.is_fresh(slot) {
             let lease = self.lease(slot);
-            self.end(waiter);
-            self.notices.push_back((waiter, Notice::Grant(lease)));
+            self.operations.remove(waiter.index());
+            self.notify(waiter, Notice::Grant(lease));
         } else {
             self.records[slot].phase = Phase::Reserved;
             let operation = self.operation(waiter);
             operation.state = State::Reserved;
             operation.slot = slot;
-            self.notices.push_back((waiter, Notice::Resume));
+            self.notify(waiter, Notice::Resume);
         }
     }
 
     pub(super) fn refuse_waiter(&mut self, id: OperationId, refusal: Refusal) {
         self.waiters.remove(&mut self.operations, id.index());
         self.end(id);
-        self.notices.push_back((id, Notice::Reject(refusal)));
+        self.notify(id, Notice::Reject(refusal));
     }
 }
 

@@ -2,11 +2,11 @@
 //! Called through pool.rs.
 
 use super::OperationId;
-use super::chain::NIL;
 use super::config::Span;
 use super::operation::{Operation, State};
 use super::pool::Pool;
 use super::record::Phase;
+use super::ring::NIL;
 use super::step::{Notice, Refusal};
 use alloc::vec::Vec;
 
@@ -39,18 +39,18 @@ impl Pool {
                 State::Waiting => self.refuse_waiter(id, Refusal::Closed),
                 State::Reserved => {
                     self.give_back(id);
-                    self.notices.push_back((id, Notice::Reject(Refusal::Closed)));
+                    self.notify(id, Notice::Reject(Refusal::Closed));
                 }
                 _ => {
                     self.operation(id).attended = false;
-                    self.notices.push_back((id, Notice::Reject(Refusal::Closed)));
+                    self.notify(id, Notice::Reject(Refusal::Closed));
                 }
             }
         }
         self.dispose();
         if self.records.len() == 0 {
             self.end(closing);
-            self.notices.push_back((closing, Notice::Done));
+            self.notify(closing, Notice::Done);
         } else if patience == Span::Millis(0) {
             self.stop_draining(closing);
         } else {
@@ -64,11 +64,7 @@ impl Pool {
     fn in_order(&mut self, checkouts: Vec<OperationId>) -> Vec<OperationId> {
         let mut ordered: Vec<OperationId> =
             checkouts.into_iter().filter(|id| self.operations[id.index()].state != State::Waiting).collect();
-        let mut index = self.waiters.head();
-        while index != NIL {
-            ordered.push(self.operations.handle_of(index));
-            index = self.waiters.after(&mut self.operations, index);
-        }
+        ordered.extend(self.waiters.iter().map(|index| self.operations.handle_of(index)));
         ordered
     }
 
@@ -83,7 +79,7 @@ impl Pool {
             self.discard_as_child(slot, true);
         }
         self.end(id);
-        self.notices.push_back((id, Notice::Done));
+        self.notify(id, Notice::Done);
     }
 }
 

@@ -27,6 +27,8 @@ export type Creator<C> = (record: ConnectionRecord<C>) => C | PromiseLike<C>;
 const indexMask = (1 << 20) - 1;
 const noSlot = indexMask;
 const refused = -(2 ** 31);
+/** In a word: the operation only waits. */
+const asleep = 1 << 30;
 const poolsOwn = -2;
 const forever = -1;
 
@@ -153,15 +155,19 @@ export class Driver<C> {
   /** A checkout that is not granted at once. */
   #pend(word: number, request: Request | undefined): Promise<PooledConnection<C>> {
     try {
+      if ((~word & asleep) !== 0 && word !== refused) {
+        const operation = ~word & ~asleep;
+        if (request !== undefined) this.#remember(operation, request);
+        return this.#wait(operation);
+      }
       if (word === refused) return Promise.reject(this.#refusal(this.#wasm.core_refusal(this.#address), request));
       const operation = ~word;
       const index = operation & indexMask;
       if (request !== undefined) this.#remember(operation, request);
       const step = this.#wasm.core_resume(this.#address, operation);
       if ((~step & 15) === Code.Wait) {
-        const promise = new Promise<PooledConnection<C>>(this.#executor);
-        this.#waiters[index] = this.#resolve;
-        if (this.#wasm.core_tick_wanted(this.#address) !== 0) this.#tick();
+        const promise = this.#wait(operation);
+        this.#afterwards();
         return promise;
       }
       const flow = new Flow<C>(operation, request);
@@ -172,6 +178,13 @@ export class Driver<C> {
     } catch (trap) {
       return Promise.reject(this.#crash(trap));
     }
+  }
+
+  /** One promise and one function for each waiter: the executor is shared, and a refusal resolves with a rejection. */
+  #wait(operation: number): Promise<PooledConnection<C>> {
+    const promise = new Promise<PooledConnection<C>>(this.#executor);
+    this.#waiters[operation & indexMask] = this.#resolve;
+    return promise;
   }
 
   #remember(operation: number, request: Request): void {
@@ -345,9 +358,8 @@ export class Driver<C> {
   #watch(slot: Slot<C>, index: number, connection: C): void {
     if (this.#dialect.onDisconnect === undefined) return;
     try {
-      slot.unwatch = this.#dialect.onDisconnect(connection, (error) => {
+      slot.unwatch = this.#dialect.onDisconnect(connection, () => {
         if (slot.connection !== connection || this.#slots[index] !== slot || hasCrashed()) return;
-        this.logger.info(`pool ${this.name}: a connection died: ${String(error)}`);
         try {
           this.#wasm.core_connection_died(this.#address, index);
           this.#afterwards();
@@ -406,6 +418,10 @@ export class Driver<C> {
     try {
       const result = this.#wasm.core_checkin(this.#address, lease, this.#resets ? this.#isClean(connection) : 1);
       if (result === 0) return done;
+      if (result > 1) {
+        this.#notify(result - 2, this.#wasm.core_notice(this.#address));
+        return done;
+      }
       return this.#finish(result, connection);
     } catch (trap) {
       this.#crash(trap);
@@ -432,7 +448,8 @@ export class Driver<C> {
   /** Runs what a return leaves to do; `result` as the bindings' `checkin` answers it. */
   #finish(result: number, connection: C): Promise<void> {
     if (result >= 0) {
-      this.#afterwards();
+      if (result > 1) this.#notify(result - 2, this.#wasm.core_notice(this.#address));
+      else if (result === 1) this.#afterwards();
       return done;
     }
     const flow = new Flow<C>(~result, undefined);
@@ -442,9 +459,8 @@ export class Driver<C> {
     return flow.isSettled ? done : (flow.start() as unknown as Promise<void>);
   }
 
-  invalidate(lease: number, connection: C, error: unknown): Promise<void> {
+  invalidate(lease: number, connection: C): Promise<void> {
     if (hasCrashed()) return this.#closeAfterCrash(connection);
-    if (error !== undefined) this.logger.info(`pool ${this.name}: a connection was invalidated: ${String(error)}`);
     try {
       return this.#finish(this.#wasm.core_invalidate(this.#address, lease), connection);
     } catch (trap) {

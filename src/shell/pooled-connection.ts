@@ -98,7 +98,7 @@ export class PooledConnection<C> implements AsyncDisposable {
    * Hard: terminates the connection now and ends the lease. Soft: the connection is replaced at its next checkout and
    * the lease goes on.
    */
-  invalidate(error?: unknown, options: InvalidateOptions = {}): Promise<void> {
+  invalidate(_error?: unknown, options: InvalidateOptions = {}): Promise<void> {
     if (this.#ending !== undefined) {
       this.#driver.logger.warn(`pool ${this.#driver.name}: invalidate() on a lease that has ended does nothing`);
       return this.#ending;
@@ -112,7 +112,7 @@ export class PooledConnection<C> implements AsyncDisposable {
     this.#status = Status.Ended;
     return (this.#ending = detached
       ? this.#driver.closeDetached(this.#handle, this.#connection, true)
-      : this.#driver.invalidate(this.#handle, this.#connection, error));
+      : this.#driver.invalidate(this.#handle, this.#connection));
   }
 
   /** Takes the connection out of the pool for good: the slot is free at once, and close() then really closes. */
