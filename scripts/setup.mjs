@@ -27,7 +27,7 @@ function hasPackages() {
   return Object.entries(wanted).every(([path, { version, optional }]) => path === "" || (found[path] ? found[path].version === version : optional));
 }
 
-const wasmPackVersion = "0.15.0";
+const wasmPackVersion = "0.15.1";
 const toolsFolder = join(root, "target", "tools");
 
 /** wasm-pack, the runner it drives, Chromium and its driver. Answers the PATH on which wasm-pack finds them. */

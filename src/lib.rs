@@ -14,4 +14,4 @@ extern crate std as _;
 pub mod policy;
 
 #[cfg(target_arch = "wasm32")]
-mod bindings;
+pub mod bindings;

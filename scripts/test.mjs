@@ -1,0 +1,65 @@
+// npm test: sets up what is missing, builds, runs every test, and ends with the count of all of them.
+
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { build } from "./build.mjs";
+import { ask, root, say } from "./run.mjs";
+import { setUpBrowserTests } from "./setup.mjs";
+
+const total = { passed: 0, failed: 0 };
+
+build();
+const path = setUpBrowserTests();
+const node = (name, ...files) => [name, process.execPath, ["--test", "--test-reporter=tap", ...files.map((file) => join(root, file))], {}];
+const wasmPack = (name, env, ...mode) => [name, "wasm-pack", ["test", "--mode", "no-install", ...mode, "--", "--locked", "--test", "bindings"], { PATH: path, ...env }];
+
+const suites = [
+  ["the policy, natively (a minute to compile, the first time)", "cargo", ["test", "--locked", "--lib", "--test", "policy"], {}],
+  wasmPack("the bindings in Node", {}, "--node"),
+  wasmPack("the bindings in headless Chromium", { WASM_BINDGEN_USE_BROWSER: "1" }, "--headless", "--chrome", "--chromedriver", ask("which", ["chromedriver"])),
+  node("conformance in Node", "tests/conformance/runners/node.test.mjs"),
+  node("conformance in workerd", "tests/conformance/runners/workerd.test.mjs"),
+  node("conformance in headless Chromium", "tests/conformance/runners/browser.test.mjs"),
+  node("QueuePool on a real PostgreSQL", "tests/integration/postgres.test.mjs"),
+  node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs"),
+];
+
+for (const [name, command, args, env] of suites) {
+  say(`testing ${name}`);
+  await runSuite(name, command, args, env);
+}
+console.log(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed === 0 ? 0 : 1;
+
+/** Runs one suite, shows its output, and adds what its runner counted. A runner that fails without a count is a failure. */
+async function runSuite(name, command, args, env) {
+  const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
+  let output = "";
+  child.stdout.on("data", (chunk) => {
+    output += chunk;
+    process.stdout.write(chunk);
+  });
+  const status = await new Promise((resolve) => {
+    child.once("error", (error) => (console.error(`${command} could not be started: ${error.message}`), resolve(1)));
+    child.once("close", resolve);
+  });
+  const { passed, failed } = count(output);
+  total.passed += passed;
+  total.failed += failed > 0 || (status === 0 && passed > 0) ? failed : 1;
+  if (status === 0 && passed === 0) console.error(`${name}: no test ran`);
+}
+
+/** What cargo, wasm-bindgen-test and node:test say at their end. */
+function count(output) {
+  let passed = 0;
+  let failed = 0;
+  for (const [, ok, bad] of output.matchAll(/test result: \w+\. (\d+) passed; (\d+) failed/g)) {
+    passed += Number(ok);
+    failed += Number(bad);
+  }
+  for (const [, kind, number] of output.matchAll(/^# (pass|fail|cancelled) (\d+)$/gm)) {
+    if (kind === "pass") passed += Number(number);
+    else failed += Number(number);
+  }
+  return { passed, failed };
+}

@@ -1,0 +1,146 @@
+//! The host's clock and its one timer: readings that step back, stand still or leap, and that an operation armed during
+//! a tick is timed like any other.
+
+use crate::harness::{Flow, Host, Stage, plain, sized};
+use crate::timeout::latest_ms;
+use edgepool::policy::{Outcome, Refusal, Settings, Span};
+
+const DAY_MS: f64 = 86_400_000.0;
+
+#[test]
+fn a_clock_that_steps_back_refuses_nobody_early() {
+    let mut host = Host::new(plain(1, 0));
+    host.lend();
+    let waiter = host.connect_within(Some(Span::Millis(100)), None);
+    host.pass(50.0);
+    host.now -= 1000.0;
+    host.fire_timer();
+    assert_eq!(host.stage(waiter), Stage::Queued);
+    host.pass(1049.0);
+    assert_eq!(host.stage(waiter), Stage::Queued);
+    host.pass(20.0);
+    assert_eq!(host.refusal(waiter), Some(Refusal::WaitTimeout));
+}
+
+#[test]
+fn a_clock_that_starts_below_zero_or_steps_below_its_start_is_no_matter() {
+    let mut host = Host::new(plain(1, 0));
+    host.now = -5000.5;
+    host.lend();
+    let waiter = host.connect_within(Some(Span::Millis(100)), None);
+    host.now -= 10.0;
+    host.fire_timer();
+    host.pass(150.0);
+    assert!(host.is_settled(waiter));
+}
+
+#[test]
+fn timeouts_end_in_time_however_long_nobody_looked_at_the_clock() {
+    for days in [1.0, 12.5, 24.9, 30.0, 49.0, 49.8, 75.0, 400.0] {
+        let mut host = Host::new(plain(1, 0));
+        host.lend();
+        let first = host.connect_within(Some(Span::Millis(100)), None);
+        host.abort(first);
+        // No timer runs while nobody waits.
+        host.pass(days * DAY_MS);
+        let start = host.now;
+        let waiter = host.connect_within(Some(Span::Millis(1000)), None);
+        host.pass(999.0);
+        assert!(!host.is_settled(waiter), "{days} days: early");
+        host.pass(latest_ms(1000.0) - 999.0);
+        assert!(host.is_settled(waiter), "{days} days: still waiting after {}", host.now - start);
+    }
+}
+
+#[test]
+fn a_host_that_slept_for_days_refuses_all_who_were_due() {
+    for days in [1.0, 12.5, 24.9, 30.0, 49.0, 49.8, 75.0, 400.0] {
+        let mut host = Host::new(plain(1, 0));
+        host.lend();
+        let waiter = host.connect_within(Some(Span::Millis(1000)), None);
+        host.pass(100.0);
+        host.now += days * DAY_MS;
+        host.fire_timer();
+        assert!(host.is_settled(waiter), "{days} days");
+    }
+}
+
+#[test]
+fn an_opening_that_lost_its_caller_during_a_tick_gets_its_own_time_from_then() {
+    let mut host = Host::new(Settings { driver_timeout_ms: 1000.0, ..plain(2, 0) });
+    let slow = host.connect();
+    host.pass(600.0);
+    let orphaned = host.connect_within(None, Some(Span::Millis(300)));
+    while !host.is_settled(orphaned) {
+        assert!(host.pass_to_tick(host.now + 1000.0), "a timer runs");
+    }
+    assert_eq!(host.refusal(orphaned), Some(Refusal::OpenDeadline));
+    host.finish(slow, Outcome::Ok);
+    host.pass(latest_ms(1000.0));
+    assert!(host.has_expired(orphaned), "the driver has its time and no more");
+}
+
+#[test]
+fn an_operation_armed_in_a_tick_behind_a_stamped_one_is_not_late() {
+    // `ahead` is stamped and leads the class; `behind` joins that class inside a tick that stamps nothing.
+    let mut host = Host::new(Settings { driver_timeout_ms: 30_000.0, ..plain(3, 0) });
+    let behind = host.connect_within(None, Some(Span::Millis(1000)));
+    let ahead = host.connect();
+    host.pass(500.0);
+    while !host.is_settled(behind) {
+        assert!(host.pass_to_tick(host.now + 5000.0), "a timer runs");
+    }
+    let start = host.now;
+    host.pass(latest_ms(30_000.0));
+    assert!(host.has_expired(ahead) && host.has_expired(behind), "{} ms later", host.now - start);
+}
+
+#[test]
+fn the_time_is_told_before_a_step_without_ending_anything() {
+    let mut host = Host::new(plain(1, 0));
+    host.lend();
+    let waiter = host.connect_within(Some(Span::Millis(10)), None);
+    host.now += 500.0;
+    host.pool.read_clock(host.now);
+    assert_eq!(host.stage(waiter), Stage::Queued);
+    assert_eq!(host.pool.take_notice(), None);
+}
+
+#[test]
+fn a_read_clock_stamps_and_so_makes_nobody_late() {
+    let mut host = Host::new(plain(1, 0));
+    host.lend();
+    let first = host.connect_within(Some(Span::Millis(6400)), None);
+    host.pass(1.0);
+    let start = host.now;
+    let second = host.connect_within(Some(Span::Millis(6400)), None);
+    host.pass(3.0);
+    host.pool.read_clock(host.now);
+    host.abort(first);
+    host.pass(6396.9);
+    assert_eq!(host.stage(second), Stage::Queued, "early");
+    host.pass(latest_ms(6400.0) - (host.now - start));
+    assert!(host.is_settled(second));
+}
+
+#[test]
+fn the_longest_held_leases_are_told_longest_first_and_at_most_five() {
+    let mut host = Host::new(sized(10, 0));
+    let mut callers = Vec::new();
+    for _ in 0..7 {
+        callers.push(host.lend());
+        host.pool.read_clock(host.now);
+        host.pass(100.0);
+    }
+    host.pool.read_clock(host.now);
+    assert_eq!(host.pool.longest_held(), [Some(700), Some(600), Some(500), Some(400), Some(300)]);
+    host.give_back(callers[0]);
+    for caller in &callers[2..6] {
+        host.give_back(*caller);
+    }
+    assert_eq!(host.pool.longest_held(), [Some(600), Some(100), None, None, None]);
+    let again: Vec<Flow> = (0..2).map(|_| host.lend()).collect();
+    host.pool.read_clock(host.now);
+    assert_eq!(host.pool.longest_held(), [Some(600), Some(100), Some(0), Some(0), None]);
+    again.into_iter().for_each(|caller| host.give_back(caller));
+}

@@ -1,0 +1,264 @@
+//! Every way in which an operation can go: each of its steps ends in each way that a step can end, its caller leaves at
+//! each moment, and a dispose, a pool-wide mark or a close comes at each moment. Whatever happened, each caller is
+//! settled once, each connection is closed once, and a pool that was not closed still serves as many as it may.
+
+use crate::harness::{Connection, Flow, Host, Role, Stage, sized};
+use edgepool::policy::{Outcome, Span, Step};
+
+/// The choices of one run: those given, then the first of each.
+struct Path {
+    choices: Vec<(usize, usize)>,
+    at: usize,
+}
+
+impl Path {
+    fn choose<T: Copy>(&mut self, options: &[T]) -> T {
+        if self.at == self.choices.len() {
+            self.choices.push((0, options.len()));
+        }
+        let (choice, of) = self.choices[self.at];
+        assert_eq!(of, options.len(), "a run depends on its choices alone");
+        self.at += 1;
+        options[choice]
+    }
+}
+
+/// Runs once for each combination of choices. Answers how many there were.
+fn every_path(run: impl Fn(&mut Path)) -> usize {
+    let mut path = Path { choices: Vec::new(), at: 0 };
+    for runs in 1.. {
+        path.at = 0;
+        run(&mut path);
+        while path.choices.last().is_some_and(|&(choice, of)| choice + 1 == of) {
+            path.choices.pop();
+        }
+        match path.choices.last_mut() {
+            Some((choice, _)) => *choice += 1,
+            None => return runs,
+        }
+    }
+    unreachable!("the paths are finite")
+}
+
+#[derive(Clone, Copy)]
+enum Move {
+    End(Outcome),
+    Wake,
+    Abort,
+    Interfere(Interference),
+}
+
+#[derive(Clone, Copy)]
+enum Interference {
+    Dispose,
+    InvalidateAll,
+    Close,
+    CloseAtOnce,
+    Arrive,
+}
+
+const INTERFERENCES: [Move; 5] = [
+    Move::Interfere(Interference::Dispose),
+    Move::Interfere(Interference::InvalidateAll),
+    Move::Interfere(Interference::Close),
+    Move::Interfere(Interference::CloseAtOnce),
+    Move::Interfere(Interference::Arrive),
+];
+
+fn moves(host: &Host, flow: Flow) -> Vec<Move> {
+    let mut moves = match host.stage(flow) {
+        Stage::Woken => vec![Move::Wake],
+        Stage::Late => vec![Move::End(Outcome::LateOk), Move::End(Outcome::LateFailed)],
+        Stage::Performing(_) => [Outcome::Ok, Outcome::Failed, Outcome::TimedOut].map(Move::End).to_vec(),
+        _ => vec![],
+    };
+    let checkout = host.role(flow) == Role::Checkout && !host.is_settled(flow);
+    if checkout && matches!(host.stage(flow), Stage::Woken | Stage::Performing(Step::Open(_) | Step::Terminate(_))) {
+        moves.push(Move::Abort);
+    }
+    moves
+}
+
+/// From this beginning on, everything that can happen happens, with at most one interference.
+fn every_way(beginning: impl Fn(&mut Host)) -> usize {
+    every_path(|path| {
+        let mut host = Host::new(sized(1, 1));
+        beginning(&mut host);
+        let mut undisturbed = true;
+        while let Some(flow) = host.flows().find(|&flow| !moves(&host, flow).is_empty()) {
+            let mut options = moves(&host, flow);
+            if undisturbed {
+                options.extend(INTERFERENCES);
+            }
+            match path.choose(&options) {
+                Move::End(outcome) => host.finish(flow, outcome),
+                Move::Wake => host.wake(flow),
+                Move::Abort => assert!(host.abort(flow)),
+                Move::Interfere(interference) => {
+                    undisturbed = false;
+                    match interference {
+                        Interference::Dispose => host.dispose(),
+                        Interference::InvalidateAll => host.invalidate_all(),
+                        Interference::Close => {
+                            host.close(Span::Forever);
+                        }
+                        Interference::CloseAtOnce => {
+                            host.close(Span::Millis(0));
+                        }
+                        Interference::Arrive => {
+                            host.connect();
+                        }
+                    }
+                }
+            }
+        }
+        host.return_everything();
+        if !host.pool.is_closed() {
+            host.lend();
+            host.lend();
+            host.return_everything();
+            assert_eq!(host.stats().idle, 1);
+            host.close(Span::Forever);
+            host.run();
+        }
+        host.assert_nothing_is_left();
+    })
+}
+
+/// One lease of two, the other slot taken by somebody who stays.
+fn one_of_two(host: &mut Host) -> Flow {
+    let caller = host.lend();
+    host.lend();
+    caller
+}
+
+/// The only idle connection, stale.
+fn stale_idle(host: &mut Host) {
+    let caller = host.lend();
+    host.invalidate_soft(caller);
+    host.give_back(caller);
+}
+
+#[test]
+fn a_first_checkout_goes_every_way() {
+    assert!(
+        every_way(|host| {
+            host.connect();
+        }) > 50
+    );
+}
+
+#[test]
+fn two_openings_with_a_waiter_behind_them_go_every_way() {
+    let beginning = |host: &mut Host| {
+        host.connect();
+        host.lend();
+        host.connect();
+    };
+    assert!(every_way(beginning) > 500);
+}
+
+#[test]
+fn the_replacement_of_a_stale_connection_goes_every_way() {
+    let beginning = |host: &mut Host| {
+        stale_idle(host);
+        host.connect();
+    };
+    assert!(every_way(beginning) > 100);
+}
+
+#[test]
+fn a_replacement_with_a_waiter_behind_it_goes_every_way() {
+    let beginning = |host: &mut Host| {
+        stale_idle(host);
+        host.connect();
+        host.lend();
+        host.connect();
+    };
+    assert!(every_way(beginning) > 500);
+}
+
+#[test]
+fn a_return_goes_every_way() {
+    let beginning = |host: &mut Host| {
+        let caller = one_of_two(host);
+        host.checkin(caller, false);
+    };
+    assert!(every_way(beginning) > 30);
+}
+
+#[test]
+fn a_return_with_a_waiter_goes_every_way() {
+    let beginning = |host: &mut Host| {
+        let caller = one_of_two(host);
+        host.connect();
+        host.checkin(caller, false);
+    };
+    assert!(every_way(beginning) > 50);
+}
+
+#[test]
+fn the_return_of_a_stale_connection_with_a_waiter_goes_every_way() {
+    let beginning = |host: &mut Host| {
+        let caller = one_of_two(host);
+        host.connect();
+        host.invalidate_soft(caller);
+        host.checkin(caller, false);
+    };
+    assert!(every_way(beginning) > 500);
+}
+
+#[test]
+fn two_returns_of_which_one_is_surplus_go_every_way() {
+    let beginning = |host: &mut Host| {
+        let (a, b) = (host.lend(), host.lend());
+        host.checkin(a, false);
+        host.checkin(b, false);
+    };
+    assert!(every_way(beginning) > 500);
+}
+
+#[test]
+fn an_invalidation_with_a_waiter_goes_every_way() {
+    let beginning = |host: &mut Host| {
+        let caller = one_of_two(host);
+        host.connect();
+        host.invalidate(caller);
+    };
+    assert!(every_way(beginning) > 100);
+}
+
+#[test]
+fn the_close_of_a_detached_connection_goes_every_way() {
+    for (clean, abrupt) in [(false, false), (true, false), (false, true)] {
+        let beginning = |host: &mut Host| {
+            let caller = one_of_two(host);
+            host.connect();
+            let detached = host.detach(caller);
+            host.close_detached(detached, clean, abrupt);
+        };
+        assert!(every_way(beginning) > 100);
+    }
+}
+
+#[test]
+fn a_death_while_idle_with_a_waiter_goes_every_way() {
+    let beginning = |host: &mut Host| {
+        let caller = one_of_two(host);
+        host.give_back(caller);
+        host.connection_died(Connection(0));
+        host.connect();
+    };
+    assert!(every_way(beginning) > 50);
+}
+
+#[test]
+fn a_dispose_with_a_waiter_goes_every_way() {
+    let beginning = |host: &mut Host| {
+        let caller = one_of_two(host);
+        host.give_back(caller);
+        host.dispose();
+        host.connect();
+    };
+    assert!(every_way(beginning) > 50);
+}

@@ -1,0 +1,88 @@
+//! The numbers of `stats()`: what each gauge holds in each state, and that each counter counts what it says. That they
+//! add up is checked by the harness after every call of every test.
+
+use crate::harness::{Host, plain, sized};
+use edgepool::policy::{Outcome, Settings, Span};
+
+#[test]
+fn each_gauge_holds_what_it_is_named_for() {
+    let mut host = Host::new(sized(6, 0));
+    let callers = [host.lend(), host.lend(), host.lend(), host.lend(), host.lend()];
+    host.give_back(callers[0]);
+    host.detach(callers[1]);
+    host.checkin(callers[2], false);
+    host.dispose();
+    // The emptied slot of the detached one went with the dispose; the idle one is being closed.
+    host.connect();
+    let stats = host.stats();
+    assert_eq!((stats.idle, stats.used, stats.opening, stats.closing), (0, 3, 1, 1));
+    assert_eq!((stats.total, stats.detached, stats.waiting, stats.max), (5, 1, 0, 6.0));
+    host.connect();
+    host.connect();
+    assert_eq!((host.stats().opening, host.stats().waiting), (2, 1));
+}
+
+#[test]
+fn an_emptied_idle_slot_is_checked_in_but_not_idle() {
+    let mut host = Host::new(sized(1, 0));
+    let caller = host.lend();
+    host.invalidate(caller);
+    host.run();
+    assert_eq!((host.stats().idle, host.stats().total, host.counts().checked_in), (0, 0, 1));
+}
+
+#[test]
+fn a_stale_idle_connection_is_idle() {
+    let mut host = Host::new(plain(1, 0));
+    let caller = host.lend();
+    host.give_back(caller);
+    host.invalidate_all();
+    assert_eq!(host.stats().idle, 1);
+}
+
+#[test]
+fn each_counter_counts_what_it_is_named_for() {
+    let mut host = Host::new(Settings { timeout_ms: 50.0, driver_timeout_ms: 100.0, ..plain(1, 0) });
+    let failing = host.connect();
+    host.finish(failing, Outcome::Failed);
+    let slow = host.connect();
+    host.pass(120.0);
+    host.finish(slow, Outcome::TimedOut);
+    host.finish(slow, Outcome::LateFailed);
+    let holder = host.lend();
+    let (waiter, aborted) = (host.connect(), host.connect());
+    host.abort(aborted);
+    host.pass(70.0);
+    assert!(host.is_settled(waiter));
+    let served = host.connect();
+    host.invalidate_soft(holder);
+    host.give_back(holder);
+    host.run();
+    assert!(host.has_lease(served));
+    host.invalidate(served);
+    host.run();
+    let stats = host.stats();
+    assert_eq!((stats.opened, stats.open_failed, stats.checkouts), (2, 2, 2));
+    assert_eq!((stats.waited, stats.timed_out, stats.aborted), (3, 2, 1));
+    assert_eq!((stats.recycled, stats.invalidated, stats.leaked), (1, 1, 0));
+}
+
+#[test]
+fn the_timer_keeps_the_host_alive_for_callers_and_not_for_children() {
+    let mut host = Host::new(plain(1, 0));
+    let opening = host.connect();
+    assert!(host.pool.is_attended());
+    host.abort(opening);
+    assert!(!host.pool.is_attended(), "the opening goes on for nobody");
+    host.finish(opening, Outcome::Ok);
+    host.dispose();
+    assert!(!host.pool.is_attended());
+    let waiter = host.connect_within(Some(Span::Forever), None);
+    assert!(host.pool.is_attended());
+    host.run();
+    assert!(host.has_lease(waiter) && !host.pool.is_attended());
+    let detached = host.detach(waiter);
+    assert!(!host.pool.is_attended());
+    host.close_detached(detached, false, false);
+    assert!(host.pool.is_attended());
+}
