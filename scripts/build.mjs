@@ -8,6 +8,7 @@ import { ask, fail, root, run, say } from "./run.mjs";
 import { setUpBuild } from "./setup.mjs";
 
 const generated = join(root, "pkg", "wasm");
+const wasmFile = join(generated, "edgepool_bg.wasm");
 
 export function build() {
   setUpBuild();
@@ -23,19 +24,18 @@ function buildWasm() {
   run("cargo", ["build", "--quiet", "--locked", "--release", "--lib", "--target", "wasm32-unknown-unknown"]);
 
   const compiled = join(root, "target", "wasm32-unknown-unknown", "release", "edgepool.wasm");
-  const stamp = join(generated, ".built-from");
+  const stamp = join(root, "target", "pkg-built-from");
   const hash = createHash("sha256").update(readFileSync(compiled)).update(readFileSync(fileURLToPath(import.meta.url))).digest("hex");
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
+  if (existsSync(wasmFile) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
 
   rmSync(generated, { recursive: true, force: true });
   mkdirSync(generated, { recursive: true });
   run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, generated]);
-  const wasm = join(generated, "edgepool_bg.wasm");
   run(process.execPath, [
-    join(root, "node_modules", "binaryen", "bin", "wasm-opt"), wasm, "-o", wasm, "-Oz", "--strip-debug", "--strip-producers",
+    join(root, "node_modules", "binaryen", "bin", "wasm-opt"), wasmFile, "-o", wasmFile, "-Oz", "--strip-debug", "--strip-producers",
     "--enable-bulk-memory", "--enable-nontrapping-float-to-int", "--enable-sign-ext", "--enable-mutable-globals", "--enable-reference-types", "--enable-multivalue",
   ]);
-  writeInlinedBytes(readFileSync(wasm));
+  writeInlinedBytes(readFileSync(wasmFile));
   writeFileSync(stamp, hash);
 }
 

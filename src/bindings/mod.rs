@@ -46,7 +46,7 @@ impl Core {
     /// `options`: every option as a number, a boolean or a string; see options.rs. Throws `{ option }`, the name of the
     /// first that breaks its rule.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue) -> Result<Core, JsValue> {
+    pub fn new(options: JsValue) -> Result<Self, JsValue> {
         console_error_panic_hook::set_once();
         Ok(Self { pool: Pool::new(options::decode(options)?), refusal: 0, notice: 0 })
     }
@@ -205,7 +205,9 @@ impl Core {
     fn word(&mut self, begin: Begin) -> i32 {
         match begin {
             Begin::Granted(lease) => lease.to_bits() as i32,
-            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => !(id.to_bits() as i32 | ASLEEP),
+            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => {
+                !(id.to_bits() as i32 | ASLEEP)
+            }
             Begin::Pending(id) => !(id.to_bits() as i32),
             Begin::Refused(refusal) => {
                 self.refusal = refusal_code(refusal);

@@ -1,7 +1,6 @@
 //! One operation: a checkout, a return, a discard or the close of the pool on its way through its states. The tables
 //! that say which state follows are checkout.rs, checkin.rs and shutdown.rs; this file only holds what they share.
 
-
 use super::deadlines::NO_CLASS;
 use super::id::Slab;
 use super::ring::{NIL, Track};

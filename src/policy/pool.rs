@@ -92,7 +92,9 @@ impl Pool {
         let Some(operation) = self.operations.get(id) else { return Step::Done };
         let is_checkout = match operation.state {
             State::Replacing | State::Opening | State::Abandoned => true,
-            State::Resetting | State::Condemned | State::Discarding | State::ResettingDetached | State::Closing => false,
+            State::Resetting | State::Condemned | State::Discarding | State::ResettingDetached | State::Closing => {
+                false
+            }
             // These perform no step: an outcome for them is a fault of the shell, and harmless.
             State::Waiting | State::Reserved | State::Detached | State::Draining => return Step::Wait,
         };

@@ -103,7 +103,7 @@ export class Driver<C> {
     this.#dialect = settings.dialect;
     this.#clock = settings.clock;
     this.#wasm = exportsOf(this.name);
-    if (hasCrashed()) throw crashError(this.name);
+    this.#assertAlive();
     try {
       this.#core = new Core(settings.core);
     } catch (error) {
@@ -119,7 +119,7 @@ export class Driver<C> {
   // ---- checkout
 
   connect(options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
-    if (options !== undefined || this.#tellsTime) return this.#connectWithin(options ?? {});
+    if (options !== undefined || this.#tellsTime || hasCrashed()) return this.#connectWithin(options ?? {});
     let word: number;
     try {
       word = this.#wasm.core_checkout(this.#address);
@@ -139,7 +139,7 @@ export class Driver<C> {
       const finite = (settings.deadlineMs ?? this.#settings.core.deadline) !== Infinity;
       const startedAt = finite ? this.#clock.now() : 0;
       request = { ...settings, startedAt };
-      if (hasCrashed()) throw crashError(this.name);
+      this.#assertAlive();
       word = this.#wasm.core_checkout_within(this.#address, toCoreMillis(settings.timeoutMs), toCoreMillis(settings.deadlineMs), startedAt);
     } catch (error) {
       return Promise.reject(this.#orCrash(error));
@@ -324,7 +324,7 @@ export class Driver<C> {
     const wasm = this.#wasm;
     let slot = this.#slots[index];
     if (slot === undefined || wasm.core_is_new_slot(this.#address, flow.operation) !== 0) {
-      slot = new Slot<C>(() => wasm.core_is_in_use(this.#address, index) !== 0);
+      slot = new Slot<C>(() => !hasCrashed() && wasm.core_is_in_use(this.#address, index) !== 0);
       this.#slots[index] = slot;
     }
     slot.info = {};
@@ -470,19 +470,23 @@ export class Driver<C> {
   }
 
   invalidateSoft(lease: number): void {
+    this.#assertAlive();
     this.#wasm.core_invalidate_soft(this.#address, lease);
   }
 
   invalidateAsOld(lease: number): void {
+    this.#assertAlive();
     this.#wasm.core_invalidate_as_old(this.#address, lease);
   }
 
   invalidateAll(): void {
+    this.#assertAlive();
     this.#wasm.core_invalidate_all(this.#address);
   }
 
   /** Answers the operation that stands for the connection from now on. */
   detach(lease: number): number {
+    this.#assertAlive();
     const operation = this.#wasm.core_detach(this.#address, lease);
     this.#slots[lease & indexMask]?.empty();
     this.#afterwards();
@@ -639,10 +643,12 @@ export class Driver<C> {
   // ---- numbers
 
   stats(): PoolStats {
+    this.#assertAlive();
     return this.#core.stats() as PoolStats;
   }
 
   counts(): PoolCounts {
+    this.#assertAlive();
     return this.#core.counts() as PoolCounts;
   }
 
@@ -695,11 +701,15 @@ export class Driver<C> {
   /** Runs what calls the policy where no caller would see a throw. */
   #guard(flow: Flow<C>, run: () => void): void {
     try {
-      if (hasCrashed()) throw crashError(this.name);
+      this.#assertAlive();
       run();
     } catch (trap) {
       flow.reject(this.#crash(trap));
     }
+  }
+
+  #assertAlive(): void {
+    if (hasCrashed()) throw crashError(this.name);
   }
 
   #orCrash(error: unknown): unknown {

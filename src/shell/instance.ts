@@ -39,7 +39,7 @@ export function watch(driver: { crashed(): void }, on: boolean): void {
 export function crash(cause: unknown): void {
   if (trap !== undefined) return;
   trap = { cause };
-  for (const driver of [...watching]) driver.crashed();
+  for (const driver of watching) driver.crashed();
   watching.clear();
 }
 

@@ -101,7 +101,9 @@ fn numbers_arrive_under_their_public_names() {
     let mut core = core();
     first_lease(&mut core);
     let stats = core.stats();
-    for (name, value) in [("total", 1.0), ("used", 1.0), ("idle", 0.0), ("openFailed", 0.0), ("max", 1.0), ("timedOut", 0.0)] {
+    for (name, value) in
+        [("total", 1.0), ("used", 1.0), ("idle", 0.0), ("openFailed", 0.0), ("max", 1.0), ("timedOut", 0.0)]
+    {
         assert_eq!(get(&stats, name).as_f64(), Some(value), "{name}");
     }
     let counts = core.counts();

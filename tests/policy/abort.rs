@@ -32,6 +32,28 @@ fn a_waiter_who_leaves_from_the_middle_is_passed_over() {
 }
 
 #[test]
+fn hundreds_who_leave_from_the_middle_disturb_neither_the_order_nor_the_time_of_the_rest() {
+    let mut host = Host::new(plain(1, 0));
+    let holder = host.lend();
+    let waiters: Vec<Flow> = (0..300).map(|_| host.connect()).collect();
+    let stays = |at: usize| at % 5 == 0;
+    // First the inner ones, then outwards: the places of all who are left move again and again.
+    for at in (0..300).rev().filter(|&at| !stays(at)) {
+        assert!(host.abort(waiters[(at * 7 + 1) % 300]) != stays((at * 7 + 1) % 300) || stays((at * 7 + 1) % 300));
+    }
+    let mut left: Vec<Flow> = waiters.into_iter().filter(|&waiter| !host.is_settled(waiter)).collect();
+    let (gone, last) = (left.remove(left.len() / 2), left.pop().expect("many are left"));
+    host.abort(gone);
+    host.abort(last);
+    assert_eq!(host.stats().waiting as usize, left.len());
+    host.give_back(holder);
+    for waiter in left {
+        assert!(host.has_lease(waiter), "{waiter:?}");
+        host.give_back(waiter);
+    }
+}
+
+#[test]
 fn scenario_058_once_a_connection_was_handed_over_the_signal_comes_too_late() {
     let mut host = Host::new(sized(1, 0));
     let holder = host.lend();

@@ -20,6 +20,7 @@ mod hand_off;
 mod invalidate;
 mod max_overflow;
 mod max_waiters;
+mod news;
 mod pool_size;
 mod reset_on_return;
 mod stale_handles;

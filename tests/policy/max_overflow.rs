@@ -89,11 +89,11 @@ fn scenario_035_forty_callers_never_exceed_the_maximum() {
     for (max_overflow, most) in [(0, 3), (5, 8)] {
         let mut host = Host::new(sized(3, max_overflow));
         let callers: Vec<Flow> = (0..40).map(|_| host.connect()).collect();
-        for at in 0..40 {
+        for caller in callers {
             host.run();
             assert!(host.counts().overflow <= max_overflow);
             assert!(host.open_connections() <= most);
-            host.give_back(callers[at]);
+            host.give_back(caller);
         }
         host.dispose();
         host.run();

@@ -1,0 +1,78 @@
+// Runs one contestant in a process of its own: for the bytes of a waiter, which only a process that never had a waiter
+// can tell (WebAssembly memory does not shrink), and for what may take for ever, since only a process can be stopped.
+
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { contestants } from "./adapters.mjs";
+import { prepare, scenarios, settle, warm } from "./scenarios.mjs";
+
+/** Answers { value }, or { stopped: true } where the measured part took longer than `limitMs`. */
+export function runApart(job, limitMs) {
+  return new Promise((resolve, reject) => {
+    const child = fork(fileURLToPath(import.meta.url), [], { execArgv: ["--expose-gc"], env: { ...process.env, EDGEPOOL_BENCH: "apart" } });
+    let timer;
+    let answer;
+    child.on("message", (message) => {
+      if (message.ready) timer = setTimeout(stop, limitMs);
+      else answer = message;
+    });
+    const stop = () => {
+      answer = { stopped: true };
+      child.kill("SIGKILL");
+    };
+    child.on("exit", (code) => {
+      clearTimeout(timer);
+      if (answer === undefined) reject(new Error(`${job.contestant} failed in ${job.what} (exit code ${code})`));
+      else resolve(answer);
+    });
+    child.send(job);
+  });
+}
+
+/** One round after a warm-up with 1,000 waiters. */
+async function measureOnce(contestant, library, id) {
+  const pair = prepare(contestant, library, scenarios.find((scenario) => scenario.id === id));
+  await warm(pair.pool, 10);
+  for (let i = 0; i < 10; i++) await pair.measure({ count: 1000, batch: 1000 });
+  await settle();
+  process.send({ ready: true });
+  return pair.measure();
+}
+
+/** Heap, buffers and WebAssembly memory of a queue, without the array of promises that the harness keeps. */
+async function bytesPerWaiter(contestant, library) {
+  const scenario = scenarios.find(({ id }) => id === "c");
+  const earlier = prepare(contestant, library, scenario);
+  await warm(earlier.pool, 10);
+  await earlier.measure({ count: 1000, batch: 1000 });
+
+  // The raw exports: the instance module is the one that edgepool itself uses.
+  const wasm = contestant.kind === "edgepool" ? (await import("../pkg/instance.js")).exportsOf("bench").memory : undefined;
+  const memory = () => {
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return { js: heapUsed + arrayBuffers, wasm: wasm?.buffer.byteLength ?? 0 };
+  };
+  const { pool } = prepare(contestant, library, scenario);
+  const waiters = new Array(scenario.count).fill(undefined);
+  for (let i = 0; i < 10; i++) await pool.acquire();
+  process.send({ ready: true });
+  await settle();
+  await settle();
+  const before = memory();
+  for (let i = 0; i < waiters.length; i++) waiters[i] = pool.acquire();
+  await settle();
+  await settle();
+  const after = memory();
+  const each = { js: (after.js - before.js) / waiters.length, wasm: (after.wasm - before.wasm) / waiters.length };
+  return { total: each.js + each.wasm, ...each };
+}
+
+if (process.env.EDGEPOOL_BENCH === "apart" && process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.on("disconnect", () => process.exit(1));
+  process.on("message", async ({ contestant: name, what }) => {
+    const contestant = contestants.find((one) => one.name === name);
+    const library = await contestant.load();
+    const value = what === "bytes" ? await bytesPerWaiter(contestant, library) : await measureOnce(contestant, library, what);
+    process.send({ value }, () => process.exit(0));
+  });
+}

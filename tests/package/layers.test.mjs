@@ -1,0 +1,40 @@
+// The doors between the rooms open one way: read off the imports.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import test from "node:test";
+import { root } from "../../scripts/run.mjs";
+
+function files(folder, extension) {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(extension))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .map((path) => ({ name: relative(root, path), text: readFileSync(path, "utf8") }));
+}
+
+const imports = (text) => [...text.matchAll(/from "([^"]+)"/g)].map(([, specifier]) => specifier);
+
+test("the shell imports only itself, and the WebAssembly only where it may", () => {
+  const mayReach = /^src\/shell\/(driver|instance|entry\/(inline|workerd|slim))\.ts$/;
+  for (const { name, text } of files("src/shell", ".ts")) {
+    for (const specifier of imports(text)) {
+      assert.ok(specifier.startsWith("."), `${name} imports ${specifier}: the package has no dependencies`);
+      if (specifier.includes("/wasm/")) assert.match(name, mayReach, `${name} reaches for the WebAssembly`);
+    }
+  }
+});
+
+test("only the driver knows the bindings' calls", () => {
+  for (const { name, text } of files("src/shell", ".ts")) {
+    if (name !== "src/shell/driver.ts") assert.doesNotMatch(text, /\bcore_[a-z_]+\(/, `${name} calls the WebAssembly`);
+  }
+});
+
+test("a dialect knows the shape of a dialect, and nothing else of the pool", () => {
+  for (const { name, text } of files("src/shell/dialects", ".ts")) assert.deepEqual(imports(text).filter((from) => from !== "../dialect.js"), [], name);
+});
+
+test("the policy names no host", () => {
+  for (const { name, text } of files("src/policy", ".rs")) assert.doesNotMatch(text, /wasm_bindgen|js_sys|std::time|std::thread/, name);
+});

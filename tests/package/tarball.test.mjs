@@ -1,0 +1,179 @@
+// What users install: the tarball's contents, its imports, its types, and how it behaves in a process of its own.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { root } from "../../scripts/run.mjs";
+import { installTarball } from "./packed.mjs";
+
+let project;
+
+before(() => {
+  project = installTarball();
+});
+
+after(() => project.remove());
+
+/** Runs a program in the consumer's folder. */
+function run(name, source, args = []) {
+  writeFileSync(join(project.folder, name), source);
+  const start = performance.now();
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...args, join(project.folder, name)], { encoding: "utf8", timeout: 20_000 });
+  return { status, stdout: stdout.trim(), stderr, ms: performance.now() - start };
+}
+
+test("the tarball holds what is built, its types and its documents, and no source", () => {
+  for (const name of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "pkg/index.d.ts", "pkg/entry/inline.js", "pkg/entry/workerd.js", "pkg/entry/slim.js", "pkg/dialects/pg.js", "pkg/wasm/edgepool_bg.wasm"]) {
+    assert.ok(project.names.includes(name), `${name} is missing of ${project.names.length} files`);
+  }
+  const strays = project.names.filter((name) => !/^(pkg\/.*\.(js|d\.ts|wasm|md)|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name));
+  assert.deepEqual(strays, []);
+});
+
+test("import gives the API, with no init call", () => {
+  const { stdout, stderr } = run("import.mjs", `
+    import { QueuePool, PoolError } from "edgepool";
+    import { pg } from "edgepool/dialects/pg";
+    const pool = new QueuePool(() => ({ close() {} }));
+    console.log(await pool.use((connection) => typeof connection), typeof PoolError, pg.name);
+    await pool.close();
+  `);
+  assert.equal(stdout, "object function pg", stderr);
+});
+
+test("require gives the same", () => {
+  const { stdout, stderr } = run("require.cjs", `
+    const { QueuePool } = require("edgepool");
+    const pool = new QueuePool(() => ({ rollback() {}, close() {} }));
+    pool.use(() => "used").then((answer) => console.log(answer));
+  `);
+  assert.equal(stdout, "used", stderr);
+});
+
+test("slim takes the WebAssembly from its user, and says so when it has none", () => {
+  const { stdout, stderr } = run("slim.mjs", `
+    import { readFileSync } from "node:fs";
+    import { createRequire } from "node:module";
+    import { initialize, QueuePool } from "edgepool/slim";
+    try {
+      new QueuePool(() => ({}));
+    } catch (error) {
+      console.log(error.code);
+    }
+    initialize(readFileSync(createRequire(import.meta.url).resolve("edgepool/edgepool.wasm")));
+    const pool = new QueuePool(() => ({ rollback() {} }));
+    console.log(await pool.use(() => "used"));
+  `);
+  assert.equal(stdout, "ERR_POOL_INVALID_REQUEST\nused", stderr);
+});
+
+test("the types say what a connection is, and refuse an unknown option", () => {
+  writeFileSync(join(project.folder, "types.ts"), `
+    import { QueuePool, PoolTimeoutError, type PooledConnection, type PoolStats } from "edgepool";
+    import { initialize } from "edgepool/slim";
+    import { pg, type PgClient } from "edgepool/dialects/pg";
+    class Connection { query(text: string): Promise<number> { return Promise.resolve(text.length); } }
+    const pool: QueuePool<Connection> = new QueuePool(async () => new Connection(), { poolSize: 2, timeout: "500ms" });
+    export const length: Promise<number> = pool.use((connection) => connection.query("SELECT 1"));
+    export const lease: Promise<PooledConnection<Connection>> = pool.connect({ signal: AbortSignal.timeout(10) });
+    export const stats: PoolStats = pool.recreate().stats();
+    export const again: QueuePool<Connection> = pool.recreate();
+    export const withDialect = new QueuePool<PgClient>(() => { throw new Error("never called"); }, { dialect: pg });
+    export const step = (error: PoolTimeoutError): "wait" | "open" | "ping" | "listener" => error.step;
+    export const start = initialize;
+    // @ts-expect-error: no such option
+    new QueuePool(() => new Connection(), { max: 3 });
+    // @ts-expect-error: a duration has a unit
+    new QueuePool(() => new Connection(), { timeout: "5 seconds" });
+  `);
+  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
+    compilerOptions: { strict: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable", "dom"], types: [], skipLibCheck: false },
+    files: ["types.ts"],
+  }));
+  const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+  assert.equal(status, 0, stdout);
+});
+
+test("importing and constructing set no timer, read no clock and draw no random number", () => {
+  const { stdout, stderr } = run("idle.mjs", `
+    const touched = [];
+    for (const [host, name] of [[globalThis, "setTimeout"], [globalThis, "setInterval"], [globalThis, "setImmediate"], [globalThis, "queueMicrotask"], [Date, "now"], [performance, "now"], [Math, "random"], [crypto, "getRandomValues"], [crypto, "randomUUID"]]) {
+      const real = host[name];
+      Object.defineProperty(host, name, { value(...args) { touched.push(name); return Reflect.apply(real, this, args); }, configurable: true, writable: true });
+    }
+    const { QueuePool } = await import("edgepool");
+    touched.length = 0; // Node's own loader reads clocks.
+    const pool = new QueuePool(() => ({ rollback() {} }), { timeout: "5s", deadline: "5s" });
+    pool.recreate();
+    console.log(JSON.stringify(touched));
+  `);
+  assert.equal(stdout, "[]", stderr);
+});
+
+test("an idle pool lets the process end", () => {
+  const { status, ms, stderr } = run("ends.mjs", `
+    import { QueuePool } from "edgepool";
+    const pool = new QueuePool(() => ({ rollback() {} }), { poolSize: 1, maxOverflow: 0 });
+    const lease = await pool.connect();
+    const waiter = pool.connect();
+    await lease.close();
+    await (await waiter).close();
+  `);
+  assert.equal(status, 0, stderr);
+  assert.ok(ms < 10_000, `it took ${ms} ms, and the pool's timeout is 30 s`);
+});
+
+test("a caller who waits keeps the process alive, without a limit too", () => {
+  const { status, stdout, stderr } = run("waits.mjs", `
+    import { QueuePool } from "edgepool";
+    const pool = new QueuePool(() => ({ rollback() {} }), { poolSize: 1, maxOverflow: 0, timeout: null });
+    const lease = await pool.connect();
+    void pool.connect();
+    const waiter = pool.connect({ timeout: "50ms" });
+    waiter.catch((error) => {
+      console.log(error.code, process.getActiveResourcesInfo().includes("Timeout"));
+      process.exit(7);
+    });
+  `);
+  assert.equal(stdout, "ERR_POOL_TIMEOUT true", stderr);
+  assert.equal(status, 7);
+});
+
+test("a crash of the WebAssembly reaches every caller of every pool, and leases can still be closed", () => {
+  // Memory that cannot grow is a real way to crash it.
+  const { stdout, stderr } = run("crash.mjs", `
+    import { readFileSync } from "node:fs";
+    import { createRequire } from "node:module";
+    const require = createRequire(import.meta.url);
+    const { QueuePool } = await import("edgepool");
+    const { initSync } = await import(new URL("./wasm/edgepool.js", "file://" + require.resolve("edgepool/edgepool.wasm").replace("wasm/edgepool_bg.wasm", "")));
+    const wasm = initSync({ module: new WebAssembly.Module(readFileSync(require.resolve("edgepool/edgepool.wasm"))) });
+    const closed = [];
+    const make = () => new QueuePool(() => ({ close() { closed.push("closed"); } }), { poolSize: 1, maxOverflow: 0, resetOnReturn: "none" });
+    const one = make();
+    const other = make();
+    const lease = await one.connect();
+    const held = await other.connect();
+    const bystander = other.connect();
+    bystander.catch(() => {});
+    for (let pages = 32768; pages >= 1; pages = Math.floor(pages / 2)) {
+      try { for (;;) wasm.memory.grow(pages); } catch { /* as far as it goes */ }
+    }
+    const waiters = [];
+    for (let number = 0; number < 30_000; number++) {
+      const waiter = one.connect();
+      waiter.catch(() => {});
+      waiters.push(waiter);
+    }
+    const codes = new Set((await Promise.allSettled(waiters)).map(({ reason }) => reason.code));
+    const after = await other.connect().catch((error) => error.code);
+    const beside = await bystander.catch((error) => error.code);
+    await lease.close();
+    await held.close();
+    console.log([...codes].join(), after, beside, closed.length);
+    process.exit(0);
+  `, ["--no-warnings"]);
+  assert.equal(stdout, "ERR_POOL_CRASHED ERR_POOL_CRASHED ERR_POOL_CRASHED 2", stderr);
+});

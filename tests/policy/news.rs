@@ -1,0 +1,105 @@
+//! How the shell learns what a call brought about: notices in order, the shortcut for a lone grant, and the questions
+//! that save it a call. They must say the same as the notices themselves.
+
+use crate::harness::{Flow, Host, plain, sized};
+use edgepool::policy::{Notice, Outcome, Settings};
+
+/// Returns the caller's lease and leaves the news untaken.
+fn return_quietly(host: &mut Host, caller: Flow) {
+    let lease = host.lease(caller);
+    host.pool.begin_checkin(lease, true);
+}
+
+#[test]
+fn a_lone_grant_is_taken_in_one_call_and_once() {
+    let mut host = Host::new(plain(1, 0));
+    let (holder, waiter) = (host.lend(), host.connect());
+    // A second waiter keeps the timer wanted, which would be news too.
+    let second = host.connect();
+    assert_eq!(host.pool.take_only_grant(), None);
+    return_quietly(&mut host, holder);
+    assert!(host.pool.has_news());
+    let (id, lease) = host.pool.take_only_grant().expect("a grant and nothing else");
+    assert_eq!((id, host.pool.is_leased(lease)), (host.id(waiter), true));
+    assert!(!host.pool.has_news() && host.pool.is_waiting(host.id(second)));
+    assert_eq!((host.pool.take_only_grant(), host.pool.take_notice()), (None, None));
+}
+
+#[test]
+fn a_grant_among_other_news_is_left_for_the_notices() {
+    let mut host = Host::new(plain(2, 0));
+    let holders = [host.lend(), host.lend()];
+    let waiters = [host.connect(), host.connect(), host.connect()].map(|waiter| host.id(waiter));
+    for holder in holders {
+        return_quietly(&mut host, holder);
+    }
+    assert_eq!(host.pool.take_only_grant(), None, "two grants");
+    for waiter in &waiters[..2] {
+        assert!(matches!(host.pool.take_notice(), Some((id, Notice::Grant(_))) if id == *waiter));
+    }
+    assert_eq!(host.pool.take_notice(), None);
+}
+
+#[test]
+fn a_grant_that_ends_the_last_wait_leaves_the_timer_to_be_stopped() {
+    let mut host = Host::new(plain(1, 0));
+    let (holder, waiter) = (host.lend(), host.connect());
+    return_quietly(&mut host, holder);
+    assert_eq!(host.pool.take_only_grant(), None, "the tick is wanted too");
+    assert!(matches!(host.pool.take_notice(), Some((id, Notice::Grant(_))) if id == host.id(waiter)));
+    assert!(host.pool.has_news() && host.pool.tick_wanted());
+    assert_eq!(host.pool.tick(host.now), None);
+    assert!(!host.pool.has_news());
+}
+
+#[test]
+fn a_lone_wake_up_is_no_grant() {
+    let mut host = Host::new(plain(1, 0));
+    let (holder, waiter) = (host.lend(), host.connect());
+    host.connect();
+    host.invalidate_soft(holder);
+    return_quietly(&mut host, holder);
+    assert_eq!(host.pool.take_only_grant(), None);
+    assert_eq!(host.pool.take_notice(), Some((host.id(waiter), Notice::Resume)));
+}
+
+#[test]
+fn notices_taken_one_by_one_between_calls_stay_in_order() {
+    let mut host = Host::new(Settings { timeout_ms: f64::INFINITY, ..plain(3, 0) });
+    let holders = [host.lend(), host.lend(), host.lend()];
+    let waiters: Vec<_> = (0..4).map(|_| host.connect()).map(|waiter| host.id(waiter)).collect();
+    let mut told = Vec::new();
+    return_quietly(&mut host, holders[0]);
+    return_quietly(&mut host, holders[1]);
+    told.extend(host.pool.take_notice());
+    return_quietly(&mut host, holders[2]);
+    while let Some(notice) = host.pool.take_notice() {
+        told.push(notice);
+    }
+    assert_eq!(told.iter().map(|(id, _)| *id).collect::<Vec<_>>(), waiters[..3]);
+}
+
+#[test]
+fn children_are_news() {
+    let mut host = Host::new(plain(1, 0));
+    let caller = host.lend();
+    host.give_back(caller);
+    assert!(!host.pool.has_news());
+    host.pool.dispose();
+    assert!(host.pool.has_news());
+    assert!(host.pool.take_child().is_some());
+    assert_eq!(host.pool.take_child(), None);
+}
+
+#[test]
+fn only_who_is_in_the_queue_is_waiting() {
+    let mut host = Host::new(sized(1, 0));
+    let opening = host.connect();
+    let waiter = host.connect();
+    assert!(!host.pool.is_waiting(host.id(opening)));
+    assert!(host.pool.is_waiting(host.id(waiter)));
+    host.finish(opening, Outcome::Failed);
+    assert!(!host.pool.is_waiting(host.id(waiter)), "woken");
+    host.run();
+    assert!(!host.pool.is_waiting(host.id(waiter)), "served");
+}
