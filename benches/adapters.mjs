@@ -45,7 +45,7 @@ export const contestants = [
     kind: "edgepool",
     load: () => import("edgepool"),
     adapt: ({ QueuePool }, size) => {
-      const pool = new QueuePool(() => ({}), { poolSize: size, maxOverflow: 0, timeout: "30s", resetOnReturn: "none" });
+      const pool = new QueuePool(() => ({ close() {} }), { poolSize: size, maxOverflow: 0, timeout: "30s", resetOnReturn: "none" });
       let canceller = new AbortController();
       let options = { signal: canceller.signal };
       return {

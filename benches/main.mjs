@@ -72,7 +72,10 @@ async function measure(scenario) {
   }
   const samples = await inTurn(scenario, here.filter(({ can }) => can));
   for (const [name, values] of samples) outcomes[name] = { samples: values };
-  for (const { pool } of here) await pool.close();
+  for (const { pool, kept } of here) {
+    if (kept !== undefined) await pool.release(kept[0]);
+    await pool.close();
+  }
   const { id, title, connections, count, batch, clock = "wall" } = scenario;
   return { id, title, connections, count, batch, clock, outcomes };
 }
@@ -90,7 +93,7 @@ async function inTurn(scenario, pairs) {
   const rounds = options.quick ? Math.ceil(scenario.rounds / 5) : scenario.rounds;
   const warmUp = scenario.count > 20_000 ? 1 : 3;
   const samples = new Map(pairs.map(({ contestant }) => [contestant.name, []]));
-  for (const { pool } of pairs) await warm(pool, scenario.connections);
+  for (const pair of pairs) pair.kept = await warm(pair.pool, scenario.connections);
   for (let round = -warmUp; round < rounds; round++) {
     note(`${scenario.title}: ${round < 0 ? "warming up" : `round ${round + 1} of ${rounds}`}`);
     for (const pair of inOrder(pairs, round + warmUp)) {

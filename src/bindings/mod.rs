@@ -7,8 +7,8 @@
 //!   milliseconds, [`FOREVER`] where there is no limit; points in time are f64 milliseconds of the host's own clock.
 //! - A *word* answers a checkout: 0 or more is a lease, below 0 its complement is an operation, with [`ASLEEP`] added
 //!   where the operation only waits and there is nothing else to do. A *return word* answers a return: [`RETURNED`],
-//!   [`RETURNED_WITH_NOTICE`], an operation's complement, or from 2 on an operation plus 2 that has the lease in
-//!   `notice` and is the only news.
+//!   [`RETURNED_WITH_NOTICE`], an operation's complement, or from 2 on, plus 2, the index of the waiter who has the slot
+//!   now with the generation of the new lease where a handle has its own: the only news, in one integer.
 //! - A *step word* answers `resume`, `advance` and `notice`: 0 or more is a lease (grant), below 0 its complement is a
 //!   code in the low four bits and an argument above them.
 //! - serde-wasm-bindgen carries options in and numbers out, never on the hot path.
@@ -221,10 +221,7 @@ impl Core {
             return !(id.to_bits() as i32);
         }
         match self.pool.take_only_grant() {
-            Some((id, lease)) => {
-                self.notice = lease.to_bits() as i32;
-                id.to_bits() as i32 + 2
-            }
+            Some((id, lease)) => (id.index() | lease.generation_bits()) as i32 + 2,
             None if self.pool.has_news() => RETURNED_WITH_NOTICE,
             None => RETURNED,
         }

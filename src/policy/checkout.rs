@@ -53,14 +53,13 @@ impl Pool {
         let id = self.begin(Operation::new(State::Waiting, NIL));
         self.waiters.push_back(&mut self.operations, id.index());
         self.counters.waited = self.counters.waited.wrapping_add(1);
-        let span = match limits {
-            None => timeout,
-            Some(_) => {
-                self.set_limit(id, limits);
-                self.shorter_of(id, timeout)
-            }
-        };
-        self.deadlines.arm(&mut self.operations, id.index(), span);
+        if limits.is_none() {
+            self.deadlines.arm_in_queue(&mut self.operations[id.index()]);
+        } else {
+            self.set_limit(id, limits);
+            let span = self.shorter_of(id, timeout);
+            self.deadlines.arm(&mut self.operations, id.index(), span);
+        }
         Begin::Pending(id)
     }
 

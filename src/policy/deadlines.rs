@@ -2,31 +2,35 @@
 //! at the next tick, so its time ends a little late and never early. Decides nothing about what a time-out means.
 //!
 //! Spans are rounded up to 32 steps per power of two, so that operations of one class end in the order in which they
-//! were armed and each class is a plain list. Late by at most: rounding 1/32, stamping 1/64 of the span (or 5 ms).
+//! were armed and each class is a plain ring. Late by at most: rounding 1/32, stamping 1/64 of the span (or 5 ms).
+//! Waiters on the pool's own timeout need no ring of their own: the queue has them in that order already.
 
 use super::config::{LONGEST_SPAN_MS, Span};
-use super::operation::{Operation, Operations, Timer};
+use super::operation::{Operation, Operations, Queue, Timer};
 use super::ring::Ring;
 use alloc::vec::Vec;
 
 pub(crate) const NO_CLASS: u16 = u16::MAX;
+/// A waiter on the pool's own timeout.
+const IN_QUEUE: u16 = u16::MAX - 1;
 
 struct Class {
     span_ms: u32,
     operations: Ring<Timer>,
 }
 
-impl Class {
-    /// How long an operation may wait for its stamp.
-    fn grain_ms(&self) -> u32 {
-        (self.span_ms / 64).max(5)
-    }
+/// How long an operation may wait for its stamp.
+const fn grain_ms(span_ms: u32) -> u32 {
+    if span_ms < 320 { 5 } else { span_ms / 64 }
 }
 
 /// A leap of the clock counts for no more: longer than any span, and short enough not to look like the past.
 const LONGEST_LEAP_MS: u32 = LONGEST_SPAN_MS + 2;
 
 pub(crate) struct Deadlines {
+    /// The pool's own timeout, rounded, and its grain.
+    queue_span_ms: u32,
+    queue_grain_ms: u32,
     classes: Vec<Class>,
     armed: u32,
     /// Milliseconds, wrapping, counted from the first reading.
@@ -39,8 +43,21 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    pub(crate) const fn new() -> Self {
-        Self { classes: Vec::new(), armed: 0, now: 0, read_ms: None, timer_ms: None, tick_wanted: false }
+    pub(crate) const fn new(timeout: Span) -> Self {
+        let queue_span_ms = match timeout {
+            Span::Millis(ms) => round_up(ms),
+            Span::Forever => LONGEST_SPAN_MS,
+        };
+        Self {
+            queue_span_ms,
+            queue_grain_ms: grain_ms(queue_span_ms),
+            classes: Vec::new(),
+            armed: 0,
+            now: 0,
+            read_ms: None,
+            timer_ms: None,
+            tick_wanted: false,
+        }
     }
 
     /// Whether the host must call the tick soon: its timer is missing, late or no longer needed.
@@ -66,8 +83,19 @@ impl Deadlines {
         operation.stamped = false;
         let class = &mut self.classes[class];
         class.operations.push_back(operations, index);
+        let grain_ms = grain_ms(class.span_ms);
+        self.count_armed(grain_ms);
+    }
+
+    /// The same for a waiter on the pool's own timeout, who has joined the queue.
+    pub(crate) fn arm_in_queue(&mut self, waiter: &mut Operation) {
+        waiter.class = IN_QUEUE;
+        self.count_armed(self.queue_grain_ms);
+    }
+
+    fn count_armed(&mut self, grain_ms: u32) {
         self.armed += 1;
-        if self.timer_ms.is_none_or(|timer_ms| timer_ms > class.grain_ms()) {
+        if self.timer_ms.is_none_or(|timer_ms| timer_ms > grain_ms) {
             self.tick_wanted = true;
         }
     }
@@ -77,7 +105,9 @@ impl Deadlines {
         if class == NO_CLASS {
             return;
         }
-        self.classes[class as usize].operations.remove(operations, index);
+        if class != IN_QUEUE {
+            self.classes[class as usize].operations.remove(operations, index);
+        }
         self.armed -= 1;
         if self.armed == 0 {
             self.tick_wanted = self.timer_ms.is_some();
@@ -85,13 +115,24 @@ impl Deadlines {
     }
 
     /// Takes a reading of the host's clock and stamps what was armed before it. True if there was something to stamp.
-    pub(crate) fn read(&mut self, operations: &mut Operations, now_ms: f64) -> bool {
+    pub(crate) fn read(&mut self, operations: &mut Operations, queue: &Ring<Queue>, now_ms: f64) -> bool {
         let read_ms = *self.read_ms.get_or_insert(now_ms);
         // Whole milliseconds, the fraction stays for the next reading; a clock that steps back stands still.
         let passed_ms = (now_ms - read_ms).max(0.0) as u64;
         self.read_ms = Some(read_ms + passed_ms as f64);
         self.now = self.now.wrapping_add(passed_ms.min(u64::from(LONGEST_LEAP_MS)) as u32);
         let mut stamped = false;
+        for index in queue.iter().rev() {
+            let waiter = &mut operations[index];
+            if waiter.class == IN_QUEUE {
+                if waiter.stamped {
+                    break;
+                }
+                waiter.due = self.now.wrapping_add(self.queue_span_ms + 1);
+                waiter.stamped = true;
+                stamped = true;
+            }
+        }
         for class in &self.classes {
             for index in class.operations.iter().rev() {
                 let operation = &mut operations[index];
@@ -108,7 +149,21 @@ impl Deadlines {
     }
 
     /// Takes one operation whose time has ended; it is disarmed. A reading comes first.
-    pub(crate) fn take_expired(&mut self, operations: &mut Operations) -> Option<u32> {
+    pub(crate) fn take_expired(&mut self, operations: &mut Operations, queue: &Ring<Queue>) -> Option<u32> {
+        while let Some(first) = first_in_queue(operations, queue) {
+            if !operations[first].stamped || !self.is_past(&operations[first]) {
+                break;
+            }
+            if self.queue_span_ms < LONGEST_SPAN_MS {
+                self.disarm(operations, first);
+                return Some(first);
+            }
+            // For ever goes on: the next reading stamps anew, but not those who have a time class of their own.
+            for index in queue.iter() {
+                let waiter = &mut operations[index];
+                waiter.stamped &= waiter.class != IN_QUEUE;
+            }
+        }
         for class in 0..self.classes.len() {
             while let Some(first) = self.classes[class].operations.front() {
                 if !operations[first].stamped || !self.is_past(&operations[first]) {
@@ -130,19 +185,24 @@ impl Deadlines {
 
     /// How long the host timer should run from the last reading, or `None` for no timer. While operations keep coming
     /// (`stamped`), ticks come often enough to stamp the next ones in time; else only for the next end.
-    pub(crate) fn plan(&mut self, operations: &Operations, stamped: bool) -> Option<u32> {
+    pub(crate) fn plan(&mut self, operations: &Operations, queue: &Ring<Queue>, stamped: bool) -> Option<u32> {
         let mut delay: Option<u32> = None;
-        for class in &self.classes {
-            let Some(first) = class.operations.front() else { continue };
-            let first = &operations[first];
-            // What this tick itself armed waits for its stamp like any other.
-            let unstamped = class.operations.iter().next_back().is_some_and(|last| !operations[last].stamped);
-            let mut wanted = class.grain_ms();
+        let mut consider = |span_ms: u32, first: &Operation, unstamped: bool| {
+            let mut wanted = grain_ms(span_ms);
             if first.stamped {
                 let left = first.due.wrapping_sub(self.now);
                 wanted = if stamped || unstamped { left.min(wanted) } else { left };
             }
             delay = Some(delay.map_or(wanted, |delay| delay.min(wanted)).max(1));
+        };
+        if let Some(first) = first_in_queue(operations, queue) {
+            consider(self.queue_span_ms, &operations[first], false);
+        }
+        for class in &self.classes {
+            let Some(first) = class.operations.front() else { continue };
+            // What this tick itself armed waits for its stamp like any other.
+            let unstamped = class.operations.iter().next_back().is_some_and(|last| !operations[last].stamped);
+            consider(class.span_ms, &operations[first], unstamped);
         }
         self.timer_ms = delay;
         self.tick_wanted = false;
@@ -158,10 +218,16 @@ impl Deadlines {
     }
 }
 
+/// The first waiter on the pool's own timeout: the first of them to run out of it.
+fn first_in_queue(operations: &Operations, queue: &Ring<Queue>) -> Option<u32> {
+    queue.iter().find(|&index| operations[index].class == IN_QUEUE)
+}
+
 /// To the next multiple of the span's power of two by 32: at most 1/32 longer, exact up to 64 ms.
-fn round_up(span_ms: u32) -> u32 {
+const fn round_up(span_ms: u32) -> u32 {
     let step = 1 << (32 - span_ms.leading_zeros()).saturating_sub(6);
-    span_ms.div_ceil(step).saturating_mul(step).min(LONGEST_SPAN_MS - 1)
+    let rounded = span_ms.div_ceil(step).saturating_mul(step);
+    if rounded < LONGEST_SPAN_MS { rounded } else { LONGEST_SPAN_MS - 1 }
 }
 
 #[cfg(test)]

@@ -41,6 +41,11 @@ impl<T> Handle<T> {
         self.raw & INDEX_MASK
     }
 
+    /// The bits of [`Handle::to_bits`] that are not the index.
+    pub const fn generation_bits(self) -> u32 {
+        self.raw & !INDEX_MASK
+    }
+
     pub(crate) const fn generation(self) -> u16 {
         (self.raw >> INDEX_BITS) as u16
     }

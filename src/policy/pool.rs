@@ -56,11 +56,11 @@ impl Pool {
     pub const fn new(config: Config) -> Self {
         Self {
             idle: Idle::new(config.use_lifo),
+            deadlines: Deadlines::new(config.timeout),
             config,
             records: Slab::new(),
             operations: Slab::new(),
             waiters: Ring::new(),
-            deadlines: Deadlines::new(),
             notice: None,
             notices: VecDeque::new(),
             children: VecDeque::new(),
@@ -145,7 +145,7 @@ impl Pool {
     /// until the next tick, or `None` for no timer.
     pub fn tick(&mut self, now_ms: f64) -> Option<u32> {
         let stamped = self.read_clock(now_ms);
-        while let Some(index) = self.deadlines.take_expired(&mut self.operations) {
+        while let Some(index) = self.deadlines.take_expired(&mut self.operations, &self.waiters) {
             let id = self.operations.handle_of(index);
             match self.operations[index].state {
                 State::Waiting | State::Replacing | State::Opening => self.expire_checkout(id),
@@ -153,12 +153,12 @@ impl Pool {
                 _ => self.notify(id, Notice::Expire),
             }
         }
-        self.deadlines.plan(&self.operations, stamped)
+        self.deadlines.plan(&self.operations, &self.waiters, stamped)
     }
 
     /// Takes the time without ending anything; before a step of an operation that has a deadline.
     pub fn read_clock(&mut self, now_ms: f64) -> bool {
-        let stamped = self.deadlines.read(&mut self.operations, now_ms);
+        let stamped = self.deadlines.read(&mut self.operations, &self.waiters, now_ms);
         let now = self.deadlines.now();
         for (_, record) in self.records.iter_mut() {
             if record.phase == Phase::Leased && record.held_since.is_none() {

@@ -48,6 +48,8 @@ const callOf: Record<number, DriverCall> = {
 /** What one call of connect() asked for, kept as long as its operation. */
 interface Request extends ConnectSettings {
   readonly startedAt: number;
+  /** Whose it is, once there is one. */
+  operation: number;
 }
 
 type Resolve<C> = (value: PooledConnection<C> | PromiseLike<PooledConnection<C>>) => void;
@@ -88,12 +90,6 @@ export class Driver<C> {
   #timer: unknown = undefined;
   #closing: Promise<void> | undefined = undefined;
   readonly #warned = new Set<DriverCall>();
-
-  /** Where the executor of a waiter's promise leaves its resolve function. */
-  #resolve: Resolve<C> = () => {};
-  readonly #executor = (resolve: Resolve<C>): void => {
-    this.#resolve = resolve;
-  };
 
   constructor(creator: Creator<C>, settings: Settings<C>) {
     this.name = settings.loggingName;
@@ -138,7 +134,7 @@ export class Driver<C> {
       if (settings.signal?.aborted === true) return Promise.reject(settings.signal.reason);
       const finite = (settings.deadlineMs ?? this.#settings.core.deadline) !== Infinity;
       const startedAt = finite ? this.#clock.now() : 0;
-      request = { ...settings, startedAt };
+      request = { ...settings, startedAt, operation: 0 };
       this.#assertAlive();
       word = this.#wasm.core_checkout_within(this.#address, toCoreMillis(settings.timeoutMs), toCoreMillis(settings.deadlineMs), startedAt);
     } catch (error) {
@@ -180,26 +176,30 @@ export class Driver<C> {
     }
   }
 
-  /** One promise and one function for each waiter: the executor is shared, and a refusal resolves with a rejection. */
+  /** One promise and one function for each waiter: a refusal resolves with a rejection. */
   #wait(operation: number): Promise<PooledConnection<C>> {
-    const promise = new Promise<PooledConnection<C>>(this.#executor);
-    this.#waiters[operation & indexMask] = this.#resolve;
-    return promise;
+    return new Promise<PooledConnection<C>>((resolve) => {
+      this.#waiters[operation & indexMask] = resolve;
+    });
   }
 
   #remember(operation: number, request: Request): void {
+    request.operation = operation;
     this.#requests[operation & indexMask] = request;
     this.#requestCount++;
     if (request.signal !== undefined) this.#signals.add(request.signal, operation);
   }
 
   #forget(operation: number): Request | undefined {
-    if (this.#requestCount === 0) return undefined;
-    const request = this.#requests[operation & indexMask];
+    return this.#requestCount === 0 ? undefined : this.#forgetAt(operation & indexMask);
+  }
+
+  #forgetAt(index: number): Request | undefined {
+    const request = this.#requests[index];
     if (request !== undefined) {
-      this.#requests[operation & indexMask] = undefined;
+      this.#requests[index] = undefined;
       this.#requestCount--;
-      if (request.signal !== undefined) this.#signals.remove(request.signal, operation);
+      if (request.signal !== undefined) this.#signals.remove(request.signal, request.operation);
     }
     return request;
   }
@@ -419,14 +419,24 @@ export class Driver<C> {
       const result = this.#wasm.core_checkin(this.#address, lease, this.#resets ? this.#isClean(connection) : 1);
       if (result === 0) return done;
       if (result > 1) {
-        this.#notify(result - 2, this.#wasm.core_notice(this.#address));
+        this.#handOver(lease, result - 2);
         return done;
       }
-      return this.#finish(result, connection);
+      return this.#finish(result, lease, connection);
     } catch (trap) {
       this.#crash(trap);
       return this.#closeAfterCrash(connection);
     }
+  }
+
+  /** The returned slot goes straight to a waiter; `word` as the bindings' return word, less 2. */
+  #handOver(returned: number, word: number): void {
+    const index = word & indexMask;
+    const slot = returned & indexMask;
+    const waiter = this.#waiters[index] as Resolve<C>;
+    this.#waiters[index] = undefined;
+    if (this.#requestCount !== 0) this.#forgetAt(index);
+    waiter(new PooledConnection(this, slot | (word & ~indexMask), (this.#slots[slot] as Slot<C>).connection as C));
   }
 
   /** 1 where no transaction is open, or where nothing could end one. */
@@ -446,9 +456,9 @@ export class Driver<C> {
   }
 
   /** Runs what a return leaves to do; `result` as the bindings' `checkin` answers it. */
-  #finish(result: number, connection: C): Promise<void> {
+  #finish(result: number, lease: number, connection: C): Promise<void> {
     if (result >= 0) {
-      if (result > 1) this.#notify(result - 2, this.#wasm.core_notice(this.#address));
+      if (result > 1) this.#handOver(lease, result - 2);
       else if (result === 1) this.#afterwards();
       return done;
     }
@@ -462,7 +472,7 @@ export class Driver<C> {
   invalidate(lease: number, connection: C): Promise<void> {
     if (hasCrashed()) return this.#closeAfterCrash(connection);
     try {
-      return this.#finish(this.#wasm.core_invalidate(this.#address, lease), connection);
+      return this.#finish(this.#wasm.core_invalidate(this.#address, lease), lease, connection);
     } catch (trap) {
       this.#crash(trap);
       return this.#closeAfterCrash(connection);
@@ -497,7 +507,7 @@ export class Driver<C> {
     if (hasCrashed()) return this.#closeAfterCrash(connection);
     try {
       const clean = this.#resets ? this.#isClean(connection) : 1;
-      return this.#finish(this.#wasm.core_close_detached(this.#address, operation, clean, abrupt ? 1 : 0), connection);
+      return this.#finish(this.#wasm.core_close_detached(this.#address, operation, clean, abrupt ? 1 : 0), 0, connection);
     } catch (trap) {
       this.#crash(trap);
       return this.#closeAfterCrash(connection);

@@ -15,12 +15,8 @@ export interface InvalidateOptions {
   pool?: boolean;
 }
 
-/** Where a lease stands. */
-const enum Status {
-  Active,
-  Detached,
-  Ended,
-}
+/** In place of a handle: the lease has ended. Below it stands the operation of a detached connection. */
+const ended = -1;
 
 /**
  * A checked-out connection ("lease"). After close() or a hard invalidate(): `connection` throws an InvalidRequestError,
@@ -28,10 +24,9 @@ const enum Status {
  */
 export class PooledConnection<C> implements AsyncDisposable {
   readonly #driver: Driver<C>;
-  /** The lease's handle; the detached operation's once detached. */
+  /** The lease's handle, {@link ended}, or `ended - 1 - operation` once detached. Few fields: one of these is made for every checkout. */
   #handle: number;
   readonly #connection: C;
-  #status: Status = Status.Active;
   #ending: Promise<void> | undefined = undefined;
   #info: Record<PropertyKey, unknown> | undefined = undefined;
 
@@ -44,7 +39,7 @@ export class PooledConnection<C> implements AsyncDisposable {
 
   /** The driver's own connection. Throws once the lease has ended. */
   get connection(): C {
-    if (this.#status === Status.Ended) {
+    if (this.#handle === ended) {
       throw new InvalidRequestError(
         `this lease of the pool ${this.#driver.name} has ended: its connection may be with another caller now. Use the connection before close(), or connect() again`,
         this.#driver.name,
@@ -55,13 +50,13 @@ export class PooledConnection<C> implements AsyncDisposable {
 
   /** The slot; null once detached or ended. */
   get record(): ConnectionRecord<C> | null {
-    return this.#status === Status.Active ? this.#driver.recordOf(this.#handle) : null;
+    return this.#handle >= 0 ? this.#driver.recordOf(this.#handle) : null;
   }
 
   /** Belongs to the driver connection: survives returns, cleared on reconnect. Still readable when the lease has ended. */
   get info(): Record<PropertyKey, unknown> {
     if (this.#info === undefined) {
-      this.#info = this.#status === Status.Active ? this.#driver.recordOf(this.#handle).info : {};
+      this.#info = this.#handle >= 0 ? this.#driver.recordOf(this.#handle).info : {};
     }
     return this.#info;
   }
@@ -73,12 +68,12 @@ export class PooledConnection<C> implements AsyncDisposable {
 
   /** Whether `connection` may be used. */
   get isValid(): boolean {
-    return this.#status !== Status.Ended;
+    return this.#handle !== ended;
   }
 
   /** Whether the lease has no slot any more. */
   get isDetached(): boolean {
-    return this.#status !== Status.Active;
+    return this.#handle < 0;
   }
 
   /**
@@ -87,11 +82,11 @@ export class PooledConnection<C> implements AsyncDisposable {
    */
   close(): Promise<void> {
     if (this.#ending !== undefined) return this.#ending;
-    const detached = this.#status === Status.Detached;
-    this.#status = Status.Ended;
-    return (this.#ending = detached
-      ? this.#driver.closeDetached(this.#handle, this.#connection, false)
-      : this.#driver.checkIn(this.#handle, this.#connection));
+    const handle = this.#handle;
+    this.#handle = ended;
+    return (this.#ending = handle >= 0
+      ? this.#driver.checkIn(handle, this.#connection)
+      : this.#driver.closeDetached(ended - 1 - handle, this.#connection, false));
   }
 
   /**
@@ -103,25 +98,24 @@ export class PooledConnection<C> implements AsyncDisposable {
       this.#driver.logger.warn(`pool ${this.#driver.name}: invalidate() on a lease that has ended does nothing`);
       return this.#ending;
     }
-    if (this.#status === Status.Active && options.pool === true) this.#driver.invalidateAsOld(this.#handle);
+    const handle = this.#handle;
+    if (handle >= 0 && options.pool === true) this.#driver.invalidateAsOld(handle);
     if (options.soft === true) {
-      if (this.#status === Status.Active) this.#driver.invalidateSoft(this.#handle);
+      if (handle >= 0) this.#driver.invalidateSoft(handle);
       return Promise.resolve();
     }
-    const detached = this.#status === Status.Detached;
-    this.#status = Status.Ended;
-    return (this.#ending = detached
-      ? this.#driver.closeDetached(this.#handle, this.#connection, true)
-      : this.#driver.invalidate(this.#handle, this.#connection));
+    this.#handle = ended;
+    return (this.#ending = handle >= 0
+      ? this.#driver.invalidate(handle, this.#connection)
+      : this.#driver.closeDetached(ended - 1 - handle, this.#connection, true));
   }
 
   /** Takes the connection out of the pool for good: the slot is free at once, and close() then really closes. */
   detach(): Promise<void> {
-    if (this.#status === Status.Active) {
+    if (this.#handle >= 0) {
       // A private copy: the slot's next connection starts with an empty one.
       this.#info = { ...this.info };
-      this.#status = Status.Detached;
-      this.#handle = this.#driver.detach(this.#handle);
+      this.#handle = ended - 1 - this.#driver.detach(this.#handle);
     }
     return Promise.resolve();
   }

@@ -67,7 +67,7 @@ fn a_lone_wake_up_is_no_grant() {
 fn notices_taken_one_by_one_between_calls_stay_in_order() {
     let mut host = Host::new(Settings { timeout_ms: f64::INFINITY, ..plain(3, 0) });
     let holders = [host.lend(), host.lend(), host.lend()];
-    let waiters: Vec<_> = (0..4).map(|_| host.connect()).map(|waiter| host.id(waiter)).collect();
+    let waiters = [0; 4].map(|_| host.connect()).map(|waiter| host.id(waiter));
     let mut told = Vec::new();
     return_quietly(&mut host, holders[0]);
     return_quietly(&mut host, holders[1]);
@@ -102,4 +102,33 @@ fn only_who_is_in_the_queue_is_waiting() {
     assert!(!host.pool.is_waiting(host.id(waiter)), "woken");
     host.run();
     assert!(!host.pool.is_waiting(host.id(waiter)), "served");
+}
+
+#[test]
+fn a_slot_is_in_use_from_the_grant_to_the_end_of_the_return() {
+    let mut host = Host::new(sized(1, 0));
+    let opening = host.connect();
+    assert!(!host.pool.is_in_use(0));
+    host.finish(opening, Outcome::Ok);
+    assert!(host.pool.is_in_use(0));
+    let reset = host.checkin(opening, false).expect("a rollback");
+    assert!(host.pool.is_in_use(0));
+    host.finish(reset, Outcome::Ok);
+    assert!(!host.pool.is_in_use(0));
+}
+
+#[test]
+fn an_opening_knows_whether_its_slot_was_made_for_it() {
+    let mut host = Host::new(plain(1, 0));
+    let first = host.connect();
+    assert!(host.pool.is_new_slot(host.id(first)));
+    let waiter = host.connect();
+    host.finish(first, Outcome::Failed);
+    host.wake(waiter);
+    assert!(host.pool.is_new_slot(host.id(waiter)), "made for a waiter");
+    host.finish(waiter, Outcome::Ok);
+    host.invalidate(waiter);
+    host.run();
+    let again = host.connect();
+    assert!(!host.pool.is_new_slot(host.id(again)), "emptied by an earlier lease");
 }

@@ -325,3 +325,23 @@ fn a_timeout_of_one_call_replaces_the_pools_in_both_directions() {
     host.pass(5000.0);
     assert_eq!([longer, for_ever].map(|caller| host.is_settled(caller)), [true, false]);
 }
+
+#[test]
+fn a_timeout_of_ones_own_is_not_put_off_when_the_for_ever_of_others_begins_anew() {
+    let mut host = full(Settings { timeout_ms: f64::INFINITY, ..plain(1, 0) });
+    let others = [host.connect(), host.connect()];
+    // The time classes take their stamps within a sixty-fourth; the span of for ever ends in the middle of the last pass.
+    host.pass(f64::from(LONGEST_SPAN_MS) / 32.0);
+    host.pass(f64::from(LONGEST_SPAN_MS) * 31.0 / 32.0 - 60_000.0);
+    let mut waiters = Vec::new();
+    let mut ends = Vec::new();
+    while host.now < 1234.75 + f64::from(LONGEST_SPAN_MS) * 65.0 / 64.0 + 60_000.0 {
+        waiters.push((host.connect_within(Some(Span::Millis(100_000)), None), host.now));
+        watch(&mut host, 40_000.0, &mut ends);
+    }
+    watch(&mut host, 200_000.0, &mut ends);
+    for took_ms in took(&waiters, &ends) {
+        assert_in_time(100_000, took_ms);
+    }
+    assert!(others.iter().all(|&waiter| host.stage(waiter) == Stage::Queued));
+}
