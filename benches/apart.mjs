@@ -4,7 +4,7 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { contestants } from "./adapters.mjs";
-import { prepare, scenarios, settle, warm } from "./scenarios.mjs";
+import { leadIn, prepare, scenarios, settle, warm } from "./scenarios.mjs";
 
 /** Answers { value }, or { stopped: true } where the measured part took longer than `limitMs`. */
 export function runApart(job, limitMs) {
@@ -33,7 +33,7 @@ export function runApart(job, limitMs) {
 async function measureOnce(contestant, library, id) {
   const pair = prepare(contestant, library, scenarios.find((scenario) => scenario.id === id));
   pair.kept = await warm(pair.pool, 10);
-  for (let i = 0; i < 10; i++) await pair.measure({ count: 1000, batch: 1000 });
+  for (let i = 0; i < 10; i++) await pair.measure(leadIn);
   await settle();
   process.send({ ready: true });
   return pair.measure();
@@ -44,7 +44,7 @@ async function bytesPerWaiter(contestant, library) {
   const scenario = scenarios.find(({ id }) => id === "c");
   const earlier = prepare(contestant, library, scenario);
   const kept = await warm(earlier.pool, 10);
-  await earlier.measure({ count: 1000, batch: 1000 });
+  await earlier.measure(leadIn);
 
   // The raw exports: the instance module is the one that edgepool itself uses.
   const wasm = contestant.kind === "edgepool" ? (await import("../pkg/instance.js")).exportsOf("bench").memory : undefined;

@@ -131,7 +131,7 @@ impl Pool {
         match (state, outcome) {
             // However the end of the stale connection went, it is gone.
             (State::Replacing, _) => {
-                self.records[slot].live = false;
+                self.records[slot].empty();
                 if attended {
                     return self.open(id, slot);
                 }
@@ -142,7 +142,13 @@ impl Pool {
 
             (State::Opening, Outcome::Ok) => {
                 self.counters.opened = self.counters.opened.wrapping_add(1);
-                self.records[slot].live = true;
+                let (invalidation, dispose, epoch) = (self.invalidation, self.dispose, self.epoch);
+                let record = &mut self.records[slot];
+                record.live = true;
+                // What was invalidated or disposed of while it opened takes the long way.
+                if record.invalidation == invalidation && record.dispose == dispose && !self.closed {
+                    record.current_in = epoch;
+                }
                 if attended {
                     self.end(id);
                     return Step::Grant(self.lease(slot));

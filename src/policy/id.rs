@@ -144,6 +144,11 @@ impl<T> Slab<T> {
         (entry.mark == handle.generation() as u32 | OCCUPIED).then_some(&entry.value)
     }
 
+    pub(crate) fn get_mut(&mut self, handle: Handle<T>) -> Option<&mut T> {
+        let entry = self.entries.get_mut(handle.index() as usize)?;
+        (entry.mark == handle.generation() as u32 | OCCUPIED).then_some(&mut entry.value)
+    }
+
     pub(crate) fn handle_of(&self, index: u32) -> Handle<T> {
         Handle::new(index, self.entries[index as usize].generation())
     }

