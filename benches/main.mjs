@@ -24,6 +24,7 @@ const longestHereMs = 3000;
 
 // V8 drops the bytecode of functions that did not run for some collections, and here is one before every run.
 setFlagsFromString("--no-flush-bytecode");
+setFlagsFromString("--retain-maps-for-n-gc=1000000");
 // pg-pool's timers do not keep a process alive, not even for those who wait.
 setInterval(() => {}, 60_000);
 

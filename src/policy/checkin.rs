@@ -90,11 +90,10 @@ impl Pool {
         if self.operations.get(id).is_none_or(|operation| operation.state != State::Detached) {
             return Return::Done;
         }
-        self.detached -= 1;
         let reset = self.wants_reset(clean) && !abrupt;
         let operation = self.operation(id);
         operation.abrupt = abrupt;
-        operation.state = if reset { State::ResettingDetached } else { State::Closing };
+        operation.state = if reset { State::ResettingDetached } else { State::ClosingDetached };
         self.arm_driver(id);
         Return::Pending(id)
     }
@@ -181,11 +180,16 @@ impl Pool {
             }
             (State::ResettingDetached, outcome) => {
                 let operation = self.operation(id);
-                operation.state = State::Closing;
+                operation.state = State::ClosingDetached;
                 operation.abrupt = outcome != Outcome::Ok;
                 let step = close_step(operation);
                 self.arm_driver(id);
                 step
+            }
+            (State::ClosingDetached, _) => {
+                self.detached -= 1;
+                self.end(id);
+                Step::Done
             }
             _ => {
                 self.end(id);

@@ -28,7 +28,9 @@ pub(crate) enum State {
     Detached,
     /// Detached, at its close: the transaction is being rolled back or committed.
     ResettingDetached,
-    /// A connection without a slot is being closed: detached, or opened too late.
+    /// Detached: the connection is being closed.
+    ClosingDetached,
+    /// A connection that was opened too late for its slot is being closed.
     Closing,
     /// The pool's close waits for the last slot.
     Draining,

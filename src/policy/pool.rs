@@ -86,7 +86,7 @@ impl Pool {
             State::Opening => Step::Open(operation.slot),
             State::Resetting | State::ResettingDetached => self.reset_step(operation.slot()),
             State::Condemned => Step::Terminate(operation.slot()),
-            State::Discarding | State::Closing => close_step(operation),
+            State::Discarding | State::ClosingDetached | State::Closing => close_step(operation),
         }
     }
 
@@ -95,9 +95,8 @@ impl Pool {
         let Some(operation) = self.operations.get(id) else { return Step::Done };
         let is_checkout = match operation.state {
             State::Replacing | State::Opening | State::Abandoned => true,
-            State::Resetting | State::Condemned | State::Discarding | State::ResettingDetached | State::Closing => {
-                false
-            }
+            State::Resetting | State::Condemned | State::Discarding => false,
+            State::ResettingDetached | State::ClosingDetached | State::Closing => false,
             // These perform no step: an outcome for them is a fault of the shell, and harmless.
             State::Waiting | State::Reserved | State::Detached | State::Draining => return Step::Wait,
         };

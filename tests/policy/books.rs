@@ -45,6 +45,17 @@ struct Job {
     expired: bool,
 }
 
+impl Job {
+    /// A connection that is closed because it came too late has no caller.
+    fn is_detached(&self) -> bool {
+        match self.task {
+            Task::Holding(_) | Task::ResettingAlone(_) => true,
+            Task::ClosingAlone => self.wanted,
+            _ => false,
+        }
+    }
+}
+
 struct Books {
     size: usize,
     max: usize,
@@ -610,7 +621,7 @@ impl Books {
             opening,
             closing,
             waiting: self.queue.len() as u32,
-            detached: self.count(|task| matches!(task, Task::Holding(_))),
+            detached: self.jobs.iter().filter(|job| job.is_detached()).count() as u32,
             ..self.numbers
         }
     }

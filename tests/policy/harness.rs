@@ -621,12 +621,12 @@ impl Host {
             })
         });
         let queued = number(&|strand| strand.stage == Stage::Queued);
-        let holding = number(&|strand| strand.stage == Stage::Holding);
+        let detached = number(&|strand| strand.role == Role::Detached && strand.stage != Stage::Ended);
         assert_eq!(stats.used, leases + returning, "used");
         assert_eq!(stats.opening, woken + opening + replacing, "opening");
         assert_eq!(stats.closing, closing, "closing");
         assert_eq!(stats.waiting, queued, "waiting");
-        assert_eq!(stats.detached, holding, "detached");
+        assert_eq!(stats.detached, detached, "detached");
 
         // What is in a slot is idle, used, being closed, being replaced, or stale and kept for a woken caller.
         let in_slots = self.places.iter().filter(|place| matches!(place, Place::Slot(_))).count() as u32;
