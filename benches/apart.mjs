@@ -4,7 +4,7 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { contestants } from "./adapters.mjs";
-import { leadIn, prepare, scenarios, settle, warm } from "./scenarios.mjs";
+import { collect, prepare, scenarios, settle, warm } from "./scenarios.mjs";
 
 /** Answers { value }, or { stopped: true } where the measured part took longer than `limitMs`. */
 export function runApart(job, limitMs) {
@@ -29,12 +29,12 @@ export function runApart(job, limitMs) {
   });
 }
 
-/** One round after a warm-up with 1,000 waiters. */
+/** One round. */
 async function measureOnce(contestant, library, id) {
-  const pair = prepare(contestant, library, scenarios.find((scenario) => scenario.id === id));
-  pair.kept = await warm(pair.pool, 10);
-  for (let i = 0; i < 10; i++) await pair.measure(leadIn);
-  await settle();
+  const scenario = scenarios.find((one) => one.id === id);
+  const pair = prepare(contestant, library, scenario);
+  pair.kept = await warm(pair.pool, scenario.connections);
+  await settle(pair, scenario);
   process.send({ ready: true });
   return pair.measure();
 }
@@ -43,8 +43,8 @@ async function measureOnce(contestant, library, id) {
 async function bytesPerWaiter(contestant, library) {
   const scenario = scenarios.find(({ id }) => id === "c");
   const earlier = prepare(contestant, library, scenario);
-  const kept = await warm(earlier.pool, 10);
-  await earlier.measure(leadIn);
+  const kept = await warm(earlier.pool, scenario.connections);
+  await earlier.measure({ count: 1000, batch: 1000 });
 
   // The raw exports: the instance module is the one that edgepool itself uses.
   const wasm = contestant.kind === "edgepool" ? (await import("../pkg/instance.js")).exportsOf("bench").memory : undefined;
@@ -54,14 +54,14 @@ async function bytesPerWaiter(contestant, library) {
   };
   const { pool } = prepare(contestant, library, scenario);
   const waiters = new Array(scenario.count).fill(undefined);
-  for (let i = 0; i <= 10; i++) kept.push(await pool.acquire());
+  for (let i = 0; i <= scenario.connections; i++) kept.push(await pool.acquire());
   process.send({ ready: true });
-  await settle();
-  await settle();
+  await collect("major");
+  await collect("major");
   const before = memory();
   for (let i = 0; i < waiters.length; i++) waiters[i] = pool.acquire();
-  await settle();
-  await settle();
+  await collect("major");
+  await collect("major");
   const after = memory();
   // Until here nothing of the pool may be collected.
   await pool.release(kept.at(-1));

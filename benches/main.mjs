@@ -1,8 +1,8 @@
 // npm run bench: edgepool beside five pools of npm and two floors written for the purpose. A benchmark, not a test.
 //
 // One process measures all of them in turn: each keeps one live pool for a scenario, warmed up; in every round each runs
-// once, in an order that rotates and alternates its direction, after a collection of the others' garbage and a short run
-// that does not count. Medians are compared. Absolute figures move by a factor of two between processes; ratios within one run are what counts.
+// once, in an order that rotates and alternates its direction, after a collection of the others' garbage. Medians are
+// compared. Absolute figures move by a factor of two between processes; ratios within one run are what counts.
 //
 // Only what some peers do in more than linear time runs apart: each peer tries (c) and (d) once in a process of its own,
 // which is killed after 20 s and shown as slower than that. Who needs less than 3 s is then measured here with the others;
@@ -12,19 +12,15 @@
 
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { setFlagsFromString } from "node:v8";
 import { contestants } from "./adapters.mjs";
 import { runApart } from "./apart.mjs";
 import { report } from "./report.mjs";
-import { leadIn, prepare, scenarios, settle, warm } from "./scenarios.mjs";
+import { prepare, scenarios, settle, warm } from "./scenarios.mjs";
 
 const { values: options } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } });
 const limitMs = options.quick ? 5000 : 20_000;
 const longestHereMs = 3000;
 
-// V8 drops the bytecode of functions that did not run for some collections, and here is one before every run.
-setFlagsFromString("--no-flush-bytecode");
-setFlagsFromString("--retain-maps-for-n-gc=1000000");
 // pg-pool's timers do not keep a process alive, not even for those who wait.
 setInterval(() => {}, 60_000);
 
@@ -98,8 +94,7 @@ async function inTurn(scenario, pairs) {
   for (let round = -warmUp; round < rounds; round++) {
     note(`${scenario.title}: ${round < 0 ? "warming up" : `round ${round + 1} of ${rounds}`}`);
     for (const pair of inOrder(pairs, round + warmUp)) {
-      await settle();
-      await pair.measure(leadIn);
+      await settle(pair, scenario);
       const value = await pair.measure();
       if (round >= 0) samples.get(pair.contestant.name).push(value);
     }

@@ -155,6 +155,11 @@ impl Core {
         self.pool.tick(now_ms).map_or(-1, |delay_ms| delay_ms as i32)
     }
 
+    /// The host could not set that timer.
+    pub fn timer_lost(&mut self) {
+        self.pool.timer_lost();
+    }
+
     /// Tells the time before a step of an operation that has a deadline.
     pub fn read_clock(&mut self, now_ms: f64) {
         self.pool.read_clock(now_ms);

@@ -88,6 +88,10 @@ impl Pool {
             Span::Millis(ms) if ms <= left => span,
             _ => {
                 operation.by_deadline = true;
+                operation.rest = match span {
+                    Span::Millis(ms) => Span::Millis(ms - left),
+                    Span::Forever => Span::Forever,
+                };
                 Span::Millis(left)
             }
         }
@@ -244,6 +248,12 @@ impl Pool {
             self.operation(id).attended = false;
             self.notify(id, Notice::Reject(Refusal::OpenDeadline));
         }
-        self.arm_step(id);
+        // The step goes on, for what is left of its own time.
+        let operation = self.operation(id);
+        operation.by_deadline = false;
+        let rest = operation.rest;
+        if let Span::Millis(_) = rest {
+            self.deadlines.arm(&mut self.operations, id.index(), rest);
+        }
     }
 }

@@ -65,6 +65,10 @@ impl Deadlines {
         self.tick_wanted
     }
 
+    pub(crate) fn timer_lost(&mut self) {
+        self.timer_ms = None;
+    }
+
     /// The last reading, for stamps that may be late.
     pub(crate) const fn now(&self) -> u32 {
         self.now

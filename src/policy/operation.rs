@@ -1,6 +1,7 @@
 //! One operation: a checkout, a return, a discard or the close of the pool on its way through its states. The tables
 //! that say which state follows are checkout.rs, checkin.rs and shutdown.rs; this file only holds what they share.
 
+use super::config::Span;
 use super::deadlines::NO_CLASS;
 use super::id::Slab;
 use super::ring::{NIL, Track};
@@ -45,6 +46,8 @@ pub struct Operation {
     pub(crate) abrupt: bool,
     /// Whether the time that runs is the caller's deadline, not the step's own limit.
     pub(crate) by_deadline: bool,
+    /// Where it is, what the step's own limit leaves after it.
+    pub(crate) rest: Span,
     /// Whether its slot was made for it: then a failed opening takes the slot away again.
     pub(crate) new_slot: bool,
     /// Whether the caller gave a deadline, and when it ends on the clock of deadlines.rs.
@@ -68,6 +71,7 @@ impl Operation {
             attended: true,
             abrupt: false,
             by_deadline: false,
+            rest: Span::Forever,
             new_slot: false,
             has_limit: false,
             limit: 0,

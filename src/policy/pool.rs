@@ -158,6 +158,11 @@ impl Pool {
         self.deadlines.plan(&self.operations, &self.waiters, stamped)
     }
 
+    /// The host could not set the timer that the last [`Pool::tick`] asked for; the next operation asks again.
+    pub fn timer_lost(&mut self) {
+        self.deadlines.timer_lost();
+    }
+
     /// Takes the time without ending anything; before a step of an operation that has a deadline.
     pub fn read_clock(&mut self, now_ms: f64) -> bool {
         let stamped = self.deadlines.read(&mut self.operations, &self.waiters, now_ms);

@@ -13,7 +13,7 @@ import { Flow } from "./flow.js";
 import { crash, crashError, exportsOf, hasCrashed, watch, type Exports } from "./instance.js";
 import type { PoolLogger } from "./logger.js";
 import { guarded } from "./logger.js";
-import { connectSettings, refuse, show, type ConnectOptions, type ConnectSettings, type Settings } from "./options.js";
+import { connectLimits, refuse, show, type ConnectOptions, type Limits, type Settings } from "./options.js";
 import { PooledConnection } from "./pooled-connection.js";
 import { Slot, type ConnectionRecord } from "./record.js";
 import { Signals } from "./signals.js";
@@ -45,13 +45,6 @@ const callOf: Record<number, DriverCall> = {
   [Code.Terminate]: "terminate",
 };
 
-/** What one call of connect() asked for, kept as long as its operation. */
-interface Request extends ConnectSettings {
-  readonly startedAt: number;
-  /** Whose it is, once there is one. */
-  operation: number;
-}
-
 type Resolve<C> = (value: PooledConnection<C> | PromiseLike<PooledConnection<C>>) => void;
 
 const done: Promise<void> = Promise.resolve();
@@ -73,7 +66,7 @@ export class Driver<C> {
   /** Keeps the policy alive; calls go through its address. */
   readonly #core: Core;
   readonly #address: number;
-  /** Whether returns look for an open transaction at all. */
+  /** Whether returns look for an open transaction: style commit commits either way. */
   readonly #resets: boolean;
   /** Whether every checkout tells the time, for the pool's own deadline. */
   readonly #tellsTime: boolean;
@@ -81,12 +74,17 @@ export class Driver<C> {
   readonly #slots: Slot<C>[] = [];
   /** By index of operation: how to settle a caller who only waits. */
   readonly #waiters: (Resolve<C> | undefined)[] = [];
+  /** By index of operation: how to refuse a waiter who may abort. */
+  readonly #rejects: (((error: unknown) => void) | undefined)[] = [];
   /** By index of operation: the flow that performs its steps. */
   readonly #flows: (Flow<C> | undefined)[] = [];
-  /** By index of operation, for callers with options of their own. */
-  readonly #requests: (Request | undefined)[] = [];
-  #requestCount = 0;
-  readonly #signals = new Signals((operation) => this.#abort(operation));
+  /** By index of operation: the times of callers who asked for their own. */
+  readonly #limits: (Limits | undefined)[] = [];
+  #limitsCount = 0;
+  readonly #signals = new Signals(
+    (operation) => operation & indexMask,
+    (operations, reason) => this.#abort(operations, reason),
+  );
   #timer: unknown = undefined;
   #closing: Promise<void> | undefined = undefined;
   readonly #warned = new Set<DriverCall>();
@@ -108,14 +106,14 @@ export class Driver<C> {
       throw refuse(option, (settings.given as Record<string, unknown>)[option], this.name);
     }
     this.#address = (this.#core as unknown as { __wbg_ptr: number }).__wbg_ptr;
-    this.#resets = settings.core.resetOnReturn !== "none";
+    this.#resets = settings.core.resetOnReturn === "rollback";
     this.#tellsTime = settings.core.deadline !== Infinity;
   }
 
   // ---- checkout
 
   connect(options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
-    if (options !== undefined || this.#tellsTime || hasCrashed()) return this.#connectWithin(options ?? {});
+    if (options !== undefined || this.#tellsTime || hasCrashed()) return this.#connectWithin(options === undefined ? {} : options);
     let word: number;
     try {
       word = this.#wasm.core_checkout(this.#address);
@@ -123,25 +121,27 @@ export class Driver<C> {
       return Promise.reject(this.#crash(trap));
     }
     if (word >= 0) return Promise.resolve(new PooledConnection(this, word, this.#connectionIn(word)));
-    return this.#pend(word, undefined);
+    return this.#pend(word, undefined, undefined);
   }
 
   #connectWithin(options: ConnectOptions): Promise<PooledConnection<C>> {
     let word: number;
-    let request: Request;
+    let limits: Limits | undefined;
+    let signal: AbortSignal | undefined;
     try {
-      const settings = connectSettings(options, this.name);
-      if (settings.signal?.aborted === true) return Promise.reject(settings.signal.reason);
-      const finite = (settings.deadlineMs ?? this.#settings.core.deadline) !== Infinity;
-      const startedAt = finite ? this.#clock.now() : 0;
-      request = { ...settings, startedAt, operation: 0 };
+      signal = options?.signal;
+      limits = connectLimits(options, this.#settings.core.deadline, this.#clock, this.name);
+      if (signal?.aborted === true) return Promise.reject(signal.reason);
       this.#assertAlive();
-      word = this.#wasm.core_checkout_within(this.#address, toCoreMillis(settings.timeoutMs), toCoreMillis(settings.deadlineMs), startedAt);
+      word =
+        limits === undefined
+          ? this.#wasm.core_checkout(this.#address)
+          : this.#wasm.core_checkout_within(this.#address, toCoreMillis(limits.timeoutMs), toCoreMillis(limits.deadlineMs), limits.startedAt ?? 0);
     } catch (error) {
       return Promise.reject(this.#orCrash(error));
     }
     if (word >= 0) return Promise.resolve(new PooledConnection(this, word, this.#connectionIn(word)));
-    return this.#pend(word, request);
+    return this.#pend(word, limits, signal);
   }
 
   #connectionIn(lease: number): C {
@@ -149,24 +149,24 @@ export class Driver<C> {
   }
 
   /** A checkout that is not granted at once. */
-  #pend(word: number, request: Request | undefined): Promise<PooledConnection<C>> {
+  #pend(word: number, limits: Limits | undefined, signal: AbortSignal | undefined): Promise<PooledConnection<C>> {
     try {
       if ((~word & asleep) !== 0 && word !== refused) {
         const operation = ~word & ~asleep;
-        if (request !== undefined) this.#remember(operation, request);
-        return this.#wait(operation);
+        this.#remember(operation, limits, signal);
+        return this.#wait(operation, signal !== undefined);
       }
-      if (word === refused) return Promise.reject(this.#refusal(this.#wasm.core_refusal(this.#address), request));
+      if (word === refused) return Promise.reject(this.#refusal(this.#wasm.core_refusal(this.#address), limits));
       const operation = ~word;
       const index = operation & indexMask;
-      if (request !== undefined) this.#remember(operation, request);
+      this.#remember(operation, limits, signal);
       const step = this.#wasm.core_resume(this.#address, operation);
       if ((~step & 15) === Code.Wait) {
-        const promise = this.#wait(operation);
+        const promise = this.#wait(operation, signal !== undefined);
         this.#afterwards();
         return promise;
       }
-      const flow = new Flow<C>(operation, request);
+      const flow = new Flow<C>(operation, limits);
       const promise = flow.start();
       this.#flows[index] = flow;
       this.#run(flow, step);
@@ -176,39 +176,48 @@ export class Driver<C> {
     }
   }
 
-  /** One promise and one function for each waiter: a refusal resolves with a rejection. */
-  #wait(operation: number): Promise<PooledConnection<C>> {
-    return new Promise<PooledConnection<C>>((resolve) => {
+  /** One promise and one function for each waiter. A second function, to refuse it, is kept only for who may abort. */
+  #wait(operation: number, mayAbort: boolean): Promise<PooledConnection<C>> {
+    return new Promise<PooledConnection<C>>((resolve, reject) => {
       this.#waiters[operation & indexMask] = resolve;
+      if (mayAbort) this.#rejects[operation & indexMask] = reject;
     });
   }
 
-  #remember(operation: number, request: Request): void {
-    request.operation = operation;
-    this.#requests[operation & indexMask] = request;
-    this.#requestCount++;
-    if (request.signal !== undefined) this.#signals.add(request.signal, operation);
-  }
-
-  #forget(operation: number): Request | undefined {
-    return this.#requestCount === 0 ? undefined : this.#forgetAt(operation & indexMask);
-  }
-
-  #forgetAt(index: number): Request | undefined {
-    const request = this.#requests[index];
-    if (request !== undefined) {
-      this.#requests[index] = undefined;
-      this.#requestCount--;
-      if (request.signal !== undefined) this.#signals.remove(request.signal, request.operation);
+  #remember(operation: number, limits: Limits | undefined, signal: AbortSignal | undefined): void {
+    if (limits !== undefined) {
+      this.#limits[operation & indexMask] = limits;
+      this.#limitsCount++;
     }
-    return request;
+    if (signal !== undefined) this.#signals.add(signal, operation);
   }
 
-  #abort(operation: number): void {
-    const request = this.#forget(operation);
+  /** The caller of the operation at this index has been told: its signal and its times no longer matter. */
+  #forget(index: number): Limits | undefined {
+    if (!this.#signals.isEmpty) {
+      this.#signals.remove(index);
+      if (index < this.#rejects.length) this.#rejects[index] = undefined;
+    }
+    if (this.#limitsCount === 0) return undefined;
+    const limits = this.#limits[index];
+    if (limits !== undefined) {
+      this.#limits[index] = undefined;
+      this.#limitsCount--;
+    }
+    return limits;
+  }
+
+  /** Everyone who asked with a signal that has been aborted. */
+  #abort(operations: Set<number>, reason: unknown): void {
     if (hasCrashed()) return;
     try {
-      if (this.#wasm.core_abort(this.#address, operation) !== 0) this.#refuse(operation, request?.signal?.reason);
+      for (const operation of operations) {
+        const index = operation & indexMask;
+        const reject = this.#rejects[index];
+        this.#rejects[index] = undefined;
+        this.#forget(index);
+        if (this.#wasm.core_abort(this.#address, operation) !== 0) this.#refuse(operation, reason, reject);
+      }
       this.#afterwards();
     } catch (trap) {
       this.#crash(trap);
@@ -216,21 +225,28 @@ export class Driver<C> {
   }
 
   /** Settles the caller of an operation with an error; a flow that still performs a step goes on without its caller. */
-  #refuse(operation: number, error: unknown): void {
+  #refuse(operation: number, error: unknown, reject?: (error: unknown) => void): void {
     const index = operation & indexMask;
     const waiter = this.#waiters[index];
-    if (waiter !== undefined) {
-      this.#waiters[index] = undefined;
-      waiter(Promise.reject(error));
-    } else {
+    if (waiter === undefined) {
       this.#flows[index]?.reject(error);
+      return;
     }
+    this.#waiters[index] = undefined;
+    if (reject !== undefined) reject(error);
+    else waiter(Promise.reject(error));
   }
 
   // ---- performing steps
 
   /** Performs the steps of one operation, in the caller's stack as long as the driver answers synchronously. */
   #run(flow: Flow<C>, first: number): void {
+    this.#perform(flow, first);
+    // Only now: a timer for a step that was over at once would be set in vain.
+    if (this.#wasm.core_tick_wanted(this.#address) !== 0) this.#afterwards();
+  }
+
+  #perform(flow: Flow<C>, first: number): void {
     let step = first;
     for (;;) {
       if (step >= 0) {
@@ -247,10 +263,10 @@ export class Driver<C> {
         return;
       }
       if (code === Code.Reject) {
-        const request = this.#forget(flow.operation);
+        const limits = this.#forget(flow.operation & indexMask);
         // An opening that timed out keeps its operation until the creator has answered.
         if (argument !== Refusal.OpenTimeout) this.#end(flow);
-        flow.reject(argument === Refusal.Failed ? flow.error : this.#refusal(argument, request));
+        flow.reject(argument === Refusal.Failed ? flow.error : this.#refusal(argument, limits));
         return;
       }
       const result = code === Code.Open ? this.#open(flow, argument) : this.#call(flow, code, argument);
@@ -263,14 +279,14 @@ export class Driver<C> {
   }
 
   #end(flow: Flow<C>): void {
-    this.#forget(flow.operation);
+    this.#forget(flow.operation & indexMask);
     this.#flows[flow.operation & indexMask] = undefined;
   }
 
   #advance(flow: Flow<C>, outcome: Outcome): number {
-    if (flow.request !== undefined && flow.request.startedAt !== 0) this.#wasm.core_read_clock(this.#address, this.#clock.now());
+    if (flow.limits?.startedAt !== undefined) this.#wasm.core_read_clock(this.#address, this.#clock.now());
     const step = this.#wasm.core_advance(this.#address, flow.operation, outcome);
-    this.#afterwards();
+    this.#handOut();
     return step;
   }
 
@@ -308,7 +324,6 @@ export class Driver<C> {
         this.#run(flow, this.#advance(flow, result));
       });
     });
-    if (this.#wasm.core_tick_wanted(this.#address) !== 0) this.#tick();
   }
 
   /** After a time-out of its own the operation goes on; only an opening still wants to know what came of it. */
@@ -316,7 +331,8 @@ export class Driver<C> {
     if (code !== Code.Open) return;
     this.#guard(flow, () => {
       flow.connection = value as C;
-      this.#run(flow, this.#advance(flow, outcome));
+      // A creator that answered nothing has left nothing to close.
+      this.#run(flow, this.#advance(flow, value === undefined || value === null ? Outcome.LateFailed : outcome));
     });
   }
 
@@ -329,12 +345,14 @@ export class Driver<C> {
     }
     slot.info = {};
     let answer: C | PromiseLike<C>;
+    let isLater: boolean;
     try {
       answer = this.#creator(slot);
+      isLater = isThenable<C>(answer);
     } catch (error) {
       return this.#opened(flow, index, Outcome.Failed, error);
     }
-    return isThenable<C>(answer) ? answer : this.#opened(flow, index, Outcome.Ok, answer);
+    return isLater ? (answer as PromiseLike<C>) : this.#opened(flow, index, Outcome.Ok, answer);
   }
 
   #opened(flow: Flow<C>, index: number, outcome: Outcome, value: unknown): Outcome {
@@ -376,14 +394,16 @@ export class Driver<C> {
   #call(flow: Flow<C>, code: number, index: number): Outcome | PromiseLike<unknown> {
     const connection = index === noSlot ? flow.connection : (this.#slots[index] as Slot<C>).connection;
     let answer: unknown;
+    let isLater: boolean;
     try {
       const call = findCall(this.#dialect, callOf[code] as DriverCall, connection as C);
       if (call === undefined) this.#warnOnce(callOf[code] as DriverCall);
       answer = call?.();
+      isLater = isThenable(answer);
     } catch (error) {
       return this.#called(code, index, Outcome.Failed, error);
     }
-    return isThenable(answer) ? answer : this.#called(code, index, Outcome.Ok, undefined);
+    return isLater ? (answer as PromiseLike<unknown>) : this.#called(code, index, Outcome.Ok, undefined);
   }
 
   #called(code: number, index: number, outcome: Outcome, error: unknown): Outcome {
@@ -408,7 +428,7 @@ export class Driver<C> {
   #warnOnce(call: DriverCall): void {
     if (this.#warned.has(call)) return;
     this.#warned.add(call);
-    this.logger.warn(`pool ${this.name}: the connections offer nothing to call for ${call}; give a dialect with it${call === "rollback" ? ', or set resetOnReturn: "none"' : ""}`);
+    this.logger.warn(`pool ${this.name}: the connections offer nothing to call for ${call}; give a dialect with it${call === "rollback" || call === "commit" ? ', or set resetOnReturn: "none"' : ""}`);
   }
 
   // ---- return
@@ -435,22 +455,20 @@ export class Driver<C> {
     const slot = returned & indexMask;
     const waiter = this.#waiters[index] as Resolve<C>;
     this.#waiters[index] = undefined;
-    if (this.#requestCount !== 0) this.#forgetAt(index);
+    this.#forget(index);
     waiter(new PooledConnection(this, slot | (word & ~indexMask), (this.#slots[slot] as Slot<C>).connection as C));
   }
 
   /** 1 where no transaction is open, or where nothing could end one. */
   #isClean(connection: C): 0 | 1 {
     const dialect = this.#dialect;
-    if (dialect.inTransaction !== undefined) {
-      try {
-        return dialect.inTransaction(connection) === false ? 1 : 0;
-      } catch (error) {
-        this.logger.error(`pool ${this.name}: the dialect's inTransaction failed; the connection is reset`, error);
-        return 0;
-      }
+    try {
+      if (dialect.inTransaction !== undefined) return dialect.inTransaction(connection) === false ? 1 : 0;
+      if (dialect.doRollback !== undefined || typeof (connection as { rollback?: unknown }).rollback === "function") return 0;
+    } catch (error) {
+      this.logger.error(`pool ${this.name}: asking whether a transaction is open failed; the connection is reset`, error);
+      return 0;
     }
-    if (dialect.doRollback !== undefined || typeof (connection as { rollback?: unknown }).rollback === "function") return 0;
     this.#warnOnce("rollback");
     return 1;
   }
@@ -498,7 +516,7 @@ export class Driver<C> {
   detach(lease: number): number {
     this.#assertAlive();
     const operation = this.#wasm.core_detach(this.#address, lease);
-    this.#slots[lease & indexMask]?.empty();
+    if (operation >= 0) this.#slots[lease & indexMask]?.empty();
     this.#afterwards();
     return operation;
   }
@@ -506,7 +524,7 @@ export class Driver<C> {
   closeDetached(operation: number, connection: C, abrupt: boolean): Promise<void> {
     if (hasCrashed()) return this.#closeAfterCrash(connection);
     try {
-      const clean = this.#resets ? this.#isClean(connection) : 1;
+      const clean = this.#resets && !abrupt ? this.#isClean(connection) : 1;
       return this.#finish(this.#wasm.core_close_detached(this.#address, operation, clean, abrupt ? 1 : 0), 0, connection);
     } catch (trap) {
       this.#crash(trap);
@@ -516,18 +534,21 @@ export class Driver<C> {
 
   // ---- news for those who sleep
 
-  /** Hands out everything that the last call into the policy made ready. */
+  /** Hands out everything that the last call into the policy made ready, and sees to the timer. */
   #afterwards(): void {
+    do this.#handOut();
+    while (this.#wasm.core_tick_wanted(this.#address) !== 0 && (this.#tick(), true));
+  }
+
+  #handOut(): void {
     const wasm = this.#wasm;
     const address = this.#address;
-    do {
-      for (let operation: number; (operation = wasm.core_next_notice(address)) >= 0; ) {
-        this.#notify(operation, wasm.core_notice(address));
-      }
-      for (let operation: number; (operation = wasm.core_next_child(address)) >= 0; ) {
-        void this.#startChild(operation);
-      }
-    } while (wasm.core_tick_wanted(address) !== 0 && (this.#tick(), true));
+    for (let operation: number; (operation = wasm.core_next_notice(address)) >= 0; ) {
+      this.#notify(operation, wasm.core_notice(address));
+    }
+    for (let operation: number; (operation = wasm.core_next_child(address)) >= 0; ) {
+      void this.#startChild(operation);
+    }
   }
 
   #notify(operation: number, word: number): void {
@@ -535,7 +556,7 @@ export class Driver<C> {
     const waiter = this.#waiters[index];
     if (word >= 0) {
       this.#waiters[index] = undefined;
-      this.#forget(operation);
+      this.#forget(index);
       waiter?.(new PooledConnection(this, word, this.#connectionIn(word)));
       return;
     }
@@ -545,8 +566,8 @@ export class Driver<C> {
         waiter?.(this.#resumeLater(operation));
         return;
       case Code.Reject: {
-        const request = this.#forget(operation);
-        this.#refuse(operation, this.#refusal(~word >> 4, request));
+        const limits = this.#forget(index);
+        this.#refuse(operation, this.#refusal(~word >> 4, limits));
         return;
       }
       case Code.Expire:
@@ -565,14 +586,18 @@ export class Driver<C> {
    * in the stack of whoever freed the capacity: twenty thousand waiters behind a failing creator do not pile up.
    */
   #resumeLater(operation: number): PromiseLike<PooledConnection<C>> {
-    const flow = new Flow<C>(operation, this.#requests[operation & indexMask]);
+    const flow = new Flow<C>(operation, this.#limits[operation & indexMask]);
     this.#flows[operation & indexMask] = flow;
     return {
-      // oxlint-disable-next-line unicorn/no-thenable -- being one is the point
       then: (resolve, reject): never => {
         flow.start().then(resolve, reject);
+        // Refused before it resumed: its operation has ended, and its index may be another's by now.
+        if (flow.isSettled) {
+          if (this.#flows[operation & indexMask] === flow) this.#flows[operation & indexMask] = undefined;
+          return undefined as never;
+        }
         this.#guard(flow, () => {
-          if (flow.request !== undefined && flow.request.startedAt !== 0) this.#wasm.core_read_clock(this.#address, this.#clock.now());
+          if (flow.limits?.startedAt !== undefined) this.#wasm.core_read_clock(this.#address, this.#clock.now());
           this.#run(flow, this.#wasm.core_resume(this.#address, operation));
         });
         return undefined as never;
@@ -596,11 +621,20 @@ export class Driver<C> {
       this.#clock.clearTimeout(this.#timer);
       this.#timer = undefined;
     }
-    if (delayMs >= 0) {
-      this.#timer = this.#clock.setTimeout(() => this.#onTimer(), delayMs);
-      holdProcess(this.#timer, this.#wasm.core_is_attended(this.#address) !== 0);
-    }
+    if (delayMs >= 0) this.#setTimer(delayMs);
     watch(this, delayMs >= 0);
+  }
+
+  /** Workers refuse timers at module scope: then nothing ends by time until somebody asks where one can be set. */
+  #setTimer(delayMs: number): void {
+    try {
+      this.#timer = this.#clock.setTimeout(() => this.#onTimer(), delayMs);
+    } catch (error) {
+      this.logger.error(`pool ${this.name}: no timer can be set here, so nothing that waits ends by time`, error);
+      this.#wasm.core_timer_lost(this.#address);
+      return;
+    }
+    holdProcess(this.#timer, this.#wasm.core_is_attended(this.#address) !== 0);
   }
 
   #onTimer(): void {
@@ -621,12 +655,12 @@ export class Driver<C> {
     if (hasCrashed()) return done;
     try {
       this.#wasm.core_dispose(this.#address);
-      const children: Promise<unknown>[] = [];
-      for (let operation: number; (operation = this.#wasm.core_next_child(this.#address)) >= 0; ) {
-        children.push(this.#startChild(operation));
-      }
+      // All of them before the first starts: a driver that re-enters the pool would start the rest, and nobody would wait.
+      const children: number[] = [];
+      for (let operation: number; (operation = this.#wasm.core_next_child(this.#address)) >= 0; ) children.push(operation);
+      const closed = Promise.all(children.map((operation) => this.#startChild(operation)));
       this.#afterwards();
-      return Promise.all(children).then(() => undefined);
+      return closed.then(() => undefined);
     } catch (trap) {
       this.#crash(trap);
       return done;
@@ -672,7 +706,7 @@ export class Driver<C> {
 
   // ---- what can go wrong
 
-  #refusal(refusal: number, request: Request | undefined): unknown {
+  #refusal(refusal: number, limits: Limits | undefined): unknown {
     switch (refusal) {
       case Refusal.Closed:
         return new PoolClosedError(this.name);
@@ -684,18 +718,18 @@ export class Driver<C> {
         );
       }
       default:
-        return this.#timeoutError(refusal, request);
+        return this.#timeoutError(refusal, limits);
     }
   }
 
-  #timeoutError(refusal: number, request: Request | undefined): PoolTimeoutError {
+  #timeoutError(refusal: number, limits: Limits | undefined): PoolTimeoutError {
     const { core } = this.#settings;
     const byDeadline = refusal === Refusal.WaitDeadline || refusal === Refusal.OpenDeadline;
     const step = refusal === Refusal.WaitTimeout || refusal === Refusal.WaitDeadline ? "wait" : "open";
     const option = byDeadline ? "deadline" : step === "wait" ? "timeout" : "driverTimeout";
-    const timeoutMs = byDeadline ? (request?.deadlineMs ?? core.deadline) : step === "wait" ? (request?.timeoutMs ?? core.timeout) : core.driverTimeout;
+    const timeoutMs = byDeadline ? (limits?.deadlineMs ?? core.deadline) : step === "wait" ? (limits?.timeoutMs ?? core.timeout) : core.driverTimeout;
     // Without a deadline the start was not timed: then the limit itself is what is known to have passed.
-    const waitedMs = request !== undefined && request.startedAt !== 0 ? this.#clock.now() - request.startedAt : timeoutMs;
+    const waitedMs = limits?.startedAt !== undefined ? this.#clock.now() - limits.startedAt : timeoutMs;
     const stats = this.stats();
     const { size, overflow } = this.counts();
     const longestHeld = (this.#core.longest_held() as number[]).map((ms) => ({ ms }));

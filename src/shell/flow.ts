@@ -3,12 +3,12 @@
  * it carries from step to step. Decides nothing; driver.ts runs it.
  */
 
-import type { ConnectSettings } from "./options.js";
+import type { Limits } from "./options.js";
 import type { PooledConnection } from "./pooled-connection.js";
 
 export class Flow<C> {
   readonly operation: number;
-  readonly request: (ConnectSettings & { readonly startedAt: number }) | undefined;
+  readonly limits: Limits | undefined;
   /** The connection of an operation that has no slot. */
   connection: C | undefined = undefined;
   /** What the creator threw. */
@@ -22,9 +22,9 @@ export class Flow<C> {
   #reject: ((error: unknown) => void) | undefined = undefined;
   #refusal: { error: unknown } | undefined = undefined;
 
-  constructor(operation: number, request: (ConnectSettings & { readonly startedAt: number }) | undefined) {
+  constructor(operation: number, limits: Limits | undefined) {
     this.operation = operation;
-    this.request = request;
+    this.limits = limits;
   }
 
   /** The caller's promise. May be asked for after the flow has been refused. */

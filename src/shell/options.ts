@@ -97,6 +97,7 @@ const allowed: Record<string, string> = {
   logger: "an object with the functions debug, info, warn and error",
   clock: "an object with the functions now, setTimeout and clearTimeout",
   signal: "an AbortSignal",
+  "timeout of close()": 'a duration of 0 or more such as "10s" (a bare number is seconds)',
 };
 
 const dialectFunctions = [
@@ -137,9 +138,11 @@ export function toMillis(option: string, value: unknown, pool: string): number {
     return match ? Number(match[1]) * perUnit[match[2] as keyof typeof perUnit] : NaN;
   }
   if (typeof value !== "number") return NaN;
+  // "No limit" is null: Infinity is more likely the result of a sum that went wrong.
+  if (value === Infinity) return NaN;
   if (value > longestBareSeconds) {
     throw new ArgumentError(
-      `${option} is ${value}, and a bare number is seconds: for milliseconds write "${value}ms", for so many seconds "${value}s", for no limit null`,
+      `${option} is ${value}, and a bare number is seconds: for milliseconds write "${value}ms", for so many seconds "${value}s"`,
       pool,
     );
   }
@@ -147,7 +150,7 @@ export function toMillis(option: string, value: unknown, pool: string): number {
 }
 
 function checkKeys(given: object, known: readonly string[], what: string, pool: string): void {
-  for (const key of Object.keys(given)) {
+  for (const key in given) {
     if (!known.includes(key)) {
       throw new ArgumentError(`${what} has no option ${show(key)} (its value is ${show((given as Record<string, unknown>)[key])}); it has ${known.join(", ")}`, pool);
     }
@@ -185,7 +188,8 @@ let poolsNamed = 0;
 /** Checks and completes the options of a QueuePool. Throws an {@link ArgumentError} that names the first that is wrong. */
 export function queuePoolSettings<C>(options: unknown): Settings<C> {
   checkIsOptions(options, "QueuePool", "");
-  const given = options as QueuePoolOptions<C>;
+  // A copy: what the caller does with the object later is no matter of recreate().
+  const given: QueuePoolOptions<C> = { ...options };
   const { loggingName = null, logger = console, clock = hostClock, dialect = {} } = given;
   if (loggingName !== null && typeof loggingName !== "string") throw refuse("loggingName", loggingName);
   const name = loggingName ?? `pool-${++poolsNamed}`;
@@ -209,35 +213,48 @@ export function queuePoolSettings<C>(options: unknown): Settings<C> {
   return { given, core, dialect, loggingName: name, logger, clock };
 }
 
-/** A checked {@link ConnectOptions}: what is undefined is the pool's own. */
-export interface ConnectSettings {
-  readonly signal: AbortSignal | undefined;
+/** One caller's own times. In milliseconds, undefined where the pool's hold. */
+export interface Limits {
   readonly timeoutMs: number | undefined;
   readonly deadlineMs: number | undefined;
+  /** By the pool's clock; undefined where no deadline needs it. */
+  readonly startedAt: number | undefined;
 }
 
 const connectKeys = ["signal", "timeout", "deadline"] as const;
 
-/** Checks the options of one connect(). Throws an {@link ArgumentError} that names the first that is wrong. */
-export function connectSettings(options: unknown, pool: string): ConnectSettings {
+/** Checks the options of one connect(); answers its own times, if any. Throws an {@link ArgumentError} that names the first that is wrong. */
+export function connectLimits(options: unknown, poolDeadlineMs: number, clock: PoolClock, pool: string): Limits | undefined {
   checkIsOptions(options, "connect()", pool);
   checkKeys(options, connectKeys, "connect()", pool);
   const { signal, timeout, deadline } = options as ConnectOptions;
   if (signal !== undefined && !isSignal(signal)) throw refuse("signal", signal, pool);
-  return {
-    signal,
-    timeoutMs: timeout === undefined ? undefined : checkedMillis("timeout", timeout, pool),
-    deadlineMs: deadline === undefined ? undefined : checkedMillis("deadline", deadline, pool),
-  };
+  if (timeout === undefined && deadline === undefined && poolDeadlineMs === Infinity) return undefined;
+  const timeoutMs = timeout === undefined ? undefined : checkedMillis("timeout", timeout, pool);
+  const deadlineMs = deadline === undefined ? undefined : checkedMillis("deadline", deadline, pool);
+  const startedAt = (deadlineMs ?? poolDeadlineMs) === Infinity ? undefined : clock.now();
+  return { timeoutMs, deadlineMs, startedAt };
 }
 
 /** A duration that does not pass through the policy's check of a construction. */
-export function checkedMillis(option: string, value: unknown, pool: string): number {
+function checkedMillis(option: string, value: unknown, pool: string): number {
   const ms = toMillis(option, value, pool);
   if (!(ms >= 0)) throw refuse(option, value, pool);
   return ms;
 }
 
+/** Checks the options of close(); answers how long it may wait for leases. */
+export function closePatience(options: unknown, pool: string): number {
+  checkIsOptions(options, "close()", pool);
+  checkKeys(options, ["timeout"], "close()", pool);
+  const { timeout = "10s" } = options;
+  const option = "timeout of close()";
+  // No null here: close() always settles.
+  if (timeout === null) throw refuse(option, timeout, pool);
+  return checkedMillis(option, timeout, pool);
+}
+
+/** Any AbortSignal-like: `aborted` itself is read once, by the driver; as a getter it costs more than the rest here. */
 function isSignal(value: unknown): value is AbortSignal {
-  return typeof value === "object" && value !== null && typeof (value as AbortSignal).aborted === "boolean" && typeof (value as AbortSignal).addEventListener === "function";
+  return typeof value === "object" && value !== null && "aborted" in value && typeof (value as AbortSignal).addEventListener === "function";
 }

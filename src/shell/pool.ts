@@ -2,7 +2,7 @@
 
 import { Driver, type Creator } from "./driver.js";
 import { ArgumentError } from "./errors.js";
-import { checkedMillis, show, type ConnectOptions, type Duration, type Settings } from "./options.js";
+import { closePatience, show, type ConnectOptions, type Duration, type Settings } from "./options.js";
 import type { PooledConnection } from "./pooled-connection.js";
 import type { PoolStats } from "./stats.js";
 
@@ -86,7 +86,7 @@ export abstract class Pool<C> implements AsyncDisposable {
   close(options: { timeout?: Duration } = {}): Promise<void> {
     let patienceMs: number;
     try {
-      patienceMs = checkedMillis("timeout", options.timeout ?? "10s", this.loggingName);
+      patienceMs = closePatience(options, this.loggingName);
     } catch (error) {
       return Promise.reject(error);
     }

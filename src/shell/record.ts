@@ -31,7 +31,8 @@ export class Slot<C> implements ConnectionRecord<C> {
   }
 
   get inUse(): boolean {
-    return this.#isInUse();
+    // Whoever kept the record of a slot that has ended: its place may be another slot's by now.
+    return this.connection !== null && this.#isInUse();
   }
 
   /** The connection has left the slot: closed, or detached. */

@@ -1,7 +1,8 @@
 // connect(): an idle connection, a new one, or the queue.
 
 import { expect } from "chai";
-import { counts, gate, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import { QueuePool } from "edgepool";
+import { connects, counts, gate, never, rejection, scriptedPool, settled, stateOf, virtualClock } from "./scripted.mjs";
 
 export default (test) => {
   test("021 counts follow six connects", async () => {
@@ -76,5 +77,118 @@ export default (test) => {
     void lease.close();
     await settled();
     expect((await waiter).connection.id).to.equal(1);
+  });
+
+  test("036 a creator that hangs holds up nobody within the overflow", async () => {
+    const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 2 });
+    server.script.open = never;
+    const hanging = pool.connect();
+    server.script.open = undefined;
+    const others = await connects(pool, 2);
+    expect(others.map(({ connection }) => connection.id)).to.deep.equal([1, 2]);
+    expect(await stateOf(hanging)).to.equal("pending");
+    expect(pool.stats()).to.include({ opening: 1, used: 2, waiting: 0 });
+  });
+
+  test("038 as many creators start at once as the pool allows; the others wait", async () => {
+    const { pool, server } = scriptedPool({ poolSize: 2, maxOverflow: 1 });
+    const openings = [];
+    server.script.open = () => (openings.push(gate()), openings.at(-1).promise);
+    const callers = Array.from({ length: 5 }, () => pool.connect());
+    expect(openings).to.have.length(3);
+    expect(pool.stats()).to.include({ opening: 3, waiting: 2 });
+    openings.forEach(({ open }) => open());
+    const leases = await Promise.all(callers.slice(0, 3));
+    expect(openings).to.have.length(3);
+    await Promise.all(leases.map((lease) => lease.close()));
+    await Promise.all(callers);
+    expect(openings).to.have.length(3);
+  });
+
+  test("a creator is called in the stack of connect(), once for each connection", async () => {
+    const { pool, server } = scriptedPool();
+    const first = pool.connect();
+    expect(server.calls).to.deep.equal(["open"]);
+    await (await first).close();
+    await (await pool.connect()).close();
+    expect(server.calls.filter((call) => call === "open")).to.have.length(1);
+  });
+
+  test("connections that open in any order go to the callers who started them", async () => {
+    const { pool, server } = scriptedPool();
+    const openings = [];
+    server.script.open = () => (openings.push(gate()), openings.at(-1).promise);
+    const callers = [pool.connect(), pool.connect(), pool.connect()];
+    for (const index of [2, 0, 1]) openings[index].open({ name: index });
+    expect((await Promise.all(callers)).map(({ connection }) => connection.name)).to.deep.equal([0, 1, 2]);
+  });
+
+  test("a creator may answer any thenable", async () => {
+    const connection = { close() {} };
+    // oxlint-disable-next-line unicorn/no-thenable -- being one is the point
+    const pool = new QueuePool(() => ({ then: (resolve) => resolve(connection) }), { resetOnReturn: "none", clock: virtualClock().poolClock });
+    expect((await pool.connect()).connection).to.equal(connection);
+  });
+
+  test("a creator may use the pool: a connection made with the help of another", async () => {
+    const { pool, server } = scriptedPool({ poolSize: 2, maxOverflow: 0 });
+    let inner;
+    server.script.open = () => {
+      server.script.open = undefined;
+      inner = pool.connect();
+      return inner.then((lease) => lease.close()).then(() => undefined);
+    };
+    expect((await pool.connect()).connection.id).to.equal(2);
+    expect(pool.stats()).to.include({ used: 1, idle: 1, opened: 2 });
+  });
+
+  test("an idle connection is checked out without a creator, a clock or a timer", async () => {
+    const { pool, server, clock } = scriptedPool({ resetOnReturn: "none" });
+    await (await pool.connect()).close();
+    const before = [clock.reads, clock.set, server.calls.length];
+    for (let round = 0; round < 10; round++) await (await pool.connect()).close();
+    expect([clock.reads, clock.set, server.calls.length]).to.deep.equal(before);
+  });
+
+  test("039 idle connections are used in the order of their return", async () => {
+    const { pool } = scriptedPool();
+    const [a, b, c] = await connects(pool, 3);
+    for (const lease of [a, b, c]) await lease.close();
+    const once = await pool.connect();
+    const used = [once.connection.id];
+    await once.close();
+    for (let round = 0; round < 4; round++) {
+      const lease = await pool.connect();
+      used.push(lease.connection.id);
+      if (round === 2) await lease.close();
+    }
+    expect(used).to.deep.equal([1, 2, 3, 1, 1]);
+  });
+
+  test("useLifo uses the connection that came back last first", async () => {
+    const { pool } = scriptedPool({ useLifo: true });
+    const leases = await connects(pool, 3);
+    for (const lease of leases) await lease.close();
+    expect((await connects(pool, 3)).map(({ connection }) => connection.id)).to.deep.equal([3, 2, 1]);
+  });
+
+  test("041 a pool recreated from a LIFO pool is LIFO", async () => {
+    const pool = scriptedPool({ useLifo: true }).pool.recreate();
+    const leases = await connects(pool, 2);
+    for (const lease of leases) await lease.close();
+    expect((await connects(pool, 2)).map(({ connection }) => connection.id)).to.deep.equal([2, 1]);
+  });
+
+  test("with no limit on the size every caller has a connection at once", async () => {
+    const { pool, server } = scriptedPool({ poolSize: 0, maxOverflow: 0, timeout: 0 });
+    await connects(pool, 500);
+    expect(server.live).to.equal(500);
+    expect(pool.stats().max).to.equal(Infinity);
+  });
+
+  test("a pool of no overflow and no waiting still works one after the other", async () => {
+    const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0, timeout: 0, maxWaiters: 0 });
+    for (let round = 0; round < 3; round++) await pool.use(() => {});
+    expect(server.connections).to.have.length(1);
   });
 };

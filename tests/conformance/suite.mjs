@@ -3,8 +3,18 @@
 
 import abort from "./abort.mjs";
 import checkout from "./checkout.mjs";
+import clock from "./clock.mjs";
+import deadline from "./deadline.mjs";
+import driverTimeout from "./driver-timeout.mjs";
+import handOff from "./hand-off.mjs";
+import lease from "./lease.mjs";
+import options from "./options.mjs";
+import records from "./records.mjs";
+import stats from "./stats.mjs";
+import timeout from "./timeout.mjs";
+import use from "./use.mjs";
 
-const topics = { abort, checkout };
+const topics = { abort, checkout, clock, deadline, "driver-timeout": driverTimeout, "hand-off": handOff, lease, options, records, stats, timeout, use };
 
 /** Every test as `{ name, run }`; the name begins with its topic. */
 export function collect() {

@@ -1,0 +1,65 @@
+/**
+ * One abort listener for each signal, with the set of operations behind it: a listener for every waiter of a shared signal
+ * would be linear in their number. Numbers only, no object for each waiter: under a hundred thousand of them the garbage
+ * collector would cost more than all else. Used by driver.ts; decides nothing.
+ */
+
+interface Group {
+  readonly signal: AbortSignal;
+  readonly operations: Set<number>;
+  readonly listener: () => void;
+}
+
+export class Signals {
+  readonly #groups = new Map<AbortSignal, Group>();
+  /** By index of operation: its group, and its whole handle. */
+  readonly #groupAt: (Group | undefined)[] = [];
+  readonly #operationAt: number[] = [];
+  readonly #indexOf: (operation: number) => number;
+  readonly #aborted: (operations: Set<number>, reason: unknown) => void;
+
+  /** `aborted` is told once for each signal, with everyone who asked with it, in order. */
+  constructor(indexOf: (operation: number) => number, aborted: (operations: Set<number>, reason: unknown) => void) {
+    this.#indexOf = indexOf;
+    this.#aborted = aborted;
+  }
+
+  /** Whether nobody who waits has a signal. */
+  get isEmpty(): boolean {
+    return this.#groups.size === 0;
+  }
+
+  add(signal: AbortSignal, operation: number): void {
+    const group = this.#groups.get(signal) ?? this.#listen(signal);
+    group.operations.add(operation);
+    this.#groupAt[this.#indexOf(operation)] = group;
+    this.#operationAt[this.#indexOf(operation)] = operation;
+  }
+
+  /** By index alone: it has one operation at a time. */
+  remove(index: number): void {
+    const group = this.#groupAt[index];
+    if (group === undefined) return;
+    this.#groupAt[index] = undefined;
+    group.operations.delete(this.#operationAt[index] as number);
+    if (group.operations.size === 0) this.#end(group);
+  }
+
+  #listen(signal: AbortSignal): Group {
+    const operations = new Set<number>();
+    const listener = (): void => {
+      this.#end(group);
+      for (const operation of operations) this.#groupAt[this.#indexOf(operation)] = undefined;
+      this.#aborted(operations, signal.reason);
+    };
+    const group: Group = { signal, operations, listener };
+    this.#groups.set(signal, group);
+    signal.addEventListener("abort", listener);
+    return group;
+  }
+
+  #end(group: Group): void {
+    this.#groups.delete(group.signal);
+    group.signal.removeEventListener("abort", group.listener);
+  }
+}

@@ -1,0 +1,214 @@
+// pool.use(): checks out, runs the function, returns the connection whatever happens.
+
+import { expect } from "chai";
+import { ArgumentError, PoolClosedError } from "edgepool";
+import { connects, counts, expectSound, gate, pass, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
+
+/** A dialect that knows one error as a disconnect. */
+const gone = new Error("gone");
+const dialect = { isDisconnect: (error) => error === gone };
+
+export default (test) => {
+  test("use() gives the connection and the lease, and resolves to what the function returns", async () => {
+    const { pool, server } = scriptedPool();
+    const result = await pool.use((connection, lease) => {
+      expect(connection).to.equal(server.connections[0]);
+      expect(lease.connection).to.equal(connection);
+      expect(lease.isValid).to.equal(true);
+      return Promise.resolve("result");
+    });
+    expect(result).to.equal("result");
+    expect(await pool.use(() => 7)).to.equal(7);
+    expect(counts(pool)).to.deep.equal([5, 1, -4, 0]);
+  });
+
+  test("it resolves only once the connection is reset and back", async () => {
+    const { pool, server } = scriptedPool();
+    const reset = gate();
+    server.script.rollback = () => reset.promise;
+    const used = pool.use(() => "result");
+    expect(await stateOf(used)).to.equal("pending");
+    reset.open();
+    expect(await used).to.equal("result");
+    expect(pool.stats().idle).to.equal(1);
+  });
+
+  test("074 an error of the function comes out unchanged, thrown or rejected, and the connection is returned", async () => {
+    const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
+    for (const error of [new Error("mine"), "a string", undefined, null, { code: 7 }]) {
+      const thrown = pool.use(() => {
+        throw error;
+      });
+      expect(await rejection(thrown)).to.equal(error);
+      expect(await rejection(pool.use(() => Promise.reject(error)))).to.equal(error);
+    }
+    expect(counts(pool)).to.deep.equal([1, 1, 0, 0]);
+    expect(server.connections).to.have.length(1);
+    expect(server.calls.filter((call) => call === "rollback 1")).to.have.length(10);
+  });
+
+  test("170 an error that is no disconnect invalidates nothing", async () => {
+    const { pool, server } = scriptedPool({ dialect });
+    await rejection(pool.use(() => Promise.reject(new Error("syntax error"))));
+    expect(pool.stats()).to.include({ idle: 1, invalidated: 0 });
+    expect(server.calls).to.deep.equal(["open", "rollback 1"]);
+  });
+
+  test("171 a disconnect terminates the connection without a reset, and every connection as old is replaced", async () => {
+    const { pool, server } = scriptedPool({ dialect, poolSize: 3 });
+    await Promise.all((await connects(pool, 3)).map((lease) => lease.close()));
+    server.calls.length = 0;
+    expect(await rejection(pool.use(() => Promise.reject(gone)))).to.equal(gone);
+    expect(server.calls).to.deep.equal(["terminate 1"]);
+    const leases = await connects(pool, 3);
+    expect(leases.map(({ connection }) => connection.id).toSorted()).to.deep.equal([4, 5, 6]);
+    expect(server.connections.map(({ closed }) => closed)).to.deep.equal([1, 1, 1, 0, 0, 0]);
+  });
+
+  test("a disconnect leaves what was opened since the last one alone", async () => {
+    const { pool } = scriptedPool({ dialect, poolSize: 3 });
+    const [first, second] = [gate(), gate()];
+    const users = [first, second].map(({ promise }) => rejection(pool.use(() => promise)));
+    await settled();
+    first.fail(gone);
+    expect(await users[0]).to.equal(gone);
+    const fresh = await pool.connect();
+    expect(fresh.connection.id).to.equal(3);
+    second.fail(gone);
+    expect(await users[1]).to.equal(gone);
+    await fresh.close();
+    const ids = (await connects(pool, 3)).map(({ connection }) => connection.id);
+    expect(ids).to.include(3);
+  });
+
+  test("isDisconnect is told the error and the connection", async () => {
+    const told = [];
+    const { pool, server } = scriptedPool({ dialect: { isDisconnect: (...given) => (told.push(given), false) } });
+    await rejection(pool.use(() => Promise.reject(gone)));
+    expect(told).to.deep.equal([[gone, server.connections[0]]]);
+    expect(told[0][0]).to.equal(gone);
+  });
+
+  test("only true is a disconnect", async () => {
+    const { pool } = scriptedPool({ dialect: { isDisconnect: () => Promise.resolve(true) } });
+    await rejection(pool.use(() => Promise.reject(gone)));
+    expect(pool.stats().invalidated).to.equal(0);
+  });
+
+  test("an isDisconnect that throws is logged; the caller still has the own error, and the connection is reset", async () => {
+    const failure = new Error("bad dialect");
+    const context = scriptedPool({
+      dialect: {
+        isDisconnect() {
+          throw failure;
+        },
+      },
+    });
+    const { pool, server, log } = context;
+    expect(await rejection(pool.use(() => Promise.reject(gone)))).to.equal(gone);
+    expect(log.errors).to.deep.equal([failure]);
+    expect(server.calls).to.deep.equal(["open", "rollback 1"]);
+    await expectSound(context);
+  });
+
+  test("a termination that fails or hangs after a disconnect does not hide the error", async () => {
+    for (const terminate of [() => Promise.reject(new Error("no")), () => new Promise(() => {})]) {
+      const context = scriptedPool({ dialect });
+      const { pool, server, clock } = context;
+      server.script.terminate = terminate;
+      const used = rejection(pool.use(() => Promise.reject(gone)));
+      await pass(clock, 31_000);
+      expect(await used).to.equal(gone);
+      await expectSound(context);
+    }
+  });
+
+  test("a reset that fails changes neither result nor error", async () => {
+    const { pool, server, log } = scriptedPool();
+    server.script.rollback = () => Promise.reject(new Error("reset"));
+    expect(await pool.use(() => "result")).to.equal("result");
+    const mine = new Error("mine");
+    expect(await rejection(pool.use(() => Promise.reject(mine)))).to.equal(mine);
+    expect(log.errors).to.have.length(2);
+    expect(server.connections.map(({ closed }) => closed)).to.deep.equal([1, 1]);
+  });
+
+  test("the function may end the lease itself", async () => {
+    for (const end of ["close", "invalidate"]) {
+      const context = scriptedPool({ dialect });
+      const { pool } = context;
+      expect(await pool.use(async (_, lease) => (await lease[end](), "result")), end).to.equal("result");
+      const failing = pool.use(async (_, lease) => {
+        await lease[end]();
+        throw gone;
+      });
+      expect(await rejection(failing), end).to.equal(gone);
+      await expectSound(context, end);
+    }
+  });
+
+  test("a connection that the function detached is closed at the end of use()", async () => {
+    const { pool, server } = scriptedPool();
+    await pool.use((_, lease) => lease.detach());
+    expect(server.connections[0].closed).to.equal(1);
+    expect(pool.stats()).to.include({ detached: 0, used: 0 });
+  });
+
+  test("the function is not called where there is no connection, and the creator's error comes out unchanged", async () => {
+    const { pool, server } = scriptedPool();
+    const down = new Error("down");
+    server.script.open = () => Promise.reject(down);
+    let calls = 0;
+    expect(await rejection(pool.use(() => calls++))).to.equal(down);
+    await pool.close();
+    expect(await rejection(pool.use(() => calls++))).to.be.instanceOf(PoolClosedError);
+    expect(calls).to.equal(0);
+  });
+
+  test("use() takes the options of connect()", async () => {
+    const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
+    const lease = await pool.connect();
+    const controller = new AbortController();
+    const waiting = pool.use(() => {}, { signal: controller.signal });
+    controller.abort(gone);
+    expect(await rejection(waiting)).to.equal(gone);
+    expect((await rejection(pool.use(() => {}, { timeout: 0 }))).code).to.equal("ERR_POOL_TIMEOUT");
+    await lease.close();
+  });
+
+  test("an abort after the checkout changes nothing", async () => {
+    const { pool } = scriptedPool();
+    const controller = new AbortController();
+    const result = await pool.use(() => (controller.abort(gone), "result"), { signal: controller.signal });
+    expect(result).to.equal("result");
+    expect(pool.stats()).to.include({ idle: 1, aborted: 0 });
+  });
+
+  test("without a function it rejects with an ArgumentError, and opens nothing", async () => {
+    const { pool, server } = scriptedPool();
+    for (const wrong of [undefined, null, "fn", {}]) {
+      expect(await rejection(pool.use(wrong))).to.be.instanceOf(ArgumentError);
+    }
+    expect(server.calls).to.deep.equal([]);
+  });
+
+  test("a hundred tasks of ten rounds on two connections never meet on one", async () => {
+    const context = scriptedPool({ poolSize: 2, maxOverflow: 0 });
+    const { pool, server } = context;
+    const busy = new Set();
+    const round = async (connection) => {
+      expect(busy.has(connection)).to.equal(false);
+      busy.add(connection);
+      await settled(3);
+      busy.delete(connection);
+    };
+    await Promise.all(
+      Array.from({ length: 100 }, async () => {
+        for (let number = 0; number < 10; number++) await pool.use(round);
+      }),
+    );
+    expect(server.connections).to.have.length(2);
+    expect(pool.stats().checkouts).to.equal(1000);
+    await expectSound(context);
+  });
+};
