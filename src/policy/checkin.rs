@@ -159,7 +159,7 @@ impl Pool {
     }
 
     pub(super) fn advance_checkin(&mut self, id: OperationId, outcome: Outcome) -> Step {
-        let Operation { state, slot, .. } = *self.operation(id);
+        let Operation { state, at: slot, .. } = *self.operation(id);
         match (state, outcome) {
             (State::Resetting, Outcome::Ok) => self.settle(id, slot),
             (State::Resetting, _) => {

@@ -88,9 +88,9 @@ impl Pool {
             Span::Millis(ms) if ms <= left => span,
             _ => {
                 operation.by_deadline = true;
-                operation.rest = match span {
-                    Span::Millis(ms) => Span::Millis(ms - left),
-                    Span::Forever => Span::Forever,
+                operation.rest_ms = match span {
+                    Span::Millis(ms) => ms - left,
+                    Span::Forever => UNLIMITED,
                 };
                 Span::Millis(left)
             }
@@ -99,7 +99,7 @@ impl Pool {
 
     /// A reserved operation starts on its slot.
     pub(super) fn enter_slot(&mut self, id: OperationId) -> Step {
-        let slot = self.operation(id).slot;
+        let slot = self.operation(id).at;
         if !self.records[slot].live {
             return self.open(id, slot);
         }
@@ -131,7 +131,7 @@ impl Pool {
     }
 
     pub(super) fn advance_checkout(&mut self, id: OperationId, outcome: Outcome) -> Step {
-        let Operation { state, attended, slot, new_slot, .. } = *self.operation(id);
+        let Operation { state, attended, at: slot, new_slot, .. } = *self.operation(id);
         match (state, outcome) {
             // However the end of the stale connection went, it is gone.
             (State::Replacing, _) => {
@@ -149,8 +149,8 @@ impl Pool {
                 let (invalidation, dispose, epoch) = (self.invalidation, self.dispose, self.epoch);
                 let record = &mut self.records[slot];
                 record.live = true;
-                // What was invalidated or disposed of while it opened takes the long way.
-                if record.invalidation == invalidation && record.dispose == dispose && !self.closed {
+                // What was invalidated or disposed of while it opened, or died since, takes the long way.
+                if !record.stale && record.invalidation == invalidation && record.dispose == dispose && !self.closed {
                     record.current_in = epoch;
                 }
                 if attended {
@@ -163,7 +163,7 @@ impl Pool {
                 let operation = self.operation(id);
                 operation.state = State::Abandoned;
                 operation.attended = false;
-                operation.slot = NIL;
+                operation.at = NIL;
                 self.count_failed_open(slot, new_slot);
                 if !attended {
                     return Step::Wait;
@@ -218,7 +218,7 @@ impl Pool {
 
     /// A reserved operation ends before it resumed: its slot goes on to the next.
     pub(super) fn give_back(&mut self, id: OperationId) {
-        let Operation { slot, new_slot, .. } = *self.operation(id);
+        let Operation { at: slot, new_slot, .. } = *self.operation(id);
         self.end(id);
         if new_slot {
             self.drop_slot(slot);
@@ -251,9 +251,9 @@ impl Pool {
         // The step goes on, for what is left of its own time.
         let operation = self.operation(id);
         operation.by_deadline = false;
-        let rest = operation.rest;
-        if let Span::Millis(_) = rest {
-            self.deadlines.arm(&mut self.operations, id.index(), rest);
+        let rest_ms = operation.rest_ms;
+        if rest_ms != UNLIMITED {
+            self.deadlines.arm(&mut self.operations, id.index(), Span::Millis(rest_ms));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! One operation: a checkout, a return, a discard or the close of the pool on its way through its states. The tables
 //! that say which state follows are checkout.rs, checkin.rs and shutdown.rs; this file only holds what they share.
 
-use super::config::Span;
 use super::deadlines::NO_CLASS;
 use super::id::Slab;
 use super::ring::{NIL, Track};
@@ -44,19 +43,18 @@ pub struct Operation {
     pub(crate) attended: bool,
     /// Whether its close is abrupt.
     pub(crate) abrupt: bool,
-    /// Whether the time that runs is the caller's deadline, not the step's own limit.
-    pub(crate) by_deadline: bool,
-    /// Where it is, what the step's own limit leaves after it.
-    pub(crate) rest: Span,
     /// Whether its slot was made for it: then a failed opening takes the slot away again.
     pub(crate) new_slot: bool,
     /// Whether the caller gave a deadline, and when it ends on the clock of deadlines.rs.
     pub(crate) has_limit: bool,
     pub(crate) limit: u32,
-    /// Index of its slot, or [`NIL`].
-    pub(crate) slot: u32,
-    /// Its place among the waiters.
-    pub(crate) queue: u32,
+    /// Whether the time that runs is that deadline, and what the step's own time leaves after it, in
+    /// milliseconds, `UNLIMITED` for ever.
+    pub(crate) by_deadline: bool,
+    pub(crate) rest_ms: u32,
+    /// Where it is: of a waiter its place in the queue, else the index of its slot, or [`NIL`]. One field for both,
+    /// because a hundred thousand of these may wait.
+    pub(crate) at: u32,
     /// Its time class, its place there, and when its time ends, once a tick has stamped it.
     pub(crate) class: u16,
     pub(crate) stamped: bool,
@@ -70,13 +68,12 @@ impl Operation {
             state,
             attended: true,
             abrupt: false,
-            by_deadline: false,
-            rest: Span::Forever,
             new_slot: false,
             has_limit: false,
             limit: 0,
-            slot,
-            queue: 0,
+            by_deadline: false,
+            rest_ms: 0,
+            at: slot,
             class: NO_CLASS,
             stamped: false,
             timer: 0,
@@ -86,9 +83,11 @@ impl Operation {
 
     /// The slot as steps carry it.
     pub(crate) fn slot(&self) -> Option<u32> {
-        (self.slot != NIL).then_some(self.slot)
+        (self.at != NIL).then_some(self.at)
     }
 }
+
+const _: () = assert!(size_of::<Operation>() <= 32, "a waiter's share of the memory");
 
 pub(crate) type Operations = Slab<Operation>;
 
@@ -99,7 +98,7 @@ pub(crate) struct Timer;
 
 impl Track for Queue {
     fn place(operation: &mut Operation) -> &mut u32 {
-        &mut operation.queue
+        &mut operation.at
     }
 }
 

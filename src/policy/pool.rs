@@ -83,7 +83,7 @@ impl Pool {
             State::Waiting | State::Abandoned | State::Detached | State::Draining => Step::Wait,
             State::Reserved => self.enter_slot(id),
             State::Replacing => Step::Terminate(operation.slot()),
-            State::Opening => Step::Open(operation.slot),
+            State::Opening => Step::Open(operation.at),
             State::Resetting | State::ResettingDetached => self.reset_step(operation.slot()),
             State::Condemned => Step::Terminate(operation.slot()),
             State::Discarding | State::ClosingDetached | State::Closing => close_step(operation),
@@ -391,7 +391,7 @@ impl Pool {
             self.records[slot].phase = Phase::Reserved;
             let operation = self.operation(waiter);
             operation.state = State::Reserved;
-            operation.slot = slot;
+            operation.at = slot;
             self.notify(waiter, Notice::Resume);
         }
     }

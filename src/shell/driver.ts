@@ -422,7 +422,15 @@ export class Driver<C> {
   /** After its close or termination, however that went, the slot holds no connection. */
   #release(code: number, index: number): void {
     if ((code !== Code.Close && code !== Code.Terminate) || index === noSlot) return;
-    this.#slots[index]?.empty();
+    this.#empty(index);
+  }
+
+  #empty(index: number): void {
+    try {
+      this.#slots[index]?.empty();
+    } catch (error) {
+      this.logger.error(`pool ${this.name}: the end of the dialect's onDisconnect failed`, error);
+    }
   }
 
   #warnOnce(call: DriverCall): void {
@@ -516,7 +524,7 @@ export class Driver<C> {
   detach(lease: number): number {
     this.#assertAlive();
     const operation = this.#wasm.core_detach(this.#address, lease);
-    if (operation >= 0) this.#slots[lease & indexMask]?.empty();
+    if (operation >= 0) this.#empty(lease & indexMask);
     this.#afterwards();
     return operation;
   }

@@ -35,15 +35,11 @@ export class Slot<C> implements ConnectionRecord<C> {
     return this.connection !== null && this.#isInUse();
   }
 
-  /** The connection has left the slot: closed, or detached. */
+  /** The connection has left the slot: closed, or detached. It has, whatever the end of its watch throws. */
   empty(): void {
     this.connection = null;
     const unwatch = this.unwatch;
     this.unwatch = undefined;
-    try {
-      unwatch?.();
-    } catch {
-      // The connection is gone either way.
-    }
+    unwatch?.();
   }
 }

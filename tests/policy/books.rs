@@ -560,8 +560,6 @@ impl Books {
                 (Event::Refused(_, Refusal::OpenDeadline), Task::Opening(_) | Task::Replacing(_)) => {
                     assert!(job.wanted && ran_out(job.deadline), "early");
                     job.wanted = false;
-                    // The driver's own time starts over for what goes on without its caller.
-                    job.since = now;
                     self.numbers.timed_out += 1;
                     continue;
                 }
