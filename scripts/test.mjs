@@ -20,7 +20,7 @@ const suites = [
   node("conformance in Node", "tests/conformance/runners/node.test.mjs"),
   node("conformance in workerd", "tests/conformance/runners/workerd.test.mjs"),
   node("conformance in headless Chromium", "tests/conformance/runners/browser.test.mjs"),
-  node("QueuePool on a real PostgreSQL", "tests/integration/postgres.test.mjs"),
+  node("QueuePool in Node and on a real PostgreSQL", "tests/integration/node-process.test.mjs", "tests/integration/postgres.test.mjs"),
   node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs"),
 ];
 

@@ -15,7 +15,12 @@
 
 mod options;
 
+extern crate std;
+
 use crate::policy::{Begin, Handle, Limits, Notice, Outcome, Pool, Refusal, Return, Span, Step};
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::mem::ManuallyDrop;
 use wasm_bindgen::prelude::*;
 
 /// A duration without limit.
@@ -33,12 +38,53 @@ const RETURNED_WITH_NOTICE: i32 = 1;
 /// The argument of a step that concerns no slot.
 const NO_SLOT: i32 = (1 << 20) - 1;
 
-/// One pool's policy. Freed by the shell with its scope.
-#[wasm_bindgen]
-pub struct Core {
+struct State {
     pool: Pool,
     refusal: i32,
     notice: i32,
+}
+
+std::thread_local! {
+    /// Every pool of the instance, by its number. Not behind the exported class: its reference count and borrow flag cost
+    /// as much as a checkout. Never dropped, so that no access looks for a destructor.
+    static POOLS: RefCell<ManuallyDrop<Vec<Option<State>>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+}
+
+fn with<R>(number: u32, run: impl FnOnce(&mut State) -> R) -> R {
+    POOLS.with_borrow_mut(|pools| match pools.get_mut(number as usize) {
+        Some(Some(state)) => run(state),
+        _ => wasm_bindgen::throw_str("no such pool"),
+    })
+}
+
+/// The hot path: a checkout on the pool's own settings. `pool` is [`Core::number`]. Answers a word.
+#[wasm_bindgen]
+pub fn checkout(pool: u32) -> i32 {
+    with(pool, |state| {
+        let begin = state.pool.begin_checkout(None);
+        state.word(begin)
+    })
+}
+
+/// The hot path: a return. `pool` is [`Core::number`]. Answers a return word.
+#[wasm_bindgen]
+pub fn checkin(pool: u32, lease: i32, clean: bool) -> i32 {
+    with(pool, |state| {
+        let result = state.pool.begin_checkin(handle(lease), clean);
+        state.return_word(result)
+    })
+}
+
+/// One pool's policy. Freed by the shell with its scope.
+#[wasm_bindgen]
+pub struct Core {
+    number: u32,
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        POOLS.with_borrow_mut(|pools| pools[self.number as usize] = None);
+    }
 }
 
 #[wasm_bindgen]
@@ -48,165 +94,180 @@ impl Core {
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue) -> Result<Self, JsValue> {
         console_error_panic_hook::set_once();
-        Ok(Self { pool: Pool::new(options::decode(options)?), refusal: 0, notice: 0 })
+        let state = State { pool: Pool::new(options::decode(options)?), refusal: 0, notice: 0 };
+        POOLS.with_borrow_mut(|pools| {
+            let number = pools.iter().position(Option::is_none).unwrap_or(pools.len());
+            if number == pools.len() {
+                pools.push(None);
+            }
+            pools[number] = Some(state);
+            Ok(Self { number: number as u32 })
+        })
     }
 
-    /// The hot path: a checkout on the pool's own settings. Answers a word.
-    pub fn checkout(&mut self) -> i32 {
-        let begin = self.pool.begin_checkout(None);
-        self.word(begin)
+    /// What names this pool to the free functions.
+    pub fn number(&self) -> u32 {
+        self.number
     }
 
     /// A checkout with settings of its own, or [`POOLS_OWN`]. Answers a word.
-    pub fn checkout_within(&mut self, timeout_ms: i32, deadline_ms: i32, now_ms: f64) -> i32 {
-        let own = |ms| (ms != POOLS_OWN).then(|| span(ms));
-        let limits = Limits { timeout: own(timeout_ms), deadline: own(deadline_ms), now_ms };
-        let begin = self.pool.begin_checkout(Some(limits));
-        self.word(begin)
+    pub fn checkout_within(&self, timeout_ms: i32, deadline_ms: i32, now_ms: f64) -> i32 {
+        self.with(|state| {
+            let own = |ms| (ms != POOLS_OWN).then(|| span(ms));
+            let limits = Limits { timeout: own(timeout_ms), deadline: own(deadline_ms), now_ms };
+            let begin = state.pool.begin_checkout(Some(limits));
+            state.word(begin)
+        })
     }
 
     /// Why the last begin refused.
     pub fn refusal(&self) -> i32 {
-        self.refusal
-    }
-
-    /// The hot path: a return. Answers a return word.
-    pub fn checkin(&mut self, lease: i32, clean: bool) -> i32 {
-        let result = self.pool.begin_checkin(handle(lease), clean);
-        self.return_word(result)
+        self.with(|state| state.refusal)
     }
 
     /// Ends a lease and terminates its connection. Answers a return word.
-    pub fn invalidate(&mut self, lease: i32) -> i32 {
-        let result = self.pool.begin_invalidate(handle(lease));
-        self.return_word(result)
+    pub fn invalidate(&self, lease: i32) -> i32 {
+        self.with(|state| {
+            let result = state.pool.begin_invalidate(handle(lease));
+            state.return_word(result)
+        })
     }
 
     /// Marks the lease's connection to be replaced at its next checkout.
-    pub fn invalidate_soft(&mut self, lease: i32) {
-        self.pool.invalidate_soft(handle(lease));
+    pub fn invalidate_soft(&self, lease: i32) {
+        self.with(|state| state.pool.invalidate_soft(handle(lease)));
     }
 
     /// Marks every connection as old as the lease's.
-    pub fn invalidate_as_old(&mut self, lease: i32) {
-        self.pool.invalidate_as_old(handle(lease));
+    pub fn invalidate_as_old(&self, lease: i32) {
+        self.with(|state| state.pool.invalidate_as_old(handle(lease)));
     }
 
     /// Marks every open connection.
-    pub fn invalidate_all(&mut self) {
-        self.pool.invalidate_all();
+    pub fn invalidate_all(&self) {
+        self.with(|state| state.pool.invalidate_all());
     }
 
     /// Answers the operation that stands for the detached connection, or -1 where the lease had ended.
-    pub fn detach(&mut self, lease: i32) -> i32 {
-        self.pool.detach(handle(lease)).map_or(-1, |id| id.to_bits() as i32)
+    pub fn detach(&self, lease: i32) -> i32 {
+        self.with(|state| state.pool.detach(handle(lease)).map_or(-1, |id| id.to_bits() as i32))
     }
 
     /// Closes a detached connection. Answers a return word.
-    pub fn close_detached(&mut self, operation: i32, clean: bool, abrupt: bool) -> i32 {
-        let result = self.pool.begin_detached_close(handle(operation), clean, abrupt);
-        self.return_word(result)
+    pub fn close_detached(&self, operation: i32, clean: bool, abrupt: bool) -> i32 {
+        self.with(|state| {
+            let result = state.pool.begin_detached_close(handle(operation), clean, abrupt);
+            state.return_word(result)
+        })
     }
 
     /// The driver says that this slot's connection is gone.
-    pub fn connection_died(&mut self, slot: i32) {
-        self.pool.connection_died(slot as u32);
+    pub fn connection_died(&self, slot: i32) {
+        self.with(|state| state.pool.connection_died(slot as u32));
     }
 
     /// The step of an operation that begins or was woken. Answers a step word.
-    pub fn resume(&mut self, operation: i32) -> i32 {
-        step_word(self.pool.resume(handle(operation)))
+    pub fn resume(&self, operation: i32) -> i32 {
+        self.with(|state| step_word(state.pool.resume(handle(operation))))
     }
 
     /// How the step went, as an index of [`OUTCOMES`]. Answers the next step word.
-    pub fn advance(&mut self, operation: i32, outcome: i32) -> i32 {
-        step_word(self.pool.advance(handle(operation), OUTCOMES[outcome as usize]))
+    pub fn advance(&self, operation: i32, outcome: i32) -> i32 {
+        self.with(|state| step_word(state.pool.advance(handle(operation), OUTCOMES[outcome as usize])))
     }
 
     /// The caller's signal. True: refuse the caller.
-    pub fn abort(&mut self, operation: i32) -> bool {
-        self.pool.abort(handle(operation))
+    pub fn abort(&self, operation: i32) -> bool {
+        self.with(|state| state.pool.abort(handle(operation)))
     }
 
     /// The next operation that has news, or -1. [`Core::notice`] tells what it is.
-    pub fn next_notice(&mut self) -> i32 {
-        let Some((id, notice)) = self.pool.take_notice() else { return -1 };
-        self.notice = notice_word(notice);
-        id.to_bits() as i32
+    pub fn next_notice(&self) -> i32 {
+        self.with(|state| {
+            let Some((id, notice)) = state.pool.take_notice() else { return -1 };
+            state.notice = notice_word(notice);
+            id.to_bits() as i32
+        })
     }
 
     /// The news that the last [`Core::next_notice`] found. A step word.
     pub fn notice(&self) -> i32 {
-        self.notice
+        self.with(|state| state.notice)
     }
 
     /// The next operation that wants a flow of its own, or -1.
-    pub fn next_child(&mut self) -> i32 {
-        self.pool.take_child().map_or(-1, |id| id.to_bits() as i32)
+    pub fn next_child(&self) -> i32 {
+        self.with(|state| state.pool.take_child().map_or(-1, |id| id.to_bits() as i32))
     }
 
     /// Whether [`Core::tick`] is due.
     pub fn tick_wanted(&self) -> bool {
-        self.pool.tick_wanted()
+        self.with(|state| state.pool.tick_wanted())
     }
 
     /// Answers for how many milliseconds the host's timer should run, or -1 for no timer.
-    pub fn tick(&mut self, now_ms: f64) -> i32 {
-        self.pool.tick(now_ms).map_or(-1, |delay_ms| delay_ms as i32)
+    pub fn tick(&self, now_ms: f64) -> i32 {
+        self.with(|state| state.pool.tick(now_ms).map_or(-1, |delay_ms| delay_ms as i32))
     }
 
     /// The host could not set that timer.
-    pub fn timer_lost(&mut self) {
-        self.pool.timer_lost();
+    pub fn timer_lost(&self) {
+        self.with(|state| state.pool.timer_lost());
     }
 
     /// Tells the time before a step of an operation that has a deadline.
-    pub fn read_clock(&mut self, now_ms: f64) {
-        self.pool.read_clock(now_ms);
+    pub fn read_clock(&self, now_ms: f64) {
+        self.with(|state| state.pool.read_clock(now_ms));
     }
 
     /// Whether the host's timer should keep its process alive.
     pub fn is_attended(&self) -> bool {
-        self.pool.is_attended()
+        self.with(|state| state.pool.is_attended())
     }
 
     /// Closes what is idle; the closes are children.
-    pub fn dispose(&mut self) {
-        self.pool.dispose();
+    pub fn dispose(&self) {
+        self.with(|state| state.pool.dispose());
     }
 
     /// Ends the pool. Answers the operation whose [`Notice::Done`] says that it is over.
-    pub fn close(&mut self, patience_ms: i32) -> i32 {
-        self.pool.begin_close(span(patience_ms)).to_bits() as i32
+    pub fn close(&self, patience_ms: i32) -> i32 {
+        self.with(|state| state.pool.begin_close(span(patience_ms)).to_bits() as i32)
     }
 
     /// Whether a lease, or its return, has this slot.
     pub fn is_in_use(&self, slot: i32) -> bool {
-        self.pool.is_in_use(slot as u32)
+        self.with(|state| state.pool.is_in_use(slot as u32))
     }
 
     /// Whether the slot of this opening was made for it.
     pub fn is_new_slot(&self, operation: i32) -> bool {
-        self.pool.is_new_slot(handle(operation))
+        self.with(|state| state.pool.is_new_slot(handle(operation)))
     }
 
     /// The public `PoolStats`.
     pub fn stats(&self) -> JsValue {
-        encode(&self.pool.stats())
+        self.with(|state| encode(&state.pool.stats()))
     }
 
     /// SQLAlchemy's four numbers: `{ size, checkedIn, overflow, checkedOut }`.
     pub fn counts(&self) -> JsValue {
-        encode(&self.pool.counts())
+        self.with(|state| encode(&state.pool.counts()))
     }
 
     /// For how many milliseconds the longest-held leases have been out, longest first, at most five.
     pub fn longest_held(&self) -> js_sys::Array {
-        self.pool.longest_held().iter().flatten().map(|&ms| JsValue::from(ms)).collect()
+        self.with(|state| state.pool.longest_held().iter().flatten().map(|&ms| JsValue::from(ms)).collect())
     }
 }
 
 impl Core {
+    fn with<R>(&self, run: impl FnOnce(&mut State) -> R) -> R {
+        with(self.number, run)
+    }
+}
+
+impl State {
     fn word(&mut self, begin: Begin) -> i32 {
         match begin {
             Begin::Granted(lease) => lease.to_bits() as i32,

@@ -1,5 +1,7 @@
 /** Time as the pool sees it: the host's, or one that a test or a simulation gives. Read only where an option needs it. */
 
+import type { PoolLogger } from "./logger.js";
+
 /** A source of time. All in milliseconds. */
 export interface PoolClock {
   /** Milliseconds since any fixed moment, never going back. */
@@ -14,6 +16,33 @@ export const hostClock: PoolClock = {
   setTimeout: (callback, ms) => setTimeout(callback, ms),
   clearTimeout: (handle) => clearTimeout(handle as Parameters<typeof clearTimeout>[0]),
 };
+
+/**
+ * The same clock, whose own failures cost a reading and never the pool: it is read between two calls of the policy, where
+ * a throw would look like a crash. Setting a timer may throw; the driver has an answer to that.
+ */
+export function guardedClock(clock: PoolClock, logger: PoolLogger): PoolClock {
+  let last = 0;
+  return {
+    now() {
+      try {
+        const now = clock.now();
+        if (typeof now === "number" && now >= last) last = now;
+      } catch (error) {
+        logger.error("the pool's clock failed; it stands still", error);
+      }
+      return last;
+    },
+    setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
+    clearTimeout(handle) {
+      try {
+        clock.clearTimeout(handle);
+      } catch (error) {
+        logger.error("the pool's clock could not clear a timer", error);
+      }
+    },
+  };
+}
 
 /** Says whether a timer may keep the process alive, where the host's timers can tell (Node, Bun, newer workerd). */
 export function holdProcess(handle: unknown, hold: boolean): void {

@@ -6,7 +6,7 @@
  * re-enter the pool. Words and step words: src/bindings/mod.rs.
  */
 
-import { holdProcess, type PoolClock } from "./clock.js";
+import { guardedClock, holdProcess, type PoolClock } from "./clock.js";
 import { findCall, type Dialect, type DriverCall } from "./dialect.js";
 import { ArgumentError, PoolClosedError, PoolTimeoutError, QueueFullError } from "./errors.js";
 import { Flow } from "./flow.js";
@@ -66,6 +66,8 @@ export class Driver<C> {
   /** Keeps the policy alive; calls go through its address. */
   readonly #core: Core;
   readonly #address: number;
+  /** Names the policy on the hot path. */
+  readonly #number: number;
   /** Whether returns look for an open transaction: style commit commits either way. */
   readonly #resets: boolean;
   /** Whether every checkout tells the time, for the pool's own deadline. */
@@ -95,7 +97,7 @@ export class Driver<C> {
     this.#settings = settings;
     this.#creator = creator;
     this.#dialect = settings.dialect;
-    this.#clock = settings.clock;
+    this.#clock = guardedClock(settings.clock, this.logger);
     this.#wasm = exportsOf(this.name);
     this.#assertAlive();
     try {
@@ -106,6 +108,7 @@ export class Driver<C> {
       throw refuse(option, (settings.given as Record<string, unknown>)[option], this.name);
     }
     this.#address = (this.#core as unknown as { __wbg_ptr: number }).__wbg_ptr;
+    this.#number = this.#core.number();
     this.#resets = settings.core.resetOnReturn === "rollback";
     this.#tellsTime = settings.core.deadline !== Infinity;
   }
@@ -116,7 +119,7 @@ export class Driver<C> {
     if (options !== undefined || this.#tellsTime || hasCrashed()) return this.#connectWithin(options === undefined ? {} : options);
     let word: number;
     try {
-      word = this.#wasm.core_checkout(this.#address);
+      word = this.#wasm.checkout(this.#number);
     } catch (trap) {
       return Promise.reject(this.#crash(trap));
     }
@@ -135,7 +138,7 @@ export class Driver<C> {
       this.#assertAlive();
       word =
         limits === undefined
-          ? this.#wasm.core_checkout(this.#address)
+          ? this.#wasm.checkout(this.#number)
           : this.#wasm.core_checkout_within(this.#address, toCoreMillis(limits.timeoutMs), toCoreMillis(limits.deadlineMs), limits.startedAt ?? 0);
     } catch (error) {
       return Promise.reject(this.#orCrash(error));
@@ -280,7 +283,8 @@ export class Driver<C> {
 
   #end(flow: Flow<C>): void {
     this.#forget(flow.operation & indexMask);
-    this.#flows[flow.operation & indexMask] = undefined;
+    const index = flow.operation & indexMask;
+    if (this.#flows[index] === flow) this.#flows[index] = undefined;
   }
 
   #advance(flow: Flow<C>, outcome: Outcome): number {
@@ -444,7 +448,7 @@ export class Driver<C> {
   checkIn(lease: number, connection: C): Promise<void> {
     if (hasCrashed()) return this.#closeAfterCrash(connection);
     try {
-      const result = this.#wasm.core_checkin(this.#address, lease, this.#resets ? this.#isClean(connection) : 1);
+      const result = this.#wasm.checkin(this.#number, lease, this.#resets ? this.#isClean(connection) : 1);
       if (result === 0) return done;
       if (result > 1) {
         this.#handOver(lease, result - 2);

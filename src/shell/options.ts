@@ -256,5 +256,5 @@ export function closePatience(options: unknown, pool: string): number {
 
 /** Any AbortSignal-like: `aborted` itself is read once, by the driver; as a getter it costs more than the rest here. */
 function isSignal(value: unknown): value is AbortSignal {
-  return typeof value === "object" && value !== null && "aborted" in value && typeof (value as AbortSignal).addEventListener === "function";
+  return typeof value === "object" && value !== null && "aborted" in value && typeof (value as AbortSignal).addEventListener === "function" && typeof (value as AbortSignal).removeEventListener === "function";
 }

@@ -1,0 +1,73 @@
+// What only Node can show: the async context of callers, and what abort listeners a pool leaves behind.
+
+import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { getEventListeners } from "node:events";
+import { test } from "node:test";
+import { QueuePool } from "edgepool";
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+
+test("every caller's creator, reset and continuation run in that caller's async context", async () => {
+  const context = new AsyncLocalStorage();
+  const seen = [];
+  const pool = new QueuePool(
+    async () => {
+      seen.push(["open", context.getStore()]);
+      await null;
+      return { rollback: () => void seen.push(["rollback", context.getStore()]), close() {} };
+    },
+    { poolSize: 1, maxOverflow: 0, logger: quiet },
+  );
+  const caller = (name) =>
+    context.run(name, async () => {
+      const lease = await pool.connect();
+      seen.push(["lease", context.getStore()]);
+      await lease.close();
+    });
+  await Promise.all([caller("first"), caller("second"), caller("third")]);
+  assert.deepEqual(seen, [
+    ["open", "first"],
+    ["lease", "first"],
+    ["rollback", "first"],
+    ["lease", "second"],
+    ["rollback", "second"],
+    ["lease", "third"],
+    ["rollback", "third"],
+  ]);
+});
+
+test("a waiter who is woken to open does so in its own async context", async () => {
+  const context = new AsyncLocalStorage();
+  const seen = [];
+  let isDown = true;
+  const pool = new QueuePool(
+    async () => {
+      seen.push(context.getStore());
+      await null;
+      if (isDown) throw new Error("down");
+      return { rollback() {}, close() {} };
+    },
+    { poolSize: 1, maxOverflow: 0, logger: quiet },
+  );
+  const caller = (name) => context.run(name, () => pool.connect());
+  const first = caller("first");
+  const second = caller("second");
+  const third = caller("third");
+  await assert.rejects(first, /down/);
+  await assert.rejects(second, /down/);
+  isDown = false;
+  await (await third).close();
+  assert.deepEqual(seen, ["first", "second", "third"]);
+});
+
+test("however many wait with one signal, it has one listener, and none when they are gone", async () => {
+  const pool = new QueuePool(() => ({ rollback() {}, close() {} }), { poolSize: 1, maxOverflow: 0, logger: quiet });
+  const lease = await pool.connect();
+  const { signal } = new AbortController();
+  const waiters = Array.from({ length: 100 }, () => pool.connect({ signal }));
+  assert.equal(getEventListeners(signal, "abort").length, 1);
+  await lease.close();
+  for (const waiter of waiters) await (await waiter).close();
+  assert.equal(getEventListeners(signal, "abort").length, 0);
+});
