@@ -7,60 +7,29 @@
  */
 
 import { guardedClock, holdProcess, type PoolClock } from "./clock.js";
-import { findCall, type Dialect, type DriverCall } from "./dialect.js";
-import { ArgumentError, PoolClosedError, PoolTimeoutError, QueueFullError } from "./errors.js";
+import { Connections, type Creator } from "./connections.js";
+import type { DriverCall } from "./dialect.js";
 import { Flow } from "./flow.js";
 import { crash, crashError, exportsOf, hasCrashed, watch, type Exports } from "./instance.js";
-import type { PoolLogger } from "./logger.js";
-import { guarded } from "./logger.js";
-import { connectLimits, refuse, show, type ConnectOptions, type Limits, type Settings } from "./options.js";
+import { guarded, type PoolLogger } from "./logger.js";
+import { connectLimits, refuse, type ConnectOptions, type Limits, type Settings } from "./options.js";
 import { PooledConnection } from "./pooled-connection.js";
-import { Slot, type ConnectionRecord } from "./record.js";
+import { asleep, callOf, Code, indexMask, noSlot, Outcome, Refusal, refused, toCoreMillis } from "./protocol.js";
+import type { Slot } from "./record.js";
+import { refusalError, type Circumstances } from "./refusal.js";
 import { Signals } from "./signals.js";
 import type { PoolCounts, PoolStats } from "./stats.js";
 import { Core } from "./wasm/edgepool.js";
-
-/** Makes one driver connection, sync or async. Called with the slot that will hold it. */
-export type Creator<C> = (record: ConnectionRecord<C>) => C | PromiseLike<C>;
-
-/** The index part of a handle. */
-const indexMask = (1 << 20) - 1;
-const noSlot = indexMask;
-const refused = -(2 ** 31);
-/** In a word: the operation only waits. */
-const asleep = 1 << 30;
-const poolsOwn = -2;
-const forever = -1;
-
-/** Codes of steps and notices. Of a step word: `~word & 15`; its argument: `~word >> 4`. */
-const Code = { Wait: 0, Open: 1, Rollback: 2, Commit: 3, Close: 4, Terminate: 5, Reject: 6, Done: 7, Resume: 8, Expire: 9 } as const;
-const Outcome = { Ok: 0, Failed: 1, TimedOut: 2, LateOk: 3, LateFailed: 4 } as const;
-type Outcome = (typeof Outcome)[keyof typeof Outcome];
-const Refusal = { Failed: 0, Aborted: 1, Closed: 2, QueueFull: 3, WaitTimeout: 4, WaitDeadline: 5, OpenTimeout: 6, OpenDeadline: 7 } as const;
-
-const callOf: Record<number, DriverCall> = {
-  [Code.Rollback]: "rollback",
-  [Code.Commit]: "commit",
-  [Code.Close]: "close",
-  [Code.Terminate]: "terminate",
-};
 
 type Resolve<C> = (value: PooledConnection<C> | PromiseLike<PooledConnection<C>>) => void;
 
 const done: Promise<void> = Promise.resolve();
 
-/** For i32: whole milliseconds, rounded up so that nothing ends early. */
-function toCoreMillis(ms: number | undefined): number {
-  if (ms === undefined) return poolsOwn;
-  return ms >= 2 ** 30 ? forever : Math.ceil(ms);
-}
-
-export class Driver<C> {
+export class Driver<C> implements Circumstances {
   readonly name: string;
   readonly logger: PoolLogger;
   readonly #settings: Settings<C>;
-  readonly #creator: Creator<C>;
-  readonly #dialect: Dialect<C>;
+  readonly #connections: Connections<C>;
   readonly #clock: PoolClock;
   readonly #wasm: Exports;
   /** Keeps the policy alive; calls go through its address. */
@@ -73,7 +42,6 @@ export class Driver<C> {
   /** Whether every checkout tells the time, for the pool's own deadline. */
   readonly #tellsTime: boolean;
 
-  readonly #slots: Slot<C>[] = [];
   /** By index of operation: how to settle a caller who only waits. */
   readonly #waiters: (Resolve<C> | undefined)[] = [];
   /** By index of operation: how to refuse a waiter who may abort. */
@@ -89,14 +57,15 @@ export class Driver<C> {
   );
   #timer: unknown = undefined;
   #closing: Promise<void> | undefined = undefined;
-  readonly #warned = new Set<DriverCall>();
 
   constructor(creator: Creator<C>, settings: Settings<C>) {
     this.name = settings.loggingName;
     this.logger = guarded(settings.logger);
     this.#settings = settings;
-    this.#creator = creator;
-    this.#dialect = settings.dialect;
+    this.#connections = new Connections(creator, settings, this.logger, {
+      isInUse: (slot) => !hasCrashed() && this.#wasm.core_is_in_use(this.#address, slot) !== 0,
+      died: (slot) => this.#died(slot),
+    });
     this.#clock = guardedClock(settings.clock, this.logger);
     this.#wasm = exportsOf(this.name);
     this.#assertAlive();
@@ -148,7 +117,7 @@ export class Driver<C> {
   }
 
   #connectionIn(lease: number): C {
-    return (this.#slots[lease & indexMask] as Slot<C>).connection as C;
+    return this.#connections.at(lease & indexMask).connection as C;
   }
 
   /** A checkout that is not granted at once. */
@@ -340,107 +309,64 @@ export class Driver<C> {
     });
   }
 
-  #open(flow: Flow<C>, index: number): Outcome | PromiseLike<C> {
-    const wasm = this.#wasm;
-    let slot = this.#slots[index];
-    if (slot === undefined || wasm.core_is_new_slot(this.#address, flow.operation) !== 0) {
-      slot = new Slot<C>(() => !hasCrashed() && wasm.core_is_in_use(this.#address, index) !== 0);
-      this.#slots[index] = slot;
-    }
-    slot.info = {};
-    let answer: C | PromiseLike<C>;
-    let isLater: boolean;
+  #open(flow: Flow<C>, index: number): Outcome | PromiseLike<unknown> {
     try {
-      answer = this.#creator(slot);
-      isLater = isThenable<C>(answer);
+      const answer = this.#connections.open(index, this.#wasm.core_is_new_slot(this.#address, flow.operation) !== 0);
+      return isThenable(answer) ? answer : this.#opened(flow, index, Outcome.Ok, answer);
     } catch (error) {
       return this.#opened(flow, index, Outcome.Failed, error);
     }
-    return isLater ? (answer as PromiseLike<C>) : this.#opened(flow, index, Outcome.Ok, answer);
   }
 
   #opened(flow: Flow<C>, index: number, outcome: Outcome, value: unknown): Outcome {
-    if (outcome === Outcome.Ok && (value === undefined || value === null)) {
-      outcome = Outcome.Failed;
-      value = new ArgumentError(`creator must return a connection, or a promise of one; it returned ${show(value)}`, this.name);
-    }
-    if (outcome !== Outcome.Ok) {
+    try {
+      if (outcome !== Outcome.Ok) throw value;
+      this.#connections.adopt(index, value as C);
+      return Outcome.Ok;
+    } catch (error) {
       // The caller gets it; where there is none any more, nobody else would tell.
-      if (flow.isSettled) this.logger.error(`pool ${this.name}: opening a connection failed after its caller had left`, value);
-      flow.error = value;
-      return outcome;
+      if (flow.isSettled) this.#connections.reportFailed("open", error);
+      flow.error = error;
+      return Outcome.Failed;
     }
-    const slot = this.#slots[index] as Slot<C>;
-    slot.connection = value as C;
-    slot.lastConnectTime = Date.now();
-    this.#watch(slot, index, value as C);
-    return outcome;
   }
 
-  #watch(slot: Slot<C>, index: number, connection: C): void {
-    if (this.#dialect.onDisconnect === undefined) return;
+  #died(slot: number): void {
+    if (hasCrashed()) return;
     try {
-      slot.unwatch = this.#dialect.onDisconnect(connection, () => {
-        if (slot.connection !== connection || this.#slots[index] !== slot || hasCrashed()) return;
-        try {
-          this.#wasm.core_connection_died(this.#address, index);
-          this.#afterwards();
-        } catch (trap) {
-          this.#crash(trap);
-        }
-      });
-    } catch (error) {
-      this.logger.error(`pool ${this.name}: the dialect's onDisconnect failed`, error);
+      this.#wasm.core_connection_died(this.#address, slot);
+      this.#afterwards();
+    } catch (trap) {
+      this.#crash(trap);
     }
   }
 
   /** Rollback, commit, close or terminate. */
   #call(flow: Flow<C>, code: number, index: number): Outcome | PromiseLike<unknown> {
-    const connection = index === noSlot ? flow.connection : (this.#slots[index] as Slot<C>).connection;
-    let answer: unknown;
-    let isLater: boolean;
+    const connection = index === noSlot ? flow.connection : this.#connections.at(index).connection;
     try {
-      const call = findCall(this.#dialect, callOf[code] as DriverCall, connection as C);
-      if (call === undefined) this.#warnOnce(callOf[code] as DriverCall);
-      answer = call?.();
-      isLater = isThenable(answer);
+      const answer = this.#connections.call(callOf[code] as DriverCall, connection as C);
+      return isThenable(answer) ? answer : this.#called(code, index, Outcome.Ok, undefined);
     } catch (error) {
       return this.#called(code, index, Outcome.Failed, error);
     }
-    return isLater ? (answer as PromiseLike<unknown>) : this.#called(code, index, Outcome.Ok, undefined);
   }
 
   #called(code: number, index: number, outcome: Outcome, error: unknown): Outcome {
-    if (outcome === Outcome.Failed) this.logger.error(`pool ${this.name}: ${callOf[code]} of a connection failed`, error);
+    if (outcome === Outcome.Failed) this.#connections.reportFailed(callOf[code] as DriverCall, error);
     this.#release(code, index);
     return outcome;
   }
 
   #timedOut(code: number, index: number): Outcome {
-    const what = code === Code.Open ? "opening a connection" : `${callOf[code]} of a connection`;
-    this.logger.error(`pool ${this.name}: ${what} took longer than driverTimeout (${this.#settings.core.driverTimeout} ms)`);
+    this.#connections.reportTimedOut(callOf[code] as DriverCall);
     this.#release(code, index);
     return Outcome.TimedOut;
   }
 
   /** After its close or termination, however that went, the slot holds no connection. */
   #release(code: number, index: number): void {
-    if ((code !== Code.Close && code !== Code.Terminate) || index === noSlot) return;
-    this.#empty(index);
-  }
-
-  #empty(index: number): void {
-    try {
-      this.#slots[index]?.empty();
-    } catch (error) {
-      this.logger.error(`pool ${this.name}: the end of the dialect's onDisconnect failed`, error);
-    }
-  }
-
-  #warnOnce(call: DriverCall): void {
-    if (this.#warned.has(call)) return;
-    this.#warned.add(call);
-    this.logger.warn(`pool ${this.name}: the connections offer nothing to call for ${call}; give a dialect with it${call === "rollback" || call === "commit" ? ', or set resetOnReturn: "none"' : ""}`);
+    if ((code === Code.Close || code === Code.Terminate) && index !== noSlot) this.#connections.empty(index);
   }
 
   // ---- return
@@ -448,7 +374,7 @@ export class Driver<C> {
   checkIn(lease: number, connection: C): Promise<void> {
     if (hasCrashed()) return this.#closeAfterCrash(connection);
     try {
-      const result = this.#wasm.checkin(this.#number, lease, this.#resets ? this.#isClean(connection) : 1);
+      const result = this.#wasm.checkin(this.#number, lease, this.#isClean(connection));
       if (result === 0) return done;
       if (result > 1) {
         this.#handOver(lease, result - 2);
@@ -468,21 +394,12 @@ export class Driver<C> {
     const waiter = this.#waiters[index] as Resolve<C>;
     this.#waiters[index] = undefined;
     this.#forget(index);
-    waiter(new PooledConnection(this, slot | (word & ~indexMask), (this.#slots[slot] as Slot<C>).connection as C));
+    waiter(new PooledConnection(this, slot | (word & ~indexMask), this.#connections.at(slot).connection as C));
   }
 
-  /** 1 where no transaction is open, or where nothing could end one. */
+  /** 1 where a rollback would end nothing, or where none is asked for. */
   #isClean(connection: C): 0 | 1 {
-    const dialect = this.#dialect;
-    try {
-      if (dialect.inTransaction !== undefined) return dialect.inTransaction(connection) === false ? 1 : 0;
-      if (dialect.doRollback !== undefined || typeof (connection as { rollback?: unknown }).rollback === "function") return 0;
-    } catch (error) {
-      this.logger.error(`pool ${this.name}: asking whether a transaction is open failed; the connection is reset`, error);
-      return 0;
-    }
-    this.#warnOnce("rollback");
-    return 1;
+    return !this.#resets || this.#connections.isClean(connection) ? 1 : 0;
   }
 
   /** Runs what a return leaves to do; `result` as the bindings' `checkin` answers it. */
@@ -528,7 +445,7 @@ export class Driver<C> {
   detach(lease: number): number {
     this.#assertAlive();
     const operation = this.#wasm.core_detach(this.#address, lease);
-    if (operation >= 0) this.#empty(lease & indexMask);
+    if (operation >= 0) this.#connections.empty(lease & indexMask);
     this.#afterwards();
     return operation;
   }
@@ -536,7 +453,7 @@ export class Driver<C> {
   closeDetached(operation: number, connection: C, abrupt: boolean): Promise<void> {
     if (hasCrashed()) return this.#closeAfterCrash(connection);
     try {
-      const clean = this.#resets && !abrupt ? this.#isClean(connection) : 1;
+      const clean = abrupt ? 1 : this.#isClean(connection);
       return this.#finish(this.#wasm.core_close_detached(this.#address, operation, clean, abrupt ? 1 : 0), 0, connection);
     } catch (trap) {
       this.#crash(trap);
@@ -713,45 +630,25 @@ export class Driver<C> {
   }
 
   recordOf(lease: number): Slot<C> {
-    return this.#slots[lease & indexMask] as Slot<C>;
+    return this.#connections.at(lease & indexMask);
   }
 
   // ---- what can go wrong
 
-  #refusal(refusal: number, limits: Limits | undefined): unknown {
-    switch (refusal) {
-      case Refusal.Closed:
-        return new PoolClosedError(this.name);
-      case Refusal.QueueFull: {
-        const { waiting, used, max } = this.stats();
-        return new QueueFullError(
-          `the queue of the pool ${this.name} is full: ${waiting} callers wait already (maxWaiters: ${show(this.#settings.core.maxWaiters)}), ${used} of at most ${max} connections are in use`,
-          this.name,
-        );
-      }
-      default:
-        return this.#timeoutError(refusal, limits);
-    }
+  longestHeldMs(): number[] {
+    return this.#core.longest_held() as number[];
   }
 
-  #timeoutError(refusal: number, limits: Limits | undefined): PoolTimeoutError {
-    const { core } = this.#settings;
-    const byDeadline = refusal === Refusal.WaitDeadline || refusal === Refusal.OpenDeadline;
-    const step = refusal === Refusal.WaitTimeout || refusal === Refusal.WaitDeadline ? "wait" : "open";
-    const option = byDeadline ? "deadline" : step === "wait" ? "timeout" : "driverTimeout";
-    const timeoutMs = byDeadline ? (limits?.deadlineMs ?? core.deadline) : step === "wait" ? (limits?.timeoutMs ?? core.timeout) : core.driverTimeout;
-    // Without a deadline the start was not timed: then the limit itself is what is known to have passed.
-    const waitedMs = limits?.startedAt !== undefined ? this.#clock.now() - limits.startedAt : timeoutMs;
-    const stats = this.stats();
-    const { size, overflow } = this.counts();
-    const longestHeld = (this.#core.longest_held() as number[]).map((ms) => ({ ms }));
-    const what = step === "wait" ? "no connection came free" : "the creator did not answer";
-    const held = longestHeld.length > 0 ? `; held longest: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
-    return new PoolTimeoutError(
-      `${what} within ${timeoutMs} ms (${option}) in the pool ${this.name}: ${stats.used} in use, ${stats.idle} idle, ${stats.opening} opening of at most ${stats.max}, ${stats.waiting} waiting${held}`,
-      this.name,
-      { stats, size, overflow, waitedMs, timeoutMs, step, longestHeld },
-    );
+  nowMs(): number {
+    return this.#clock.now();
+  }
+
+  get core(): Settings<C>["core"] {
+    return this.#settings.core;
+  }
+
+  #refusal(refusal: number, limits: Limits | undefined): unknown {
+    return refusalError(refusal, limits, this);
   }
 
   /** Runs what calls the policy where no caller would see a throw. */
@@ -791,9 +688,9 @@ export class Driver<C> {
   /** The books are gone; the connection need not stay open. */
   async #closeAfterCrash(connection: C): Promise<void> {
     try {
-      await findCall(this.#dialect, "close", connection)?.();
+      await this.#connections.call("close", connection);
     } catch (error) {
-      this.logger.error(`pool ${this.name}: close of a connection failed`, error);
+      this.#connections.reportFailed("close", error);
     }
   }
 }

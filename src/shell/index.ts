@@ -10,7 +10,7 @@
 
 export type { PoolClock } from "./clock.js";
 export type { Dialect } from "./dialect.js";
-export type { Creator } from "./driver.js";
+export type { Creator } from "./connections.js";
 export {
   ArgumentError,
   InvalidRequestError,

@@ -1,6 +1,7 @@
 /** What every kind of pool offers, over one driver. The kinds differ in their options and in the policy behind them. */
 
-import { Driver, type Creator } from "./driver.js";
+import type { Creator } from "./connections.js";
+import { Driver } from "./driver.js";
 import { ArgumentError } from "./errors.js";
 import { closePatience, show, type ConnectOptions, type Duration, type Settings } from "./options.js";
 import type { PooledConnection } from "./pooled-connection.js";

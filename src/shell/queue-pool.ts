@@ -1,6 +1,6 @@
 /** The pool for nearly everyone: a bounded number of connections, a strict queue for who finds none free. */
 
-import type { Creator } from "./driver.js";
+import type { Creator } from "./connections.js";
 import { queuePoolSettings, type QueuePoolOptions } from "./options.js";
 import { Pool } from "./pool.js";
 

@@ -180,17 +180,26 @@ export function connects(pool, count) {
 }
 
 /** The end of a test that broke things: no slot is lost, the next use works, and in the end every connection is closed, once. */
-export async function expectSound({ pool, server, clock }, note = "") {
-  server.script = {};
+export function expectSound(context, note = "") {
+  return expectAllSound([{ ...context, note }]);
+}
+
+/** The same for many pools on one clock, each with its own note. */
+export async function expectAllSound(contexts) {
+  const { clock } = contexts[0];
+  for (const { server } of contexts) server.script = {};
   await pass(clock, 100_000);
-  expect(pool.stats(), note).to.include({ used: 0, opening: 0, closing: 0, waiting: 0, detached: 0 });
-  if (!pool.closed) {
-    let closedBefore;
-    await pool.use((connection) => void (closedBefore = connection.closed));
-    expect(closedBefore, `${note} the next use has an open connection`).to.equal(0);
+  for (const { pool, note } of contexts) {
+    expect(pool.stats(), note).to.include({ used: 0, opening: 0, closing: 0, waiting: 0, detached: 0 });
   }
-  const ended = pool.close({ timeout: "1s" });
+  const open = contexts.filter(({ pool }) => !pool.closed);
+  const closedBefore = await Promise.all(open.map(({ pool }) => pool.use(({ closed }) => closed)));
+  open.forEach(({ note }, number) => expect(closedBefore[number], `${note} the next use has an open connection`).to.equal(0));
+  const ends = contexts.map(({ pool }) => pool.close({ timeout: "1s" }));
   await pass(clock, 2_000);
-  expect(await stateOf(ended), `${note} the pool's close`).to.equal("fulfilled");
-  expect({ total: pool.stats().total, live: server.live, closedTwice: server.closedTwice, timers: clock.due.size }, note).to.deep.equal({ total: 0, live: 0, closedTwice: 0, timers: 0 });
+  const states = await Promise.all(ends.map(stateOf));
+  for (const [number, { pool, server, note }] of contexts.entries()) {
+    expect(states[number], `${note} the pool's close`).to.equal("fulfilled");
+    expect({ total: pool.stats().total, live: server.live, closedTwice: server.closedTwice, timers: clock.due.size }, note).to.deep.equal({ total: 0, live: 0, closedTwice: 0, timers: 0 });
+  }
 }
