@@ -283,13 +283,11 @@ impl State {
     }
 
     fn return_word(&mut self, result: Return) -> i32 {
-        if let Return::Pending(id) = result {
-            return !(id.to_bits() as i32);
-        }
-        match self.pool.take_only_grant() {
-            Some((id, lease)) => (id.index() | lease.generation_bits()) as i32 + 2,
-            None if self.pool.has_news() => RETURNED_WITH_NOTICE,
-            None => RETURNED,
+        match result {
+            Return::HandedOver(waiter, lease) => (waiter.index() | lease.generation_bits()) as i32 + 2,
+            Return::Pending(id) => !(id.to_bits() as i32),
+            Return::Done if self.pool.has_news() => RETURNED_WITH_NOTICE,
+            Return::Done => RETURNED,
         }
     }
 }

@@ -14,8 +14,10 @@ impl Pool {
     /// Takes a lease back. `clean`: the driver knows that no transaction is open. The lease ends at once, so a second
     /// return, or one with a stale handle, does nothing.
     pub fn begin_checkin(&mut self, lease: LeaseId, clean: bool) -> Return {
-        if !self.wants_reset(clean) && self.hand_back(lease) {
-            return Return::Done;
+        if !self.wants_reset(clean)
+            && let Some(done) = self.hand_back(lease)
+        {
+            return done;
         }
         let Some(slot) = self.end_lease(lease) else { return Return::Done };
         let reset = self.wants_reset(clean) && self.records[slot].live;
@@ -26,31 +28,34 @@ impl Pool {
     }
 
     /// The common return, in as few looks as it takes: nothing speaks against the connection, so the head waiter has it
-    /// in the same instant, or the idle store. False, with nothing done: the return takes the long way.
-    fn hand_back(&mut self, lease: LeaseId) -> bool {
-        let Some(record) = self.records.get_mut(lease) else { return false };
+    /// in the same instant, or the idle store. `None`, with nothing done: the return takes the long way.
+    fn hand_back(&mut self, lease: LeaseId) -> Option<Return> {
+        let record = self.records.get_mut(lease)?;
         if record.phase != Phase::Leased || record.current_in != self.epoch {
-            return false;
+            return None;
         }
         let slot = lease.index();
-        if let Some(waiter) = self.waiters.front() {
+        if let Some(index) = self.waiters.front() {
             record.held_since = None;
-            self.records.renew(slot);
             self.counters.checkouts = self.counters.checkouts.wrapping_add(1);
-            let id = self.operations.handle_of(waiter);
-            self.waiters.remove(&mut self.operations, waiter);
-            self.end(id);
-            self.notify(id, Notice::Grant(self.records.handle_of(slot)));
-            return true;
+            let lease = self.records.renew(slot);
+            let waiter = self.operations.handle_of(index);
+            self.waiters.pop_front();
+            self.end(waiter);
+            if self.has_news() {
+                self.notify(waiter, Notice::Grant(lease));
+                return Some(Return::Done);
+            }
+            return Some(Return::HandedOver(waiter, lease));
         }
         if is_surplus(&self.config, self.idle.len()) {
-            return false;
+            return None;
         }
         record.phase = Phase::Idle;
         record.held_since = None;
         self.records.renew(slot);
         self.idle.put(slot);
-        true
+        Some(Return::Done)
     }
 
     /// Ends a lease whose connection is not to be trusted: it is terminated, and the slot goes on without it.

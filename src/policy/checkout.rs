@@ -3,7 +3,6 @@
 
 use super::OperationId;
 use super::config::{Span, UNLIMITED};
-use super::id::MOST;
 use super::kind::queue::{Source, source};
 use super::operation::{Operation, State};
 use super::pool::{Limits, Pool};
@@ -45,9 +44,7 @@ impl Pool {
             self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
             return Begin::Refused(Refusal::WaitTimeout);
         }
-        let most =
-            if self.config.max_waiters == UNLIMITED { MOST as u32 } else { self.config.max_waiters.min(MOST as u32) };
-        if self.waiters.len() >= most {
+        if self.waiters.len() >= self.config.max_waiters {
             return Begin::Refused(Refusal::QueueFull);
         }
         let id = self.begin(Operation::new(State::Waiting, NIL));

@@ -1,6 +1,8 @@
 //! The settings of a pool, validated once: the rest of the policy trusts them. Which option broke its rule is answered
 //! by name; the shell words the error, because it alone knows what the user wrote.
 
+use super::id::MOST;
+
 /// Settings as numbers, as the bindings decode them. Durations in milliseconds. `NaN` stands for anything of a wrong
 /// type, so that one check refuses both.
 #[derive(Clone, Debug)]
@@ -90,6 +92,7 @@ pub struct Config {
     pub(crate) max_slots: u32,
     /// The most slots kept idle.
     pub(crate) max_idle: u32,
+    /// At most [`MOST`].
     pub(crate) max_waiters: u32,
     pub(crate) timeout: Span,
     pub(crate) driver_timeout: Span,
@@ -112,7 +115,8 @@ impl Config {
         let max_waiters = match settings.max_waiters {
             f64::INFINITY => UNLIMITED,
             value => count(value).ok_or(Violation { option: "maxWaiters" })?,
-        };
+        }
+        .min(MOST as u32);
         let span = |ms, option| Span::from_millis(ms).ok_or(Violation { option });
         let unlimited = pool_size == 0 || max_overflow == UNLIMITED;
         Ok(Self {

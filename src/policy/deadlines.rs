@@ -106,11 +106,10 @@ impl Deadlines {
 
     pub(crate) fn disarm(&mut self, operations: &mut Operations, index: u32) {
         let class = core::mem::replace(&mut operations[index].class, NO_CLASS);
-        if class == NO_CLASS {
-            return;
-        }
-        if class != IN_QUEUE {
-            self.classes[class as usize].operations.remove(operations, index);
+        match class {
+            NO_CLASS => return,
+            IN_QUEUE => {}
+            class => self.classes[class as usize].operations.remove(operations, index),
         }
         self.armed -= 1;
         if self.armed == 0 {

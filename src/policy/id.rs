@@ -133,10 +133,12 @@ impl<T> Slab<T> {
         self.free.push(index);
     }
 
-    /// Makes every handle to the entry stale; the entry itself goes on.
-    pub(crate) fn renew(&mut self, index: u32) {
+    /// Makes every handle to the entry stale and answers the next; the entry itself goes on.
+    pub(crate) fn renew(&mut self, index: u32) -> Handle<T> {
         let entry = &mut self.entries[index as usize];
-        entry.mark = next_generation(entry.generation()) as u32 | OCCUPIED;
+        let generation = next_generation(entry.generation());
+        entry.mark = generation as u32 | OCCUPIED;
+        Handle::new(index, generation)
     }
 
     pub(crate) fn get(&self, handle: Handle<T>) -> Option<&T> {

@@ -118,16 +118,6 @@ impl Pool {
         self.notice.is_some() || !self.children.is_empty() || self.tick_wanted()
     }
 
-    /// Takes the notice where it is the only news and a grant: the common end of a return under load, in one call.
-    pub fn take_only_grant(&mut self) -> Option<(OperationId, LeaseId)> {
-        let Some((id, Notice::Grant(lease))) = self.notice else { return None };
-        if !self.notices.is_empty() || !self.children.is_empty() || self.tick_wanted() {
-            return None;
-        }
-        self.notice = None;
-        Some((id, lease))
-    }
-
     /// Whether the operation is in the queue.
     pub fn is_waiting(&self, id: OperationId) -> bool {
         self.operations.get(id).is_some_and(|operation| operation.state == State::Waiting)
@@ -376,7 +366,7 @@ impl Pool {
 
     fn pop_waiter(&mut self) -> Option<OperationId> {
         let index = self.waiters.front()?;
-        self.waiters.remove(&mut self.operations, index);
+        self.waiters.pop_front();
         self.deadlines.disarm(&mut self.operations, index);
         Some(self.operations.handle_of(index))
     }

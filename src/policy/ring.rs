@@ -53,7 +53,7 @@ impl<T: Track> Ring<T> {
     pub(crate) fn remove(&mut self, operations: &mut Slab<Operation>, index: u32) {
         let place = T::place(&mut operations[index]).wrapping_sub(self.first);
         if place == 0 {
-            self.drop_front();
+            self.pop_front();
             return;
         }
         self.indices[place as usize] = NIL;
@@ -63,8 +63,8 @@ impl<T: Track> Ring<T> {
         }
     }
 
-    /// Drops the first and the gaps behind it.
-    fn drop_front(&mut self) {
+    /// Drops the first, and the gaps behind it.
+    pub(crate) fn pop_front(&mut self) {
         self.indices.pop_front();
         self.first = self.first.wrapping_add(1);
         while self.gaps > 0 && self.indices.front() == Some(&NIL) {

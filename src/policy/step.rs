@@ -94,6 +94,8 @@ pub enum Begin {
 pub enum Return {
     /// Back in the pool or with the next waiter (then there is a notice), or the lease had ended before.
     Done,
+    /// With this waiter, under this lease: the common case of a grant without any other news, so not as a notice.
+    HandedOver(OperationId, LeaseId),
     /// An operation: ask for its first step.
     Pending(OperationId),
 }

@@ -93,6 +93,7 @@ export class Driver<C> implements Circumstances {
       return Promise.reject(this.#crash(trap));
     }
     if (word >= 0) return Promise.resolve(new PooledConnection(this, word, this.#connectionIn(word)));
+    if (word < -asleep && word !== refused) return this.#wait(~word & indexMask);
     return this.#pend(word, undefined, undefined);
   }
 
@@ -123,19 +124,15 @@ export class Driver<C> implements Circumstances {
   /** A checkout that is not granted at once. */
   #pend(word: number, limits: Limits | undefined, signal: AbortSignal | undefined): Promise<PooledConnection<C>> {
     try {
-      if ((~word & asleep) !== 0 && word !== refused) {
-        const operation = ~word & ~asleep;
-        this.#remember(operation, limits, signal);
-        return this.#wait(operation, signal !== undefined);
-      }
       if (word === refused) return Promise.reject(this.#refusal(this.#wasm.core_refusal(this.#address), limits));
-      const operation = ~word;
+      const operation = ~word & ~asleep;
       const index = operation & indexMask;
       this.#remember(operation, limits, signal);
-      const step = this.#wasm.core_resume(this.#address, operation);
+      const isAsleep = word < -asleep;
+      const step = isAsleep ? ~Code.Wait : this.#wasm.core_resume(this.#address, operation);
       if ((~step & 15) === Code.Wait) {
-        const promise = this.#wait(operation, signal !== undefined);
-        this.#afterwards();
+        const promise = signal === undefined ? this.#wait(index) : this.#waitAbortably(index);
+        if (!isAsleep) this.#afterwards();
         return promise;
       }
       const flow = new Flow<C>(operation, limits);
@@ -148,11 +145,18 @@ export class Driver<C> implements Circumstances {
     }
   }
 
-  /** One promise and one function for each waiter. A second function, to refuse it, is kept only for who may abort. */
-  #wait(operation: number, mayAbort: boolean): Promise<PooledConnection<C>> {
+  /** One promise and one function for each waiter: a refusal resolves with a rejection. */
+  #wait(index: number): Promise<PooledConnection<C>> {
+    return new Promise<PooledConnection<C>>((resolve) => {
+      this.#waiters[index] = resolve;
+    });
+  }
+
+  /** A second function is kept only for who may abort: then thousands may do so at once. */
+  #waitAbortably(index: number): Promise<PooledConnection<C>> {
     return new Promise<PooledConnection<C>>((resolve, reject) => {
-      this.#waiters[operation & indexMask] = resolve;
-      if (mayAbort) this.#rejects[operation & indexMask] = reject;
+      this.#waiters[index] = resolve;
+      this.#rejects[index] = reject;
     });
   }
 
@@ -393,7 +397,7 @@ export class Driver<C> implements Circumstances {
     const slot = returned & indexMask;
     const waiter = this.#waiters[index] as Resolve<C>;
     this.#waiters[index] = undefined;
-    this.#forget(index);
+    if (this.#limitsCount !== 0 || !this.#signals.isEmpty) this.#forget(index);
     waiter(new PooledConnection(this, slot | (word & ~indexMask), this.#connections.at(slot).connection as C));
   }
 

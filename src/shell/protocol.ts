@@ -8,7 +8,7 @@ export const indexMask = (1 << 20) - 1;
 export const noSlot = indexMask;
 /** The word of a checkout that is refused. */
 export const refused = -(2 ** 31);
-/** In a word: the operation only waits. */
+/** In a word: the operation only waits. Such a word is below `-asleep`. */
 export const asleep = 1 << 30;
 
 /** Codes of steps and notices. Of a step word: `~word & 15`; its argument: `~word >> 4`. */

@@ -15,6 +15,8 @@ export class Signals {
   /** By index of operation: its group, and its whole handle. */
   readonly #groupAt: (Group | undefined)[] = [];
   readonly #operationAt: number[] = [];
+  /** Of groups. A number of our own: asked at every hand-over. */
+  #count = 0;
   readonly #indexOf: (operation: number) => number;
   readonly #aborted: (operations: Set<number>, reason: unknown) => void;
 
@@ -26,7 +28,7 @@ export class Signals {
 
   /** Whether nobody who waits has a signal. */
   get isEmpty(): boolean {
-    return this.#groups.size === 0;
+    return this.#count === 0;
   }
 
   add(signal: AbortSignal, operation: number): void {
@@ -54,12 +56,13 @@ export class Signals {
     };
     const group: Group = { signal, operations, listener };
     this.#groups.set(signal, group);
+    this.#count++;
     signal.addEventListener("abort", listener);
     return group;
   }
 
   #end(group: Group): void {
-    this.#groups.delete(group.signal);
+    if (this.#groups.delete(group.signal)) this.#count--;
     group.signal.removeEventListener("abort", group.listener);
   }
 }

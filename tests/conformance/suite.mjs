@@ -4,17 +4,30 @@
 import abort from "./abort.mjs";
 import checkout from "./checkout.mjs";
 import clock from "./clock.mjs";
+import close from "./close.mjs";
 import deadline from "./deadline.mjs";
+import detach from "./detach.mjs";
+import dispose from "./dispose.mjs";
 import driverTimeout from "./driver-timeout.mjs";
 import handOff from "./hand-off.mjs";
+import invalidate from "./invalidate.mjs";
 import lease from "./lease.mjs";
+import onDisconnect from "./on-disconnect.mjs";
 import options from "./options.mjs";
+import reEntry from "./re-entry.mjs";
 import records from "./records.mjs";
+import recreate from "./recreate.mjs";
+import resetOnReturn from "./reset-on-return.mjs";
 import stats from "./stats.mjs";
+import sweep from "./sweep.mjs";
 import timeout from "./timeout.mjs";
 import use from "./use.mjs";
 
-const topics = { abort, checkout, clock, deadline, "driver-timeout": driverTimeout, "hand-off": handOff, lease, options, records, stats, timeout, use };
+const topics = {
+  abort, checkout, clock, close, deadline, detach, dispose, "driver-timeout": driverTimeout, "hand-off": handOff,
+  invalidate, lease, "on-disconnect": onDisconnect, options, "re-entry": reEntry, records, recreate,
+  "reset-on-return": resetOnReturn, stats, sweep, timeout, use,
+};
 
 /** Every test as `{ name, run }`; the name begins with its topic. */
 export function collect() {

@@ -111,7 +111,7 @@ export default (test) => {
     for (const interference of Object.keys(interferences)) {
       test(`an opening that ${open}, with ${interference} between: nobody hangs, nothing leaks, the next use works`, async () => {
         const all = combinations(open, interference);
-        await pass(all[0].context.clock, 60_000);
+        await pass(all[0].context.clock, 60_000, 20);
         for (const { context, callers, ends } of all) {
           const odd = callers.filter((caller) => !(interference === "none" ? isTold(caller, told[open]) : isExpected(caller)));
           expect(odd, `${context.note} each caller is settled once, as it should`).to.have.length(0);

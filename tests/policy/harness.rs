@@ -198,6 +198,10 @@ impl Host {
     fn begin_return(&mut self, answer: Return) -> Option<Flow> {
         let flow = match answer {
             Return::Done => None,
+            Return::HandedOver(waiter, lease) => {
+                self.take_notice(self.flow_of(waiter), Notice::Grant(lease));
+                None
+            }
             Return::Pending(id) => {
                 let flow = self.add(Some(id), Role::Return, Stage::Queued);
                 self.resume(flow);

@@ -206,6 +206,19 @@ fn a_connection_that_dies_with_its_caller_is_replaced_at_the_next_checkout() {
 }
 
 #[test]
+fn a_connection_that_dies_as_it_arrives_is_replaced_at_the_next_checkout() {
+    let mut host = Host::new(plain(1, 0));
+    let caller = host.connect();
+    // The driver says so while the shell subscribes, before the outcome of the opening.
+    host.pool.connection_died(0);
+    host.finish(caller, Outcome::Ok);
+    assert!(host.has_lease(caller));
+    host.give_back(caller);
+    let next = host.lend();
+    assert_eq!(host.connection(next), Connection(1));
+}
+
+#[test]
 fn a_slot_opened_again_does_not_inherit_the_death_of_its_last_connection() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();

@@ -2,39 +2,38 @@
 //! that save it a call. They must say the same as the notices themselves.
 
 use crate::harness::{Flow, Host, plain, sized};
-use edgepool::policy::{Notice, Outcome, Settings};
+use edgepool::policy::{Notice, Outcome, Return, Settings};
 
 /// Returns the caller's lease and leaves the news untaken.
-fn return_quietly(host: &mut Host, caller: Flow) {
+fn return_quietly(host: &mut Host, caller: Flow) -> Return {
     let lease = host.lease(caller);
-    host.pool.begin_checkin(lease, true);
+    host.pool.begin_checkin(lease, true)
 }
 
 #[test]
-fn a_lone_grant_is_taken_in_one_call_and_once() {
+fn a_lone_grant_comes_with_the_return_itself() {
     let mut host = Host::new(plain(1, 0));
     let (holder, waiter) = (host.lend(), host.connect());
     // A second waiter keeps the timer wanted, which would be news too.
     let second = host.connect();
-    assert_eq!(host.pool.take_only_grant(), None);
-    return_quietly(&mut host, holder);
-    assert!(host.pool.has_news());
-    let (id, lease) = host.pool.take_only_grant().expect("a grant and nothing else");
-    assert_eq!((id, host.pool.is_leased(lease)), (host.id(waiter), true));
+    let old = host.lease(holder);
+    let Return::HandedOver(id, lease) = return_quietly(&mut host, holder) else { panic!("a grant and nothing else") };
+    assert_eq!((id, host.pool.is_leased(lease), host.pool.is_leased(old)), (host.id(waiter), true, false));
     assert!(!host.pool.has_news() && host.pool.is_waiting(host.id(second)));
-    assert_eq!((host.pool.take_only_grant(), host.pool.take_notice()), (None, None));
+    assert_eq!(host.pool.take_notice(), None);
 }
 
 #[test]
-fn a_grant_among_other_news_is_left_for_the_notices() {
-    let mut host = Host::new(plain(2, 0));
-    let holders = [host.lend(), host.lend()];
-    let waiters = [host.connect(), host.connect(), host.connect()].map(|waiter| host.id(waiter));
+fn a_grant_among_other_news_stands_in_line_with_it() {
+    let mut host = Host::new(plain(3, 0));
+    let holders = [host.lend(), host.lend(), host.lend()];
+    let waiters = [host.connect(), host.connect(), host.connect(), host.connect()].map(|waiter| host.id(waiter));
+    host.invalidate_soft(holders[0]);
     for holder in holders {
-        return_quietly(&mut host, holder);
+        assert_eq!(return_quietly(&mut host, holder), Return::Done);
     }
-    assert_eq!(host.pool.take_only_grant(), None, "two grants");
-    for waiter in &waiters[..2] {
+    assert_eq!(host.pool.take_notice(), Some((waiters[0], Notice::Resume)));
+    for waiter in &waiters[1..3] {
         assert!(matches!(host.pool.take_notice(), Some((id, Notice::Grant(_))) if id == *waiter));
     }
     assert_eq!(host.pool.take_notice(), None);
@@ -44,8 +43,7 @@ fn a_grant_among_other_news_is_left_for_the_notices() {
 fn a_grant_that_ends_the_last_wait_leaves_the_timer_to_be_stopped() {
     let mut host = Host::new(plain(1, 0));
     let (holder, waiter) = (host.lend(), host.connect());
-    return_quietly(&mut host, holder);
-    assert_eq!(host.pool.take_only_grant(), None, "the tick is wanted too");
+    assert_eq!(return_quietly(&mut host, holder), Return::Done, "the tick is wanted too");
     assert!(matches!(host.pool.take_notice(), Some((id, Notice::Grant(_))) if id == host.id(waiter)));
     assert!(host.pool.has_news() && host.pool.tick_wanted());
     assert_eq!(host.pool.tick(host.now), None);
@@ -58,8 +56,7 @@ fn a_lone_wake_up_is_no_grant() {
     let (holder, waiter) = (host.lend(), host.connect());
     host.connect();
     host.invalidate_soft(holder);
-    return_quietly(&mut host, holder);
-    assert_eq!(host.pool.take_only_grant(), None);
+    assert_eq!(return_quietly(&mut host, holder), Return::Done);
     assert_eq!(host.pool.take_notice(), Some((host.id(waiter), Notice::Resume)));
 }
 
@@ -69,6 +66,8 @@ fn notices_taken_one_by_one_between_calls_stay_in_order() {
     let holders = [host.lend(), host.lend(), host.lend()];
     let waiters = [0; 4].map(|_| host.connect()).map(|waiter| host.id(waiter));
     let mut told = Vec::new();
+    // A wake-up first, so that the grants behind it stand in line.
+    host.invalidate_soft(holders[0]);
     return_quietly(&mut host, holders[0]);
     return_quietly(&mut host, holders[1]);
     told.extend(host.pool.take_notice());
