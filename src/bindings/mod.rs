@@ -51,9 +51,13 @@ std::thread_local! {
 }
 
 fn with<R>(number: u32, run: impl FnOnce(&mut State) -> R) -> R {
-    POOLS.with_borrow_mut(|pools| match pools.get_mut(number as usize) {
-        Some(Some(state)) => run(state),
-        _ => wasm_bindgen::throw_str("no such pool"),
+    POOLS.with(|pools| {
+        // Still borrowed only after a trap: then every call of every pool traps again, without another word.
+        let Ok(mut pools) = pools.try_borrow_mut() else { core::arch::wasm32::unreachable() };
+        match pools.get_mut(number as usize) {
+            Some(Some(state)) => run(state),
+            _ => wasm_bindgen::throw_str("no such pool"),
+        }
     })
 }
 

@@ -13,12 +13,17 @@ use super::{LeaseId, OperationId};
 impl Pool {
     /// Takes a lease back. `clean`: the driver knows that no transaction is open. The lease ends at once, so a second
     /// return, or one with a stale handle, does nothing.
+    #[inline]
     pub fn begin_checkin(&mut self, lease: LeaseId, clean: bool) -> Return {
         if !self.wants_reset(clean)
             && let Some(done) = self.hand_back(lease)
         {
             return done;
         }
+        self.begin_long_checkin(lease, clean)
+    }
+
+    fn begin_long_checkin(&mut self, lease: LeaseId, clean: bool) -> Return {
         let Some(slot) = self.end_lease(lease) else { return Return::Done };
         let reset = self.wants_reset(clean) && self.records[slot].live;
         if reset {
@@ -29,6 +34,7 @@ impl Pool {
 
     /// The common return, in as few looks as it takes: nothing speaks against the connection, so the head waiter has it
     /// in the same instant, or the idle store. `None`, with nothing done: the return takes the long way.
+    #[inline]
     fn hand_back(&mut self, lease: LeaseId) -> Option<Return> {
         let record = self.records.get_mut(lease)?;
         if record.phase != Phase::Leased || record.current_in != self.epoch {

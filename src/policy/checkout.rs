@@ -1,7 +1,6 @@
 //! The checkout: queue, take a slot, replace what is stale, open what is empty, grant. One table of (state, outcome);
 //! also what an abort and the end of time do in each state. Called through pool.rs.
 
-use super::OperationId;
 use super::config::{Span, UNLIMITED};
 use super::kind::queue::{Source, source};
 use super::operation::{Operation, State};
@@ -9,33 +8,57 @@ use super::pool::{Limits, Pool};
 use super::record::{Phase, Record};
 use super::ring::NIL;
 use super::step::{Begin, Notice, Outcome, Refusal, Step};
+use super::{LeaseId, OperationId};
 
 impl Pool {
     /// Asks for a lease. A caller who finds something free while nobody waits has it at once; nobody overtakes a waiter.
     /// `limits` replaces the pool's own; where the pool has a deadline, every call gives them, for the time.
+    #[inline]
     pub fn begin_checkout(&mut self, limits: Option<Limits>) -> Begin {
+        match self.take_idle() {
+            Some(lease) => Begin::Granted(lease),
+            // A closed pool has no waiters.
+            None if !self.waiters.is_empty() => self.begin_wait(limits),
+            None => self.begin_long_checkout(limits),
+        }
+    }
+
+    /// The common checkout, in as few looks as it takes: nobody waits, and nothing speaks against the next idle
+    /// connection. `None`, with nothing done: the checkout takes the long way.
+    #[inline]
+    fn take_idle(&mut self) -> Option<LeaseId> {
+        if !self.waiters.is_empty() {
+            return None;
+        }
+        let slot = self.idle.next()?;
+        let record = &mut self.records[slot];
+        if record.current_in != self.epoch {
+            return None;
+        }
+        self.idle.take();
+        record.phase = Phase::Leased;
+        self.counters.checkouts = self.counters.checkouts.wrapping_add(1);
+        Some(self.records.handle_of(slot))
+    }
+
+    fn begin_long_checkout(&mut self, limits: Option<Limits>) -> Begin {
         if self.closed {
             return Begin::Refused(Refusal::Closed);
         }
-        if self.waiters.is_empty() {
-            let (slot, new_slot) = match source(&self.config, self.idle.len(), self.records.len()) {
-                Source::Idle => (self.idle.take().unwrap_or(NIL), false),
-                Source::New => (self.records.insert(Record::new()).index(), true),
-                Source::Nowhere => (NIL, false),
-            };
-            if slot != NIL {
-                if self.is_fresh(slot) {
-                    return Begin::Granted(self.lease(slot));
-                }
-                self.records[slot].phase = Phase::Reserved;
-                let mut operation = Operation::new(State::Reserved, slot);
-                operation.new_slot = new_slot;
-                let id = self.begin(operation);
-                self.set_limit(id, limits);
-                return Begin::Pending(id);
-            }
+        let (slot, new_slot) = match source(&self.config, self.idle.len(), self.records.len()) {
+            Source::Idle => (self.idle.take().unwrap_or(NIL), false),
+            Source::New => (self.records.insert(Record::new()).index(), true),
+            Source::Nowhere => return self.begin_wait(limits),
+        };
+        if self.is_fresh(slot) {
+            return Begin::Granted(self.lease(slot));
         }
-        self.begin_wait(limits)
+        self.records[slot].phase = Phase::Reserved;
+        let mut operation = Operation::new(State::Reserved, slot);
+        operation.new_slot = new_slot;
+        let id = self.begin(operation);
+        self.set_limit(id, limits);
+        Begin::Pending(id)
     }
 
     fn begin_wait(&mut self, limits: Option<Limits>) -> Begin {

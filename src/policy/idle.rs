@@ -21,6 +21,11 @@ impl Idle {
         self.slots.push_back(slot);
     }
 
+    /// The slot that [`Idle::take`] takes next.
+    pub(crate) fn next(&self) -> Option<u32> {
+        if self.lifo { self.slots.back() } else { self.slots.front() }.copied()
+    }
+
     pub(crate) fn take(&mut self) -> Option<u32> {
         if self.lifo { self.slots.pop_back() } else { self.slots.pop_front() }
     }

@@ -21,7 +21,8 @@ export interface Host {
 }
 
 export class Connections<C> {
-  readonly #slots: Slot<C>[] = [];
+  /** By index; a slot exists since its first opening. */
+  readonly slots: Slot<C>[] = [];
   readonly #creator: Creator<C>;
   readonly #dialect: Dialect<C>;
   readonly #logger: PoolLogger;
@@ -39,17 +40,12 @@ export class Connections<C> {
     this.#driverTimeoutMs = settings.core.driverTimeout;
   }
 
-  /** The slot at this index; it exists since its first opening. */
-  at(index: number): Slot<C> {
-    return this.#slots[index] as Slot<C>;
-  }
-
   /** Calls the creator. `isNew`: nothing of an earlier slot at this index may show through. */
   open(index: number, isNew: boolean): C | PromiseLike<C> {
-    let slot = this.#slots[index];
+    let slot = this.slots[index];
     if (slot === undefined || isNew) {
       slot = new Slot<C>(() => this.#host.isInUse(index));
-      this.#slots[index] = slot;
+      this.slots[index] = slot;
     }
     slot.info = {};
     return this.#creator(slot);
@@ -60,12 +56,12 @@ export class Connections<C> {
     if (connection === undefined || connection === null) {
       throw new ArgumentError(`creator must return a connection, or a promise of one; it returned ${show(connection)}`, this.#pool);
     }
-    const slot = this.at(index);
+    const slot = this.slots[index] as Slot<C>;
     slot.connection = connection;
     slot.lastConnectTime = Date.now();
     try {
       slot.unwatch = this.#dialect.onDisconnect?.(connection, () => {
-        if (slot.connection === connection && this.#slots[index] === slot) this.#host.died(index);
+        if (slot.connection === connection && this.slots[index] === slot) this.#host.died(index);
       });
     } catch (error) {
       this.#logger.error(`pool ${this.#pool}: the dialect's onDisconnect failed`, error);
@@ -82,7 +78,7 @@ export class Connections<C> {
   /** The connection has left the slot: closed, terminated or detached, however that went. */
   empty(index: number): void {
     try {
-      this.#slots[index]?.empty();
+      this.slots[index]?.empty();
     } catch (error) {
       this.#logger.error(`pool ${this.#pool}: the end of the dialect's onDisconnect failed`, error);
     }

@@ -30,6 +30,7 @@ export class Driver<C> implements Circumstances {
   readonly logger: PoolLogger;
   readonly #settings: Settings<C>;
   readonly #connections: Connections<C>;
+  readonly #slots: Slot<C>[];
   readonly #clock: PoolClock;
   readonly #wasm: Exports;
   /** Keeps the policy alive; calls go through its address. */
@@ -66,6 +67,7 @@ export class Driver<C> implements Circumstances {
       isInUse: (slot) => !hasCrashed() && this.#wasm.core_is_in_use(this.#address, slot) !== 0,
       died: (slot) => this.#died(slot),
     });
+    this.#slots = this.#connections.slots;
     this.#clock = guardedClock(settings.clock, this.logger);
     this.#wasm = exportsOf(this.name);
     this.#assertAlive();
@@ -85,7 +87,7 @@ export class Driver<C> implements Circumstances {
   // ---- checkout
 
   connect(options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
-    if (options !== undefined || this.#tellsTime || hasCrashed()) return this.#connectWithin(options === undefined ? {} : options);
+    if (options !== undefined || this.#tellsTime) return this.#connectWithin(options === undefined ? {} : options);
     let word: number;
     try {
       word = this.#wasm.checkout(this.#number);
@@ -118,7 +120,7 @@ export class Driver<C> implements Circumstances {
   }
 
   #connectionIn(lease: number): C {
-    return this.#connections.at(lease & indexMask).connection as C;
+    return (this.#slots[lease & indexMask] as Slot<C>).connection as C;
   }
 
   /** A checkout that is not granted at once. */
@@ -347,7 +349,7 @@ export class Driver<C> implements Circumstances {
 
   /** Rollback, commit, close or terminate. */
   #call(flow: Flow<C>, code: number, index: number): Outcome | PromiseLike<unknown> {
-    const connection = index === noSlot ? flow.connection : this.#connections.at(index).connection;
+    const connection = index === noSlot ? flow.connection : (this.#slots[index] as Slot<C>).connection;
     try {
       const answer = this.#connections.call(callOf[code] as DriverCall, connection as C);
       return isThenable(answer) ? answer : this.#called(code, index, Outcome.Ok, undefined);
@@ -376,12 +378,11 @@ export class Driver<C> implements Circumstances {
   // ---- return
 
   checkIn(lease: number, connection: C): Promise<void> {
-    if (hasCrashed()) return this.#closeAfterCrash(connection);
     try {
       const result = this.#wasm.checkin(this.#number, lease, this.#isClean(connection));
       if (result === 0) return done;
       if (result > 1) {
-        this.#handOver(lease, result - 2);
+        this.#handOver(lease, result - 2, connection);
         return done;
       }
       return this.#finish(result, lease, connection);
@@ -392,13 +393,12 @@ export class Driver<C> implements Circumstances {
   }
 
   /** The returned slot goes straight to a waiter; `word` as the bindings' return word, less 2. */
-  #handOver(returned: number, word: number): void {
+  #handOver(returned: number, word: number, connection: C): void {
     const index = word & indexMask;
-    const slot = returned & indexMask;
     const waiter = this.#waiters[index] as Resolve<C>;
     this.#waiters[index] = undefined;
     if (this.#limitsCount !== 0 || !this.#signals.isEmpty) this.#forget(index);
-    waiter(new PooledConnection(this, slot | (word & ~indexMask), this.#connections.at(slot).connection as C));
+    waiter(new PooledConnection(this, (returned & indexMask) | (word & ~indexMask), connection));
   }
 
   /** 1 where a rollback would end nothing, or where none is asked for. */
@@ -409,7 +409,7 @@ export class Driver<C> implements Circumstances {
   /** Runs what a return leaves to do; `result` as the bindings' `checkin` answers it. */
   #finish(result: number, lease: number, connection: C): Promise<void> {
     if (result >= 0) {
-      if (result > 1) this.#handOver(lease, result - 2);
+      if (result > 1) this.#handOver(lease, result - 2, connection);
       else if (result === 1) this.#afterwards();
       return done;
     }
@@ -634,7 +634,7 @@ export class Driver<C> implements Circumstances {
   }
 
   recordOf(lease: number): Slot<C> {
-    return this.#connections.at(lease & indexMask);
+    return this.#slots[lease & indexMask] as Slot<C>;
   }
 
   // ---- what can go wrong

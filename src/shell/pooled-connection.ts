@@ -19,6 +19,9 @@ export interface InvalidateOptions {
 const ended = -1;
 const done: Promise<void> = Promise.resolve();
 
+/** The `info` of leases that were asked for it: few are, so a lease has no field for it. */
+const infoOf = new WeakMap<object, Record<PropertyKey, unknown>>();
+
 /**
  * A checked-out connection ("lease"). After close() or a hard invalidate(): `connection` throws an InvalidRequestError,
  * `info` stays readable, `isValid` is false, `isDetached` true, `record` null, and close() returns the same promise.
@@ -29,7 +32,6 @@ export class PooledConnection<C> implements AsyncDisposable {
   #handle: number;
   readonly #connection: C;
   #ending: Promise<void> | undefined = undefined;
-  #info: Record<PropertyKey, unknown> | undefined = undefined;
 
   /** @internal */
   constructor(driver: Driver<C>, handle: number, connection: C) {
@@ -56,10 +58,12 @@ export class PooledConnection<C> implements AsyncDisposable {
 
   /** Belongs to the driver connection: survives returns, cleared on reconnect. Still readable when the lease has ended. */
   get info(): Record<PropertyKey, unknown> {
-    if (this.#info === undefined) {
-      this.#info = this.#handle >= 0 ? this.#driver.recordOf(this.#handle).info : {};
+    let info = infoOf.get(this);
+    if (info === undefined) {
+      info = this.#handle >= 0 ? this.#driver.recordOf(this.#handle).info : {};
+      infoOf.set(this, info);
     }
-    return this.#info;
+    return info;
   }
 
   /** Belongs to the slot: survives reconnects. Null once detached or ended. */
@@ -118,7 +122,7 @@ export class PooledConnection<C> implements AsyncDisposable {
   detach(): Promise<void> {
     if (this.#handle >= 0) {
       // A private copy: the slot's next connection starts with an empty one.
-      this.#info = { ...this.info };
+      infoOf.set(this, { ...this.info });
       this.#handle = ended - 1 - this.#driver.detach(this.#handle);
     }
     return Promise.resolve();
