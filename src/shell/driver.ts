@@ -6,6 +6,7 @@
  * re-enter the pool. Words and step words: src/bindings/mod.rs.
  */
 
+import { Callers } from "./callers.js";
 import { guardedClock, holdProcess, type PoolClock } from "./clock.js";
 import { Connections, type Creator } from "./connections.js";
 import type { DriverCall } from "./dialect.js";
@@ -17,11 +18,8 @@ import { PooledConnection } from "./pooled-connection.js";
 import { asleep, callOf, Code, indexMask, noSlot, Outcome, Refusal, refused, toCoreMillis } from "./protocol.js";
 import type { Slot } from "./record.js";
 import { refusalError, type Circumstances } from "./refusal.js";
-import { Signals } from "./signals.js";
 import type { PoolCounts, PoolStats } from "./stats.js";
 import { Core } from "./wasm/edgepool.js";
-
-type Resolve<C> = (value: PooledConnection<C> | PromiseLike<PooledConnection<C>>) => void;
 
 const done: Promise<void> = Promise.resolve();
 
@@ -43,19 +41,9 @@ export class Driver<C> implements Circumstances {
   /** Whether every checkout tells the time, for the pool's own deadline. */
   readonly #tellsTime: boolean;
 
-  /** By index of operation: how to settle a caller who only waits. */
-  readonly #waiters: (Resolve<C> | undefined)[] = [];
-  /** By index of operation: how to refuse a waiter who may abort. */
-  readonly #rejects: (((error: unknown) => void) | undefined)[] = [];
+  readonly #callers = new Callers<C>((operations, reason) => this.#abort(operations, reason));
   /** By index of operation: the flow that performs its steps. */
   readonly #flows: (Flow<C> | undefined)[] = [];
-  /** By index of operation: the times of callers who asked for their own. */
-  readonly #limits: (Limits | undefined)[] = [];
-  #limitsCount = 0;
-  readonly #signals = new Signals(
-    (operation) => operation & indexMask,
-    (operations, reason) => this.#abort(operations, reason),
-  );
   #timer: unknown = undefined;
   #closing: Promise<void> | undefined = undefined;
 
@@ -95,7 +83,7 @@ export class Driver<C> implements Circumstances {
       return Promise.reject(this.#crash(trap));
     }
     if (word >= 0) return Promise.resolve(new PooledConnection(this, word, this.#connectionIn(word)));
-    if (word < -asleep && word !== refused) return this.#wait(~word & indexMask);
+    if (word < -asleep && word !== refused) return this.#callers.wait(~word & indexMask);
     return this.#pend(word, undefined, undefined);
   }
 
@@ -129,11 +117,11 @@ export class Driver<C> implements Circumstances {
       if (word === refused) return Promise.reject(this.#refusal(this.#wasm.core_refusal(this.#address), limits));
       const operation = ~word & ~asleep;
       const index = operation & indexMask;
-      this.#remember(operation, limits, signal);
+      this.#callers.remember(operation, limits, signal);
       const isAsleep = word < -asleep;
       const step = isAsleep ? ~Code.Wait : this.#wasm.core_resume(this.#address, operation);
       if ((~step & 15) === Code.Wait) {
-        const promise = signal === undefined ? this.#wait(index) : this.#waitAbortably(index);
+        const promise = signal === undefined ? this.#callers.wait(index) : this.#callers.waitAbortably(index);
         if (!isAsleep) this.#afterwards();
         return promise;
       }
@@ -147,54 +135,14 @@ export class Driver<C> implements Circumstances {
     }
   }
 
-  /** One promise and one function for each waiter: a refusal resolves with a rejection. */
-  #wait(index: number): Promise<PooledConnection<C>> {
-    return new Promise<PooledConnection<C>>((resolve) => {
-      this.#waiters[index] = resolve;
-    });
-  }
-
-  /** A second function is kept only for who may abort: then thousands may do so at once. */
-  #waitAbortably(index: number): Promise<PooledConnection<C>> {
-    return new Promise<PooledConnection<C>>((resolve, reject) => {
-      this.#waiters[index] = resolve;
-      this.#rejects[index] = reject;
-    });
-  }
-
-  #remember(operation: number, limits: Limits | undefined, signal: AbortSignal | undefined): void {
-    if (limits !== undefined) {
-      this.#limits[operation & indexMask] = limits;
-      this.#limitsCount++;
-    }
-    if (signal !== undefined) this.#signals.add(signal, operation);
-  }
-
-  /** The caller of the operation at this index has been told: its signal and its times no longer matter. */
-  #forget(index: number): Limits | undefined {
-    if (!this.#signals.isEmpty) {
-      this.#signals.remove(index);
-      if (index < this.#rejects.length) this.#rejects[index] = undefined;
-    }
-    if (this.#limitsCount === 0) return undefined;
-    const limits = this.#limits[index];
-    if (limits !== undefined) {
-      this.#limits[index] = undefined;
-      this.#limitsCount--;
-    }
-    return limits;
-  }
-
   /** Everyone who asked with a signal that has been aborted. */
   #abort(operations: Set<number>, reason: unknown): void {
     if (hasCrashed()) return;
     try {
       for (const operation of operations) {
         const index = operation & indexMask;
-        const reject = this.#rejects[index];
-        this.#rejects[index] = undefined;
-        this.#forget(index);
-        if (this.#wasm.core_abort(this.#address, operation) !== 0) this.#refuse(operation, reason, reject);
+        if (this.#wasm.core_abort(this.#address, operation) !== 0 && !this.#callers.abort(index, reason)) this.#flows[index]?.reject(reason);
+        this.#callers.forget(index);
       }
       this.#afterwards();
     } catch (trap) {
@@ -203,16 +151,8 @@ export class Driver<C> implements Circumstances {
   }
 
   /** Settles the caller of an operation with an error; a flow that still performs a step goes on without its caller. */
-  #refuse(operation: number, error: unknown, reject?: (error: unknown) => void): void {
-    const index = operation & indexMask;
-    const waiter = this.#waiters[index];
-    if (waiter === undefined) {
-      this.#flows[index]?.reject(error);
-      return;
-    }
-    this.#waiters[index] = undefined;
-    if (reject !== undefined) reject(error);
-    else waiter(Promise.reject(error));
+  #refuse(index: number, error: unknown): void {
+    if (!this.#callers.refuse(index, error)) this.#flows[index]?.reject(error);
   }
 
   // ---- performing steps
@@ -241,7 +181,7 @@ export class Driver<C> implements Circumstances {
         return;
       }
       if (code === Code.Reject) {
-        const limits = this.#forget(flow.operation & indexMask);
+        const limits = this.#callers.forget(flow.operation & indexMask);
         // An opening that timed out keeps its operation until the creator has answered.
         if (argument !== Refusal.OpenTimeout) this.#end(flow);
         flow.reject(argument === Refusal.Failed ? flow.error : this.#refusal(argument, limits));
@@ -257,7 +197,7 @@ export class Driver<C> implements Circumstances {
   }
 
   #end(flow: Flow<C>): void {
-    this.#forget(flow.operation & indexMask);
+    this.#callers.forget(flow.operation & indexMask);
     const index = flow.operation & indexMask;
     if (this.#flows[index] === flow) this.#flows[index] = undefined;
   }
@@ -395,10 +335,7 @@ export class Driver<C> implements Circumstances {
   /** The returned slot goes straight to a waiter; `word` as the bindings' return word, less 2. */
   #handOver(returned: number, word: number, connection: C): void {
     const index = word & indexMask;
-    const waiter = this.#waiters[index] as Resolve<C>;
-    this.#waiters[index] = undefined;
-    if (this.#limitsCount !== 0 || !this.#signals.isEmpty) this.#forget(index);
-    waiter(new PooledConnection(this, (returned & indexMask) | (word & ~indexMask), connection));
+    this.#callers.grant(index, new PooledConnection(this, (returned & indexMask) | (word & ~indexMask), connection));
   }
 
   /** 1 where a rollback would end nothing, or where none is asked for. */
@@ -486,23 +423,18 @@ export class Driver<C> implements Circumstances {
 
   #notify(operation: number, word: number): void {
     const index = operation & indexMask;
-    const waiter = this.#waiters[index];
     if (word >= 0) {
-      this.#waiters[index] = undefined;
-      this.#forget(index);
-      waiter?.(new PooledConnection(this, word, this.#connectionIn(word)));
+      this.#callers.grant(index, new PooledConnection(this, word, this.#connectionIn(word)));
       return;
     }
     switch (~word & 15) {
       case Code.Resume:
-        this.#waiters[index] = undefined;
-        waiter?.(this.#resumeLater(operation));
+        this.#callers.resolve(index, this.#resumeLater(operation));
         return;
-      case Code.Reject: {
-        const limits = this.#forget(index);
-        this.#refuse(operation, this.#refusal(~word >> 4, limits));
+      case Code.Reject:
+        this.#refuse(index, this.#refusal(~word >> 4, this.#callers.limitsOf(index)));
+        this.#callers.forget(index);
         return;
-      }
       case Code.Expire:
         this.#flows[index]?.wake?.();
         return;
@@ -519,7 +451,7 @@ export class Driver<C> implements Circumstances {
    * in the stack of whoever freed the capacity: twenty thousand waiters behind a failing creator do not pile up.
    */
   #resumeLater(operation: number): PromiseLike<PooledConnection<C>> {
-    const flow = new Flow<C>(operation, this.#limits[operation & indexMask]);
+    const flow = new Flow<C>(operation, this.#callers.limitsOf(operation & indexMask));
     this.#flows[operation & indexMask] = flow;
     return {
       then: (resolve, reject): never => {
@@ -683,8 +615,7 @@ export class Driver<C> implements Circumstances {
   crashed(): void {
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#waiters.forEach((waiter) => waiter?.(Promise.reject(crashError(this.name))));
-    this.#waiters.length = 0;
+    this.#callers.refuseAll(() => crashError(this.name));
     this.#flows.forEach((flow) => flow?.reject(crashError(this.name)));
     this.#flows.length = 0;
   }

@@ -1,0 +1,109 @@
+/**
+ * The callers who wait for an operation, by its index: how to tell each, what signal and what times of their own they came
+ * with. Keeps them; driver.ts decides nothing either but knows when to tell whom.
+ */
+
+import type { Limits } from "./options.js";
+import type { PooledConnection } from "./pooled-connection.js";
+import { indexMask } from "./protocol.js";
+import { Signals } from "./signals.js";
+
+type Resolve<C> = (value: PooledConnection<C> | PromiseLike<PooledConnection<C>>) => void;
+type Reject = (error: unknown) => void;
+
+export class Callers<C> {
+  /** How to settle a caller who only waits. */
+  readonly #resolves: (Resolve<C> | undefined)[] = [];
+  /** How to refuse one who may abort. */
+  readonly #rejects: (Reject | undefined)[] = [];
+  readonly #limits: (Limits | undefined)[] = [];
+  #limitsCount = 0;
+  readonly #signals: Signals;
+
+  /** `aborted` is told with every operation of a signal, once it has been aborted. */
+  constructor(aborted: (operations: Set<number>, reason: unknown) => void) {
+    this.#signals = new Signals((operation) => operation & indexMask, aborted);
+  }
+
+  /** One promise and one function for each waiter: a refusal resolves with a rejection. */
+  wait(index: number): Promise<PooledConnection<C>> {
+    return new Promise<PooledConnection<C>>((resolve) => {
+      this.#resolves[index] = resolve;
+    });
+  }
+
+  /** A second function is kept only for who may abort: then thousands may do so at once. */
+  waitAbortably(index: number): Promise<PooledConnection<C>> {
+    return new Promise<PooledConnection<C>>((resolve, reject) => {
+      this.#resolves[index] = resolve;
+      this.#rejects[index] = reject;
+    });
+  }
+
+  remember(operation: number, limits: Limits | undefined, signal: AbortSignal | undefined): void {
+    if (limits !== undefined) {
+      this.#limits[operation & indexMask] = limits;
+      this.#limitsCount++;
+    }
+    if (signal !== undefined) this.#signals.add(signal, operation);
+  }
+
+  limitsOf(index: number): Limits | undefined {
+    return this.#limits[index];
+  }
+
+  /** The caller has been told, or has left: its signal and its times no longer matter. Answers its times. */
+  forget(index: number): Limits | undefined {
+    if (!this.#signals.isEmpty) {
+      this.#signals.remove(index);
+      if (index < this.#rejects.length) this.#rejects[index] = undefined;
+    }
+    if (this.#limitsCount === 0) return undefined;
+    const limits = this.#limits[index];
+    if (limits !== undefined) {
+      this.#limits[index] = undefined;
+      this.#limitsCount--;
+    }
+    return limits;
+  }
+
+  /** Settles one who waits. `value`: a lease, or what becomes one in a microtask of its own. */
+  resolve(index: number, value: PooledConnection<C> | PromiseLike<PooledConnection<C>>): void {
+    const resolve = this.#resolves[index];
+    this.#resolves[index] = undefined;
+    resolve?.(value);
+  }
+
+  /** The same with a lease, at the end of everything: the hot path of a return. */
+  grant(index: number, lease: PooledConnection<C>): void {
+    const resolve = this.#resolves[index] as Resolve<C>;
+    this.#resolves[index] = undefined;
+    if (this.#limitsCount !== 0 || !this.#signals.isEmpty) this.forget(index);
+    resolve(lease);
+  }
+
+  /** Refuses one who waits; false where nobody does: the caller's flow is under way. */
+  refuse(index: number, error: unknown): boolean {
+    const resolve = this.#resolves[index];
+    if (resolve === undefined) return false;
+    this.#resolves[index] = undefined;
+    // As everyone else, with a signal or without: so they hear of it in order.
+    resolve(Promise.reject(error));
+    return true;
+  }
+
+  /** The same for one who came with a signal, at its abort. */
+  abort(index: number, reason: unknown): boolean {
+    const reject = this.#rejects[index];
+    if (reject === undefined || this.#resolves[index] === undefined) return false;
+    this.#resolves[index] = undefined;
+    this.#rejects[index] = undefined;
+    reject(reason);
+    return true;
+  }
+
+  refuseAll(error: () => unknown): void {
+    this.#resolves.forEach((resolve) => resolve?.(Promise.reject(error())));
+    this.#resolves.length = 0;
+  }
+}
