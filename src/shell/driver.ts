@@ -429,7 +429,7 @@ export class Driver<C> implements Circumstances {
     }
     switch (~word & 15) {
       case Code.Resume:
-        this.#callers.resolve(index, this.#resumeLater(operation));
+        this.#resumeLater(operation);
         return;
       case Code.Reject:
         this.#refuse(index, this.#refusal(~word >> 4, this.#callers.limitsOf(index)));
@@ -446,28 +446,24 @@ export class Driver<C> implements Circumstances {
     }
   }
 
-  /**
-   * What a woken waiter's promise is resolved with. The host calls its `then` in a microtask of the waiter's own, never
-   * in the stack of whoever freed the capacity: twenty thousand waiters behind a failing creator do not pile up.
-   */
-  #resumeLater(operation: number): PromiseLike<PooledConnection<C>> {
-    const flow = new Flow<C>(operation, this.#callers.limitsOf(operation & indexMask));
-    this.#flows[operation & indexMask] = flow;
-    return {
-      then: (resolve, reject): never => {
-        flow.start().then(resolve, reject);
-        // Refused before it resumed: its operation has ended, and its index may be another's by now.
-        if (flow.isSettled) {
-          if (this.#flows[operation & indexMask] === flow) this.#flows[operation & indexMask] = undefined;
-          return undefined as never;
-        }
-        this.#guard(flow, () => {
-          if (flow.limits?.startedAt !== undefined) this.#wasm.core_read_clock(this.#address, this.#clock.now());
-          this.#run(flow, this.#wasm.core_resume(this.#address, operation));
-        });
-        return undefined as never;
-      },
-    };
+  /** A waiter must open a connection: its flow begins when it wakes. */
+  #resumeLater(operation: number): void {
+    const index = operation & indexMask;
+    const flow = new Flow<C>(operation, this.#callers.limitsOf(index));
+    this.#flows[index] = flow;
+    this.#callers.resume(index, () => {
+      const promise = flow.start();
+      // Refused before it resumed: its operation has ended, and its index may be another's by now.
+      if (flow.isSettled) {
+        if (this.#flows[index] === flow) this.#flows[index] = undefined;
+        return promise;
+      }
+      this.#guard(flow, () => {
+        if (flow.limits?.startedAt !== undefined) this.#wasm.core_read_clock(this.#address, this.#clock.now());
+        this.#run(flow, this.#wasm.core_resume(this.#address, operation));
+      });
+      return promise;
+    });
   }
 
   #startChild(operation: number): Promise<unknown> {
