@@ -87,7 +87,12 @@ pub struct Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        POOLS.with_borrow_mut(|pools| pools[self.number as usize] = None);
+        POOLS.with(|pools| {
+            // After a trap it stays borrowed; a finaliser that traps, too, would end the process.
+            if let Ok(mut pools) = pools.try_borrow_mut() {
+                pools[self.number as usize] = None;
+            }
+        });
     }
 }
 
