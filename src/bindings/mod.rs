@@ -79,7 +79,7 @@ pub fn checkin(pool: u32, lease: i32, clean: bool) -> i32 {
     })
 }
 
-/// One pool's policy. Freed by the shell with its scope.
+/// One pool's policy. Freed when the shell's handle is collected.
 #[wasm_bindgen]
 pub struct Core {
     number: u32,

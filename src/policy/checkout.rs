@@ -2,6 +2,7 @@
 //! also what an abort and the end of time do in each state. Called through pool.rs.
 
 use super::config::{Span, UNLIMITED};
+use super::id::CAPACITY;
 use super::kind::queue::{Source, source};
 use super::operation::{Operation, State};
 use super::pool::{Limits, Pool};
@@ -45,6 +46,9 @@ impl Pool {
         if self.closed {
             return Begin::Refused(Refusal::Closed);
         }
+        if self.operations.len() + self.records.len() + 1 >= CAPACITY {
+            return Begin::Refused(Refusal::QueueFull);
+        }
         let (slot, new_slot) = match source(&self.config, self.idle.len(), self.records.len()) {
             Source::Idle => (self.idle.take().unwrap_or(NIL), false),
             Source::New => (self.records.insert(Record::new()).index(), true),
@@ -67,7 +71,9 @@ impl Pool {
             self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
             return Begin::Refused(Refusal::WaitTimeout);
         }
-        if self.waiters.len() >= self.config.max_waiters {
+        // Detached and abandoned connections are operations, too: room is kept for the return of every slot.
+        let is_crowded = self.operations.len() + self.records.len() + 1 >= CAPACITY;
+        if self.waiters.len() >= self.config.max_waiters || is_crowded {
             return Begin::Refused(Refusal::QueueFull);
         }
         let id = self.begin(Operation::new(State::Waiting, NIL));

@@ -31,6 +31,9 @@ pub(crate) struct Deadlines {
     /// The pool's own timeout, rounded, and its grain.
     queue_span_ms: u32,
     queue_grain_ms: u32,
+    /// Waiters on it, and how many of them have no stamp yet: who has other times of its own may stand between them.
+    in_queue: u32,
+    unstamped_in_queue: u32,
     classes: Vec<Class>,
     armed: u32,
     /// Milliseconds, wrapping, counted from the first reading.
@@ -51,6 +54,8 @@ impl Deadlines {
         Self {
             queue_span_ms,
             queue_grain_ms: grain_ms(queue_span_ms),
+            in_queue: 0,
+            unstamped_in_queue: 0,
             classes: Vec::new(),
             armed: 0,
             now: 0,
@@ -94,6 +99,8 @@ impl Deadlines {
     /// The same for a waiter on the pool's own timeout, who has joined the queue.
     pub(crate) fn arm_in_queue(&mut self, waiter: &mut Operation) {
         waiter.class = IN_QUEUE;
+        self.in_queue += 1;
+        self.unstamped_in_queue += 1;
         self.count_armed(self.queue_grain_ms);
     }
 
@@ -108,7 +115,10 @@ impl Deadlines {
         let class = core::mem::replace(&mut operations[index].class, NO_CLASS);
         match class {
             NO_CLASS => return,
-            IN_QUEUE => {}
+            IN_QUEUE => {
+                self.in_queue -= 1;
+                self.unstamped_in_queue -= u32::from(!operations[index].stamped);
+            }
             class => self.classes[class as usize].operations.remove(operations, index),
         }
         self.armed -= 1;
@@ -125,14 +135,16 @@ impl Deadlines {
         self.read_ms = Some(read_ms + passed_ms as f64);
         self.now = self.now.wrapping_add(passed_ms.min(u64::from(LONGEST_LEAP_MS)) as u32);
         let mut stamped = false;
+        // From the back, as far as there are waiters without a stamp: all of them have come since the last reading.
         for index in queue.iter().rev() {
+            if self.unstamped_in_queue == 0 {
+                break;
+            }
             let waiter = &mut operations[index];
-            if waiter.class == IN_QUEUE {
-                if waiter.stamped {
-                    break;
-                }
+            if waiter.class == IN_QUEUE && !waiter.stamped {
                 waiter.due = self.now.wrapping_add(self.queue_span_ms + 1);
                 waiter.stamped = true;
+                self.unstamped_in_queue -= 1;
                 stamped = true;
             }
         }
@@ -152,21 +164,7 @@ impl Deadlines {
     }
 
     /// Takes one operation whose time has ended; it is disarmed. A reading comes first.
-    pub(crate) fn take_expired(&mut self, operations: &mut Operations, queue: &Ring<Queue>) -> Option<u32> {
-        while let Some(first) = first_in_queue(operations, queue) {
-            if !operations[first].stamped || !self.is_past(&operations[first]) {
-                break;
-            }
-            if self.queue_span_ms < LONGEST_SPAN_MS {
-                self.disarm(operations, first);
-                return Some(first);
-            }
-            // For ever goes on: the next reading stamps anew, but not those who have a time class of their own.
-            for index in queue.iter() {
-                let waiter = &mut operations[index];
-                waiter.stamped &= waiter.class != IN_QUEUE;
-            }
-        }
+    pub(crate) fn take_expired(&mut self, operations: &mut Operations) -> Option<u32> {
         for class in 0..self.classes.len() {
             while let Some(first) = self.classes[class].operations.front() {
                 if !operations[first].stamped || !self.is_past(&operations[first]) {
@@ -180,6 +178,32 @@ impl Deadlines {
             }
         }
         None
+    }
+
+    /// Takes the waiters on the pool's own timeout whose time has ended, all in one walk, disarmed. A reading comes first.
+    pub(crate) fn take_expired_in_queue(&mut self, operations: &mut Operations, queue: &Ring<Queue>) -> Vec<u32> {
+        let mut expired = Vec::new();
+        if self.in_queue == 0 {
+            return expired;
+        }
+        for index in queue.iter().filter(|&index| operations[index].class == IN_QUEUE) {
+            if !operations[index].stamped || !self.is_past(&operations[index]) {
+                break;
+            }
+            expired.push(index);
+        }
+        if self.queue_span_ms < LONGEST_SPAN_MS {
+            for &index in &expired {
+                self.disarm(operations, index);
+            }
+            return expired;
+        }
+        // For ever goes on: the next reading stamps anew, but not those who have a time class of their own.
+        for index in core::mem::take(&mut expired) {
+            operations[index].stamped = false;
+            self.unstamped_in_queue += 1;
+        }
+        expired
     }
 
     fn is_past(&self, operation: &Operation) -> bool {
@@ -198,7 +222,10 @@ impl Deadlines {
             }
             delay = Some(delay.map_or(wanted, |delay| delay.min(wanted)).max(1));
         };
-        if let Some(first) = first_in_queue(operations, queue) {
+        let first = || queue.iter().find(|&index| operations[index].class == IN_QUEUE);
+        if self.in_queue > 0
+            && let Some(first) = first()
+        {
             consider(self.queue_span_ms, &operations[first], false);
         }
         for class in &self.classes {
@@ -219,11 +246,6 @@ impl Deadlines {
         self.classes.push(Class { span_ms, operations: Ring::new() });
         self.classes.len() - 1
     }
-}
-
-/// The first waiter on the pool's own timeout: the first of them to run out of it.
-fn first_in_queue(operations: &Operations, queue: &Ring<Queue>) -> Option<u32> {
-    queue.iter().find(|&index| operations[index].class == IN_QUEUE)
 }
 
 /// To the next multiple of the span's power of two by 32: at most 1/32 longer, exact up to 64 ms.

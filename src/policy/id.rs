@@ -11,8 +11,8 @@ const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
 const GENERATION_MASK: u16 = (1 << 10) - 1;
 /// The most entries that one slab can name at once.
 pub const CAPACITY: usize = 1 << INDEX_BITS;
-/// The most slots, and the most waiters, of one pool. Half of what can be named, so that returns, discards and the
-/// close always find a place among the operations.
+/// The most slots, and the most waiters, of one pool: half of what can be named. Checkouts are refused before the
+/// operations fill up with detached and abandoned connections, so that returns, discards and the close find a place.
 pub const MOST: usize = CAPACITY / 2;
 
 /// Index and generation of one entry of a [`Slab`] of `T`, in the 30 bits that cross to JavaScript as one integer.

@@ -137,7 +137,16 @@ impl Pool {
     /// until the next tick, or `None` for no timer.
     pub fn tick(&mut self, now_ms: f64) -> Option<u32> {
         let stamped = self.read_clock(now_ms);
-        while let Some(index) = self.deadlines.take_expired(&mut self.operations, &self.waiters) {
+        let now = self.deadlines.now();
+        for (_, record) in self.records.iter_mut() {
+            if record.phase == Phase::Leased && record.held_since.is_none() {
+                record.held_since = Some(now);
+            }
+        }
+        for index in self.deadlines.take_expired_in_queue(&mut self.operations, &self.waiters) {
+            self.expire_checkout(self.operations.handle_of(index));
+        }
+        while let Some(index) = self.deadlines.take_expired(&mut self.operations) {
             let id = self.operations.handle_of(index);
             match self.operations[index].state {
                 State::Waiting | State::Replacing | State::Opening => self.expire_checkout(id),
@@ -155,14 +164,7 @@ impl Pool {
 
     /// Takes the time without ending anything; before a step of an operation that has a deadline.
     pub fn read_clock(&mut self, now_ms: f64) -> bool {
-        let stamped = self.deadlines.read(&mut self.operations, &self.waiters, now_ms);
-        let now = self.deadlines.now();
-        for (_, record) in self.records.iter_mut() {
-            if record.phase == Phase::Leased && record.held_since.is_none() {
-                record.held_since = Some(now);
-            }
-        }
-        stamped
+        self.deadlines.read(&mut self.operations, &self.waiters, now_ms)
     }
 
     /// Whether the host's timer should keep its process alive: some caller waits.

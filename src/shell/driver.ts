@@ -17,7 +17,7 @@ import { connectLimits, refuse, type ConnectOptions, type Limits, type Settings 
 import { PooledConnection } from "./pooled-connection.js";
 import { asleep, callOf, Code, indexMask, noSlot, Outcome, Refusal, refused, toCoreMillis } from "./protocol.js";
 import type { Slot } from "./record.js";
-import { refusalError, type Circumstances } from "./refusal.js";
+import { refusalError, type Circumstances, type Snapshot } from "./refusal.js";
 import type { PoolCounts, PoolStats } from "./stats.js";
 import { Core } from "./wasm/edgepool.js";
 
@@ -45,6 +45,7 @@ export class Driver<C> implements Circumstances {
   /** By index of operation: the flow that performs its steps. */
   readonly #flows: (Flow<C> | undefined)[] = [];
   #timer: unknown = undefined;
+  #snapshot: Snapshot | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
   constructor(creator: Creator<C>, settings: Settings<C>) {
@@ -101,7 +102,7 @@ export class Driver<C> implements Circumstances {
           ? this.#wasm.checkout(this.#number)
           : this.#wasm.core_checkout_within(this.#address, toCoreMillis(limits.timeoutMs), toCoreMillis(limits.deadlineMs), limits.startedAt ?? 0);
     } catch (error) {
-      return Promise.reject(this.#orCrash(error));
+      return Promise.reject(error instanceof WebAssembly.RuntimeError ? this.#crash(error) : error);
     }
     if (word >= 0) return Promise.resolve(new PooledConnection(this, word, this.#connectionIn(word)));
     return this.#pend(word, limits, signal);
@@ -117,7 +118,15 @@ export class Driver<C> implements Circumstances {
       if (word === refused) return Promise.reject(this.#refusal(this.#wasm.core_refusal(this.#address), limits));
       const operation = ~word & ~asleep;
       const index = operation & indexMask;
-      this.#callers.remember(operation, limits, signal);
+      try {
+        this.#callers.remember(operation, limits, signal);
+      } catch (error) {
+        // The signal refused a listener: its caller leaves as if it had been aborted.
+        this.#wasm.core_abort(this.#address, operation);
+        this.#callers.forget(index);
+        this.#afterwards();
+        return Promise.reject(error);
+      }
       const isAsleep = word < -asleep;
       const step = isAsleep ? ~Code.Wait : this.#wasm.core_resume(this.#address, operation);
       if ((~step & 15) === Code.Wait) {
@@ -213,25 +222,26 @@ export class Driver<C> implements Circumstances {
   #sleep(flow: Flow<C>, code: number, slot: number, answer: PromiseLike<unknown>): void {
     let value: unknown;
     let isOver = false;
+    let end: (outcome: Outcome) => void = () => {};
     const settled = new Promise<Outcome>((resolve) => {
-      const end = (outcome: Outcome): void => {
+      end = (outcome) => {
         isOver = true;
         resolve(outcome);
       };
-      flow.wake = () => end(Outcome.TimedOut);
-      Promise.resolve(answer).then(
-        (answered: unknown) => {
-          if (isOver) return void settled.then(() => this.#late(flow, code, Outcome.LateOk, answered));
-          value = answered;
-          end(Outcome.Ok);
-        },
-        (error: unknown) => {
-          if (isOver) return void settled.then(() => this.#late(flow, code, Outcome.LateFailed, error));
-          value = error;
-          end(Outcome.Failed);
-        },
-      );
     });
+    const answered = (outcome: Outcome, late: Outcome) => (answer: unknown) => {
+      if (isOver) return void settled.then(() => this.#late(flow, code, late, answer));
+      value = answer;
+      end(outcome);
+    };
+    const failed = answered(Outcome.Failed, Outcome.LateFailed);
+    flow.wake = () => end(Outcome.TimedOut);
+    try {
+      Promise.resolve(answer).then(answered(Outcome.Ok, Outcome.LateOk), failed);
+    } catch (error) {
+      // A promise may have a `then` of its own, and that may throw.
+      failed(error);
+    }
     // Registered here, in the operation's own async context: so is all that it performs from now on.
     void settled.then((outcome) => {
       flow.wake = undefined;
@@ -411,6 +421,7 @@ export class Driver<C> implements Circumstances {
   }
 
   #handOut(): void {
+    this.#snapshot = undefined;
     const wasm = this.#wasm;
     const address = this.#address;
     for (let operation: number; (operation = wasm.core_next_notice(address)) >= 0; ) {
@@ -432,7 +443,7 @@ export class Driver<C> implements Circumstances {
         this.#resumeLater(operation);
         return;
       case Code.Reject:
-        this.#refuse(index, this.#refusal(~word >> 4, this.#callers.limitsOf(index)));
+        this.#refuse(index, refusalError(~word >> 4, this.#callers.limitsOf(index), this));
         this.#callers.forget(index);
         return;
       case Code.Expire:
@@ -547,6 +558,12 @@ export class Driver<C> implements Circumstances {
 
   // ---- numbers
 
+  /** @internal What an error tells of the pool; the same for all who are refused together. */
+  circumstances(): Snapshot {
+    this.#snapshot ??= { stats: this.stats(), counts: this.counts(), longestHeldMs: this.#core.longest_held() as number[] };
+    return this.#snapshot;
+  }
+
   stats(): PoolStats {
     this.#assertAlive();
     return this.#core.stats() as PoolStats;
@@ -567,10 +584,6 @@ export class Driver<C> implements Circumstances {
 
   // ---- what can go wrong
 
-  longestHeldMs(): number[] {
-    return this.#core.longest_held() as number[];
-  }
-
   nowMs(): number {
     return this.#clock.now();
   }
@@ -580,6 +593,7 @@ export class Driver<C> implements Circumstances {
   }
 
   #refusal(refusal: number, limits: Limits | undefined): unknown {
+    this.#snapshot = undefined;
     return refusalError(refusal, limits, this);
   }
 
@@ -597,11 +611,12 @@ export class Driver<C> implements Circumstances {
     if (hasCrashed()) throw crashError(this.name);
   }
 
-  #orCrash(error: unknown): unknown {
-    return error instanceof WebAssembly.RuntimeError ? this.#crash(error) : error;
-  }
-
+  /** A trap ends every pool. Anything else that got here is somebody else's throw: it is told, and the pool goes on. */
   #crash(trap: unknown): unknown {
+    if (!hasCrashed() && !(trap instanceof WebAssembly.RuntimeError)) {
+      this.logger.error(`pool ${this.name}: something that the pool called threw where nothing may throw`, trap);
+      return trap;
+    }
     crash(trap);
     this.crashed();
     return crashError(this.name);

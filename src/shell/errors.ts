@@ -125,7 +125,7 @@ export class PoolCrashedError extends PoolError {
   constructor(pool: string, cause: unknown) {
     super(
       "ERR_POOL_CRASHED",
-      `the pool's WebAssembly instance has crashed and cannot be used any more: leases can still be closed, for a new pool restart the process (pool ${pool}; the cause says what happened)`,
+      `the pool's WebAssembly instance has crashed and cannot be used any more: leases can still be closed, for a new pool restart the isolate (pool ${pool}; the cause says what happened)`,
       pool,
       { cause },
     );

@@ -15,6 +15,7 @@ export {
   ArgumentError,
   InvalidRequestError,
   PoolClosedError,
+  PoolCrashedError,
   PoolError,
   PoolTimeoutError,
   QueueFullError,

@@ -1,6 +1,6 @@
 /**
  * The one WebAssembly instance of this copy of the package: attached by an entry (entry/*.ts), and dead for good after
- * a trap. Used by driver.ts only.
+ * a trap. Its calls are made by driver.ts alone.
  */
 
 import type { InitOutput } from "./wasm/edgepool.js";

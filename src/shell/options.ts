@@ -22,7 +22,7 @@ export interface PoolOptions<C> {
   /** What to do with an open transaction at return. Default `"rollback"`. */
   resetOnReturn?: ResetStyle;
   /** How to talk to the driver. Default: what the connection itself offers. */
-  dialect?: Dialect<C>;
+  dialect?: Dialect<NoInfer<C>>;
   /** How long one call into the driver (open, reset, close) may take before it counts as failed. Default `"30s"`, null = for ever. A connection that opens later is closed. */
   driverTimeout?: Duration | null;
   /** Bounds the whole of connect(): queue and opening. Default null = only the parts are bounded. */
@@ -107,19 +107,24 @@ const dialectFunctions = [
 /** Bare numbers above this many seconds are taken for milliseconds written by habit. */
 const longestBareSeconds = 600;
 
+/** A value as an error shows it. Never throws, whatever it is given. */
 export function show(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      return JSON.stringify(value);
-    case "function":
-      return `a function (${value.name || "anonymous"})`;
-    case "bigint":
-      return `${value}n`;
-    case "object":
-      if (value === null) return "null";
-      return Array.isArray(value) ? `an array of ${value.length}` : `an object (${value.constructor?.name ?? "no class"})`;
-    default:
-      return String(value);
+  try {
+    switch (typeof value) {
+      case "string":
+        return JSON.stringify(value);
+      case "function":
+        return `a function (${value.name || "anonymous"})`;
+      case "bigint":
+        return `${value}n`;
+      case "object":
+        if (value === null) return "null";
+        return Array.isArray(value) ? `an array of ${value.length}` : `an object (${value.constructor?.name ?? "no class"})`;
+      default:
+        return String(value);
+    }
+  } catch {
+    return "something that cannot be shown";
   }
 }
 
@@ -149,10 +154,12 @@ export function toMillis(option: string, value: unknown, pool: string): number {
   return value * 1000;
 }
 
-function checkKeys(given: object, known: readonly string[], what: string, pool: string): void {
+/** An object of known keys, or an {@link ArgumentError}. */
+export function checkKeys(given: unknown, known: readonly string[], what: string, pool: string): void {
+  checkIsOptions(given, what, pool);
   for (const key in given) {
     if (!known.includes(key)) {
-      throw new ArgumentError(`${what} has no option ${show(key)} (its value is ${show((given as Record<string, unknown>)[key])}); it has ${known.join(", ")}`, pool);
+      throw new ArgumentError(`${what} has no option ${show(key)} (its value is ${show(given[key])}); it has ${known.join(", ")}`, pool);
     }
   }
 }
@@ -176,11 +183,16 @@ function checkDialect(dialect: unknown, pool: string): void {
   }
 }
 
-/** Plain objects only: an array or a class instance is a mistake worth naming at once. */
+/** An array is a mistake worth naming at once. */
 function checkIsOptions(options: unknown, what: string, pool: string): asserts options is Record<string, unknown> {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new ArgumentError(`the options of ${what} must be an object; they are ${show(options)}`, pool);
   }
+}
+
+/** What is no scalar is no number either; the decoder need not look into it. */
+function scalar(value: unknown): unknown {
+  return typeof value === "object" || typeof value === "function" ? NaN : value;
 }
 
 let poolsNamed = 0;
@@ -201,14 +213,14 @@ export function queuePoolSettings<C>(options: unknown): Settings<C> {
   const { poolSize = 5, maxOverflow = 10, maxWaiters = Infinity, useLifo = false } = given;
   const { timeout = "30s", driverTimeout = "30s", deadline = null, resetOnReturn = "rollback" } = given;
   const core: CoreOptions = {
-    poolSize,
-    maxOverflow,
-    maxWaiters,
-    useLifo,
+    poolSize: scalar(poolSize),
+    maxOverflow: scalar(maxOverflow),
+    maxWaiters: scalar(maxWaiters),
+    useLifo: scalar(useLifo),
     timeout: toMillis("timeout", timeout, name),
     driverTimeout: toMillis("driverTimeout", driverTimeout, name),
     deadline: toMillis("deadline", deadline, name),
-    resetOnReturn: resetOnReturn === true ? "rollback" : resetOnReturn === false || resetOnReturn === null ? "none" : resetOnReturn,
+    resetOnReturn: resetOnReturn === true ? "rollback" : resetOnReturn === false || resetOnReturn === null ? "none" : scalar(resetOnReturn),
   };
   return { given, core, dialect, loggingName: name, logger, clock };
 }

@@ -5,6 +5,7 @@
 
 import type { Driver } from "./driver.js";
 import { InvalidRequestError } from "./errors.js";
+import { checkKeys } from "./options.js";
 import type { ConnectionRecord } from "./record.js";
 
 /** What tells soft, pool-wide and hard invalidation apart. */
@@ -101,6 +102,11 @@ export class PooledConnection<C> implements AsyncDisposable {
    * the lease goes on.
    */
   invalidate(_error?: unknown, options: InvalidateOptions = {}): Promise<void> {
+    try {
+      checkKeys(options, ["soft", "pool"], "invalidate()", this.#driver.name);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     if (this.#ending !== undefined) {
       this.#driver.logger.warn(`pool ${this.#driver.name}: invalidate() on a lease that has ended does nothing`);
       return this.#ending;

@@ -5,13 +5,18 @@ import { show, type CoreOptions, type Limits } from "./options.js";
 import { Refusal } from "./protocol.js";
 import type { PoolCounts, PoolStats } from "./stats.js";
 
+/** How the pool did when a caller was refused. */
+export interface Snapshot {
+  readonly stats: PoolStats;
+  readonly counts: PoolCounts;
+  readonly longestHeldMs: readonly number[];
+}
+
 /** What the errors tell of the pool, asked for only when one is made. */
 export interface Circumstances {
   readonly name: string;
   readonly core: CoreOptions;
-  stats(): PoolStats;
-  counts(): PoolCounts;
-  longestHeldMs(): number[];
+  circumstances(): Snapshot;
   nowMs(): number;
 }
 
@@ -19,7 +24,7 @@ export interface Circumstances {
 export function refusalError(refusal: number, limits: Limits | undefined, pool: Circumstances): PoolClosedError | QueueFullError | PoolTimeoutError {
   if (refusal === Refusal.Closed) return new PoolClosedError(pool.name);
   if (refusal === Refusal.QueueFull) {
-    const { waiting, used, max } = pool.stats();
+    const { waiting, used, max } = pool.circumstances().stats;
     return new QueueFullError(
       `the queue of the pool ${pool.name} is full: ${waiting} callers wait already (maxWaiters: ${show(pool.core.maxWaiters)}), ${used} of at most ${max} connections are in use`,
       pool.name,
@@ -36,11 +41,11 @@ function timeoutError(refusal: number, limits: Limits | undefined, pool: Circums
   const timeoutMs = byDeadline ? (limits?.deadlineMs ?? core.deadline) : step === "wait" ? (limits?.timeoutMs ?? core.timeout) : core.driverTimeout;
   // Without a deadline the start was not timed: then the limit itself is what is known to have passed.
   const waitedMs = limits?.startedAt !== undefined ? pool.nowMs() - limits.startedAt : timeoutMs;
-  const stats = pool.stats();
-  const { size, overflow } = pool.counts();
-  const longestHeld = pool.longestHeldMs().map((ms) => ({ ms }));
+  const { stats, counts, longestHeldMs } = pool.circumstances();
+  const { size, overflow } = counts;
+  const longestHeld = longestHeldMs.map((ms) => ({ ms }));
   const what = step === "wait" ? "no connection came free" : "the creator did not answer";
-  const held = longestHeld.length > 0 ? `; held longest: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
+  const held = longestHeld.length > 0 ? `; held longest, at least: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
   return new PoolTimeoutError(
     `${what} within ${timeoutMs} ms (${option}) in the pool ${name}: ${stats.used} in use, ${stats.idle} idle, ${stats.opening} opening of at most ${stats.max}, ${stats.waiting} waiting${held}`,
     name,

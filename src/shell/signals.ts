@@ -52,17 +52,30 @@ export class Signals {
     const listener = (): void => {
       this.#end(group);
       for (const operation of operations) this.#groupAt[this.#indexOf(operation)] = undefined;
-      this.#aborted(operations, signal.reason);
+      this.#aborted(operations, reasonOf(signal));
     };
     const group: Group = { signal, operations, listener };
+    signal.addEventListener("abort", listener);
     this.#groups.set(signal, group);
     this.#count++;
-    signal.addEventListener("abort", listener);
     return group;
   }
 
   #end(group: Group): void {
     if (this.#groups.delete(group.signal)) this.#count--;
-    group.signal.removeEventListener("abort", group.listener);
+    try {
+      group.signal.removeEventListener("abort", group.listener);
+    } catch {
+      // A signal that keeps its listener costs nothing: the group is empty.
+    }
+  }
+}
+
+/** A reason that cannot be read is a reason, too. */
+function reasonOf(signal: AbortSignal): unknown {
+  try {
+    return signal.reason;
+  } catch (error) {
+    return error;
   }
 }

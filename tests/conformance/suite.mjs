@@ -10,6 +10,7 @@ import detach from "./detach.mjs";
 import dispose from "./dispose.mjs";
 import driverTimeout from "./driver-timeout.mjs";
 import handOff from "./hand-off.mjs";
+import hostile from "./hostile.mjs";
 import invalidate from "./invalidate.mjs";
 import lease from "./lease.mjs";
 import onDisconnect from "./on-disconnect.mjs";
@@ -25,6 +26,7 @@ import use from "./use.mjs";
 
 const topics = {
   abort, checkout, clock, close, deadline, detach, dispose, "driver-timeout": driverTimeout, "hand-off": handOff,
+  hostile,
   invalidate, lease, "on-disconnect": onDisconnect, options, "re-entry": reEntry, records, recreate,
   "reset-on-return": resetOnReturn, stats, sweep, timeout, use,
 };

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { root } from "../../scripts/run.mjs";
@@ -91,6 +91,18 @@ test("the types say what a connection is, and refuse an unknown option", () => {
   writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
     compilerOptions: { strict: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable", "dom"], types: [], skipLibCheck: false },
     files: ["types.ts"],
+  }));
+  const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+  assert.equal(status, 0, stdout);
+});
+
+test("the first example of the README compiles with the types of pg, and its rows are known", () => {
+  const [, block] = /```js\n(import[^]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"));
+  writeFileSync(join(project.folder, "readme.ts"), `${block}\nexport const first: any = rows[0];\n`);
+  const types = join(root, "node_modules", "@types");
+  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
+    compilerOptions: { strict: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable"], types: ["node"], typeRoots: [types], paths: { pg: [join(types, "pg", "index.d.ts")] }, skipLibCheck: true },
+    files: ["readme.ts"],
   }));
   const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
   assert.equal(status, 0, stdout);

@@ -129,10 +129,10 @@ fn the_longest_held_leases_are_told_longest_first_and_at_most_five() {
     let mut callers = Vec::new();
     for _ in 0..7 {
         callers.push(host.lend());
-        host.pool.read_clock(host.now);
+        host.pool.tick(host.now);
         host.pass(100.0);
     }
-    host.pool.read_clock(host.now);
+    host.pool.tick(host.now);
     assert_eq!(host.pool.longest_held(), [Some(700), Some(600), Some(500), Some(400), Some(300)]);
     host.give_back(callers[0]);
     for caller in &callers[2..6] {
@@ -140,7 +140,7 @@ fn the_longest_held_leases_are_told_longest_first_and_at_most_five() {
     }
     assert_eq!(host.pool.longest_held(), [Some(600), Some(100), None, None, None]);
     let again: Vec<Flow> = (0..2).map(|_| host.lend()).collect();
-    host.pool.read_clock(host.now);
+    host.pool.tick(host.now);
     assert_eq!(host.pool.longest_held(), [Some(600), Some(100), Some(0), Some(0), None]);
     again.into_iter().for_each(|caller| host.give_back(caller));
 }
