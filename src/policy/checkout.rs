@@ -46,7 +46,7 @@ impl Pool {
         if self.closed {
             return Begin::Refused(Refusal::Closed);
         }
-        if self.operations.len() + self.records.len() + 1 >= CAPACITY {
+        if self.is_crowded() {
             return Begin::Refused(Refusal::QueueFull);
         }
         let (slot, new_slot) = match source(&self.config, self.idle.len(), self.records.len()) {
@@ -71,9 +71,7 @@ impl Pool {
             self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
             return Begin::Refused(Refusal::WaitTimeout);
         }
-        // Detached and abandoned connections are operations, too: room is kept for the return of every slot.
-        let is_crowded = self.operations.len() + self.records.len() + 1 >= CAPACITY;
-        if self.waiters.len() >= self.config.max_waiters || is_crowded {
+        if self.waiters.len() >= self.config.max_waiters || self.is_crowded() {
             return Begin::Refused(Refusal::QueueFull);
         }
         let id = self.begin(Operation::new(State::Waiting, NIL));
@@ -87,6 +85,11 @@ impl Pool {
             self.deadlines.arm(&mut self.operations, id.index(), span);
         }
         Begin::Pending(id)
+    }
+
+    /// Detached and abandoned connections are operations, too: room is kept for the return of every slot.
+    fn is_crowded(&self) -> bool {
+        self.operations.len() + self.records.len() + 1 >= CAPACITY
     }
 
     fn set_limit(&mut self, id: OperationId, limits: Option<Limits>) {
