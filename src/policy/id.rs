@@ -8,7 +8,7 @@ use core::marker::PhantomData;
 pub const INDEX_BITS: u32 = 20;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
 /// Twenty bits of index and ten of generation: engines with pointer compression keep 30 bits as a small integer.
-const GENERATION_MASK: u16 = (1 << 10) - 1;
+const HANDLE_MASK: u32 = (1 << 30) - 1;
 /// The most entries that one slab can name at once.
 pub const CAPACITY: usize = 1 << INDEX_BITS;
 /// The most slots, and the most waiters, of one pool: half of what can be named. Checkouts are refused before the
@@ -22,10 +22,6 @@ pub struct Handle<T> {
 }
 
 impl<T> Handle<T> {
-    pub(crate) const fn new(index: u32, generation: u16) -> Self {
-        Self { raw: index | (generation as u32) << INDEX_BITS, kind: PhantomData }
-    }
-
     /// The handle as an integer of 30 bits.
     pub const fn to_bits(self) -> u32 {
         self.raw
@@ -44,10 +40,6 @@ impl<T> Handle<T> {
     /// The bits of [`Handle::to_bits`] that are not the index.
     pub const fn generation_bits(self) -> u32 {
         self.raw & !INDEX_MASK
-    }
-
-    pub(crate) const fn generation(self) -> u16 {
-        (self.raw >> INDEX_BITS) as u16
     }
 }
 
@@ -69,97 +61,105 @@ impl<T> Eq for Handle<T> {}
 
 impl<T> core::fmt::Debug for Handle<T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{}.{}", self.index(), self.generation())
+        write!(f, "{}.{}", self.index(), self.raw >> INDEX_BITS)
     }
-}
-
-pub(crate) const fn next_generation(generation: u16) -> u16 {
-    (generation + 1) & GENERATION_MASK
 }
 
 struct Entry<T> {
     value: T,
-    /// The generation, and in [`OCCUPIED`] whether the place is taken: one word, because a byte written and a word read
-    /// right after cost the processor more than all else in a checkout.
+    /// Of a taken place its handle; of a free one [`FREE`], its next generation, and in place of the index the next free
+    /// place. One word, written whole: a byte written and a word read right after cost the processor more than all else
+    /// in a checkout.
     mark: u32,
 }
 
-const OCCUPIED: u32 = 1 << 31;
+/// Beyond the bits of a handle.
+const FREE: u32 = 1 << 31;
+/// What a free place that is the last names as the next: no index, since callers stay below [`CAPACITY`].
+const NONE: u32 = INDEX_MASK;
 
 impl<T> Entry<T> {
-    const fn generation(&self) -> u16 {
-        self.mark as u16
+    const fn is_free(&self) -> bool {
+        self.mark & FREE != 0
     }
 
-    const fn is_occupied(&self) -> bool {
-        self.mark & OCCUPIED != 0
+    /// The same index under the next generation.
+    const fn next_mark(&self) -> u32 {
+        (self.mark + (1 << INDEX_BITS)) & HANDLE_MASK
     }
 }
 
-/// A vector whose free places are used again, each time under the next generation.
+/// A vector whose free places are used again, the last freed first, each time under the next generation.
 pub(crate) struct Slab<T> {
     entries: Vec<Entry<T>>,
-    free: Vec<u32>,
+    /// The place to be used next, or [`NONE`], and how many are free.
+    next_free: u32,
+    free: u32,
 }
 
 impl<T> Slab<T> {
     pub(crate) const fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new() }
+        Self { entries: Vec::new(), next_free: NONE, free: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
+        self.entries.len() - self.free as usize
     }
 
     /// Callers keep the count below [`CAPACITY`]; see [`MOST`].
+    #[inline]
     pub(crate) fn insert(&mut self, value: T) -> Handle<T> {
-        if let Some(index) = self.free.pop() {
-            let entry = &mut self.entries[index as usize];
-            entry.value = value;
-            let generation = entry.generation();
-            entry.mark = generation as u32 | OCCUPIED;
-            return Handle::new(index, generation);
+        let index = self.next_free;
+        if let Some(entry) = self.entries.get_mut(index as usize) {
+            self.next_free = entry.mark & INDEX_MASK;
+            self.free -= 1;
+            let mark = entry.mark & HANDLE_MASK & !INDEX_MASK | index;
+            *entry = Entry { value, mark };
+            return Handle::from_bits(mark);
         }
-        let index = self.entries.len() as u32;
-        self.entries.push(Entry { value, mark: OCCUPIED });
-        Handle::new(index, 0)
+        let mark = self.entries.len() as u32;
+        self.entries.push(Entry { value, mark });
+        Handle::from_bits(mark)
     }
 
     /// Ends the entry at `index`: every handle to it is stale from now on.
+    #[inline]
     pub(crate) fn remove(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
-        debug_assert!(entry.is_occupied(), "removed twice");
-        entry.mark = next_generation(entry.generation()) as u32;
-        self.free.push(index);
+        debug_assert!(!entry.is_free(), "removed twice");
+        entry.mark = FREE | entry.next_mark() & !INDEX_MASK | self.next_free;
+        self.next_free = index;
+        self.free += 1;
     }
 
     /// Makes every handle to the entry stale and answers the next; the entry itself goes on.
+    #[inline]
     pub(crate) fn renew(&mut self, index: u32) -> Handle<T> {
         let entry = &mut self.entries[index as usize];
-        let generation = next_generation(entry.generation());
-        entry.mark = generation as u32 | OCCUPIED;
-        Handle::new(index, generation)
+        entry.mark = entry.next_mark();
+        Handle::from_bits(entry.mark)
     }
 
     pub(crate) fn get(&self, handle: Handle<T>) -> Option<&T> {
         let entry = self.entries.get(handle.index() as usize)?;
-        (entry.mark == handle.generation() as u32 | OCCUPIED).then_some(&entry.value)
+        // No free place names itself as the next, so none of these is ever named.
+        (entry.mark == handle.raw).then_some(&entry.value)
     }
 
     pub(crate) fn get_mut(&mut self, handle: Handle<T>) -> Option<&mut T> {
         let entry = self.entries.get_mut(handle.index() as usize)?;
-        (entry.mark == handle.generation() as u32 | OCCUPIED).then_some(&mut entry.value)
+        (entry.mark == handle.raw).then_some(&mut entry.value)
     }
 
     pub(crate) fn handle_of(&self, index: u32) -> Handle<T> {
-        Handle::new(index, self.entries[index as usize].generation())
+        Handle::from_bits(self.entries[index as usize].mark)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.entries
             .iter()
             .enumerate()
-            .filter(|(_, entry)| entry.is_occupied())
+            .filter(|(_, entry)| !entry.is_free())
             .map(|(index, entry)| (index as u32, &entry.value))
     }
 
@@ -167,7 +167,7 @@ impl<T> Slab<T> {
         self.entries
             .iter_mut()
             .enumerate()
-            .filter(|(_, entry)| entry.is_occupied())
+            .filter(|(_, entry)| !entry.is_free())
             .map(|(index, entry)| (index as u32, &mut entry.value))
     }
 }
@@ -202,9 +202,28 @@ mod tests {
     }
 
     #[test]
-    fn a_handle_survives_the_trip_through_30_bits() {
-        let handle = Handle::<()>::new(CAPACITY as u32 - 1, GENERATION_MASK);
-        assert!(handle.to_bits() < 1 << 30);
-        assert_eq!(Handle::from_bits(handle.to_bits()), handle);
+    fn no_integer_names_a_free_place() {
+        let mut slab = Slab::new();
+        let handles = ['a', 'b', 'c'].map(|value| slab.insert(value));
+        for handle in handles {
+            slab.remove(handle.index());
+        }
+        for index in 0..3 {
+            for high in 0..1 << (32 - INDEX_BITS) {
+                assert_eq!(slab.get(Handle::from_bits(index | high << INDEX_BITS)), None);
+            }
+        }
+    }
+
+    #[test]
+    fn generations_come_round() {
+        let mut slab = Slab::new();
+        let first = slab.insert('a');
+        for _ in 1..1 << 10 {
+            slab.remove(first.index());
+            assert!(slab.insert('b') != first);
+            assert_eq!(slab.len(), 1);
+        }
+        assert!(slab.renew(first.index()) == first);
     }
 }
