@@ -4,7 +4,7 @@
 
 use super::id::Slab;
 use super::operation::Operation;
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 /// No index.
@@ -16,47 +16,54 @@ pub(crate) trait Track {
 }
 
 pub(crate) struct Ring<T: Track> {
-    /// Indices of operations, [`NIL`] for a gap; the first is never one.
-    indices: VecDeque<u32>,
-    /// The place of the first; places only grow, and wrap.
+    /// Indices of operations, [`NIL`] for a gap, each at the remainder of its place: the length is a power of two, so
+    /// that is a mask, and the compiler knows it to be in bounds.
+    indices: Vec<u32>,
+    /// The place of the first, which is never a gap, and the next place to be given; places only grow, and wrap.
     first: u32,
+    end: u32,
     gaps: u32,
     track: PhantomData<fn() -> T>,
 }
 
 impl<T: Track> Ring<T> {
     pub(crate) const fn new() -> Self {
-        Self { indices: VecDeque::new(), first: 0, gaps: 0, track: PhantomData }
+        Self { indices: Vec::new(), first: 0, end: 0, gaps: 0, track: PhantomData }
     }
 
     pub(crate) fn len(&self) -> u32 {
-        self.indices.len() as u32 - self.gaps
+        self.places() - self.gaps
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.indices.is_empty()
+        self.first == self.end
     }
 
     pub(crate) fn front(&self) -> Option<u32> {
-        self.indices.front().copied()
+        if self.is_empty() { None } else { Some(self.at(self.first)) }
     }
 
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
-        self.indices.iter().copied().filter(|&index| index != NIL)
+        (0..self.places()).map(|n| self.at(self.first.wrapping_add(n))).filter(|&index| index != NIL)
     }
 
+    #[inline]
     pub(crate) fn push_back(&mut self, operations: &mut Slab<Operation>, index: u32) {
-        *T::place(&mut operations[index]) = self.first.wrapping_add(self.indices.len() as u32);
-        self.indices.push_back(index);
+        *T::place(&mut operations[index]) = self.end;
+        if self.places() as usize == self.indices.len() {
+            self.grow();
+        }
+        self.put(self.end, index);
+        self.end = self.end.wrapping_add(1);
     }
 
     pub(crate) fn remove(&mut self, operations: &mut Slab<Operation>, index: u32) {
-        let place = T::place(&mut operations[index]).wrapping_sub(self.first);
-        if place == 0 {
+        let place = *T::place(&mut operations[index]);
+        if place == self.first {
             self.pop_front();
             return;
         }
-        self.indices[place as usize] = NIL;
+        self.put(place, NIL);
         self.gaps += 1;
         if self.gaps > self.len() + 64 {
             self.close_gaps(operations);
@@ -64,11 +71,17 @@ impl<T: Track> Ring<T> {
     }
 
     /// Drops the first, and the gaps behind it.
+    #[inline]
     pub(crate) fn pop_front(&mut self) {
-        self.indices.pop_front();
         self.first = self.first.wrapping_add(1);
-        while self.gaps > 0 && self.indices.front() == Some(&NIL) {
-            self.indices.pop_front();
+        if self.gaps > 0 {
+            self.skip_gaps();
+        }
+    }
+
+    #[cold]
+    fn skip_gaps(&mut self) {
+        while self.gaps > 0 && self.at(self.first) == NIL {
             self.first = self.first.wrapping_add(1);
             self.gaps -= 1;
         }
@@ -76,11 +89,40 @@ impl<T: Track> Ring<T> {
 
     /// Paid for by the removals that made the gaps.
     fn close_gaps(&mut self, operations: &mut Slab<Operation>) {
-        self.indices.retain(|&index| index != NIL);
-        self.gaps = 0;
-        for (place, &index) in self.indices.iter().enumerate() {
-            *T::place(&mut operations[index]) = self.first.wrapping_add(place as u32);
+        let mut end = self.first;
+        for n in 0..self.places() {
+            let index = self.at(self.first.wrapping_add(n));
+            if index != NIL {
+                self.put(end, index);
+                *T::place(&mut operations[index]) = end;
+                end = end.wrapping_add(1);
+            }
         }
+        self.end = end;
+        self.gaps = 0;
+    }
+
+    /// Doubles a full ring, by a copy of itself behind it: in whichever half a place falls now, its index is there.
+    #[cold]
+    fn grow(&mut self) {
+        if self.indices.is_empty() {
+            self.indices.resize(16, NIL);
+        } else {
+            self.indices.extend_from_within(..);
+        }
+    }
+
+    fn places(&self) -> u32 {
+        self.end.wrapping_sub(self.first)
+    }
+
+    fn at(&self, place: u32) -> u32 {
+        self.indices[place as usize & (self.indices.len() - 1)]
+    }
+
+    fn put(&mut self, place: u32, index: u32) {
+        let mask = self.indices.len() - 1;
+        self.indices[place as usize & mask] = index;
     }
 }
 
@@ -88,12 +130,13 @@ impl<T: Track> Ring<T> {
 mod tests {
     use super::super::operation::{Queue, State};
     use super::*;
-    use alloc::vec::Vec;
 
     #[test]
     fn whoever_is_left_stays_in_order_through_many_removals() {
         let mut operations = Slab::new();
         let mut ring = Ring::<Queue>::new();
+        // The places wrap on the way.
+        (ring.first, ring.end) = (u32::MAX - 100, u32::MAX - 100);
         let mut expected: Vec<u32> = Vec::new();
         for round in 0..1000u32 {
             let index = operations.insert(Operation::new(State::Waiting, NIL)).index();
@@ -106,7 +149,7 @@ mod tests {
             }
             assert_eq!(ring.iter().collect::<Vec<_>>(), expected);
             assert_eq!(ring.len() as usize, expected.len());
-            assert!(ring.indices.len() <= 2 * expected.len() + 65, "memory is not bounded by who is in it");
+            assert!(ring.places() as usize <= 2 * expected.len() + 65, "memory is not bounded by who is in it");
         }
     }
 }
