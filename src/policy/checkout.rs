@@ -14,7 +14,7 @@ use super::{LeaseId, OperationId};
 impl Pool {
     /// Asks for a lease. A caller who finds something free while nobody waits has it at once; nobody overtakes a waiter.
     /// `limits` replaces the pool's own; where the pool has a deadline, every call gives them, for the time.
-    #[inline]
+    #[inline(always)]
     pub fn begin_checkout(&mut self, limits: Option<Limits>) -> Begin {
         match self.take_idle() {
             Some(lease) => Begin::Granted(lease),
@@ -65,6 +65,7 @@ impl Pool {
         Begin::Pending(id)
     }
 
+    #[inline(always)]
     fn begin_wait(&mut self, limits: Option<Limits>) -> Begin {
         let timeout = limits.and_then(|limits| limits.timeout).unwrap_or(self.config.timeout);
         if timeout == Span::Millis(0) {
@@ -80,11 +81,16 @@ impl Pool {
         if limits.is_none() {
             self.deadlines.arm_in_queue(&mut self.operations[id.index()]);
         } else {
-            self.set_limit(id, limits);
-            let span = self.shorter_of(id, timeout);
-            self.deadlines.arm(&mut self.operations, id.index(), span);
+            self.limit_wait(id, limits, timeout);
         }
         Begin::Pending(id)
+    }
+
+    #[inline(never)]
+    fn limit_wait(&mut self, id: OperationId, limits: Option<Limits>, timeout: Span) {
+        self.set_limit(id, limits);
+        let span = self.shorter_of(id, timeout);
+        self.deadlines.arm(&mut self.operations, id.index(), span);
     }
 
     /// Detached and abandoned connections are operations, too: room is kept for the return of every slot.

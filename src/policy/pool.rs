@@ -253,6 +253,7 @@ impl Pool {
 
     // ---- what the operations share
 
+    #[inline]
     pub(super) fn begin(&mut self, operation: Operation) -> OperationId {
         self.operations.insert(operation)
     }
