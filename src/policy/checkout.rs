@@ -75,12 +75,14 @@ impl Pool {
         if self.waiters.len() >= self.config.max_waiters || self.is_crowded() {
             return Begin::Refused(Refusal::QueueFull);
         }
-        let id = self.begin(Operation::new(State::Waiting, NIL));
-        self.waiters.push_back(&mut self.operations, id.index());
         self.counters.waited = self.counters.waited.wrapping_add(1);
+        let mut waiter = Operation::new(State::Waiting, self.waiters.end());
         if limits.is_none() {
-            self.deadlines.arm_in_queue(&mut self.operations[id.index()]);
-        } else {
+            self.deadlines.arm_in_queue(&mut waiter);
+        }
+        let id = self.begin(waiter);
+        self.waiters.append(id.index());
+        if limits.is_some() {
             self.limit_wait(id, limits, timeout);
         }
         Begin::Pending(id)

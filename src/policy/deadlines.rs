@@ -14,6 +14,9 @@ pub(crate) const NO_CLASS: u16 = u16::MAX;
 /// A waiter on the pool's own timeout.
 const IN_QUEUE: u16 = u16::MAX - 1;
 
+/// Later than any timer, so that one comparison finds it missing or late.
+const NO_TIMER: u32 = u32::MAX;
+
 struct Class {
     span_ms: u32,
     operations: Ring<Timer>,
@@ -35,13 +38,14 @@ pub(crate) struct Deadlines {
     in_queue: u32,
     unstamped_in_queue: u32,
     classes: Vec<Class>,
-    armed: u32,
+    /// Operations in them.
+    in_classes: u32,
     /// Milliseconds, wrapping, counted from the first reading.
     now: u32,
     /// The reading of the host's clock that `now` stands for.
     read_ms: Option<f64>,
-    /// What the host timer was last set to.
-    timer_ms: Option<u32>,
+    /// What the host timer was last set to, or [`NO_TIMER`].
+    timer_ms: u32,
     tick_wanted: bool,
 }
 
@@ -57,10 +61,10 @@ impl Deadlines {
             in_queue: 0,
             unstamped_in_queue: 0,
             classes: Vec::new(),
-            armed: 0,
+            in_classes: 0,
             now: 0,
             read_ms: None,
-            timer_ms: None,
+            timer_ms: NO_TIMER,
             tick_wanted: false,
         }
     }
@@ -71,7 +75,7 @@ impl Deadlines {
     }
 
     pub(crate) fn timer_lost(&mut self) {
-        self.timer_ms = None;
+        self.timer_ms = NO_TIMER;
     }
 
     /// The last reading, for stamps that may be late.
@@ -92,39 +96,43 @@ impl Deadlines {
         operation.stamped = false;
         let class = &mut self.classes[class];
         class.operations.push_back(operations, index);
-        let grain_ms = grain_ms(class.span_ms);
-        self.count_armed(grain_ms);
-    }
-
-    /// The same for a waiter on the pool's own timeout, who has joined the queue.
-    pub(crate) fn arm_in_queue(&mut self, waiter: &mut Operation) {
-        waiter.class = IN_QUEUE;
-        self.in_queue += 1;
-        self.unstamped_in_queue += 1;
-        self.count_armed(self.queue_grain_ms);
-    }
-
-    fn count_armed(&mut self, grain_ms: u32) {
-        self.armed += 1;
-        if self.timer_ms.is_none_or(|timer_ms| timer_ms > grain_ms) {
+        self.in_classes += 1;
+        if self.timer_ms > grain_ms(span_ms) {
             self.tick_wanted = true;
         }
     }
 
+    /// The same for a waiter on the pool's own timeout, who joins the queue.
+    #[inline]
+    pub(crate) fn arm_in_queue(&mut self, waiter: &mut Operation) {
+        waiter.class = IN_QUEUE;
+        self.in_queue += 1;
+        self.unstamped_in_queue += 1;
+        if self.timer_ms > self.queue_grain_ms {
+            self.tick_wanted = true;
+        }
+    }
+
+    #[inline]
     pub(crate) fn disarm(&mut self, operations: &mut Operations, index: u32) {
-        let class = core::mem::replace(&mut operations[index].class, NO_CLASS);
-        match class {
+        let operation = &mut operations[index];
+        match core::mem::replace(&mut operation.class, NO_CLASS) {
             NO_CLASS => return,
             IN_QUEUE => {
                 self.in_queue -= 1;
-                self.unstamped_in_queue -= u32::from(!operations[index].stamped);
+                self.unstamped_in_queue -= u32::from(!operation.stamped);
             }
-            class => self.classes[class as usize].operations.remove(operations, index),
+            class => self.leave_class(class, operations, index),
         }
-        self.armed -= 1;
-        if self.armed == 0 {
-            self.tick_wanted = self.timer_ms.is_some();
+        if self.in_queue == 0 && self.in_classes == 0 {
+            self.tick_wanted = self.timer_ms != NO_TIMER;
         }
+    }
+
+    #[inline(never)]
+    fn leave_class(&mut self, class: u16, operations: &mut Operations, index: u32) {
+        self.in_classes -= 1;
+        self.classes[class as usize].operations.remove(operations, index);
     }
 
     /// Takes a reading of the host's clock and stamps what was armed before it. True if there was something to stamp.
@@ -234,7 +242,7 @@ impl Deadlines {
             let unstamped = class.operations.iter().next_back().is_some_and(|last| !operations[last].stamped);
             consider(class.span_ms, &operations[first], unstamped);
         }
-        self.timer_ms = delay;
+        self.timer_ms = delay.unwrap_or(NO_TIMER);
         self.tick_wanted = false;
         delay
     }

@@ -47,9 +47,19 @@ impl<T: Track> Ring<T> {
         (0..self.places()).map(|n| self.at(self.first.wrapping_add(n))).filter(|&index| index != NIL)
     }
 
-    #[inline]
     pub(crate) fn push_back(&mut self, operations: &mut Slab<Operation>, index: u32) {
         *T::place(&mut operations[index]) = self.end;
+        self.append(index);
+    }
+
+    /// The place of whoever comes next.
+    pub(crate) fn end(&self) -> u32 {
+        self.end
+    }
+
+    /// Appends an operation that was made with its place.
+    #[inline]
+    pub(crate) fn append(&mut self, index: u32) {
         if self.places() as usize == self.indices.len() {
             self.grow();
         }
