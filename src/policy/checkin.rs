@@ -23,6 +23,7 @@ impl Pool {
         self.begin_long_checkin(lease, clean)
     }
 
+    #[inline(never)]
     fn begin_long_checkin(&mut self, lease: LeaseId, clean: bool) -> Return {
         let Some(slot) = self.end_lease(lease) else { return Return::Done };
         let reset = self.wants_reset(clean) && self.records[slot].live;
@@ -41,13 +42,12 @@ impl Pool {
             return None;
         }
         let slot = lease.index();
-        if let Some(index) = self.waiters.front() {
+        if let Some(waiter) = self.waiters.front() {
             record.held_since = None;
             self.counters.checkouts = self.counters.checkouts.wrapping_add(1);
             let lease = self.records.renew(slot);
-            let waiter = self.operations.handle_of(index);
             self.waiters.pop_front();
-            self.end(waiter);
+            let waiter = self.end_at(waiter);
             if self.has_news() {
                 self.notify(waiter, Notice::Grant(lease));
                 return Some(Return::Done);

@@ -113,7 +113,7 @@ impl Deadlines {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn disarm(&mut self, operations: &mut Operations, index: u32) {
         let operation = &mut operations[index];
         match core::mem::replace(&mut operation.class, NO_CLASS) {

@@ -122,14 +122,16 @@ impl<T> Slab<T> {
         Handle::from_bits(mark)
     }
 
-    /// Ends the entry at `index`: every handle to it is stale from now on.
+    /// Ends the entry at `index` and answers the handle that it had: every handle to it is stale from now on.
     #[inline]
-    pub(crate) fn remove(&mut self, index: u32) {
+    pub(crate) fn remove(&mut self, index: u32) -> Handle<T> {
         let entry = &mut self.entries[index as usize];
         debug_assert!(!entry.is_free(), "removed twice");
+        let handle = Handle::from_bits(entry.mark);
         entry.mark = FREE | entry.next_mark() & !INDEX_MASK | self.next_free;
         self.next_free = index;
         self.free += 1;
+        handle
     }
 
     /// Makes every handle to the entry stale and answers the next; the entry itself goes on.

@@ -259,10 +259,17 @@ impl Pool {
     }
 
     pub(super) fn end(&mut self, id: OperationId) {
-        self.deadlines.disarm(&mut self.operations, id.index());
-        self.operations.remove(id.index());
+        self.end_at(id.index());
     }
 
+    /// The same by index; answers the handle that it had.
+    #[inline(always)]
+    pub(super) fn end_at(&mut self, index: u32) -> OperationId {
+        self.deadlines.disarm(&mut self.operations, index);
+        self.operations.remove(index)
+    }
+
+    #[inline(never)]
     pub(super) fn notify(&mut self, id: OperationId, notice: Notice) {
         if self.notice.is_none() {
             self.notice = Some((id, notice));
