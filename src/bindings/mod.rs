@@ -17,7 +17,7 @@ mod options;
 
 extern crate std;
 
-use crate::policy::{Begin, Handle, Limits, Notice, Outcome, Pool, Refusal, Return, Span, Step};
+use crate::policy::{Begin, Handle, LeaseId, Limits, Notice, Outcome, Pool, Refusal, Return, Span, Step};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::mem::ManuallyDrop;
@@ -73,9 +73,9 @@ pub fn checkout(pool: u32) -> i32 {
 /// The hot path: a return. `pool` is [`Core::number`]. Answers a return word.
 #[wasm_bindgen]
 pub fn checkin(pool: u32, lease: i32, clean: bool) -> i32 {
-    with(pool, |state| {
-        let result = state.pool.begin_checkin(handle(lease), clean);
-        state.return_word(result)
+    with(pool, |state| match state.pool.checkin_at_once(handle(lease), clean) {
+        Some(result) => state.return_word(result),
+        None => state.long_checkin(handle(lease), clean),
     })
 }
 
@@ -277,6 +277,13 @@ impl Core {
 }
 
 impl State {
+    /// Apart, and with an integer for an answer: the hot path needs no frame on the stack then.
+    #[inline(never)]
+    fn long_checkin(&mut self, lease: LeaseId, clean: bool) -> i32 {
+        let result = self.pool.begin_checkin(lease, clean);
+        self.return_word(result)
+    }
+
     fn word(&mut self, begin: Begin) -> i32 {
         match begin {
             Begin::Granted(lease) => lease.to_bits() as i32,

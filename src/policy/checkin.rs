@@ -7,20 +7,14 @@ use super::operation::{Operation, State};
 use super::pool::{Pool, close_step};
 use super::record::Phase;
 use super::ring::NIL;
-use super::step::{Notice, Outcome, Return, Step};
+use super::step::{Outcome, Return, Step};
 use super::{LeaseId, OperationId};
 
 impl Pool {
     /// Takes a lease back. `clean`: the driver knows that no transaction is open. The lease ends at once, so a second
     /// return, or one with a stale handle, does nothing.
-    #[inline]
     pub fn begin_checkin(&mut self, lease: LeaseId, clean: bool) -> Return {
-        if !self.wants_reset(clean)
-            && let Some(done) = self.hand_back(lease)
-        {
-            return done;
-        }
-        self.begin_long_checkin(lease, clean)
+        self.checkin_at_once(lease, clean).unwrap_or_else(|| self.begin_long_checkin(lease, clean))
     }
 
     #[inline(never)]
@@ -34,29 +28,33 @@ impl Pool {
     }
 
     /// The common return, in as few looks as it takes: nothing speaks against the connection, so the head waiter has it
-    /// in the same instant, or the idle store. `None`, with nothing done: the return takes the long way.
-    #[inline]
-    fn hand_back(&mut self, lease: LeaseId) -> Option<Return> {
+    /// in the same instant, or the idle store. `None`, with nothing done: [`Pool::begin_checkin`] knows the long way.
+    #[inline(always)]
+    pub fn checkin_at_once(&mut self, lease: LeaseId, clean: bool) -> Option<Return> {
+        if self.wants_reset(clean) {
+            return None;
+        }
         let record = self.records.get_mut(lease)?;
         if record.phase != Phase::Leased || record.current_in != self.epoch {
             return None;
         }
         let slot = lease.index();
         if let Some(waiter) = self.waiters.front() {
+            // The last waiter's leave may be news for the timer.
+            if self.waiters.len() == 1 || self.has_news() {
+                return None;
+            }
+            let record = &mut self.records[slot];
             record.held_since = None;
             self.counters.checkouts = self.counters.checkouts.wrapping_add(1);
             let lease = self.records.renew(slot);
             self.waiters.pop_front();
-            let waiter = self.end_at(waiter);
-            if self.has_news() {
-                self.notify(waiter, Notice::Grant(lease));
-                return Some(Return::Done);
-            }
-            return Some(Return::HandedOver(waiter, lease));
+            return Some(Return::HandedOver(self.end_at(waiter), lease));
         }
         if is_surplus(&self.config, self.idle.len()) {
             return None;
         }
+        let record = &mut self.records[slot];
         record.phase = Phase::Idle;
         record.held_since = None;
         self.records.renew(slot);
