@@ -17,7 +17,7 @@ mod options;
 
 extern crate std;
 
-use crate::policy::{Begin, Handle, LeaseId, Limits, Notice, Outcome, Pool, Refusal, Return, Span, Step};
+use crate::policy::{Begin, Handle, LeaseId, Limits, Notice, OperationId, Outcome, Pool, Refusal, Return, Span, Step};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::mem::ManuallyDrop;
@@ -64,9 +64,11 @@ fn with<R>(number: u32, run: impl FnOnce(&mut State) -> R) -> R {
 /// The hot path: a checkout on the pool's own settings. `pool` is [`Core::number`]. Answers a word.
 #[wasm_bindgen]
 pub fn checkout(pool: u32) -> i32 {
-    with(pool, |state| {
-        let begin = state.pool.begin_checkout(None);
-        state.word(begin)
+    with(pool, |state| match state.pool.checkout_at_once() {
+        // One that begins like this waits.
+        Some(Begin::Pending(id)) if !state.pool.tick_wanted() => asleep(id),
+        Some(begin) => state.word(begin),
+        None => state.long_checkout(),
     })
 }
 
@@ -279,6 +281,13 @@ impl Core {
 impl State {
     /// Apart, and with an integer for an answer: the hot path needs no frame on the stack then.
     #[inline(never)]
+    fn long_checkout(&mut self) -> i32 {
+        let begin = self.pool.begin_checkout(None);
+        self.word(begin)
+    }
+
+    /// Likewise.
+    #[inline(never)]
     fn long_checkin(&mut self, lease: LeaseId, clean: bool) -> i32 {
         let result = self.pool.begin_checkin(lease, clean);
         self.return_word(result)
@@ -287,9 +296,7 @@ impl State {
     fn word(&mut self, begin: Begin) -> i32 {
         match begin {
             Begin::Granted(lease) => lease.to_bits() as i32,
-            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => {
-                !(id.to_bits() as i32 | ASLEEP)
-            }
+            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => asleep(id),
             Begin::Pending(id) => !(id.to_bits() as i32),
             Begin::Refused(refusal) => {
                 self.refusal = refusal_code(refusal);
@@ -306,6 +313,10 @@ impl State {
             Return::Done => RETURNED,
         }
     }
+}
+
+fn asleep(id: OperationId) -> i32 {
+    !(id.to_bits() as i32 | ASLEEP)
 }
 
 const OUTCOMES: [Outcome; 5] = [Outcome::Ok, Outcome::Failed, Outcome::TimedOut, Outcome::LateOk, Outcome::LateFailed];

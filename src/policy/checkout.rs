@@ -14,14 +14,28 @@ use super::{LeaseId, OperationId};
 impl Pool {
     /// Asks for a lease. A caller who finds something free while nobody waits has it at once; nobody overtakes a waiter.
     /// `limits` replaces the pool's own; where the pool has a deadline, every call gives them, for the time.
-    #[inline(always)]
     pub fn begin_checkout(&mut self, limits: Option<Limits>) -> Begin {
-        match self.take_idle() {
-            Some(lease) => Begin::Granted(lease),
+        let at_once = match limits {
+            None => self.checkout_at_once(),
+            Some(_) => self.take_idle().map(Begin::Granted),
+        };
+        match at_once {
+            Some(begin) => begin,
             // A closed pool has no waiters.
             None if !self.waiters.is_empty() => self.begin_wait(limits),
             None => self.begin_long_checkout(limits),
         }
+    }
+
+    /// The common checkouts on the pool's own settings: a lease of the next idle connection, or a place behind those who
+    /// wait. `None`, with nothing done: [`Pool::begin_checkout`] knows the long way.
+    #[inline(always)]
+    pub fn checkout_at_once(&mut self) -> Option<Begin> {
+        if self.waiters.is_empty() {
+            return self.take_idle().map(Begin::Granted);
+        }
+        let refused = self.config.timeout == Span::Millis(0) || self.is_queue_full();
+        (!refused).then(|| Begin::Pending(self.join_queue()))
     }
 
     /// The common checkout, in as few looks as it takes: nobody waits, and nothing speaks against the next idle
@@ -65,34 +79,40 @@ impl Pool {
         Begin::Pending(id)
     }
 
-    #[inline(always)]
     fn begin_wait(&mut self, limits: Option<Limits>) -> Begin {
         let timeout = limits.and_then(|limits| limits.timeout).unwrap_or(self.config.timeout);
         if timeout == Span::Millis(0) {
             self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
             return Begin::Refused(Refusal::WaitTimeout);
         }
-        if self.waiters.len() >= self.config.max_waiters || self.is_crowded() {
+        if self.is_queue_full() {
             return Begin::Refused(Refusal::QueueFull);
         }
-        self.counters.waited = self.counters.waited.wrapping_add(1);
-        let mut waiter = Operation::new(State::Waiting, self.waiters.end());
         if limits.is_none() {
-            self.deadlines.arm_in_queue(&mut waiter);
+            return Begin::Pending(self.join_queue());
         }
-        let id = self.begin(waiter);
+        self.counters.waited = self.counters.waited.wrapping_add(1);
+        let id = self.begin(Operation::new(State::Waiting, self.waiters.end()));
         self.waiters.append(id.index());
-        if limits.is_some() {
-            self.limit_wait(id, limits, timeout);
-        }
-        Begin::Pending(id)
-    }
-
-    #[inline(never)]
-    fn limit_wait(&mut self, id: OperationId, limits: Option<Limits>, timeout: Span) {
         self.set_limit(id, limits);
         let span = self.shorter_of(id, timeout);
         self.deadlines.arm(&mut self.operations, id.index(), span);
+        Begin::Pending(id)
+    }
+
+    /// On the pool's own timeout.
+    #[inline(always)]
+    fn join_queue(&mut self) -> OperationId {
+        self.counters.waited = self.counters.waited.wrapping_add(1);
+        let mut waiter = Operation::new(State::Waiting, self.waiters.end());
+        self.deadlines.arm_in_queue(&mut waiter);
+        let id = self.begin(waiter);
+        self.waiters.append(id.index());
+        id
+    }
+
+    fn is_queue_full(&self) -> bool {
+        self.waiters.len() >= self.config.max_waiters || self.is_crowded()
     }
 
     /// Detached and abandoned connections are operations, too: room is kept for the return of every slot.
