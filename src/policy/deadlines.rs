@@ -22,6 +22,20 @@ struct Class {
     operations: Ring<Timer>,
 }
 
+/// When the time of an operation ends that waits for its stamp.
+pub(crate) const NO_STAMP: u32 = 0;
+
+impl Operation {
+    const fn is_stamped(&self) -> bool {
+        self.due != NO_STAMP
+    }
+}
+
+/// When a span ends that is counted from now: one more millisecond for the fraction that the reading lost.
+fn stamp(now: u32, span_ms: u32) -> u32 {
+    now.wrapping_add(span_ms + 1).max(NO_STAMP + 1)
+}
+
 /// How long an operation may wait for its stamp.
 const fn grain_ms(span_ms: u32) -> u32 {
     if span_ms < 320 { 5 } else { span_ms / 64 }
@@ -93,7 +107,7 @@ impl Deadlines {
         let class = self.class_of(span_ms);
         let operation = &mut operations[index];
         operation.class = class as u16;
-        operation.stamped = false;
+        operation.due = NO_STAMP;
         let class = &mut self.classes[class];
         class.operations.push_back(operations, index);
         self.in_classes += 1;
@@ -120,7 +134,7 @@ impl Deadlines {
             NO_CLASS => return,
             IN_QUEUE => {
                 self.in_queue -= 1;
-                self.unstamped_in_queue -= u32::from(!operation.stamped);
+                self.unstamped_in_queue -= u32::from(!operation.is_stamped());
             }
             class => self.leave_class(class, operations, index),
         }
@@ -149,9 +163,8 @@ impl Deadlines {
                 break;
             }
             let waiter = &mut operations[index];
-            if waiter.class == IN_QUEUE && !waiter.stamped {
-                waiter.due = self.now.wrapping_add(self.queue_span_ms + 1);
-                waiter.stamped = true;
+            if waiter.class == IN_QUEUE && !waiter.is_stamped() {
+                waiter.due = stamp(self.now, self.queue_span_ms);
                 self.unstamped_in_queue -= 1;
                 stamped = true;
             }
@@ -159,12 +172,10 @@ impl Deadlines {
         for class in &self.classes {
             for index in class.operations.iter().rev() {
                 let operation = &mut operations[index];
-                if operation.stamped {
+                if operation.is_stamped() {
                     break;
                 }
-                // One more millisecond for the fraction that the reading lost.
-                operation.due = self.now.wrapping_add(class.span_ms + 1);
-                operation.stamped = true;
+                operation.due = stamp(self.now, class.span_ms);
                 stamped = true;
             }
         }
@@ -175,7 +186,7 @@ impl Deadlines {
     pub(crate) fn take_expired(&mut self, operations: &mut Operations) -> Option<u32> {
         for class in 0..self.classes.len() {
             while let Some(first) = self.classes[class].operations.front() {
-                if !operations[first].stamped || !self.is_past(&operations[first]) {
+                if !operations[first].is_stamped() || !self.is_past(&operations[first]) {
                     break;
                 }
                 self.disarm(operations, first);
@@ -195,7 +206,7 @@ impl Deadlines {
             return expired;
         }
         for index in queue.iter().filter(|&index| operations[index].class == IN_QUEUE) {
-            if !operations[index].stamped || !self.is_past(&operations[index]) {
+            if !operations[index].is_stamped() || !self.is_past(&operations[index]) {
                 break;
             }
             expired.push(index);
@@ -208,7 +219,7 @@ impl Deadlines {
         }
         // For ever goes on: the next reading stamps anew, but not those who have a time class of their own.
         for index in core::mem::take(&mut expired) {
-            operations[index].stamped = false;
+            operations[index].due = NO_STAMP;
             self.unstamped_in_queue += 1;
         }
         expired
@@ -224,7 +235,7 @@ impl Deadlines {
         let mut delay: Option<u32> = None;
         let mut consider = |span_ms: u32, first: &Operation, unstamped: bool| {
             let mut wanted = grain_ms(span_ms);
-            if first.stamped {
+            if first.is_stamped() {
                 let left = first.due.wrapping_sub(self.now);
                 wanted = if stamped || unstamped { left.min(wanted) } else { left };
             }
@@ -239,7 +250,7 @@ impl Deadlines {
         for class in &self.classes {
             let Some(first) = class.operations.front() else { continue };
             // What this tick itself armed waits for its stamp like any other.
-            let unstamped = class.operations.iter().next_back().is_some_and(|last| !operations[last].stamped);
+            let unstamped = class.operations.iter().next_back().is_some_and(|last| !operations[last].is_stamped());
             consider(class.span_ms, &operations[first], unstamped);
         }
         self.timer_ms = delay.unwrap_or(NO_TIMER);

@@ -1,7 +1,7 @@
 //! One operation: a checkout, a return, a discard or the close of the pool on its way through its states. The tables
 //! that say which state follows are checkout.rs, checkin.rs and shutdown.rs; this file only holds what they share.
 
-use super::deadlines::NO_CLASS;
+use super::deadlines::{NO_CLASS, NO_STAMP};
 use super::id::Slab;
 use super::ring::{NIL, Track};
 
@@ -55,9 +55,8 @@ pub struct Operation {
     /// Where it is: of a waiter its place in the queue, else the index of its slot, or [`NIL`]. One field for both,
     /// because a hundred thousand of these may wait.
     pub(crate) at: u32,
-    /// Its time class, its place there, and when its time ends, once a tick has stamped it.
+    /// Its time class, its place there, and when its time ends, [`NO_STAMP`] before a tick has stamped it.
     pub(crate) class: u16,
-    pub(crate) stamped: bool,
     pub(crate) timer: u32,
     pub(crate) due: u32,
 }
@@ -75,9 +74,8 @@ impl Operation {
             rest_ms: 0,
             at: slot,
             class: NO_CLASS,
-            stamped: false,
             timer: 0,
-            due: 0,
+            due: NO_STAMP,
         }
     }
 
@@ -87,7 +85,7 @@ impl Operation {
     }
 }
 
-const _: () = assert!(size_of::<Operation>() <= 32, "a waiter's share of the memory");
+const _: () = assert!(size_of::<Operation>() <= 28, "a waiter's share of the memory");
 
 pub(crate) type Operations = Slab<Operation>;
 
