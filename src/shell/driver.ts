@@ -36,6 +36,9 @@ export class Driver<C> implements Circumstances {
   readonly #address: number;
   /** Names the policy on the hot path. */
   readonly #number: number;
+  /** Its two calls there: the exports are an object without a shape, in which every look is a search. */
+  readonly #checkout: Exports["checkout"];
+  readonly #checkin: Exports["checkin"];
   /** Whether returns look for an open transaction: style commit commits either way. */
   readonly #resets: boolean;
   /** Whether every checkout tells the time, for the pool's own deadline. */
@@ -69,6 +72,8 @@ export class Driver<C> implements Circumstances {
     }
     this.#address = (this.#core as unknown as { __wbg_ptr: number }).__wbg_ptr;
     this.#number = this.#core.number();
+    this.#checkout = this.#wasm.checkout;
+    this.#checkin = this.#wasm.checkin;
     this.#resets = settings.core.resetOnReturn === "rollback";
     this.#tellsTime = settings.core.deadline !== Infinity;
   }
@@ -79,7 +84,7 @@ export class Driver<C> implements Circumstances {
     if (options !== undefined || this.#tellsTime) return this.#connectWithin(options === undefined ? {} : options);
     let word: number;
     try {
-      word = this.#wasm.checkout(this.#number);
+      word = this.#checkout(this.#number);
     } catch (trap) {
       return Promise.reject(this.#crash(trap));
     }
@@ -99,7 +104,7 @@ export class Driver<C> implements Circumstances {
       this.#assertAlive();
       word =
         limits === undefined
-          ? this.#wasm.checkout(this.#number)
+          ? this.#checkout(this.#number)
           : this.#wasm.core_checkout_within(this.#address, toCoreMillis(limits.timeoutMs), toCoreMillis(limits.deadlineMs), limits.startedAt ?? 0);
     } catch (error) {
       return Promise.reject(error instanceof WebAssembly.RuntimeError ? this.#crash(error) : error);
@@ -329,7 +334,7 @@ export class Driver<C> implements Circumstances {
 
   checkIn(lease: number, connection: C): Promise<void> {
     try {
-      const result = this.#wasm.checkin(this.#number, lease, this.#isClean(connection));
+      const result = this.#checkin(this.#number, lease, this.#isClean(connection));
       if (result === 0) return done;
       if (result > 1) {
         this.#handOver(lease, result - 2, connection);
