@@ -44,6 +44,8 @@ export class Callers<C> {
   readonly #limits: (Limits | undefined)[] = [];
   #limitsCount = 0;
   readonly #signals: Signals;
+  /** Whether nobody has either: one look at each hand-over instead of two, one of them through another object. */
+  #isPlain = true;
 
   /** `aborted` is told with every operation of a signal, once it has been aborted. */
   constructor(aborted: (operations: Set<number>, reason: unknown) => void) {
@@ -75,6 +77,7 @@ export class Callers<C> {
       this.#limitsCount++;
     }
     if (signal !== undefined) this.#signals.add(signal, operation);
+    if (limits !== undefined || signal !== undefined) this.#isPlain = false;
   }
 
   limitsOf(index: number): Limits | undefined {
@@ -83,16 +86,17 @@ export class Callers<C> {
 
   /** The caller has been told, or has left: its signal and its times no longer matter. Answers its times. */
   forget(index: number): Limits | undefined {
+    if (this.#isPlain) return undefined;
     if (!this.#signals.isEmpty) {
       this.#signals.remove(index);
       if (index < this.#rejects.length) this.#rejects[index] = undefined;
     }
-    if (this.#limitsCount === 0) return undefined;
     const limits = this.#limits[index];
     if (limits !== undefined) {
       this.#limits[index] = undefined;
       this.#limitsCount--;
     }
+    this.#isPlain = this.#limitsCount === 0 && this.#signals.isEmpty;
     return limits;
   }
 
@@ -110,7 +114,7 @@ export class Callers<C> {
   grant(index: number, lease: PooledConnection<C>): void {
     const resolve = this.#resolves[index] as Resolve<C>;
     this.#resolves[index] = undefined;
-    if (this.#limitsCount !== 0 || !this.#signals.isEmpty) this.forget(index);
+    if (!this.#isPlain) this.forget(index);
     resolve(lease);
   }
 
