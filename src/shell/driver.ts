@@ -337,20 +337,16 @@ export class Driver<C> implements Circumstances {
       const result = this.#checkin(this.#number, lease, this.#isClean(connection));
       if (result === 0) return done;
       if (result > 1) {
-        this.#handOver(lease, result - 2, connection);
+        // Straight to a waiter, without a call: the hottest way through the pool.
+        const word = result - 2;
+        this.#callers.grant(word & indexMask, new PooledConnection(this, (lease & indexMask) | (word & ~indexMask), connection));
         return done;
       }
-      return this.#finish(result, lease, connection);
+      return this.#finish(result, connection);
     } catch (trap) {
       this.#crash(trap);
       return this.#closeAfterCrash(connection);
     }
-  }
-
-  /** The returned slot goes straight to a waiter; `word` as the bindings' return word, less 2. */
-  #handOver(returned: number, word: number, connection: C): void {
-    const index = word & indexMask;
-    this.#callers.grant(index, new PooledConnection(this, (returned & indexMask) | (word & ~indexMask), connection));
   }
 
   /** 1 where a rollback would end nothing, or where none is asked for. */
@@ -358,11 +354,10 @@ export class Driver<C> implements Circumstances {
     return !this.#resets || this.#connections.isClean(connection) ? 1 : 0;
   }
 
-  /** Runs what a return leaves to do; `result` as the bindings' `checkin` answers it. */
-  #finish(result: number, lease: number, connection: C): Promise<void> {
+  /** Runs what a return leaves to do; `result` as the bindings' return word, and no hand-over, which only checkIn() gets. */
+  #finish(result: number, connection: C): Promise<void> {
     if (result >= 0) {
-      if (result > 1) this.#handOver(lease, result - 2, connection);
-      else if (result === 1) this.#afterwards();
+      if (result === 1) this.#afterwards();
       return done;
     }
     const flow = new Flow<C>(~result, undefined);
@@ -375,7 +370,7 @@ export class Driver<C> implements Circumstances {
   invalidate(lease: number, connection: C): Promise<void> {
     if (hasCrashed()) return this.#closeAfterCrash(connection);
     try {
-      return this.#finish(this.#wasm.core_invalidate(this.#address, lease), lease, connection);
+      return this.#finish(this.#wasm.core_invalidate(this.#address, lease), connection);
     } catch (trap) {
       this.#crash(trap);
       return this.#closeAfterCrash(connection);
@@ -410,7 +405,7 @@ export class Driver<C> implements Circumstances {
     if (hasCrashed()) return this.#closeAfterCrash(connection);
     try {
       const clean = abrupt ? 1 : this.#isClean(connection);
-      return this.#finish(this.#wasm.core_close_detached(this.#address, operation, clean, abrupt ? 1 : 0), 0, connection);
+      return this.#finish(this.#wasm.core_close_detached(this.#address, operation, clean, abrupt ? 1 : 0), connection);
     } catch (trap) {
       this.#crash(trap);
       return this.#closeAfterCrash(connection);
