@@ -29,6 +29,7 @@ impl Pool {
 
     /// The common return, in as few looks as it takes: nothing speaks against the connection, so the head waiter has it
     /// in the same instant, or the idle store. `None`, with nothing done: [`Pool::begin_checkin`] knows the long way.
+    // Always: as checkout_at_once.
     #[inline(always)]
     pub fn checkin_at_once(&mut self, lease: LeaseId, clean: bool) -> Option<Return> {
         if self.wants_reset(clean) {
