@@ -1,12 +1,14 @@
 // QueuePool with pg clients on a real PostgreSQL: what only a real server can show.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { after, before, test } from "node:test";
 import { QueuePool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
 import { Client } from "pg";
 import { runTransfers } from "../../examples/quickstart/transfers.mjs";
-import { startPostgres } from "../../scripts/postgres.mjs";
+import { freePort, startPostgres } from "../../scripts/postgres.mjs";
 
 let postgres;
 let admin;
@@ -125,6 +127,61 @@ test("a backend that is killed in use fails its caller, and nobody else", async 
   }));
   assert.equal((await one.use((client) => client.query("SELECT 1 AS one"))).rows[0].one, 1);
   assert.equal(one.stats().invalidated, 1);
+  await one.close();
+});
+
+test("a session that the server ends for a reason of its own is dropped", async () => {
+  const { pool: one } = pool("ended", { poolSize: 1, maxOverflow: 0 });
+  await assert.rejects(one.use(async (client) => {
+    await client.query("SET transaction_timeout = '10ms'");
+    await client.query("BEGIN");
+    await client.query("SELECT pg_sleep(30)");
+  }), { code: "25P04", severity: "FATAL" });
+  assert.equal(one.stats().invalidated, 1);
+  assert.equal((await one.use((client) => client.query("SELECT 1 AS one"))).rows[0].one, 1);
+  await one.close();
+});
+
+test("a statement with a parameter too many costs nobody a connection", async () => {
+  const { pool: one } = pool("parameters", { poolSize: 1, maxOverflow: 0 });
+  await assert.rejects(one.use((client) => client.query("SELECT 1", [2])), { code: "08P01", severity: "ERROR" });
+  await one.use((client) => client.query("SELECT 1"));
+  assert.equal(one.stats().opened, 1);
+  await one.close();
+});
+
+test("another service that refuses or resets a caller costs nobody a connection", async () => {
+  const { pool: one } = pool("other-service", { poolSize: 1, maxOverflow: 0 });
+  const port = await freePort();
+  await assert.rejects(one.use(() => once(connect(port, "127.0.0.1"), "connect")), { code: "ECONNREFUSED" });
+  await assert.rejects(one.use(() => Promise.reject(Object.assign(new Error("socket hang up"), { code: "ECONNRESET" }))), { code: "ECONNRESET" });
+  await one.use((client) => client.query("SELECT 1"));
+  assert.equal(one.stats().opened, 1);
+  await one.close();
+});
+
+test("a socket that is reset under a query fails its caller, and nobody else", async () => {
+  const { pool: one } = pool("reset", { poolSize: 1, maxOverflow: 0 });
+  const reset = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" });
+  await assert.rejects(one.use((client) => {
+    const query = client.query("SELECT pg_sleep(30)");
+    client.connection.stream.destroy(reset);
+    return query;
+  }), reset);
+  assert.equal(one.stats().invalidated, 1);
+  assert.equal((await one.use((client) => client.query("SELECT 1 AS one"))).rows[0].one, 1);
+  await one.close();
+});
+
+test("a client that its caller ended is not handed to the next one", async () => {
+  const { pool: one } = pool("ended-by-its-caller", { poolSize: 1, maxOverflow: 0 });
+  const lease = await one.connect();
+  const next = one.connect();
+  void lease.connection.end();
+  await lease.close();
+  const { connection } = await next;
+  assert.equal((await connection.query("SELECT 1 AS one")).rows[0].one, 1);
+  await (await next).close();
   await one.close();
 });
 

@@ -18,18 +18,23 @@ export interface PgClient {
 interface ClientState {
   readyForQuery?: boolean;
   _ending?: boolean;
+  /** False since its socket failed or closed. */
+  _queryable?: boolean;
   getTransactionStatus?(): "I" | "T" | "E" | null;
   connection?: { stream?: { destroy?(): void } };
 }
 
-/** SQLSTATE classes and codes after which the server has ended, or will end, the session. */
-const disconnectStates = /^(08...|57P0[1-5])$/;
+/**
+ * SQLSTATEs of a server that shuts down or ends an idle session, whatever severity it gives them. Not class 08: that is
+ * also said of a parameter too many (08P01) and of a foreign server (08006).
+ */
+const shutdownStates = /^57P0[1-5]$/;
 
-/** Errors of the socket, by Node's code. */
-const networkCodes = new Set(["ECONNRESET", "ECONNREFUSED", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "ECONNABORTED"]);
+/** Errors of an established socket, by Node's code: for a client that does not say whether it is queryable. */
+const networkCodes = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "ECONNABORTED"]);
 
 /** What pg itself says of a client whose socket is gone; it gives these no code. */
-const clientMessages = /^(Connection terminated|Client has encountered a connection error|Client was closed|Connection ended unexpectedly)/;
+const clientMessages = /^(Connection terminated|Client has encountered a connection error|Client was closed)/;
 
 const ignore = (): void => {};
 
@@ -57,17 +62,20 @@ export const pg: Dialect<PgClient> = {
       await client.query("SELECT 1");
       return true;
     } catch (error) {
-      if (isDisconnect(error)) return false;
+      if (isDisconnect(error, client)) return false;
       throw error;
     }
   },
 
   isDisconnect,
 
-  /** A query under way may open a transaction that the server has not reported yet: then it counts as open. */
+  /**
+   * A query under way may open a transaction that the server has not reported yet: then it counts as open. So does one on
+   * a client that its caller ended: its reset fails, and the next caller has another.
+   */
   inTransaction(client) {
-    const { readyForQuery, getTransactionStatus } = client as ClientState;
-    if (getTransactionStatus === undefined || readyForQuery !== true) return true;
+    const { readyForQuery, _ending, getTransactionStatus } = client as ClientState;
+    if (getTransactionStatus === undefined || readyForQuery !== true || _ending === true) return true;
     return (client as ClientState).getTransactionStatus?.() !== "I";
   },
 
@@ -85,11 +93,18 @@ export const pg: Dialect<PgClient> = {
   },
 };
 
-function isDisconnect(error: unknown): boolean {
+/**
+ * A FATAL error ends the session. The codes of a failed socket are also those of other services that a caller may speak
+ * to: the client knows whether the socket was its own.
+ */
+function isDisconnect(error: unknown, client: PgClient): boolean {
   if (typeof error !== "object" || error === null) return false;
-  const { code, message } = error as { code?: unknown; message?: unknown };
-  if (typeof code === "string") return disconnectStates.test(code) || networkCodes.has(code);
-  return typeof message === "string" && clientMessages.test(message);
+  const { code, severity, message } = error as { code?: unknown; severity?: unknown; message?: unknown };
+  if (severity === "FATAL" || severity === "PANIC") return true;
+  if (typeof code === "string" && shutdownStates.test(code)) return true;
+  if (typeof message === "string" && clientMessages.test(message)) return true;
+  const { _queryable } = client as ClientState;
+  return _queryable === undefined ? networkCodes.has(code as string) : !_queryable;
 }
 
 export default pg;
