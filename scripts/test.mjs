@@ -11,6 +11,7 @@ const total = { passed: 0, failed: 0 };
 build();
 const path = setUpBrowserTests();
 const node = (name, ...files) => [name, process.execPath, ["--test", "--test-reporter=tap", ...files.map((file) => join(root, file))], {}];
+const dialects = ["mysql2"].map((name) => `tests/integration/dialects/${name}.test.mjs`);
 const wasmPack = (name, env, ...mode) => [name, "wasm-pack", ["test", "--mode", "no-install", ...mode, "--", "--locked", "--test", "bindings"], { PATH: path, ...env }];
 
 const suites = [
@@ -21,6 +22,7 @@ const suites = [
   node("conformance in workerd", "tests/conformance/runners/workerd.test.mjs"),
   node("conformance in headless Chromium", "tests/conformance/runners/browser.test.mjs"),
   node("QueuePool in Node and on a real PostgreSQL", "tests/integration/node-process.test.mjs", "tests/integration/postgres.test.mjs"),
+  node("the other dialects, each with its driver", ...dialects),
   node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs"),
 ];
 

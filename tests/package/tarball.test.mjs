@@ -8,6 +8,9 @@ import { after, before, test } from "node:test";
 import { root } from "../../scripts/run.mjs";
 import { installTarball } from "./packed.mjs";
 
+/** Each dialect's subpath and its name there. */
+const dialects = { pg: "pg", mysql2: "mysql2" };
+
 let project;
 
 before(() => {
@@ -25,7 +28,7 @@ function run(name, source, args = []) {
 }
 
 test("the tarball holds what is built, its types and its documents, and no source", () => {
-  for (const name of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "pkg/index.d.ts", "pkg/entry/inline.js", "pkg/entry/workerd.js", "pkg/entry/slim.js", "pkg/dialects/pg.js", "pkg/wasm/edgepool_bg.wasm"]) {
+  for (const name of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "pkg/index.d.ts", "pkg/entry/inline.js", "pkg/entry/workerd.js", "pkg/entry/slim.js", ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`), "pkg/wasm/edgepool_bg.wasm"]) {
     assert.ok(project.names.includes(name), `${name} is missing of ${project.names.length} files`);
   }
   const strays = project.names.filter((name) => !/^(pkg\/.*\.(js|d\.ts|wasm|md)|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name));
@@ -35,12 +38,19 @@ test("the tarball holds what is built, its types and its documents, and no sourc
 test("import gives the API, with no init call", () => {
   const { stdout, stderr } = run("import.mjs", `
     import { QueuePool, PoolError } from "edgepool";
-    import { pg } from "edgepool/dialects/pg";
     const pool = new QueuePool(() => ({ close() {} }));
-    console.log(await pool.use((connection) => typeof connection), typeof PoolError, pg.name);
+    console.log(await pool.use((connection) => typeof connection), typeof PoolError);
     await pool.close();
   `);
-  assert.equal(stdout, "object function pg", stderr);
+  assert.equal(stdout, "object function", stderr);
+});
+
+test("every dialect is imported without its driver, by name and as the default", () => {
+  const { stdout, stderr } = run("dialects.mjs", Object.entries(dialects).map(([path, name]) => `
+    import byDefault_${name}, { ${name} } from "edgepool/dialects/${path}";
+    console.log(${name}.name, ${name} === byDefault_${name});
+  `).join(""));
+  assert.equal(stdout, Object.keys(dialects).map((path) => `${path} true`).join("\n"), stderr);
 });
 
 test("require gives the same", () => {
@@ -105,6 +115,35 @@ test("the first example of the README compiles with the types of pg, and its row
     files: ["readme.ts"],
   }));
   const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+  assert.equal(status, 0, stdout);
+});
+
+test("every dialect takes the connections of its driver, by the driver's own types", () => {
+  writeFileSync(join(project.folder, "drivers.ts"), `
+    import { QueuePool } from "edgepool";
+    import { mysql2 } from "edgepool/dialects/mysql2";
+    import * as callbacks from "mysql2";
+    import * as promises from "mysql2/promise";
+    const pools = {
+      promises: new QueuePool(() => promises.createConnection("mysql://localhost"), { dialect: mysql2 }),
+      callbacks: new QueuePool(() => callbacks.createConnection("mysql://localhost"), { dialect: mysql2 }),
+    };
+    export const prepared: Promise<promises.PreparedStatementInfo> = pools.promises.use((connection) => connection.prepare("SELECT 1"));
+    export const thread: Promise<number> = pools.callbacks.use((connection) => connection.threadId);
+  `);
+  const packages = join(root, "node_modules");
+  const paths = {
+    mysql2: ["mysql2/index.d.ts"],
+    "mysql2/promise": ["mysql2/promise.d.ts"],
+  };
+  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
+    compilerOptions: {
+      strict: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable", "dom"], types: ["node"], typeRoots: [join(packages, "@types")],
+      paths: Object.fromEntries(Object.entries(paths).map(([name, [path]]) => [name, [join(packages, path)]])), skipLibCheck: true,
+    },
+    files: ["drivers.ts"],
+  }));
+  const { status, stdout } = spawnSync(process.execPath, [join(packages, "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
   assert.equal(status, 0, stdout);
 });
 

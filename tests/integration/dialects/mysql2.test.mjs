@@ -1,0 +1,184 @@
+// The dialect of mysql2: its own client, of callbacks and of promises, against a scripted server on real sockets.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { after, before, beforeEach, test } from "node:test";
+import { QueuePool } from "edgepool";
+import { mysql2 } from "edgepool/dialects/mysql2";
+import callbacks from "mysql2";
+import promises from "mysql2/promise";
+import { startScriptedMysql } from "./scripted-mysql.mjs";
+
+let server;
+
+before(async () => {
+  server = await startScriptedMysql();
+});
+
+beforeEach(() => {
+  server.sessions.length = 0;
+});
+
+after(() => server.stop());
+
+const styles = {
+  promises: {
+    open: () => promises.createConnection(server.options),
+    query: (connection, text) => connection.query(text),
+    core: (connection) => connection.connection,
+  },
+  callbacks: {
+    open: () => new Promise((resolve, reject) => {
+      const connection = callbacks.createConnection(server.options);
+      connection.connect((error) => (error ? reject(error) : resolve(connection)));
+    }),
+    query: (connection, text) => new Promise((resolve, reject) => connection.query(text, (error, rows) => (error ? reject(error) : resolve([rows])))),
+    core: (connection) => connection,
+  },
+};
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+for (const [name, { open, query, core }] of Object.entries(styles)) {
+  const pool = (options) => new QueuePool(open, { dialect: mysql2, logger: silent, poolSize: 1, maxOverflow: 0, ...options });
+
+  test(`${name}: a return rolls back before the next caller has the connection`, async () => {
+    const one = pool();
+    await one.use((connection) => query(connection, "BEGIN"));
+    await one.use((connection) => query(connection, "SELECT 1"));
+    await one.close();
+    assert.deepEqual(server.sessions.map(({ received }) => received), [["BEGIN", "ROLLBACK", "SELECT 1", "ROLLBACK", "quit"]]);
+  });
+
+  test(`${name}: with resetOnReturn "commit" a return commits`, async () => {
+    const one = pool({ resetOnReturn: "commit" });
+    await one.use((connection) => query(connection, "BEGIN"));
+    await one.close();
+    assert.deepEqual(server.sessions[0].received, ["BEGIN", "COMMIT", "quit"]);
+  });
+
+  test(`${name}: a statement still under way at the return is rolled back after`, async () => {
+    const one = pool();
+    let begin;
+    await one.use((connection) => {
+      begin = query(connection, "BEGIN");
+    });
+    await begin;
+    assert.deepEqual(server.sessions[0].received, ["BEGIN", "ROLLBACK"]);
+    await one.close();
+  });
+
+  test(`${name}: a polite close says goodbye, and is over when the socket is closed`, async () => {
+    const one = pool();
+    const connection = await one.use((used) => used);
+    await one.dispose();
+    assert.equal(core(connection).stream.destroyed, true);
+    await server.sessions[0].closed;
+    assert.deepEqual(server.sessions[0].received, ["ROLLBACK", "quit"]);
+    await one.close();
+  });
+
+  test(`${name}: a polite close of what is closing already waits for no server`, async () => {
+    const connection = await open();
+    server.sessions[0].freeze();
+    connection.destroy();
+    await mysql2.doClose(connection);
+    await mysql2.doClose(connection);
+    assert.equal(core(connection).stream.destroyed, true);
+  });
+
+  test(`${name}: a termination waits for no server, and fails the statement under way`, async () => {
+    const one = pool();
+    const lease = await one.connect();
+    const { connection } = lease;
+    server.sessions[0].freeze();
+    const statements = ["HANG", "SELECT 1"].map((text) => assert.rejects(query(connection, text), { code: "PROTOCOL_CONNECTION_LOST" }));
+    await lease.invalidate();
+    assert.equal(core(connection).stream.destroyed, true);
+    await Promise.all(statements);
+    await one.close();
+  });
+
+  test(`${name}: a connection that the server ends while idle is dropped quietly, and the next caller has a new one`, async () => {
+    const ends = [
+      ["end", (connection) => once(connection, "end")],
+      ["reset", (connection) => once(connection, "error")],
+      ["sayGoodbye", (connection) => once(connection, "error")],
+    ];
+    for (const [end, heard] of ends) {
+      const one = pool();
+      const connection = await one.use((used) => used);
+      const word = heard(core(connection)).catch(() => {});
+      server.sessions.at(-1)[end](4031);
+      await word;
+      assert.equal(one.stats().idle, 0);
+      assert.notEqual(await one.use((used) => used), connection);
+      await one.close();
+    }
+  });
+
+  test(`${name}: a server that shuts down fails the caller, and every connection as old is replaced`, async () => {
+    const two = pool({ poolSize: 2 });
+    const other = await two.connect();
+    await assert.rejects(two.use((connection) => query(connection, "FAIL 1053 AND CLOSE")), { errno: 1053 });
+    assert.equal(two.stats().invalidated, 1);
+    const old = other.connection;
+    await other.close();
+    assert.notEqual(await two.use((connection) => connection), old);
+    await two.close();
+  });
+
+  test(`${name}: a socket that ends under a statement fails its caller, and nobody else`, async () => {
+    const ends = [(session) => session.end(), (session) => session.reset(), (_, connection) => connection.stream.destroy()];
+    for (const end of ends) {
+      const one = pool({ resetOnReturn: "none" });
+      const lease = await one.connect();
+      const hanging = assert.rejects(query(lease.connection, "HANG"), { fatal: true });
+      end(server.sessions.at(-1), core(lease.connection));
+      await hanging;
+      await lease.close();
+      await one.use((connection) => query(connection, "SELECT 1"));
+      assert.equal(one.stats().opened, 2);
+      await one.close();
+    }
+  });
+
+  test(`${name}: an ordinary error costs nobody a connection, nor does that of another service`, async () => {
+    const one = pool();
+    for (const code of [1064, 1213, 1317]) await assert.rejects(one.use((connection) => query(connection, `FAIL ${code}`)), { errno: code });
+    for (const code of ["ECONNREFUSED", "ECONNRESET"]) await assert.rejects(one.use(() => Promise.reject(Object.assign(new Error(code), { code }))), { code });
+    await one.use((connection) => query(connection, "SELECT 1"));
+    assert.equal(one.stats().opened, 1);
+    await one.close();
+  });
+
+  test(`${name}: a connection that its caller ended is not handed to the next one`, async () => {
+    for (const member of ["end", "destroy"]) {
+      const one = pool();
+      await one.use((connection) => void connection[member]());
+      await one.use((connection) => query(connection, "SELECT 1"));
+      assert.equal(one.stats().opened, 2);
+      await one.close();
+    }
+  });
+
+  test(`${name}: a ping says whether the server answers`, async () => {
+    const connection = await open();
+    assert.equal(await mysql2.doPing(connection), true);
+    assert.deepEqual(server.sessions[0].received, ["ping"]);
+    mysql2.doTerminate(connection);
+    assert.equal(await mysql2.doPing(connection), false);
+  });
+
+  test(`${name}: a detached connection that dies does not end the process`, async () => {
+    const one = pool();
+    const lease = await one.connect();
+    await lease.detach();
+    const closed = once(core(lease.connection).stream, "close").catch(() => {});
+    server.sessions[0].reset();
+    await closed;
+    core(lease.connection).emit("error", new Error("one more"));
+    await lease.close();
+    await one.close();
+  });
+}
