@@ -11,7 +11,7 @@ const total = { passed: 0, failed: 0 };
 build();
 const path = setUpBrowserTests();
 const node = (name, ...files) => [name, process.execPath, ["--test", "--test-reporter=tap", ...files.map((file) => join(root, file))], {}];
-const dialects = ["mysql2"].map((name) => `tests/integration/dialects/${name}.test.mjs`);
+const dialects = ["mysql2", "pglite"].map((name) => `tests/integration/dialects/${name}.test.mjs`);
 const wasmPack = (name, env, ...mode) => [name, "wasm-pack", ["test", "--mode", "no-install", ...mode, "--", "--locked", "--test", "bindings"], { PATH: path, ...env }];
 
 const suites = [

@@ -9,7 +9,7 @@ import { root } from "../../scripts/run.mjs";
 import { installTarball } from "./packed.mjs";
 
 /** Each dialect's subpath and its name there. */
-const dialects = { pg: "pg", mysql2: "mysql2" };
+const dialects = { pg: "pg", mysql2: "mysql2", pglite: "pglite" };
 
 let project;
 
@@ -122,19 +122,24 @@ test("every dialect takes the connections of its driver, by the driver's own typ
   writeFileSync(join(project.folder, "drivers.ts"), `
     import { QueuePool } from "edgepool";
     import { mysql2 } from "edgepool/dialects/mysql2";
+    import { pglite } from "edgepool/dialects/pglite";
+    import { PGlite } from "@electric-sql/pglite";
     import * as callbacks from "mysql2";
     import * as promises from "mysql2/promise";
     const pools = {
       promises: new QueuePool(() => promises.createConnection("mysql://localhost"), { dialect: mysql2 }),
       callbacks: new QueuePool(() => callbacks.createConnection("mysql://localhost"), { dialect: mysql2 }),
+      pglite: new QueuePool(() => PGlite.create(), { dialect: pglite }),
     };
     export const prepared: Promise<promises.PreparedStatementInfo> = pools.promises.use((connection) => connection.prepare("SELECT 1"));
     export const thread: Promise<number> = pools.callbacks.use((connection) => connection.threadId);
+    export const isInTransaction: Promise<boolean> = pools.pglite.use((database) => database.isInTransaction());
   `);
   const packages = join(root, "node_modules");
   const paths = {
     mysql2: ["mysql2/index.d.ts"],
     "mysql2/promise": ["mysql2/promise.d.ts"],
+    "@electric-sql/pglite": ["@electric-sql/pglite/dist/index.d.ts"],
   };
   writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
     compilerOptions: {

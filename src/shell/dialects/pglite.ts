@@ -1,0 +1,57 @@
+/**
+ * The dialect of PGlite (`@electric-sql/pglite`): PostgreSQL in this process. Imports nothing of PGlite.
+ *
+ * Each PGlite is a database of its own, and a data directory bears one at a time: `poolSize: 1, maxOverflow: 0`.
+ *
+ * Without `inTransaction`: PGlite says whether a transaction is open, but not whether a query is under way that opens one.
+ */
+
+import type { Dialect } from "../dialect.js";
+
+/** What this dialect needs of a PGlite, or of a PGliteWorker. */
+export interface PgliteDatabase {
+  readonly closed: boolean;
+  exec(sql: string): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** For `new QueuePool(() => PGlite.create(), { dialect: pglite, poolSize: 1, maxOverflow: 0 })`. */
+export const pglite: Dialect<PgliteDatabase> = {
+  name: "pglite",
+
+  doRollback: (database) => database.exec("ROLLBACK"),
+
+  doCommit: (database) => database.exec("COMMIT"),
+
+  doClose: close,
+
+  /** There is no server to wait for, and until the close is over the next PGlite must not open the data directory. */
+  doTerminate: close,
+
+  async doPing(database) {
+    try {
+      await database.exec("SELECT 1");
+      return true;
+    } catch (error) {
+      if (isDisconnect(error)) return false;
+      throw error;
+    }
+  },
+
+  isDisconnect,
+};
+
+async function close(database: PgliteDatabase): Promise<void> {
+  if (database.closed) return;
+  try {
+    await database.close();
+  } catch (error) {
+    if (!database.closed) throw error;
+  }
+}
+
+function isDisconnect(error: unknown): boolean {
+  return error instanceof Error && /^PGlite is (closed|closing)$/.test(error.message);
+}
+
+export default pglite;

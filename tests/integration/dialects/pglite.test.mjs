@@ -1,0 +1,82 @@
+// The dialect of PGlite, on a real one in this process.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { PGlite } from "@electric-sql/pglite";
+import { QueuePool } from "edgepool";
+import { pglite } from "edgepool/dialects/pglite";
+
+const folder = mkdtempSync(join(tmpdir(), "edgepool-pglite-"));
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+let pool;
+
+before(async () => {
+  pool = new QueuePool(() => PGlite.create(folder), { dialect: pglite, logger: silent, poolSize: 1, maxOverflow: 0 });
+  await pool.use((database) => database.exec("CREATE TABLE accounts (id int)"));
+});
+
+after(async () => {
+  await pool.close();
+  rmSync(folder, { recursive: true });
+});
+
+const count = () => pool.use(async (database) => (await database.query("SELECT count(*)::int AS count FROM accounts")).rows[0].count);
+
+test("a transaction that was left open is rolled back before the next caller", async () => {
+  await pool.use(async (database) => {
+    await database.exec("BEGIN");
+    await database.exec("INSERT INTO accounts VALUES (1)");
+  });
+  assert.equal(await count(), 0);
+});
+
+test("a transaction that failed is rolled back, too", async () => {
+  await assert.rejects(pool.use(async (database) => {
+    await database.exec("BEGIN");
+    await database.exec("SELECT 1 / 0");
+  }), { code: "22012" });
+  assert.equal(await count(), 0);
+  assert.equal(pool.stats().opened, 1);
+});
+
+test("a query still under way at the return is rolled back after", async () => {
+  let begin;
+  const database = await pool.use((used) => {
+    begin = used.exec("BEGIN");
+    return used;
+  });
+  await begin;
+  assert.equal(database.isInTransaction(), false);
+});
+
+test("a database that its caller closed is not handed to the next one, and a ping says that it is gone", async () => {
+  const closed = await pool.use(async (database) => {
+    assert.equal(await pglite.doPing(database), true);
+    await database.close();
+    return database;
+  });
+  assert.equal(await pglite.doPing(closed), false);
+  assert.equal(await count(), 0);
+});
+
+test("a query on a closed database fails its caller, and nobody else", async () => {
+  const { invalidated } = pool.stats();
+  await assert.rejects(pool.use(async (database) => {
+    await database.close();
+    await database.query("SELECT 1");
+  }), /PGlite is closed/);
+  assert.equal(pool.stats().invalidated, invalidated + 1);
+  assert.equal(await count(), 0);
+});
+
+test("the next database opens its data directory after the last is closed", async () => {
+  const lease = await pool.connect();
+  const { connection } = lease;
+  await connection.exec("INSERT INTO accounts VALUES (2)");
+  await lease.invalidate();
+  assert.equal(connection.closed, true);
+  assert.equal(await count(), 1);
+});
