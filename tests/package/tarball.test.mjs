@@ -9,7 +9,7 @@ import { root } from "../../scripts/run.mjs";
 import { installTarball } from "./packed.mjs";
 
 /** Each dialect's subpath and its name there. */
-const dialects = { pg: "pg", mysql2: "mysql2", pglite: "pglite" };
+const dialects = { pg: "pg", mysql2: "mysql2", pglite: "pglite", "better-sqlite3": "betterSqlite3", "node-sqlite": "nodeSqlite" };
 
 let project;
 
@@ -123,23 +123,28 @@ test("every dialect takes the connections of its driver, by the driver's own typ
     import { QueuePool } from "edgepool";
     import { mysql2 } from "edgepool/dialects/mysql2";
     import { pglite } from "edgepool/dialects/pglite";
+    import { betterSqlite3 } from "edgepool/dialects/better-sqlite3";
     import { PGlite } from "@electric-sql/pglite";
+    import Database from "better-sqlite3";
     import * as callbacks from "mysql2";
     import * as promises from "mysql2/promise";
     const pools = {
       promises: new QueuePool(() => promises.createConnection("mysql://localhost"), { dialect: mysql2 }),
       callbacks: new QueuePool(() => callbacks.createConnection("mysql://localhost"), { dialect: mysql2 }),
       pglite: new QueuePool(() => PGlite.create(), { dialect: pglite }),
+      sqlite: new QueuePool(() => new Database(":memory:"), { dialect: betterSqlite3 }),
     };
     export const prepared: Promise<promises.PreparedStatementInfo> = pools.promises.use((connection) => connection.prepare("SELECT 1"));
     export const thread: Promise<number> = pools.callbacks.use((connection) => connection.threadId);
     export const isInTransaction: Promise<boolean> = pools.pglite.use((database) => database.isInTransaction());
+    export const statement: Promise<Database.Statement> = pools.sqlite.use((database) => database.prepare("SELECT 1"));
   `);
   const packages = join(root, "node_modules");
   const paths = {
     mysql2: ["mysql2/index.d.ts"],
     "mysql2/promise": ["mysql2/promise.d.ts"],
     "@electric-sql/pglite": ["@electric-sql/pglite/dist/index.d.ts"],
+    "better-sqlite3": ["@types/better-sqlite3/index.d.ts"],
   };
   writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
     compilerOptions: {

@@ -1,0 +1,67 @@
+/**
+ * The dialect of `node:sqlite`, for its DatabaseSync: synchronous throughout; from Node 22.16 and 24 on reset by ROLLBACK
+ * only where a transaction is open. Imports nothing of `node:sqlite`.
+ */
+
+import type { Dialect } from "../dialect.js";
+
+/** What this dialect needs of a `DatabaseSync`. The properties came after the class. */
+export interface NodeSqliteDatabase {
+  readonly isOpen?: boolean;
+  readonly isTransaction?: boolean;
+  exec(sql: string): void;
+  close(): void;
+}
+
+/** For `new QueuePool(() => new DatabaseSync("app.db"), { dialect: nodeSqlite })`. */
+export const nodeSqlite: Dialect<NodeSqliteDatabase> = {
+  name: "node-sqlite",
+
+  doRollback: (database) => end(database, "ROLLBACK"),
+
+  doCommit: (database) => end(database, "COMMIT"),
+
+  doClose: close,
+
+  /** There is no server to wait for. */
+  doTerminate: close,
+
+  doPing(database) {
+    try {
+      database.exec("SELECT 1");
+      return true;
+    } catch (error) {
+      if (isDisconnect(error)) return false;
+      throw error;
+    }
+  },
+
+  isDisconnect,
+
+  /** Also true when its caller closed the database: its reset fails, and the next caller has another. */
+  inTransaction: (database) => database.isOpen !== true || database.isTransaction !== false,
+};
+
+/** SQLite refuses to end a transaction that is not open. */
+function end(database: NodeSqliteDatabase, statement: "ROLLBACK" | "COMMIT"): void {
+  if (database.isTransaction === false) return;
+  try {
+    database.exec(statement);
+  } catch (error) {
+    if (!(error as Error).message.endsWith("no transaction is active")) throw error;
+  }
+}
+
+function close(database: NodeSqliteDatabase): void {
+  try {
+    database.close();
+  } catch (error) {
+    if (!isDisconnect(error)) throw error;
+  }
+}
+
+function isDisconnect(error: unknown): boolean {
+  return error instanceof Error && (error as { code?: unknown }).code === "ERR_INVALID_STATE" && error.message === "database is not open";
+}
+
+export default nodeSqlite;

@@ -1,0 +1,109 @@
+// What the dialects of SQLite promise, whatever the driver: registered once for each by its test file.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { QueuePool } from "edgepool";
+
+export const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** `code` is the driver's for a statement that SQLite refuses; `skip` the reason for which there is no driver, or false. */
+export function testSqlite({ dialect, open, code, skip }) {
+  const folder = mkdtempSync(join(tmpdir(), "edgepool-sqlite-"));
+  after(() => rmSync(folder, { recursive: true }));
+
+  /** A pool of one database with a table, every statement that it was sent, and what the pool has to complain of. */
+  async function pool(name, options) {
+    const statements = [];
+    const complaints = [];
+    const logger = { ...silent, error: (message) => complaints.push(message) };
+    const creator = () => {
+      const database = open(join(folder, `${name}.db`));
+      const exec = database.exec.bind(database);
+      database.exec = (statement) => (statements.push(statement), exec(statement));
+      return database;
+    };
+    const one = new QueuePool(creator, { dialect, logger, loggingName: name, poolSize: 1, maxOverflow: 0, ...options });
+    await one.use((database) => database.exec("CREATE TABLE accounts (id int)"));
+    statements.length = 0;
+    return { one, statements, complaints, count: () => one.use((database) => database.prepare("SELECT count(*) AS count FROM accounts").get().count) };
+  }
+
+  test("a transaction that was left open is rolled back before the next caller", { skip }, async () => {
+    const { one, count, statements } = await pool("left-open");
+    await one.use((database) => {
+      database.exec("BEGIN");
+      database.exec("INSERT INTO accounts VALUES (1)");
+    });
+    assert.equal(await count(), 0);
+    assert.deepEqual(statements, ["BEGIN", "INSERT INTO accounts VALUES (1)", "ROLLBACK"]);
+    assert.equal(one.stats().opened, 1);
+    await one.close();
+  });
+
+  test("a clean database is returned without a statement", { skip }, async () => {
+    const { one, count, statements } = await pool("clean");
+    await count();
+    await one.use((database) => {
+      database.exec("BEGIN");
+      database.exec("COMMIT");
+    });
+    assert.deepEqual(statements, ["BEGIN", "COMMIT"]);
+    await one.close();
+  });
+
+  test('with resetOnReturn "commit" a transaction that was left open is committed, and a clean return is none', { skip }, async () => {
+    const { one, count } = await pool("commit", { resetOnReturn: "commit" });
+    await one.use((database) => {
+      database.exec("BEGIN");
+      database.exec("INSERT INTO accounts VALUES (1)");
+    });
+    assert.equal(await count(), 1);
+    assert.equal(one.stats().opened, 1);
+    await one.close();
+  });
+
+  test("an ordinary error costs nobody a connection", { skip }, async () => {
+    const { one, count } = await pool("error");
+    await assert.rejects(one.use((database) => database.exec("SELECT nonsense")), { code: code });
+    assert.equal(await count(), 0);
+    assert.equal(one.stats().opened, 1);
+    await one.close();
+  });
+
+  test("a database that its caller closed is not handed to the next one", { skip }, async () => {
+    const { one, count, complaints } = await pool("closed");
+    await one.use((database) => void database.close());
+    assert.equal(await count(), 0);
+    assert.equal(one.stats().opened, 2);
+    assert.deepEqual(complaints, ["pool closed: rollback of a connection failed"]);
+    await one.close();
+  });
+
+  test("a statement on a closed database fails its caller, and nobody else", { skip }, async () => {
+    const { one, count } = await pool("closed-in-use");
+    await assert.rejects(one.use((database) => {
+      database.close();
+      database.prepare("SELECT 1");
+    }), /database .*is not open/);
+    assert.equal(one.stats().invalidated, 1);
+    assert.equal(await count(), 0);
+    await one.close();
+  });
+
+  test("the calls answer at once, and a closed database can be closed again", { skip }, () => {
+    const database = open(":memory:");
+    assert.equal(dialect.doPing(database), true);
+    database.exec("BEGIN");
+    assert.equal(dialect.inTransaction(database), true);
+    assert.equal(dialect.doRollback(database), undefined);
+    assert.equal(dialect.doRollback(database), undefined);
+    assert.equal(dialect.doCommit(database), undefined);
+    assert.equal(dialect.inTransaction(database), false);
+    assert.equal(dialect.doClose(database), undefined);
+    assert.equal(dialect.doTerminate(database), undefined);
+    assert.equal(dialect.doPing(database), false);
+  });
+}
