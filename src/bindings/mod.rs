@@ -10,14 +10,17 @@
 //!   [`RETURNED_WITH_NOTICE`], an operation's complement, or from 2 on, plus 2, the index of the waiter who has the slot
 //!   now with the generation of the new lease where a handle has its own: the only news, in one integer.
 //! - A *step word* answers `resume`, `advance` and `notice`: 0 or more is a lease (grant), below 0 its complement is a
-//!   code in the low four bits and an argument above them.
+//!   code in the low four bits and an argument above them: a slot, or [`NO_SLOT`], and above that an event.
 //! - serde-wasm-bindgen carries options in and numbers out, never on the hot path.
 
 mod options;
 
 extern crate std;
 
-use crate::policy::{Begin, Handle, LeaseId, Limits, Notice, OperationId, Outcome, Pool, Refusal, Return, Span, Step};
+use crate::policy::{
+    Begin, Counts, Event, Handle, Hooks, LeaseId, Limits, Notice, OperationId, Outcome, Pool, Refusal, Return, Span,
+    Stats, Step,
+};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::mem::ManuallyDrop;
@@ -29,11 +32,11 @@ const FOREVER: i32 = -1;
 const POOLS_OWN: i32 = -2;
 /// In a word: the operation waits, no step and no tick is due.
 const ASLEEP: i32 = 1 << 30;
-/// The word of a begin that refuses: the refusal is read with [`Core::refusal`].
+/// The word of a begin that refuses: the refusal is read with [`refusal`].
 const REFUSED: i32 = i32::MIN;
 /// The word of a return that ended at once.
 const RETURNED: i32 = 0;
-/// The same, and there is news: [`Core::next_notice`], then [`Core::next_child`], then [`Core::tick_wanted`].
+/// The same, and there is news: [`next_notice`], then [`next_child`], then [`tick_wanted`].
 const RETURNED_WITH_NOTICE: i32 = 1;
 /// The argument of a step that concerns no slot.
 const NO_SLOT: i32 = (1 << 20) - 1;
@@ -43,6 +46,10 @@ struct State {
     refusal: i32,
     notice: i32,
 }
+
+/// Half the size of the standard library's.
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 std::thread_local! {
     /// Every pool of the instance, by its number. Not behind the exported class: its reference count and borrow flag cost
@@ -100,8 +107,7 @@ impl Drop for Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// `options`: every option as a number, a boolean or a string; see options.rs. Throws `{ option }`, the name of the
-    /// first that breaks its rule.
+    /// `options`: every option as a number; see options.rs. Throws the name of the first that breaks its rule.
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue) -> Result<Self, JsValue> {
         console_error_panic_hook::set_once();
@@ -120,162 +126,296 @@ impl Core {
     pub fn number(&self) -> u32 {
         self.number
     }
-
-    /// A checkout with settings of its own, or [`POOLS_OWN`]. Answers a word.
-    pub fn checkout_within(&self, timeout_ms: i32, deadline_ms: i32, now_ms: f64) -> i32 {
-        self.with(|state| {
-            let own = |ms| (ms != POOLS_OWN).then(|| span(ms));
-            let limits = Limits { timeout: own(timeout_ms), deadline: own(deadline_ms), now_ms };
-            let begin = state.pool.begin_checkout(Some(limits));
-            state.word(begin)
-        })
-    }
-
-    /// Why the last begin refused.
-    pub fn refusal(&self) -> i32 {
-        self.with(|state| state.refusal)
-    }
-
-    /// Ends a lease and terminates its connection. Answers a return word.
-    pub fn invalidate(&self, lease: i32) -> i32 {
-        self.with(|state| {
-            let result = state.pool.begin_invalidate(handle(lease));
-            state.return_word(result)
-        })
-    }
-
-    /// Marks the lease's connection to be replaced at its next checkout.
-    pub fn invalidate_soft(&self, lease: i32) {
-        self.with(|state| state.pool.invalidate_soft(handle(lease)));
-    }
-
-    /// Marks every connection as old as the lease's.
-    pub fn invalidate_as_old(&self, lease: i32) {
-        self.with(|state| state.pool.invalidate_as_old(handle(lease)));
-    }
-
-    /// Marks every open connection.
-    pub fn invalidate_all(&self) {
-        self.with(|state| state.pool.invalidate_all());
-    }
-
-    /// Answers the operation that stands for the detached connection, or -1 where the lease had ended.
-    pub fn detach(&self, lease: i32) -> i32 {
-        self.with(|state| state.pool.detach(handle(lease)).map_or(-1, |id| id.to_bits() as i32))
-    }
-
-    /// Closes a detached connection. Answers a return word.
-    pub fn close_detached(&self, operation: i32, clean: bool, abrupt: bool) -> i32 {
-        self.with(|state| {
-            let result = state.pool.begin_detached_close(handle(operation), clean, abrupt);
-            state.return_word(result)
-        })
-    }
-
-    /// The driver says that this slot's connection is gone.
-    pub fn connection_died(&self, slot: i32) {
-        self.with(|state| state.pool.connection_died(slot as u32));
-    }
-
-    /// The step of an operation that begins or was woken. Answers a step word.
-    pub fn resume(&self, operation: i32) -> i32 {
-        self.with(|state| step_word(state.pool.resume(handle(operation))))
-    }
-
-    /// How the step went, as an index of [`OUTCOMES`]. Answers the next step word.
-    pub fn advance(&self, operation: i32, outcome: i32) -> i32 {
-        self.with(|state| step_word(state.pool.advance(handle(operation), OUTCOMES[outcome as usize])))
-    }
-
-    /// The caller's signal. True: refuse the caller.
-    pub fn abort(&self, operation: i32) -> bool {
-        self.with(|state| state.pool.abort(handle(operation)))
-    }
-
-    /// The next operation that has news, or -1. [`Core::notice`] tells what it is.
-    pub fn next_notice(&self) -> i32 {
-        self.with(|state| {
-            let Some((id, notice)) = state.pool.take_notice() else { return -1 };
-            state.notice = notice_word(notice);
-            id.to_bits() as i32
-        })
-    }
-
-    /// The news that the last [`Core::next_notice`] found. A step word.
-    pub fn notice(&self) -> i32 {
-        self.with(|state| state.notice)
-    }
-
-    /// The next operation that wants a flow of its own, or -1.
-    pub fn next_child(&self) -> i32 {
-        self.with(|state| state.pool.take_child().map_or(-1, |id| id.to_bits() as i32))
-    }
-
-    /// Whether [`Core::tick`] is due.
-    pub fn tick_wanted(&self) -> bool {
-        self.with(|state| state.pool.tick_wanted())
-    }
-
-    /// Answers for how many milliseconds the host's timer should run, or -1 for no timer.
-    pub fn tick(&self, now_ms: f64) -> i32 {
-        self.with(|state| state.pool.tick(now_ms).map_or(-1, |delay_ms| delay_ms as i32))
-    }
-
-    /// The host could not set that timer.
-    pub fn timer_lost(&self) {
-        self.with(|state| state.pool.timer_lost());
-    }
-
-    /// Tells the time before a step of an operation that has a deadline.
-    pub fn read_clock(&self, now_ms: f64) {
-        self.with(|state| state.pool.read_clock(now_ms));
-    }
-
-    /// Whether the host's timer should keep its process alive.
-    pub fn is_attended(&self) -> bool {
-        self.with(|state| state.pool.is_attended())
-    }
-
-    /// Closes what is idle; the closes are children.
-    pub fn dispose(&self) {
-        self.with(|state| state.pool.dispose());
-    }
-
-    /// Ends the pool. Answers the operation whose [`Notice::Done`] says that it is over.
-    pub fn close(&self, patience_ms: i32) -> i32 {
-        self.with(|state| state.pool.begin_close(span(patience_ms)).to_bits() as i32)
-    }
-
-    /// Whether a lease, or its return, has this slot.
-    pub fn is_in_use(&self, slot: i32) -> bool {
-        self.with(|state| state.pool.is_in_use(slot as u32))
-    }
-
-    /// Whether the slot of this opening was made for it.
-    pub fn is_new_slot(&self, operation: i32) -> bool {
-        self.with(|state| state.pool.is_new_slot(handle(operation)))
-    }
-
-    /// The public `PoolStats`.
-    pub fn stats(&self) -> JsValue {
-        self.with(|state| encode(&state.pool.stats()))
-    }
-
-    /// SQLAlchemy's four numbers: `{ size, checkedIn, overflow, checkedOut }`.
-    pub fn counts(&self) -> JsValue {
-        self.with(|state| encode(&state.pool.counts()))
-    }
-
-    /// For how many milliseconds the longest-held leases have been out, longest first, at most five.
-    pub fn longest_held(&self) -> js_sys::Array {
-        self.with(|state| state.pool.longest_held().iter().flatten().map(|&ms| JsValue::from(ms)).collect())
-    }
 }
 
-impl Core {
-    fn with<R>(&self, run: impl FnOnce(&mut State) -> R) -> R {
-        with(self.number, run)
-    }
+/// A checkout with settings of its own, or [`POOLS_OWN`]. Answers a word.
+#[wasm_bindgen]
+pub fn checkout_within(pool: u32, timeout_ms: i32, deadline_ms: i32, now_ms: f64) -> i32 {
+    with(pool, |state| {
+        let own = |ms| (ms != POOLS_OWN).then(|| span(ms));
+        let limits = Limits { timeout: own(timeout_ms), deadline: own(deadline_ms), now_ms };
+        let begin = state.pool.begin_checkout(Some(limits));
+        state.word(begin)
+    })
+}
+
+/// Why the last begin refused.
+#[wasm_bindgen]
+pub fn refusal(pool: u32) -> i32 {
+    with(pool, |state| state.refusal)
+}
+
+/// Ends a lease and terminates its connection. Answers a return word.
+#[wasm_bindgen]
+pub fn invalidate(pool: u32, lease: i32) -> i32 {
+    with(pool, |state| {
+        let result = state.pool.begin_invalidate(handle(lease));
+        state.return_word(result)
+    })
+}
+
+/// Marks the slot's connection to be replaced at its next checkout.
+#[wasm_bindgen]
+pub fn invalidate_soft(pool: u32, slot: i32) {
+    with(pool, |state| state.pool.invalidate_soft(slot as u32));
+}
+
+/// Marks every connection as old as the slot's.
+#[wasm_bindgen]
+pub fn invalidate_as_old(pool: u32, slot: i32) {
+    with(pool, |state| state.pool.invalidate_as_old(slot as u32));
+}
+
+/// Marks every open connection.
+#[wasm_bindgen]
+pub fn invalidate_all(pool: u32) {
+    with(pool, |state| state.pool.invalidate_all());
+}
+
+/// Answers the operation that stands for the detached connection, or -1 where the lease had ended.
+#[wasm_bindgen]
+pub fn detach(pool: u32, lease: i32) -> i32 {
+    with(pool, |state| state.pool.detach(handle(lease)).map_or(-1, |id| id.to_bits() as i32))
+}
+
+/// Closes a detached connection. Answers a return word.
+#[wasm_bindgen]
+pub fn close_detached(pool: u32, operation: i32, clean: bool, abrupt: bool) -> i32 {
+    with(pool, |state| {
+        let result = state.pool.begin_detached_close(handle(operation), clean, abrupt);
+        state.return_word(result)
+    })
+}
+
+/// Takes a share back. Answers a return word.
+#[wasm_bindgen]
+pub fn return_share(pool: u32, operation: i32, clean: bool) -> i32 {
+    with(pool, |state| {
+        let result = state.pool.begin_share_return(handle(operation), clean);
+        state.return_word(result)
+    })
+}
+
+/// Ends a share and terminates its connection. Answers a return word.
+#[wasm_bindgen]
+pub fn invalidate_share(pool: u32, operation: i32) -> i32 {
+    with(pool, |state| {
+        let result = state.pool.begin_share_invalidate(handle(operation));
+        state.return_word(result)
+    })
+}
+
+/// Takes the shared connection out for this share; its operation stands for it. True if the share had not ended.
+#[wasm_bindgen]
+pub fn detach_share(pool: u32, operation: i32) -> bool {
+    with(pool, |state| state.pool.detach_share(handle(operation)))
+}
+
+/// Ends the slot's connection whoever has it. Answers a return word.
+#[wasm_bindgen]
+pub fn empty_slot(pool: u32, slot: i32, abrupt: bool) -> i32 {
+    with(pool, |state| {
+        let result = state.pool.begin_emptying(slot as u32, abrupt);
+        state.return_word(result)
+    })
+}
+
+/// An event that nothing depends on, by its number. Answers a return word.
+#[wasm_bindgen]
+pub fn tell(pool: u32, event: i32) -> i32 {
+    with(pool, |state| {
+        let result = state.pool.begin_telling(EVENTS[event as usize]);
+        state.return_word(result)
+    })
+}
+
+/// The driver says that this slot's connection is gone. True: somebody has it, and it was marked.
+#[wasm_bindgen]
+pub fn connection_died(pool: u32, slot: i32) -> bool {
+    with(pool, |state| state.pool.connection_died(slot as u32))
+}
+
+/// A lease was collected unreturned. True: it had not ended.
+#[wasm_bindgen]
+pub fn lose_lease(pool: u32, lease: i32) -> bool {
+    with(pool, |state| state.pool.lose_lease(handle(lease)))
+}
+
+/// A share was. True: it had not ended.
+#[wasm_bindgen]
+pub fn lose_share(pool: u32, operation: i32) -> bool {
+    with(pool, |state| state.pool.lose_share(handle(operation)))
+}
+
+/// Which events have listeners: one bit for each, in the order of [`Event`].
+#[wasm_bindgen]
+pub fn set_hooks(pool: u32, bits: i32) {
+    with(pool, |state| state.pool.set_hooks(Hooks::from_bits(bits as u16)));
+}
+
+/// A random number from 0 to 1 for the next opening.
+#[wasm_bindgen]
+pub fn set_random(pool: u32, random: f64) {
+    with(pool, |state| state.pool.set_random(random));
+}
+
+/// The record has a finalizer for its next return.
+#[wasm_bindgen]
+pub fn add_finalizer(pool: u32, slot: i32) {
+    with(pool, |state| state.pool.add_finalizer(slot as u32));
+}
+
+/// Opens what is missing up to `count` connections, as children. Answers how many more there are to open.
+#[wasm_bindgen]
+pub fn warm(pool: u32, count: i32) -> i32 {
+    with(pool, |state| state.pool.warm(count as u32) as i32)
+}
+
+/// Whether checkouts and returns must tell the time.
+#[wasm_bindgen]
+pub fn tells_time(pool: u32) -> bool {
+    with(pool, |state| state.pool.config().tells_time())
+}
+
+/// The step of an operation that begins or was woken. Answers a step word.
+#[wasm_bindgen]
+pub fn resume(pool: u32, operation: i32) -> i32 {
+    with(pool, |state| step_word(state.pool.resume(handle(operation))))
+}
+
+/// How the step went, as an index of [`OUTCOMES`]. Answers the next step word.
+#[wasm_bindgen]
+pub fn advance(pool: u32, operation: i32, outcome: i32) -> i32 {
+    with(pool, |state| step_word(state.pool.advance(handle(operation), OUTCOMES[outcome as usize])))
+}
+
+/// The caller's signal. True: refuse the caller.
+#[wasm_bindgen]
+pub fn abort(pool: u32, operation: i32) -> bool {
+    with(pool, |state| state.pool.abort(handle(operation)))
+}
+
+/// The next operation that has news, or -1. [`notice`] tells what it is.
+#[wasm_bindgen]
+pub fn next_notice(pool: u32) -> i32 {
+    with(pool, |state| {
+        let Some((id, notice)) = state.pool.take_notice() else { return -1 };
+        state.notice = notice_word(notice);
+        id.to_bits() as i32
+    })
+}
+
+/// The news that the last [`next_notice`] found. A step word.
+#[wasm_bindgen]
+pub fn notice(pool: u32) -> i32 {
+    with(pool, |state| state.notice)
+}
+
+/// The next operation that wants a flow of its own, or -1.
+#[wasm_bindgen]
+pub fn next_child(pool: u32) -> i32 {
+    with(pool, |state| state.pool.take_child().map_or(-1, |id| id.to_bits() as i32))
+}
+
+/// Whether [`tick`] is due.
+#[wasm_bindgen]
+pub fn tick_wanted(pool: u32) -> bool {
+    with(pool, |state| state.pool.tick_wanted())
+}
+
+/// Answers for how many milliseconds the host's timer should run, or -1 for no timer.
+#[wasm_bindgen]
+pub fn tick(pool: u32, now_ms: f64) -> i32 {
+    with(pool, |state| state.pool.tick(now_ms).map_or(-1, |delay_ms| delay_ms as i32))
+}
+
+/// The host could not set that timer.
+#[wasm_bindgen]
+pub fn timer_lost(pool: u32) {
+    with(pool, |state| state.pool.timer_lost());
+}
+
+/// Tells the time before a step of an operation that has a deadline.
+#[wasm_bindgen]
+pub fn read_clock(pool: u32, now_ms: f64) {
+    with(pool, |state| state.pool.read_clock(now_ms));
+}
+
+/// Whether the host's timer should keep its process alive.
+#[wasm_bindgen]
+pub fn is_attended(pool: u32) -> bool {
+    with(pool, |state| state.pool.is_attended())
+}
+
+/// Closes what is idle; the closes are children.
+#[wasm_bindgen]
+pub fn dispose(pool: u32) {
+    with(pool, |state| state.pool.dispose());
+}
+
+/// Ends the pool. Answers the operation whose [`Notice::Done`] says that it is over.
+#[wasm_bindgen]
+pub fn close(pool: u32, patience_ms: i32) -> i32 {
+    with(pool, |state| state.pool.begin_close(span(patience_ms)).to_bits() as i32)
+}
+
+/// Whether a lease has this slot, on its way in and out included.
+#[wasm_bindgen]
+pub fn is_in_use(pool: u32, slot: i32) -> bool {
+    with(pool, |state| state.pool.is_in_use(slot as u32))
+}
+
+/// Whether the slot was made for the opening under way.
+#[wasm_bindgen]
+pub fn is_new_slot(pool: u32, slot: i32) -> bool {
+    with(pool, |state| state.pool.is_new_slot(slot as u32))
+}
+
+/// The lease that the checkout of this slot will grant.
+#[wasm_bindgen]
+pub fn lease_of(pool: u32, slot: i32) -> i32 {
+    with(pool, |state| state.pool.lease_of(slot as u32).to_bits() as i32)
+}
+
+/// The numbers of the public `PoolStats`, in its order.
+#[wasm_bindgen]
+pub fn stats(pool: u32) -> JsValue {
+    with(pool, |state| {
+        let stats = state.pool.stats();
+        let Stats { total, idle, used, opening, closing, waiting, detached, max, opened, open_failed, .. } = stats;
+        let Stats { checkouts, waited, timed_out, aborted, recycled, invalidated, leaked, .. } = stats;
+        let gauges = [total, idle, used, opening, closing, waiting, detached];
+        let counters = [opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked];
+        encode(&(gauges, max, counters))
+    })
+}
+
+/// SQLAlchemy's four numbers: size, checked in, overflow, checked out.
+#[wasm_bindgen]
+pub fn counts(pool: u32) -> JsValue {
+    with(pool, |state| {
+        let Counts { size, checked_in, overflow, checked_out } = state.pool.counts();
+        encode(&[size, checked_in, overflow, checked_out])
+    })
+}
+
+/// For how many milliseconds the longest-held leases have been out, each followed by its slot, longest first, at
+/// most five. `now_ms` may be `NaN`: then the clock is not read.
+#[wasm_bindgen]
+pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
+    with(pool, |state| {
+        if !now_ms.is_nan() {
+            state.pool.see_held(now_ms);
+        }
+        let held = state.pool.longest_held();
+        held.iter().flatten().flat_map(|&(ms, slot)| [ms, slot]).map(JsValue::from).collect()
+    })
+}
+
+/// Why the operation replaces its connection: 0 it does not, 1 age, 2 pool-wide invalidation, 3 a mark.
+#[wasm_bindgen]
+pub fn staleness(pool: u32, operation: i32) -> i32 {
+    with(pool, |state| state.pool.staleness(handle(operation)).map_or(0, |staleness| staleness as i32 + 1))
 }
 
 impl State {
@@ -319,7 +459,29 @@ fn asleep(id: OperationId) -> i32 {
     !(id.to_bits() as i32 | ASLEEP)
 }
 
-const OUTCOMES: [Outcome; 5] = [Outcome::Ok, Outcome::Failed, Outcome::TimedOut, Outcome::LateOk, Outcome::LateFailed];
+const OUTCOMES: [Outcome; 7] = [
+    Outcome::Ok,
+    Outcome::Failed,
+    Outcome::TimedOut,
+    Outcome::LateOk,
+    Outcome::LateFailed,
+    Outcome::Disconnected,
+    Outcome::DisconnectedAll,
+];
+
+/// By their numbers.
+const EVENTS: [Event; 10] = [
+    Event::FirstConnect,
+    Event::Connect,
+    Event::Checkout,
+    Event::Reset,
+    Event::Checkin,
+    Event::Invalidate,
+    Event::SoftInvalidate,
+    Event::Close,
+    Event::Detach,
+    Event::CloseDetached,
+];
 
 /// Plain records of numbers always encode; `undefined` stands for the case that cannot be.
 fn encode<T: serde::Serialize>(value: &T) -> JsValue {
@@ -353,6 +515,11 @@ fn step_word(step: Step) -> i32 {
         Step::Terminate(slot) => slot_code(5, slot),
         Step::Reject(refusal) => code(6, refusal_code(refusal)),
         Step::Done => code(7, 0),
+        Step::Ping(slot) => slot_code(10, Some(slot)),
+        Step::Finalize(slot) => slot_code(11, Some(slot)),
+        Step::Emit(event, slot) => code(12, slot.map_or(NO_SLOT, |slot| slot as i32) | (event as i32) << 20),
+        Step::Share(slot) => slot_code(13, Some(slot)),
+        Step::Detach(slot) => slot_code(14, Some(slot)),
     }
 }
 
@@ -376,5 +543,10 @@ fn refusal_code(refusal: Refusal) -> i32 {
         Refusal::WaitDeadline => 5,
         Refusal::OpenTimeout => 6,
         Refusal::OpenDeadline => 7,
+        Refusal::PingDeadline => 8,
+        Refusal::ListenerTimeout => 9,
+        Refusal::ListenerDeadline => 10,
+        Refusal::Disconnected => 11,
+        Refusal::InUse => 12,
     }
 }

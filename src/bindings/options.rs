@@ -1,72 +1,58 @@
-//! Decodes the options that the shell has normalised. A value of a wrong type becomes `NaN` or `None`, which the
-//! policy's own check refuses by name: serde's errors do not say which field they mean.
+//! Decodes the options that the shell has normalised: every one is there, as a number, in the order of CoreOptions in
+//! src/shell/options.ts. What is of a wrong type is `NaN`, which the policy's own check refuses by the option's name.
 
-use crate::policy::{Config, ResetStyle, Settings};
-use alloc::string::String;
-use serde::de::{Deserialize, Deserializer};
-use serde::{Deserialize as Derive, Serialize};
+use crate::policy::{Config, Kind, ResetStyle, Settings};
 use wasm_bindgen::JsValue;
 
-struct Number(f64);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(f64::deserialize(deserializer).unwrap_or(f64::NAN)))
-    }
-}
-
-struct Flag(Option<bool>);
-
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(bool::deserialize(deserializer).ok()))
-    }
-}
-
-struct Style(Option<ResetStyle>);
-
-impl<'de> Deserialize<'de> for Style {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(match String::deserialize(deserializer).as_deref() {
-            Ok("rollback") => Some(ResetStyle::Rollback),
-            Ok("commit") => Some(ResetStyle::Commit),
-            Ok("none") => Some(ResetStyle::None),
-            _ => None,
-        }))
-    }
-}
-
-/// Every option is there: the shell fills in the defaults.
-#[derive(Derive)]
-#[serde(rename_all = "camelCase")]
-struct Options {
-    pool_size: Number,
-    max_overflow: Number,
-    max_waiters: Number,
-    timeout: Number,
-    driver_timeout: Number,
-    deadline: Number,
-    use_lifo: Flag,
-    reset_on_return: Style,
-}
-
-/// What is thrown for an option that breaks its rule.
-#[derive(Serialize)]
-struct Refused {
-    option: &'static str,
-}
+const FLAGS: [bool; 2] = [false, true];
+const KINDS: [Kind; 5] = [Kind::Queue, Kind::Null, Kind::Singleton, Kind::Static, Kind::Assertion];
+const STYLES: [ResetStyle; 3] = [ResetStyle::None, ResetStyle::Rollback, ResetStyle::Commit];
 
 pub(super) fn decode(options: JsValue) -> Result<Config, JsValue> {
-    let options: Options = serde_wasm_bindgen::from_value(options).map_err(JsValue::from)?;
+    // An array, not a record: the code that looks for eighteen names would be a twentieth of the whole.
+    let [
+        kind,
+        pool_size,
+        max_overflow,
+        max_waiters,
+        timeout_ms,
+        driver_timeout_ms,
+        deadline_ms,
+        use_lifo,
+        reset_on_return,
+        recycle_ms,
+        recycle_jitter,
+        pre_ping,
+        pre_ping_after_idle_ms,
+        ping_timeout_ms,
+        idle_timeout_ms,
+        min_idle,
+        max_uses,
+        max_connecting,
+    ]: [f64; 18] = serde_wasm_bindgen::from_value(options).map_err(JsValue::from)?;
     let settings = Settings {
-        pool_size: options.pool_size.0,
-        max_overflow: options.max_overflow.0,
-        max_waiters: options.max_waiters.0,
-        timeout_ms: options.timeout.0,
-        driver_timeout_ms: options.driver_timeout.0,
-        deadline_ms: options.deadline.0,
-        use_lifo: options.use_lifo.0,
-        reset_on_return: options.reset_on_return.0,
+        kind: choice(&KINDS, kind),
+        pool_size,
+        max_overflow,
+        max_waiters,
+        timeout_ms,
+        driver_timeout_ms,
+        deadline_ms,
+        use_lifo: choice(&FLAGS, use_lifo),
+        reset_on_return: choice(&STYLES, reset_on_return),
+        recycle_ms,
+        recycle_jitter,
+        pre_ping: choice(&FLAGS, pre_ping),
+        pre_ping_after_idle_ms,
+        ping_timeout_ms,
+        idle_timeout_ms,
+        min_idle,
+        max_uses,
+        max_connecting,
     };
-    Config::new(&settings).map_err(|violation| super::encode(&Refused { option: violation.option }))
+    Config::new(&settings).map_err(|violation| JsValue::from_str(violation.option))
+}
+
+fn choice<T: Copy>(choices: &[T], number: f64) -> Option<T> {
+    if number.is_nan() { None } else { choices.get(number as usize).copied() }
 }

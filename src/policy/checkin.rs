@@ -1,13 +1,12 @@
-//! The return: reset, then to the head waiter, the idle store, or closed; and its siblings, invalidate and detach. One
-//! table of (state, outcome). Called through pool.rs.
+//! The return: the reset listeners, the reset, finalizers, the checkin listeners; then to the head waiter, the idle
+//! store, or closed; and its sibling, invalidate. One table of (state, outcome). Called through pool.rs.
 
 use super::config::ResetStyle;
 use super::kind::queue::is_surplus;
-use super::operation::{Operation, State};
-use super::pool::{Pool, close_step};
+use super::operation::{Caller, Operation, State, Then};
+use super::pool::Pool;
 use super::record::Phase;
-use super::ring::NIL;
-use super::step::{Outcome, Return, Step};
+use super::step::{Event, Outcome, Return, Step};
 use super::{LeaseId, OperationId};
 
 impl Pool {
@@ -20,11 +19,16 @@ impl Pool {
     #[inline(never)]
     fn begin_long_checkin(&mut self, lease: LeaseId, clean: bool) -> Return {
         let Some(slot) = self.end_lease(lease) else { return Return::Done };
-        let reset = self.wants_reset(clean) && self.records[slot].live;
-        if reset {
-            return self.begin_return(State::Resetting, slot);
-        }
-        if self.must_discard(slot) { self.begin_return(State::Discarding, slot) } else { Return::Done }
+        let id = self.begin(Operation::new(State::Resetting, Caller::Other, slot));
+        self.begin_return(id, clean)
+    }
+
+    /// The steps of a return, from the first that is wanted.
+    pub(super) fn begin_return(&mut self, id: OperationId, clean: bool) -> Return {
+        self.operation(id).is_reset = clean;
+        let step =
+            if self.hooks.has(Event::Reset) { self.enter(id, State::Emitting(Event::Reset)) } else { self.reset(id) };
+        if step == Step::Done { Return::Done } else { Return::Pending(id) }
     }
 
     /// The common return, in as few looks as it takes: nothing speaks against the connection, so the head waiter has it
@@ -66,57 +70,35 @@ impl Pool {
     /// Ends a lease whose connection is not to be trusted: it is terminated, and the slot goes on without it.
     pub fn begin_invalidate(&mut self, lease: LeaseId) -> Return {
         let Some(slot) = self.end_lease(lease) else { return Return::Done };
-        self.counters.invalidated = self.counters.invalidated.wrapping_add(1);
-        self.begin_return(State::Condemned, slot)
+        let id = self.begin(Operation::new(State::Ending, Caller::Other, slot));
+        self.invalidate_for(id)
+    }
+
+    pub(super) fn invalidate_for(&mut self, id: OperationId) -> Return {
+        if self.condemn(id, None) == Step::Done { Return::Done } else { Return::Pending(id) }
     }
 
     /// Marks the lease's connection: it is replaced at its next checkout, the lease goes on.
-    pub fn invalidate_soft(&mut self, lease: LeaseId) {
-        if self.is_leased(lease) {
-            self.records[lease.index()].mark_stale();
-        }
+    pub fn invalidate_soft(&mut self, slot: u32) {
+        self.records[slot].mark_stale();
     }
 
-    /// Marks every connection that is as old as this lease's, and none that was opened since the last such mark.
-    pub fn invalidate_as_old(&mut self, lease: LeaseId) {
-        if self.is_leased(lease) && self.records[lease.index()].invalidation == self.invalidation {
+    /// Marks every connection that is as old as this slot's, and none that was opened since the last such mark.
+    pub fn invalidate_as_old(&mut self, slot: u32) {
+        if self.records[slot].invalidation == self.invalidation {
             self.invalidate_all();
         }
     }
 
-    /// Takes the lease's connection out of the pool for good; the slot is free at once. The operation stands for the
-    /// connection until [`Pool::begin_detached_close`]. `None` if the lease had ended.
-    pub fn detach(&mut self, lease: LeaseId) -> Option<OperationId> {
-        let slot = self.end_lease(lease)?;
-        self.detached += 1;
-        let id = self.begin(Operation::new(State::Detached, NIL));
-        self.records[slot].empty();
-        self.must_discard(slot);
-        Some(id)
-    }
-
-    /// Closes a detached connection, after the same reset as any return; `abrupt` without one.
-    pub fn begin_detached_close(&mut self, id: OperationId, clean: bool, abrupt: bool) -> Return {
-        if self.operations.get(id).is_none_or(|operation| operation.state != State::Detached) {
-            return Return::Done;
-        }
-        let reset = self.wants_reset(clean) && !abrupt;
-        let operation = self.operation(id);
-        operation.abrupt = abrupt;
-        operation.state = if reset { State::ResettingDetached } else { State::ClosingDetached };
-        self.arm_driver(id);
-        Return::Pending(id)
-    }
-
-    /// The driver says that the connection of this slot is gone. Idle, its slot ends; with a caller, it is marked.
-    pub fn connection_died(&mut self, slot: u32) {
+    /// The driver says that the connection of this slot is gone. Idle, its slot ends; else it is marked: true.
+    pub fn connection_died(&mut self, slot: u32) -> bool {
         if self.records[slot].phase == Phase::Idle && self.records[slot].live {
-            self.idle.remove(slot);
-            self.counters.invalidated = self.counters.invalidated.wrapping_add(1);
-            self.discard_as_child(slot, true);
-        } else {
-            self.records[slot].mark_stale();
+            self.remove_from_idle(slot);
+            self.condemn_as_child(slot);
+            return false;
         }
+        self.records[slot].mark_stale();
+        self.records[slot].live
     }
 
     fn wants_reset(&self, clean: bool) -> bool {
@@ -134,77 +116,46 @@ impl Pool {
         }
     }
 
-    fn begin_return(&mut self, state: State, slot: u32) -> Return {
-        if state == State::Discarding {
-            self.records[slot].phase = Phase::Closing;
-        }
-        let id = self.begin(Operation::new(state, slot));
-        self.arm_driver(id);
-        Return::Pending(id)
+    fn reset(&mut self, id: OperationId) -> Step {
+        let &mut Operation { is_reset, .. } = self.operation(id);
+        if self.wants_reset(is_reset) { self.enter(id, State::Resetting) } else { self.after_reset(id) }
     }
 
-    /// Closes the slot's connection in a flow of its own.
-    pub(super) fn discard_as_child(&mut self, slot: u32, abrupt: bool) {
-        self.records[slot].phase = Phase::Closing;
-        let mut operation = Operation::new(State::Discarding, slot);
-        operation.attended = false;
-        operation.abrupt = abrupt;
-        let id = self.begin(operation);
-        self.arm_driver(id);
-        self.children.push_back(id);
+    fn after_reset(&mut self, id: OperationId) -> Step {
+        let Some(slot) = self.operation(id).slot() else { return self.close_detached(id, false) };
+        let record = &mut self.records[slot];
+        if record.has_finalizers {
+            record.has_finalizers = false;
+            return self.enter(id, State::Finalizing);
+        }
+        self.tell_checkin(id)
     }
 
-    /// Whatever an operation was, its slot is free now and this is its last act, or its last but the close.
-    pub(super) fn settle(&mut self, id: OperationId, slot: u32) -> Step {
-        if !self.must_discard(slot) {
-            self.end(id);
-            return Step::Done;
-        }
-        self.records[slot].phase = Phase::Closing;
-        let operation = self.operation(id);
-        operation.state = State::Discarding;
-        let step = close_step(operation);
-        self.arm_driver(id);
-        step
+    /// Whether nobody holds the connection that was to be reset: its share was lost, and its record emptied since.
+    fn is_in_vain(&self, id: OperationId) -> bool {
+        let operation = &self.operations[id.index()];
+        operation.caller == Caller::Nobody && operation.slot().is_some_and(|slot| !self.records[slot].live)
     }
 
     pub(super) fn advance_checkin(&mut self, id: OperationId, outcome: Outcome) -> Step {
-        let Operation { state, at: slot, .. } = *self.operation(id);
+        let state = self.operation(id).state;
         match (state, outcome) {
-            (State::Resetting, Outcome::Ok) => self.settle(id, slot),
-            (State::Resetting, _) => {
-                self.counters.invalidated = self.counters.invalidated.wrapping_add(1);
-                self.operation(id).state = State::Condemned;
-                self.arm_driver(id);
-                Step::Terminate(Some(slot))
-            }
-            // However the termination or the close went, the connection is gone.
-            (State::Condemned, _) => {
-                self.records[slot].empty();
-                self.settle(id, slot)
-            }
-            (State::Discarding, _) => {
-                self.end(id);
-                self.drop_slot(slot);
-                Step::Done
-            }
-            (State::ResettingDetached, outcome) => {
-                let operation = self.operation(id);
-                operation.state = State::ClosingDetached;
-                operation.abrupt = outcome != Outcome::Ok;
-                let step = close_step(operation);
-                self.arm_driver(id);
-                step
-            }
-            (State::ClosingDetached, _) => {
-                self.detached -= 1;
-                self.end(id);
-                Step::Done
-            }
-            _ => {
-                self.end(id);
-                Step::Done
-            }
+            // Of a lost lease: its connection is terminated.
+            (State::Emitting(_), _) if self.operation(id).abrupt => self.tell_detach(id),
+            (State::Emitting(_), Outcome::Ok) if self.is_in_vain(id) => self.tell_checkin(id),
+            (State::Emitting(_), Outcome::Ok) => self.reset(id),
+            (State::Resetting, Outcome::Ok) => self.after_reset(id),
+            (State::Finalizing, _) => self.tell_checkin(id),
+            // What was not reset cannot be trusted.
+            _ => match self.operation(id).slot() {
+                None => self.close_detached(id, true),
+                Some(_) => {
+                    let operation = self.operation(id);
+                    operation.then = Then::Checkin;
+                    operation.abrupt = true;
+                    self.tell_invalidate(id)
+                }
+            },
         }
     }
 }

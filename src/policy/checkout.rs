@@ -1,19 +1,22 @@
-//! The checkout: queue, take a slot, replace what is stale, open what is empty, grant. One table of (state, outcome);
-//! also what an abort and the end of time do in each state. Called through pool.rs.
+//! The checkout: queue, take a slot, replace what is stale, ping, show it to the checkout listeners, grant. Opening is in
+//! opening.rs. Also what an abort and the end of time do in each state. Called through pool.rs.
 
 use super::config::{Span, UNLIMITED};
 use super::id::CAPACITY;
-use super::kind::queue::{Source, source};
-use super::operation::{Operation, State};
+use super::kind::queue::Source;
+use super::operation::{Caller, Operation, State, Then};
 use super::pool::{Limits, Pool};
 use super::record::{Phase, Record};
-use super::ring::NIL;
-use super::step::{Begin, Notice, Outcome, Refusal, Step};
+use super::step::{Begin, Event, Notice, Outcome, Refusal, Step};
 use super::{LeaseId, OperationId};
+
+/// How many connections a checkout may find dead before it gives up.
+const MOST_DEATHS: u8 = 2;
 
 impl Pool {
     /// Asks for a lease. A caller who finds something free while nobody waits has it at once; nobody overtakes a waiter.
-    /// `limits` replaces the pool's own; where the pool has a deadline, every call gives them, for the time.
+    /// `limits` replaces the pool's own; where the pool has a deadline or looks at ages, every call gives them, for the
+    /// time.
     pub fn begin_checkout(&mut self, limits: Option<Limits>) -> Begin {
         let at_once = match limits {
             None => self.checkout_at_once(),
@@ -22,7 +25,7 @@ impl Pool {
         match at_once {
             Some(begin) => begin,
             // A closed pool has no waiters.
-            None if !self.waiters.is_empty() => self.begin_wait(limits),
+            None if !self.waiters.is_empty() && !self.config.kind.is_exclusive() => self.begin_wait(limits),
             None => self.begin_long_checkout(limits),
         }
     }
@@ -57,6 +60,7 @@ impl Pool {
         Some(self.records.handle_of(slot))
     }
 
+    #[inline(never)]
     fn begin_long_checkout(&mut self, limits: Option<Limits>) -> Begin {
         if self.closed {
             return Begin::Refused(Refusal::Closed);
@@ -64,22 +68,32 @@ impl Pool {
         if self.is_crowded() {
             return Begin::Refused(Refusal::QueueFull);
         }
-        let (slot, new_slot) = match source(&self.config, self.idle.len(), self.records.len()) {
-            Source::Idle => (self.idle.take().unwrap_or(NIL), false),
-            Source::New => (self.records.insert(Record::new()).index(), true),
-            Source::Nowhere => return self.begin_wait(limits),
+        if self.config.kind.is_exclusive() && self.is_taken() {
+            return Begin::Refused(Refusal::InUse);
+        }
+        if self.config.tells_time()
+            && let Some(limits) = limits
+        {
+            self.read_clock(limits.now_ms);
+        }
+        let slot = match self.joinable() {
+            Some(slot) => slot,
+            None => match self.source() {
+                Source::Idle => self.take_from_idle(),
+                Source::New => self.records.insert(Record::new()).index(),
+                Source::Nowhere => return self.begin_wait(limits),
+            },
         };
-        if self.is_fresh(slot) {
+        if self.is_ready(slot) {
             return Begin::Granted(self.lease(slot));
         }
-        self.records[slot].phase = Phase::Reserved;
-        let mut operation = Operation::new(State::Reserved, slot);
-        operation.new_slot = new_slot;
-        let id = self.begin(operation);
+        let id = self.begin(Operation::new(State::Reserved, Caller::Checkout, slot));
+        self.reserve(id, slot);
         self.set_limit(id, limits);
         Begin::Pending(id)
     }
 
+    #[inline(never)]
     fn begin_wait(&mut self, limits: Option<Limits>) -> Begin {
         let timeout = limits.and_then(|limits| limits.timeout).unwrap_or(self.config.timeout);
         if timeout == Span::Millis(0) {
@@ -93,7 +107,7 @@ impl Pool {
             return Begin::Pending(self.join_queue());
         }
         self.counters.waited = self.counters.waited.wrapping_add(1);
-        let id = self.begin(Operation::new(State::Waiting, self.waiters.end()));
+        let id = self.begin(Operation::new(State::Waiting, Caller::Checkout, self.waiters.end()));
         self.waiters.append(id.index());
         self.set_limit(id, limits);
         let span = self.shorter_of(id, timeout);
@@ -105,7 +119,7 @@ impl Pool {
     #[inline(always)]
     fn join_queue(&mut self) -> OperationId {
         self.counters.waited = self.counters.waited.wrapping_add(1);
-        let mut waiter = Operation::new(State::Waiting, self.waiters.end());
+        let mut waiter = Operation::new(State::Waiting, Caller::Checkout, self.waiters.end());
         self.deadlines.arm_in_queue(&mut waiter);
         let id = self.begin(waiter);
         self.waiters.append(id.index());
@@ -121,6 +135,12 @@ impl Pool {
         self.operations.len() + self.records.len() + 1 >= CAPACITY
     }
 
+    /// Whether a lease is out or a caller on the way to one.
+    fn is_taken(&self) -> bool {
+        self.records.iter().any(|(_, record)| record.phase == Phase::Leased)
+            || self.operations.iter().any(|(_, operation)| operation.is_attended())
+    }
+
     fn set_limit(&mut self, id: OperationId, limits: Option<Limits>) {
         let Some(Limits { deadline, now_ms, .. }) = limits else { return };
         let Span::Millis(deadline_ms) = deadline.unwrap_or(self.config.deadline) else { return };
@@ -132,11 +152,11 @@ impl Pool {
     }
 
     /// The step's own span, or what is left of the caller's deadline where that is less.
-    fn shorter_of(&mut self, id: OperationId, span: Span) -> Span {
+    pub(super) fn shorter_of(&mut self, id: OperationId, span: Span) -> Span {
         let now = self.deadlines.now();
         let operation = self.operation(id);
         operation.by_deadline = false;
-        if !operation.has_limit || !operation.attended {
+        if !operation.has_limit || !operation.is_attended() {
             return span;
         }
         let left = operation.limit.wrapping_sub(now);
@@ -155,143 +175,167 @@ impl Pool {
         }
     }
 
+    /// Whether the slot's connection can be handed out in this instant.
+    pub(super) fn is_ready(&self, slot: u32) -> bool {
+        let is_checked = self.hooks.has(Event::Checkout) || self.wants_ping(slot) || self.config.kind.shares();
+        !is_checked && self.is_current(slot)
+    }
+
+    fn wants_ping(&self, slot: u32) -> bool {
+        let record = &self.records[slot];
+        if !self.config.pre_ping || record.fresh {
+            return false;
+        }
+        match self.config.pre_ping_after_idle {
+            Span::Millis(ms) => self.deadlines.now().wrapping_sub(record.idle_since) >= ms,
+            Span::Forever => false,
+        }
+    }
+
     /// A reserved operation starts on its slot.
     pub(super) fn enter_slot(&mut self, id: OperationId) -> Step {
         let slot = self.operation(id).at;
-        if !self.records[slot].live {
-            return self.open(id, slot);
+        if self.is_joined(slot) || self.records[slot].retired {
+            return self.enter_share(id, slot);
         }
-        self.records[slot].phase = Phase::Opening;
-        self.operation(id).state = State::Replacing;
-        self.counters.recycled = self.counters.recycled.wrapping_add(1);
-        self.arm_step(id);
-        Step::Terminate(Some(slot))
+        if self.records[slot].live && !self.is_current(slot) {
+            self.counters.recycled = self.counters.recycled.wrapping_add(1);
+            self.records[slot].phase = Phase::Opening;
+            return self.replace(id);
+        }
+        if self.records[slot].live { self.check(id, slot) } else { self.open_in_turn(id, slot) }
     }
 
-    fn open(&mut self, id: OperationId, slot: u32) -> Step {
-        let (invalidation, dispose) = (self.invalidation, self.dispose);
-        let record = &mut self.records[slot];
-        record.phase = Phase::Opening;
-        record.stale = false;
-        // From the start of the opening: what was marked stale while it ran is stale.
-        record.invalidation = invalidation;
-        record.dispose = dispose;
-        self.operation(id).state = State::Opening;
-        self.arm_step(id);
-        Step::Open(slot)
+    /// The connection goes for a new one.
+    fn replace(&mut self, id: OperationId) -> Step {
+        let operation = self.operation(id);
+        operation.then = Then::Reopen;
+        operation.abrupt = true;
+        self.tell_close(id)
     }
 
-    fn arm_step(&mut self, id: OperationId) {
-        let span = self.shorter_of(id, self.config.driver_timeout);
-        if let Span::Millis(_) = span {
-            self.deadlines.arm(&mut self.operations, id.index(), span);
+    /// Asks the connection, and the listeners, whether it may be handed out.
+    pub(super) fn check(&mut self, id: OperationId, slot: u32) -> Step {
+        if !self.is_joined(slot) {
+            self.records[slot].phase = Phase::CheckingOut;
         }
+        if self.wants_ping(slot) { self.enter(id, State::Pinging) } else { self.present(id, slot) }
+    }
+
+    pub(super) fn present(&mut self, id: OperationId, slot: u32) -> Step {
+        if !self.is_joined(slot) {
+            self.records[slot].phase = Phase::CheckingOut;
+        }
+        if self.hooks.has(Event::Checkout) {
+            return self.enter(id, State::Emitting(Event::Checkout));
+        }
+        self.grant(id, slot)
+    }
+
+    pub(super) fn grant(&mut self, id: OperationId, slot: u32) -> Step {
+        if self.config.kind.shares() {
+            return self.grant_share(id, slot);
+        }
+        self.end(id);
+        Step::Grant(self.lease(slot))
     }
 
     pub(super) fn advance_checkout(&mut self, id: OperationId, outcome: Outcome) -> Step {
-        let Operation { state, attended, at: slot, new_slot, .. } = *self.operation(id);
+        let &mut Operation { state, at: slot, .. } = self.operation(id);
+        if !self.operation(id).is_attended() {
+            return self.condemn(id, None);
+        }
+        // A listener may have emptied the record.
+        let is_lost = !self.records[slot].live;
         match (state, outcome) {
-            // However the end of the stale connection went, it is gone.
-            (State::Replacing, _) => {
-                self.records[slot].empty();
-                if attended {
-                    return self.open(id, slot);
-                }
-                self.end(id);
-                self.must_discard(slot);
-                Step::Done
-            }
-
-            (State::Opening, Outcome::Ok) => {
-                self.counters.opened = self.counters.opened.wrapping_add(1);
-                let (invalidation, dispose, epoch) = (self.invalidation, self.dispose, self.epoch);
-                let record = &mut self.records[slot];
-                record.live = true;
-                // What was invalidated or disposed of while it opened, or died since, takes the long way.
-                if !record.stale && record.invalidation == invalidation && record.dispose == dispose && !self.closed {
-                    record.current_in = epoch;
-                }
-                if attended {
-                    self.end(id);
-                    return Step::Grant(self.lease(slot));
-                }
-                self.settle(id, slot)
-            }
-            (State::Opening, Outcome::TimedOut) => {
-                let operation = self.operation(id);
-                operation.state = State::Abandoned;
-                operation.attended = false;
-                operation.at = NIL;
-                self.count_failed_open(slot, new_slot);
-                if !attended {
-                    return Step::Wait;
-                }
+            (State::Pinging, Outcome::Ok) if !is_lost => self.present(id, slot),
+            (State::Pinging, Outcome::Failed) => self.condemn(id, Some(Refusal::Failed)),
+            (State::Emitting(_), Outcome::Ok) if !is_lost => self.grant(id, slot),
+            (_, Outcome::Ok) => self.disconnected(id, slot, false),
+            (State::Pinging, _) => self.disconnected(id, slot, true),
+            (_, Outcome::Disconnected) => self.disconnected(id, slot, false),
+            (_, Outcome::DisconnectedAll) => self.disconnected(id, slot, true),
+            (_, Outcome::TimedOut) => {
                 self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
-                Step::Reject(Refusal::OpenTimeout)
+                self.condemn(id, Some(Refusal::ListenerTimeout))
             }
-            (State::Opening, _) => {
-                self.end(id);
-                self.count_failed_open(slot, new_slot);
-                if attended { Step::Reject(Refusal::Failed) } else { Step::Done }
-            }
-
-            (State::Abandoned, Outcome::Ok | Outcome::LateOk) => {
-                self.operation(id).state = State::Closing;
-                self.arm_driver(id);
-                Step::Close(None)
-            }
-            _ => {
-                self.end(id);
-                Step::Done
-            }
+            _ => self.condemn(id, Some(Refusal::Failed)),
         }
     }
 
-    /// An opening came to nothing: a slot made for it ends, an older one waits emptied. Either way somebody may open now.
-    fn count_failed_open(&mut self, slot: u32, new_slot: bool) {
-        self.counters.open_failed = self.counters.open_failed.wrapping_add(1);
-        if new_slot {
-            self.drop_slot(slot);
-        } else {
-            self.must_discard(slot);
+    /// The connection is dead: another one in the same slot, until that has happened too often.
+    pub(super) fn disconnected(&mut self, id: OperationId, slot: u32, all: bool) -> Step {
+        if all && self.records[slot].invalidation == self.invalidation {
+            self.invalidate_all();
         }
+        let operation = self.operation(id);
+        operation.deaths += 1;
+        operation.then = Then::Reopen;
+        operation.abrupt = true;
+        self.tell_invalidate(id)
+    }
+
+    /// Whether the checkout has seen too many dead connections to try another.
+    pub(super) fn has_given_up(&self, id: OperationId) -> bool {
+        self.operations[id.index()].deaths >= MOST_DEATHS
+    }
+
+    /// The checkout ends without its connection: it is terminated, and the emptied record goes back.
+    pub(super) fn condemn(&mut self, id: OperationId, refusal: Option<Refusal>) -> Step {
+        let operation = self.operation(id);
+        operation.refusal = refusal;
+        operation.then = Then::Checkin;
+        operation.abrupt = true;
+        self.tell_invalidate(id)
     }
 
     /// The caller's signal: true if the caller is to be refused now. An opening goes on without its caller. A checkout
     /// that has ended, and whatever is not a checkout, takes no notice.
     pub fn abort(&mut self, id: OperationId) -> bool {
-        let Some(&Operation { state, attended: true, .. }) = self.operations.get(id) else { return false };
-        match state {
+        let Some(operation) = self.operations.get(id).filter(|operation| operation.is_attended()) else { return false };
+        match operation.state {
             State::Waiting => {
                 self.waiters.remove(&mut self.operations, id.index());
                 self.end(id);
             }
             State::Reserved => self.give_back(id),
-            State::Replacing | State::Opening => self.operation(id).attended = false,
-            _ => return false,
+            _ => self.dismiss(id),
         }
         self.counters.aborted = self.counters.aborted.wrapping_add(1);
         true
     }
 
-    /// A reserved operation ends before it resumed: its slot goes on to the next.
-    pub(super) fn give_back(&mut self, id: OperationId) {
-        let Operation { at: slot, new_slot, .. } = *self.operation(id);
-        self.end(id);
-        if new_slot {
-            self.drop_slot(slot);
-        } else {
-            // Never true: a slot is reserved for the sake of what it does not hold, or holds stale.
-            let discard = self.must_discard(slot);
-            if discard {
-                self.discard_as_child(slot, false);
-            }
+    /// The caller leaves, the step goes on: an opening for somebody else, a ping or a checkout listener for nobody.
+    pub(super) fn dismiss(&mut self, id: OperationId) {
+        let operation = self.operation(id);
+        operation.caller = Caller::Nobody;
+        match operation.state {
+            State::Pinging | State::Emitting(Event::Checkout) => self.notify(id, Notice::Expire),
+            State::AwaitingPlace => self.notify(id, Notice::Resume),
+            _ => {}
         }
     }
 
-    /// Time has ended for a checkout.
-    pub(super) fn expire_checkout(&mut self, id: OperationId) {
-        let Operation { state, by_deadline, attended, .. } = *self.operation(id);
+    /// A reserved operation ends before it resumed: its slot goes on to the next.
+    pub(super) fn give_back(&mut self, id: OperationId) {
+        let slot = self.operation(id).at;
+        self.end(id);
+        if self.leave_share(slot) {
+            return;
+        }
+        self.opening_ended(slot);
+        if self.records[slot].is_new {
+            self.drop_slot(slot);
+        } else if self.must_discard(slot) {
+            self.discard_as_child(slot, false);
+        }
+        // The place of its creator is free, whatever became of the slot.
+        self.serve();
+    }
+
+    /// Time has ended for a step.
+    pub(super) fn expire(&mut self, id: OperationId) {
+        let &mut Operation { state, by_deadline, .. } = self.operation(id);
         if state == State::Waiting {
             self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
             self.refuse_waiter(id, if by_deadline { Refusal::WaitDeadline } else { Refusal::WaitTimeout });
@@ -301,10 +345,15 @@ impl Pool {
             self.notify(id, Notice::Expire);
             return;
         }
-        if attended {
+        if self.operation(id).is_attended() {
             self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
-            self.operation(id).attended = false;
-            self.notify(id, Notice::Reject(Refusal::OpenDeadline));
+            let refusal = match state {
+                State::Pinging => Refusal::PingDeadline,
+                State::Emitting(_) | State::AwaitingFirst => Refusal::ListenerDeadline,
+                _ => Refusal::OpenDeadline,
+            };
+            self.notify(id, Notice::Reject(refusal));
+            self.dismiss(id);
         }
         // The step goes on, for what is left of its own time.
         let operation = self.operation(id);

@@ -54,11 +54,15 @@ pub(crate) struct Deadlines {
     classes: Vec<Class>,
     /// Operations in them.
     in_classes: u32,
+    /// Those of them that nobody waits for: idle times, lost leases. They keep no host awake.
+    quiet: u32,
     /// Milliseconds, wrapping, counted from the first reading.
     now: u32,
     /// The reading of the host's clock that `now` stands for.
     read_ms: Option<f64>,
     /// What the host timer was last set to, or [`NO_TIMER`].
+    any_timer_ms: u32,
+    /// The same, but [`NO_TIMER`] where it was set for quiet operations alone: whoever is waited for wants a timer anew.
     timer_ms: u32,
     tick_wanted: bool,
 }
@@ -76,8 +80,10 @@ impl Deadlines {
             unstamped_in_queue: 0,
             classes: Vec::new(),
             in_classes: 0,
+            quiet: 0,
             now: 0,
             read_ms: None,
+            any_timer_ms: NO_TIMER,
             timer_ms: NO_TIMER,
             tick_wanted: false,
         }
@@ -90,6 +96,7 @@ impl Deadlines {
 
     pub(crate) fn timer_lost(&mut self) {
         self.timer_ms = NO_TIMER;
+        self.any_timer_ms = NO_TIMER;
     }
 
     /// The last reading, for stamps that may be late.
@@ -108,10 +115,13 @@ impl Deadlines {
         let operation = &mut operations[index];
         operation.class = class as u16;
         operation.due = NO_STAMP;
+        let is_quiet = operation.state.is_quiet();
         let class = &mut self.classes[class];
         class.operations.push_back(operations, index);
         self.in_classes += 1;
-        if self.timer_ms > grain_ms(span_ms) {
+        self.quiet += u32::from(is_quiet);
+        let timer_ms = if is_quiet { self.any_timer_ms } else { self.timer_ms };
+        if timer_ms > grain_ms(span_ms) {
             self.tick_wanted = true;
         }
     }
@@ -136,17 +146,34 @@ impl Deadlines {
                 self.in_queue -= 1;
                 self.unstamped_in_queue -= u32::from(!operation.is_stamped());
             }
-            class => self.leave_class(class, operations, index),
+            class => {
+                if self.leave_class(class, operations, index) {
+                    return;
+                }
+            }
         }
-        if self.in_queue == 0 && self.in_classes == 0 {
-            self.tick_wanted = self.timer_ms != NO_TIMER;
+        if !self.is_loud() {
+            self.tick_wanted = self.any_timer_ms != NO_TIMER;
         }
     }
 
+    /// Whether an operation is armed that somebody waits for.
+    const fn is_loud(&self) -> bool {
+        self.in_queue > 0 || self.in_classes > self.quiet
+    }
+
+    /// True where nobody waited for the operation. Then a timer that was set for it may run out: it is not set and
+    /// cleared with every return.
     #[inline(never)]
-    fn leave_class(&mut self, class: u16, operations: &mut Operations, index: u32) {
+    fn leave_class(&mut self, class: u16, operations: &mut Operations, index: u32) -> bool {
+        let is_quiet = operations[index].state.is_quiet();
         self.in_classes -= 1;
+        self.quiet -= u32::from(is_quiet);
         self.classes[class as usize].operations.remove(operations, index);
+        if is_quiet {
+            self.tick_wanted &= self.in_queue + self.in_classes > 0;
+        }
+        is_quiet
     }
 
     /// Takes a reading of the host's clock and stamps what was armed before it. True if there was something to stamp.
@@ -253,7 +280,8 @@ impl Deadlines {
             let unstamped = class.operations.iter().next_back().is_some_and(|last| !operations[last].is_stamped());
             consider(class.span_ms, &operations[first], unstamped);
         }
-        self.timer_ms = delay.unwrap_or(NO_TIMER);
+        self.any_timer_ms = delay.unwrap_or(NO_TIMER);
+        self.timer_ms = if self.is_loud() { self.any_timer_ms } else { NO_TIMER };
         self.tick_wanted = false;
         delay
     }

@@ -153,6 +153,11 @@ impl<T> Slab<T> {
         (entry.mark == handle.raw).then_some(&mut entry.value)
     }
 
+    /// What stands at this index, if it has not ended.
+    pub(crate) fn at(&self, index: u32) -> Option<&T> {
+        self.entries.get(index as usize).filter(|entry| !entry.is_free()).map(|entry| &entry.value)
+    }
+
     pub(crate) fn handle_of(&self, index: u32) -> Handle<T> {
         Handle::from_bits(self.entries[index as usize].mark)
     }

@@ -2,15 +2,19 @@
 //! promise, no JavaScript (lib.rs makes them unspellable here). Called by src/bindings, and by tests/policy directly.
 //!
 //! Start with pool.rs, which owns the state and names the rules; then one file per operation, each around one table of
-//! (state, outcome): checkout.rs, checkin.rs, shutdown.rs.
+//! (state, outcome): checkout.rs, opening.rs, checkin.rs, ending.rs, detached.rs, shutdown.rs; upkeep.rs is what a pool
+//! does on its own account.
 
 mod checkin;
 mod checkout;
 mod config;
 mod deadlines;
+mod detached;
+mod ending;
 mod id;
 mod idle;
 mod kind;
+mod opening;
 mod operation;
 mod pool;
 mod record;
@@ -18,14 +22,16 @@ mod ring;
 mod shutdown;
 mod stats;
 mod step;
+mod upkeep;
 
 pub use config::{Config, LONGEST_SPAN_MS, ResetStyle, Settings, Span, Violation};
 pub use id::{CAPACITY, Handle, INDEX_BITS, MOST};
+pub use kind::Kind;
 pub use operation::Operation;
 pub use pool::{Limits, Pool};
-pub use record::Record;
+pub use record::{Record, Staleness};
 pub use stats::{Counts, Stats};
-pub use step::{Begin, Notice, Outcome, Refusal, Return, Step};
+pub use step::{Begin, Event, Hooks, Notice, Outcome, Refusal, Return, Step};
 
 /// Names an operation from its begin to its last step.
 pub type OperationId = Handle<Operation>;

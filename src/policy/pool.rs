@@ -1,17 +1,18 @@
 //! The pool: its state, and the moves that every operation shares. A slot that comes free goes to the head waiter, else
 //! to the idle store, else it is closed; whenever capacity appears the head waiter is served at once. The operations
-//! themselves are in checkout.rs, checkin.rs and shutdown.rs.
+//! themselves are in the files that mod.rs names.
 
 use super::config::{Config, Span, UNLIMITED};
 use super::deadlines::Deadlines;
 use super::id::Slab;
 use super::idle::Idle;
 use super::kind::queue::{Source, is_surplus, source};
-use super::operation::{Operation, Operations, Queue, State};
-use super::record::{FIRST_EPOCH, Phase, Record};
-use super::ring::Ring;
+use super::opening::FirstUse;
+use super::operation::{Caller, Operation, Operations, Queue, State, Then};
+use super::record::{FIRST_EPOCH, Phase, Record, Staleness};
+use super::ring::{NIL, Ring};
 use super::stats::{Counters, Counts, Stats};
-use super::step::{Notice, Outcome, Refusal, Step};
+use super::step::{Event, Hooks, Notice, Outcome, Refusal, Step};
 use super::{LeaseId, OperationId};
 use alloc::collections::VecDeque;
 
@@ -42,6 +43,19 @@ pub struct Pool {
     pub(super) notices: VecDeque<(OperationId, Notice)>,
     pub(super) children: VecDeque<OperationId>,
     pub(super) counters: Counters,
+    pub(super) hooks: Hooks,
+    /// Whether a checkout of something idle and its return need nothing but the books: see [`Record::current_in`].
+    pub(super) plain: bool,
+    pub(super) first: FirstUse,
+    /// Slots that count for `maxConnecting`.
+    pub(super) connecting: u32,
+    /// Checkouts that have lost their connection and wait for the place of a creator, before all who queue.
+    pub(super) reopenings: VecDeque<OperationId>,
+    /// The slot whose connection callers share now, or [`NIL`]; and how many older ones are kept for theirs.
+    pub(super) shared: u32,
+    pub(super) retired: u32,
+    /// The last random number that the host gave, 0 to 1.
+    pub(super) random: f64,
     /// Raised by a pool-wide invalidation: connections whose opening began before are stale.
     pub(super) invalidation: u32,
     /// Raised by both, and by close: see [`Record::current_in`].
@@ -55,8 +69,8 @@ pub struct Pool {
 
 impl Pool {
     /// An empty pool. Opens nothing.
-    pub const fn new(config: Config) -> Self {
-        Self {
+    pub fn new(config: Config) -> Self {
+        let mut pool = Self {
             idle: Idle::new(config.use_lifo),
             deadlines: Deadlines::new(config.timeout),
             config,
@@ -67,41 +81,86 @@ impl Pool {
             notices: VecDeque::new(),
             children: VecDeque::new(),
             counters: Counters::new(),
+            hooks: Hooks::default(),
+            plain: false,
+            first: FirstUse::default(),
+            connecting: 0,
+            reopenings: VecDeque::new(),
+            shared: NIL,
+            retired: 0,
+            random: 0.0,
             invalidation: 0,
             epoch: FIRST_EPOCH,
             dispose: 0,
             detached: 0,
             closed: false,
             draining: None,
-        }
+        };
+        pool.set_hooks(Hooks::default());
+        pool
+    }
+
+    /// Tells which events have listeners, whenever that changes.
+    pub fn set_hooks(&mut self, hooks: Hooks) {
+        let Config { kind, pre_ping, recycle, idle_timeout, max_uses, .. } = self.config;
+        let is_heard = [Event::Checkout, Event::Reset, Event::Checkin].into_iter().any(|event| hooks.has(event));
+        self.hooks = hooks;
+        self.plain = !is_heard
+            && !pre_ping
+            && !kind.shares()
+            && (recycle, idle_timeout, max_uses) == (Span::Forever, Span::Forever, UNLIMITED);
+        self.begin_epoch();
+    }
+
+    /// A random number from 0 to 1, for the next connection that opens; asked for where `recycleJitter` is set.
+    pub const fn set_random(&mut self, random: f64) {
+        self.random = random;
+    }
+
+    /// The settings.
+    pub const fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The step that an operation must perform now: after a begin, and after [`Notice::Resume`]. A stale handle is done.
     pub fn resume(&mut self, id: OperationId) -> Step {
         let Some(operation) = self.operations.get(id) else { return Step::Done };
         match operation.state {
-            State::Waiting | State::Abandoned | State::Detached | State::Draining => Step::Wait,
+            State::Waiting | State::Abandoned | State::Detached | State::Sharing => Step::Wait,
+            State::Lost | State::Idling | State::Draining => Step::Wait,
             State::Reserved => self.enter_slot(id),
-            State::Replacing => Step::Terminate(operation.slot()),
+            State::AwaitingFirst => self.await_first(id),
+            State::AwaitingPlace => self.await_place(id),
             State::Opening => Step::Open(operation.at),
-            State::Resetting | State::ResettingDetached => self.reset_step(operation.slot()),
-            State::Condemned => Step::Terminate(operation.slot()),
-            State::Discarding | State::ClosingDetached | State::Closing => close_step(operation),
+            State::Pinging => Step::Ping(operation.at),
+            State::Emitting(event) => Step::Emit(event, operation.slot()),
+            State::Resetting => self.reset_step(operation.slot()),
+            State::Finalizing => Step::Finalize(operation.at),
+            State::Detaching => Step::Detach(operation.at),
+            State::Ending if operation.abrupt => Step::Terminate(operation.slot()),
+            State::Ending => Step::Close(operation.slot()),
         }
     }
 
     /// Tells how the step of an operation went and answers with the next one. A stale handle is done.
     pub fn advance(&mut self, id: OperationId, outcome: Outcome) -> Step {
         let Some(operation) = self.operations.get(id) else { return Step::Done };
-        let is_checkout = match operation.state {
-            State::Replacing | State::Opening | State::Abandoned => true,
-            State::Resetting | State::Condemned | State::Discarding => false,
-            State::ResettingDetached | State::ClosingDetached | State::Closing => false,
+        let state = operation.state;
+        match state {
             // These perform no step: an outcome for them is a fault of the shell, and harmless.
-            State::Waiting | State::Reserved | State::Detached | State::Draining => return Step::Wait,
-        };
-        self.deadlines.disarm(&mut self.operations, id.index());
-        if is_checkout { self.advance_checkout(id, outcome) } else { self.advance_checkin(id, outcome) }
+            State::Waiting | State::Reserved | State::AwaitingFirst => return Step::Wait,
+            State::AwaitingPlace | State::Detached | State::Sharing | State::Lost => return Step::Wait,
+            State::Idling | State::Draining => return Step::Wait,
+            _ => self.deadlines.disarm(&mut self.operations, id.index()),
+        }
+        match state {
+            State::Opening | State::Abandoned => self.advance_opening(id, outcome),
+            State::Emitting(Event::FirstConnect | Event::Connect) => self.advance_opening(id, outcome),
+            State::Pinging | State::Emitting(Event::Checkout) => self.advance_checkout(id, outcome),
+            State::Emitting(Event::Reset) | State::Resetting | State::Finalizing => self.advance_checkin(id, outcome),
+            State::Detaching | State::Emitting(Event::Detach | Event::CloseDetached) => self.advance_detached(id),
+            _ => self.advance_ending(id),
+        }
     }
 
     /// What has become ready for operations that sleep, in order.
@@ -136,22 +195,17 @@ impl Pool {
     /// Takes the time, in milliseconds: ends what ran out of it and answers how long the host's one timer should run
     /// until the next tick, or `None` for no timer.
     pub fn tick(&mut self, now_ms: f64) -> Option<u32> {
-        let stamped = self.read_clock(now_ms);
-        let now = self.deadlines.now();
-        for (_, record) in self.records.iter_mut() {
-            if record.phase == Phase::Leased && record.held_since.is_none() {
-                record.held_since = Some(now);
-            }
-        }
+        let stamped = self.see_held(now_ms);
         for index in self.deadlines.take_expired_in_queue(&mut self.operations, &self.waiters) {
-            self.expire_checkout(self.operations.handle_of(index));
+            self.expire(self.operations.handle_of(index));
         }
         while let Some(index) = self.deadlines.take_expired(&mut self.operations) {
             let id = self.operations.handle_of(index);
             match self.operations[index].state {
-                State::Waiting | State::Replacing | State::Opening => self.expire_checkout(id),
                 State::Draining => self.stop_draining(id),
-                _ => self.notify(id, Notice::Expire),
+                State::Lost => self.reclaim(id),
+                State::Idling => self.reap(id),
+                _ => self.expire(id),
             }
         }
         self.deadlines.plan(&self.operations, &self.waiters, stamped)
@@ -167,9 +221,23 @@ impl Pool {
         self.deadlines.read(&mut self.operations, &self.waiters, now_ms)
     }
 
+    /// The same, and every lease that was not seen by a reading before counts from this one on.
+    pub fn see_held(&mut self, now_ms: f64) -> bool {
+        let stamped = self.read_clock(now_ms);
+        let now = self.deadlines.now();
+        for (_, record) in self.records.iter_mut() {
+            if record.phase == Phase::Leased && record.held_since.is_none() {
+                record.held_since = Some(now);
+            }
+        }
+        stamped
+    }
+
     /// Whether the host's timer should keep its process alive: some caller waits.
     pub fn is_attended(&self) -> bool {
-        self.operations.iter().any(|(_, operation)| operation.attended && operation.state != State::Detached)
+        self.operations.iter().any(|(_, operation)| {
+            operation.caller != Caller::Nobody && !matches!(operation.state, State::Detached | State::Sharing)
+        })
     }
 
     /// Whether [`Pool::begin_close`] was called.
@@ -182,14 +250,47 @@ impl Pool {
         self.records.get(lease).is_some_and(|record| record.phase == Phase::Leased)
     }
 
-    /// Whether a lease, or its return, has this slot.
+    /// Whether a lease has this slot, on its way in and out included.
     pub fn is_in_use(&self, slot: u32) -> bool {
-        matches!(self.records[slot].phase, Phase::Leased | Phase::Returning)
+        let phase = self.records.at(slot).map(|record| record.phase);
+        matches!(phase, Some(Phase::CheckingOut | Phase::Leased | Phase::Returning))
     }
 
-    /// Whether the slot of this opening was made for it, so that nothing of an earlier slot may show through.
-    pub fn is_new_slot(&self, id: OperationId) -> bool {
-        self.operations.get(id).is_some_and(|operation| operation.new_slot)
+    /// Whether the slot was made for the opening under way, so that nothing of an earlier slot may show through.
+    pub fn is_new_slot(&self, slot: u32) -> bool {
+        self.records[slot].is_new
+    }
+
+    /// The lease that the checkout of this slot will grant: what its listeners are shown.
+    pub fn lease_of(&self, slot: u32) -> LeaseId {
+        self.records.handle_of(slot)
+    }
+
+    /// The slot of a share, or of any operation that has one.
+    pub fn slot_of(&self, id: OperationId) -> Option<u32> {
+        self.operations.get(id).and_then(Operation::slot)
+    }
+
+    /// Why the operation ends its connection for a new one: age, a pool-wide invalidation, a mark. `None` where it does
+    /// not, or for another reason.
+    pub fn staleness(&self, id: OperationId) -> Option<Staleness> {
+        let operation =
+            self.operations.get(id).filter(|operation| operation.then == Then::Reopen && operation.deaths == 0)?;
+        let record = &self.records[operation.at];
+        Some(if record.stale {
+            Staleness::Soft
+        } else if record.invalidation != self.invalidation {
+            Staleness::Pool
+        } else {
+            Staleness::Age
+        })
+    }
+
+    /// The record has finalizers for its next return.
+    pub fn add_finalizer(&mut self, slot: u32) {
+        let record = &mut self.records[slot];
+        record.has_finalizers = record.live;
+        record.look_closely();
     }
 
     /// Makes every open connection stale: each is replaced at its next checkout.
@@ -203,9 +304,9 @@ impl Pool {
         let count =
             |phases: &[Phase]| self.records.iter().filter(|(_, record)| phases.contains(&record.phase)).count() as u32;
         let idle = self.records.iter().filter(|(_, record)| record.phase == Phase::Idle && record.live).count() as u32;
-        let used = count(&[Phase::Leased, Phase::Returning]);
+        let used = count(&[Phase::CheckingOut, Phase::Leased, Phase::Returning, Phase::Returned]);
         let opening = count(&[Phase::Reserved, Phase::Opening]);
-        let closing = count(&[Phase::Closing]);
+        let closing = count(&[Phase::Closing, Phase::Parked]);
         Stats {
             total: idle + used + opening + closing,
             idle,
@@ -223,7 +324,7 @@ impl Pool {
             aborted: self.counters.aborted,
             recycled: self.counters.recycled,
             invalidated: self.counters.invalidated,
-            leaked: 0,
+            leaked: self.counters.leaked,
         }
     }
 
@@ -235,13 +336,14 @@ impl Pool {
         Counts { size, checked_in, overflow: if size == 0 { 0 } else { slots - size }, checked_out: slots - checked_in }
     }
 
-    /// For how long the longest-held leases have been out, in milliseconds, longest first, at most five. Counted from
-    /// the first reading of the clock that saw them, since a checkout reads none: what is told is at least so long.
-    pub fn longest_held(&self) -> [Option<u32>; 5] {
+    /// For how long the longest-held leases have been out, in milliseconds, with their slots, longest first, at most
+    /// five. Counted from the first reading of the clock that saw them, since a checkout reads none: what is told is at
+    /// least so long.
+    pub fn longest_held(&self) -> [Option<(u32, u32)>; 5] {
         let mut longest = [None; 5];
         let now = self.deadlines.now();
-        for held in self.records.iter().filter_map(|(_, record)| record.held_since) {
-            let mut held = Some(now.wrapping_sub(held));
+        for (slot, record) in self.records.iter() {
+            let mut held = record.held_since.map(|since| (now.wrapping_sub(since), slot));
             for place in &mut longest {
                 if held > *place {
                     core::mem::swap(&mut held, place);
@@ -282,11 +384,20 @@ impl Pool {
         &mut self.operations[id.index()]
     }
 
-    /// Gives the operation's next call into the driver its time.
-    pub(super) fn arm_driver(&mut self, id: OperationId) {
-        if let Span::Millis(_) = self.config.driver_timeout {
-            self.deadlines.arm(&mut self.operations, id.index(), self.config.driver_timeout);
+    /// Gives a step its time: the driver's, or what is left of the caller's deadline where that is less.
+    pub(super) fn arm_step(&mut self, id: OperationId, span: Span) {
+        let span = self.shorter_of(id, span);
+        if let Span::Millis(_) = span {
+            self.deadlines.arm(&mut self.operations, id.index(), span);
         }
+    }
+
+    /// Goes on to the next step.
+    pub(super) fn enter(&mut self, id: OperationId, state: State) -> Step {
+        let span = if state == State::Pinging { self.config.ping_timeout } else { self.config.driver_timeout };
+        self.operation(id).state = state;
+        self.arm_step(id, span);
+        self.resume(id)
     }
 
     /// Whatever was current before is looked at more closely from now on.
@@ -294,18 +405,45 @@ impl Pool {
         self.epoch = self.epoch.wrapping_add(1).max(FIRST_EPOCH);
     }
 
-    pub(super) fn is_fresh(&self, slot: u32) -> bool {
+    /// Whether the slot's connection may be handed out as it is.
+    pub(super) fn is_current(&self, slot: u32) -> bool {
         let record = &self.records[slot];
-        record.current_in == self.epoch || record.live && !record.stale && record.invalidation == self.invalidation
+        record.current_in == self.epoch
+            || record.live && !record.stale && record.invalidation == self.invalidation && !self.is_aged(record)
+    }
+
+    fn is_aged(&self, record: &Record) -> bool {
+        match self.config.recycle {
+            Span::Forever => false,
+            Span::Millis(0) => true,
+            Span::Millis(_) => self.deadlines.now().wrapping_sub(record.opened_at) > record.recycle_ms,
+        }
+    }
+
+    /// Lets the hot path have the slot's connection again, where nothing speaks against it.
+    pub(super) fn refresh(&mut self, slot: u32) {
+        let (invalidation, dispose, epoch) = (self.invalidation, self.dispose, self.epoch);
+        let record = &mut self.records[slot];
+        let is_current = record.live && !record.stale && !record.has_finalizers;
+        if self.plain && !self.closed && is_current && (record.invalidation, record.dispose) == (invalidation, dispose)
+        {
+            record.current_in = epoch;
+        }
     }
 
     /// Makes the slot a lease.
     pub(super) fn lease(&mut self, slot: u32) -> LeaseId {
-        let record = &mut self.records[slot];
-        record.phase = Phase::Leased;
-        record.held_since = None;
-        self.counters.checkouts = self.counters.checkouts.wrapping_add(1);
+        self.count_checkout(slot);
+        self.records[slot].phase = Phase::Leased;
         self.records.handle_of(slot)
+    }
+
+    pub(super) fn count_checkout(&mut self, slot: u32) {
+        self.counters.checkouts = self.counters.checkouts.wrapping_add(1);
+        let record = &mut self.records[slot];
+        record.held_since = None;
+        record.fresh = false;
+        record.uses = record.uses.saturating_add(1);
     }
 
     /// Ends a lease: its handle is stale from now on, so that nobody returns it twice. `None` if it had ended.
@@ -321,19 +459,28 @@ impl Pool {
         Some(slot)
     }
 
+    // ---- where slots go
+
     /// Finds the next place of a slot that has come free. True: there is none, and its connection must be closed.
     pub(super) fn must_discard(&mut self, slot: u32) -> bool {
         let record = &self.records[slot];
-        if record.live && (self.closed || record.dispose != self.dispose) {
+        if record.emptying > 0 && !record.live {
+            self.records[slot].phase = Phase::Parked;
+            return false;
+        }
+        let is_over = self.closed || record.retired;
+        let is_worn = record.dispose != self.dispose || record.uses >= self.config.max_uses;
+        if record.live && (is_over || is_worn) {
             return true;
         }
-        if self.closed {
+        if is_over {
             self.drop_slot(slot);
-        } else if let Some(waiter) = self.pop_waiter() {
+        } else if self.may_take(slot)
+            && let Some(waiter) = self.pop_waiter()
+        {
             self.hand_over(waiter, slot);
         } else if !is_surplus(&self.config, self.idle.len()) {
-            self.records[slot].phase = Phase::Idle;
-            self.idle.put(slot);
+            self.put_idle(slot);
         } else if self.records[slot].live {
             return true;
         } else {
@@ -344,6 +491,18 @@ impl Pool {
 
     /// Ends a slot that holds no connection any more; its capacity goes to the head waiter.
     pub(super) fn drop_slot(&mut self, slot: u32) {
+        self.opening_ended(slot);
+        if self.records[slot].emptying > 0 {
+            self.records[slot].phase = Phase::Parked;
+            self.serve();
+            return;
+        }
+        if self.records[slot].retired {
+            self.retired -= 1;
+        }
+        if self.shared == slot {
+            self.shared = NIL;
+        }
         self.records.remove(slot);
         self.serve();
         if self.records.len() == 0
@@ -356,22 +515,43 @@ impl Pool {
 
     /// Gives what is free to those who wait, in order. A close refuses them all and wakes nobody.
     pub(super) fn serve(&mut self) {
+        self.serve_reopenings();
         while !self.closed && !self.waiters.is_empty() {
-            match source(&self.config, self.idle.len(), self.records.len()) {
-                Source::Idle => {
-                    let Some(slot) = self.idle.take() else { return };
-                    let Some(waiter) = self.pop_waiter() else { return };
-                    self.hand_over(waiter, slot);
-                }
-                Source::New => {
-                    let Some(waiter) = self.pop_waiter() else { return };
-                    let slot = self.records.insert(Record::new()).index();
-                    self.operation(waiter).new_slot = true;
-                    self.hand_over(waiter, slot);
-                }
-                Source::Nowhere => return,
-            }
+            let slot = match self.joinable() {
+                Some(slot) => slot,
+                None => match self.source() {
+                    Source::Idle => self.take_from_idle(),
+                    Source::New => self.records.insert(Record::new()).index(),
+                    Source::Nowhere => return,
+                },
+            };
+            let Some(waiter) = self.pop_waiter() else { return };
+            self.hand_over(waiter, slot);
         }
+    }
+
+    /// Where a checkout gets its slot now. What must be opened waits where `maxConnecting` creators run.
+    pub(super) fn source(&self) -> Source {
+        match source(&self.config, self.idle.len(), self.records.len() - self.retired as usize) {
+            Source::Idle if self.idle.next().is_some_and(|slot| !self.may_take(slot)) => Source::Nowhere,
+            Source::New if self.connecting >= self.config.max_connecting => Source::Nowhere,
+            source => source,
+        }
+    }
+
+    fn may_take(&self, slot: u32) -> bool {
+        self.connecting < self.config.max_connecting || self.is_current(slot)
+    }
+
+    /// From now on the slot counts for `maxConnecting`, until [`Pool::opening_ended`].
+    pub(super) fn opening_begins(&mut self, slot: u32) {
+        self.connecting += u32::from(!self.records[slot].opens);
+        self.records[slot].opens = true;
+    }
+
+    pub(super) fn opening_ended(&mut self, slot: u32) {
+        self.connecting -= u32::from(self.records[slot].opens);
+        self.records[slot].opens = false;
     }
 
     fn pop_waiter(&mut self) -> Option<OperationId> {
@@ -381,18 +561,30 @@ impl Pool {
         Some(self.operations.handle_of(index))
     }
 
-    /// A waiter gets its slot: as a lease, or, where a connection must be opened first, as a reservation.
+    /// A waiter gets its slot: as a lease, or, where something is to be done first, as a reservation.
     fn hand_over(&mut self, waiter: OperationId, slot: u32) {
-        if self.is_fresh(slot) {
+        if self.is_ready(slot) {
+            self.refresh(slot);
             let lease = self.lease(slot);
             self.operations.remove(waiter.index());
             self.notify(waiter, Notice::Grant(lease));
         } else {
-            self.records[slot].phase = Phase::Reserved;
-            let operation = self.operation(waiter);
-            operation.state = State::Reserved;
-            operation.at = slot;
+            self.operation(waiter).at = slot;
+            self.reserve(waiter, slot);
             self.notify(waiter, Notice::Resume);
+        }
+    }
+
+    /// The checkout has the slot, and goes on when it resumes.
+    pub(super) fn reserve(&mut self, id: OperationId, slot: u32) {
+        self.operation(id).state = State::Reserved;
+        if self.config.kind.shares() {
+            self.share(slot);
+        } else {
+            self.records[slot].phase = Phase::Reserved;
+        }
+        if !self.is_current(slot) && !self.is_joined(slot) {
+            self.opening_begins(slot);
         }
     }
 
@@ -401,8 +593,4 @@ impl Pool {
         self.end(id);
         self.notify(id, Notice::Reject(refusal));
     }
-}
-
-pub(super) fn close_step(operation: &Operation) -> Step {
-    if operation.abrupt { Step::Terminate(operation.slot()) } else { Step::Close(operation.slot()) }
 }

@@ -47,6 +47,7 @@ impl<T: Track> Ring<T> {
         (0..self.places()).map(|n| self.at(self.first.wrapping_add(n))).filter(|&index| index != NIL)
     }
 
+    #[inline]
     pub(crate) fn push_back(&mut self, operations: &mut Slab<Operation>, index: u32) {
         *T::place(&mut operations[index]) = self.end;
         self.append(index);
@@ -138,7 +139,7 @@ impl<T: Track> Ring<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::operation::{Queue, State};
+    use super::super::operation::{Caller, Queue, State};
     use super::*;
 
     #[test]
@@ -149,7 +150,7 @@ mod tests {
         (ring.first, ring.end) = (u32::MAX - 100, u32::MAX - 100);
         let mut expected: Vec<u32> = Vec::new();
         for round in 0..1000u32 {
-            let index = operations.insert(Operation::new(State::Waiting, NIL)).index();
+            let index = operations.insert(Operation::new(State::Waiting, Caller::Checkout, NIL)).index();
             ring.push_back(&mut operations, index);
             expected.push(index);
             if round % 3 != 0 {

@@ -3,7 +3,7 @@
 
 use super::OperationId;
 use super::config::Span;
-use super::operation::{Operation, State};
+use super::operation::{Caller, Operation, State};
 use super::pool::Pool;
 use super::record::Phase;
 use super::ring::NIL;
@@ -15,7 +15,8 @@ impl Pool {
     pub fn dispose(&mut self) {
         self.dispose = self.dispose.wrapping_add(1);
         self.begin_epoch();
-        while let Some(slot) = self.idle.take() {
+        while self.idle.next().is_some() {
+            let slot = self.take_from_idle();
             if self.records[slot].live {
                 self.discard_as_child(slot, false);
             } else {
@@ -28,11 +29,11 @@ impl Pool {
     /// leases; then they are terminated. [`Notice::Done`] names the operation when it is over. Called once.
     pub fn begin_close(&mut self, patience: Span) -> OperationId {
         self.closed = true;
-        let closing = self.begin(Operation::new(State::Draining, NIL));
+        let closing = self.begin(Operation::new(State::Draining, Caller::Other, NIL));
         let checkouts: Vec<OperationId> = self
             .operations
             .iter()
-            .filter(|(_, operation)| operation.attended && is_checkout(operation.state))
+            .filter(|(_, operation)| operation.is_attended())
             .map(|(index, _)| self.operations.handle_of(index))
             .collect();
         for id in self.in_order(checkouts) {
@@ -43,8 +44,8 @@ impl Pool {
                     self.notify(id, Notice::Reject(Refusal::Closed));
                 }
                 _ => {
-                    self.operation(id).attended = false;
                     self.notify(id, Notice::Reject(Refusal::Closed));
+                    self.dismiss(id);
                 }
             }
         }
@@ -75,15 +76,25 @@ impl Pool {
         let leased: Vec<u32> =
             self.records.iter().filter(|(_, record)| record.phase == Phase::Leased).map(|(slot, _)| slot).collect();
         for slot in leased {
+            for share in self.end_shares(slot) {
+                self.leave_share(slot);
+                self.end(share);
+            }
+            if self.records[slot].shares > 0 {
+                // Somebody is about to join: that checkout was refused, and ends the connection when it hears of it.
+                continue;
+            }
+            self.end_grace(slot);
             self.records.renew(slot);
             self.records[slot].held_since = None;
-            self.discard_as_child(slot, true);
+            if self.records[slot].live {
+                self.discard_as_child(slot, true);
+            } else {
+                let discard = self.must_discard(slot);
+                debug_assert!(!discard, "an emptied slot holds nothing to close");
+            }
         }
         self.end(id);
         self.notify(id, Notice::Done);
     }
-}
-
-fn is_checkout(state: State) -> bool {
-    matches!(state, State::Waiting | State::Reserved | State::Replacing | State::Opening)
 }

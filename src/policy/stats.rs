@@ -11,6 +11,7 @@ pub(crate) struct Counters {
     pub(crate) aborted: u32,
     pub(crate) recycled: u32,
     pub(crate) invalidated: u32,
+    pub(crate) leaked: u32,
 }
 
 impl Counters {
@@ -24,13 +25,13 @@ impl Counters {
             aborted: 0,
             recycled: 0,
             invalidated: 0,
+            leaked: 0,
         }
     }
 }
 
 /// A snapshot of the pool. `total` = `idle` + `used` + `opening` + `closing`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(target_arch = "wasm32", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct Stats {
     /// Slots that hold or are opening a connection.
     pub total: u32,
@@ -71,7 +72,6 @@ pub struct Stats {
 /// The four numbers of SQLAlchemy's QueuePool, by its formulas: negative overflow until `size` slots exist, emptied
 /// slots counted as checked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(target_arch = "wasm32", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct Counts {
     /// The configured size.
     pub size: i32,

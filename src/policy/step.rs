@@ -11,20 +11,71 @@ pub enum Step {
     Wait,
     /// Call the creator for this slot. Outcomes: ok, failed, timed-out; then late-ok or late-failed.
     Open(u32),
+    /// Ask whether the connection is alive. Outcomes: ok, disconnected (dead), failed, timed-out.
+    Ping(u32),
     /// Roll back what the client left open. Outcomes: ok, failed, timed-out.
     Rollback(Option<u32>),
     /// Commit what the client left open. Outcomes: ok, failed, timed-out.
     Commit(Option<u32>),
+    /// Run the record's finalizers, newest first. Outcomes: ok, failed, timed-out.
+    Finalize(u32),
+    /// Call the listeners of an event. Outcomes: ok, failed, timed-out; of checkout also disconnected.
+    Emit(Event, Option<u32>),
     /// Close politely. Outcomes: ok, failed, timed-out.
     Close(Option<u32>),
     /// Close abruptly, without trusting the connection. Outcomes: ok, failed, timed-out.
     Terminate(Option<u32>),
+    /// Take the connection out of this slot into the operation's flow. Outcome: ok.
+    Detach(u32),
     /// Give the caller this lease; the operation has ended.
     Grant(LeaseId),
-    /// Refuse the caller; the operation has ended.
+    /// Give the caller a share of this slot's connection; the operation stands for it until its return.
+    Share(u32),
+    /// Refuse the caller; the operation has ended, unless it is [`Refusal::OpenTimeout`].
     Reject(Refusal),
     /// The operation has ended; a caller who waits for it is done.
     Done,
+}
+
+/// What listeners can hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Event {
+    /// The first connection of the pool was opened.
+    FirstConnect,
+    /// A connection was opened.
+    Connect,
+    /// A connection is about to be handed out.
+    Checkout,
+    /// A connection comes back and is about to be reset.
+    Reset,
+    /// A record goes back to the pool.
+    Checkin,
+    /// A connection is not to be trusted and about to be terminated.
+    Invalidate,
+    /// A connection was marked to be replaced later.
+    SoftInvalidate,
+    /// A connection that belongs to a record is about to be closed.
+    Close,
+    /// A connection left the pool for good.
+    Detach,
+    /// A detached connection is about to be closed.
+    CloseDetached,
+}
+
+/// Which events have listeners: for the others no step is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hooks(u16);
+
+impl Hooks {
+    /// One bit for each event, in the order of [`Event`].
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn has(self, event: Event) -> bool {
+        self.0 & 1 << event as u16 != 0
+    }
 }
 
 /// How the last step of an operation went.
@@ -34,18 +85,22 @@ pub enum Outcome {
     Ok,
     /// It threw or rejected.
     Failed,
-    /// The time for one call into the driver ran out (after [`Notice::Expire`]). The call may still come to an end.
+    /// The time for one call ran out (after [`Notice::Expire`]). The call may still come to an end.
     TimedOut,
     /// After a timed-out [`Step::Open`]: the connection arrived all the same.
     LateOk,
     /// After a timed-out [`Step::Open`]: it failed in the end.
     LateFailed,
+    /// The connection is dead: another one is to be tried.
+    Disconnected,
+    /// The same, and every connection as old is to be replaced, too.
+    DisconnectedAll,
 }
 
 /// Why a caller gets no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The creator's own error, which the shell holds.
+    /// The error of the creator, the ping or a listener, which the shell holds.
     Failed,
     /// The caller's signal; the shell holds its reason.
     Aborted,
@@ -61,6 +116,16 @@ pub enum Refusal {
     OpenTimeout,
     /// `deadline` ran out while the creator ran.
     OpenDeadline,
+    /// `deadline` ran out while the connection was pinged.
+    PingDeadline,
+    /// `driverTimeout` ran out while a listener ran.
+    ListenerTimeout,
+    /// `deadline` ran out while a listener ran.
+    ListenerDeadline,
+    /// One connection after the other was dead; the shell holds the last error.
+    Disconnected,
+    /// An assertion pool has lent its connection already.
+    InUse,
 }
 
 /// News for an operation that sleeps. Handed out by [`super::Pool::take_notice`] after any call.
@@ -68,11 +133,12 @@ pub enum Refusal {
 pub enum Notice {
     /// Settle the caller's promise with this lease; the operation has ended.
     Grant(LeaseId),
-    /// Settle the caller's promise with this refusal. An opening that still runs goes on without its caller.
+    /// Settle the caller's promise with this refusal. A step that still runs goes on without its caller.
     Reject(Refusal),
     /// Wake the flow, in its own context, to ask for its step ([`super::Pool::resume`]).
     Resume,
-    /// The step under way took too long: wake the flow, which advances with [`Outcome::TimedOut`].
+    /// The step under way took too long, or nobody waits for it any more: wake the flow, which advances with
+    /// [`Outcome::TimedOut`].
     Expire,
     /// A [`super::Pool::begin_close`] has come to its end.
     Done,

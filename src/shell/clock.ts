@@ -1,6 +1,6 @@
 /** Time as the pool sees it: the host's, or one that a test or a simulation gives. Read only where an option needs it. */
 
-import type { PoolLogger } from "./logger.js";
+import type { Log } from "./logger.js";
 
 /** A source of time. All in milliseconds. */
 export interface PoolClock {
@@ -21,7 +21,7 @@ export const hostClock: PoolClock = {
  * The same clock, whose own failures cost a reading and never the pool: it is read between two calls of the policy, where
  * a throw would look like a crash. Setting a timer may throw; the driver has an answer to that.
  */
-export function guardedClock(clock: PoolClock, logger: PoolLogger): PoolClock {
+export function guardedClock(clock: PoolClock, log: Log): PoolClock {
   let last = 0;
   return {
     now() {
@@ -29,7 +29,7 @@ export function guardedClock(clock: PoolClock, logger: PoolLogger): PoolClock {
         const now = clock.now();
         if (typeof now === "number" && now >= last) last = now;
       } catch (error) {
-        logger.error("the pool's clock failed; it stands still", error);
+        log.error("the pool's clock failed; it stands still", error);
       }
       return last;
     },
@@ -38,7 +38,7 @@ export function guardedClock(clock: PoolClock, logger: PoolLogger): PoolClock {
       try {
         clock.clearTimeout(handle);
       } catch (error) {
-        logger.error("the pool's clock could not clear a timer", error);
+        log.error("the pool's clock could not clear a timer", error);
       }
     },
   };

@@ -1,50 +1,45 @@
 /**
- * The connections of one pool, by slot, and every call into them: open, rollback, commit, close, terminate, and the watch
- * for the driver's word that one died. A call may throw or answer a promise; what that means is for driver.ts and the
- * policy. Reports to the logger what nobody else would hear of.
+ * The connections of one pool, by slot, and every call into them: open, ping, rollback, commit, close, terminate, and the
+ * watch for the driver's word that one died. A call may throw or answer a promise; what that means is for driver.ts and
+ * the policy.
  */
 
 import { findCall, type Dialect, type DriverCall } from "./dialect.js";
+import type { Driver } from "./driver.js";
 import { ArgumentError } from "./errors.js";
-import type { PoolLogger } from "./logger.js";
-import { show, type Settings } from "./options.js";
-import { Slot, type ConnectionRecord } from "./record.js";
+import { guard } from "./leaks.js";
+import type { Log } from "./logger.js";
+import type { Settings } from "./options.js";
+import { Held, Slot, type ConnectionRecord } from "./record.js";
+import { show } from "./values.js";
 
 /** Makes one driver connection, sync or async. Called with the slot that will hold it. */
-export type Creator<C> = (record: ConnectionRecord<C>) => C | PromiseLike<C>;
-
-/** What the connections ask of the driver. */
-export interface Host {
-  isInUse(slot: number): boolean;
-  /** The connection in this slot is gone, says its driver. */
-  died(slot: number): void;
-}
+export type Creator<C> = (record: ConnectionRecord<any>) => C | PromiseLike<C>;
 
 export class Connections<C> {
   /** By index; a slot exists since its first opening. */
   readonly slots: Slot<C>[] = [];
+  readonly #driver: Driver<C>;
   readonly #creator: Creator<C>;
   readonly #dialect: Dialect<C>;
-  readonly #logger: PoolLogger;
-  readonly #host: Host;
-  readonly #pool: string;
-  readonly #driverTimeoutMs: number;
+  readonly #log: Log;
+  readonly #tracksLeaks: boolean;
   readonly #warned = new Set<DriverCall>();
 
-  constructor(creator: Creator<C>, settings: Settings<C>, logger: PoolLogger, host: Host) {
+  constructor(driver: Driver<C>, creator: Creator<C>, settings: Settings<C>) {
+    this.#driver = driver;
     this.#creator = creator;
     this.#dialect = settings.dialect;
-    this.#logger = logger;
-    this.#host = host;
-    this.#pool = settings.loggingName;
-    this.#driverTimeoutMs = settings.core.driverTimeout;
+    this.#log = settings.log;
+    // Shares are watched over by driver.ts, as they are given.
+    this.#tracksLeaks = settings.tracksLeaks && !settings.shares;
   }
 
   /** Calls the creator. `isNew`: nothing of an earlier slot at this index may show through. */
   open(index: number, isNew: boolean): C | PromiseLike<C> {
     let slot = this.slots[index];
     if (slot === undefined || isNew) {
-      slot = new Slot<C>(() => this.#host.isInUse(index));
+      slot = new Slot<C>(this.#driver, index);
       this.slots[index] = slot;
     }
     slot.info = {};
@@ -54,17 +49,24 @@ export class Connections<C> {
   /** Puts what the creator answered into its slot. Throws where that is nothing. */
   adopt(index: number, connection: C): void {
     if (connection === undefined || connection === null) {
-      throw new ArgumentError(`creator must return a connection, or a promise of one; it returned ${show(connection)}`, this.#pool);
+      throw new ArgumentError(`creator must return a connection, or a promise of one; it returned ${show(connection)}`, this.#log.pool);
     }
     const slot = this.slots[index] as Slot<C>;
-    slot.connection = connection;
+    const held = new Held(this.#driver, connection, slot);
+    slot.held = held;
     slot.lastConnectTime = Date.now();
+    if (this.#tracksLeaks) guard(held, this.#driver);
     try {
-      slot.unwatch = this.#dialect.onDisconnect?.(connection, () => {
-        if (slot.connection === connection && this.slots[index] === slot) this.#host.died(index);
+      let isDead = false;
+      held.unwatch = this.#dialect.onDisconnect?.(connection, (error) => {
+        // Drivers say it more than once; the first word is the one that tells why.
+        if (isDead || slot.held !== held || this.slots[index] !== slot) return;
+        isDead = true;
+        held.death = error;
+        this.#driver.died(held);
       });
     } catch (error) {
-      this.#logger.error(`pool ${this.#pool}: the dialect's onDisconnect failed`, error);
+      this.#log.error("the dialect's onDisconnect failed", error);
     }
   }
 
@@ -75,12 +77,37 @@ export class Connections<C> {
     return make?.();
   }
 
-  /** The connection has left the slot: closed, terminated or detached, however that went. */
-  empty(index: number): void {
+  ping(connection: C): unknown {
+    return this.#dialect.doPing?.(connection);
+  }
+
+  /** Whether the driver's error means that the connection is gone. */
+  isDisconnect(error: unknown, connection: C): boolean {
     try {
-      this.slots[index]?.empty();
+      return this.#dialect.isDisconnect?.(error, connection) === true;
+    } catch (failure) {
+      this.#log.error("the dialect's isDisconnect failed", failure);
+      return false;
+    }
+  }
+
+  /** The connection leaves its slot; its driver is still heard. */
+  leave(held: Held<C>): void {
+    const { record: slot } = held;
+    if (slot.held !== held) return;
+    slot.held = undefined;
+    slot.finalizers = [];
+  }
+
+  /** The connection has left the pool: closed, terminated or detached, however that went. */
+  empty(held: Held<C>): void {
+    this.leave(held);
+    const { unwatch } = held;
+    held.unwatch = undefined;
+    try {
+      unwatch?.();
     } catch (error) {
-      this.#logger.error(`pool ${this.#pool}: the end of the dialect's onDisconnect failed`, error);
+      this.#log.error("the end of the dialect's onDisconnect failed", error);
     }
   }
 
@@ -91,27 +118,17 @@ export class Connections<C> {
       if (inTransaction !== undefined) return this.#dialect.inTransaction?.(connection) === false;
       if (doRollback !== undefined || typeof (connection as { rollback?: unknown }).rollback === "function") return false;
     } catch (error) {
-      this.#logger.error(`pool ${this.#pool}: asking whether a transaction is open failed; the connection is reset`, error);
+      this.#log.error("asking whether a transaction is open failed; the connection is reset", error);
       return false;
     }
     this.#warnOnce("rollback");
     return true;
   }
 
-  reportFailed(call: DriverCall | "open", error: unknown): void {
-    const what = call === "open" ? "opening a connection failed after its caller had left" : `${call} of a connection failed`;
-    this.#logger.error(`pool ${this.#pool}: ${what}`, error);
-  }
-
-  reportTimedOut(call: DriverCall | "open"): void {
-    const what = call === "open" ? "opening a connection" : `${call} of a connection`;
-    this.#logger.error(`pool ${this.#pool}: ${what} took longer than driverTimeout (${this.#driverTimeoutMs} ms)`);
-  }
-
   #warnOnce(call: DriverCall): void {
     if (this.#warned.has(call)) return;
     this.#warned.add(call);
     const remedy = call === "rollback" || call === "commit" ? ', or set resetOnReturn: "none"' : "";
-    this.#logger.warn(`pool ${this.#pool}: the connections offer nothing to call for ${call}; give a dialect with it${remedy}`);
+    this.#log.warn(`the connections offer nothing to call for ${call}; give a dialect with it${remedy}`);
   }
 }

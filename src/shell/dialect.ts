@@ -27,6 +27,7 @@ export interface Dialect<C = any> {
   onDisconnect?(connection: C, died: (error: unknown) => void): () => void;
 }
 
+/** What the pool calls on a connection. */
 export type DriverCall = "rollback" | "commit" | "close" | "terminate";
 
 /** What each call is named on a connection, in the order of trust. */

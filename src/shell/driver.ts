@@ -1,95 +1,139 @@
 /**
  * Performs what the policy decides, for one pool in one scope: the only file that calls the WebAssembly. Here live the
- * promises, the one timer and the calls into driver connections; who gets what, and when, is decided in src/policy.
+ * promises and the order of calls; who gets what, and when, is decided in src/policy, and how a step is performed in
+ * steps.ts.
  *
- * After every call into the policy its books are right and nothing of it is borrowed: a creator or a driver may
- * re-enter the pool. Words and step words: src/bindings/mod.rs.
+ * After every call into the policy its books are right and nothing of it is borrowed: a creator, a driver or a listener
+ * may re-enter the pool. Words and step words: src/bindings/mod.rs.
  */
 
 import { Callers } from "./callers.js";
-import { guardedClock, holdProcess, type PoolClock } from "./clock.js";
+import { guardedClock, type PoolClock } from "./clock.js";
 import { Connections, type Creator } from "./connections.js";
-import type { DriverCall } from "./dialect.js";
+import { DisconnectionError, InvalidRequestError } from "./errors.js";
+import type { Listeners } from "./events.js";
 import { Flow } from "./flow.js";
+import { finalizersMayAct } from "./host.js";
 import { crash, crashError, exportsOf, hasCrashed, watch, type Exports } from "./instance.js";
-import { guarded, type PoolLogger } from "./logger.js";
-import { connectLimits, refuse, type ConnectOptions, type Limits, type Settings } from "./options.js";
+import { guardShare, type Lost } from "./leaks.js";
+import type { Log } from "./logger.js";
+import { connectLimits, refuseOption, type ConnectOptions, type Limits, type Settings } from "./options.js";
 import { PooledConnection } from "./pooled-connection.js";
-import { asleep, callOf, Code, indexMask, noSlot, Outcome, Refusal, refused, toCoreMillis } from "./protocol.js";
-import type { Slot } from "./record.js";
+import { asleep, Code, hookNames, indexMask, Outcome, Refusal, refused, toCoreMillis, type HookName } from "./protocol.js";
+import type { Held, Slot } from "./record.js";
 import { refusalError, type Circumstances, type Snapshot } from "./refusal.js";
-import type { PoolCounts, PoolStats } from "./stats.js";
-import { Core } from "./wasm/edgepool.js";
+import { Reporter } from "./report.js";
+import { toStats, type PoolCounts, type PoolStats } from "./stats.js";
+import { Steps } from "./steps.js";
+import { Timer } from "./timer.js";
+import { Core, counts, longest_held, stats } from "./wasm/edgepool.js";
 
 const done: Promise<void> = Promise.resolve();
 
 export class Driver<C> implements Circumstances {
   readonly name: string;
-  readonly logger: PoolLogger;
+  readonly log: Log;
+  /** Where the lease of an assertion pool was checked out. */
+  takenAt: string | undefined = undefined;
   readonly #settings: Settings<C>;
+  readonly #listeners: Listeners;
+  readonly #reporter: Reporter<C>;
   readonly #connections: Connections<C>;
+  readonly #steps: Steps<C>;
   readonly #slots: Slot<C>[];
   readonly #clock: PoolClock;
+  readonly #timer: Timer;
   readonly #wasm: Exports;
-  /** Keeps the policy alive; calls go through its address. */
+  /** Keeps the policy alive; calls name it by its number. */
   readonly #core: Core;
-  readonly #address: number;
-  /** Names the policy on the hot path. */
   readonly #number: number;
-  /** Its two calls there: the exports are an object without a shape, in which every look is a search. */
+  /** The two calls of the hot path: the exports are an object without a shape, in which every look is a search. */
   readonly #checkout: Exports["checkout"];
   readonly #checkin: Exports["checkin"];
   /** Whether returns look for an open transaction: style commit commits either way. */
   readonly #resets: boolean;
-  /** Whether every checkout tells the time, for the pool's own deadline. */
+  /** Whether every checkout and return tells the time; and whether a checkout takes the long way for that, or for the stack. */
   readonly #tellsTime: boolean;
+  readonly #looksClosely: boolean;
+  /** Whether a lease is given and taken back without another word: no clock, no stack, no debug log. */
+  #isPlain = true;
 
   readonly #callers = new Callers<C>((operations, reason) => this.#abort(operations, reason));
   /** By index of operation: the flow that performs its steps. */
   readonly #flows: (Flow<C> | undefined)[] = [];
-  #timer: unknown = undefined;
+  /** Leases that were collected, not told to the policy yet. */
+  readonly #lost: Lost<C>[] = [];
   #snapshot: Snapshot | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
-  constructor(creator: Creator<C>, settings: Settings<C>) {
+  constructor(creator: Creator<C>, settings: Settings<C>, listeners: Listeners) {
     this.name = settings.loggingName;
-    this.logger = guarded(settings.logger);
+    this.log = settings.log;
     this.#settings = settings;
-    this.#connections = new Connections(creator, settings, this.logger, {
-      isInUse: (slot) => !hasCrashed() && this.#wasm.core_is_in_use(this.#address, slot) !== 0,
-      died: (slot) => this.#died(slot),
-    });
+    this.#listeners = listeners;
+    this.#reporter = new Reporter(this.log, listeners);
+    this.#connections = new Connections(this, creator, settings);
     this.#slots = this.#connections.slots;
-    this.#clock = guardedClock(settings.clock, this.logger);
+    this.#clock = guardedClock(settings.clock, this.log);
     this.#wasm = exportsOf(this.name);
     this.#assertAlive();
     try {
-      this.#core = new Core(settings.core);
+      this.#core = new Core(Object.values(settings.core));
     } catch (error) {
-      const option = (error as { option?: unknown } | null)?.option;
-      if (typeof option !== "string") throw error;
-      throw refuse(option, (settings.given as Record<string, unknown>)[option], this.name);
+      throw typeof error === "string" ? refuseOption(error, settings) : error;
     }
-    this.#address = (this.#core as unknown as { __wbg_ptr: number }).__wbg_ptr;
-    this.#number = this.#core.number();
+    const wasm = this.#wasm;
+    const number = this.#core.number();
+    this.#number = number;
     this.#checkout = this.#wasm.checkout;
     this.#checkin = this.#wasm.checkin;
-    this.#resets = settings.core.resetOnReturn === "rollback";
-    this.#tellsTime = settings.core.deadline !== Infinity;
+    this.#resets = settings.resetOnReturn === "rollback";
+    this.#tellsTime = wasm.tells_time(number) !== 0;
+    this.#looksClosely = settings.core.deadline !== Infinity || this.#tellsTime || settings.keepsStacks;
+    this.echoed();
+    this.#steps = new Steps(
+      {
+        isNewSlot: (index) => wasm.is_new_slot(number, index) !== 0,
+        leaseFor: (flow, held) => (settings.shares ? this.#share(held, flow) : this.#leaseOf(held, wasm.lease_of(number, held.record.index), flow.limits)),
+        listenerTimeout: (flow) => this.#refusal(Refusal.ListenerTimeout, flow.limits),
+        staleness: (flow) => stalenesses[wasm.staleness(number, flow.operation)],
+      },
+      this.#connections, listeners, this.#reporter, settings,
+    );
+    this.#timer = new Timer(this.#clock, this.log, {
+      tick: (nowMs) => wasm.tick(number, nowMs),
+      timerLost: () => wasm.timer_lost(number),
+      isAttended: () => wasm.is_attended(number) !== 0,
+      rang: () => this.#rang(),
+    });
+    listeners.onChange = (bits) => {
+      if (!hasCrashed()) wasm.set_hooks(number, bits);
+    };
+  }
+
+  /** The log's `echo` was set. */
+  echoed(): void {
+    this.#isPlain = !this.#tellsTime && !this.#settings.keepsStacks && !this.log.isDebug;
   }
 
   // ---- checkout
 
   connect(options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
-    if (options !== undefined || this.#tellsTime) return this.#connectWithin(options === undefined ? {} : options);
+    if (options !== undefined || this.#looksClosely) return this.#connectWithin(options === undefined ? {} : options);
     let word: number;
     try {
       word = this.#checkout(this.#number);
     } catch (trap) {
       return Promise.reject(this.#crash(trap));
     }
-    if (word >= 0) return Promise.resolve(new PooledConnection(this, word, this.#connectionIn(word)));
-    if (word < -asleep && word !== refused) return this.#callers.wait(~word & indexMask);
+    if (word >= 0) {
+      const { held } = this.#slots[word & indexMask] as { held: Held<C> };
+      return Promise.resolve(this.#isPlain ? new PooledConnection(held, word) : this.#leaseOf(held, word, undefined));
+    }
+    if (word < -asleep && word !== refused) {
+      if (this.#lost.length > 0) this.#tellLost();
+      return this.#callers.wait(~word & indexMask);
+    }
     return this.#pend(word, undefined, undefined);
   }
 
@@ -102,38 +146,60 @@ export class Driver<C> implements Circumstances {
       limits = connectLimits(options, this.#settings.core.deadline, this.#clock, this.name);
       if (signal?.aborted === true) return Promise.reject(signal.reason);
       this.#assertAlive();
+      if (this.#looksClosely) limits = this.#lookClosely(limits);
       word =
         limits === undefined
           ? this.#checkout(this.#number)
-          : this.#wasm.core_checkout_within(this.#address, toCoreMillis(limits.timeoutMs), toCoreMillis(limits.deadlineMs), limits.startedAt ?? 0);
+          : this.#wasm.checkout_within(this.#number, toCoreMillis(limits.timeoutMs), toCoreMillis(limits.deadlineMs), limits.startedAt ?? 0);
     } catch (error) {
       return Promise.reject(error instanceof WebAssembly.RuntimeError ? this.#crash(error) : error);
     }
-    if (word >= 0) return Promise.resolve(new PooledConnection(this, word, this.#connectionIn(word)));
+    if (word !== refused && limits?.stack !== undefined) this.takenAt = limits.stack;
+    if (word >= 0) return Promise.resolve(this.#lease(word, limits));
     return this.#pend(word, limits, signal);
   }
 
-  #connectionIn(lease: number): C {
-    return (this.#slots[lease & indexMask] as Slot<C>).connection as C;
+  #lookClosely(limits: Limits | undefined): Limits {
+    const startedAt = limits?.startedAt ?? (this.#tellsTime ? this.#clock.now() : undefined);
+    const stack = this.#settings.keepsStacks ? stackBelow(this.connect) : undefined;
+    return { timeoutMs: limits?.timeoutMs, deadlineMs: limits?.deadlineMs, startedAt, stack };
+  }
+
+  #lease(word: number, limits: Limits | undefined): PooledConnection<C> {
+    return this.#leaseOf((this.#slots[word & indexMask] as Slot<C>).held as Held<C>, word, limits);
+  }
+
+  #leaseOf(held: Held<C>, handle: number, limits: Limits | undefined): PooledConnection<C> {
+    if (this.log.isDebug) this.log.debug("a connection is checked out");
+    if (limits !== undefined) held.stack = limits.stack;
+    return new PooledConnection(held, handle);
+  }
+
+  #share(held: Held<C>, flow: Flow<C>): PooledConnection<C> {
+    if (this.log.isDebug) this.log.debug("a connection is checked out");
+    held.stack = flow.limits?.stack;
+    const sentinel = this.#settings.tracksLeaks ? guardShare(held, this, flow.operation) : undefined;
+    return PooledConnection.share(held, flow.operation, sentinel);
   }
 
   /** A checkout that is not granted at once. */
   #pend(word: number, limits: Limits | undefined, signal: AbortSignal | undefined): Promise<PooledConnection<C>> {
     try {
-      if (word === refused) return Promise.reject(this.#refusal(this.#wasm.core_refusal(this.#address), limits));
+      if (this.#lost.length > 0) this.#tellLost();
+      if (word === refused) return Promise.reject(this.#refusal(this.#wasm.refusal(this.#number), limits));
       const operation = ~word & ~asleep;
       const index = operation & indexMask;
       try {
         this.#callers.remember(operation, limits, signal);
       } catch (error) {
         // The signal refused a listener: its caller leaves as if it had been aborted.
-        this.#wasm.core_abort(this.#address, operation);
+        this.#wasm.abort(this.#number, operation);
         this.#callers.forget(index);
         this.#afterwards();
         return Promise.reject(error);
       }
       const isAsleep = word < -asleep;
-      const step = isAsleep ? ~Code.Wait : this.#wasm.core_resume(this.#address, operation);
+      const step = isAsleep ? ~Code.Wait : this.#wasm.resume(this.#number, operation);
       if ((~step & 15) === Code.Wait) {
         const promise = signal === undefined ? this.#callers.wait(index) : this.#callers.waitAbortably(index);
         if (!isAsleep) this.#afterwards();
@@ -155,7 +221,7 @@ export class Driver<C> implements Circumstances {
     try {
       for (const operation of operations) {
         const index = operation & indexMask;
-        if (this.#wasm.core_abort(this.#address, operation) !== 0 && !this.#callers.abort(index, reason)) this.#flows[index]?.reject(reason);
+        if (this.#wasm.abort(this.#number, operation) !== 0 && !this.#callers.abort(index, reason)) this.#flows[index]?.reject(reason);
         this.#callers.forget(index);
       }
       this.#afterwards();
@@ -164,18 +230,13 @@ export class Driver<C> implements Circumstances {
     }
   }
 
-  /** Settles the caller of an operation with an error; a flow that still performs a step goes on without its caller. */
-  #refuse(index: number, error: unknown): void {
-    if (!this.#callers.refuse(index, error)) this.#flows[index]?.reject(error);
-  }
-
   // ---- performing steps
 
-  /** Performs the steps of one operation, in the caller's stack as long as the driver answers synchronously. */
+  /** Runs the steps of one operation, in the caller's stack as long as everything that is called answers synchronously. */
   #run(flow: Flow<C>, first: number): void {
     this.#perform(flow, first);
     // Only now: a timer for a step that was over at once would be set in vain.
-    if (this.#wasm.core_tick_wanted(this.#address) !== 0) this.#afterwards();
+    if (this.#wasm.tick_wanted(this.#number) !== 0) this.#afterwards();
   }
 
   #perform(flow: Flow<C>, first: number): void {
@@ -183,25 +244,34 @@ export class Driver<C> implements Circumstances {
     for (;;) {
       if (step >= 0) {
         this.#end(flow);
-        flow.resolve(new PooledConnection(this, step, this.#connectionIn(step)));
+        flow.resolve(flow.lease ?? this.#lease(step, flow.limits));
         return;
       }
       const code = ~step & 15;
       const argument = ~step >> 4;
-      if (code === Code.Wait) return;
-      if (code === Code.Done) {
-        this.#end(flow);
-        flow.resolve(undefined as never);
-        return;
+      switch (code) {
+        case Code.Wait:
+          this.#awaitResume(flow);
+          return;
+        case Code.Done:
+          this.#end(flow);
+          flow.lease?.revoke();
+          flow.resolve(undefined as never);
+          return;
+        case Code.Share:
+          this.#end(flow);
+          flow.resolve(flow.lease ?? this.#share((this.#slots[argument] as Slot<C>).held as Held<C>, flow));
+          return;
+        case Code.Reject: {
+          const limits = this.#callers.forget(flow.operation & indexMask);
+          // An opening that timed out keeps its operation until the creator has answered.
+          if (argument !== Refusal.OpenTimeout) this.#end(flow);
+          flow.lease?.revoke();
+          flow.reject(this.#refusalOf(flow, argument, limits));
+          return;
+        }
       }
-      if (code === Code.Reject) {
-        const limits = this.#callers.forget(flow.operation & indexMask);
-        // An opening that timed out keeps its operation until the creator has answered.
-        if (argument !== Refusal.OpenTimeout) this.#end(flow);
-        flow.reject(argument === Refusal.Failed ? flow.error : this.#refusal(argument, limits));
-        return;
-      }
-      const result = code === Code.Open ? this.#open(flow, argument) : this.#call(flow, code, argument);
+      const result = this.#steps.perform(flow, code, argument);
       if (typeof result !== "number") {
         this.#sleep(flow, code, argument, result);
         return;
@@ -211,20 +281,25 @@ export class Driver<C> implements Circumstances {
   }
 
   #end(flow: Flow<C>): void {
-    this.#callers.forget(flow.operation & indexMask);
     const index = flow.operation & indexMask;
+    this.#callers.forget(index);
     if (this.#flows[index] === flow) this.#flows[index] = undefined;
   }
 
   #advance(flow: Flow<C>, outcome: Outcome): number {
-    if (flow.limits?.startedAt !== undefined) this.#wasm.core_read_clock(this.#address, this.#clock.now());
-    const step = this.#wasm.core_advance(this.#address, flow.operation, outcome);
+    if (flow.limits?.startedAt !== undefined || this.#tellsTime) this.#readClock();
+    if (this.#settings.core.recycleJitter !== 0) this.#wasm.set_random(this.#number, Math.random());
+    const step = this.#wasm.advance(this.#number, flow.operation, outcome);
     this.#handOut();
     return step;
   }
 
-  /** Sleeps until the driver answers or the policy's time for it has ended; what comes after that is late. */
-  #sleep(flow: Flow<C>, code: number, slot: number, answer: PromiseLike<unknown>): void {
+  #readClock(): void {
+    this.#wasm.read_clock(this.#number, this.#clock.now());
+  }
+
+  /** Sleeps until what was called answers or the policy's time for it has ended; what comes after that is late. */
+  #sleep(flow: Flow<C>, code: number, argument: number, answer: PromiseLike<unknown>): void {
     let value: unknown;
     let isOver = false;
     let end: (outcome: Outcome) => void = () => {};
@@ -251,12 +326,16 @@ export class Driver<C> implements Circumstances {
     void settled.then((outcome) => {
       flow.wake = undefined;
       this.#guard(flow, () => {
-        const result =
-          outcome === Outcome.TimedOut ? this.#timedOut(code, slot)
-          : code === Code.Open ? this.#opened(flow, slot, outcome, value)
-          : this.#called(code, slot, outcome, value);
+        const result = outcome === Outcome.TimedOut ? this.#steps.timedOut(flow, code, argument) : this.#steps.ended(flow, code, argument, outcome, value);
         this.#run(flow, this.#advance(flow, result));
       });
+    });
+  }
+
+  /** Sleeps without a step, until the policy has one for it; goes on in its own async context. */
+  #awaitResume(flow: Flow<C>): void {
+    void flow.sleep().then(() => {
+      this.#guard(flow, () => this.#run(flow, this.#wasm.resume(this.#number, flow.operation)));
     });
   }
 
@@ -264,152 +343,224 @@ export class Driver<C> implements Circumstances {
   #late(flow: Flow<C>, code: number, outcome: Outcome, value: unknown): void {
     if (code !== Code.Open) return;
     this.#guard(flow, () => {
-      flow.connection = value as C;
+      flow.late = value as C;
       // A creator that answered nothing has left nothing to close.
       this.#run(flow, this.#advance(flow, value === undefined || value === null ? Outcome.LateFailed : outcome));
     });
   }
 
-  #open(flow: Flow<C>, index: number): Outcome | PromiseLike<unknown> {
+  // ---- return
+
+  checkIn(lease: number, held: Held<C>, wasReset: boolean): Promise<void> {
     try {
-      const answer = this.#connections.open(index, this.#wasm.core_is_new_slot(this.#address, flow.operation) !== 0);
-      return isThenable(answer) ? answer : this.#opened(flow, index, Outcome.Ok, answer);
-    } catch (error) {
-      return this.#opened(flow, index, Outcome.Failed, error);
+      const clean = wasReset || !this.#resets ? 1 : this.#isClean(held.connection);
+      if (!this.#isPlain) this.#beforeReturn(clean);
+      const result = this.#checkin(this.#number, lease, clean);
+      if (result === 0) return done;
+      if (result > 1) {
+        // Straight to a waiter, without a call: the hottest way through the pool.
+        const word = result - 2;
+        const index = word & indexMask;
+        const handle = (lease & indexMask) | (word & ~indexMask);
+        this.#callers.grant(index, this.#isPlain ? new PooledConnection(held, handle) : this.#leaseOf(held, handle, this.#callers.limitsOf(index)));
+        return done;
+      }
+      return this.#finish(result, held, wasReset, undefined);
+    } catch (trap) {
+      this.#crash(trap);
+      return this.#closeAfterCrash(held.connection);
     }
   }
 
-  #opened(flow: Flow<C>, index: number, outcome: Outcome, value: unknown): Outcome {
+  /** 1 where a rollback would end nothing, or where none is asked for. A reset listener may change that: asked after it. */
+  #isClean(connection: C): 0 | 1 {
+    return !this.#resets || (!this.#listeners.has("reset") && this.#connections.isClean(connection)) ? 1 : 0;
+  }
+
+  #beforeReturn(clean: 0 | 1): void {
+    if (this.#tellsTime) this.#readClock();
+    this.log.debug("a connection is being returned");
+    if (clean === 1 && this.#resets) this.log.debug("reset skipped: no transaction is open");
+  }
+
+  /** Runs what a return leaves to do; `result` as the bindings' return word, and no hand-over, which only checkIn() gets. */
+  #finish(result: number, held: Held<C>, wasReset: boolean, error: unknown): Promise<void> {
+    if (result >= 0) {
+      this.#afterwards();
+      return done;
+    }
+    const flow = new Flow<C>(~result, undefined);
+    flow.held = held;
+    flow.record = held.record;
+    flow.wasReset = wasReset;
+    flow.error = error;
+    this.#flows[flow.operation & indexMask] = flow;
+    this.#run(flow, this.#wasm.resume(this.#number, flow.operation));
+    return flow.isSettled ? done : (flow.start() as unknown as Promise<void>);
+  }
+
+  returnShare(operation: number, held: Held<C>, wasReset: boolean): Promise<void> {
+    return this.#attempt(held, () => {
+      const clean = wasReset ? 1 : this.#isClean(held.connection);
+      if (!this.#isPlain) this.#beforeReturn(clean);
+      return this.#finish(this.#wasm.return_share(this.#number, operation, clean), held, wasReset, undefined);
+    });
+  }
+
+  /** An end of a lease that must come to its end even after a crash. */
+  #attempt(held: Held<C>, run: () => Promise<void>): Promise<void> {
+    if (hasCrashed()) return this.#closeAfterCrash(held.connection);
     try {
-      if (outcome !== Outcome.Ok) throw value;
-      this.#connections.adopt(index, value as C);
-      return Outcome.Ok;
-    } catch (error) {
-      // The caller gets it; where there is none any more, nobody else would tell.
-      if (flow.isSettled) this.#connections.reportFailed("open", error);
-      flow.error = error;
-      return Outcome.Failed;
+      return run();
+    } catch (trap) {
+      this.#crash(trap);
+      return this.#closeAfterCrash(held.connection);
     }
   }
 
-  #died(slot: number): void {
+  invalidate(lease: number, held: Held<C>, error: unknown): Promise<void> {
+    return this.#attempt(held, () => {
+      this.#steps.invalidated(error);
+      return this.#finish(this.#wasm.invalidate(this.#number, lease), held, false, error);
+    });
+  }
+
+  invalidateShare(operation: number, held: Held<C>, error: unknown): Promise<void> {
+    return this.#attempt(held, () => {
+      this.#steps.invalidated(error);
+      if (this.#settings.kind === "SingletonThreadPool") held.isOver = true;
+      return this.#finish(this.#wasm.invalidate_share(this.#number, operation), held, false, error);
+    });
+  }
+
+  invalidateSoft(held: Held<C>, error: unknown): Promise<void> {
+    if (!this.#isCurrent(held)) return done;
+    this.#assertAlive();
+    this.#wasm.invalidate_soft(this.#number, held.record.index);
+    if (this.log.isInfo) this.log.info("a connection is soft-invalidated");
+    return this.#tell("softInvalidate", held, error);
+  }
+
+  invalidateAsOld(held: Held<C>): void {
+    this.#assertAlive();
+    if (this.#isCurrent(held)) this.#wasm.invalidate_as_old(this.#number, held.record.index);
+  }
+
+  invalidateAll(): void {
+    this.#assertAlive();
+    this.#wasm.invalidate_all(this.#number);
+  }
+
+  /** Ends the connection of a record, whoever has it. */
+  emptySlot(slot: Slot<C>, abrupt: boolean, error: unknown): Promise<void> {
+    const { held } = slot;
+    if (held === undefined || !this.#isCurrent(held)) return done;
+    return this.#attempt(held, () => {
+      const word = this.#wasm.empty_slot(this.#number, slot.index, abrupt ? 1 : 0);
+      if (word < 0) {
+        this.#connections.leave(held);
+        if (abrupt) this.#steps.invalidated(error);
+      }
+      return this.#finish(word, held, false, error);
+    });
+  }
+
+  addFinalizer(slot: Slot<C>): void {
+    this.#assertAlive();
+    this.#wasm.add_finalizer(this.#number, slot.index);
+  }
+
+  /** Answers the operation that stands for the connection from now on, or -1 where the lease is none. */
+  detach(lease: number, held: Held<C>): number {
+    this.#assertAlive();
+    return this.#detached(this.#wasm.detach(this.#number, lease), held);
+  }
+
+  detachShare(operation: number, held: Held<C>): number {
+    this.#assertAlive();
+    return this.#detached(this.#wasm.detach_share(this.#number, operation) !== 0 ? operation : -1, held);
+  }
+
+  #detached(operation: number, held: Held<C>): number {
+    if (operation >= 0) this.#connections.empty(held);
+    this.#afterwards();
+    return operation;
+  }
+
+  tellDetached(held: Held<C>): Promise<void> {
+    return this.#tell("detach", held, undefined);
+  }
+
+  closeDetached(operation: number, held: Held<C>, abrupt: boolean, wasReset: boolean): Promise<void> {
+    return this.#attempt(held, () => {
+      const clean = abrupt || wasReset ? 1 : this.#isClean(held.connection);
+      return this.#finish(this.#wasm.close_detached(this.#number, operation, clean, abrupt ? 1 : 0), held, wasReset, undefined);
+    });
+  }
+
+  /** An event that nothing else waits for. */
+  #tell(event: HookName, held: Held<C>, error: unknown): Promise<void> {
+    return this.#finish(this.#wasm.tell(this.#number, hookNames.indexOf(event)), held, false, error);
+  }
+
+  // ---- what the connections say
+
+  #isCurrent(held: Held<C>): boolean {
+    return held.record.held === held && this.#slots[held.record.index] === held.record;
+  }
+
+  isInUse(slot: Slot<C>): boolean {
+    return !hasCrashed() && this.#slots[slot.index] === slot && this.#wasm.is_in_use(this.#number, slot.index) !== 0;
+  }
+
+  /** The driver says that this connection is gone. */
+  died(held: Held<C>): void {
     if (hasCrashed()) return;
     try {
-      this.#wasm.core_connection_died(this.#address, slot);
+      if (this.#wasm.connection_died(this.#number, held.record.index) !== 0) this.#reporter.tell("disconnect", held.death, held.record);
+      else this.#steps.invalidated(held.death);
       this.#afterwards();
     } catch (trap) {
       this.#crash(trap);
     }
   }
 
-  /** Rollback, commit, close or terminate. */
-  #call(flow: Flow<C>, code: number, index: number): Outcome | PromiseLike<unknown> {
-    const connection = index === noSlot ? flow.connection : (this.#slots[index] as Slot<C>).connection;
+  /** Leases were collected unreturned. In Workers that is heard in no request at all: then it waits for the next. */
+  lost(lost: Lost<C>): void {
+    this.#lost.push(lost);
+    if (finalizersMayAct) this.#tellLost();
+  }
+
+  #tellLost(): void {
+    const all = this.#lost.splice(0);
+    if (hasCrashed()) return;
     try {
-      const answer = this.#connections.call(callOf[code] as DriverCall, connection as C);
-      return isThenable(answer) ? answer : this.#called(code, index, Outcome.Ok, undefined);
-    } catch (error) {
-      return this.#called(code, index, Outcome.Failed, error);
-    }
-  }
-
-  #called(code: number, index: number, outcome: Outcome, error: unknown): Outcome {
-    if (outcome === Outcome.Failed) this.#connections.reportFailed(callOf[code] as DriverCall, error);
-    this.#release(code, index);
-    return outcome;
-  }
-
-  #timedOut(code: number, index: number): Outcome {
-    this.#connections.reportTimedOut(callOf[code] as DriverCall);
-    this.#release(code, index);
-    return Outcome.TimedOut;
-  }
-
-  /** After its close or termination, however that went, the slot holds no connection. */
-  #release(code: number, index: number): void {
-    if ((code === Code.Close || code === Code.Terminate) && index !== noSlot) this.#connections.empty(index);
-  }
-
-  // ---- return
-
-  checkIn(lease: number, connection: C): Promise<void> {
-    try {
-      const result = this.#checkin(this.#number, lease, this.#isClean(connection));
-      if (result === 0) return done;
-      if (result > 1) {
-        // Straight to a waiter, without a call: the hottest way through the pool.
-        const word = result - 2;
-        this.#callers.grant(word & indexMask, new PooledConnection(this, (lease & indexMask) | (word & ~indexMask), connection));
-        return done;
+      for (const lost of all) {
+        if (lost.shares === undefined) {
+          if (this.#loseLease(lost)) this.#reportLost(lost, "its connection is terminated in 30 s");
+          continue;
+        }
+        for (const operation of lost.shares) {
+          if (this.#wasm.lose_share(this.#number, operation) !== 0) this.#reportLost(lost, "those who share its connection are one less");
+        }
       }
-      return this.#finish(result, connection);
+      this.#afterwards();
     } catch (trap) {
       this.#crash(trap);
-      return this.#closeAfterCrash(connection);
     }
   }
 
-  /** 1 where a rollback would end nothing, or where none is asked for. */
-  #isClean(connection: C): 0 | 1 {
-    return !this.#resets || this.#connections.isClean(connection) ? 1 : 0;
+  #loseLease({ record, held }: Lost<C>): boolean {
+    // Emptied under its lease, the slot is still the lease's; with another connection it is not.
+    if (this.#slots[record.index] !== record || (record.held !== undefined && record.held !== held)) return false;
+    return this.#wasm.lose_lease(this.#number, this.#wasm.lease_of(this.#number, record.index)) !== 0;
   }
 
-  /** Runs what a return leaves to do; `result` as the bindings' return word, and no hand-over, which only checkIn() gets. */
-  #finish(result: number, connection: C): Promise<void> {
-    if (result >= 0) {
-      if (result === 1) this.#afterwards();
-      return done;
-    }
-    const flow = new Flow<C>(~result, undefined);
-    flow.connection = connection;
-    this.#flows[flow.operation & indexMask] = flow;
-    this.#run(flow, this.#wasm.core_resume(this.#address, flow.operation));
-    return flow.isSettled ? done : (flow.start() as unknown as Promise<void>);
-  }
-
-  invalidate(lease: number, connection: C): Promise<void> {
-    if (hasCrashed()) return this.#closeAfterCrash(connection);
-    try {
-      return this.#finish(this.#wasm.core_invalidate(this.#address, lease), connection);
-    } catch (trap) {
-      this.#crash(trap);
-      return this.#closeAfterCrash(connection);
-    }
-  }
-
-  invalidateSoft(lease: number): void {
-    this.#assertAlive();
-    this.#wasm.core_invalidate_soft(this.#address, lease);
-  }
-
-  invalidateAsOld(lease: number): void {
-    this.#assertAlive();
-    this.#wasm.core_invalidate_as_old(this.#address, lease);
-  }
-
-  invalidateAll(): void {
-    this.#assertAlive();
-    this.#wasm.core_invalidate_all(this.#address);
-  }
-
-  /** Answers the operation that stands for the connection from now on. */
-  detach(lease: number): number {
-    this.#assertAlive();
-    const operation = this.#wasm.core_detach(this.#address, lease);
-    if (operation >= 0) this.#connections.empty(lease & indexMask);
-    this.#afterwards();
-    return operation;
-  }
-
-  closeDetached(operation: number, connection: C, abrupt: boolean): Promise<void> {
-    if (hasCrashed()) return this.#closeAfterCrash(connection);
-    try {
-      const clean = abrupt ? 1 : this.#isClean(connection);
-      return this.#finish(this.#wasm.core_close_detached(this.#address, operation, clean, abrupt ? 1 : 0), connection);
-    } catch (trap) {
-      this.#crash(trap);
-      return this.#closeAfterCrash(connection);
-    }
+  #reportLost({ record, held }: Lost<C>, what: string): void {
+    const where = held?.stack === undefined ? ' (trackLeaks: "stack" tells where it was checked out)' : `; it was checked out\n${held.stack}`;
+    const error = new InvalidRequestError(`a lease of the pool ${this.name} was garbage-collected without close(): ${what}${where}`, this.name);
+    this.log.warn(error.message);
+    this.#reporter.tell("leak", error, record);
   }
 
   // ---- news for those who sleep
@@ -417,47 +568,52 @@ export class Driver<C> implements Circumstances {
   /** Hands out everything that the last call into the policy made ready, and sees to the timer. */
   #afterwards(): void {
     do this.#handOut();
-    while (this.#wasm.core_tick_wanted(this.#address) !== 0 && (this.#tick(), true));
+    while (this.#wasm.tick_wanted(this.#number) !== 0 && (watch(this, this.#timer.tick()), true));
   }
 
   #handOut(): void {
     this.#snapshot = undefined;
     const wasm = this.#wasm;
-    const address = this.#address;
-    for (let operation: number; (operation = wasm.core_next_notice(address)) >= 0; ) {
-      this.#notify(operation, wasm.core_notice(address));
+    const number = this.#number;
+    for (let operation: number; (operation = wasm.next_notice(number)) >= 0; ) {
+      this.#notify(operation, wasm.notice(number));
     }
-    for (let operation: number; (operation = wasm.core_next_child(address)) >= 0; ) {
-      void this.#startChild(operation);
+    for (let operation: number; (operation = wasm.next_child(number)) >= 0; ) {
+      // Nobody waits for it; after a crash there is nothing to say.
+      this.#startChild(operation).catch(() => {});
     }
   }
 
   #notify(operation: number, word: number): void {
     const index = operation & indexMask;
     if (word >= 0) {
-      this.#callers.grant(index, new PooledConnection(this, word, this.#connectionIn(word)));
+      this.#callers.grant(index, this.#lease(word, this.#callers.limitsOf(index)));
       return;
     }
+    const flow = this.#flows[index];
     switch (~word & 15) {
       case Code.Resume:
-        this.#resumeLater(operation);
+        if (flow === undefined) this.#resumeLater(operation);
+        else flow.resume();
         return;
-      case Code.Reject:
-        this.#refuse(index, refusalError(~word >> 4, this.#callers.limitsOf(index), this));
+      case Code.Reject: {
+        const refusal = ~word >> 4;
+        const limits = this.#callers.limitsOf(index);
+        const error = flow === undefined ? refusalError(refusal, limits, this) : this.#refusalOf(flow, refusal, limits);
+        if (!this.#callers.refuse(index, error)) flow?.reject(error);
         this.#callers.forget(index);
         return;
+      }
       case Code.Expire:
-        this.#flows[index]?.wake?.();
+        flow?.wake?.();
         return;
-      default: {
-        const flow = this.#flows[index];
+      default:
         this.#flows[index] = undefined;
         flow?.resolve(undefined as never);
-      }
     }
   }
 
-  /** A waiter must open a connection: its flow begins when it wakes. */
+  /** A waiter has a slot, with something to do first: its flow begins when it wakes. */
   #resumeLater(operation: number): void {
     const index = operation & indexMask;
     const flow = new Flow<C>(operation, this.#callers.limitsOf(index));
@@ -470,8 +626,8 @@ export class Driver<C> implements Circumstances {
         return promise;
       }
       this.#guard(flow, () => {
-        if (flow.limits?.startedAt !== undefined) this.#wasm.core_read_clock(this.#address, this.#clock.now());
-        this.#run(flow, this.#wasm.core_resume(this.#address, operation));
+        if (flow.limits?.startedAt !== undefined || this.#tellsTime) this.#readClock();
+        this.#run(flow, this.#wasm.resume(this.#number, operation));
       });
       return promise;
     });
@@ -481,56 +637,51 @@ export class Driver<C> implements Circumstances {
     const flow = new Flow<C>(operation, undefined);
     const promise = flow.start();
     this.#flows[operation & indexMask] = flow;
-    this.#guard(flow, () => this.#run(flow, this.#wasm.core_resume(this.#address, operation)));
+    this.#guard(flow, () => this.#run(flow, this.#wasm.resume(this.#number, operation)));
     return promise;
   }
 
-  // ---- time
-
-  #tick(): void {
-    const delayMs = this.#wasm.core_tick(this.#address, this.#clock.now());
-    if (this.#timer !== undefined) {
-      this.#clock.clearTimeout(this.#timer);
-      this.#timer = undefined;
-    }
-    if (delayMs >= 0) this.#setTimer(delayMs);
-    watch(this, delayMs >= 0);
+  /** Starts every child; all of them are known before the first runs: a driver that re-enters the pool would start the rest, and nobody would wait. */
+  #startChildren(): Promise<unknown>[] {
+    const children: number[] = [];
+    for (let operation: number; (operation = this.#wasm.next_child(this.#number)) >= 0; ) children.push(operation);
+    return children.map((operation) => this.#startChild(operation));
   }
 
-  /** Workers refuse timers at module scope: then nothing ends by time until somebody asks where one can be set. */
-  #setTimer(delayMs: number): void {
-    try {
-      this.#timer = this.#clock.setTimeout(() => this.#onTimer(), delayMs);
-    } catch (error) {
-      this.logger.error(`pool ${this.name}: no timer can be set here, so nothing that waits ends by time`, error);
-      this.#wasm.core_timer_lost(this.#address);
-      return;
-    }
-    holdProcess(this.#timer, this.#wasm.core_is_attended(this.#address) !== 0);
-  }
-
-  #onTimer(): void {
-    this.#timer = undefined;
+  #rang(): void {
     if (hasCrashed()) return;
     try {
-      this.#tick();
+      if (this.#lost.length > 0) this.#tellLost();
+      watch(this, this.#timer.tick());
       this.#afterwards();
     } catch (trap) {
       this.#crash(trap);
     }
   }
 
-  // ---- the ends
+  // ---- the pool as a whole
+
+  /** Opens connections until there are `count`; rejects with the first failure. */
+  async warm(count: number): Promise<void> {
+    for (;;) {
+      this.#assertAlive();
+      if (this.isClosed) throw this.#refusal(Refusal.Closed, undefined);
+      const isEnough = this.#wasm.warm(this.#number, count) === 0;
+      const children = this.#startChildren();
+      this.#afterwards();
+      const failure = (await Promise.allSettled(children)).find(({ status }) => status === "rejected");
+      if (failure !== undefined) throw (failure as PromiseRejectedResult).reason;
+      // Where it may open no more now, callers have the places: it leaves the rest to them.
+      if (isEnough || children.length === 0) return;
+    }
+  }
 
   /** Closes what is idle; resolves when it is closed. */
   dispose(): Promise<void> {
     if (hasCrashed()) return done;
     try {
-      this.#wasm.core_dispose(this.#address);
-      // All of them before the first starts: a driver that re-enters the pool would start the rest, and nobody would wait.
-      const children: number[] = [];
-      for (let operation: number; (operation = this.#wasm.core_next_child(this.#address)) >= 0; ) children.push(operation);
-      const closed = Promise.all(children.map((operation) => this.#startChild(operation)));
+      this.#wasm.dispose(this.#number);
+      const closed = Promise.all(this.#startChildren());
       this.#afterwards();
       return closed.then(() => undefined);
     } catch (trap) {
@@ -549,7 +700,7 @@ export class Driver<C> implements Circumstances {
     const flow = new Flow<C>(0, undefined);
     this.#closing = flow.start() as unknown as Promise<void>;
     this.#guard(flow, () => {
-      const operation = this.#wasm.core_close(this.#address, toCoreMillis(patienceMs));
+      const operation = this.#wasm.close(this.#number, toCoreMillis(patienceMs));
       this.#flows[operation & indexMask] = flow;
       this.#afterwards();
     });
@@ -558,38 +709,55 @@ export class Driver<C> implements Circumstances {
 
   // ---- numbers
 
-  /** @internal What an error tells of the pool; the same for all who are refused together. */
+  /** What an error tells of the pool; the same for all who are refused together. */
   circumstances(): Snapshot {
-    this.#snapshot ??= { stats: this.stats(), counts: this.counts(), longestHeldMs: this.#core.longest_held() as number[] };
+    this.#snapshot ??= { stats: this.stats(), counts: this.counts(), longestHeld: this.#longestHeld() };
     return this.#snapshot;
+  }
+
+  #longestHeld(): Array<{ ms: number; stack?: string }> {
+    const numbers = longest_held(this.#number, this.#settings.keepsStacks ? this.#clock.now() : NaN) as number[];
+    const held: Array<{ ms: number; stack?: string }> = [];
+    for (let place = 0; place < numbers.length; place += 2) {
+      const stack = this.#slots[numbers[place + 1] as number]?.held?.stack;
+      held.push(stack === undefined ? { ms: numbers[place] as number } : { ms: numbers[place] as number, stack });
+    }
+    return held;
   }
 
   stats(): PoolStats {
     this.#assertAlive();
-    return this.#core.stats() as PoolStats;
+    return toStats(stats(this.#number));
   }
 
   counts(): PoolCounts {
     this.#assertAlive();
-    return this.#core.counts() as PoolCounts;
+    const [size, checkedIn, overflow, checkedOut] = counts(this.#number) as [number, number, number, number];
+    return { size, checkedIn, overflow, checkedOut };
   }
 
-  get timeoutMs(): number {
-    return this.#settings.core.timeout;
+  get core(): Settings<C>["core"] {
+    return this.#settings.core;
   }
-
-  recordOf(lease: number): Slot<C> {
-    return this.#slots[lease & indexMask] as Slot<C>;
-  }
-
-  // ---- what can go wrong
 
   nowMs(): number {
     return this.#clock.now();
   }
 
-  get core(): Settings<C>["core"] {
-    return this.#settings.core;
+  // ---- what can go wrong
+
+  isDisconnect(error: unknown, connection: C): boolean {
+    return this.#connections.isDisconnect(error, connection);
+  }
+
+  /** What the caller of a flow is told. */
+  #refusalOf(flow: Flow<C>, refusal: number, limits: Limits | undefined): unknown {
+    if (refusal === Refusal.Failed || (refusal === Refusal.ListenerTimeout && flow.error !== undefined)) return flow.error;
+    if (refusal !== Refusal.Disconnected) return this.#refusal(refusal, limits ?? flow.limits);
+    this.log.info("reconnect attempts exhausted");
+    this.#steps.invalidated(undefined);
+    const cause = flow.disconnection ?? new DisconnectionError(undefined, {}, this.name);
+    return new InvalidRequestError(`the pool ${this.name} found one connection after the other dead, and gave up; the cause is the last one's error`, this.name, { cause });
   }
 
   #refusal(refusal: number, limits: Limits | undefined): unknown {
@@ -614,7 +782,7 @@ export class Driver<C> implements Circumstances {
   /** A trap ends every pool. Anything else that got here is somebody else's throw: it is told, and the pool goes on. */
   #crash(trap: unknown): unknown {
     if (!hasCrashed() && !(trap instanceof WebAssembly.RuntimeError)) {
-      this.logger.error(`pool ${this.name}: something that the pool called threw where nothing may throw`, trap);
+      this.log.error("something that the pool called threw where nothing may throw", trap);
       return trap;
     }
     crash(trap);
@@ -624,8 +792,7 @@ export class Driver<C> implements Circumstances {
 
   /** @internal The instance is dead: tells everyone who waits here. */
   crashed(): void {
-    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#timer.clear();
     this.#callers.refuseAll(() => crashError(this.name));
     this.#flows.forEach((flow) => flow?.reject(crashError(this.name)));
     this.#flows.length = 0;
@@ -636,11 +803,19 @@ export class Driver<C> implements Circumstances {
     try {
       await this.#connections.call("close", connection);
     } catch (error) {
-      this.#connections.reportFailed("close", error);
+      this.#reporter.report("close", error, null);
     }
   }
 }
 
-function isThenable<T>(value: unknown): value is PromiseLike<T> {
-  return (typeof value === "object" || typeof value === "function") && value !== null && typeof (value as { then?: unknown }).then === "function";
+/** By the policy's numbers. */
+const stalenesses: readonly (string | undefined)[] = [undefined, "age", "pool invalidated", "soft-invalidated"];
+
+/** Who called the pool's method that called this function, where the host can say. */
+function stackBelow(called: Function): string | undefined {
+  const holder: { stack?: string } = {};
+  const { captureStackTrace } = Error as unknown as { captureStackTrace?: (holder: object, below: Function) => void };
+  if (captureStackTrace === undefined) return new Error().stack;
+  captureStackTrace(holder, called);
+  return holder.stack?.split("\n").slice(2).join("\n");
 }

@@ -1,6 +1,6 @@
 /**
  * Every error that the pool itself raises. What a creator, a dialect or a signal raises is never wrapped in one.
- * Decides nothing: driver.ts says which, options.ts words the argument errors.
+ * Decides nothing: driver.ts says which, values.ts words the argument errors.
  */
 
 import type { PoolStats } from "./stats.js";
@@ -50,9 +50,12 @@ export interface TimeoutDetails {
   readonly overflow: number;
   readonly waitedMs: number;
   readonly timeoutMs: number;
-  readonly step: "wait" | "open" | "ping" | "listener";
+  readonly step: TimeoutStep;
   readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
 }
+
+/** What a checkout was doing when its time ran out. */
+export type TimeoutStep = "wait" | "open" | "ping" | "listener";
 
 /** Not in time: `timeout` ran out in the queue, or `deadline` or `driverTimeout` in a later step. Says where it stood and how the pool did. */
 export class PoolTimeoutError extends PoolError implements TimeoutDetails {
@@ -67,8 +70,8 @@ export class PoolTimeoutError extends PoolError implements TimeoutDetails {
   /** The limit that ran out, in milliseconds. */
   readonly timeoutMs: number;
   /** What the checkout was doing. */
-  readonly step: "wait" | "open" | "ping" | "listener";
-  /** For how long the longest-held leases have been out, in milliseconds at least, longest first, at most five. */
+  readonly step: TimeoutStep;
+  /** For how long the longest-held leases have been out, in milliseconds at least, longest first, at most five; under `trackLeaks: "stack"` with where. */
   readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
 
   constructor(message: string, pool: string, details: TimeoutDetails) {
@@ -117,6 +120,34 @@ export class InvalidRequestError extends PoolError {
 
   static {
     this.prototype.name = "InvalidRequestError";
+  }
+}
+
+/** A second lease was asked of an {@link AssertionPool}. */
+export class AssertionError extends PoolError {
+  constructor(message: string, pool: string) {
+    super("ERR_POOL_ASSERTION", message, pool);
+  }
+
+  static {
+    this.prototype.name = "AssertionError";
+  }
+}
+
+/**
+ * Thrown by a checkout listener: this connection is dead, try another. With `invalidatePool` every connection as old as
+ * this one is replaced, too. Told by its `code`, so one of another copy of the package counts.
+ */
+export class DisconnectionError extends PoolError {
+  readonly invalidatePool: boolean;
+
+  constructor(message = "the connection is dead", options: { cause?: unknown; invalidatePool?: boolean } = {}, pool = "") {
+    super("ERR_POOL_DISCONNECTION", message, pool, "cause" in options ? { cause: options.cause } : undefined);
+    this.invalidatePool = options.invalidatePool === true;
+  }
+
+  static {
+    this.prototype.name = "DisconnectionError";
   }
 }
 

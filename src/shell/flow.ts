@@ -5,16 +5,31 @@
 
 import type { Limits } from "./options.js";
 import type { PooledConnection } from "./pooled-connection.js";
+import type { Held, Slot } from "./record.js";
 
 export class Flow<C> {
   readonly operation: number;
   readonly limits: Limits | undefined;
-  /** The connection of an operation that has no slot. */
-  connection: C | undefined = undefined;
-  /** What the creator threw. */
+  /** The connection of a return, of an end, or of an operation that has no slot. A checkout's is its slot's. */
+  held: Held<C> | undefined = undefined;
+  /** The record of a connection that has left it. */
+  record: Slot<C> | null = null;
+  /** The lease that a checkout's listeners were shown. */
+  lease: PooledConnection<C> | undefined = undefined;
+  /** What the creator, a ping, a listener or the caller of invalidate() gave. */
   error: unknown = undefined;
+  /** Why the connection before this one was given up. */
+  disconnection: unknown = undefined;
+  /** Return: the caller's word that its transaction has ended. */
+  wasReset = false;
+  /** Whether its lease was lost. */
+  isLost = false;
+  /** What the creator delivered too late for its slot. */
+  late: C | undefined = undefined;
   /** Ends the step under way as timed out. */
   wake: (() => void) | undefined = undefined;
+  #resume: (() => void) | undefined = undefined;
+  #isResumed = false;
   /** Whether the caller has been told, or would be told at once. */
   isSettled = false;
 
@@ -25,6 +40,22 @@ export class Flow<C> {
   constructor(operation: number, limits: Limits | undefined) {
     this.operation = operation;
     this.limits = limits;
+  }
+
+  /** Sleeps without a step, until {@link resume}. The promise is made here, so what follows runs in the flow's own async context. */
+  sleep(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#isResumed) resolve();
+      else this.#resume = resolve;
+      this.#isResumed = false;
+    });
+  }
+
+  /** Ends the sleep, or the one that is about to begin. */
+  resume(): void {
+    if (this.#resume === undefined) this.#isResumed = true;
+    else this.#resume();
+    this.#resume = undefined;
   }
 
   /** The caller's promise. May be asked for after the flow has been refused. */

@@ -1,4 +1,4 @@
-/** Where the pool reports what it must swallow to keep its books straight. */
+/** What the pool tells, and where: a logger with four levels, behind the pool's `echo`. */
 
 /** Four levels; `console` is one. */
 export interface PoolLogger {
@@ -8,19 +8,61 @@ export interface PoolLogger {
   error(message: string, error?: unknown): void;
 }
 
-/** A logger that throws must not change the pool's books: its error is dropped. */
-export function guarded(logger: PoolLogger): PoolLogger {
-  const attempt = (log: () => void): void => {
+/** How much is told beyond warnings and errors: nothing, what happens to connections, or every checkout and return too. */
+export type Echo = boolean | "debug" | null;
+
+/**
+ * The log of one pool. Its messages begin with the pool's name. Whoever has something to say at the lower levels asks
+ * first: nothing is worded that is not shown. A logger that throws must not change the pool's books: its error is dropped.
+ */
+export class Log {
+  readonly pool: string;
+  readonly #logger: PoolLogger;
+  #echo: Echo = null;
+  isInfo = false;
+  isDebug = false;
+
+  constructor(logger: PoolLogger, pool: string, echo: Echo) {
+    this.#logger = logger;
+    this.pool = pool;
+    this.echo = echo;
+  }
+
+  get echo(): Echo {
+    return this.#echo;
+  }
+
+  set echo(echo: Echo) {
+    this.#echo = echo;
+    this.isDebug = echo === "debug";
+    this.isInfo = echo === true || this.isDebug;
+  }
+
+  debug(message: string): void {
+    if (this.isDebug) this.#attempt(() => this.#logger.debug(this.#named(message)));
+  }
+
+  info(message: string): void {
+    if (this.isInfo) this.#attempt(() => this.#logger.info(this.#named(message)));
+  }
+
+  warn(message: string): void {
+    this.#attempt(() => this.#logger.warn(this.#named(message)));
+  }
+
+  error(message: string, error?: unknown): void {
+    this.#attempt(() => (error === undefined ? this.#logger.error(this.#named(message)) : this.#logger.error(this.#named(message), error)));
+  }
+
+  #named(message: string): string {
+    return `pool ${this.pool}: ${message}`;
+  }
+
+  #attempt(log: () => void): void {
     try {
       log();
     } catch {
       // Nothing is left to report it to.
     }
-  };
-  return {
-    debug: (message) => attempt(() => logger.debug(message)),
-    info: (message) => attempt(() => logger.info(message)),
-    warn: (message) => attempt(() => logger.warn(message)),
-    error: (message, error) => attempt(() => (error === undefined ? logger.error(message) : logger.error(message, error))),
-  };
+  }
 }

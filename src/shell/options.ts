@@ -1,38 +1,55 @@
 /**
- * What users may ask of a pool, and how it reaches the policy: known keys, units, defaults, and the words of an error.
- * Whether a number is in its range is the policy's question (src/policy/config.rs); it answers with the option's name.
+ * What users may ask of a pool, and how it reaches the policy: known keys, defaults, units. The words of an error are in
+ * values.ts; whether a number is in its range is the policy's question (src/policy/config.rs).
  */
 
 import { hostClock, type PoolClock } from "./clock.js";
 import type { Dialect } from "./dialect.js";
 import { ArgumentError } from "./errors.js";
-import type { PoolLogger } from "./logger.js";
-
-/**
- * A length of time. A string carries its unit (`"500ms"`, `"30s"`, `"5m"`, `"1h"`); a bare number is seconds, as in
- * SQLAlchemy. A bare number above 600 is refused: it is nearly always meant as milliseconds.
- */
-export type Duration = number | `${number}${"ms" | "s" | "m" | "h"}`;
+import { eventPairs, type EventName, type PoolListenerPair, type PoolListeners } from "./events.js";
+import { canTrackLeaks } from "./leaks.js";
+import { Log, type Echo, type PoolLogger } from "./logger.js";
+import { checkedMillis, checkIsOptions, checkKeys, hasFunctions, isSignal, refuse, show, toMillis, type Duration } from "./values.js";
 
 /** What a return does about an open transaction. `true` is `"rollback"`; `false` and `null` are `"none"`. */
 export type ResetStyle = "rollback" | "commit" | "none" | boolean | null;
 
 /** Options of every pool. */
 export interface PoolOptions<C> {
+  /** Age past which a connection is replaced at checkout. Default -1 = never; 0 = always. */
+  recycle?: Duration;
+  /** Spread of `recycle`: the fraction of it, 0 to 1, that is taken off at random for each connection. Default 0. */
+  recycleJitter?: number;
   /** What to do with an open transaction at return. Default `"rollback"`. */
   resetOnReturn?: ResetStyle;
+  /** Test a re-used connection before handing it out. Default false. The dialect must be able to ping. */
+  prePing?: boolean;
+  /** Ping only what has been idle at least this long. Default 0. */
+  prePingAfterIdle?: Duration;
   /** How to talk to the driver. Default: what the connection itself offers. */
   dialect?: Dialect<NoInfer<C>>;
-  /** How long one call into the driver (open, reset, close) may take before it counts as failed. Default `"30s"`, null = for ever. A connection that opens later is closed. */
+  /** How long one call into the driver (open, reset, close) or one firing of listeners may take before it counts as failed. Default `"30s"`, null = for ever. A connection that opens later is closed. */
   driverTimeout?: Duration | null;
-  /** Bounds the whole of connect(): queue and opening. Default null = only the parts are bounded. */
+  /** How long a ping may take before the connection counts as dead. Default `"5s"`, null = for ever. */
+  pingTimeout?: Duration | null;
+  /** Bounds the whole of connect(): queue, pings, opening, listeners. Default null = only the parts are bounded. */
   deadline?: Duration | null;
+  /** Listeners from the start: `{ connect: fn, checkout: [fn, fn] }`, or pairs of `[listener, event]`. */
+  events?: PoolListeners<NoInfer<C>> | ReadonlyArray<PoolListenerPair<NoInfer<C>>>;
+  /** What is logged beyond warnings and errors: true = what happens to connections, `"debug"` = every checkout and return, too. Default null. Later: `pool.echo`. */
+  echo?: Echo;
   /** Name in logs and errors. Default: a short unique name. */
   loggingName?: string | null;
-  /** Where the pool reports what it swallows, such as a failed reset. Default `console`. */
+  /** Where log messages go. Default `console`. */
   logger?: PoolLogger;
   /** Time, for tests and simulations. Default: the host's. */
   clock?: PoolClock;
+  /**
+   * Whether a lease that is garbage-collected unreturned is reported at once, and after a grace of 30 s its connection
+   * terminated and its slot freed. Default true where FinalizationRegistry exists; `"stack"` also tells where it was
+   * checked out (slow).
+   */
+  trackLeaks?: boolean | "stack";
 }
 
 /** Options of {@link QueuePool}. */
@@ -47,6 +64,26 @@ export interface QueuePoolOptions<C> extends PoolOptions<C> {
   useLifo?: boolean;
   /** Callers that may wait at once; one more is refused at once. Default Infinity. */
   maxWaiters?: number;
+  /** Idle time after which a connection is closed, down to `minIdle`. Default: never. */
+  idleTimeout?: Duration;
+  /** Connections that stay idle whatever `idleTimeout`. Default 0. */
+  minIdle?: number;
+  /** Uses after which a connection is closed at its return. Default Infinity. */
+  maxUses?: number;
+  /** Creators that may run at once; who needs one more waits. Default Infinity. */
+  maxConnecting?: number;
+}
+
+/** Options of {@link SingletonThreadPool}. */
+export interface SingletonThreadPoolOptions<C> extends PoolOptions<C> {
+  /** Scopes that keep a connection at once. Default 5, at least 1. */
+  poolSize?: number;
+}
+
+/** Options of {@link AssertionPool}. */
+export interface AssertionPoolOptions<C> extends PoolOptions<C> {
+  /** Keep the stack of the first checkout for the error of the second. Default true. */
+  storeTraceback?: boolean;
 }
 
 /** What one call of connect() or use() may ask for. */
@@ -59,119 +96,71 @@ export interface ConnectOptions {
   deadline?: Duration | null;
 }
 
-/** What the policy decodes (src/bindings/options.rs): durations in milliseconds, Infinity for none. */
+/** The kinds of pool, by the names of their classes. */
+export type Kind = "QueuePool" | "NullPool" | "SingletonThreadPool" | "StaticPool" | "AssertionPool";
+
+/** The order is the policy's (src/bindings/options.rs). */
+const kinds: readonly Kind[] = ["QueuePool", "NullPool", "SingletonThreadPool", "StaticPool", "AssertionPool"];
+const styles = ["none", "rollback", "commit"] as const;
+
+/** What the policy decodes (src/bindings/options.rs), in its order: durations in milliseconds, Infinity for none, NaN for what is of a wrong type, flags as 0 or 1. */
 export interface CoreOptions {
-  poolSize: unknown;
-  maxOverflow: unknown;
-  maxWaiters: unknown;
+  kind: number;
+  poolSize: number;
+  maxOverflow: number;
+  maxWaiters: number;
   timeout: number;
   driverTimeout: number;
   deadline: number;
-  useLifo: unknown;
-  resetOnReturn: unknown;
+  useLifo: number;
+  resetOnReturn: number;
+  recycle: number;
+  recycleJitter: number;
+  prePing: number;
+  prePingAfterIdle: number;
+  pingTimeout: number;
+  idleTimeout: number;
+  minIdle: number;
+  maxUses: number;
+  maxConnecting: number;
 }
+
+/** Everything that some pool may be given. */
+type AnyOptions<C> = QueuePoolOptions<C> & AssertionPoolOptions<C>;
 
 /** Options after their check, for the shell. */
 export interface Settings<C> {
   /** As the user wrote them, for errors and for recreate(). */
-  readonly given: QueuePoolOptions<C>;
+  readonly given: AnyOptions<C>;
+  readonly kind: Kind;
   readonly core: CoreOptions;
+  readonly resetOnReturn: "none" | "rollback" | "commit";
   readonly dialect: Dialect<C>;
   readonly loggingName: string;
-  readonly logger: PoolLogger;
+  readonly log: Log;
   readonly clock: PoolClock;
+  readonly events: ReadonlyArray<[EventName, (...parameters: any[]) => unknown]>;
+  readonly tracksLeaks: boolean;
+  /** Whether callers share connections, so that a lease is an operation. */
+  readonly shares: boolean;
+  /** Whether each lease knows where it was checked out. */
+  readonly keepsStacks: boolean;
 }
 
-/** What each option may be, as its error says it. */
-const allowed: Record<string, string> = {
-  poolSize: "a whole number, 0 or more (0 = no limit)",
-  maxOverflow: "a whole number, 0 or more, or -1 (no limit)",
-  maxWaiters: "a whole number, 0 or more, or Infinity",
-  timeout: 'a duration of 0 or more such as "30s" or "500ms" (a bare number is seconds), or null (for ever)',
-  driverTimeout: 'a duration of 0 or more such as "30s" or "500ms" (a bare number is seconds), or null (for ever)',
-  deadline: 'a duration of 0 or more such as "30s" or "500ms" (a bare number is seconds), or null (none)',
-  useLifo: "true or false",
-  resetOnReturn: '"rollback" (true), "commit", or "none" (false, null)',
-  dialect: "an object with functions such as doRollback, doClose, inTransaction",
-  loggingName: "a string, or null",
-  logger: "an object with the functions debug, info, warn and error",
-  clock: "an object with the functions now, setTimeout and clearTimeout",
-  signal: "an AbortSignal",
-  "timeout of close()": 'a duration of 0 or more such as "10s" (a bare number is seconds)',
+const commonKeys = [
+  "recycle", "recycleJitter", "resetOnReturn", "prePing", "prePingAfterIdle", "dialect", "driverTimeout", "pingTimeout", "deadline", "events", "echo",
+  "loggingName", "logger", "clock", "trackLeaks",
+];
+
+const ownKeys: Record<Kind, readonly string[]> = {
+  QueuePool: ["poolSize", "maxOverflow", "timeout", "useLifo", "maxWaiters", "idleTimeout", "minIdle", "maxUses", "maxConnecting"],
+  NullPool: [],
+  SingletonThreadPool: ["poolSize"],
+  StaticPool: [],
+  AssertionPool: ["storeTraceback"],
 };
 
-const dialectFunctions = [
-  "doRollback", "doCommit", "doClose", "doTerminate", "doPing", "isDisconnect", "inTransaction", "onDisconnect",
-] as const;
-
-/** Bare numbers above this many seconds are taken for milliseconds written by habit. */
-const longestBareSeconds = 600;
-
-/** A value as an error shows it. Never throws, whatever it is given. */
-export function show(value: unknown): string {
-  try {
-    switch (typeof value) {
-      case "string":
-        return JSON.stringify(value);
-      case "function":
-        return `a function (${value.name || "anonymous"})`;
-      case "bigint":
-        return `${value}n`;
-      case "object":
-        if (value === null) return "null";
-        return Array.isArray(value) ? `an array of ${value.length}` : `an object (${value.constructor?.name ?? "no class"})`;
-      default:
-        return String(value);
-    }
-  } catch {
-    return "something that cannot be shown";
-  }
-}
-
-/** The error for an option that breaks its rule. */
-export function refuse(option: string, value: unknown, pool = ""): ArgumentError {
-  return new ArgumentError(`${option} must be ${allowed[option] ?? "something else"}; it is ${show(value)}`, pool);
-}
-
-const perUnit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
-
-/** Milliseconds; Infinity for null; NaN for what is no duration, which the policy refuses. */
-export function toMillis(option: string, value: unknown, pool: string): number {
-  if (value === null) return Infinity;
-  if (typeof value === "string") {
-    const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(value);
-    return match ? Number(match[1]) * perUnit[match[2] as keyof typeof perUnit] : NaN;
-  }
-  if (typeof value !== "number") return NaN;
-  // "No limit" is null: Infinity is more likely the result of a sum that went wrong.
-  if (value === Infinity) return NaN;
-  if (value > longestBareSeconds) {
-    throw new ArgumentError(
-      `${option} is ${value}, and a bare number is seconds: for milliseconds write "${value}ms", for so many seconds "${value}s"`,
-      pool,
-    );
-  }
-  return value * 1000;
-}
-
-/** An object of known keys, or an {@link ArgumentError}. */
-export function checkKeys(given: unknown, known: readonly string[], what: string, pool: string): void {
-  checkIsOptions(given, what, pool);
-  for (const key in given) {
-    if (!known.includes(key)) {
-      throw new ArgumentError(`${what} has no option ${show(key)} (its value is ${show(given[key])}); it has ${known.join(", ")}`, pool);
-    }
-  }
-}
-
-const queuePoolKeys = [
-  "poolSize", "maxOverflow", "timeout", "useLifo", "maxWaiters", "resetOnReturn", "dialect", "driverTimeout", "deadline",
-  "loggingName", "logger", "clock",
-] as const;
-
-function hasFunctions(value: unknown, names: readonly string[]): boolean {
-  return typeof value === "object" && value !== null && names.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
-}
+const dialectFunctions = ["doRollback", "doCommit", "doClose", "doTerminate", "doPing", "isDisconnect", "inTransaction", "onDisconnect"] as const;
 
 function checkDialect(dialect: unknown, pool: string): void {
   if (typeof dialect !== "object" || dialect === null) throw refuse("dialect", dialect, pool);
@@ -183,54 +172,84 @@ function checkDialect(dialect: unknown, pool: string): void {
   }
 }
 
-/** An array is a mistake worth naming at once. */
-function checkIsOptions(options: unknown, what: string, pool: string): asserts options is Record<string, unknown> {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw new ArgumentError(`the options of ${what} must be an object; they are ${show(options)}`, pool);
-  }
-}
+/** Of the right type, or what the policy refuses by the option's name. */
+const number = (value: unknown): number => (typeof value === "number" ? value : NaN);
+const flag = (value: unknown): number => (typeof value === "boolean" ? Number(value) : NaN);
 
-/** What is no scalar is no number either; the decoder need not look into it. */
-function scalar(value: unknown): unknown {
-  return typeof value === "object" || typeof value === "function" ? NaN : value;
+function styleOf(value: unknown): number {
+  const style = value === true ? "rollback" : value === false || value === null ? "none" : value;
+  const place = styles.indexOf(style as (typeof styles)[number]);
+  return place < 0 ? NaN : place;
 }
 
 let poolsNamed = 0;
 
-/** Checks and completes the options of a QueuePool. Throws an {@link ArgumentError} that names the first that is wrong. */
-export function queuePoolSettings<C>(options: unknown): Settings<C> {
-  checkIsOptions(options, "QueuePool", "");
+/** Checks and completes the options of a pool. Throws an {@link ArgumentError} that names the first that is wrong. */
+export function poolSettings<C>(kind: Kind, options: unknown): Settings<C> {
+  checkIsOptions(options, kind, "");
   // A copy: what the caller does with the object later is no matter of recreate().
-  const given: QueuePoolOptions<C> = { ...options };
-  const { loggingName = null, logger = console, clock = hostClock, dialect = {} } = given;
+  const given: AnyOptions<C> = { ...options };
+  const { loggingName = null, logger = console, clock = hostClock, dialect = {}, events = {}, echo = null, trackLeaks = canTrackLeaks, storeTraceback = true } = given;
   if (loggingName !== null && typeof loggingName !== "string") throw refuse("loggingName", loggingName);
   const name = loggingName ?? `pool-${++poolsNamed}`;
-  checkKeys(given, queuePoolKeys, "QueuePool", name);
+  checkKeys(given, [...ownKeys[kind], ...commonKeys], kind, name);
   checkDialect(dialect, name);
   if (!hasFunctions(logger, ["debug", "info", "warn", "error"])) throw refuse("logger", logger, name);
   if (!hasFunctions(clock, ["now", "setTimeout", "clearTimeout"])) throw refuse("clock", clock, name);
+  checkEcho(echo, name);
+  if (typeof trackLeaks !== "boolean" && trackLeaks !== "stack") throw refuse("trackLeaks", trackLeaks, name);
+  if (typeof storeTraceback !== "boolean") throw refuse("storeTraceback", storeTraceback, name);
 
-  const { poolSize = 5, maxOverflow = 10, maxWaiters = Infinity, useLifo = false } = given;
-  const { timeout = "30s", driverTimeout = "30s", deadline = null, resetOnReturn = "rollback" } = given;
+  const { poolSize = 5, maxOverflow = 10, maxWaiters = Infinity, useLifo = false, minIdle = 0, maxUses = Infinity, maxConnecting = Infinity } = given;
+  // Only a QueuePool's callers queue for a connection; the others' wait for one that is on its way, as long as that takes.
+  const { timeout = kind === "QueuePool" ? "30s" : null, driverTimeout = "30s", pingTimeout = "5s", deadline = null, idleTimeout = null } = given;
+  const { recycle = -1, recycleJitter = 0, prePing = false, prePingAfterIdle = 0, resetOnReturn = "rollback" } = given;
+  if (prePing === true && dialect.doPing === undefined && kind !== "NullPool") {
+    throw new ArgumentError("prePing is true, but the dialect cannot ping: give one with doPing, for example edgepool/dialects/pg", name);
+  }
   const core: CoreOptions = {
-    poolSize: scalar(poolSize),
-    maxOverflow: scalar(maxOverflow),
-    maxWaiters: scalar(maxWaiters),
-    useLifo: scalar(useLifo),
+    kind: kinds.indexOf(kind),
+    poolSize: number(poolSize),
+    maxOverflow: number(maxOverflow),
+    maxWaiters: number(maxWaiters),
     timeout: toMillis("timeout", timeout, name),
     driverTimeout: toMillis("driverTimeout", driverTimeout, name),
     deadline: toMillis("deadline", deadline, name),
-    resetOnReturn: resetOnReturn === true ? "rollback" : resetOnReturn === false || resetOnReturn === null ? "none" : scalar(resetOnReturn),
+    useLifo: flag(useLifo),
+    resetOnReturn: styleOf(resetOnReturn),
+    recycle: recycle === -1 ? Infinity : toMillis("recycle", recycle ?? NaN, name),
+    recycleJitter: number(recycleJitter),
+    prePing: flag(prePing),
+    prePingAfterIdle: toMillis("prePingAfterIdle", prePingAfterIdle ?? NaN, name),
+    pingTimeout: toMillis("pingTimeout", pingTimeout, name),
+    idleTimeout: given.idleTimeout === null ? NaN : toMillis("idleTimeout", idleTimeout, name),
+    minIdle: number(minIdle),
+    maxUses: number(maxUses),
+    maxConnecting: number(maxConnecting),
   };
-  return { given, core, dialect, loggingName: name, logger, clock };
+  const log = new Log(logger, name, echo);
+  const keepsStacks = trackLeaks === "stack" || (kind === "AssertionPool" && storeTraceback);
+  const shares = kind === "StaticPool" || kind === "SingletonThreadPool";
+  return { given, kind, resetOnReturn: styles[core.resetOnReturn] ?? "none", shares, core, dialect, loggingName: name, log, clock, events: eventPairs(events, name), tracksLeaks: trackLeaks !== false && canTrackLeaks, keepsStacks };
 }
 
-/** One caller's own times. In milliseconds, undefined where the pool's hold. */
+export function checkEcho(echo: unknown, pool: string): asserts echo is Echo {
+  if (echo !== null && typeof echo !== "boolean" && echo !== "debug") throw refuse("echo", echo, pool);
+}
+
+/** The error for an option that the policy refused by its name. */
+export function refuseOption<C>(option: string, { kind, given, loggingName }: Settings<C>): ArgumentError {
+  const rule = option === "poolSize" && kind === "SingletonThreadPool" ? "poolSize of SingletonThreadPool" : option;
+  return refuse(rule, (given as Record<string, unknown>)[option], loggingName);
+}
+
+/** One caller's own times, and where it called. In milliseconds, undefined where the pool's hold. */
 export interface Limits {
   readonly timeoutMs: number | undefined;
   readonly deadlineMs: number | undefined;
-  /** By the pool's clock; undefined where no deadline needs it. */
+  /** By the pool's clock; undefined where nothing needs it. */
   readonly startedAt: number | undefined;
+  readonly stack: string | undefined;
 }
 
 const connectKeys = ["signal", "timeout", "deadline"] as const;
@@ -245,14 +264,7 @@ export function connectLimits(options: unknown, poolDeadlineMs: number, clock: P
   const timeoutMs = timeout === undefined ? undefined : checkedMillis("timeout", timeout, pool);
   const deadlineMs = deadline === undefined ? undefined : checkedMillis("deadline", deadline, pool);
   const startedAt = (deadlineMs ?? poolDeadlineMs) === Infinity ? undefined : clock.now();
-  return { timeoutMs, deadlineMs, startedAt };
-}
-
-/** A duration that does not pass through the policy's check of a construction. */
-function checkedMillis(option: string, value: unknown, pool: string): number {
-  const ms = toMillis(option, value, pool);
-  if (!(ms >= 0)) throw refuse(option, value, pool);
-  return ms;
+  return { timeoutMs, deadlineMs, startedAt, stack: undefined };
 }
 
 /** Checks the options of close(); answers how long it may wait for leases. */
@@ -266,7 +278,8 @@ export function closePatience(options: unknown, pool: string): number {
   return checkedMillis(option, timeout, pool);
 }
 
-/** Any AbortSignal-like: `aborted` itself is read once, by the driver; as a getter it costs more than the rest here. */
-function isSignal(value: unknown): value is AbortSignal {
-  return typeof value === "object" && value !== null && "aborted" in value && typeof (value as AbortSignal).addEventListener === "function" && typeof (value as AbortSignal).removeEventListener === "function";
+/** Checks how many connections warm() is to open. */
+export function warmCount(count: unknown, pool: string): number {
+  if (!Number.isSafeInteger(count) || (count as number) < 0) throw refuse("count of warm()", count, pool);
+  return Math.min(count as number, 2 ** 30);
 }

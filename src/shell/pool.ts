@@ -3,9 +3,12 @@
 import type { Creator } from "./connections.js";
 import { Driver } from "./driver.js";
 import { ArgumentError } from "./errors.js";
-import { closePatience, show, type ConnectOptions, type Duration, type Settings } from "./options.js";
+import { checkListener, listenOnClass, Listeners, type ListenOptions, type PoolEvents } from "./events.js";
+import type { Echo } from "./logger.js";
+import { checkEcho, closePatience, poolSettings, type ConnectOptions, type Kind, type PoolOptions, type Settings } from "./options.js";
 import type { PooledConnection } from "./pooled-connection.js";
 import type { PoolStats } from "./stats.js";
+import { show, type Duration } from "./values.js";
 
 /** The common base of the pools. `C` is the driver's connection. */
 export abstract class Pool<C> implements AsyncDisposable {
@@ -13,15 +16,22 @@ export abstract class Pool<C> implements AsyncDisposable {
   protected readonly driver: Driver<C>;
   readonly #creator: Creator<C>;
   readonly #settings: Settings<C>;
+  readonly #listeners: Listeners;
 
+  /** `creator` makes one connected driver connection; it is called when one is needed, never here. */
+  constructor(creator: Creator<C>, options?: PoolOptions<C>);
   /** @internal */
-  protected constructor(creator: Creator<C>, settings: Settings<C>) {
+  constructor(creator: Creator<C>, options: PoolOptions<C>, kind: Kind);
+  constructor(creator: Creator<C>, options: PoolOptions<C> = {}, kind: Kind = "QueuePool") {
+    if (new.target === Pool) throw new ArgumentError("Pool is the common base of the pools: make a QueuePool, or another kind");
+    this.#settings = poolSettings<C>(kind, options);
     if (typeof creator !== "function") {
-      throw new ArgumentError(`creator must be a function that returns a connection, or a promise of one; it is ${show(creator)}`, settings.loggingName);
+      throw new ArgumentError(`creator must be a function that returns a connection, or a promise of one; it is ${show(creator)}`, this.#settings.loggingName);
     }
     this.#creator = creator;
-    this.#settings = settings;
-    this.driver = new Driver(creator, settings);
+    this.#listeners = new Listeners(this);
+    this.driver = new Driver(creator, this.#settings, this.#listeners);
+    for (const [event, listener] of this.#settings.events) this.#listeners.add(event, listener, {});
   }
 
   /** The pool's name in logs and errors. */
@@ -29,9 +39,21 @@ export abstract class Pool<C> implements AsyncDisposable {
     return this.driver.name;
   }
 
+  /** What is logged beyond warnings and errors; may be set at any time. */
+  get echo(): Echo {
+    return this.driver.log.echo;
+  }
+
+  set echo(echo: Echo) {
+    checkEcho(echo, this.loggingName);
+    this.driver.log.echo = echo;
+    this.driver.echoed();
+  }
+
   /**
-   * Checks a connection out: an idle one, a new one, or after a wait. What the creator throws comes out unchanged (the
-   * same object); what the pool itself says is a PoolError; an abort rejects with the signal's reason.
+   * Checks a connection out: an idle one, a new one, or after a wait. What the creator, a dialect or a connect,
+   * firstConnect or checkout listener throws comes out unchanged (the same object); what the pool itself says is a
+   * PoolError; an abort rejects with the signal's reason.
    */
   connect(options?: ConnectOptions): Promise<PooledConnection<C>> {
     return this.driver.connect(options);
@@ -48,35 +70,33 @@ export abstract class Pool<C> implements AsyncDisposable {
     try {
       return await fn(connection, lease);
     } catch (error) {
-      if (lease.isValid && this.#isDisconnect(error, connection)) await lease.invalidate(error, { pool: true });
+      if (lease.isValid && this.driver.isDisconnect(error, connection)) await lease.invalidate(error, { pool: true });
       throw error;
     } finally {
       await lease.close();
     }
   }
 
-  #isDisconnect(error: unknown, connection: C): boolean {
-    try {
-      return this.#settings.dialect.isDisconnect?.(error, connection) === true;
-    } catch (failure) {
-      this.driver.logger.error(`pool ${this.loggingName}: the dialect's isDisconnect failed`, failure);
-      return false;
-    }
-  }
-
   /** Closes idle connections. Leases stay usable and are closed at return; the pool stays usable. Never rejects. */
   dispose(): Promise<void> {
-    return this.driver.dispose();
+    const { driver } = this;
+    const disposed = driver.dispose();
+    if (!driver.log.isInfo) return disposed;
+    return disposed.then(() => driver.log.info(`disposed; ${this.status()}`));
   }
 
-  /** A new pool of the same class with the same settings. Opens nothing. */
+  /** A new pool of the same class with the same settings and the listeners of this moment. Opens nothing. */
   recreate(): this {
+    this.driver.log.info("recreating");
     const kind = this.constructor as new (creator: Creator<C>, options: unknown) => this;
-    return new kind(this.#creator, this.#settings.given);
+    const { events: _events, ...given } = this.#settings.given;
+    const pool = new kind(this.#creator, { ...given, echo: this.echo });
+    this.#listeners.copyTo(pool.#listeners);
+    return pool;
   }
 
   /** Marks every open connection stale: each is replaced at its next checkout. */
-  invalidateAll(): void {
+  invalidateAll(_reason?: unknown): void {
     this.driver.invalidateAll();
   }
 
@@ -110,5 +130,43 @@ export abstract class Pool<C> implements AsyncDisposable {
   }
 
   /** One human-readable line. */
-  abstract status(): string;
+  status(): string {
+    const { used, idle, opening, closing, waiting, max } = this.stats();
+    return `pool ${this.loggingName}: ${used} in use, ${idle} idle, ${opening} opening, ${closing} closing, of at most ${max}; ${waiting} waiting`;
+  }
+
+  /** @internal */
+  static isPool(value: unknown): value is Pool<any> {
+    return typeof value === "object" && value !== null && #listeners in value;
+  }
+
+  /** Adds a listener of this pool; answers the function that removes it. A function is heard once for each event, however often it is added. */
+  on<E extends keyof PoolEvents<C>>(event: E, listener: PoolEvents<C>[E], options: ListenOptions = {}): () => void {
+    checkListener(event, listener, options, this.loggingName);
+    return this.#listeners.add(event, listener, options);
+  }
+
+  /** Removes a listener of this pool; answers whether it was there. */
+  off<E extends keyof PoolEvents<C>>(event: E, listener: PoolEvents<C>[E]): boolean {
+    checkListener(event, listener, {}, this.loggingName);
+    return this.#listeners.remove(event, listener);
+  }
+}
+
+/** Any of the pool classes, or the base. */
+export type PoolClass = abstract new (...parameters: any[]) => Pool<any>;
+
+/**
+ * Listens on one pool, or on every pool of a class made before or after: `listen(Pool, …)`, `listen(QueuePool, …)`. The
+ * listeners of classes come first. Answers the function that removes the listener.
+ */
+export function listen<C, E extends keyof PoolEvents<C>>(target: Pool<C>, event: E, listener: PoolEvents<C>[E], options?: ListenOptions): () => void;
+export function listen<E extends keyof PoolEvents<any>>(target: PoolClass, event: E, listener: PoolEvents<any>[E], options?: ListenOptions): () => void;
+export function listen(target: Pool<any> | PoolClass, event: keyof PoolEvents<any>, listener: (...parameters: any[]) => unknown, options: ListenOptions = {}): () => void {
+  if (Pool.isPool(target)) return target.on(event, listener, options);
+  if (typeof target !== "function" || !(target === Pool || (target.prototype as unknown) instanceof Pool)) {
+    throw new ArgumentError(`listen() wants a pool, or a class of pools; it got ${show(target)}`);
+  }
+  checkListener(event, listener, options, "");
+  return listenOnClass(target, event, listener, options);
 }

@@ -3,10 +3,9 @@
  * that nothing done with it later can reach the slot. Made by driver.ts.
  */
 
-import type { Driver } from "./driver.js";
 import { InvalidRequestError } from "./errors.js";
-import { checkKeys } from "./options.js";
-import type { ConnectionRecord } from "./record.js";
+import type { ConnectionRecord, Held } from "./record.js";
+import { checkFlags } from "./values.js";
 
 /** What tells soft, pool-wide and hard invalidation apart. */
 export interface InvalidateOptions {
@@ -16,52 +15,74 @@ export interface InvalidateOptions {
   pool?: boolean;
 }
 
-/** In place of a handle: the lease has ended. Below it stands the operation of a detached connection. */
+/** What the caller knows of a connection that it returns. */
+export interface LeaseCloseOptions {
+  /** The transaction was ended already: style rollback has nothing to do (style commit commits all the same). */
+  transactionWasReset?: boolean;
+}
+
+/** In place of a handle: the lease has ended. Below it stands an operation: of a detached connection, or of a share. */
 const ended = -1;
 const done: Promise<void> = Promise.resolve();
 
 /** The `info` of leases that were asked for it: few are, so a lease has no field for it. */
 const infoOf = new WeakMap<object, Record<PropertyKey, unknown>>();
+/** Leases whose connection has left the pool. */
+const detached = new WeakSet<object>();
+
+/** The operation that stands for a lease without a slot of its own, as a handle of that lease. */
+export function handleOfOperation(operation: number): number {
+  return ended - 1 - operation;
+}
 
 /**
  * A checked-out connection ("lease"). After close() or a hard invalidate(): `connection` throws an InvalidRequestError,
  * `info` stays readable, `isValid` is false, `isDetached` true, `record` null, and close() returns the same promise.
  */
 export class PooledConnection<C> implements AsyncDisposable {
-  readonly #driver: Driver<C>;
-  /** The lease's handle, {@link ended}, or `ended - 1 - operation` once detached. Few fields: one of these is made for every checkout. */
+  readonly #held: Held<C>;
+  /** The lease's handle, {@link ended}, or that of an operation. Few fields: one of these is made for every checkout. */
   #handle: number;
-  readonly #connection: C;
-  #ending: Promise<void> | undefined = undefined;
+  /** The connection's sentinel (leaks.ts); once the lease has ended, the promise of its end. */
+  #attachment: unknown;
 
   /** @internal */
-  constructor(driver: Driver<C>, handle: number, connection: C) {
-    this.#driver = driver;
+  constructor(held: Held<C>, handle: number) {
+    this.#held = held;
     this.#handle = handle;
-    this.#connection = connection;
+    this.#attachment = held.sentinel;
+    held.sentinel = undefined;
+  }
+
+  /** @internal A share of a connection: the lease of an operation, with the sentinel of all who share. */
+  static share<C>(held: Held<C>, operation: number, sentinel: object | undefined): PooledConnection<C> {
+    const lease = new PooledConnection(held, handleOfOperation(operation));
+    lease.#attachment = sentinel;
+    return lease;
   }
 
   /** The driver's own connection. Throws once the lease has ended. */
   get connection(): C {
-    if (this.#handle === ended) {
+    if (this.#handle === ended || this.#held.isOver) {
+      const pool = this.#held.driver.name;
       throw new InvalidRequestError(
-        `this lease of the pool ${this.#driver.name} has ended: its connection may be with another caller now. Use the connection before close(), or connect() again`,
-        this.#driver.name,
+        `this lease of the pool ${pool} has ended: its connection may be with another caller now. Use the connection before close(), or connect() again`,
+        pool,
       );
     }
-    return this.#connection;
+    return this.#held.connection;
   }
 
   /** The slot; null once detached or ended. */
   get record(): ConnectionRecord<C> | null {
-    return this.#handle >= 0 ? this.#driver.recordOf(this.#handle) : null;
+    return this.isDetached ? null : this.#held.record;
   }
 
   /** Belongs to the driver connection: survives returns, cleared on reconnect. Still readable when the lease has ended. */
   get info(): Record<PropertyKey, unknown> {
     let info = infoOf.get(this);
     if (info === undefined) {
-      info = this.#handle >= 0 ? this.#driver.recordOf(this.#handle).info : {};
+      info = this.#handle === ended ? {} : this.#held.info;
       infoOf.set(this, info);
     }
     return info;
@@ -74,68 +95,106 @@ export class PooledConnection<C> implements AsyncDisposable {
 
   /** Whether `connection` may be used. */
   get isValid(): boolean {
-    return this.#handle !== ended;
+    return this.#handle !== ended && !this.#held.isOver;
   }
 
   /** Whether the lease has no slot any more. */
   get isDetached(): boolean {
-    return this.#handle < 0;
+    return this.#handle < 0 && (!this.isValid || detached.has(this));
   }
 
   /**
    * Returns the connection: resolves once it is reset and back in the pool (or closed, where it was surplus). Never
-   * rejects because a reset or close failed: the pool replaces the connection and logs. Again, it returns the same promise.
+   * rejects because a reset or close failed: the pool replaces the connection and reports it. Again, it returns the same
+   * promise.
    */
-  close(): Promise<void> {
-    if (this.#ending !== undefined) return this.#ending;
+  close(options?: LeaseCloseOptions): Promise<void> {
     const handle = this.#handle;
+    if (handle < 0 || options !== undefined) return this.#closeClosely(options);
+    const held = this.#held;
     this.#handle = ended;
+    held.sentinel = this.#attachment as object | undefined;
     // Until it is known better: the driver may close the lease again from within.
-    this.#ending = done;
-    return (this.#ending = handle >= 0
-      ? this.#driver.checkIn(handle, this.#connection)
-      : this.#driver.closeDetached(ended - 1 - handle, this.#connection, false));
+    this.#attachment = done;
+    return (this.#attachment = held.driver.checkIn(handle, held, false));
+  }
+
+  /** What is no plain return of a plain lease; apart, so that the other is short enough for its caller to swallow. */
+  #closeClosely(options: LeaseCloseOptions = {}): Promise<void> {
+    const handle = this.#handle;
+    if (handle === ended) return this.#attachment as Promise<void>;
+    const held = this.#held;
+    try {
+      checkFlags(options, ["transactionWasReset"], "close()", held.driver.name);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const wasReset = options.transactionWasReset === true;
+    this.#end();
+    return (this.#attachment = handle >= 0 ? held.driver.checkIn(handle, held, wasReset)
+      : detached.has(this) ? held.driver.closeDetached(ended - 1 - handle, held, false, wasReset)
+      : held.driver.returnShare(ended - 1 - handle, held, wasReset));
   }
 
   /**
    * Hard: terminates the connection now and ends the lease. Soft: the connection is replaced at its next checkout and
-   * the lease goes on.
+   * the lease goes on. `pool`: so is every connection as old as this one.
    */
-  invalidate(_error?: unknown, options: InvalidateOptions = {}): Promise<void> {
+  invalidate(error?: unknown, options: InvalidateOptions = {}): Promise<void> {
+    const held = this.#held;
+    const { driver } = held;
     try {
-      checkKeys(options, ["soft", "pool"], "invalidate()", this.#driver.name);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    if (this.#ending !== undefined) {
-      this.#driver.logger.warn(`pool ${this.#driver.name}: invalidate() on a lease that has ended does nothing`);
-      return this.#ending;
+      checkFlags(options, ["soft", "pool"], "invalidate()", driver.name);
+    } catch (refusal) {
+      return Promise.reject(refusal);
     }
     const handle = this.#handle;
-    if (handle >= 0 && options.pool === true) this.#driver.invalidateAsOld(handle);
-    if (options.soft === true) {
-      if (handle >= 0) this.#driver.invalidateSoft(handle);
-      return Promise.resolve();
+    if (handle === ended) {
+      driver.log.warn("invalidate() on a lease that has ended does nothing");
+      return this.#attachment as Promise<void>;
     }
-    this.#handle = ended;
-    this.#ending = done;
-    return (this.#ending = handle >= 0
-      ? this.#driver.invalidate(handle, this.#connection)
-      : this.#driver.closeDetached(ended - 1 - handle, this.#connection, true));
+    const isAttached = !detached.has(this);
+    if (isAttached && options.pool === true) driver.invalidateAsOld(held);
+    if (options.soft === true) return isAttached ? driver.invalidateSoft(held, error) : Promise.resolve();
+    this.#end();
+    return (this.#attachment = handle >= 0 ? driver.invalidate(handle, held, error)
+      : isAttached ? driver.invalidateShare(ended - 1 - handle, held, error)
+      : driver.closeDetached(ended - 1 - handle, held, true, false));
   }
 
   /** Takes the connection out of the pool for good: the slot is free at once, and close() then really closes. */
   detach(): Promise<void> {
-    if (this.#handle >= 0) {
-      // A private copy: the slot's next connection starts with an empty one.
-      infoOf.set(this, { ...this.info });
-      this.#handle = ended - 1 - this.#driver.detach(this.#handle);
+    if (this.#handle === ended || detached.has(this)) return Promise.resolve();
+    const held = this.#held;
+    const operation = this.#handle >= 0 ? held.driver.detach(this.#handle, held) : held.driver.detachShare(ended - 1 - this.#handle, held);
+    if (operation < 0) {
+      // Its checkout has not ended yet, or the pool's close has ended it.
+      this.#end();
+      return Promise.resolve();
     }
-    return Promise.resolve();
+    // A private copy: what the slot's other users keep there is not this caller's any more.
+    infoOf.set(this, { ...this.info });
+    held.shared?.shares.delete(operation);
+    this.#handle = handleOfOperation(operation);
+    detached.add(this);
+    return held.driver.tellDetached(held);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** @internal The connection did not stand the checkout: whoever was shown the lease has nothing. */
+  revoke(): void {
+    if (this.#handle !== ended) this.#end();
+  }
+
+  #end(): void {
+    if (this.#handle < ended) this.#held.shared?.shares.delete(ended - 1 - this.#handle);
+    else this.#held.sentinel = this.#attachment as object | undefined;
+    this.#handle = ended;
+    // Until it is known better: the driver may close the lease again from within.
+    this.#attachment = done;
   }
 }
 

@@ -1,4 +1,4 @@
-/** The numbers that cross to the WebAssembly and back, as src/bindings/mod.rs defines them. Used by driver.ts and refusal.ts. */
+/** The numbers that cross to the WebAssembly and back, as src/bindings/mod.rs defines them. Used by driver.ts and what it is made of. */
 
 import type { DriverCall } from "./dialect.js";
 
@@ -12,15 +12,23 @@ export const refused = -(2 ** 31);
 export const asleep = 1 << 30;
 
 /** Codes of steps and notices. Of a step word: `~word & 15`; its argument: `~word >> 4`. */
-export const Code = { Wait: 0, Open: 1, Rollback: 2, Commit: 3, Close: 4, Terminate: 5, Reject: 6, Done: 7, Resume: 8, Expire: 9 } as const;
+export const enum Code {
+  Wait = 0, Open = 1, Rollback = 2, Commit = 3, Close = 4, Terminate = 5, Reject = 6, Done = 7, Resume = 8, Expire = 9, Ping = 10, Finalize = 11, Emit = 12, Share = 13, Detach = 14,
+}
 
-export const Outcome = { Ok: 0, Failed: 1, TimedOut: 2, LateOk: 3, LateFailed: 4 } as const;
-export type Outcome = (typeof Outcome)[keyof typeof Outcome];
+export const enum Outcome { Ok = 0, Failed = 1, TimedOut = 2, LateOk = 3, LateFailed = 4, Disconnected = 5, DisconnectedAll = 6 }
 
-export const Refusal = { Failed: 0, Aborted: 1, Closed: 2, QueueFull: 3, WaitTimeout: 4, WaitDeadline: 5, OpenTimeout: 6, OpenDeadline: 7 } as const;
+export const enum Refusal {
+  Failed = 0, Aborted = 1, Closed = 2, QueueFull = 3, WaitTimeout = 4, WaitDeadline = 5, OpenTimeout = 6, OpenDeadline = 7, PingDeadline = 8, ListenerTimeout = 9,
+  ListenerDeadline = 10, Disconnected = 11, InUse = 12,
+}
+
+/** The events that the policy tells of, by their numbers: in a step the argument above the slot, in a set of hooks the bit. */
+export const hookNames = ["firstConnect", "connect", "checkout", "reset", "checkin", "invalidate", "softInvalidate", "close", "detach", "closeDetached"] as const;
+export type HookName = (typeof hookNames)[number];
 
 /** What a step calls on a connection, by its code. */
-export const callOf: readonly (DriverCall | "open")[] = ["open", "open", "rollback", "commit", "close", "terminate"];
+export const callOf: readonly (DriverCall | undefined)[] = [undefined, undefined, "rollback", "commit", "close", "terminate"];
 
 const poolsOwn = -2;
 const forever = -1;

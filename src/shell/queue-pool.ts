@@ -1,7 +1,7 @@
 /** The pool for nearly everyone: a bounded number of connections, a strict queue for who finds none free. */
 
 import type { Creator } from "./connections.js";
-import { queuePoolSettings, type QueuePoolOptions } from "./options.js";
+import { warmCount, type QueuePoolOptions } from "./options.js";
 import { Pool } from "./pool.js";
 
 /**
@@ -11,7 +11,7 @@ import { Pool } from "./pool.js";
 export class QueuePool<C> extends Pool<C> {
   /** `creator` makes one connected driver connection; it is called when one is needed, never here. */
   constructor(creator: Creator<C>, options: QueuePoolOptions<C> = {}) {
-    super(creator, queuePoolSettings<C>(options));
+    super(creator, options, "QueuePool");
   }
 
   /** The configured `poolSize`. */
@@ -36,13 +36,16 @@ export class QueuePool<C> extends Pool<C> {
 
   /** The configured `timeout` in seconds, or null. */
   timeout(): number | null {
-    const ms = this.driver.timeoutMs;
+    const ms = this.driver.core.timeout;
     return ms === Infinity ? null : ms / 1000;
   }
 
-  status(): string {
-    const { used, idle, opening, closing, waiting, max } = this.stats();
-    return `pool ${this.loggingName}: ${used} in use, ${idle} idle, ${opening} opening, ${closing} closing, of at most ${max}; ${waiting} waiting`;
+  /**
+   * Opens connections until there are `count` (default `poolSize`, and never more than that), and parks them. Rejects
+   * with the error of the first opening that fails; what was opened stays.
+   */
+  async warm(count: number = this.size()): Promise<void> {
+    await this.driver.warm(warmCount(count, this.loggingName));
   }
 }
 

@@ -1,7 +1,13 @@
 /**
- * The pool's slot for one connection at a time, as a creator and a lease see it. What belongs to the connection (`info`)
- * ends with it; what belongs to the slot (`recordInfo`) survives reconnects. Made and reset by driver.ts.
+ * The pool's slot for one connection at a time, as a creator, a listener and a lease see it. What belongs to the
+ * connection ({@link Held}, with its `info`) ends with it; what belongs to the slot (`recordInfo`) survives reconnects.
+ * Made by connections.ts.
  */
+
+import type { Driver } from "./driver.js";
+import type { SharedSentinel } from "./leaks.js";
+import { ArgumentError } from "./errors.js";
+import { checkFlags, show } from "./values.js";
 
 /** The pool's slot for one connection at a time. */
 export interface ConnectionRecord<C> {
@@ -11,35 +17,89 @@ export interface ConnectionRecord<C> {
   readonly info: Record<PropertyKey, unknown>;
   /** Belongs to the slot. */
   readonly recordInfo: Record<PropertyKey, unknown>;
-  /** Whether a lease has it. */
+  /** Whether a lease has it, on its way in and out included. */
   readonly inUse: boolean;
   /** When the connection was opened, in milliseconds since the epoch; 0 while there was none. */
   readonly lastConnectTime: number;
+  /** Runs once, at the next return, newest first, before the checkin event; not for a connection that is closed before. */
+  finalize(callback: (connection: C) => unknown): void;
+  /**
+   * Terminates the connection, or with `soft` has it replaced at its next checkout. Under a lease: the lease lives on
+   * with the dead connection; its close still resets it, then checks in null.
+   */
+  invalidate(error?: unknown, options?: { soft?: boolean }): Promise<void>;
+  /** Politely closes the driver connection; the slot reconnects at its next checkout. */
+  close(): Promise<void>;
+}
+
+/** One connection of a pool, from its opening to its end, whoever has it. */
+export class Held<C> {
+  readonly driver: Driver<C>;
+  readonly connection: C;
+  readonly record: Slot<C>;
+  /** Whether all who share it have lost it: its lease was invalidated. */
+  isOver = false;
+  info: Record<PropertyKey, unknown>;
+  /** While nobody has the connection; a lease takes it along. See leaks.ts. */
+  sentinel: object | undefined = undefined;
+  /** Of a shared connection: the sentinel that all who have it keep alive together. */
+  shared: SharedSentinel | undefined = undefined;
+  /** Where it was checked out, for the few who asked to know. */
+  stack: string | undefined = undefined;
+  /** What its driver said when it died. */
+  death: unknown = undefined;
+  /** Ends the watch for the driver's own word that the connection died. */
+  unwatch: (() => void) | undefined = undefined;
+
+  constructor(driver: Driver<C>, connection: C, record: Slot<C>) {
+    this.driver = driver;
+    this.connection = connection;
+    this.record = record;
+    this.info = record.info;
+  }
 }
 
 export class Slot<C> implements ConnectionRecord<C> {
-  connection: C | null = null;
+  readonly index: number;
+  readonly #driver: Driver<C>;
+  held: Held<C> | undefined = undefined;
   info: Record<PropertyKey, unknown> = {};
   recordInfo: Record<PropertyKey, unknown> = {};
   lastConnectTime = 0;
-  /** Ends the watch for the driver's own word that the connection died. */
-  unwatch: (() => void) | undefined = undefined;
-  readonly #isInUse: () => boolean;
+  finalizers: Array<(connection: C) => unknown> = [];
 
-  constructor(isInUse: () => boolean) {
-    this.#isInUse = isInUse;
+  constructor(driver: Driver<C>, index: number) {
+    this.#driver = driver;
+    this.index = index;
+  }
+
+  get connection(): C | null {
+    return this.held?.connection ?? null;
   }
 
   get inUse(): boolean {
     // Whoever kept the record of a slot that has ended: its place may be another slot's by now.
-    return this.connection !== null && this.#isInUse();
+    return this.#driver.isInUse(this);
   }
 
-  /** The connection has left the slot: closed, or detached. It has, whatever the end of its watch throws. */
-  empty(): void {
-    this.connection = null;
-    const unwatch = this.unwatch;
-    this.unwatch = undefined;
-    unwatch?.();
+  finalize(callback: (connection: C) => unknown): void {
+    if (typeof callback !== "function") throw new ArgumentError(`finalize() wants a function of the connection; it got ${show(callback)}`, this.#driver.name);
+    if (this.held === undefined) return;
+    this.finalizers.push(callback);
+    this.#driver.addFinalizer(this);
+  }
+
+  invalidate(error?: unknown, options: { soft?: boolean } = {}): Promise<void> {
+    try {
+      checkFlags(options, ["soft"], "invalidate()", this.#driver.name);
+    } catch (refusal) {
+      return Promise.reject(refusal);
+    }
+    if (this.held === undefined) return Promise.resolve();
+    return options.soft === true ? this.#driver.invalidateSoft(this.held, error) : this.#driver.emptySlot(this, true, error);
+  }
+
+  close(): Promise<void> {
+    return this.held === undefined ? Promise.resolve() : this.#driver.emptySlot(this, false, undefined);
   }
 }

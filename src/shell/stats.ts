@@ -39,3 +39,15 @@ export interface PoolCounts {
   readonly overflow: number;
   readonly checkedOut: number;
 }
+
+const gauges = ["total", "idle", "used", "opening", "closing", "waiting", "detached"] as const;
+const counters = ["opened", "openFailed", "checkouts", "waited", "timedOut", "aborted", "recycled", "invalidated", "leaked"] as const;
+
+/** The policy's numbers with their names (`stats` in src/bindings/mod.rs). */
+export function toStats([gauged, max, counted]: [number[], number, number[]]): PoolStats {
+  const stats: Record<string, number | undefined> = {};
+  gauges.forEach((name, place) => (stats[name] = gauged[place]));
+  stats["max"] = max;
+  counters.forEach((name, place) => (stats[name] = counted[place]));
+  return stats as unknown as PoolStats;
+}

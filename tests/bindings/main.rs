@@ -4,7 +4,7 @@
 #![allow(missing_docs, reason = "test functions speak through their names")]
 
 use edgepool::bindings::{self, Core};
-use js_sys::{Object, Promise, Reflect};
+use js_sys::{Array, Object, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -15,31 +15,75 @@ const WAIT: i32 = 0;
 const OPEN: i32 = 1;
 const DONE: i32 = 7;
 const OK: i32 = 0;
+const FAILED: i32 = 1;
 
-fn set(options: &Object, key: &str, value: impl Into<JsValue>) {
-    Reflect::set(options, &key.into(), &value.into()).expect("a plain object takes any key");
+/// The numbers of an array, those of the arrays in it included.
+fn numbers(value: &JsValue) -> Vec<f64> {
+    let flat = Array::from(value).flat(1);
+    flat.iter().map(|number| number.as_f64().expect("a number")).collect()
 }
 
-fn get(object: &JsValue, key: &str) -> JsValue {
-    Reflect::get(object, &key.into()).expect("a plain object answers any key")
+/// `PoolStats`, in the order in which src/shell/stats.ts names it.
+const STATS: [&str; 17] = [
+    "total",
+    "idle",
+    "used",
+    "opening",
+    "closing",
+    "waiting",
+    "detached",
+    "max",
+    "opened",
+    "openFailed",
+    "checkouts",
+    "waited",
+    "timedOut",
+    "aborted",
+    "recycled",
+    "invalidated",
+    "leaked",
+];
+
+fn stat(core: &Core, name: &str) -> f64 {
+    let stats = numbers(&bindings::stats(core.number()));
+    assert_eq!(stats.len(), STATS.len());
+    stats[STATS.iter().position(|&known| known == name).expect("a number of that name")]
 }
 
-/// The options as the shell completes them.
-fn options() -> Object {
-    let options = Object::new();
-    set(&options, "poolSize", 1);
-    set(&options, "maxOverflow", 0);
-    set(&options, "maxWaiters", f64::INFINITY);
-    set(&options, "timeout", 30_000);
-    set(&options, "driverTimeout", 30_000);
-    set(&options, "deadline", f64::INFINITY);
-    set(&options, "useLifo", false);
-    set(&options, "resetOnReturn", "none");
-    options
+/// The options in their order, as the shell completes them: a QueuePool of one, without a reset.
+const OPTIONS: [(&str, f64); 18] = [
+    ("kind", 0.0),
+    ("poolSize", 1.0),
+    ("maxOverflow", 0.0),
+    ("maxWaiters", f64::INFINITY),
+    ("timeout", 30_000.0),
+    ("driverTimeout", 30_000.0),
+    ("deadline", f64::INFINITY),
+    ("useLifo", 0.0),
+    ("resetOnReturn", 0.0),
+    ("recycle", f64::INFINITY),
+    ("recycleJitter", 0.0),
+    ("prePing", 0.0),
+    ("prePingAfterIdle", 0.0),
+    ("pingTimeout", 5_000.0),
+    ("idleTimeout", f64::INFINITY),
+    ("minIdle", 0.0),
+    ("maxUses", f64::INFINITY),
+    ("maxConnecting", f64::INFINITY),
+];
+
+/// The options with another value for one of them.
+fn options_but(name: &str, value: f64) -> JsValue {
+    OPTIONS
+        .iter()
+        .map(|&(option, own)| JsValue::from(if option == name { value } else { own }))
+        .collect::<Array>()
+        .into()
 }
 
+/// The pool lives as long as what this answers.
 fn core() -> Core {
-    Core::new(options().into()).unwrap_or_else(|_| panic!("the options are complete"))
+    Core::new(options_but("", 0.0)).unwrap_or_else(|_| panic!("the options are complete"))
 }
 
 fn code(step_word: i32) -> i32 {
@@ -49,35 +93,54 @@ fn code(step_word: i32) -> i32 {
 /// Checks out of an empty pool and opens at once; answers the lease.
 fn first_lease(core: &Core) -> i32 {
     let operation = !bindings::checkout(core.number());
-    assert_eq!(code(core.resume(operation)), OPEN);
-    let lease = core.advance(operation, OK);
+    assert_eq!(code(bindings::resume(core.number(), operation)), OPEN);
+    let lease = bindings::advance(core.number(), operation, OK);
     assert!(lease >= 0);
     lease
 }
 
 #[wasm_bindgen_test]
 fn an_option_that_breaks_its_rule_is_named() {
-    let bad: [(&str, JsValue); 14] = [
-        ("poolSize", JsValue::from(-1)),
-        ("poolSize", JsValue::from(1.5)),
-        ("poolSize", JsValue::from("5")),
-        ("poolSize", JsValue::from(f64::NAN)),
-        ("poolSize", JsValue::NULL),
-        ("maxOverflow", JsValue::from(-2)),
-        ("maxOverflow", Object::new().into()),
-        ("maxWaiters", JsValue::from(-1)),
-        ("timeout", JsValue::from(f64::NAN)),
-        ("timeout", JsValue::from(-1)),
-        ("driverTimeout", JsValue::from("30s")),
-        ("deadline", JsValue::from(true)),
-        ("useLifo", JsValue::from(1)),
-        ("resetOnReturn", JsValue::from("Rollback")),
+    let bad = [
+        ("kind", 5.0),
+        ("poolSize", -1.0),
+        ("poolSize", 1.5),
+        ("poolSize", f64::NAN),
+        ("poolSize", f64::INFINITY),
+        ("maxOverflow", -2.0),
+        ("maxOverflow", f64::NAN),
+        ("maxWaiters", -1.0),
+        ("timeout", f64::NAN),
+        ("timeout", -1.0),
+        ("driverTimeout", f64::NAN),
+        ("deadline", -1.0),
+        ("useLifo", 2.0),
+        ("useLifo", f64::NAN),
+        ("resetOnReturn", f64::NAN),
+        ("recycle", -2.0),
+        ("recycleJitter", 1.1),
+        ("prePing", f64::NAN),
+        ("prePingAfterIdle", -1.0),
+        ("pingTimeout", f64::NAN),
+        ("idleTimeout", f64::NAN),
+        ("minIdle", -1.0),
+        ("maxUses", 0.0),
+        ("maxConnecting", 0.0),
     ];
     for (option, value) in bad {
-        let options = options();
-        set(&options, option, value);
-        let refused = Core::new(options.into()).err().expect("a bad value is refused");
-        assert_eq!(get(&refused, "option").as_string().as_deref(), Some(option));
+        let refused = Core::new(options_but(option, value)).err().expect("a bad value is refused");
+        assert_eq!(refused.as_string().as_deref(), Some(option), "{value}");
+    }
+}
+
+#[wasm_bindgen_test]
+fn options_that_are_no_complete_row_of_numbers_are_refused() {
+    let short = Array::from(&options_but("", 0.0));
+    short.pop();
+    let wordy = Array::from(&options_but("", 0.0));
+    wordy.set(1, JsValue::from("5"));
+    for options in [short.into(), wordy.into(), JsValue::NULL, JsValue::from(18), Object::new().into()] {
+        assert!(Core::new(options).is_err());
     }
 }
 
@@ -86,9 +149,9 @@ fn a_return_hands_the_lease_to_the_waiter_in_one_word() {
     let core = core();
     let lease = first_lease(&core);
     let waiter = !bindings::checkout(core.number());
-    assert_eq!(code(core.resume(waiter)), WAIT);
-    assert!(core.tick_wanted(), "the first waiter needs a timer");
-    assert!(core.tick(0.0) > 0);
+    assert_eq!(code(bindings::resume(core.number(), waiter)), WAIT);
+    assert!(bindings::tick_wanted(core.number()), "the first waiter needs a timer");
+    assert!(bindings::tick(core.number(), 0.0) > 0);
     let second = !bindings::checkout(core.number());
     assert_eq!(second & ASLEEP, ASLEEP, "the next one needs nothing");
     let handed_over = bindings::checkin(core.number(), lease, true) - 2;
@@ -99,36 +162,53 @@ fn a_return_hands_the_lease_to_the_waiter_in_one_word() {
 }
 
 #[wasm_bindgen_test]
-fn numbers_arrive_under_their_public_names() {
+fn numbers_arrive_in_the_order_of_their_public_names() {
     let core = core();
-    first_lease(&core);
-    let stats = core.stats();
+    let lease = first_lease(&core);
     for (name, value) in
-        [("total", 1.0), ("used", 1.0), ("idle", 0.0), ("openFailed", 0.0), ("max", 1.0), ("timedOut", 0.0)]
+        [("total", 1.0), ("used", 1.0), ("idle", 0.0), ("max", 1.0), ("opened", 1.0), ("checkouts", 1.0)]
     {
-        assert_eq!(get(&stats, name).as_f64(), Some(value), "{name}");
+        assert_eq!(stat(&core, name), value, "{name}");
     }
-    let counts = core.counts();
-    for (name, value) in [("size", 1.0), ("checkedIn", 0.0), ("overflow", 0.0), ("checkedOut", 1.0)] {
-        assert_eq!(get(&counts, name).as_f64(), Some(value), "{name}");
+    assert_eq!(
+        numbers(&bindings::counts(core.number())),
+        [1.0, 0.0, 0.0, 1.0],
+        "size, checked in, overflow, checked out"
+    );
+    let waiter = !bindings::checkout(core.number());
+    assert_eq!(stat(&core, "waiting"), 1.0);
+    assert!(bindings::abort(core.number(), waiter));
+    assert_eq!(bindings::checkin(core.number(), lease, true), 0);
+    for (name, value) in [("waiting", 0.0), ("waited", 1.0), ("aborted", 1.0), ("used", 0.0), ("idle", 1.0)] {
+        assert_eq!(stat(&core, name), value, "{name}");
+    }
+    assert_eq!(numbers(&bindings::counts(core.number())), [1.0, 1.0, 0.0, 0.0]);
+}
+
+#[wasm_bindgen_test]
+fn failures_are_counted_apart() {
+    let core = core();
+    let operation = !bindings::checkout(core.number());
+    assert_eq!(code(bindings::resume(core.number(), operation)), OPEN);
+    bindings::advance(core.number(), operation, FAILED);
+    for (name, value) in [("openFailed", 1.0), ("opened", 0.0), ("timedOut", 0.0), ("total", 0.0)] {
+        assert_eq!(stat(&core, name), value, "{name}");
     }
 }
 
 #[wasm_bindgen_test]
 fn a_pool_without_limit_says_infinity() {
-    let options = options();
-    set(&options, "poolSize", 0);
-    let core = Core::new(options.into()).unwrap_or_else(|_| panic!("0 is no limit"));
-    assert_eq!(get(&core.stats(), "max").as_f64(), Some(f64::INFINITY));
+    let core = Core::new(options_but("poolSize", 0.0)).unwrap_or_else(|_| panic!("0 is no limit"));
+    assert_eq!(stat(&core, "max"), f64::INFINITY);
 }
 
 #[wasm_bindgen_test]
 async fn an_operation_survives_the_wait_for_a_promise() {
     let core = core();
     let operation = !bindings::checkout(core.number());
-    assert_eq!(code(core.resume(operation)), OPEN);
+    assert_eq!(code(bindings::resume(core.number(), operation)), OPEN);
     JsFuture::from(Promise::resolve(&JsValue::from("a connection"))).await.expect("it was resolved");
-    let lease = core.advance(operation, OK);
+    let lease = bindings::advance(core.number(), operation, OK);
     assert!(lease >= 0);
     assert_eq!(bindings::checkin(core.number(), lease, true), 0);
 }
@@ -138,10 +218,23 @@ fn whatever_an_integer_names_a_stale_handle_does_nothing() {
     let core = core();
     for handle in [0, 1, 1 << 20, (1 << 30) - 1] {
         assert_eq!(bindings::checkin(core.number(), handle, true), 0);
-        assert_eq!(code(core.resume(handle)), DONE);
-        assert_eq!(code(core.advance(handle, OK)), DONE);
-        assert!(!core.abort(handle));
-        assert_eq!(core.detach(handle), -1);
+        assert_eq!(code(bindings::resume(core.number(), handle)), DONE);
+        assert_eq!(code(bindings::advance(core.number(), handle, OK)), DONE);
+        assert!(!bindings::abort(core.number(), handle));
+        assert_eq!(bindings::detach(core.number(), handle), -1);
     }
-    assert_eq!(get(&core.stats(), "total").as_f64(), Some(0.0));
+    assert_eq!(stat(&core, "total"), 0.0);
+}
+
+#[wasm_bindgen_test]
+fn a_pool_s_number_is_its_own_while_it_lives() {
+    let (one, other) = (core(), core());
+    assert_ne!(one.number(), other.number());
+    first_lease(&one);
+    assert_eq!((stat(&one, "total"), stat(&other, "total")), (1.0, 0.0));
+    let free = one.number();
+    drop(one);
+    let next = core();
+    assert_eq!(next.number(), free);
+    assert_eq!(stat(&next, "total"), 0.0, "nothing of the one before is left");
 }

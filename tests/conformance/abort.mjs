@@ -2,7 +2,67 @@
 // connection nor a listener that stays behind.
 
 import { expect } from "chai";
+import { QueuePool } from "edgepool";
 import { counts, expectSound, gate, never, pass, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import { pings, scriptedKind } from "./scripted-kind.mjs";
+
+/** Answers after a few microtasks. */
+const later = (value) => () => settled(3).then(() => value);
+
+/** What a pool of one has when its caller comes. */
+const states = {
+  "a cold pool": () => {},
+  "a warm pool": async (pool) => (await pool.connect()).close(),
+  "a stale connection": async (pool) => {
+    await (await pool.connect()).close();
+    pool.invalidateAll();
+  },
+};
+
+/** A whole use of a connection. */
+const uses = {
+  "use()": (pool, signal) => pool.use(later(), { signal }),
+  "connect() and close()": async (pool, signal) => {
+    const lease = await pool.connect({ signal });
+    await settled(3);
+    await lease.close();
+  },
+};
+
+/**
+ * Aborts one use after another, each a microtask later, until one was over before its abort. Every call into the driver
+ * and every listener takes some microtasks, so that an abort meets each of them in each state.
+ */
+async function expectAbortableEverywhere(use, state) {
+  const outcomes = [];
+  while (outcomes.at(-1) !== "over") {
+    const note = `${use} on ${state}, aborted after ${outcomes.length} microtasks:`;
+    const context = scriptedKind(QueuePool, { poolSize: 1, maxOverflow: 0, prePing: true, dialect: pings });
+    const { pool, server } = context;
+    for (const event of ["firstConnect", "connect", "checkout", "reset", "checkin", "invalidate", "close"]) pool.on(event, later());
+    await states[state](pool);
+    server.script = { open: later(), ping: later(true), rollback: later(), close: later(), terminate: later() };
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    let outcome = "pending";
+    uses[use](pool, controller.signal).then(
+      () => (outcome = "used"),
+      (error) => (outcome = error),
+    );
+    await settled(outcomes.length);
+    if (outcome === "used") outcome = "over";
+    controller.abort(reason);
+    await settled(300);
+    expect(outcome === "used" || outcome === "over" || outcome === reason, `${note} ${String(outcome)}`).to.equal(true);
+    outcomes.push(outcome === reason ? "refused" : outcome);
+    await expectSound(context, note);
+  }
+  // Refused as long as it had no connection, and from then on no more.
+  const refused = outcomes.indexOf("used");
+  expect(refused, `${use} on ${state}`).to.be.greaterThan(6);
+  expect(outcomes.lastIndexOf("refused"), `${use} on ${state}`).to.equal(refused - 1);
+  expect(outcomes.length - refused, `${use} on ${state}`).to.be.greaterThan(6);
+}
 
 export default (test) => {
   test("an abort in the queue rejects with the signal's reason and leaves the queue", async () => {
@@ -18,7 +78,7 @@ export default (test) => {
     expect(pool.stats()).to.include({ idle: 1, used: 0 });
   });
 
-  test("an abort while opening rejects now; the connection that then arrives becomes idle", async () => {
+  test("205 an abort while opening rejects now; the connection that then arrives becomes idle", async () => {
     const { pool, server } = scriptedPool();
     const opening = gate();
     server.script.open = () => opening.promise;
@@ -31,6 +91,19 @@ export default (test) => {
     await settled();
     expect(pool.stats()).to.include({ opening: 0, idle: 1 });
     expect((await pool.connect()).connection.id).to.equal(1);
+  });
+
+  test("197 an abort at any moment of use() on a warm pool: the reason or the result, and nothing is lost", async () => {
+    await expectAbortableEverywhere("use()", "a warm pool");
+  });
+
+  test("198 an abort at any moment of connect() and close(), cold or warm: the reason or a whole use, and nothing is lost", async () => {
+    await expectAbortableEverywhere("connect() and close()", "a cold pool");
+    await expectAbortableEverywhere("connect() and close()", "a warm pool");
+  });
+
+  test("201 an abort at any moment of the replacement of a stale connection, either way: the same", async () => {
+    for (const use of Object.keys(uses)) await expectAbortableEverywhere(use, "a stale connection");
   });
 
   test("an abort before the call rejects with the reason, and nothing is opened or queued", async () => {
@@ -202,7 +275,7 @@ export default (test) => {
     }
   });
 
-  test("an abort while a stale connection is terminated: nothing new is opened, the slot is free", async () => {
+  test("201 an abort while a stale connection is terminated: nothing new is opened, the slot is free", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server } = context;
     await (await pool.connect()).close();

@@ -49,7 +49,7 @@ export default (test) => {
     }
   });
 
-  test("close() again returns the same promise and does nothing, while it runs and after", async () => {
+  test("075 close() again returns the same promise and does nothing, while it runs and after", async () => {
     const { pool, server } = scriptedPool();
     const lease = await pool.connect();
     const reset = gate();

@@ -181,6 +181,20 @@ export default (test) => {
     expect(unsubscribed).to.deep.equal([1]);
   });
 
+  test("a connection that is ended through its record is heard until then, too", async () => {
+    const { pool, server, unsubscribed } = mortalPool();
+    const lease = await pool.connect();
+    const ending = gate();
+    server.script.terminate = () => ending.promise;
+    const { record } = lease;
+    const ended = record.invalidate();
+    expect([record.connection, unsubscribed]).to.deep.equal([null, []]);
+    ending.open();
+    await ended;
+    expect(unsubscribed).to.deep.equal([1]);
+    await lease.close();
+  });
+
   test("an onDisconnect that throws is logged; the connection is used without it", async () => {
     const failure = new Error("bad dialect");
     const context = mortalPool({ dialect: { onDisconnect: () => thrower(failure) } });

@@ -33,6 +33,24 @@ export default (test) => {
     expect(pool.stats().idle).to.equal(1);
   });
 
+  test("203 it waits for the reset also where its signal aborts meanwhile, and then answers as if it had not", async () => {
+    for (const fails of [false, true]) {
+      const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
+      const { pool, server } = context;
+      const reset = gate();
+      server.script.rollback = () => reset.promise;
+      const controller = new AbortController();
+      const used = pool.use(() => (fails ? Promise.reject(gone) : "result"), { signal: controller.signal });
+      await settled();
+      controller.abort(new Error("enough"));
+      expect(await stateOf(used)).to.equal("pending");
+      reset.open();
+      expect(await used.catch((error) => error)).to.equal(fails ? gone : "result");
+      expect(pool.stats()).to.include({ used: 0, idle: 1, invalidated: 0 });
+      await expectSound(context);
+    }
+  });
+
   test("074 an error of the function comes out unchanged, thrown or rejected, and the connection is returned", async () => {
     const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     for (const error of [new Error("mine"), "a string", undefined, null, { code: 7 }]) {

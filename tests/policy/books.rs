@@ -3,9 +3,9 @@
 //! say the same about who got what, who is told what, and every number. Only the moment at which time runs out is taken
 //! from the policy, and checked: never early, at most a sixteenth or ten milliseconds late.
 
-use crate::harness::{Connection, Deed, Event, Flow, Host, Role, Stage};
+use crate::harness::{Connection, Deed, EVENTS, Event, Flow, Host, Role, Stage};
 use crate::timeout::latest_ms;
-use edgepool::policy::{Counts, Outcome, Refusal, ResetStyle, Settings, Span, Stats};
+use edgepool::policy::{Counts, Event as Topic, Kind, Outcome, Refusal, ResetStyle, Settings, Span, Stats, Step};
 use proptest::prelude::*;
 
 struct Slot {
@@ -13,6 +13,7 @@ struct Slot {
     stale: bool,
     marks: u32,
     disposals: u32,
+    uses: u32,
 }
 
 enum Task {
@@ -136,7 +137,7 @@ impl Books {
     }
 
     fn new_slot() -> Slot {
-        Slot { connection: None, stale: false, marks: 0, disposals: 0 }
+        Slot { connection: None, stale: false, marks: 0, disposals: 0, uses: 0 }
     }
 
     fn add(&mut self, flow: Flow, task: Task, wanted: bool) -> &mut Job {
@@ -159,6 +160,7 @@ impl Books {
 
     fn lease(&mut self, caller: Flow, slot: Slot) -> Event {
         self.numbers.checkouts += 1;
+        let slot = Slot { uses: slot.uses + 1, ..slot };
         let event = Event::Granted(caller, slot.holds());
         self.leases.push((caller, slot));
         event
@@ -166,7 +168,8 @@ impl Books {
 
     /// A slot comes free. Handed back: its connection must be closed.
     fn place(&mut self, slot: Slot) -> Option<Slot> {
-        if slot.connection.is_some() && (self.closed || slot.disposals != self.disposals) {
+        let is_worn = slot.disposals != self.disposals || f64::from(slot.uses) >= self.settings.max_uses;
+        if slot.connection.is_some() && (self.closed || is_worn) {
             return Some(slot);
         }
         if self.closed {
@@ -264,7 +267,7 @@ impl Books {
 
     fn open(&mut self, job: Job, slot: Slot) {
         self.own.push(Event::Began(job.flow, Deed::Open));
-        let slot = Slot { stale: false, marks: self.marks, disposals: self.disposals, ..slot };
+        let slot = Slot { stale: false, marks: self.marks, disposals: self.disposals, uses: 0, ..slot };
         let task = Task::Opening(slot);
         self.jobs.push(Job { task, since: self.now, expired: false, ..job });
     }
@@ -859,9 +862,18 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         ms(&[f64::INFINITY, f64::INFINITY, 300.0]),
         ms(&[f64::INFINITY, f64::INFINITY, 2.0, 1.0, 0.0]),
         prop::sample::select(&[ResetStyle::Rollback, ResetStyle::Commit, ResetStyle::None][..]),
+        ms(&[f64::INFINITY, f64::INFINITY, 1.0, 3.0]),
     )
         .prop_map(
-            |((pool_size, max_overflow, use_lifo), timeout_ms, driver_timeout_ms, deadline_ms, most, reset)| Settings {
+            |(
+                (pool_size, max_overflow, use_lifo),
+                timeout_ms,
+                driver_timeout_ms,
+                deadline_ms,
+                most,
+                reset,
+                max_uses,
+            )| Settings {
                 pool_size: f64::from(pool_size),
                 max_overflow: f64::from(max_overflow),
                 max_waiters: most,
@@ -870,6 +882,8 @@ fn any_settings() -> impl Strategy<Value = Settings> {
                 deadline_ms,
                 use_lifo: Some(use_lifo),
                 reset_on_return: Some(reset),
+                max_uses,
+                ..Settings::default()
             },
         )
 }
@@ -883,5 +897,170 @@ proptest! {
         program in prop::collection::vec(any_action(), 0..120),
     ) {
         run(settings, &program);
+    }
+}
+
+// ---- what the naive books do not know: every kind, every option, listeners, records, lost leases
+
+/// What is done to a pool of any kind, and to which of those to whom it can be done.
+#[derive(Clone, Debug)]
+enum Deal {
+    Act(Action),
+    Empty(usize, bool),
+    Lose(usize),
+    Finalizer(usize),
+    Warm(u32),
+    Tell(usize),
+    Listen(u16),
+}
+
+fn pick(flows: impl Iterator<Item = Flow>, at: usize) -> Option<Flow> {
+    let flows: Vec<Flow> = flows.collect();
+    (!flows.is_empty()).then(|| flows[at % flows.len()])
+}
+
+fn outcome_of(host: &Host, flow: Flow, choice: usize) -> Outcome {
+    let outcomes: &[Outcome] = match host.stage(flow) {
+        Stage::Late => &[Outcome::LateOk, Outcome::LateFailed],
+        Stage::Performing(Step::Detach(_)) => &[Outcome::Ok],
+        _ if host.has_expired(flow) => &[Outcome::TimedOut, Outcome::Ok, Outcome::Failed],
+        Stage::Performing(Step::Ping(_)) => &[Outcome::Ok, Outcome::Disconnected, Outcome::Failed],
+        Stage::Performing(Step::Emit(Topic::Checkout, _)) => {
+            &[Outcome::Ok, Outcome::Ok, Outcome::Disconnected, Outcome::DisconnectedAll, Outcome::Failed]
+        }
+        _ => &[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Failed],
+    };
+    outcomes[choice % outcomes.len()]
+}
+
+/// Does it, where it can be done. The harness checks the books after each call.
+fn deal(host: &mut Host, deal: &Deal) -> Option<()> {
+    let lease = |host: &Host, at: usize| pick(host.flows().filter(|&flow| host.has_lease(flow)), at);
+    let connection = |host: &Host, at: usize| {
+        let slots: Vec<Connection> = host.connections().filter(|&it| host.is_in_a_slot(it)).collect();
+        (!slots.is_empty()).then(|| slots[at % slots.len()])
+    };
+    match *deal {
+        Deal::Act(ref action) => match *action {
+            Action::Connect(None, None) if host.settings().deadline_ms.is_infinite() => drop(host.connect()),
+            Action::Connect(timeout, deadline) => drop(host.connect_within(timeout, deadline)),
+            Action::Finish(at, choice) => {
+                let moving = |flow: &Flow| matches!(host.stage(*flow), Stage::Performing(_) | Stage::Late);
+                let flow = pick(host.flows().filter(moving), at)?;
+                host.finish(flow, outcome_of(host, flow, choice));
+            }
+            Action::Wake(at) => {
+                let flow = pick(host.flows().filter(|&flow| host.stage(flow) == Stage::Woken), at)?;
+                host.wake(flow);
+            }
+            Action::Abort(at) => {
+                let calls = |flow: &Flow| host.role(*flow) == Role::Checkout && !host.is_settled(*flow);
+                let caller = pick(host.flows().filter(calls), at)?;
+                assert!(host.abort(caller));
+            }
+            Action::Checkin(at, clean) => drop(host.checkin(lease(host, at)?, clean)),
+            Action::Invalidate(at) => drop(host.invalidate_at_once(lease(host, at)?)),
+            Action::InvalidateSoft(at) => host.mark(connection(host, at)?),
+            Action::InvalidateAsOld(at) => {
+                let caller = lease(host, at).filter(|&caller| host.is_in_a_slot(host.connection(caller)))?;
+                host.invalidate_as_old(caller);
+            }
+            Action::InvalidateAll => host.invalidate_all(),
+            Action::Detach(at) => drop(host.detach(lease(host, at)?)),
+            Action::CloseDetached(at, clean, abrupt) => {
+                let flow = pick(host.flows().filter(|&flow| host.stage(flow) == Stage::Holding), at)?;
+                host.close_detached(flow, clean, abrupt);
+            }
+            Action::Died(at) => host.connection_died(connection(host, at)?),
+            Action::Dispose => host.dispose(),
+            Action::Close(patience) => {
+                if host.pool.is_closed() {
+                    return None;
+                }
+                host.close(patience);
+            }
+            Action::Pass(ms) => host.pass(ms),
+        },
+        Deal::Empty(at, abrupt) => drop(host.empty(connection(host, at)?, abrupt)),
+        Deal::Lose(at) => drop(host.lose(lease(host, at)?)),
+        Deal::Finalizer(at) => {
+            let caller = lease(host, at).filter(|&caller| host.is_in_a_slot(host.connection(caller)))?;
+            host.add_finalizer(caller);
+        }
+        Deal::Warm(count) => drop(host.warm(count)),
+        Deal::Tell(at) => drop(host.tell(Topic::SoftInvalidate, connection(host, at)?)),
+        Deal::Listen(bits) => {
+            let events: Vec<Topic> = EVENTS.iter().copied().filter(|&event| bits & 1 << event as u16 != 0).collect();
+            host.listen(&events);
+        }
+    }
+    Some(())
+}
+
+fn any_deal() -> impl Strategy<Value = Deal> {
+    let at = 0..64usize;
+    prop_oneof![
+        60 => any_action().prop_map(Deal::Act),
+        2 => (at.clone(), any::<bool>()).prop_map(|(at, abrupt)| Deal::Empty(at, abrupt)),
+        1 => at.clone().prop_map(Deal::Lose),
+        1 => at.clone().prop_map(Deal::Finalizer),
+        1 => (1..5u32).prop_map(Deal::Warm),
+        1 => at.prop_map(Deal::Tell),
+        1 => (0..1024u16).prop_map(Deal::Listen),
+    ]
+}
+
+fn any_pool() -> impl Strategy<Value = Settings> {
+    let ms = |values: &'static [f64]| prop::sample::select(values);
+    let kinds =
+        &[Kind::Queue, Kind::Queue, Kind::Queue, Kind::Static, Kind::Singleton, Kind::Assertion, Kind::Null][..];
+    (
+        (any_settings(), prop::sample::select(kinds), any::<bool>()),
+        ms(&[f64::INFINITY, 0.0, 50.0, 1000.0]),
+        ms(&[0.0, 0.0, 100.0]),
+        (ms(&[f64::INFINITY, 100.0, 1000.0]), 0..3u32),
+        ms(&[f64::INFINITY, f64::INFINITY, 1.0, 2.0]),
+    )
+        .prop_map(|((settings, kind, pre_ping), recycle_ms, pre_ping_after_idle_ms, idle, max_connecting)| {
+            Settings {
+                kind: Some(kind),
+                pool_size: if kind == Kind::Queue { settings.pool_size } else { 1.0 },
+                pre_ping: Some(pre_ping),
+                recycle_ms,
+                pre_ping_after_idle_ms,
+                idle_timeout_ms: idle.0,
+                min_idle: f64::from(idle.1),
+                max_connecting,
+                ..settings
+            }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_program_on_any_pool_leaves_its_books_in_order(
+        settings in any_pool(),
+        events in prop_oneof![Just(0), Just(1023), 0..1024u16],
+        program in prop::collection::vec(any_deal(), 0..120),
+    ) {
+        let mut host = Host::new(settings);
+        deal(&mut host, &Deal::Listen(events));
+        for step in &program {
+            deal(&mut host, step);
+        }
+        host.settle_everything();
+        let waits = host.flows().find(|&flow| host.role(flow) == Role::Checkout && !host.is_settled(flow));
+        prop_assert_eq!(waits, None, "somebody waits in vain");
+        if !host.pool.is_closed() {
+            host.lend();
+            host.settle_everything();
+            host.close(Span::Forever);
+            host.settle_everything();
+        }
+        // The timer of what was idle may run out.
+        host.pass(2000.0);
+        host.assert_nothing_is_left();
     }
 }

@@ -133,14 +133,18 @@ fn the_longest_held_leases_are_told_longest_first_and_at_most_five() {
         host.pass(100.0);
     }
     host.pool.tick(host.now);
-    assert_eq!(host.pool.longest_held(), [Some(700), Some(600), Some(500), Some(400), Some(300)]);
+    let slot = |place: usize| host.lease(callers[place]).index();
+    let longest = [(700, slot(0)), (600, slot(1)), (500, slot(2)), (400, slot(3)), (300, slot(4))];
+    assert_eq!(host.pool.longest_held(), longest.map(Some));
     host.give_back(callers[0]);
     for caller in &callers[2..6] {
         host.give_back(*caller);
     }
-    assert_eq!(host.pool.longest_held(), [Some(600), Some(100), None, None, None]);
+    let slots = [host.lease(callers[1]).index(), host.lease(callers[6]).index()];
+    assert_eq!(host.pool.longest_held(), [Some((600, slots[0])), Some((100, slots[1])), None, None, None]);
     let again: Vec<Flow> = (0..2).map(|_| host.lend()).collect();
     host.pool.tick(host.now);
-    assert_eq!(host.pool.longest_held(), [Some(600), Some(100), Some(0), Some(0), None]);
+    let ms = host.pool.longest_held().map(|held| held.map(|(ms, _)| ms));
+    assert_eq!(ms, [Some(600), Some(100), Some(0), Some(0), None]);
     again.into_iter().for_each(|caller| host.give_back(caller));
 }

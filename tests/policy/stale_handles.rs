@@ -28,7 +28,7 @@ fn scenario_077_a_returned_lease_is_leased_no_more() {
 }
 
 #[test]
-fn scenario_078_an_ended_lease_can_neither_be_invalidated_nor_detached_nor_marked() {
+fn scenario_078_an_ended_lease_can_neither_be_invalidated_nor_detached_nor_lost() {
     let mut host = Host::new(plain(1, 0));
     let old = host.lend();
     let lease = host.lease(old);
@@ -38,8 +38,7 @@ fn scenario_078_an_ended_lease_can_neither_be_invalidated_nor_detached_nor_marke
     let before = host.stats();
     assert_eq!(host.pool.begin_invalidate(lease), Return::Done);
     assert_eq!(host.pool.detach(lease), None);
-    host.pool.invalidate_soft(lease);
-    host.pool.invalidate_as_old(lease);
+    assert!(!host.pool.lose_lease(lease));
     assert_eq!(host.stats(), before);
     host.give_back(holder);
     let next = host.lend();

@@ -1,5 +1,6 @@
-//! QueuePool's allocation: idle before new, new up to the maximum, surplus closed at return. Waiters come first
-//! everywhere, but that is no matter of the kind: pool.rs serves them before it asks here.
+//! QueuePool's allocation: idle before new, new up to the maximum, surplus closed at return. NullPool is one that keeps
+//! nothing and AssertionPool one of a single slot (config.rs says so in numbers). Waiters come first everywhere, but that
+//! is no matter of the kind: pool.rs serves them before it asks here.
 
 use crate::policy::config::Config;
 use crate::policy::id::MOST;

@@ -38,7 +38,11 @@ const clientMessages = /^(Connection terminated|Client has encountered a connect
 
 const ignore = (): void => {};
 
-/** For `new QueuePool(() => connectedClient(), { dialect: pg })`, where the creator returns a connected `pg.Client`. */
+/**
+ * For `new QueuePool(() => connectedClient(), { dialect: pg })`, where the creator returns a connected `pg.Client`. It
+ * should listen to the client's `error` before it connects: the server may end a session in the same breath in which it
+ * begins, and until the creator has answered nobody else listens.
+ */
 export const pg: Dialect<PgClient> = {
   name: "pg",
 

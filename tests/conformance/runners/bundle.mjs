@@ -19,6 +19,8 @@ export async function bundle({ entry, outdir, conditions }) {
     alias: { util: nothing, timers: nothing, "timers/promises": nothing },
     loader: { ".wasm": "copy" },
     assetNames: "[name]",
+    // Errors show the names of functions.
+    keepNames: true,
     logLevel: "warning",
   });
 }

@@ -1,0 +1,161 @@
+//! A checkout that finds its connection dead tries another in the same slot; after the second death the third is opened
+//! and thrown away, and the caller refused.
+
+use crate::harness::{CHECKIN_EMPTY, Connection, Deed, Flow, Host, sized, tell};
+use edgepool::policy::{Event, Outcome, Refusal, Settings, Span};
+
+fn host() -> Host {
+    Host::listening(Settings { pre_ping: Some(true), ..sized(2, 0) })
+}
+
+/// All goes well until the connection is shown to the checkout listeners.
+fn show(host: &mut Host, caller: Flow) -> Connection {
+    loop {
+        match host.deed(caller) {
+            Some(Deed::Emit(Event::Checkout, Some(connection))) => return connection,
+            Some(_) => host.finish(caller, Outcome::Ok),
+            None => panic!("{caller:?} is {:?}", host.stage(caller)),
+        }
+    }
+}
+
+fn end_of(connection: usize) -> [Deed; 3] {
+    [tell(Event::Invalidate, connection), tell(Event::Close, connection), Deed::Terminate(Connection(connection))]
+}
+
+#[test]
+fn one_death_is_survived() {
+    let mut host = host();
+    let caller = host.connect();
+    assert_eq!(show(&mut host, caller), Connection(0));
+    host.finish(caller, Outcome::Disconnected);
+    assert_eq!(show(&mut host, caller), Connection(1));
+    host.finish(caller, Outcome::Ok);
+    assert_eq!(host.connection(caller), Connection(1));
+    assert_eq!((host.stats().opened, host.stats().invalidated, host.stats().total), (2, 1, 1));
+}
+
+#[test]
+fn after_two_deaths_a_third_is_opened_and_thrown_away_and_the_caller_refused() {
+    let mut host = host();
+    let caller = host.connect();
+    show(&mut host, caller);
+    host.finish(caller, Outcome::Disconnected);
+    show(&mut host, caller);
+    host.take_log();
+    host.finish(caller, Outcome::Disconnected);
+    let story = host.run_story();
+    let third = [Deed::Open, tell(Event::Connect, 2)];
+    assert_eq!(story, [&end_of(1)[..], &third, &end_of(2), &[CHECKIN_EMPTY]].concat());
+    assert_eq!(host.refusal(caller), Some(Refusal::Disconnected));
+    assert_eq!((host.stats().opened, host.open_connections(), host.counts().checked_in), (3, 0, 1));
+    assert_eq!(host.stats().checkouts, 0);
+}
+
+#[test]
+fn a_dead_ping_and_a_dead_checkout_are_two_deaths() {
+    let mut host = host();
+    let caller = host.lend();
+    host.give_back(caller);
+    let caller = host.connect();
+    host.finish(caller, Outcome::Disconnected);
+    show(&mut host, caller);
+    host.finish(caller, Outcome::Disconnected);
+    host.run();
+    assert_eq!(host.refusal(caller), Some(Refusal::Disconnected));
+}
+
+#[test]
+fn the_third_fails_to_open_and_that_is_what_the_caller_is_told() {
+    let mut host = host();
+    let caller = host.connect();
+    for _ in 0..2 {
+        show(&mut host, caller);
+        host.finish(caller, Outcome::Disconnected);
+    }
+    while host.deed(caller) != Some(Deed::Open) {
+        host.finish(caller, Outcome::Ok);
+    }
+    host.finish(caller, Outcome::Failed);
+    host.run();
+    assert_eq!(host.refusal(caller), Some(Refusal::Failed));
+    assert_eq!(host.counts().checked_in, 1, "emptied, in the slot that it had");
+}
+
+#[test]
+fn a_death_of_one_leaves_the_others_alone_unless_it_speaks_for_all() {
+    for (outcome, replaced) in [(Outcome::Disconnected, 0), (Outcome::DisconnectedAll, 1)] {
+        let mut host = host();
+        let other = host.lend();
+        let caller = host.connect();
+        show(&mut host, caller);
+        host.finish(caller, outcome);
+        host.run();
+        host.give_back(other);
+        host.lend();
+        assert_eq!(host.stats().recycled, replaced);
+    }
+}
+
+#[test]
+fn a_checkout_listener_that_fails_refuses_the_caller_and_ends_the_connection() {
+    for (outcome, refusal) in [(Outcome::Failed, Refusal::Failed), (Outcome::TimedOut, Refusal::ListenerTimeout)] {
+        let mut host = host();
+        let caller = host.connect();
+        show(&mut host, caller);
+        host.take_log();
+        host.finish(caller, outcome);
+        assert_eq!(host.run_story(), [&end_of(0)[..], &[CHECKIN_EMPTY]].concat());
+        assert_eq!(host.refusal(caller), Some(refusal));
+        assert_eq!(host.counts().checked_in, 1);
+        host.lend();
+    }
+}
+
+#[test]
+fn who_leaves_while_the_listeners_run_is_refused_at_once_and_the_connection_ended() {
+    for outcome in [Outcome::Ok, Outcome::Failed, Outcome::Disconnected, Outcome::TimedOut] {
+        let mut host = host();
+        let caller = host.connect();
+        show(&mut host, caller);
+        assert!(host.abort(caller));
+        assert!(host.has_expired(caller));
+        host.take_log();
+        host.finish(caller, outcome);
+        assert_eq!(host.run_story(), [&end_of(0)[..], &[CHECKIN_EMPTY]].concat());
+        assert_eq!((host.open_connections(), host.stats().opened), (0, 1), "no other is opened for nobody");
+    }
+}
+
+#[test]
+fn who_leaves_while_the_dead_one_is_terminated_leaves_an_empty_slot() {
+    let mut host = host();
+    let caller = host.connect();
+    show(&mut host, caller);
+    host.finish(caller, Outcome::Disconnected);
+    assert!(host.abort(caller));
+    host.run();
+    assert_eq!((host.stats().opened, host.counts().checked_in, host.open_connections()), (1, 1, 0));
+}
+
+#[test]
+fn a_deadline_during_the_listeners_refuses_the_caller() {
+    let mut host = host();
+    let caller = host.connect_within(None, Some(Span::Millis(50)));
+    show(&mut host, caller);
+    host.pass(70.0);
+    assert_eq!(host.refusal(caller), Some(Refusal::ListenerDeadline));
+    host.run();
+    assert_eq!(host.open_connections(), 0);
+}
+
+#[test]
+fn a_close_during_the_listeners_refuses_the_caller_and_ends_the_slot() {
+    let mut host = host();
+    let caller = host.connect();
+    show(&mut host, caller);
+    host.close(Span::Forever);
+    assert_eq!(host.refusal(caller), Some(Refusal::Closed));
+    host.run();
+    host.assert_nothing_is_left();
+}

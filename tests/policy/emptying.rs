@@ -1,0 +1,238 @@
+//! Through the record: `record.close()` and `record.invalidate()` end its connection whoever has it, in every state of
+//! the slot and from within every listener. A lease goes on with the dead connection; the slot opens another later.
+
+use crate::harness::{CHECKIN_EMPTY, Connection, Deed, Host, Stage, counts, plain, sized, tell};
+use edgepool::policy::{Event, Outcome, Settings, Span};
+
+const A: Connection = Connection(0);
+
+#[test]
+fn an_idle_record_is_closed_politely_and_its_slot_opens_again_later() {
+    let mut host = Host::listening(plain(1, 0));
+    let caller = host.lend();
+    host.give_back(caller);
+    host.take_log();
+    host.empty(A, false);
+    assert_eq!((host.stats().closing, host.stats().idle), (1, 0));
+    assert_eq!(host.run_story(), [tell(Event::Close, 0), Deed::Close(A)]);
+    assert_eq!((host.counts(), host.stats().total), (counts(1, 1, 0, 0), 0));
+    let caller = host.lend();
+    assert_eq!(host.connection(caller), Connection(1));
+}
+
+#[test]
+fn an_invalidated_idle_record_is_told_and_terminated() {
+    let mut host = Host::listening(plain(1, 0));
+    let caller = host.lend();
+    host.give_back(caller);
+    host.take_log();
+    host.empty(A, true);
+    assert_eq!(host.run_story(), [tell(Event::Invalidate, 0), tell(Event::Close, 0), Deed::Terminate(A)]);
+    assert_eq!(host.stats().invalidated, 1);
+}
+
+#[test]
+fn under_a_lease_the_lease_goes_on_and_its_return_resets_the_dead_one_and_checks_in_empty() {
+    for abrupt in [false, true] {
+        let mut host = Host::listening(sized(1, 0));
+        let caller = host.lend();
+        host.empty(A, abrupt);
+        host.run();
+        assert!(!host.is_open(A) && host.pool.is_leased(host.lease(caller)));
+        assert_eq!(host.stats().used, 1);
+        host.take_log();
+        host.give_back(caller);
+        assert_eq!(host.take_story(), [tell(Event::Reset, 0), Deed::Rollback(A), CHECKIN_EMPTY]);
+        assert_eq!(host.counts(), counts(1, 1, 0, 0));
+    }
+}
+
+#[test]
+fn a_reset_of_the_dead_one_that_fails_is_no_second_end() {
+    let mut host = Host::listening(sized(1, 0));
+    let caller = host.lend();
+    host.empty(A, true);
+    host.run();
+    host.take_log();
+    let flow = host.checkin(caller, false).expect("a reset");
+    host.finish(flow, Outcome::Ok);
+    host.finish(flow, Outcome::Failed);
+    assert_eq!(host.run_story(), [tell(Event::Reset, 0), Deed::Rollback(A), CHECKIN_EMPTY]);
+}
+
+#[test]
+fn a_slot_that_is_free_before_the_old_connection_is_closed_waits_for_that() {
+    let mut host = Host::new(plain(1, 0));
+    let caller = host.lend();
+    let waiter = host.connect();
+    let emptying = host.empty(A, false).expect("a close");
+    host.checkin(caller, true);
+    assert_eq!((host.stage(waiter), host.stats().closing), (Stage::Queued, 1), "the server never sees more");
+    host.finish(emptying, Outcome::Ok);
+    host.run();
+    assert_eq!(host.connection(waiter), Connection(1));
+}
+
+#[test]
+fn an_emptied_record_cannot_be_emptied_again() {
+    let mut host = Host::new(plain(1, 0));
+    host.lend();
+    assert!(host.empty(A, false).is_some());
+    assert_eq!(host.pool.begin_emptying(0, true), edgepool::policy::Return::Done);
+    host.run();
+    assert_eq!(host.pool.begin_emptying(0, true), edgepool::policy::Return::Done);
+}
+
+#[test]
+fn an_invalidation_of_the_lease_of_an_emptied_record_only_checks_in() {
+    let mut host = Host::listening(plain(1, 0));
+    let caller = host.lend();
+    host.empty(A, false);
+    host.run();
+    host.take_log();
+    host.invalidate_at_once(caller);
+    assert_eq!(host.run_story(), [CHECKIN_EMPTY]);
+    assert_eq!(host.counts(), counts(1, 1, 0, 0));
+}
+
+#[test]
+fn a_detached_lease_of_an_emptied_record_has_nothing_to_close() {
+    let mut host = Host::new(plain(1, 0));
+    let caller = host.lend();
+    host.empty(A, false);
+    host.run();
+    let detached = host.detach(caller);
+    assert_eq!((host.stats().detached, host.counts().checked_in), (0, 1));
+    host.close_detached(detached, false, false);
+    assert!(host.has_ended(detached));
+}
+
+#[test]
+fn a_close_of_the_pool_waits_for_it() {
+    let mut host = Host::new(plain(1, 0));
+    let caller = host.lend();
+    host.give_back(caller);
+    let emptying = host.empty(A, false).expect("a close");
+    let closing = host.close(Span::Forever);
+    assert!(!host.has_ended(closing));
+    host.finish(emptying, Outcome::Ok);
+    assert!(host.has_ended(closing));
+    host.assert_nothing_is_left();
+}
+
+/// In each listener of a checkout that opens, the record is emptied; whatever the order of the ends, the caller has a
+/// connection that is open, and the first is closed once.
+#[test]
+fn from_within_each_listener_of_a_checkout_the_caller_has_another_connection() {
+    for at in [Event::FirstConnect, Event::Connect, Event::Checkout] {
+        for abrupt in [false, true] {
+            for ends_first in [false, true] {
+                let mut host = Host::listening(sized(1, 0));
+                let caller = host.connect();
+                while host.deed(caller) != Some(tell(at, 0)) {
+                    host.finish(caller, Outcome::Ok);
+                }
+                let emptying = host.empty(A, abrupt).expect("an end");
+                if ends_first {
+                    host.run_flow(emptying);
+                }
+                host.run_flow(caller);
+                host.run();
+                assert!(host.has_lease(caller), "{at:?}: {:?}", host.refusal(caller));
+                assert!(host.is_open(host.connection(caller)) && !host.is_open(A));
+                host.give_back(caller);
+                assert_eq!((host.stats().idle, host.open_connections()), (1, 1));
+            }
+        }
+    }
+}
+
+/// The same where the listener that emptied the record fails.
+#[test]
+fn from_within_each_listener_that_then_fails_the_caller_is_refused_and_nothing_is_closed_twice() {
+    for at in [Event::FirstConnect, Event::Connect, Event::Checkout] {
+        for ends_first in [false, true] {
+            let mut host = Host::listening(sized(1, 0));
+            let caller = host.connect();
+            while host.deed(caller) != Some(tell(at, 0)) {
+                host.finish(caller, Outcome::Ok);
+            }
+            let emptying = host.empty(A, true).expect("an end");
+            if ends_first {
+                host.run_flow(emptying);
+            }
+            host.finish(caller, Outcome::Failed);
+            host.run();
+            assert!(host.refusal(caller).is_some());
+            assert_eq!(host.open_connections(), 0);
+            host.lend();
+        }
+    }
+}
+
+#[test]
+fn from_within_each_listener_of_a_return_the_record_is_checked_in_empty() {
+    for at in [Event::Reset, Event::Checkin] {
+        for ends_first in [false, true] {
+            let mut host = Host::listening(sized(1, 0));
+            let caller = host.lend();
+            let flow = host.checkin(caller, false).expect("a return");
+            while host.deed(flow) != Some(tell(at, 0)) {
+                host.finish(flow, Outcome::Ok);
+            }
+            let emptying = host.empty(A, false).expect("an end");
+            if ends_first {
+                host.run_flow(emptying);
+            }
+            host.run_flow(flow);
+            host.run();
+            assert_eq!((host.counts(), host.open_connections()), (counts(1, 1, 0, 0), 0));
+            host.lend();
+        }
+    }
+}
+
+#[test]
+fn from_within_the_listeners_of_an_end_it_does_nothing() {
+    for at in [Event::Invalidate, Event::Close] {
+        let mut host = Host::listening(sized(1, 0));
+        let caller = host.lend();
+        let flow = host.invalidate(caller);
+        while host.deed(flow) != Some(tell(at, 0)) {
+            host.finish(flow, Outcome::Ok);
+        }
+        assert_eq!(host.pool.begin_emptying(0, true), edgepool::policy::Return::Done);
+        host.run();
+        assert_eq!(host.counts(), counts(1, 1, 0, 0));
+    }
+}
+
+#[test]
+fn during_a_ping_the_answer_does_not_matter_any_more() {
+    for outcome in [Outcome::Ok, Outcome::Disconnected] {
+        let mut host = Host::new(Settings { pre_ping: Some(true), ..plain(1, 0) });
+        let caller = host.lend();
+        host.give_back(caller);
+        let caller = host.connect();
+        assert_eq!(host.deed(caller), Some(Deed::Ping(A)));
+        host.empty(A, true);
+        host.finish(caller, outcome);
+        host.run();
+        assert_eq!(host.connection(caller), Connection(1));
+        host.give_back(caller);
+    }
+}
+
+#[test]
+fn a_stale_connection_that_is_emptied_before_its_waiter_wakes_is_ended_once() {
+    let mut host = Host::listening(sized(1, 0));
+    let caller = host.lend();
+    let waiter = host.connect();
+    host.mark(A);
+    host.give_back(caller);
+    assert_eq!(host.stage(waiter), Stage::Woken);
+    host.empty(A, false);
+    host.run();
+    assert_eq!(host.connection(waiter), Connection(1));
+    assert_eq!(host.open_connections(), 1);
+}

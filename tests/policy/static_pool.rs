@@ -1,0 +1,248 @@
+//! StaticPool: one connection that all callers share. Each is checked by itself; only the last return resets and checks
+//! in; one that is stale while it is lent is replaced for the next caller and closed when its last lease ends.
+
+use crate::harness::{CHECKIN_EMPTY, Connection, Deed, Flow, Host, Stage, of_kind, tell};
+use edgepool::policy::{Event, Kind, Outcome, Refusal, Settings, Span};
+
+const A: Connection = Connection(0);
+const B: Connection = Connection(1);
+
+fn settings() -> Settings {
+    of_kind(Kind::Static)
+}
+
+fn shared(host: &mut Host) -> (Flow, Flow) {
+    let callers = (host.lend(), host.lend());
+    host.take_log();
+    callers
+}
+
+#[test]
+fn every_caller_has_the_same_connection_and_a_lease_of_its_own() {
+    let mut host = Host::new(settings());
+    let callers: Vec<Flow> = (0..5).map(|_| host.lend()).collect();
+    assert!(callers.iter().all(|&caller| host.connection(caller) == A));
+    assert_eq!((host.stats().used, host.stats().checkouts, host.stats().opened), (1, 5, 1));
+}
+
+#[test]
+fn only_the_last_return_resets_and_checks_in() {
+    let mut host = Host::listening(settings());
+    let (first, second) = shared(&mut host);
+    host.give_back(first);
+    assert_eq!(host.take_story(), []);
+    host.give_back(second);
+    assert_eq!(host.take_story(), [tell(Event::Reset, 0), Deed::Rollback(A), tell(Event::Checkin, 0)]);
+    assert_eq!(host.stats().idle, 1);
+}
+
+#[test]
+fn each_caller_is_pinged_for_and_shown_to_the_listeners() {
+    let mut host = Host::listening(Settings { pre_ping: Some(true), ..settings() });
+    host.lend();
+    host.take_log();
+    host.lend();
+    assert_eq!(host.take_story(), [Deed::Ping(A), tell(Event::Checkout, 0)]);
+}
+
+#[test]
+fn while_it_opens_callers_wait_and_then_share_it() {
+    let mut host = Host::new(settings());
+    let first = host.connect();
+    let others = [host.connect(), host.connect()];
+    assert_eq!((host.stats().waiting, host.deeds()), (2, vec![Deed::Open]));
+    host.finish(first, Outcome::Ok);
+    host.run();
+    assert!(others.iter().all(|&caller| host.has_lease(caller)));
+    assert_eq!(host.stats().opened, 1);
+}
+
+#[test]
+fn while_it_is_reset_callers_wait_and_then_have_it() {
+    let mut host = Host::new(settings());
+    let first = host.lend();
+    let reset = host.checkin(first, false).expect("a reset");
+    let next = host.connect();
+    assert_eq!(host.stage(next), Stage::Queued);
+    host.finish(reset, Outcome::Ok);
+    host.run();
+    assert_eq!(host.connection(next), A);
+}
+
+#[test]
+fn who_waits_for_an_opening_that_failed_opens_itself() {
+    let mut host = Host::new(settings());
+    let first = host.connect();
+    let next = host.connect();
+    host.finish(first, Outcome::Failed);
+    assert_eq!(host.refusal(first), Some(Refusal::Failed));
+    host.run();
+    assert_eq!(host.connection(next), A);
+}
+
+#[test]
+fn who_waits_runs_out_of_time() {
+    let mut host = Host::new(Settings { timeout_ms: 100.0, ..settings() });
+    host.connect();
+    let next = host.connect();
+    host.pass(120.0);
+    assert_eq!(host.refusal(next), Some(Refusal::WaitTimeout));
+}
+
+#[test]
+fn an_invalidation_ends_the_connection_for_all_and_the_next_caller_has_another() {
+    let mut host = Host::listening(settings());
+    let (first, second) = shared(&mut host);
+    let flow = host.invalidate(first);
+    let next = host.connect();
+    assert_eq!(host.deed(next), Some(Deed::Open), "nobody waits for those who had it");
+    host.take_log();
+    host.run();
+    assert!(host.has_ended(flow) && !host.is_open(A));
+    assert_eq!(host.connection(next), B);
+    host.take_log();
+    host.give_back(second);
+    let story = host.take_story();
+    assert_eq!(story.last(), Some(&CHECKIN_EMPTY), "{story:?}");
+    host.give_back(next);
+    assert_eq!((host.stats().idle, host.stats().total), (1, 1));
+}
+
+#[test]
+fn the_invalidation_of_the_only_lease_keeps_the_slot() {
+    let mut host = Host::listening(settings());
+    let caller = host.lend();
+    host.take_log();
+    host.invalidate(caller);
+    let end = [tell(Event::Invalidate, 0), tell(Event::Close, 0), Deed::Terminate(A), CHECKIN_EMPTY];
+    assert_eq!(host.run_story(), end);
+    assert_eq!(host.counts().checked_in, 1);
+}
+
+#[test]
+fn a_stale_connection_is_replaced_for_the_next_caller_and_closed_with_its_last_lease() {
+    let softly = |host: &mut Host| host.mark(A);
+    let by_mark = |host: &mut Host| host.invalidate_all();
+    let by_age = |host: &mut Host| host.pass(10_001.0);
+    for spoil in [softly as fn(&mut Host), by_mark, by_age] {
+        let mut host = Host::new(Settings { recycle_ms: 10_000.0, ..settings() });
+        let (first, second) = shared(&mut host);
+        spoil(&mut host);
+        let next = host.lend();
+        assert_eq!((host.connection(next), host.is_open(A)), (B, true));
+        host.give_back(first);
+        assert!(host.is_open(A));
+        host.take_log();
+        host.give_back(second);
+        assert_eq!(host.take_story(), [Deed::Rollback(A), Deed::Close(A)]);
+        assert_eq!((host.stats().total, host.stats().used), (1, 1));
+        let joined = host.lend();
+        assert_eq!(host.connection(joined), B);
+    }
+}
+
+#[test]
+fn a_stale_connection_that_nobody_has_is_replaced_at_the_next_checkout() {
+    let mut host = Host::new(settings());
+    let caller = host.lend();
+    host.give_back(caller);
+    host.invalidate_all();
+    host.take_log();
+    host.lend();
+    assert_eq!(host.take_story(), [Deed::Terminate(A), Deed::Open]);
+}
+
+#[test]
+fn a_caller_that_finds_it_dead_opens_another_and_the_others_keep_their_slot() {
+    let mut host = Host::new(Settings { pre_ping: Some(true), ..settings() });
+    let first = host.lend();
+    let second = host.connect();
+    host.finish(second, Outcome::Disconnected);
+    host.run();
+    assert_eq!(host.connection(second), B);
+    assert!(!host.is_open(A));
+    host.give_back(first);
+    host.run();
+    assert_eq!(host.stats().total, 1);
+    host.give_back(second);
+}
+
+#[test]
+fn a_detach_takes_the_connection_from_all() {
+    let mut host = Host::listening(settings());
+    let (first, second) = shared(&mut host);
+    let detached = host.detach(first);
+    let next = host.lend();
+    assert_eq!(host.connection(next), B);
+    host.take_log();
+    host.give_back(second);
+    let story = host.run_story();
+    assert!(!story.contains(&Deed::Rollback(A)), "it is somebody else's: {story:?}");
+    assert!(host.is_open(A));
+    host.close_detached(detached, false, false);
+    host.run();
+    assert_eq!((host.open_connections(), host.stats().detached), (1, 0));
+}
+
+#[test]
+fn the_detach_of_the_only_lease_leaves_an_empty_slot() {
+    let mut host = Host::new(settings());
+    let caller = host.lend();
+    host.detach(caller);
+    assert_eq!((host.counts().checked_in, host.stats().total), (1, 0));
+    let next = host.lend();
+    assert_eq!(host.connection(next), B);
+}
+
+#[test]
+fn dispose_lets_those_who_have_it_go_on_and_the_next_caller_has_another() {
+    let mut host = Host::new(settings());
+    let (first, second) = shared(&mut host);
+    host.dispose();
+    let next = host.lend();
+    assert_eq!(host.connection(next), B);
+    host.give_back(first);
+    host.give_back(second);
+    assert!(!host.is_open(A));
+    assert_eq!(host.stats().total, 1);
+}
+
+#[test]
+fn a_close_waits_for_the_last_share_and_at_the_end_of_its_patience_ends_it() {
+    let mut host = Host::new(settings());
+    let (first, second) = shared(&mut host);
+    let closing = host.close(Span::Millis(1000));
+    host.give_back(first);
+    assert!(!host.has_ended(closing));
+    host.pass(1100.0);
+    assert!(host.has_ended(closing) && !host.has_lease(second));
+    host.run();
+    host.assert_nothing_is_left();
+}
+
+#[test]
+fn a_share_that_is_returned_twice_is_returned_once() {
+    let mut host = Host::new(settings());
+    let (first, second) = shared(&mut host);
+    let id = host.id(first);
+    host.give_back(first);
+    host.pool.begin_share_return(id, false);
+    host.pool.begin_share_invalidate(id);
+    assert!(!host.pool.detach_share(id) && !host.pool.lose_share(id));
+    assert_eq!(host.stats().used, 1);
+    host.give_back(second);
+    assert_eq!(host.stats().idle, 1);
+}
+
+#[test]
+fn an_abort_while_it_is_shown_ends_it_for_all() {
+    let mut host = Host::listening(settings());
+    let first = host.lend();
+    let second = host.connect();
+    assert!(host.abort(second));
+    host.run();
+    assert!(!host.is_open(A));
+    host.give_back(first);
+    let next = host.lend();
+    assert_eq!(host.connection(next), B);
+}
