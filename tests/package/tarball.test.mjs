@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { root } from "../../scripts/run.mjs";
@@ -101,6 +101,16 @@ test("the types say what a connection is, and refuse an unknown option", () => {
   writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
     compilerOptions: { strict: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable", "dom"], types: [], skipLibCheck: false },
     files: ["types.ts"],
+  }));
+  const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+  assert.equal(status, 0, stdout);
+});
+
+test("every name, parameter and result that is exported is of the type that contract/ states", () => {
+  cpSync(new URL("contract", import.meta.url), join(project.folder, "contract"), { recursive: true });
+  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
+    compilerOptions: { strict: true, exactOptionalPropertyTypes: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable", "dom"], types: [], skipLibCheck: false },
+    include: ["contract"],
   }));
   const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
   assert.equal(status, 0, stdout);

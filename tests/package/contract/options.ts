@@ -1,0 +1,94 @@
+// Durations, creators, dialects, and every option with its type.
+
+import type {
+  AssertionPoolOptions, ConnectionRecord, ConnectOptions, Creator, Dialect, Duration, PoolClock, PoolEvents, PoolListenerPair, PoolListeners, PoolLogger, PoolOptions,
+  QueuePoolOptions, ResetStyle, SingletonThreadPoolOptions,
+} from "edgepool";
+import { holds, type Connection, type Flat, type Same } from "./same.js";
+
+type Optional<T> = { [K in keyof T]?: T[K] };
+type C = Connection;
+
+holds<Same<Duration, number | `${number}ms` | `${number}s` | `${number}m` | `${number}h`>>();
+export const durations: Duration[] = [30, 0.5, "500ms", "30s", "1.5m", "1h"];
+// @ts-expect-error: seconds are "s"
+export const inWords: Duration = "5 seconds";
+// @ts-expect-error: a number in a string has no unit
+export const bare: Duration = "30";
+
+holds<Same<ResetStyle, "rollback" | "commit" | "none" | boolean | null>>();
+
+// A creator gets the record, and answers a connection or anything that can be awaited for one.
+export const sync: Creator<Connection> = (record: ConnectionRecord<any>) => record.connection as Connection;
+export const thenable: Creator<number> = () => ({ then: (resolve) => Promise.resolve(1).then(resolve) });
+holds<Same<ReturnType<Creator<C>>, C | PromiseLike<C>>>();
+holds<Same<Parameters<Creator<C>>["length"], 1>>();
+// @ts-expect-error: of another connection
+export const other: Creator<Connection> = () => "connection";
+
+type Member = keyof Dialect<C>;
+holds<Same<Member, "name" | "doRollback" | "doCommit" | "doClose" | "doTerminate" | "doPing" | "isDisconnect" | "inTransaction" | "onDisconnect">>();
+holds<Same<Pick<Dialect<C>, "name">, { readonly name?: string }>>();
+holds<Same<Flat<Pick<Dialect<C>, "doRollback" | "doCommit" | "doClose" | "doTerminate">>, Optional<Record<"doRollback" | "doCommit" | "doClose" | "doTerminate", (connection: C) => unknown>>>>();
+holds<Same<NonNullable<Dialect<C>["doPing"]>, (connection: C) => boolean | PromiseLike<boolean>>>();
+holds<Same<NonNullable<Dialect<C>["isDisconnect"]>, (error: unknown, connection: C) => boolean>>();
+holds<Same<NonNullable<Dialect<C>["inTransaction"]>, (connection: C) => boolean>>();
+holds<Same<NonNullable<Dialect<C>["onDisconnect"]>, (connection: C, died: (error: unknown) => void) => () => void>>();
+export const nothing: Dialect<C> = {};
+export const anyone: Dialect = { doClose: (connection) => connection.whatever() };
+// @ts-expect-error: inTransaction answers at once
+export const late: Dialect<C> = { inTransaction: async () => true };
+
+type Limit = Duration | null;
+type OfEveryPool = {
+  recycle: Duration;
+  recycleJitter: number;
+  resetOnReturn: ResetStyle;
+  prePing: boolean;
+  prePingAfterIdle: Duration;
+  driverTimeout: Limit;
+  pingTimeout: Limit;
+  deadline: Limit;
+  echo: boolean | "debug" | null;
+  loggingName: string | null;
+  logger: PoolLogger;
+  clock: PoolClock;
+  trackLeaks: boolean | "stack";
+};
+type OfQueuePool = {
+  poolSize: number;
+  maxOverflow: number;
+  timeout: Limit;
+  useLifo: boolean;
+  maxWaiters: number;
+  idleTimeout: Duration;
+  minIdle: number;
+  maxUses: number;
+  maxConnecting: number;
+};
+/** What says nothing of the connection, compared as a whole; the two that do are compared one by one. */
+type Plain<T> = Flat<Omit<T, "dialect" | "events">>;
+
+holds<Same<Plain<PoolOptions<C>>, Optional<OfEveryPool>>>();
+holds<Same<Plain<QueuePoolOptions<C>>, Flat<Optional<OfEveryPool & OfQueuePool>>>>();
+holds<Same<Plain<SingletonThreadPoolOptions<C>>, Flat<Optional<OfEveryPool & { poolSize: number }>>>>();
+holds<Same<Plain<AssertionPoolOptions<C>>, Flat<Optional<OfEveryPool & { storeTraceback: boolean }>>>>();
+export const everywhere = (options: PoolOptions<C>): [QueuePoolOptions<C>, SingletonThreadPoolOptions<C>, AssertionPoolOptions<C>] => [options, options, options];
+
+holds<Same<Required<PoolOptions<C>>["dialect"], Dialect<C>>>();
+holds<Same<Required<PoolOptions<C>>["events"], PoolListeners<C> | ReadonlyArray<PoolListenerPair<C>>>>();
+holds<Same<keyof PoolListeners<C>, keyof PoolEvents<C>>>();
+holds<Same<Required<PoolListeners<C>>["checkin"], PoolEvents<C>["checkin"] | ReadonlyArray<PoolEvents<C>["checkin"]>>>();
+holds<Same<Extract<PoolListenerPair<C>, readonly [unknown, "reset"]>, readonly [listener: PoolEvents<C>["reset"], event: "reset"]>>();
+holds<Same<PoolListenerPair<C>[1], keyof PoolEvents<C>>>();
+
+holds<Same<Flat<ConnectOptions>, { signal?: AbortSignal; timeout?: Limit; deadline?: Limit }>>();
+
+holds<Same<keyof PoolClock, "now" | "setTimeout" | "clearTimeout">>();
+holds<Same<PoolClock["now"], () => number>>();
+holds<Same<PoolClock["setTimeout"], (fn: () => void, ms: number) => unknown>>();
+holds<Same<PoolClock["clearTimeout"], (handle: unknown) => void>>();
+holds<Same<keyof PoolLogger, "debug" | "info" | "warn" | "error">>();
+holds<Same<Flat<Pick<PoolLogger, "debug" | "info" | "warn">>, Record<"debug" | "info" | "warn", (message: string) => void>>>();
+holds<Same<PoolLogger["error"], (message: string, error?: unknown) => void>>();
+export const consoleWillDo: PoolLogger = console;
