@@ -1,6 +1,7 @@
 // npm test: sets up what is missing, builds, runs every test, and ends with the count of all of them.
 
 import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "./build.mjs";
 import { ask, root, say } from "./run.mjs";
@@ -10,9 +11,11 @@ const total = { passed: 0, failed: 0 };
 
 build();
 const path = setUpBrowserTests();
-const nodeAt = (binary, name, ...files) => [name, binary, ["--test", "--test-reporter=tap", ...files.map((file) => join(root, file))], {}];
+// The tests of lost leases ask for collections.
+const nodeAt = (binary, name, ...files) => [name, binary, ["--expose-gc", "--test", "--test-reporter=tap", ...files.map((file) => join(root, file))], {}];
 const node = (name, ...files) => nodeAt(process.execPath, name, ...files);
 const dialects = ["mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `tests/integration/dialects/${name}.test.mjs`);
+const postgres = readdirSync(join(root, "tests/integration")).filter((file) => /^postgres.*\.test\.mjs$/.test(file)).map((file) => `tests/integration/${file}`);
 const wasmPack = (name, env, ...mode) => [name, "wasm-pack", ["test", "--mode", "no-install", ...mode, "--", "--locked", "--test", "bindings"], { PATH: path, ...env }];
 
 const suites = [
@@ -22,9 +25,9 @@ const suites = [
   node("conformance in Node", "tests/conformance/runners/node.test.mjs"),
   node("conformance in workerd", "tests/conformance/runners/workerd.test.mjs"),
   node("conformance in headless Chromium", "tests/conformance/runners/browser.test.mjs"),
-  node("QueuePool in Node and on a real PostgreSQL", "tests/integration/node-process.test.mjs", "tests/integration/postgres.test.mjs"),
+  node("the pools in Node and on a real PostgreSQL", "tests/integration/node-process.test.mjs", ...postgres),
   nodeAt(setUpNewerNode(), "the other dialects, each with its driver, in a Node that has SQLite", ...dialects),
-  node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs"),
+  node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs", "tests/package/scenarios.test.mjs"),
 ];
 
 for (const [name, command, args, env] of suites) {
