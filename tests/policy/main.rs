@@ -1,7 +1,8 @@
 //! The policy, tested without a host: one file per option or behaviour, each test a promise. harness.rs is the scripted
-//! host that they all use and that checks the books after every call; books.rs compares random programs with a second,
-//! naive set of books; every_step.rs walks through every way in which an operation can go. Names that begin with a
-//! number prove that scenario of SQLAlchemy's catalogue.
+//! host that they all use, harness/ledger.rs checks the books after every call; books.rs compares random programs with a
+//! second, naive set of books, and runs them on pools of every kind; every_step.rs walks through every way in which an
+//! operation can go; sweep.rs does to each operation everything that can be done to it, singly and in pairs;
+//! state_tables.md says what follows what. Names that begin with a number prove that scenario of SQLAlchemy's catalogue.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod harness;

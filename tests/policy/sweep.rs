@@ -1,6 +1,6 @@
 //! The fault sweep: for every operation and every kind of pool, with listeners of every event, pre-ping and recycle on, at
-//! each step each way in which it can go wrong, and at each moment everything that somebody else may do then; one fault
-//! for all of them, pairs of faults for the most delicate. Whatever happened: afterwards the books add up (harness.rs),
+//! each step each way in which it can go wrong, and at each moment everything that somebody else may do then: each fault
+//! by itself, and with listeners every pair of them. Whatever happened: afterwards the books add up (harness.rs),
 //! each caller was settled once, each connection is closed once or held, the pool still serves, and after its close
 //! nothing is left.
 
@@ -110,6 +110,9 @@ fn next_flow(host: &Host, youngest: bool) -> Option<Flow> {
     if youngest { host.flows().filter(may_move).last() } else { host.flows().find(may_move) }
 }
 
+/// No program has as many.
+const MOMENTS: usize = 300;
+
 #[derive(Clone, Copy)]
 struct Program {
     settings: fn() -> Settings,
@@ -129,7 +132,7 @@ fn run(program: Program, at: &[(usize, usize)], until: usize, trace: bool) -> Ve
     let mut moments = Vec::new();
     while let Some(flow) = next_flow(&host, program.youngest) {
         let moment = moments.len();
-        assert!(moment < 300, "the program does not end");
+        assert!(moment < MOMENTS, "the program does not end");
         let chosen = at.iter().find(|fault| fault.0 == moment);
         let possible = if chosen.is_some() || moment <= until { faults(&host, flow) } else { Vec::new() };
         let fault = chosen.map_or(Fault::None, |fault| possible[fault.1]);
@@ -257,12 +260,6 @@ const KINDS: [NamedKind; 6] = [
     ("Null", null),
 ];
 
-/// How many moments after the first fault of a pair the second may come. `SWEEP=8 cargo test --test policy sweep` takes
-/// minutes and looks further.
-fn reach() -> usize {
-    std::env::var("SWEEP").map_or(2, |moments| moments.parse().expect("a number of moments"))
-}
-
 fn sweep_kinds(begin: fn(&mut Host)) {
     let mut runs = 0;
     let mut failed = Vec::new();
@@ -270,7 +267,7 @@ fn sweep_kinds(begin: fn(&mut Host)) {
         for is_heard in [true, false] {
             for youngest in [false, true] {
                 let program = Program { settings, is_heard, youngest, begin };
-                let apart = if is_heard && !youngest { reach() } else { 0 };
+                let apart = if is_heard && !youngest { MOMENTS } else { 0 };
                 let name = format!("{name}, heard: {is_heard}, youngest first: {youngest}");
                 match catch_unwind(|| sweep(&name, program, apart)) {
                     Ok(count) => runs += count,
