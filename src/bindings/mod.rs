@@ -32,8 +32,9 @@ const FOREVER: i32 = -1;
 const POOLS_OWN: i32 = -2;
 /// In a word: the operation waits, no step and no tick is due.
 const ASLEEP: i32 = 1 << 30;
-/// The word of a begin that refuses: the refusal is read with [`refusal`].
-const REFUSED: i32 = i32::MIN;
+/// The word of a begin that refuses: the refusal is read with [`refusal`]. The complement of no operation: a slab does not
+/// grow to the last index.
+const REFUSED: i32 = -ASLEEP;
 /// The word of a return that ended at once.
 const RETURNED: i32 = 0;
 /// The same, and there is news: [`next_notice`], then [`next_child`], then [`tick_wanted`].

@@ -106,6 +106,7 @@ impl Pool {
         let is_heard = [Event::Checkout, Event::Reset, Event::Checkin].into_iter().any(|event| hooks.has(event));
         self.hooks = hooks;
         self.plain = !is_heard
+            && !hooks.has_every_lease()
             && !pre_ping
             && !kind.shares()
             && (recycle, idle_timeout, max_uses) == (Span::Forever, Span::Forever, UNLIMITED);

@@ -63,14 +63,21 @@ pub enum Event {
     CloseDetached,
 }
 
-/// Which events have listeners: for the others no step is made.
+/// Which events have listeners: for the others no step is made. And whether the shell wants to see every lease: then none
+/// is handed over at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hooks(u16);
 
 impl Hooks {
-    /// One bit for each event, in the order of [`Event`].
+    const EVERY_LEASE: u16 = 1 << 10;
+
+    /// One bit for each event, in the order of [`Event`], and above them one for every lease.
     pub const fn from_bits(bits: u16) -> Self {
         Self(bits)
+    }
+
+    pub(crate) const fn has_every_lease(self) -> bool {
+        self.0 & Self::EVERY_LEASE != 0
     }
 
     pub(crate) const fn has(self, event: Event) -> bool {

@@ -18,8 +18,8 @@ import { crash, crashError, exportsOf, hasCrashed, watch, type Exports } from ".
 import { guardShare, type Lost } from "./leaks.js";
 import type { Log } from "./logger.js";
 import { connectLimits, refuseOption, type ConnectOptions, type Limits, type Settings } from "./options.js";
-import { PooledConnection } from "./pooled-connection.js";
-import { asleep, Code, hookNames, indexMask, Outcome, Refusal, refused, toCoreMillis, type HookName } from "./protocol.js";
+import { handleOfOperation, PooledConnection } from "./pooled-connection.js";
+import { asleep, Code, everyLease, hookNames, indexMask, Outcome, Refusal, refused, toCoreMillis, type HookName } from "./protocol.js";
 import type { Held, Slot } from "./record.js";
 import { refusalError, type Circumstances, type Snapshot } from "./refusal.js";
 import { Reporter } from "./report.js";
@@ -52,11 +52,12 @@ export class Driver<C> implements Circumstances {
   readonly #checkin: Exports["checkin"];
   /** Whether returns look for an open transaction: style commit commits either way. */
   readonly #resets: boolean;
-  /** Whether every checkout and return tells the time; and whether a checkout takes the long way for that, or for the stack. */
+  /** Whether every checkout and return tells the time. */
   readonly #tellsTime: boolean;
-  readonly #looksClosely: boolean;
-  /** Whether a lease is given and taken back without another word: no clock, no stack, no debug log. */
+  /** Whether a checkout is one call and its answer: no clock, no stack, no debug log, no lost lease to tell. */
   #isPlain = true;
+  /** Whether a return is: no clock, no debug log, no transaction to look for. */
+  #returnsPlainly = true;
 
   readonly #callers = new Callers<C>((operations, reason) => this.#abort(operations, reason));
   /** By index of operation: the flow that performs its steps. */
@@ -89,7 +90,6 @@ export class Driver<C> implements Circumstances {
     this.#checkin = this.#wasm.checkin;
     this.#resets = settings.resetOnReturn === "rollback";
     this.#tellsTime = wasm.tells_time(number) !== 0;
-    this.#looksClosely = settings.core.deadline !== Infinity || this.#tellsTime || settings.keepsStacks;
     this.echoed();
     this.#steps = new Steps(
       {
@@ -107,37 +107,51 @@ export class Driver<C> implements Circumstances {
       rang: () => this.#rang(),
     });
     listeners.onChange = (bits) => {
-      if (!hasCrashed()) wasm.set_hooks(number, bits);
+      // A hand-over at once passes by the log and the stacks.
+      const all = this.log.isDebug || settings.keepsStacks ? bits | everyLease : bits;
+      if (!hasCrashed()) wasm.set_hooks(number, all);
     };
   }
 
   /** The log's `echo` was set. */
   echoed(): void {
-    this.#isPlain = !this.#tellsTime && !this.#settings.keepsStacks && !this.log.isDebug;
+    this.#look();
+    this.#returnsPlainly = !this.#resets && !this.#tellsTime && !this.log.isDebug;
+    this.#listeners.changed();
+  }
+
+  #look(): void {
+    this.#isPlain = !this.#looksClosely() && !this.log.isDebug && this.#lost.length === 0;
+  }
+
+  #looksClosely(): boolean {
+    return this.#tellsTime || this.#settings.keepsStacks || this.#settings.core.deadline !== Infinity;
   }
 
   // ---- checkout
 
+  // This and checkIn() are short, so that V8 takes them into its callers: what is rare stands apart.
   connect(options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
-    if (options !== undefined || this.#looksClosely) return this.#connectWithin(options === undefined ? {} : options);
+    if (options !== undefined || !this.#isPlain) return this.#connectWithin(options);
     let word: number;
     try {
       word = this.#checkout(this.#number);
     } catch (trap) {
-      return Promise.reject(this.#crash(trap));
+      return this.#refuseAfter(trap);
     }
     if (word >= 0) {
       const { held } = this.#slots[word & indexMask] as { held: Held<C> };
-      return Promise.resolve(this.#isPlain ? new PooledConnection(held, word) : this.#leaseOf(held, word, undefined));
+      return Promise.resolve(new PooledConnection(held, word, held.takeSentinel()));
     }
-    if (word < -asleep && word !== refused) {
-      if (this.#lost.length > 0) this.#tellLost();
-      return this.#callers.wait(~word & indexMask);
-    }
+    if (word < -asleep) return this.#callers.wait(~word & indexMask);
     return this.#pend(word, undefined, undefined);
   }
 
-  #connectWithin(options: ConnectOptions): Promise<PooledConnection<C>> {
+  #refuseAfter(trap: unknown): Promise<never> {
+    return Promise.reject(this.#crash(trap));
+  }
+
+  #connectWithin(options: ConnectOptions = {}): Promise<PooledConnection<C>> {
     let word: number;
     let limits: Limits | undefined;
     let signal: AbortSignal | undefined;
@@ -146,7 +160,7 @@ export class Driver<C> implements Circumstances {
       limits = connectLimits(options, this.#settings.core.deadline, this.#clock, this.name);
       if (signal?.aborted === true) return Promise.reject(signal.reason);
       this.#assertAlive();
-      if (this.#looksClosely) limits = this.#lookClosely(limits);
+      if (this.#looksClosely()) limits = this.#lookClosely(limits);
       word =
         limits === undefined
           ? this.#checkout(this.#number)
@@ -172,14 +186,14 @@ export class Driver<C> implements Circumstances {
   #leaseOf(held: Held<C>, handle: number, limits: Limits | undefined): PooledConnection<C> {
     if (this.log.isDebug) this.log.debug("a connection is checked out");
     if (limits !== undefined) held.stack = limits.stack;
-    return new PooledConnection(held, handle);
+    return new PooledConnection(held, handle, held.takeSentinel());
   }
 
   #share(held: Held<C>, flow: Flow<C>): PooledConnection<C> {
     if (this.log.isDebug) this.log.debug("a connection is checked out");
     held.stack = flow.limits?.stack;
     const sentinel = this.#settings.tracksLeaks ? guardShare(held, this, flow.operation) : undefined;
-    return PooledConnection.share(held, flow.operation, sentinel);
+    return new PooledConnection(held, handleOfOperation(flow.operation), sentinel);
   }
 
   /** A checkout that is not granted at once. */
@@ -211,7 +225,7 @@ export class Driver<C> implements Circumstances {
       this.#run(flow, step);
       return promise;
     } catch (trap) {
-      return Promise.reject(this.#crash(trap));
+      return this.#refuseAfter(trap);
     }
   }
 
@@ -351,36 +365,36 @@ export class Driver<C> implements Circumstances {
 
   // ---- return
 
-  checkIn(lease: number, held: Held<C>, wasReset: boolean): Promise<void> {
+  /** `sentinel` is the lease's; it goes on to the next lease, or back to the connection. */
+  checkIn(lease: number, held: Held<C>, sentinel: object | undefined, wasReset: boolean): Promise<void> {
     try {
-      const clean = wasReset || !this.#resets ? 1 : this.#isClean(held.connection);
-      if (!this.#isPlain) this.#beforeReturn(clean);
-      const result = this.#checkin(this.#number, lease, clean);
-      if (result === 0) return done;
+      const result = this.#checkin(this.#number, lease, this.#returnsPlainly ? 1 : this.#beforeReturn(held, wasReset));
       if (result > 1) {
         // Straight to a waiter, without a call: the hottest way through the pool.
         const word = result - 2;
         const index = word & indexMask;
-        const handle = (lease & indexMask) | (word & ~indexMask);
-        this.#callers.grant(index, this.#isPlain ? new PooledConnection(held, handle) : this.#leaseOf(held, handle, this.#callers.limitsOf(index)));
-        return done;
+        this.#callers.grant(index, new PooledConnection(held, (lease & indexMask) | (word - index), sentinel));
+      } else {
+        held.sentinel = sentinel;
+        if (result !== 0) return this.#finish(result, held, wasReset, undefined);
       }
-      return this.#finish(result, held, wasReset, undefined);
+      return done;
     } catch (trap) {
-      this.#crash(trap);
-      return this.#closeAfterCrash(held.connection);
+      return this.#afterTrap(trap, held);
     }
   }
 
   /** 1 where a rollback would end nothing, or where none is asked for. A reset listener may change that: asked after it. */
-  #isClean(connection: C): 0 | 1 {
-    return !this.#resets || (!this.#listeners.has("reset") && this.#connections.isClean(connection)) ? 1 : 0;
+  #isClean(held: Held<C>, wasReset: boolean): 0 | 1 {
+    return !this.#resets || wasReset || (!this.#listeners.has("reset") && this.#connections.isClean(held.connection)) ? 1 : 0;
   }
 
-  #beforeReturn(clean: 0 | 1): void {
+  #beforeReturn(held: Held<C>, wasReset: boolean): 0 | 1 {
+    const clean = this.#isClean(held, wasReset);
     if (this.#tellsTime) this.#readClock();
     this.log.debug("a connection is being returned");
     if (clean === 1 && this.#resets) this.log.debug("reset skipped: no transaction is open");
+    return clean;
   }
 
   /** Runs what a return leaves to do; `result` as the bindings' return word, and no hand-over, which only checkIn() gets. */
@@ -401,9 +415,7 @@ export class Driver<C> implements Circumstances {
 
   returnShare(operation: number, held: Held<C>, wasReset: boolean): Promise<void> {
     return this.#attempt(held, () => {
-      const clean = wasReset ? 1 : this.#isClean(held.connection);
-      if (!this.#isPlain) this.#beforeReturn(clean);
-      return this.#finish(this.#wasm.return_share(this.#number, operation, clean), held, wasReset, undefined);
+      return this.#finish(this.#wasm.return_share(this.#number, operation, this.#beforeReturn(held, wasReset)), held, wasReset, undefined);
     });
   }
 
@@ -413,9 +425,13 @@ export class Driver<C> implements Circumstances {
     try {
       return run();
     } catch (trap) {
-      this.#crash(trap);
-      return this.#closeAfterCrash(held.connection);
+      return this.#afterTrap(trap, held);
     }
+  }
+
+  #afterTrap(trap: unknown, held: Held<C>): Promise<void> {
+    this.#crash(trap);
+    return this.#closeAfterCrash(held.connection);
   }
 
   invalidate(lease: number, held: Held<C>, error: unknown): Promise<void> {
@@ -493,7 +509,7 @@ export class Driver<C> implements Circumstances {
 
   closeDetached(operation: number, held: Held<C>, abrupt: boolean, wasReset: boolean): Promise<void> {
     return this.#attempt(held, () => {
-      const clean = abrupt || wasReset ? 1 : this.#isClean(held.connection);
+      const clean = this.#isClean(held, abrupt || wasReset);
       return this.#finish(this.#wasm.close_detached(this.#number, operation, clean, abrupt ? 1 : 0), held, wasReset, undefined);
     });
   }
@@ -529,10 +545,12 @@ export class Driver<C> implements Circumstances {
   lost(lost: Lost<C>): void {
     this.#lost.push(lost);
     if (finalizersMayAct) this.#tellLost();
+    else this.#isPlain = false;
   }
 
   #tellLost(): void {
     const all = this.#lost.splice(0);
+    this.#look();
     if (hasCrashed()) return;
     try {
       for (const lost of all) {

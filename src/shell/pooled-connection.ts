@@ -47,18 +47,10 @@ export class PooledConnection<C> implements AsyncDisposable {
   #attachment: unknown;
 
   /** @internal */
-  constructor(held: Held<C>, handle: number) {
+  constructor(held: Held<C>, handle: number, sentinel: object | undefined) {
     this.#held = held;
     this.#handle = handle;
-    this.#attachment = held.sentinel;
-    held.sentinel = undefined;
-  }
-
-  /** @internal A share of a connection: the lease of an operation, with the sentinel of all who share. */
-  static share<C>(held: Held<C>, operation: number, sentinel: object | undefined): PooledConnection<C> {
-    const lease = new PooledConnection(held, handleOfOperation(operation));
-    lease.#attachment = sentinel;
-    return lease;
+    this.#attachment = sentinel;
   }
 
   /** The driver's own connection. Throws once the lease has ended. */
@@ -112,11 +104,11 @@ export class PooledConnection<C> implements AsyncDisposable {
     const handle = this.#handle;
     if (handle < 0 || options !== undefined) return this.#closeClosely(options);
     const held = this.#held;
+    const sentinel = this.#attachment as object | undefined;
     this.#handle = ended;
-    held.sentinel = this.#attachment as object | undefined;
     // Until it is known better: the driver may close the lease again from within.
     this.#attachment = done;
-    return (this.#attachment = held.driver.checkIn(handle, held, false));
+    return (this.#attachment = held.driver.checkIn(handle, held, sentinel, false));
   }
 
   /** What is no plain return of a plain lease; apart, so that the other is short enough for its caller to swallow. */
@@ -131,7 +123,7 @@ export class PooledConnection<C> implements AsyncDisposable {
     }
     const wasReset = options.transactionWasReset === true;
     this.#end();
-    return (this.#attachment = handle >= 0 ? held.driver.checkIn(handle, held, wasReset)
+    return (this.#attachment = handle >= 0 ? held.driver.checkIn(handle, held, held.takeSentinel(), wasReset)
       : detached.has(this) ? held.driver.closeDetached(ended - 1 - handle, held, false, wasReset)
       : held.driver.returnShare(ended - 1 - handle, held, wasReset));
   }

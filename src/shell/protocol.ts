@@ -6,10 +6,10 @@ import type { DriverCall } from "./dialect.js";
 export const indexMask = (1 << 20) - 1;
 /** The argument of a step that concerns no slot. */
 export const noSlot = indexMask;
-/** The word of a checkout that is refused. */
-export const refused = -(2 ** 31);
 /** In a word: the operation only waits. Such a word is below `-asleep`. */
 export const asleep = 1 << 30;
+/** The word of a checkout that is refused. */
+export const refused = -asleep;
 
 /** Codes of steps and notices. Of a step word: `~word & 15`; its argument: `~word >> 4`. */
 export const enum Code {
@@ -26,6 +26,8 @@ export const enum Refusal {
 /** The events that the policy tells of, by their numbers: in a step the argument above the slot, in a set of hooks the bit. */
 export const hookNames = ["firstConnect", "connect", "checkout", "reset", "checkin", "invalidate", "softInvalidate", "close", "detach", "closeDetached"] as const;
 export type HookName = (typeof hookNames)[number];
+/** In a set of hooks: no lease may be handed over at once. */
+export const everyLease = 1 << hookNames.length;
 
 /** What a step calls on a connection, by its code. */
 export const callOf: readonly (DriverCall | undefined)[] = [undefined, undefined, "rollback", "commit", "close", "terminate"];

@@ -40,7 +40,7 @@ export class Held<C> {
   /** Whether all who share it have lost it: its lease was invalidated. */
   isOver = false;
   info: Record<PropertyKey, unknown>;
-  /** While nobody has the connection; a lease takes it along. See leaks.ts. */
+  /** While nobody has the connection; a lease takes it along, and gives it to the next one. See leaks.ts. */
   sentinel: object | undefined = undefined;
   /** Of a shared connection: the sentinel that all who have it keep alive together. */
   shared: SharedSentinel | undefined = undefined;
@@ -56,6 +56,12 @@ export class Held<C> {
     this.connection = connection;
     this.record = record;
     this.info = record.info;
+  }
+
+  takeSentinel(): object | undefined {
+    const { sentinel } = this;
+    this.sentinel = undefined;
+    return sentinel;
   }
 }
 
