@@ -1,9 +1,9 @@
 //! The room that decides: who gets which connection, when, and what must happen next. It performs nothing: no clock, no
 //! promise, no JavaScript (lib.rs makes them unspellable here). Called by src/bindings, and by tests/policy directly.
 //!
-//! Start with pool.rs, which owns the state and names the rules; then one file per operation, each around one table of
-//! (state, outcome): checkout.rs, opening.rs, checkin.rs, ending.rs, detached.rs, shutdown.rs; upkeep.rs is what a pool
-//! does on its own account.
+//! Start with pool.rs, which owns the state, and slots.rs, the rules of who is served; then one file per operation, each
+//! around one table of (state, outcome): checkout.rs, opening.rs, checkin.rs, ending.rs, detached.rs, shutdown.rs;
+//! upkeep.rs is what a pool does on its own account.
 
 mod checkin;
 mod checkout;
@@ -20,6 +20,7 @@ mod pool;
 mod record;
 mod ring;
 mod shutdown;
+mod slots;
 mod stats;
 mod step;
 mod upkeep;
