@@ -4,43 +4,29 @@
 //! - No call from here into JavaScript while the policy is borrowed: nothing can re-enter it. (The panic hook prints and
 //!   the instance is dead after it.)
 //! - Every number that crosses is an i32, and where it names something a handle of 30 bits. Durations are whole
-//!   milliseconds, [`FOREVER`] where there is no limit; points in time are f64 milliseconds of the host's own clock.
-//! - A *word* answers a checkout: 0 or more is a lease, below 0 its complement is an operation, with [`ASLEEP`] added
+//!   milliseconds, [`words::FOREVER`] where there is no limit; points in time are f64 milliseconds of the host's own clock.
+//! - A *word* answers a checkout: 0 or more is a lease, below 0 its complement is an operation, with [`words::ASLEEP`] added
 //!   where the operation only waits and there is nothing else to do. A *return word* answers a return: [`RETURNED`],
 //!   [`RETURNED_WITH_NOTICE`], an operation's complement, or from 2 on, plus 2, the index of the waiter who has the slot
 //!   now with the generation of the new lease where a handle has its own: the only news, in one integer.
 //! - A *step word* answers `resume`, `advance` and `notice`: 0 or more is a lease (grant), below 0 its complement is a
-//!   code in the low four bits and an argument above them: a slot, or [`NO_SLOT`], and above that an event.
+//!   code in the low four bits and an argument above them: a slot, or [`words::NO_SLOT`], and above that an event.
 //! - serde-wasm-bindgen carries options in and numbers out, never on the hot path.
 
 mod options;
+mod words;
 
 extern crate std;
 
-use crate::policy::{
-    Begin, Counts, Event, Handle, Hooks, LeaseId, Limits, Notice, OperationId, Outcome, Pool, Refusal, Return, Span,
-    Stats, Step,
-};
+use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Pool, Return, Stats};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::mem::ManuallyDrop;
 use wasm_bindgen::prelude::*;
-
-/// A duration without limit.
-const FOREVER: i32 = -1;
-/// The pool's own setting.
-const POOLS_OWN: i32 = -2;
-/// In a word: the operation waits, no step and no tick is due.
-const ASLEEP: i32 = 1 << 30;
-/// The word of a begin that refuses: the refusal is read with [`refusal`]. The complement of no operation: a slab does not
-/// grow to the last index.
-const REFUSED: i32 = -ASLEEP;
-/// The word of a return that ended at once.
-const RETURNED: i32 = 0;
-/// The same, and there is news: [`next_notice`], then [`next_child`], then [`tick_wanted`].
-const RETURNED_WITH_NOTICE: i32 = 1;
-/// The argument of a step that concerns no slot.
-const NO_SLOT: i32 = (1 << 20) - 1;
+use words::{
+    EVENTS, OUTCOMES, POOLS_OWN, REFUSED, RETURNED, RETURNED_WITH_NOTICE, asleep, handle, notice_word, refusal_code,
+    span, step_word,
+};
 
 struct State {
     pool: Pool,
@@ -456,98 +442,7 @@ impl State {
     }
 }
 
-fn asleep(id: OperationId) -> i32 {
-    !(id.to_bits() as i32 | ASLEEP)
-}
-
-const OUTCOMES: [Outcome; 7] = [
-    Outcome::Ok,
-    Outcome::Failed,
-    Outcome::TimedOut,
-    Outcome::LateOk,
-    Outcome::LateFailed,
-    Outcome::Disconnected,
-    Outcome::DisconnectedAll,
-];
-
-/// By their numbers.
-const EVENTS: [Event; 10] = [
-    Event::FirstConnect,
-    Event::Connect,
-    Event::Checkout,
-    Event::Reset,
-    Event::Checkin,
-    Event::Invalidate,
-    Event::SoftInvalidate,
-    Event::Close,
-    Event::Detach,
-    Event::CloseDetached,
-];
-
 /// Plain records of numbers always encode; `undefined` stands for the case that cannot be.
 fn encode<T: serde::Serialize>(value: &T) -> JsValue {
     serde_wasm_bindgen::to_value(value).unwrap_or(JsValue::UNDEFINED)
-}
-
-fn handle<T>(bits: i32) -> Handle<T> {
-    Handle::from_bits(bits as u32)
-}
-
-fn span(ms: i32) -> Span {
-    if ms == FOREVER { Span::Forever } else { Span::Millis(ms as u32) }
-}
-
-fn code(code: i32, argument: i32) -> i32 {
-    !(code | argument << 4)
-}
-
-fn slot_code(step: i32, slot: Option<u32>) -> i32 {
-    code(step, slot.map_or(NO_SLOT, |slot| slot as i32))
-}
-
-fn step_word(step: Step) -> i32 {
-    match step {
-        Step::Grant(lease) => lease.to_bits() as i32,
-        Step::Wait => code(0, 0),
-        Step::Open(slot) => slot_code(1, Some(slot)),
-        Step::Rollback(slot) => slot_code(2, slot),
-        Step::Commit(slot) => slot_code(3, slot),
-        Step::Close(slot) => slot_code(4, slot),
-        Step::Terminate(slot) => slot_code(5, slot),
-        Step::Reject(refusal) => code(6, refusal_code(refusal)),
-        Step::Done => code(7, 0),
-        Step::Ping(slot) => slot_code(10, Some(slot)),
-        Step::Finalize(slot) => slot_code(11, Some(slot)),
-        Step::Emit(event, slot) => code(12, slot.map_or(NO_SLOT, |slot| slot as i32) | (event as i32) << 20),
-        Step::Share(slot) => slot_code(13, Some(slot)),
-        Step::Detach(slot) => slot_code(14, Some(slot)),
-    }
-}
-
-fn notice_word(notice: Notice) -> i32 {
-    match notice {
-        Notice::Grant(lease) => lease.to_bits() as i32,
-        Notice::Reject(refusal) => code(6, refusal_code(refusal)),
-        Notice::Done => code(7, 0),
-        Notice::Resume => code(8, 0),
-        Notice::Expire => code(9, 0),
-    }
-}
-
-fn refusal_code(refusal: Refusal) -> i32 {
-    match refusal {
-        Refusal::Failed => 0,
-        Refusal::Aborted => 1,
-        Refusal::Closed => 2,
-        Refusal::QueueFull => 3,
-        Refusal::WaitTimeout => 4,
-        Refusal::WaitDeadline => 5,
-        Refusal::OpenTimeout => 6,
-        Refusal::OpenDeadline => 7,
-        Refusal::PingDeadline => 8,
-        Refusal::ListenerTimeout => 9,
-        Refusal::ListenerDeadline => 10,
-        Refusal::Disconnected => 11,
-        Refusal::InUse => 12,
-    }
 }
