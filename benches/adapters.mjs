@@ -1,5 +1,5 @@
-// The contestants, and how each is spoken to: adapt(library, size) makes a pool of `size` connections. The source of adapt
-// is compiled once more for every scenario (scenarios.mjs), so it must not use anything but its arguments and globals.
+// The contestants, and how each is spoken to: adapt(library, size) makes a pool of `size` connections; edgepool's takes
+// `steps`, too: a dialect with a sync doRollback and a sync checkout listener. The source of adapt is compiled once more for every scenario (scenarios.mjs), so it must not use anything but its arguments and globals.
 //
 // Everyone lends fake connections, has an acquire time-out of 30 s, and has resetting, validation, idle reaping and logging
 // off where they can be. Of two ways to call a peer the cheaper one is taken: lightning-pool's release() without a
@@ -44,8 +44,9 @@ export const contestants = [
     name: "edgepool",
     kind: "edgepool",
     load: () => import("edgepool"),
-    adapt: ({ QueuePool }, size) => {
-      const pool = new QueuePool(() => ({ close() {} }), { poolSize: size, maxOverflow: 0, timeout: "30s", resetOnReturn: "none" });
+    adapt: ({ QueuePool }, size, steps) => {
+      const more = steps ? { dialect: { doRollback() {} }, events: { checkout() {} } } : { resetOnReturn: "none" };
+      const pool = new QueuePool(() => ({ close() {} }), { poolSize: size, maxOverflow: 0, timeout: "30s", ...more });
       let canceller = new AbortController();
       let options = { signal: canceller.signal };
       return {

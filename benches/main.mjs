@@ -8,7 +8,7 @@
 // which is killed after 20 s and shown as slower than that. Who needs less than 3 s is then measured here with the others;
 // of the rest the one round stands, marked "apart". The bytes of a waiter come from processes of their own, too.
 //
-// Options: --quick (fewer rounds, 5 s instead of 20 s), --only=a,b,use,c,d,e.
+// Options: --quick (fewer rounds, 5 s instead of 20 s), --only=a,steps,b,use,c,d,e.
 
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -26,7 +26,7 @@ setInterval(() => {}, 60_000);
 
 const wanted = options.only === undefined ? undefined : new Set(options.only.split(",").flatMap((id) => (id === "e" ? ["c1000", "c"] : [id])));
 for (const id of wanted ?? []) {
-  if (!scenarios.some((scenario) => scenario.id === id)) throw new Error(`--only: there is no scenario ${id}; there are a, b, use, c, d, e`);
+  if (!scenarios.some((scenario) => scenario.id === id)) throw new Error(`--only: there is no scenario ${id}; there are a, steps, b, use, c, d, e`);
 }
 
 const results = {

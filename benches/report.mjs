@@ -67,6 +67,7 @@ function targetsOf({ scenarios, bytes }, growth) {
   fasterThanPeers("a", 8);
   closeTo("a", "twin", 1.1);
   closeTo("a", "floor", 2);
+  closeTo("steps", "floor", 3);
   fasterThanPeers("b", 3.5);
   closeTo("b", "floor", 1.2);
   fasterThanPeers("c", 4);

@@ -86,9 +86,16 @@ async function cancelAndDrain(pool, { count, connections }, clock) {
   return clock() - start;
 }
 
-/** `apart`: superlinear in some peers, so each peer tries it once in a process of its own first (apart.mjs). */
+/**
+ * `apart`: superlinear in some peers, so each peer tries it once in a process of its own first (apart.mjs). `steps`: edgepool
+ * has something to do at every checkout and return; the floor, which has not, is what that is measured by.
+ */
 export const scenarios = [
   { id: "a", title: "(a) uncontended checkout and return", run: checkoutAndReturn, connections: 2, count: 10_000, rounds: 101 },
+  {
+    id: "steps", title: "(a) with a checkout listener and a rollback, both sync", run: checkoutAndReturn, connections: 2, count: 10_000, rounds: 51,
+    steps: true, among: ["edgepool", "floor"],
+  },
   { id: "b", title: "(b) 1,000 tasks over 10 connections", run: contend, connections: 10, count: 10_000, batch: 1000, rounds: 101 },
   { id: "use", title: "use(), uncontended", run: use, connections: 2, count: 10_000, rounds: 51, work: async () => {}, needs: "use" },
   { id: "c1000", title: "(e) 1,000 waiters queued, then drained", run: queueAndDrain, connections: 10, count: 10_000, batch: 1000, rounds: 51 },
@@ -111,13 +118,13 @@ const clocks = {
 /** A pool of the contestant, with one connection to spare (see warm), and the scenario on it, compiled for this pair alone. */
 export function prepare(contestant, library, scenario) {
   const pair = `${contestant.name}, ${scenario.id}`;
-  const pool = compile(contestant.adapt, pair)(library, scenario.connections + 1);
+  const pool = compile(contestant.adapt, pair)(library, scenario.connections + 1, scenario.steps);
   const run = compile(scenario.run, pair);
   const clock = clocks[scenario.clock ?? "wall"];
   return {
     contestant,
     pool,
-    can: scenario.needs === undefined || pool[scenario.needs] !== undefined,
+    can: (scenario.needs === undefined || pool[scenario.needs] !== undefined) && (scenario.among?.includes(contestant.name) ?? true),
     measure: async (sizes = scenario) => (await run(pool, { ...scenario, ...sizes }, clock)) / (sizes.count ?? scenario.count),
   };
 }

@@ -24,8 +24,8 @@ use core::cell::RefCell;
 use core::mem::ManuallyDrop;
 use wasm_bindgen::prelude::*;
 use words::{
-    EVENTS, OUTCOMES, POOLS_OWN, REFUSED, RETURNED, RETURNED_WITH_NOTICE, asleep, handle, notice_word, refusal_code,
-    span, step_word,
+    EVENTS, NO_NEWS, OUTCOMES, POOLS_OWN, REFUSED, RETURNED, RETURNED_WITH_NOTICE, asleep, handle, notice_word,
+    refusal_code, span, step_word,
 };
 
 struct State {
@@ -282,17 +282,20 @@ pub fn abort(pool: u32, operation: i32) -> bool {
     with(pool, |state| state.pool.abort(handle(operation)))
 }
 
-/// The next operation that has news, or -1. [`notice`] tells what it is.
+/// The next operation that has news, of which [`notice`] tells what it is; or below [`NO_NEWS`], less 1, the complement of
+/// the next that wants a flow of its own; or [`NO_NEWS`].
 #[wasm_bindgen]
-pub fn next_notice(pool: u32) -> i32 {
-    with(pool, |state| {
-        let Some((id, notice)) = state.pool.take_notice() else { return -1 };
-        state.notice = notice_word(notice);
-        id.to_bits() as i32
+pub fn next_news(pool: u32) -> i32 {
+    with(pool, |state| match state.pool.take_notice() {
+        Some((id, notice)) => {
+            state.notice = notice_word(notice);
+            id.to_bits() as i32
+        }
+        None => state.pool.take_child().map_or(NO_NEWS, |id| NO_NEWS - 1 - id.to_bits() as i32),
     })
 }
 
-/// The news that the last [`next_notice`] found. A step word.
+/// The news that the last [`next_news`] found. A step word.
 #[wasm_bindgen]
 pub fn notice(pool: u32) -> i32 {
     with(pool, |state| state.notice)

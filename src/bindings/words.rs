@@ -14,8 +14,10 @@ pub(super) const ASLEEP: i32 = 1 << 30;
 pub(super) const REFUSED: i32 = -ASLEEP;
 /// The word of a return that ended at once.
 pub(super) const RETURNED: i32 = 0;
-/// The same, and there is news: [`super::next_notice`], then [`super::next_child`], then [`super::tick_wanted`].
+/// The same, and there is news: [`super::next_news`], then [`super::tick_wanted`].
 pub(super) const RETURNED_WITH_NOTICE: i32 = 1;
+/// Nothing has news, and nothing wants a flow.
+pub(super) const NO_NEWS: i32 = -1;
 /// The argument of a step that concerns no slot.
 pub(super) const NO_SLOT: i32 = (1 << 20) - 1;
 

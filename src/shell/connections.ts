@@ -4,7 +4,7 @@
  * the policy.
  */
 
-import { findCall, type Dialect, type DriverCall } from "./dialect.js";
+import { callDriver, nothingToCall, type Dialect, type DriverCall } from "./dialect.js";
 import type { Driver } from "./driver.js";
 import { ArgumentError } from "./errors.js";
 import { guard } from "./leaks.js";
@@ -72,9 +72,10 @@ export class Connections<C> {
 
   /** Rolls back, commits, closes or terminates; where nothing offers that, says so once. */
   call(call: DriverCall, connection: C): unknown {
-    const make = findCall(this.#dialect, call, connection);
-    if (make === undefined) this.#warnOnce(call);
-    return make?.();
+    const answer = callDriver(this.#dialect, call, connection);
+    if (answer !== nothingToCall) return answer;
+    this.#warnOnce(call);
+    return undefined;
   }
 
   ping(connection: C): unknown {

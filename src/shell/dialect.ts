@@ -40,18 +40,18 @@ const memberNames: Record<DriverCall, readonly PropertyKey[]> = {
 
 const dialectMembers = { rollback: "doRollback", commit: "doCommit", close: "doClose", terminate: "doTerminate" } as const;
 
-/** Makes the call on the connection, or answers undefined where neither dialect nor connection offers one. */
-export type MakeCall = (() => unknown) | undefined;
+/** Answered where neither dialect nor connection offers the call. */
+export const nothingToCall: unique symbol = Symbol();
 
-/** Finds how this connection rolls back, commits, closes or terminates. */
-export function findCall<C>(dialect: Dialect<C>, call: DriverCall, connection: C): MakeCall {
+/** Rolls back, commits, closes or terminates, by what the dialect or else the connection offers. */
+export function callDriver<C>(dialect: Dialect<C>, call: DriverCall, connection: C): unknown {
   const member = dialectMembers[call];
-  if (dialect[member] !== undefined) return () => dialect[member]?.(connection);
+  if (dialect[member] !== undefined) return dialect[member](connection);
   // A dialect's own polite close is closer to the driver than a duck-typed abrupt one.
-  if (call === "terminate" && dialect.doClose !== undefined) return () => dialect.doClose?.(connection);
+  if (call === "terminate" && dialect.doClose !== undefined) return dialect.doClose(connection);
   for (const name of memberNames[call]) {
     const method = (connection as Record<PropertyKey, unknown>)[name];
-    if (typeof method === "function") return () => Reflect.apply(method, connection, []);
+    if (typeof method === "function") return Reflect.apply(method, connection, []);
   }
-  return call === "terminate" ? findCall(dialect, "close", connection) : undefined;
+  return call === "terminate" ? callDriver(dialect, "close", connection) : nothingToCall;
 }

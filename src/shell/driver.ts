@@ -19,7 +19,7 @@ import { guardShare, type Lost } from "./leaks.js";
 import type { Log } from "./logger.js";
 import { connectLimits, refuseOption, type ConnectOptions, type Limits, type Settings } from "./options.js";
 import { handleOfOperation, PooledConnection } from "./pooled-connection.js";
-import { asleep, Code, everyLease, hookNames, indexMask, Outcome, Refusal, refused, toCoreMillis, type HookName } from "./protocol.js";
+import { asleep, Code, everyLease, hookNames, indexMask, noNews, Outcome, Refusal, refused, toCoreMillis, type HookName } from "./protocol.js";
 import type { Held, Slot } from "./record.js";
 import { refusalError, type Circumstances, type Snapshot } from "./refusal.js";
 import { Reporter } from "./report.js";
@@ -220,10 +220,9 @@ export class Driver<C> implements Circumstances {
         return promise;
       }
       const flow = new Flow<C>(operation, limits);
-      const promise = flow.start();
       this.#flows[index] = flow;
       this.#run(flow, step);
-      return promise;
+      return flow.start();
     } catch (trap) {
       return this.#refuseAfter(trap);
     }
@@ -593,12 +592,10 @@ export class Driver<C> implements Circumstances {
     this.#snapshot = undefined;
     const wasm = this.#wasm;
     const number = this.#number;
-    for (let operation: number; (operation = wasm.next_notice(number)) >= 0; ) {
-      this.#notify(operation, wasm.notice(number));
-    }
-    for (let operation: number; (operation = wasm.next_child(number)) >= 0; ) {
-      // Nobody waits for it; after a crash there is nothing to say.
-      this.#startChild(operation).catch(() => {});
+    for (let news: number; (news = wasm.next_news(number)) !== noNews; ) {
+      if (news >= 0) this.#notify(news, wasm.notice(number));
+      // Nobody waits for a child; after a crash there is nothing to say.
+      else this.#startChild(noNews - 1 - news).catch(() => {});
     }
   }
 

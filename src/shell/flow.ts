@@ -35,6 +35,8 @@ export class Flow<C> {
 
   #resolve: ((value: PooledConnection<C>) => void) | undefined = undefined;
   #reject: ((error: unknown) => void) | undefined = undefined;
+  /** What the caller is told who has no promise yet. */
+  #value: PooledConnection<C> | undefined = undefined;
   #refusal: { error: unknown } | undefined = undefined;
 
   constructor(operation: number, limits: Limits | undefined) {
@@ -58,18 +60,21 @@ export class Flow<C> {
     this.#resume = undefined;
   }
 
-  /** The caller's promise. May be asked for after the flow has been refused. */
+  /** The caller's promise. May be asked for after the flow has come to its end: one that never slept needs no more. */
   start(): Promise<PooledConnection<C>> {
+    if (this.#refusal !== undefined) return Promise.reject(this.#refusal.error);
+    if (this.isSettled) return Promise.resolve(this.#value as PooledConnection<C>);
     return new Promise((resolve, reject) => {
-      if (this.#refusal !== undefined) return reject(this.#refusal.error);
       this.#resolve = resolve;
       this.#reject = reject;
     });
   }
 
   resolve(value: PooledConnection<C>): void {
+    if (this.isSettled) return;
     this.isSettled = true;
-    this.#resolve?.(value);
+    if (this.#resolve === undefined) this.#value = value;
+    else this.#resolve(value);
   }
 
   reject(error: unknown): void {

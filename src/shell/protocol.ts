@@ -11,6 +11,9 @@ export const asleep = 1 << 30;
 /** The word of a checkout that is refused. */
 export const refused = -asleep;
 
+/** Of next_news: there is none. Below it stand children. */
+export const noNews = -1;
+
 /** Codes of steps and notices. Of a step word: `~word & 15`; its argument: `~word >> 4`. */
 export const enum Code {
   Wait = 0, Open = 1, Rollback = 2, Commit = 3, Close = 4, Terminate = 5, Reject = 6, Done = 7, Resume = 8, Expire = 9, Ping = 10, Finalize = 11, Emit = 12, Share = 13, Detach = 14,
