@@ -164,6 +164,14 @@ const dialectFunctions = ["doRollback", "doCommit", "doClose", "doTerminate", "d
 
 function checkDialect(dialect: unknown, pool: string): void {
   if (typeof dialect !== "object" || dialect === null) throw refuse("dialect", dialect, pool);
+  // `import * as pg` brings a module, and a misspelt member would be missed only when it is needed.
+  const unknown = Object.keys(dialect).filter((key) => key !== "name" && !(dialectFunctions as readonly string[]).includes(key));
+  const isModule = !dialectFunctions.some((name) => name in dialect) && unknown.length > 0;
+  const isMisspelt = (key: string): boolean => dialectFunctions.some((name) => name.toLowerCase() === key.replaceAll("_", "").toLowerCase());
+  const misspelt = isModule ? unknown[0] : unknown.find(isMisspelt);
+  if (misspelt !== undefined) {
+    throw new ArgumentError(`dialect has no member ${show(misspelt)}; it may have ${dialectFunctions.join(", ")} (of a module, give its default export)`, pool);
+  }
   for (const name of dialectFunctions) {
     const member = (dialect as Record<string, unknown>)[name];
     if (member !== undefined && typeof member !== "function") {

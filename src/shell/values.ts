@@ -24,7 +24,7 @@ const allowed: Record<string, string> = {
   driverTimeout: `${duration}, or null (for ever)`,
   pingTimeout: `${duration}, or null (for ever)`,
   deadline: `${duration}, or null (none)`,
-  idleTimeout: duration,
+  idleTimeout: `${duration}; without it, never`,
   prePingAfterIdle: duration,
   recycle: `${duration}, or -1 (never)`,
   recycleJitter: "a number from 0 to 1",

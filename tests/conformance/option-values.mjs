@@ -103,6 +103,16 @@ export default (test) => {
     }
   });
 
+  test("a dialect that is a module, or has a misspelt member, is refused by that name", () => {
+    const dialect = { doRollback() {} };
+    for (const [wrong, name] of [[{ default: dialect, pg: dialect }, "default"], [{ ...dialect, doclose() {} }, "doclose"], [{ do_rollback() {} }, "do_rollback"]]) {
+      const error = thrown(() => new QueuePool(() => ({}), { dialect: wrong }));
+      expect(error).to.be.instanceOf(ArgumentError);
+      expect(error.message).to.contain(`"${name}"`).and.to.contain("doRollback");
+    }
+    for (const right of [{}, { name: "mine" }, dialect, { ...dialect, cache: new Map() }]) new QueuePool(() => ({}), { dialect: right });
+  });
+
   test("events that are none are refused by name", async () => {
     const wrong = [
       [null, ["events", "null"]],
