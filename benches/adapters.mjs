@@ -1,5 +1,6 @@
-// The contestants, and how each is spoken to: adapt(library, size) makes a pool of `size` connections; edgepool's takes
-// `steps`, too: a dialect with a sync doRollback and a sync checkout listener. The source of adapt is compiled once more for every scenario (scenarios.mjs), so it must not use anything but its arguments and globals.
+// The contestants, and how each is spoken to: adapt(library, size) makes a pool of `size` connections; edgepool's looks at
+// `steps`, too. The source of adapt is compiled once more for every scenario (scenarios.mjs), so it must not use anything but
+// its arguments and globals.
 //
 // Everyone lends fake connections, has an acquire time-out of 30 s, and has resetting, validation, idle reaping and logging
 // off where they can be. Of two ways to call a peer the cheaper one is taken: lightning-pool's release() without a

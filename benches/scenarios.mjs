@@ -88,7 +88,7 @@ async function cancelAndDrain(pool, { count, connections }, clock) {
 
 /**
  * `apart`: superlinear in some peers, so each peer tries it once in a process of its own first (apart.mjs). `steps`: edgepool
- * has something to do at every checkout and return; the floor, which has not, is what that is measured by.
+ * has a listener to call at every checkout and a rollback at every return; the floor has neither.
  */
 export const scenarios = [
   { id: "a", title: "(a) uncontended checkout and return", run: checkoutAndReturn, connections: 2, count: 10_000, rounds: 101 },
