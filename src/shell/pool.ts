@@ -66,11 +66,10 @@ export abstract class Pool<C> implements AsyncDisposable {
   async use<R>(fn: (connection: C, lease: PooledConnection<C>) => R | PromiseLike<R>, options?: ConnectOptions): Promise<R> {
     if (typeof fn !== "function") throw new ArgumentError(`use() wants a function of the connection; it got ${show(fn)}`, this.loggingName);
     const lease = await this.driver.connect(options);
-    const connection = lease.connection;
     try {
-      return await fn(connection, lease);
+      return await fn(lease.connection, lease);
     } catch (error) {
-      if (lease.isValid && this.driver.isDisconnect(error, connection)) await lease.invalidate(error, { pool: true });
+      if (lease.isValid && this.driver.isDisconnect(error, lease.connection)) await lease.invalidate(error, { pool: true });
       throw error;
     } finally {
       await lease.close();

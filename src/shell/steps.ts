@@ -65,7 +65,8 @@ export class Steps<C> {
         return this.#connections.open(index, this.#host.isNewSlot(index));
       case Code.Ping:
         this.#log.debug("pinging a connection");
-        return this.#connections.ping(this.#heldBy(flow, index).connection);
+        flow.pinged = this.#heldBy(flow, index);
+        return this.#connections.ping(flow.pinged.connection);
       case Code.Finalize:
         return this.#finalize(this.#slot(index), this.#heldBy(flow, index).connection);
       case Code.Emit:
@@ -157,10 +158,13 @@ export class Steps<C> {
   // ---- checkout
 
   #pinged(flow: Flow<C>, index: number, outcome: Outcome, value: unknown): Outcome {
+    const { pinged } = flow;
+    // Ended by somebody else meanwhile: the policy knows, and tries another.
+    if (pinged === undefined || this.#slot(index).held !== pinged) return Outcome.Ok;
     if (outcome === Outcome.Ok) {
       if (value !== false) return Outcome.Ok;
       flow.error = new DisconnectionError("the ping says that the connection is dead", {}, this.#log.pool);
-    } else if (isDisconnection(value) || this.#connections.isDisconnect(value, this.#heldBy(flow, index).connection)) {
+    } else if (isDisconnection(value) || this.#connections.isDisconnect(value, pinged.connection)) {
       flow.error = new DisconnectionError("the ping failed with a disconnect", { cause: value }, this.#log.pool);
     } else {
       flow.error = value;

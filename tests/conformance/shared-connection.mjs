@@ -4,7 +4,7 @@
 import { expect } from "chai";
 import { PoolClosedError, PoolTimeoutError, SingletonThreadPool, StaticPool } from "edgepool";
 import { connects, expectSound, gate, never, pass, rejection, rejectionTime, settled, stateOf, thrown } from "./scripted.mjs";
-import { newCalls, scriptedKind, traced } from "./scripted-kind.mjs";
+import { newCalls, pings, scriptedKind, traced } from "./scripted-kind.mjs";
 
 const down = new Error("down");
 const gone = new Error("gone");
@@ -496,4 +496,33 @@ export default (test) => {
       }
     });
   }
+
+  test("StaticPool: a ping that fails because another caller has ended the connection meanwhile makes a new one", async () => {
+    for (const end of [(lease) => lease.invalidate(gone), (lease) => lease.record.close(), (lease) => lease.record.invalidate(gone)]) {
+      const context = scriptedKind(StaticPool, { prePing: true, dialect: pings });
+      const { pool, server } = context;
+      const first = await pool.connect();
+      const ping = gate();
+      server.script.ping = () => ping.promise;
+      const second = pool.connect();
+      await settled();
+      server.script.ping = undefined;
+      await end(first);
+      ping.fail(new Error("terminated"));
+      expect((await second).connection.id).to.equal(2);
+      await (await second).close();
+      await first.close();
+      await expectSound(context);
+    }
+  });
+
+  test("SingletonThreadPool: use() gives its share back, too, where another caller has ended the lease before it began", async () => {
+    const context = scriptedKind(SingletonThreadPool);
+    const { pool } = context;
+    const lease = await pool.connect();
+    const used = rejection(pool.use(() => {}));
+    await lease.invalidate(gone);
+    expect((await used).code).to.equal("ERR_POOL_INVALID_REQUEST");
+    await expectSound(context);
+  });
 };
