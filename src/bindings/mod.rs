@@ -34,7 +34,7 @@ struct State {
     notice: i32,
 }
 
-/// Half the size of the standard library's.
+/// Smaller than the standard library's: the package is loaded more often than the pool allocates.
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 

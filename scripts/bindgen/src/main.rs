@@ -7,7 +7,7 @@ use std::error::Error;
 use walrus::{FunctionBuilder, FunctionId, FunctionKind, Module};
 use wasm_bindgen_cli_support::Bindgen;
 
-/// serde's words for a value of the wrong type, with what only they need, the text of floats above all: a fifth of the
+/// serde's words for a value of the wrong type, with what only they need, the text of floats above all: a sixth of the
 /// whole. They are for options that are no array of numbers, and the shell always gives one (src/shell/options.ts). Ran
 /// they all the same, the instance would trap, which its callers are told.
 const NEVER_RUN: [&str; 5] = [
