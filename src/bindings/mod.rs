@@ -307,6 +307,12 @@ pub fn next_child(pool: u32) -> i32 {
     with(pool, |state| state.pool.take_child().map_or(-1, |id| id.to_bits() as i32))
 }
 
+/// Whether [`next_news`] or [`tick`] is due.
+#[wasm_bindgen]
+pub fn has_news(pool: u32) -> bool {
+    with(pool, |state| state.pool.has_news())
+}
+
 /// Whether [`tick`] is due.
 #[wasm_bindgen]
 pub fn tick_wanted(pool: u32) -> bool {

@@ -248,8 +248,9 @@ export class Driver<C> implements Circumstances {
   /** Runs the steps of one operation, in the caller's stack as long as everything that is called answers synchronously. */
   #run(flow: Flow<C>, first: number): void {
     this.#perform(flow, first);
-    // Only now: a timer for a step that was over at once would be set in vain.
-    if (this.#wasm.tick_wanted(this.#number) !== 0) this.#afterwards();
+    // Only now: a timer for a step that was over at once would be set in vain. News may have come of the first step, too,
+    // which no answer of ours brought about.
+    if (this.#wasm.has_news(this.#number) !== 0) this.#afterwards();
   }
 
   #perform(flow: Flow<C>, first: number): void {
@@ -605,7 +606,9 @@ export class Driver<C> implements Circumstances {
       this.#callers.grant(index, this.#lease(word, this.#callers.limitsOf(index)));
       return;
     }
-    const flow = this.#flows[index];
+    const found = this.#flows[index];
+    // One that was aborted while it slept may still be found at the place of its operation.
+    const flow = found?.operation === operation ? found : undefined;
     switch (~word & 15) {
       case Code.Resume:
         if (flow === undefined) this.#resumeLater(operation);
@@ -623,8 +626,9 @@ export class Driver<C> implements Circumstances {
         flow?.wake?.();
         return;
       default:
+        // The pool's close, which did not know its operation when it began.
         this.#flows[index] = undefined;
-        flow?.resolve(undefined as never);
+        found?.resolve(undefined as never);
     }
   }
 

@@ -2,7 +2,7 @@
 
 import { expect } from "chai";
 import { NullPool } from "edgepool";
-import { connects, counts, expectSound, gate, rejection, settled, stateOf } from "./scripted.mjs";
+import { connects, counts, expectSound, gate, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
 import { cycle, leavable, onePool, thrower, tracedPool } from "./tracing.mjs";
 
 const firsts = (steps) => steps.filter((step) => step.startsWith("firstConnect"));
@@ -167,6 +167,29 @@ export default (test) => {
     await settled();
     expect(pool.stats()).to.include({ idle: 2, used: 0, opening: 0 });
     expect(steps()).to.include("connect 2").and.not.to.include("checkout 2");
+    await expectSound(context);
+  });
+
+  test("a waiter who is given the connection of an opener who left hears of it at once, and nobody is told in its place", async () => {
+    const context = scriptedPool({ poolSize: 2, maxOverflow: 0, timeout: null, driverTimeout: null });
+    const { pool } = context;
+    const first = gate();
+    pool.on("firstConnect", () => first.promise);
+    const opener = pool.connect();
+    const controller = new AbortController();
+    const leaver = rejection(pool.connect({ signal: controller.signal }));
+    const waiters = [pool.connect(), pool.connect()];
+    await settled();
+    controller.abort(new Error("enough"));
+    await leaver;
+    first.open();
+    await settled();
+    expect(await Promise.all([opener, waiters[0]].map(stateOf))).to.deep.equal(["fulfilled", "fulfilled"]);
+    expect(await stateOf(waiters[1])).to.equal("pending");
+    const late = pool.connect({ signal: new AbortController().signal });
+    await (await opener).close();
+    await (await waiters[0]).close();
+    for (const lease of await Promise.all([waiters[1], late])) await lease.close();
     await expectSound(context);
   });
 };

@@ -525,4 +525,34 @@ export default (test) => {
     expect((await used).code).to.equal("ERR_POOL_INVALID_REQUEST");
     await expectSound(context);
   });
+
+  test("StaticPool: a woken caller who must queue again and leaves takes nobody's wake-up along", async () => {
+    const context = scriptedKind(StaticPool);
+    const { pool, server } = context;
+    const openings = [];
+    server.script.open = () => {
+      const opening = gate();
+      openings.push(opening);
+      return opening.promise;
+    };
+    const first = pool.connect();
+    const controller = new AbortController();
+    const second = pool.connect();
+    const third = rejection(pool.connect({ signal: controller.signal }));
+    openings[0].open();
+    // In between: the others are woken to share it, and have not gone on yet.
+    while (pool.stats().opened === 0) await null;
+    pool.invalidateAll();
+    await settled();
+    controller.abort(gone);
+    expect(await third).to.equal(gone);
+    const fourth = pool.connect();
+    await settled();
+    for (const opening of openings) opening.open();
+    server.script = {};
+    await settled();
+    expect(await Promise.all([second, fourth].map(stateOf))).to.deep.equal(["fulfilled", "fulfilled"]);
+    for (const lease of await Promise.all([first, second, fourth])) await lease.close();
+    await expectSound(context);
+  });
 };
