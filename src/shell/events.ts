@@ -181,15 +181,16 @@ export class Listeners {
     return this.#of(event).length > 0;
   }
 
-  /** Calls the listeners in order; answers a promise only where one of them does. A failure stops the rest. */
-  fire(event: HookName, parameters: readonly unknown[]): void | PromiseLike<void> {
-    return this.#call(this.#of(event), 0, parameters);
+  /** Calls the listeners in order; answers a promise only where one of them does. A failure, or another turn of `step`, stops the rest. */
+  fire(event: HookName, parameters: readonly unknown[], step: { readonly turn: number }): void | PromiseLike<void> {
+    return this.#call(this.#of(event), 0, parameters, step);
   }
 
-  #call(list: readonly Registration[], first: number, parameters: readonly unknown[]): void | PromiseLike<void> {
+  #call(list: readonly Registration[], first: number, parameters: readonly unknown[], step: { readonly turn: number }): void | PromiseLike<void> {
+    const { turn } = step;
     for (let place = first; place < list.length; place++) {
       const answer = this.#callOne(list[place] as Registration, parameters);
-      if (isThenable(answer)) return Promise.resolve(answer).then(() => this.#call(list, place + 1, parameters));
+      if (isThenable(answer)) return Promise.resolve(answer).then(() => (step.turn === turn ? this.#call(list, place + 1, parameters, step) : undefined));
     }
   }
 

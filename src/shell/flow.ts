@@ -12,8 +12,10 @@ export class Flow<C> {
   readonly limits: Limits | undefined;
   /** The connection of a return, of an end, or of an operation that has no slot. A checkout's is its slot's. */
   held: Held<C> | undefined = undefined;
-  /** The connection that is pinged: it may leave its slot meanwhile. */
-  pinged: Held<C> | undefined = undefined;
+  /** The slot's connection that is pinged or ended: it may leave its slot meanwhile. */
+  subject: Held<C> | undefined = undefined;
+  /** Counts the steps, and those that ended by time: what goes on from an earlier one is late. */
+  turn = 0;
   /** The record of a connection that has left it. */
   record: Slot<C> | null = null;
   /** The lease that a checkout's listeners were shown. */

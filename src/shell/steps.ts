@@ -46,6 +46,7 @@ export class Steps<C> {
 
   /** Performs a step. Answers its outcome, or the promise that {@link ended} wants the result of. */
   perform(flow: Flow<C>, code: number, argument: number): Outcome | PromiseLike<unknown> {
+    flow.turn++;
     try {
       const answer = this.#start(flow, code, argument);
       return isThenable(answer) ? answer : this.ended(flow, code, argument, Outcome.Ok, answer);
@@ -60,17 +61,17 @@ export class Steps<C> {
       case Code.Open:
         flow.lease?.revoke();
         flow.lease = undefined;
+        flow.subject = undefined;
         flow.disconnection = flow.error;
         flow.error = undefined;
         return this.#connections.open(index, this.#host.isNewSlot(index));
       case Code.Ping:
         this.#log.debug("pinging a connection");
-        flow.pinged = this.#heldBy(flow, index);
-        return this.#connections.ping(flow.pinged.connection);
+        return this.#connections.ping(this.#subjectOf(flow, index).connection);
       case Code.Finalize:
-        return this.#finalize(this.#slot(index), this.#heldBy(flow, index).connection);
+        return this.#finalize(flow, this.#slot(index), this.#heldBy(flow, index).connection);
       case Code.Emit:
-        return this.#listeners.fire(hookNames[argument >> 20] as HookName, this.#parameters(flow, hookNames[argument >> 20] as HookName, index));
+        return this.#listeners.fire(hookNames[argument >> 20] as HookName, this.#parameters(flow, hookNames[argument >> 20] as HookName, index), flow);
       case Code.Detach: {
         const slot = this.#slot(index);
         flow.held = slot.held;
@@ -105,6 +106,7 @@ export class Steps<C> {
 
   /** The same for a step that took too long. */
   timedOut(flow: Flow<C>, code: number, argument: number): Outcome {
+    flow.turn++;
     const index = argument & indexMask;
     if (code === Code.Emit) return this.#heardTooLate(flow, hookNames[argument >> 20] as HookName, index);
     if (code === Code.Ping) {
@@ -116,8 +118,11 @@ export class Steps<C> {
     const what = code === Code.Open ? "opening a connection" : code === Code.Finalize ? "a finalizer" : `${callOf[code]} of a connection`;
     const error = this.#tooLong(what);
     this.#reporter.report(operationOf(code), error, this.#recordOf(flow, index), error.message);
-    if (code === Code.Rollback || code === Code.Commit) this.invalidated(error);
-    flow.error = error;
+    // Of an end the caller need not hear: he is told why it came to that.
+    if (code === Code.Rollback || code === Code.Commit) {
+      flow.error = error;
+      this.invalidated(error);
+    }
     this.#release(flow, code, index);
     return Outcome.TimedOut;
   }
@@ -158,13 +163,13 @@ export class Steps<C> {
   // ---- checkout
 
   #pinged(flow: Flow<C>, index: number, outcome: Outcome, value: unknown): Outcome {
-    const { pinged } = flow;
+    const { subject } = flow;
     // Ended by somebody else meanwhile: the policy knows, and tries another.
-    if (pinged === undefined || this.#slot(index).held !== pinged) return Outcome.Ok;
+    if (subject === undefined || this.#slot(index).held !== subject) return Outcome.Ok;
     if (outcome === Outcome.Ok) {
       if (value !== false) return Outcome.Ok;
       flow.error = new DisconnectionError("the ping says that the connection is dead", {}, this.#log.pool);
-    } else if (isDisconnection(value) || this.#connections.isDisconnect(value, pinged.connection)) {
+    } else if (isDisconnection(value) || this.#connections.isDisconnect(value, subject.connection)) {
       flow.error = new DisconnectionError("the ping failed with a disconnect", { cause: value }, this.#log.pool);
     } else {
       flow.error = value;
@@ -182,7 +187,7 @@ export class Steps<C> {
   #parameters(flow: Flow<C>, event: HookName, index: number): unknown[] {
     const record = this.#recordOf(flow, index);
     if (event === "checkin") return [record?.connection ?? null, record];
-    const held = this.#heldBy(flow, index);
+    const held = event === "invalidate" || event === "close" ? this.#subjectOf(flow, index) : this.#heldBy(flow, index);
     const { connection } = held;
     switch (event) {
       case "checkout":
@@ -248,7 +253,7 @@ export class Steps<C> {
   // ---- return, and the end of a connection
 
   #call(flow: Flow<C>, call: DriverCall, index: number): unknown {
-    const { connection } = call === "close" && flow.held === undefined && index === noSlot ? { connection: flow.late as C } : this.#heldBy(flow, index);
+    const { connection } = call === "close" && flow.held === undefined && index === noSlot ? { connection: flow.late as C } : call === "close" || call === "terminate" ? this.#subjectOf(flow, index) : this.#heldBy(flow, index);
     // A reset listener may have ended the transaction.
     if (call === "rollback" && this.#listeners.has("reset") && this.#connections.isClean(connection)) return undefined;
     if (this.#log.isInfo) this.#say(flow, call);
@@ -275,24 +280,26 @@ export class Steps<C> {
   /** After its close or termination, however that went, the slot holds no connection. */
   #release(flow: Flow<C>, code: number, index: number): void {
     if (code !== Code.Close && code !== Code.Terminate) return;
-    const held = flow.held ?? (index === noSlot ? undefined : this.#slot(index).held);
+    const held = flow.held ?? flow.subject ?? (index === noSlot ? undefined : this.#slot(index).held);
+    flow.subject = undefined;
     if (held !== undefined) this.#connections.empty(held);
   }
 
   /** Newest first, each whatever the others do; one that answers a promise is awaited. */
-  #finalize(slot: Slot<C>, connection: C): void | PromiseLike<void> {
+  #finalize(flow: Flow<C>, slot: Slot<C>, connection: C): void | PromiseLike<void> {
     const finalizers = slot.finalizers.reverse();
     slot.finalizers = [];
-    return this.#finalizeFrom(slot, finalizers, 0, connection);
+    return this.#finalizeFrom(flow, slot, finalizers, 0, connection);
   }
 
-  #finalizeFrom(slot: Slot<C>, finalizers: Array<(connection: C) => unknown>, first: number, connection: C): void | PromiseLike<void> {
+  #finalizeFrom(flow: Flow<C>, slot: Slot<C>, finalizers: Array<(connection: C) => unknown>, first: number, connection: C): void | PromiseLike<void> {
+    const { turn } = flow;
     for (let place = first; place < finalizers.length; place++) {
       const failed = (error: unknown): void => this.#reporter.report("finalize", error, slot);
       try {
         const answer = Reflect.apply(finalizers[place] as (connection: C) => unknown, undefined, [connection]);
         if (isThenable(answer)) {
-          return Promise.resolve(answer).then(undefined, failed).then(() => this.#finalizeFrom(slot, finalizers, place + 1, connection));
+          return Promise.resolve(answer).then(undefined, failed).then(() => (flow.turn === turn ? this.#finalizeFrom(flow, slot, finalizers, place + 1, connection) : undefined));
         }
       } catch (error) {
         failed(error);
@@ -308,6 +315,11 @@ export class Steps<C> {
 
   #recordOf(flow: Flow<C>, index: number): Slot<C> | null {
     return index === noSlot ? flow.record : this.#slot(index);
+  }
+
+  /** The same, kept until it has come to its end: somebody else may take it out of the slot before. */
+  #subjectOf(flow: Flow<C>, index: number): Held<C> {
+    return flow.held ?? (flow.subject ??= this.#slot(index).held as Held<C>);
   }
 
   #heldBy(flow: Flow<C>, index: number): Held<C> {

@@ -3,7 +3,7 @@
 
 import { expect } from "chai";
 import { PoolTimeoutError, QueuePool } from "edgepool";
-import { counts, expectSound, gate, never, pass, rejectionTime, scriptedPool, settled, stateOf, virtualClock } from "./scripted.mjs";
+import { counts, expectSound, gate, never, pass, rejection, rejectionTime, scriptedPool, settled, stateOf, virtualClock } from "./scripted.mjs";
 
 const latest = (ms) => ms + Math.max(ms / 16, 10);
 
@@ -203,5 +203,38 @@ export default (test) => {
     expect(counts(pool)).to.deep.equal([1, 0, 0, 1]);
     await lease.close();
     await expectSound(context);
+  });
+
+  test("what a listener threw reaches the caller, though the termination that it brings about hangs", async () => {
+    for (const event of ["connect", "checkout"]) {
+      const mine = new Error("mine");
+      const { pool, server, clock } = scriptedPool({ driverTimeout: "2s" });
+      pool.on(event, () => {
+        throw mine;
+      });
+      server.script.terminate = never;
+      const caller = rejection(pool.connect());
+      await pass(clock, 3_000);
+      expect(await caller, event).to.equal(mine);
+    }
+  });
+
+  test("listeners and finalizers that were to follow one that took too long do not run later", async () => {
+    const { pool, clock } = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: "2s" });
+    const ran = [];
+    const hanging = [gate(), gate()];
+    pool.on("checkin", () => hanging[0].promise, { once: true });
+    pool.on("checkin", () => void ran.push("checkin"), { once: true });
+    const lease = await pool.connect();
+    lease.record.finalize(() => void ran.push("finalizer"));
+    lease.record.finalize(() => hanging[1].promise);
+    const closed = lease.close();
+    await pass(clock, 6_000);
+    await closed;
+    const next = await pool.connect();
+    for (const { open } of hanging) open();
+    await settled();
+    expect(ran).to.deep.equal([]);
+    await next.close();
   });
 };

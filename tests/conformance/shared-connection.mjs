@@ -555,4 +555,26 @@ export default (test) => {
     for (const lease of await Promise.all([first, second, fourth])) await lease.close();
     await expectSound(context);
   });
+
+  test("StaticPool: a connection that a joiner's dead ping is ending is closed once, though its holder detaches it meanwhile", async () => {
+    for (const event of ["close", "invalidate"]) {
+      for (const finish of ["close", "invalidate"]) {
+        const context = scriptedKind(StaticPool, { prePing: true, dialect: pings });
+        const { pool, server } = context;
+        const told = gate();
+        pool.on(event, () => told.promise, { once: true });
+        const first = await pool.connect();
+        server.script.ping = () => false;
+        const second = pool.connect();
+        await settled();
+        server.script = {};
+        await first.detach();
+        await first[finish]();
+        told.open();
+        await (await second).close();
+        expect(server.connections[0].closed, `${event}, ${finish}`).to.equal(1);
+        await expectSound(context);
+      }
+    }
+  });
 };
