@@ -8,7 +8,7 @@ export interface PoolLogger {
   error(message: string, error?: unknown): void;
 }
 
-/** How much is told beyond warnings and errors: nothing, what happens to connections, or every checkout and return too. */
+/** How much is told beyond warnings and errors: nothing; invalidations, replacements and the pool's own turns; or every opening, checkout, return and close, too. */
 export type Echo = boolean | "debug" | null;
 
 /**

@@ -36,7 +36,7 @@ export interface PoolOptions<C> {
   deadline?: Duration | null;
   /** Listeners from the start: `{ connect: fn, checkout: [fn, fn] }`, or pairs of `[listener, event]`. */
   events?: PoolListeners<NoInfer<C>> | ReadonlyArray<PoolListenerPair<NoInfer<C>>>;
-  /** What is logged beyond warnings and errors: true = what happens to connections, `"debug"` = every checkout and return, too. Default null. Later: `pool.echo`. */
+  /** What is logged beyond warnings and errors: true = invalidations, replacements and the pool's own turns, `"debug"` = every opening, checkout, return and close, too. Default null. Later: `pool.echo`. */
   echo?: Echo;
   /** Name in logs and errors. Default: a short unique name. */
   loggingName?: string | null;
