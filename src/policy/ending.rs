@@ -53,7 +53,7 @@ impl Pool {
             self.serve();
             return self.tell_checkin(id);
         }
-        if self.is_joined(slot) {
+        if self.is_joined(slot) || self.records[slot].retired {
             return self.rejoin(id, slot);
         }
         self.open_in_turn(id, slot)

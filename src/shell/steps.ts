@@ -67,7 +67,8 @@ export class Steps<C> {
         return this.#connections.open(index, this.#host.isNewSlot(index));
       case Code.Ping:
         this.#log.debug("pinging a connection");
-        return this.#connections.ping(this.#subjectOf(flow, index).connection);
+        flow.subject = this.#heldBy(flow, index);
+        return this.#connections.ping(flow.subject.connection);
       case Code.Finalize:
         return this.#finalize(flow, this.#slot(index), this.#heldBy(flow, index).connection);
       case Code.Emit:
@@ -110,6 +111,7 @@ export class Steps<C> {
     const index = argument & indexMask;
     if (code === Code.Emit) return this.#heardTooLate(flow, hookNames[argument >> 20] as HookName, index);
     if (code === Code.Ping) {
+      flow.subject = undefined;
       flow.error = new DisconnectionError("the ping was not answered in time", {}, this.#log.pool);
       // Told by itself only where somebody waits: an abort ends a ping in the same way.
       if (!flow.isSettled) this.#disconnected(flow.error);
@@ -164,6 +166,7 @@ export class Steps<C> {
 
   #pinged(flow: Flow<C>, index: number, outcome: Outcome, value: unknown): Outcome {
     const { subject } = flow;
+    flow.subject = undefined;
     // Ended by somebody else meanwhile: the policy knows, and tries another.
     if (subject === undefined || this.#slot(index).held !== subject) return Outcome.Ok;
     if (outcome === Outcome.Ok) {

@@ -577,4 +577,22 @@ export default (test) => {
       }
     }
   });
+
+  test("StaticPool: who was pinging a connection that ended joins its successor, and pings that one", async () => {
+    const context = scriptedKind(StaticPool, { prePing: true, dialect: pings });
+    const { pool, server } = context;
+    const first = await pool.connect();
+    const ping = gate();
+    server.script.ping = () => ping.promise;
+    const second = pool.connect();
+    await settled();
+    server.script = {};
+    await first.invalidate(gone);
+    const third = await pool.connect();
+    ping.fail(new Error("terminated"));
+    expect([(await second).connection.id, third.connection.id]).to.deep.equal([2, 2]);
+    expect(server.calls.filter((call) => call.startsWith("ping"))).to.deep.equal(["ping 1", "ping 2"]);
+    for (const lease of [await second, third]) await lease.close();
+    await expectSound(context);
+  });
 };
