@@ -147,7 +147,7 @@ export class Driver<C> implements Circumstances {
   }
 
   #looksClosely(): boolean {
-    return this.#tellsTime || this.#settings.keepsStacks || this.#settings.core.deadline !== Infinity;
+    return this.#tellsTime || this.#settings.keepsStacks || this.#settings.crosses || this.#settings.core.deadline !== Infinity;
   }
 
   // ---- one scope of several
@@ -281,7 +281,9 @@ export class Driver<C> implements Circumstances {
       const isAsleep = word < -asleep;
       const step = isAsleep ? ~Code.Wait : this.#wasm.resume(this.#number, operation);
       if ((~step & 15) === Code.Wait) {
-        const promise = signal === undefined ? this.#callers.wait(index) : this.#callers.waitAbortably(index);
+        const promise = this.#settings.crosses ? this.#callers.waitAcross(index, () => this.#rang())
+          : signal === undefined ? this.#callers.wait(index)
+          : this.#callers.waitAbortably(index);
         if (!isAsleep) this.#afterwards();
         this.#timer.attend();
         return promise;
