@@ -126,7 +126,7 @@ export class Driver<C> implements Circumstances {
       timerLost: () => wasm.timer_lost(this.#number),
       isAttended: () => wasm.is_attended(this.#number) !== 0,
       rang: () => this.#rang(),
-    }, this.#context !== undefined);
+    });
     // A further scope was told of the events when it began.
     if (home === undefined) listeners.onChange = (bits) => {
       // A hand-over at once passes by the log and the stacks.
@@ -285,7 +285,6 @@ export class Driver<C> implements Circumstances {
           : signal === undefined ? this.#callers.wait(index)
           : this.#callers.waitAbortably(index);
         if (!isAsleep) this.#afterwards();
-        this.#timer.attend();
         return promise;
       }
       const flow = new Flow<C>(operation, limits);
@@ -431,7 +430,6 @@ export class Driver<C> implements Circumstances {
 
   /** Sleeps without a step, until the policy has one for it; goes on in its own async context. */
   #awaitResume(flow: Flow<C>): void {
-    this.#timer.attend();
     void flow.sleep().then(() => {
       this.#guard(flow, () => this.#run(flow, this.#wasm.resume(this.#number, flow.operation)));
     });

@@ -1,7 +1,7 @@
 // The Worker behind contexts.test.mjs: module-scope pools of scripted connections, each of which knows the I/O context that
 // opened it, and requests that do to them what Workers do. A path names what a request does; what it saw is its answer.
 
-import { DurableObject } from "cloudflare:workers";
+import { DurableObject, env } from "cloudflare:workers";
 import { NullPool, QueuePool, SingletonThreadPool, StaticPool } from "edgepool";
 
 let opened = 0;
@@ -59,7 +59,10 @@ const id = (connection) => connection.query();
 const deeds = {
   "/nothing": () => ({}),
   "/module-scope": () => told(atModuleScope),
-  "/use": async (ctx, { scope }) => [await pool.use(id, scope ? { scope: ctx } : {}), await pool.use(id, scope ? { scope: ctx } : {})],
+  "/use": async (ctx, { scope }) => {
+    const options = scope === "env" ? { scope: env } : scope ? { scope: ctx } : {};
+    return [await pool.use(id, options), await pool.use(id, options)];
+  },
   "/use-slowly": async () => {
     const first = await pool.use(id);
     await sleep(50);

@@ -19,12 +19,28 @@ for (const compatibilityDate of dates) {
       assert.equal(status, 200, `${path}: ${typeof body === "string" ? body : JSON.stringify(body)}\n${workerd.log.join("\n")}`);
       return body;
     };
+    /** Asks again until the other request has come so far. */
+    const askUntil = async (path, isSo) => {
+      for (let attempt = 0; ; attempt++) {
+        const answer = await ask(path);
+        if (isSo(answer)) return answer;
+        assert.ok(attempt < 100, JSON.stringify(answer));
+      }
+    };
     const start = async () => {
       const entry = join(root, "tests/integration/workers/contexts-worker.mjs");
       workerd = await startWorkerd({ workers: { main: { entry, compatibilityDate, compatibilityFlags: compatibilityDate < "2026-08-04" ? ["nodejs_compat"] : [], durableObjects: { ACTOR: "Actor" } } } });
     };
     before(start);
     after(() => workerd.stop());
+
+    it("finds an object again that is the first to use the pool, when nothing tells yet that it is one", async () => {
+      const first = await ask("/use?object=first");
+      assert.deepEqual(await ask("/use?object=first"), first);
+      await ask("/use");
+      assert.deepEqual(await ask("/use?object=first"), first);
+      assert.equal((await ask("/limits?object=first")).max, 2, "until then the careful limits hold");
+    });
 
     it("refuses a connect() at module scope and says where to call it", async () => {
       const error = await ask("/module-scope");
@@ -44,6 +60,12 @@ for (const compatibilityDate of dates) {
       assert.equal(one[0], one[1]);
       assert.equal(two[0], two[1]);
       assert.notEqual(one[0], two[0]);
+    });
+
+    it("takes no key's word for it: one that every request gives parts them all the same", async () => {
+      const [one, two] = await Promise.all([ask("/use?scope=env"), ask("/use?scope=env")]);
+      assert.equal(new Set([...one, ...two]).size >= 2, true);
+      assert.equal(one.some((id) => two.includes(id)), false);
     });
 
     it("keeps the connections of requests apart that run at the same time", async () => {
@@ -80,7 +102,7 @@ for (const compatibilityDate of dates) {
     });
 
     it("is not taken for hung while a caller waits without a time-out", async () => {
-      // The runtime ends a request that waits for nothing at once; this one waits until its client leaves.
+      // The runtime ends a request that waits for nothing at once, as it does /hang; this one waits until its client leaves.
       const answer = await workerd.ask("/wait-for-ever", { timeoutMs: 300 }).catch((error) => error);
       assert.match(String(answer.message), /no answer/, JSON.stringify(answer));
       await ask("/use");
@@ -95,8 +117,7 @@ for (const compatibilityDate of dates) {
 
     it("refuses a lease in another request at once, says why, and leaves it to its owner", async () => {
       const keeping = ask("/keep");
-      let answer = { connection: "nothing" };
-      while (answer.connection === "nothing" || !/belongs/.test(answer.connection.message)) answer = await ask("/borrow");
+      const answer = await askUntil("/borrow", ({ connection }) => /belongs/.test(connection.message));
       for (const use of ["connection", "record", "close", "invalidate", "detach"]) {
         assert.equal(answer[use].code, "ERR_POOL_INVALID_REQUEST", use);
         assert.match(answer[use].message, /another request.*connect\(\) in the handler/, use);
@@ -109,8 +130,7 @@ for (const compatibilityDate of dates) {
     it("refuses a record in another request, too", async () => {
       const keeping = ask("/keep-record");
       await ask("/nothing");
-      let answer = await ask("/borrow-record");
-      while (!/belongs/.test(answer.invalidate.message ?? "")) answer = await ask("/borrow-record");
+      const answer = await askUntil("/borrow-record", ({ invalidate }) => /belongs/.test(invalidate.message));
       for (const use of ["invalidate", "soft", "close", "finalize"]) assert.match(answer[use].message, /another request/, use);
       assert.equal(await keeping, "nothing");
     });
