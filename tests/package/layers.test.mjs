@@ -18,10 +18,19 @@ const imports = (text) => [...text.matchAll(/from "([^"]+)"/g)].map(([, specifie
 test("the shell imports only itself, and the WebAssembly only where it may", () => {
   const mayReach = /^src\/shell\/(driver|instance|entry\/(inline|workerd|slim))\.ts$/;
   for (const { name, text } of files("src/shell", ".ts")) {
+    const isInObject = name.startsWith("src/shell/durable-object/");
     for (const specifier of imports(text)) {
+      if (isInObject && specifier === "cloudflare:workers") continue;
       assert.ok(specifier.startsWith("."), `${name} imports ${specifier}: the package has no dependencies`);
       if (specifier.includes("/wasm/")) assert.match(name, mayReach, `${name} reaches for the WebAssembly`);
     }
+  }
+});
+
+test("an integration imports the core; the core imports no integration", () => {
+  for (const { name, text } of files("src/shell", ".ts")) {
+    if (name.startsWith("src/shell/durable-object/")) continue;
+    assert.deepEqual(imports(text).filter((specifier) => specifier.includes("durable-object")), [], name);
   }
 });
 
