@@ -22,13 +22,13 @@ export class Lease extends RpcTarget {
   }
 
   /** Runs one statement. Rejects with the driver's error, an ArgumentError, or after the end an InvalidRequestError. */
-  query(text: string, values?: readonly unknown[]): Promise<QueryResult> {
-    return valueOrThrow(this.answer("query", [text, values]) as Promise<Outcome<QueryResult>>);
+  query<Row extends object = object>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
+    return valueOrThrow(this.answer("query", [text, values]) as Promise<Outcome<QueryResult<Row>>>);
   }
 
   /** Runs statements in their order, by default in a transaction of their own; see {@link PoolObject.batch}. */
-  batch(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult[]> {
-    return valueOrThrow(this.answer("batch", [statements, options]) as Promise<Outcome<QueryResult[]>>);
+  batch<Row extends object = object>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]> {
+    return valueOrThrow(this.answer("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
   }
 
   /** Returns the connection; resolves once it is reset. Again, it does nothing. Never rejects. */

@@ -80,8 +80,8 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
    * Runs one statement on any connection. Rejects with the driver's error; with a PoolTimeoutError where no connection
    * came free in time; with an ArgumentError. A transaction that it leaves open is rolled back.
    */
-  query(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult> {
-    return valueOrThrow(this.answer("query", [text, values, options]) as Promise<Outcome<QueryResult>>);
+  query<Row extends object = object>(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult<Row>> {
+    return valueOrThrow(this.answer("query", [text, values, options]) as Promise<Outcome<QueryResult<Row>>>);
   }
 
   /**
@@ -89,8 +89,8 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
    * which is rolled back where one of them fails. The error is then the driver's: its `statementIndex` counts from 0, its
    * message says the same in words. A failed COMMIT has no `statementIndex`.
    */
-  batch(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult[]> {
-    return valueOrThrow(this.answer("batch", [statements, options]) as Promise<Outcome<QueryResult[]>>);
+  batch<Row extends object = object>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]> {
+    return valueOrThrow(this.answer("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
   }
 
   /** Checks a connection out for one caller; dispose it, or let the request end. */
