@@ -26,7 +26,7 @@ const suites = [
   node("conformance in workerd", "tests/conformance/runners/workerd.test.mjs"),
   node("conformance in headless Chromium", "tests/conformance/runners/browser.test.mjs"),
   node("the pools in Node and on a real PostgreSQL", "tests/integration/node-process.test.mjs", ...postgres),
-  node("the pool in a Durable Object, in workerd and on a real PostgreSQL", "tests/integration/workers/durable-object.test.mjs"),
+  node("the pool in a Durable Object, in workerd and on a real PostgreSQL", "tests/integration/workers/durable-object.test.mjs", "tests/integration/workers/durable-object-example.test.mjs"),
   nodeAt(setUpNewerNode(), "the other dialects, each with its driver, in a Node that has SQLite", ...dialects),
   node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs", "tests/package/scenarios.test.mjs"),
 ];

@@ -23,12 +23,12 @@ export class Lease extends RpcTarget {
 
   /** Runs one statement. Rejects with the driver's error, an ArgumentError, or after the end an InvalidRequestError. */
   query<Row extends object = object>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
-    return valueOrThrow(this.answer("query", [text, values]) as Promise<Outcome<QueryResult<Row>>>);
+    return valueOrThrow(this.answerPoolOf("query", [text, values]) as Promise<Outcome<QueryResult<Row>>>);
   }
 
   /** Runs statements in their order, by default in a transaction of their own; see {@link PoolObject.batch}. */
   batch<Row extends object = object>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]> {
-    return valueOrThrow(this.answer("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
+    return valueOrThrow(this.answerPoolOf("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
   }
 
   /** Returns the connection; resolves once it is reset. Again, it does nothing. Never rejects. */
@@ -42,7 +42,7 @@ export class Lease extends RpcTarget {
   }
 
   /** @internal What poolOf() calls: a failure is an answer. */
-  answer(call: LeaseCall, parameters: readonly unknown[]): Promise<Outcome<unknown>> {
+  answerPoolOf(call: LeaseCall, parameters: readonly unknown[]): Promise<Outcome<unknown>> {
     return outcomeOf(async (): Promise<unknown> => {
       switch (call) {
         case "query":

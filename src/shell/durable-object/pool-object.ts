@@ -81,7 +81,7 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
    * came free in time; with an ArgumentError. A transaction that it leaves open is rolled back.
    */
   query<Row extends object = object>(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult<Row>> {
-    return valueOrThrow(this.answer("query", [text, values, options]) as Promise<Outcome<QueryResult<Row>>>);
+    return valueOrThrow(this.answerPoolOf("query", [text, values, options]) as Promise<Outcome<QueryResult<Row>>>);
   }
 
   /**
@@ -90,12 +90,12 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
    * message says the same in words. A failed COMMIT has no `statementIndex`.
    */
   batch<Row extends object = object>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]> {
-    return valueOrThrow(this.answer("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
+    return valueOrThrow(this.answerPoolOf("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
   }
 
   /** Checks a connection out for one caller; dispose it, or let the request end. */
   lease(options?: WaitOptions): Promise<Lease> {
-    return valueOrThrow(this.answer("lease", [options]) as Promise<Outcome<Lease>>);
+    return valueOrThrow(this.answerPoolOf("lease", [options]) as Promise<Outcome<Lease>>);
   }
 
   /** The pool's numbers in this object. */
@@ -104,7 +104,7 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
   }
 
   /** @internal What poolOf() calls: a failure is an answer. */
-  answer(call: PoolCall, parameters: readonly unknown[]): Promise<Outcome<unknown>> {
+  answerPoolOf(call: PoolCall, parameters: readonly unknown[]): Promise<Outcome<unknown>> {
     return outcomeOf(async (): Promise<unknown> => {
       switch (call) {
         case "query": {

@@ -67,7 +67,7 @@ export interface RemoteLease extends Disposable, AsyncDisposable {
 
 /** The wire: one method, on the object and on a lease of it. */
 interface Answering<Call extends string> {
-  answer(call: Call, parameters: readonly unknown[]): Promise<Outcome<unknown> & Partial<Disposable>>;
+  answerPoolOf(call: Call, parameters: readonly unknown[]): Promise<Outcome<unknown> & Partial<Disposable>>;
 }
 
 /**
@@ -159,7 +159,7 @@ class HeldLease implements RemoteLease {
 
   async #release(): Promise<void> {
     try {
-      await this.#lease.answer("release", []);
+      await this.#lease.answerPoolOf("release", []);
       this.#owner[Symbol.dispose]?.();
     } catch {
       // The object is gone, and its connections with it: what the caller did has its own errors.
@@ -201,7 +201,7 @@ class HeldLease implements RemoteLease {
 /** The answer. What the runtime itself says of the object (`durableObjectReset`, `overloaded`, `retryable`) is rejected as it is. */
 async function sent<Call extends string>(target: Answering<Call>, call: Call, parameters: readonly unknown[]): Promise<Outcome<unknown> & Partial<Disposable>> {
   try {
-    return await target.answer(call, parameters);
+    return await target.answerPoolOf(call, parameters);
   } catch (error) {
     const { name, message, remote } = error as { name?: unknown; message?: unknown; remote?: unknown };
     if (name !== "DataCloneError" || remote === true) throw error;
