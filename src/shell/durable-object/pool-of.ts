@@ -35,7 +35,7 @@ export interface PoolOfOptions {
   name?: string;
   /** Spread over so many objects, named `pool-0`, `pool-1`, …, each with connections of its own. Default: one object, `pool`. */
   shards?: number;
-  /** The same key always goes to the same shard, such as a tenant's id. Without one, each call goes to a shard at random. */
+  /** With `shards`: the same key always goes to the same one, such as a tenant's id. Without one, each call goes to a shard at random. */
   key?: string;
   /** Where to create an object that does not exist yet, such as `"weur"`: near the database. Default: near its first caller. */
   locationHint?: string;
@@ -84,6 +84,7 @@ export function poolOf(namespace: ObjectNamespace, options: PoolOfOptions = {}):
     if (value !== undefined && (typeof value !== "string" || value === "")) throw new ArgumentError(`${option} must be a string that is not empty; it is ${show(value)}`);
   }
   if (shards !== undefined && !(Number.isSafeInteger(shards) && shards >= 1)) throw new ArgumentError(`shards must be a whole number, 1 or more; it is ${show(shards)}`);
+  if (key !== undefined && shards === undefined) throw new ArgumentError(`key must come with shards, the number of objects that it chooses from; it is ${show(key)}, and shards was left out`);
   const objectName = (): string => {
     if (shards === undefined) return name;
     return `${name}-${key === undefined ? Math.floor(Math.random() * shards) : hash(key) % shards}`;

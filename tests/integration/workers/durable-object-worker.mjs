@@ -4,6 +4,7 @@
 import { poolOf, PoolObject } from "edgepool/durable-object";
 import { PoolError, PoolTimeoutError } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
+import { env as environment } from "cloudflare:workers";
 import { Client } from "pg";
 
 /** A creator whose backends bear the class's name and the object's id. */
@@ -68,6 +69,7 @@ export class Mistaken extends PoolObject {
   }
 }
 
+const atModuleScope = poolOf(environment.DATABASE, { name: "module-scope" });
 const isolate = { requests: 0, number: 0 };
 
 /** An error as JSON, with what a caller would ask of it. */
@@ -240,6 +242,9 @@ const handlers = {
     await isolate.lease.release();
     return used;
   },
+  async moduleScope() {
+    return (await atModuleScope.batch(["SELECT pg_backend_pid() AS pid"]))[0].rows[0].pid;
+  },
   async unanswerable({ env }) {
     return failureOf(poolOf(env.FOREIGN).query("a symbol"));
   },
@@ -268,7 +273,7 @@ const handlers = {
       first: await Promise.all(keys.map((key) => objectOf({ key }))),
       again: await Promise.all(keys.map((key) => objectOf({ key }))),
       random: await Promise.all(Array.from({ length: 40 }, () => objectOf({}))),
-      named: await objectOf({ name: "elsewhere", key: "ann" }),
+      named: await objectOf({ name: "elsewhere", key: "ann", locationHint: "weur" }),
     };
   },
   async reset({ pool, env }) {
@@ -292,6 +297,7 @@ const handlers = {
       namespace: () => poolOf("DATABASE"),
       shards: () => poolOf(env.DATABASE, { shards: 0 }),
       key: () => poolOf(env.DATABASE, { shards: 2, key: 7 }),
+      keyAlone: () => poolOf(env.DATABASE, { key: "ann" }),
       name: () => poolOf(env.DATABASE, { name: "" }),
       unknown: () => poolOf(env.DATABASE, { shard: 2 }),
       text: () => pool.query({ text: "SELECT 1" }),

@@ -271,6 +271,12 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) des
     await until(async () => (await run("SELECT 1 FROM pg_stat_activity WHERE application_name = $1", [await ask("name")])).length === 1, "the old connections are gone");
   });
 
+  test("poolOf() at module scope serves one request after the other, and several at once", async () => {
+    const pid = await ask("moduleScope");
+    assert.equal(await ask("moduleScope"), pid);
+    assert.ok((await Promise.all(Array.from({ length: 20 }, () => ask("moduleScope")))).includes(pid));
+  });
+
   test("a lease that another request uses is refused in words of our own, and went back with its own", async () => {
     assert.deepEqual(await ask("shares"), [{ one: 1 }]);
     const used = await ask("takes");
@@ -296,6 +302,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) des
       namespace: /namespace must be a binding to a Durable Object class.*"DATABASE"/,
       shards: /shards must be a whole number, 1 or more; it is 0/,
       key: /key must be a string that is not empty; it is 7/,
+      keyAlone: /key must come with shards.*it is "ann"/,
       name: /name must be a string that is not empty; it is ""/,
       unknown: /no option "shard" .*it has name, shards/,
       text: /text must be a string with a statement; it is an object/,
