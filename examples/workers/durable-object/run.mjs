@@ -1,5 +1,5 @@
-// Builds the Worker beside it as wrangler would, runs it in workerd on an embedded PostgreSQL, lets 300 transfers at a time
-// loose on it, and ends with exit code 0 only if no money was lost and five connections were enough.
+// Builds the Worker beside it as wrangler would, runs it in workerd on an embedded PostgreSQL, asks it for 300 transfers at
+// once, and ends with exit code 0 only if no money was lost and five connections were enough.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -38,7 +38,10 @@ try {
     while (isWatching) mostBackends = Math.max(mostBackends, await countBackends());
   })();
   const start = performance.now();
-  const answers = await Promise.all(Array.from({ length: transfers }, (_, number) => workers.ask(`transfer/${1 + (number % accounts)}/${1 + ((number * 7 + 3) % accounts)}/${1 + (number % 9)}`)));
+  const answers = await Promise.all(Array.from({ length: transfers }, (_, number) => {
+    const amount = number % 50 === 0 ? 1000 : 1 + (number % 9); // nobody ever has 1000
+    return workers.ask(`transfer/${1 + (number % accounts)}/${1 + ((number * 7 + 3) % accounts)}/${amount}`);
+  }));
   const ms = performance.now() - start;
   isWatching = false;
   await watch;
@@ -47,7 +50,7 @@ try {
   const refused = answers.filter((answer) => answer === "409 not enough money").length;
   const total = (await workers.ask("")).reduce((sum, { balance }) => sum + balance, 0);
   const checks = [
-    [`${done} transfers were made and ${refused} refused for want of money, of ${transfers} asked for at once (${ms.toFixed(0)} ms)`, done + refused === transfers && done > 0 && refused > 0],
+    [`${done} transfers were made and ${refused} refused for want of money, of ${transfers} asked for at once (${ms.toFixed(0)} ms)`, done + refused === transfers && done > 0 && refused >= transfers / 50],
     [`the accounts hold ${total} in all, as in the beginning`, total === accounts * 20],
     [`PostgreSQL saw at most ${mostBackends} connections at once`, mostBackends > 0 && mostBackends <= 5],
   ];
