@@ -1,7 +1,7 @@
 // Builds pkg/ from src/: Rust to wasm, the glue, wasm-opt, the inlined bytes, then TypeScript. Repeats only what changed.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ask, fail, root, run, say } from "./run.mjs";
@@ -25,7 +25,9 @@ function buildWasm() {
 
   const compiled = join(root, "target", "wasm32-unknown-unknown", "release", "edgepool.wasm");
   const stamp = join(root, "target", "pkg-built-from");
-  const hash = createHash("sha256").update(readFileSync(compiled)).update(readFileSync(fileURLToPath(import.meta.url))).digest("hex");
+  const writer = join(root, "scripts", "bindgen", "src");
+  const sources = [compiled, fileURLToPath(import.meta.url), ...readdirSync(writer).sort().map((file) => join(writer, file))];
+  const hash = sources.reduce((hash, file) => hash.update(readFileSync(file)), createHash("sha256")).digest("hex");
   if (existsSync(wasmFile) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
 
   rmSync(generated, { recursive: true, force: true });
