@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ask, fail, root, run, say } from "./run.mjs";
@@ -21,7 +22,7 @@ function buildWasm() {
   if (!existsSync(join(root, "target", "debug", "edgepool-bindgen"))) say("building the glue writer (usually half a minute, once)");
   run("cargo", ["build", "--quiet", "--locked", "-p", "edgepool-bindgen"]);
   if (!existsSync(generated)) say("compiling the policy to WebAssembly (usually half a minute)");
-  run("cargo", ["build", "--quiet", "--locked", "--release", "--lib", "--target", "wasm32-unknown-unknown"]);
+  run("cargo", ["build", "--quiet", "--locked", "--release", "--lib", "--target", "wasm32-unknown-unknown"], { env: { CARGO_ENCODED_RUSTFLAGS: compilerFlags().join("\x1f") } });
 
   const compiled = join(root, "target", "wasm32-unknown-unknown", "release", "edgepool.wasm");
   const stamp = join(root, "target", "pkg-built-from");
@@ -39,6 +40,12 @@ function buildWasm() {
   ]);
   writeInlinedBytes(readFileSync(wasmFile));
   writeFileSync(stamp, hash);
+}
+
+/** In place of whatever the machine has set: the places in panic messages name no folder of this machine. */
+function compilerFlags() {
+  const folders = [join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src"), join(ask("rustc", ["--print", "sysroot"]), "lib", "rustlib", "src", "rust")];
+  return folders.map((folder) => `--remap-path-prefix=${folder}=`);
 }
 
 /** The bytes as a string in a module: needs no file access, no fetch, no bundler setting. */
