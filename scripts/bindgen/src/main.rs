@@ -3,7 +3,10 @@
 //!
 //! First it takes out what the linker keeps but nothing runs: see [`NEVER_RUN`].
 
+mod names;
+
 use std::error::Error;
+use std::path::Path;
 use walrus::{FunctionBuilder, FunctionId, FunctionKind, Module};
 use wasm_bindgen_cli_support::Bindgen;
 
@@ -27,8 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     take_out(&mut module)?;
     let mut bindgen = Bindgen::new();
     bindgen.input_module("edgepool", module).web(true)?.omit_default_module_path(true).typescript(true);
-    bindgen.generate(output)?;
-    Ok(())
+    names::write(bindgen.generate_output()?, Path::new(&output))
 }
 
 fn take_out(module: &mut Module) -> Result<(), Box<dyn Error>> {
