@@ -1,13 +1,14 @@
 //! `edgepool-bindgen <in.wasm> <out dir>`: what `wasm-bindgen --target web --omit-default-module-path` does, without
 //! the seven minutes that installing wasm-bindgen-cli takes. Called by scripts/build.mjs only.
 //!
-//! First it takes out what the linker keeps but nothing runs: see [`NEVER_RUN`].
+//! Around it, what makes the package smaller: dead.rs takes out what the linker keeps and nothing runs, names.rs shortens
+//! what the module and the glue call each other.
 
+mod dead;
 mod names;
 
 use std::error::Error;
 use std::path::Path;
-use walrus::{FunctionBuilder, FunctionId, FunctionKind, Module};
 use wasm_bindgen_cli_support::Bindgen;
 
 /// serde's words for a value of the wrong type, with what only they need, the text of floats above all: a sixth of the
@@ -26,33 +27,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(input), Some(output)) = (arguments.next(), arguments.next()) else {
         return Err("usage: edgepool-bindgen <in.wasm> <out dir>".into());
     };
-    let mut module = Module::from_file(&input)?;
-    take_out(&mut module)?;
+    let module = dead::blank(&std::fs::read(input)?, is_never_run)?;
     let mut bindgen = Bindgen::new();
-    bindgen.input_module("edgepool", module).web(true)?.omit_default_module_path(true).typescript(true);
+    bindgen.input_bytes("edgepool", module).web(true)?.omit_default_module_path(true).typescript(true);
     names::write(bindgen.generate_output()?, Path::new(&output))
 }
 
-fn take_out(module: &mut Module) -> Result<(), Box<dyn Error>> {
-    let is_never_run = |name: &str| NEVER_RUN.iter().any(|part| plain(name).contains(part));
-    let found: Vec<FunctionId> = module
-        .funcs
-        .iter()
-        .filter(|function| function.name.as_deref().is_some_and(is_never_run))
-        .map(|function| function.id())
-        .collect();
-    if found.is_empty() {
-        return Err("nothing was found to take out: the names have changed, see NEVER_RUN".into());
-    }
-    for id in found {
-        let kind = module.types.get(module.funcs.get(id).ty());
-        let (parameters, results) = (kind.params().to_vec(), kind.results().to_vec());
-        let arguments = parameters.iter().map(|&kind| module.locals.add(kind)).collect();
-        let mut builder = FunctionBuilder::new(&mut module.types, &parameters, &results);
-        builder.func_body().unreachable();
-        module.funcs.get_mut(id).kind = FunctionKind::Local(builder.local_func(arguments));
-    }
-    Ok(())
+fn is_never_run(name: &str) -> bool {
+    NEVER_RUN.iter().any(|part| plain(name).contains(part))
 }
 
 /// A mangled name as it is written in the source, near enough.

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 use wasm_bindgen_cli_support::Output;
 
-/// What the linker leaves for tools that have run by now.
-const LEFT_OVER_SECTIONS: [&str; 1] = ["target_features"];
+/// What the linker and wasm-bindgen leave for tools that have run by now.
+const LEFT_OVER_SECTIONS: [&str; 4] = ["linking", "reloc.CODE", "reloc.DATA", "target_features"];
 /// Only the glue of a crate that unwinds asks for them.
 const LEFT_OVER_EXPORTS: [&str; 2] = ["__abort_handler", "__instance_terminated"];
 
