@@ -22,6 +22,9 @@ pub(crate) fn write(mut output: Output, directory: &Path) -> Result<(), Box<dyn 
     for name in LEFT_OVER_EXPORTS {
         module.exports.remove(name)?;
     }
+    if let Some(export) = module.exports.iter().find(|export| crate::is_never_run(&export.name)) {
+        return Err(format!("{} is in NEVER_RUN, but the glue calls it", export.name).into());
+    }
     let mut renamed = vec![];
     let mut taken = HashSet::new();
     for import in module.imports.iter_mut() {
