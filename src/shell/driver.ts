@@ -12,7 +12,7 @@ import { guardedClock, type PoolClock } from "./clock.js";
 import { Connections, type Creator } from "./connections.js";
 import { DisconnectionError, InvalidRequestError } from "./errors.js";
 import type { Listeners } from "./events.js";
-import { Flow } from "./flow.js";
+import { Flow, type Answer } from "./flow.js";
 import { finalizersMayAct } from "./host.js";
 import { crash, crashError, exportsOf, hasCrashed, watch, type Exports } from "./instance.js";
 import { guardShare, type Lost } from "./leaks.js";
@@ -219,13 +219,37 @@ export class Driver<C> implements Circumstances {
         if (!isAsleep) this.#afterwards();
         return promise;
       }
-      const flow = new Flow<C>(operation, limits);
-      this.#flows[index] = flow;
+      if (limits === undefined && signal === undefined && this.#isForOneListener(step)) return this.#present(operation, step);
+      const flow = this.#begin(operation, limits);
       this.#run(flow, step);
       return flow.start();
     } catch (trap) {
       return this.#refuseAfter(trap);
     }
+  }
+
+  /** Whether there is but one listener to call, who must be shown a lease. */
+  #isForOneListener(step: number): boolean {
+    return this.#listeners.onlyCheckout !== undefined && (~step & 15) === Code.Emit && hookNames[~step >> 24] === "checkout" && !this.#settings.shares;
+  }
+
+  /** Calls that listener. Where he answers at once, and all is well, the caller has the lease: no flow is made. */
+  #present(operation: number, first: number): Promise<PooledConnection<C>> {
+    const index = operation & indexMask;
+    const held = (this.#slots[(~first >> 4) & indexMask] as Slot<C>).held as Held<C>;
+    const lease = this.#leaseOf(held, this.#wasm.lease_of(this.#number, held.record.index), undefined);
+    // What an earlier operation left is not to be taken for a flow of this one, which a refusal makes meanwhile.
+    this.#flows[index] = undefined;
+    const answer = this.#steps.performFirst(Code.Emit, held, lease);
+    const step = answer === undefined ? this.#wasm.advance(this.#number, operation, Outcome.Ok) : first;
+    if (step >= 0) {
+      this.#seeToNews();
+      return Promise.resolve(lease);
+    }
+    const flow = this.#flows[index] ?? this.#begin(operation, undefined);
+    flow.lease = lease;
+    this.#goOn(flow, step, answer);
+    return flow.start();
   }
 
   /** Everyone who asked with a signal that has been aborted. */
@@ -250,7 +274,20 @@ export class Driver<C> implements Circumstances {
     this.#perform(flow, first);
     // Only now: a timer for a step that was over at once would be set in vain. News may have come of the first step, too,
     // which no answer of ours brought about.
-    if (this.#wasm.has_news(this.#number) !== 0) this.#afterwards();
+    this.#seeToNews();
+  }
+
+  /** The same from a step on that was begun without a flow, or the one after it. */
+  #goOn(flow: Flow<C>, step: number, answer: Answer | undefined): void {
+    flow.answer = answer;
+    this.#handOut();
+    this.#run(flow, step);
+  }
+
+  #begin(operation: number, limits: Limits | undefined): Flow<C> {
+    const flow = new Flow<C>(operation, limits);
+    this.#flows[operation & indexMask] = flow;
+    return flow;
   }
 
   #perform(flow: Flow<C>, first: number): void {
@@ -386,7 +423,7 @@ export class Driver<C> implements Circumstances {
 
   /** 1 where a rollback would end nothing, or where none is asked for. A reset listener may change that: asked after it. */
   #isClean(held: Held<C>, wasReset: boolean): 0 | 1 {
-    return !this.#resets || wasReset || (!this.#listeners.has("reset") && this.#connections.isClean(held.connection)) ? 1 : 0;
+    return !this.#resets || wasReset || (!this.#listeners.hearReset && this.#connections.isClean(held.connection)) ? 1 : 0;
   }
 
   #beforeReturn(held: Held<C>, wasReset: boolean): 0 | 1 {
@@ -403,13 +440,24 @@ export class Driver<C> implements Circumstances {
       this.#afterwards();
       return done;
     }
-    const flow = new Flow<C>(~result, undefined);
+    const operation = ~result;
+    let step = this.#wasm.resume(this.#number, operation);
+    let answer: Answer | undefined;
+    const code = ~step & 15;
+    if (!this.#tellsTime && (code === Code.Rollback || code === Code.Commit)) {
+      answer = this.#steps.performFirst(code, held, undefined);
+      if (answer === undefined) step = this.#wasm.advance(this.#number, operation, Outcome.Ok);
+      if (step === ~Code.Done) {
+        this.#seeToNews();
+        return done;
+      }
+    }
+    const flow = this.#begin(operation, undefined);
     flow.held = held;
     flow.record = held.record;
     flow.wasReset = wasReset;
     flow.error = error;
-    this.#flows[flow.operation & indexMask] = flow;
-    this.#run(flow, this.#wasm.resume(this.#number, flow.operation));
+    this.#goOn(flow, step, answer);
     return flow.isSettled ? done : (flow.start() as unknown as Promise<void>);
   }
 
@@ -583,6 +631,10 @@ export class Driver<C> implements Circumstances {
 
   // ---- news for those who sleep
 
+  #seeToNews(): void {
+    if (this.#wasm.has_news(this.#number) !== 0) this.#afterwards();
+  }
+
   /** Hands out everything that the last call into the policy made ready, and sees to the timer. */
   #afterwards(): void {
     do this.#handOut();
@@ -618,7 +670,7 @@ export class Driver<C> implements Circumstances {
         const refusal = ~word >> 4;
         const limits = this.#callers.limitsOf(index);
         const error = flow === undefined ? refusalError(refusal, limits, this) : this.#refusalOf(flow, refusal, limits);
-        if (!this.#callers.refuse(index, error)) flow?.reject(error);
+        if (!this.#callers.refuse(index, error)) (flow ?? this.#begin(operation, limits)).reject(error);
         this.#callers.forget(index);
         return;
       }
@@ -635,8 +687,7 @@ export class Driver<C> implements Circumstances {
   /** A waiter has a slot, with something to do first: its flow begins when it wakes. */
   #resumeLater(operation: number): void {
     const index = operation & indexMask;
-    const flow = new Flow<C>(operation, this.#callers.limitsOf(index));
-    this.#flows[index] = flow;
+    const flow = this.#begin(operation, this.#callers.limitsOf(index));
     this.#callers.resume(index, () => {
       const promise = flow.start();
       // Refused before it resumed: its operation has ended, and its index may be another's by now.
@@ -653,9 +704,8 @@ export class Driver<C> implements Circumstances {
   }
 
   #startChild(operation: number): Promise<unknown> {
-    const flow = new Flow<C>(operation, undefined);
+    const flow = this.#begin(operation, undefined);
     const promise = flow.start();
-    this.#flows[operation & indexMask] = flow;
     this.#guard(flow, () => this.#run(flow, this.#wasm.resume(this.#number, operation)));
     return promise;
   }
