@@ -25,12 +25,15 @@ function buildWasm() {
 
   const compiled = join(root, "target", "wasm32-unknown-unknown", "release", "edgepool.wasm");
   const stamp = join(root, "target", "pkg-built-from");
-  const hash = createHash("sha256").update(readFileSync(compiled)).update(readFileSync(fileURLToPath(import.meta.url))).digest("hex");
+  const bindgen = join(root, "target", "debug", "edgepool-bindgen");
+  const made = createHash("sha256");
+  for (const path of [compiled, bindgen, fileURLToPath(import.meta.url)]) made.update(readFileSync(path));
+  const hash = made.digest("hex");
   if (existsSync(wasmFile) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
 
   rmSync(generated, { recursive: true, force: true });
   mkdirSync(generated, { recursive: true });
-  run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, generated]);
+  run(bindgen, [compiled, generated]);
   run(process.execPath, [
     join(root, "node_modules", "binaryen", "bin", "wasm-opt"), wasmFile, "-o", wasmFile, "-Oz", "--strip-debug", "--strip-producers",
     "--enable-bulk-memory", "--enable-nontrapping-float-to-int", "--enable-sign-ext", "--enable-mutable-globals", "--enable-reference-types", "--enable-multivalue",
