@@ -418,14 +418,14 @@ impl State {
     /// Apart, and with an integer for an answer: the hot path needs no frame on the stack then.
     #[inline(never)]
     fn long_checkout(&mut self) -> i32 {
-        let begin = self.pool.begin_checkout(None);
+        let begin = self.pool.begin_long_checkout(None);
         self.word(begin)
     }
 
     /// Likewise.
     #[inline(never)]
     fn long_checkin(&mut self, lease: LeaseId, clean: bool) -> i32 {
-        let result = self.pool.begin_checkin(lease, clean);
+        let result = self.pool.begin_long_checkin(lease, clean);
         self.return_word(result)
     }
 
