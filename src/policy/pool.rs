@@ -186,6 +186,11 @@ impl Pool {
         self.operations.get(id).is_some_and(|operation| operation.state == State::Waiting)
     }
 
+    /// Whether the operation's step is the reset of a return.
+    pub fn is_resetting(&self, id: OperationId) -> bool {
+        self.operations.get(id).is_some_and(|operation| operation.state == State::Resetting)
+    }
+
     /// Operations without a caller that the last call made; each runs in a flow of its own, from [`Pool::resume`] on.
     pub fn take_child(&mut self) -> Option<OperationId> {
         self.children.pop_front()

@@ -19,7 +19,7 @@ import { guardShare, type Lost } from "./leaks.js";
 import type { Log } from "./logger.js";
 import { connectLimits, refuseOption, type ConnectOptions, type Limits, type Settings } from "./options.js";
 import { handleOfOperation, PooledConnection } from "./pooled-connection.js";
-import { asleep, Code, everyLease, hookNames, indexMask, noNews, Outcome, Refusal, refused, toCoreMillis, type HookName } from "./protocol.js";
+import { asleep, Code, everyLease, handleMask, hookNames, indexMask, noNews, Outcome, Refusal, refused, resets, toCoreMillis, type HookName } from "./protocol.js";
 import type { Held, Slot } from "./record.js";
 import { refusalError, type Circumstances, type Snapshot } from "./refusal.js";
 import { Reporter } from "./report.js";
@@ -243,7 +243,7 @@ export class Driver<C> implements Circumstances {
     const answer = this.#steps.performFirst(Code.Emit, held, lease);
     const step = answer === undefined ? this.#wasm.advance(this.#number, operation, Outcome.Ok) : first;
     if (step >= 0) {
-      this.#seeToNews();
+      if (step > handleMask) this.#afterwards();
       return Promise.resolve(lease);
     }
     const flow = this.#flows[index] ?? this.#begin(operation, undefined);
@@ -274,7 +274,7 @@ export class Driver<C> implements Circumstances {
     this.#perform(flow, first);
     // Only now: a timer for a step that was over at once would be set in vain. News may have come of the first step, too,
     // which no answer of ours brought about.
-    this.#seeToNews();
+    if (this.#wasm.has_news(this.#number) !== 0) this.#afterwards();
   }
 
   /** The same from a step on that was begun without a flow, or the one after it. */
@@ -295,7 +295,7 @@ export class Driver<C> implements Circumstances {
     for (;;) {
       if (step >= 0) {
         this.#end(flow);
-        flow.resolve(flow.lease ?? this.#lease(step, flow.limits));
+        flow.resolve(flow.lease ?? this.#lease(step & handleMask, flow.limits));
         return;
       }
       const code = ~step & 15;
@@ -423,7 +423,7 @@ export class Driver<C> implements Circumstances {
 
   /** 1 where a rollback would end nothing, or where none is asked for. A reset listener may change that: asked after it. */
   #isClean(held: Held<C>, wasReset: boolean): 0 | 1 {
-    return !this.#resets || wasReset || (!this.#listeners.hearReset && this.#connections.isClean(held.connection)) ? 1 : 0;
+    return !this.#resets || wasReset || (!this.#listeners.hearsReset && this.#connections.isClean(held.connection)) ? 1 : 0;
   }
 
   #beforeReturn(held: Held<C>, wasReset: boolean): 0 | 1 {
@@ -440,18 +440,20 @@ export class Driver<C> implements Circumstances {
       this.#afterwards();
       return done;
     }
-    const operation = ~result;
-    let step = this.#wasm.resume(this.#number, operation);
+    const operation = ~result & ~resets;
+    let step: number | undefined;
     let answer: Answer | undefined;
-    const code = ~step & 15;
-    if (!this.#tellsTime && (code === Code.Rollback || code === Code.Commit)) {
-      answer = this.#steps.performFirst(code, held, undefined);
-      if (answer === undefined) step = this.#wasm.advance(this.#number, operation, Outcome.Ok);
-      if (step === ~Code.Done) {
-        this.#seeToNews();
-        return done;
+    if (~result >= resets && !this.#tellsTime) {
+      answer = this.#steps.performFirst(this.#resets ? Code.Rollback : Code.Commit, held, undefined);
+      if (answer === undefined) {
+        step = this.#wasm.advance(this.#number, operation, Outcome.Ok);
+        if ((~step & 15) === Code.Done) {
+          if (step !== ~Code.Done) this.#afterwards();
+          return done;
+        }
       }
     }
+    step ??= this.#wasm.resume(this.#number, operation);
     const flow = this.#begin(operation, undefined);
     flow.held = held;
     flow.record = held.record;
@@ -630,10 +632,6 @@ export class Driver<C> implements Circumstances {
   }
 
   // ---- news for those who sleep
-
-  #seeToNews(): void {
-    if (this.#wasm.has_news(this.#number) !== 0) this.#afterwards();
-  }
 
   /** Hands out everything that the last call into the policy made ready, and sees to the timer. */
   #afterwards(): void {

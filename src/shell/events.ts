@@ -140,7 +140,7 @@ export class Listeners {
   /** The listener of `checkout`, where there is one, and for good. */
   onlyCheckout: Listener | undefined = undefined;
   /** Whether `reset` has listeners: asked at every return. */
-  hearReset = false;
+  hearsReset = false;
   /** Told with the bits of the events that have listeners, by number, whenever they may have changed. */
   #changed: (bits: number) => void = () => {};
 
@@ -180,7 +180,7 @@ export class Listeners {
     for (const [number, name] of hookNames.entries()) if (this.#of(name).length > 0) bits |= 1 << number;
     const [first, ...others] = this.#of("checkout");
     this.onlyCheckout = first?.once === false && others.length === 0 ? first.listener : undefined;
-    this.hearReset = this.#of("reset").length > 0;
+    this.hearsReset = this.#of("reset").length > 0;
     this.#changed(bits);
   }
 

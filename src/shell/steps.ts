@@ -60,8 +60,9 @@ export class Steps<C> {
    * what the flow must be given that goes on with it, or undefined where all is well at once.
    */
   performFirst(code: number, held: Held<C>, lease: PooledConnection<C> | undefined): Answer | undefined {
+    const { onlyCheckout } = this.#listeners;
     try {
-      const value = lease === undefined ? this.#reset(code, held) : this.#listeners.onlyCheckout?.(held.connection, held.record, lease);
+      const value = lease === undefined ? this.#reset(code, held) : onlyCheckout?.(held.connection, held.record, lease);
       return isThenable(value) || lease?.isValid === false ? { isFailed: false, value } : undefined;
     } catch (value) {
       return { isFailed: true, value };
@@ -96,7 +97,7 @@ export class Steps<C> {
       }
       case Code.Rollback:
         // A reset listener may have ended the transaction.
-        if (this.#listeners.hearReset && this.#connections.isClean(this.#heldBy(flow, index).connection)) return undefined;
+        if (this.#listeners.hearsReset && this.#connections.isClean(this.#heldBy(flow, index).connection)) return undefined;
       // falls through
       case Code.Commit:
         return this.#reset(code, this.#heldBy(flow, index));
