@@ -7,10 +7,11 @@
 //!   milliseconds, [`words::FOREVER`] where there is no limit; points in time are f64 milliseconds of the host's own clock.
 //! - A *word* answers a checkout: 0 or more is a lease, below 0 its complement is an operation, with [`words::ASLEEP`] added
 //!   where the operation only waits and there is nothing else to do. A *return word* answers a return: [`RETURNED`],
-//!   [`RETURNED_WITH_NOTICE`], an operation's complement, or from 2 on, plus 2, the index of the waiter who has the slot
+//!   [`RETURNED_WITH_NOTICE`], an operation's complement, with [`words::RESETS`] added where it begins with the reset, or from 2 on, plus 2, the index of the waiter who has the slot
 //!   now with the generation of the new lease where a handle has its own: the only news, in one integer.
 //! - A *step word* answers `resume`, `advance` and `notice`: 0 or more is a lease (grant), below 0 its complement is a
-//!   code in the low four bits and an argument above them: a slot, or [`words::NO_SLOT`], and above that an event.
+//!   code in the low four bits and an argument above them: a slot, or [`words::NO_SLOT`], and above that an event. The last
+//!   one of `advance` has [`words::NEWS`] flipped where [`has_news`] would answer true.
 //! - serde-wasm-bindgen carries options in and numbers out, never on the hot path.
 
 mod options;
@@ -18,14 +19,14 @@ mod words;
 
 extern crate std;
 
-use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Pool, Return, Stats};
+use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Pool, Return, Stats, Step};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::mem::ManuallyDrop;
 use wasm_bindgen::prelude::*;
 use words::{
-    EVENTS, NO_NEWS, OUTCOMES, POOLS_OWN, REFUSED, RETURNED, RETURNED_WITH_NOTICE, asleep, handle, notice_word,
-    refusal_code, span, step_word,
+    EVENTS, NEWS, NO_NEWS, OUTCOMES, POOLS_OWN, REFUSED, RESETS, RETURNED, RETURNED_WITH_NOTICE, asleep, handle,
+    notice_word, refusal_code, span, step_word,
 };
 
 struct State {
@@ -311,7 +312,11 @@ pub fn resume(pool: u32, operation: i32) -> i32 {
 /// How the step went, as an index of [`OUTCOMES`]. Answers the next step word.
 #[wasm_bindgen]
 pub fn advance(pool: u32, operation: i32, outcome: i32) -> i32 {
-    with(pool, |state| step_word(state.pool.advance(handle(operation), OUTCOMES[outcome as usize])))
+    with(pool, |state| {
+        let step = state.pool.advance(handle(operation), OUTCOMES[outcome as usize]);
+        let is_last = matches!(step, Step::Grant(_) | Step::Done);
+        step_word(step) ^ if is_last && state.pool.has_news() { NEWS } else { 0 }
+    })
 }
 
 /// The caller's signal. True: refuse the caller.
@@ -494,14 +499,14 @@ impl State {
     /// Apart, and with an integer for an answer: the hot path needs no frame on the stack then.
     #[inline(never)]
     fn long_checkout(&mut self) -> i32 {
-        let begin = self.pool.begin_checkout(None);
+        let begin = self.pool.begin_long_checkout(None);
         self.word(begin)
     }
 
     /// Likewise.
     #[inline(never)]
     fn long_checkin(&mut self, lease: LeaseId, clean: bool) -> i32 {
-        let result = self.pool.begin_checkin(lease, clean);
+        let result = self.pool.begin_long_checkin(lease, clean);
         self.return_word(result)
     }
 
@@ -520,6 +525,7 @@ impl State {
     fn return_word(&mut self, result: Return) -> i32 {
         match result {
             Return::HandedOver(waiter, lease) => (waiter.index() | lease.generation_bits()) as i32 + 2,
+            Return::Pending(id) if self.pool.is_resetting(id) => !(id.to_bits() as i32 | RESETS),
             Return::Pending(id) => !(id.to_bits() as i32),
             Return::Done if self.pool.has_news() => RETURNED_WITH_NOTICE,
             Return::Done => RETURNED,

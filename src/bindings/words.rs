@@ -16,6 +16,10 @@ pub(super) const REFUSED: i32 = -ASLEEP;
 pub(super) const RETURNED: i32 = 0;
 /// The same, and there is news: [`super::next_news`], then [`super::tick_wanted`].
 pub(super) const RETURNED_WITH_NOTICE: i32 = 1;
+/// In the word of a return that goes on: its first step is the reset.
+pub(super) const RESETS: i32 = 1 << 30;
+/// In the last step word of an operation: there is news.
+pub(super) const NEWS: i32 = 1 << 30;
 /// Nothing has news, and nothing wants a flow.
 pub(super) const NO_NEWS: i32 = -1;
 /// The argument of a step that concerns no slot.

@@ -16,8 +16,9 @@ impl Pool {
         self.checkin_at_once(lease, clean).unwrap_or_else(|| self.begin_long_checkin(lease, clean))
     }
 
+    /// The same where [`Pool::checkin_at_once`] has answered `None`.
     #[inline(never)]
-    fn begin_long_checkin(&mut self, lease: LeaseId, clean: bool) -> Return {
+    pub fn begin_long_checkin(&mut self, lease: LeaseId, clean: bool) -> Return {
         let Some(slot) = self.end_lease(lease) else { return Return::Done };
         let id = self.begin(Operation::new(State::Resetting, Caller::Other, slot));
         self.begin_return(id, clean)
@@ -32,7 +33,8 @@ impl Pool {
     }
 
     /// The common return, in as few looks as it takes: nothing speaks against the connection, so the head waiter has it
-    /// in the same instant, or the idle store. `None`, with nothing done: [`Pool::begin_checkin`] knows the long way.
+    /// in the same instant, or the idle store. `None`, with nothing done: [`Pool::begin_long_checkin`] goes the
+    /// long way.
     // Always: as checkout_at_once.
     #[inline(always)]
     pub fn checkin_at_once(&mut self, lease: LeaseId, clean: bool) -> Option<Return> {
@@ -46,7 +48,7 @@ impl Pool {
         let slot = lease.index();
         if let Some(waiter) = self.waiters.front() {
             // The last waiter's leave may be news for the timer.
-            if self.waiters.len() == 1 || self.has_news() {
+            if self.waiters.len() == 1 || self.may_have_news() {
                 return None;
             }
             let record = &mut self.records[slot];

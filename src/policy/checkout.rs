@@ -22,16 +22,11 @@ impl Pool {
             None => self.checkout_at_once(),
             Some(_) => self.take_idle().map(Begin::Granted),
         };
-        match at_once {
-            Some(begin) => begin,
-            // A closed pool has no waiters.
-            None if !self.waiters.is_empty() && !self.config.kind.is_exclusive() => self.begin_wait(limits),
-            None => self.begin_long_checkout(limits),
-        }
+        at_once.unwrap_or_else(|| self.begin_long_checkout(limits))
     }
 
     /// The common checkouts on the pool's own settings: a lease of the next idle connection, or a place behind those who
-    /// wait. `None`, with nothing done: [`Pool::begin_checkout`] knows the long way.
+    /// wait. `None`, with nothing done: [`Pool::begin_long_checkout`] goes the long way.
     // Always: a call would need a frame for its answer, and that is a fifth of a wait.
     #[inline(always)]
     pub fn checkout_at_once(&mut self) -> Option<Begin> {
@@ -60,8 +55,13 @@ impl Pool {
         Some(self.records.handle_of(slot))
     }
 
+    /// The same where [`Pool::checkout_at_once`] has answered `None`.
     #[inline(never)]
-    fn begin_long_checkout(&mut self, limits: Option<Limits>) -> Begin {
+    pub fn begin_long_checkout(&mut self, limits: Option<Limits>) -> Begin {
+        // A closed pool has no waiters.
+        if !self.waiters.is_empty() && !self.config.kind.is_exclusive() {
+            return self.begin_wait(limits);
+        }
         if self.closed {
             return Begin::Refused(Refusal::Closed);
         }

@@ -7,7 +7,7 @@
 
 use super::config::{LONGEST_SPAN_MS, Span};
 use super::operation::{Operation, Operations, Queue, Timer};
-use super::ring::Ring;
+use super::ring::{NIL, Ring};
 use alloc::vec::Vec;
 
 pub(crate) const NO_CLASS: u16 = u16::MAX;
@@ -65,6 +65,10 @@ pub(crate) struct Deadlines {
     /// The same, but [`NO_TIMER`] where it was set for quiet operations alone: whoever is waited for wants a timer anew.
     timer_ms: u32,
     tick_wanted: bool,
+    /// The operation that was armed last, or [`NIL`], and its span: in no class before somebody asks for the tick, because
+    /// most steps are over by then.
+    latest: u32,
+    latest_span: Span,
 }
 
 impl Deadlines {
@@ -86,12 +90,23 @@ impl Deadlines {
             any_timer_ms: NO_TIMER,
             timer_ms: NO_TIMER,
             tick_wanted: false,
+            latest: NIL,
+            latest_span: Span::Forever,
         }
     }
 
     /// Whether the host must call the tick soon: its timer is missing, late or no longer needed.
-    pub(crate) const fn tick_wanted(&self) -> bool {
+    #[inline]
+    pub(crate) fn tick_wanted(&mut self, operations: &mut Operations) -> bool {
+        if self.latest != NIL {
+            self.place_latest(operations);
+        }
         self.tick_wanted
+    }
+
+    /// The same, without a look at what was armed last.
+    pub(crate) const fn may_want_tick(&self) -> bool {
+        self.tick_wanted || self.latest != NIL
     }
 
     pub(crate) fn timer_lost(&mut self) {
@@ -107,7 +122,18 @@ impl Deadlines {
     /// Lets the operation run out of time after `span`, counted from now. For ever is armed too: its timer keeps the
     /// host from ending while a caller waits.
     pub(crate) fn arm(&mut self, operations: &mut Operations, index: u32, span: Span) {
-        let span_ms = match span {
+        self.place_latest(operations);
+        self.latest = index;
+        self.latest_span = span;
+    }
+
+    #[inline(never)]
+    fn place_latest(&mut self, operations: &mut Operations) {
+        let index = core::mem::replace(&mut self.latest, NIL);
+        if index == NIL {
+            return;
+        }
+        let span_ms = match self.latest_span {
             Span::Millis(ms) => round_up(ms),
             Span::Forever => LONGEST_SPAN_MS,
         };
@@ -141,7 +167,12 @@ impl Deadlines {
     pub(crate) fn disarm(&mut self, operations: &mut Operations, index: u32) {
         let operation = &mut operations[index];
         match core::mem::replace(&mut operation.class, NO_CLASS) {
-            NO_CLASS => return,
+            NO_CLASS => {
+                if self.latest == index {
+                    self.latest = NIL;
+                }
+                return;
+            }
             IN_QUEUE => {
                 self.in_queue -= 1;
                 self.unstamped_in_queue -= u32::from(!operation.is_stamped());
@@ -178,6 +209,7 @@ impl Deadlines {
 
     /// Takes a reading of the host's clock and stamps what was armed before it. True if there was something to stamp.
     pub(crate) fn read(&mut self, operations: &mut Operations, queue: &Ring<Queue>, now_ms: f64) -> bool {
+        self.place_latest(operations);
         let read_ms = *self.read_ms.get_or_insert(now_ms);
         // Whole milliseconds, the fraction stays for the next reading; a clock that steps back stands still.
         let passed_ms = (now_ms - read_ms).max(0.0) as u64;
@@ -258,7 +290,8 @@ impl Deadlines {
 
     /// How long the host timer should run from the last reading, or `None` for no timer. While operations keep coming
     /// (`stamped`), ticks come often enough to stamp the next ones in time; else only for the next end.
-    pub(crate) fn plan(&mut self, operations: &Operations, queue: &Ring<Queue>, stamped: bool) -> Option<u32> {
+    pub(crate) fn plan(&mut self, operations: &mut Operations, queue: &Ring<Queue>, stamped: bool) -> Option<u32> {
+        self.place_latest(operations);
         let mut delay: Option<u32> = None;
         let mut consider = |span_ms: u32, first: &Operation, unstamped: bool| {
             let mut wanted = grain_ms(span_ms);

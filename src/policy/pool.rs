@@ -172,13 +172,23 @@ impl Pool {
     }
 
     /// Whether a notice, a child or the tick wants attention.
-    pub fn has_news(&self) -> bool {
+    pub fn has_news(&mut self) -> bool {
         self.notice.is_some() || !self.children.is_empty() || self.tick_wanted()
+    }
+
+    /// The same, where a step under way may turn out to want the tick.
+    pub(super) fn may_have_news(&self) -> bool {
+        self.notice.is_some() || !self.children.is_empty() || self.deadlines.may_want_tick()
     }
 
     /// Whether the operation is in the queue.
     pub fn is_waiting(&self, id: OperationId) -> bool {
         self.operations.get(id).is_some_and(|operation| operation.state == State::Waiting)
+    }
+
+    /// Whether the operation's step is the reset of a return.
+    pub fn is_resetting(&self, id: OperationId) -> bool {
+        self.operations.get(id).is_some_and(|operation| operation.state == State::Resetting)
     }
 
     /// Operations without a caller that the last call made; each runs in a flow of its own, from [`Pool::resume`] on.
@@ -187,8 +197,8 @@ impl Pool {
     }
 
     /// Whether [`Pool::tick`] is due: the host's timer is missing, set too late, or serves nobody any more.
-    pub fn tick_wanted(&self) -> bool {
-        self.deadlines.tick_wanted()
+    pub fn tick_wanted(&mut self) -> bool {
+        self.deadlines.tick_wanted(&mut self.operations)
     }
 
     /// Takes the time, in milliseconds: ends what ran out of it and answers how long the host's one timer should run
@@ -207,7 +217,7 @@ impl Pool {
                 _ => self.expire(id),
             }
         }
-        self.deadlines.plan(&self.operations, &self.waiters, stamped)
+        self.deadlines.plan(&mut self.operations, &self.waiters, stamped)
     }
 
     /// The host could not set the timer that the last [`Pool::tick`] asked for; the next operation asks again.

@@ -13,14 +13,14 @@ import { Connections, type Creator } from "./connections.js";
 import type { Context } from "./contexts.js";
 import { DisconnectionError, InvalidRequestError } from "./errors.js";
 import type { Listeners } from "./events.js";
-import { Flow } from "./flow.js";
+import { Flow, type Answer } from "./flow.js";
 import { finalizersMayAct } from "./host.js";
 import { crash, crashError, exportsOf, hasCrashed, watch, type Exports } from "./instance.js";
 import { guardShare, type Lost } from "./leaks.js";
 import type { Log } from "./logger.js";
 import { connectLimits, coreIn, refuseOption, type ConnectOptions, type Limits, type Settings } from "./options.js";
 import { BoundLease, handleOfOperation, PooledConnection } from "./pooled-connection.js";
-import { asleep, Code, everyLease, hookNames, indexMask, noNews, Outcome, Refusal, refused, toCoreMillis, type HookName } from "./protocol.js";
+import { asleep, Code, everyLease, handleMask, hookNames, indexMask, noNews, Outcome, Refusal, refused, resets, toCoreMillis, type HookName } from "./protocol.js";
 import type { Held, Slot } from "./record.js";
 import { refusalError, type Circumstances, type Snapshot } from "./refusal.js";
 import { Reporter } from "./report.js";
@@ -287,8 +287,8 @@ export class Driver<C> implements Circumstances {
         if (!isAsleep) this.#afterwards();
         return promise;
       }
-      const flow = new Flow<C>(operation, limits);
-      this.#flows[index] = flow;
+      if (limits === undefined && signal === undefined && this.#isForOneListener(step)) return this.#present(operation, step);
+      const flow = this.#begin(operation, limits);
       this.#run(flow, step);
       return flow.start();
     } catch (trap) {
@@ -303,6 +303,30 @@ export class Driver<C> implements Circumstances {
       this.#wakeHere = undefined;
       this.catchUp();
     });
+  }
+
+  /** Whether there is but one listener to call, who must be shown a lease. */
+  #isForOneListener(step: number): boolean {
+    return this.#listeners.onlyCheckout !== undefined && (~step & 15) === Code.Emit && hookNames[~step >> 24] === "checkout" && !this.#settings.shares;
+  }
+
+  /** Calls that listener. Where he answers at once, and all is well, the caller has the lease: no flow is made. */
+  #present(operation: number, first: number): Promise<PooledConnection<C>> {
+    const index = operation & indexMask;
+    const held = (this.#slots[(~first >> 4) & indexMask] as Slot<C>).held as Held<C>;
+    const lease = this.#leaseOf(held, this.#wasm.lease_of(this.#number, held.record.index), undefined);
+    // What an earlier operation left is not to be taken for a flow of this one, which a refusal makes meanwhile.
+    this.#flows[index] = undefined;
+    const answer = this.#steps.performFirst(Code.Emit, held, lease);
+    const step = answer === undefined ? this.#wasm.advance(this.#number, operation, Outcome.Ok) : first;
+    if (step >= 0) {
+      if (step > handleMask) this.#afterwards();
+      return Promise.resolve(lease);
+    }
+    const flow = this.#flows[index] ?? this.#begin(operation, undefined);
+    flow.lease = lease;
+    this.#goOn(flow, step, answer);
+    return flow.start();
   }
 
   /** Everyone who asked with a signal that has been aborted. */
@@ -335,12 +359,25 @@ export class Driver<C> implements Circumstances {
     if (this.#wasm.has_news(this.#number) !== 0) this.#afterwards();
   }
 
+  /** The same from a step on that was begun without a flow, or the one after it. */
+  #goOn(flow: Flow<C>, step: number, answer: Answer | undefined): void {
+    flow.answer = answer;
+    this.#handOut();
+    this.#run(flow, step);
+  }
+
+  #begin(operation: number, limits: Limits | undefined): Flow<C> {
+    const flow = new Flow<C>(operation, limits);
+    this.#flows[operation & indexMask] = flow;
+    return flow;
+  }
+
   #perform(flow: Flow<C>, first: number): void {
     let step = first;
     for (;;) {
       if (step >= 0) {
         this.#end(flow);
-        flow.resolve(flow.lease ?? this.#lease(step, flow.limits));
+        flow.resolve(flow.lease ?? this.#lease(step & handleMask, flow.limits));
         return;
       }
       const code = ~step & 15;
@@ -468,7 +505,7 @@ export class Driver<C> implements Circumstances {
 
   /** 1 where a rollback would end nothing, or where none is asked for. A reset listener may change that: asked after it. */
   #isClean(held: Held<C>, wasReset: boolean): 0 | 1 {
-    return !this.#resets || wasReset || (!this.#listeners.has("reset") && this.#connections.isClean(held.connection)) ? 1 : 0;
+    return !this.#resets || wasReset || (!this.#listeners.hearsReset && this.#connections.isClean(held.connection)) ? 1 : 0;
   }
 
   #beforeReturn(held: Held<C>, wasReset: boolean): 0 | 1 {
@@ -485,13 +522,26 @@ export class Driver<C> implements Circumstances {
       this.#afterwards();
       return done;
     }
-    const flow = new Flow<C>(~result, undefined);
+    const operation = ~result & ~resets;
+    let step: number | undefined;
+    let answer: Answer | undefined;
+    if (~result >= resets && !this.#tellsTime) {
+      answer = this.#steps.performFirst(this.#resets ? Code.Rollback : Code.Commit, held, undefined);
+      if (answer === undefined) {
+        step = this.#wasm.advance(this.#number, operation, Outcome.Ok);
+        if ((~step & 15) === Code.Done) {
+          if (step !== ~Code.Done) this.#afterwards();
+          return done;
+        }
+      }
+    }
+    step ??= this.#wasm.resume(this.#number, operation);
+    const flow = this.#begin(operation, undefined);
     flow.held = held;
     flow.record = held.record;
     flow.wasReset = wasReset;
     flow.error = error;
-    this.#flows[flow.operation & indexMask] = flow;
-    this.#run(flow, this.#wasm.resume(this.#number, flow.operation));
+    this.#goOn(flow, step, answer);
     return flow.isSettled ? done : (flow.start() as unknown as Promise<void>);
   }
 
@@ -713,7 +763,7 @@ export class Driver<C> implements Circumstances {
         const refusal = ~word >> 4;
         const limits = this.#callers.limitsOf(index);
         const error = flow === undefined ? refusalError(refusal, limits, this) : this.#refusalOf(flow, refusal, limits);
-        if (!this.#callers.refuse(index, error)) flow?.reject(error);
+        if (!this.#callers.refuse(index, error)) (flow ?? this.#begin(operation, limits)).reject(error);
         this.#callers.forget(index);
         return;
       }
@@ -730,8 +780,7 @@ export class Driver<C> implements Circumstances {
   /** A waiter has a slot, with something to do first: its flow begins when it wakes. */
   #resumeLater(operation: number): void {
     const index = operation & indexMask;
-    const flow = new Flow<C>(operation, this.#callers.limitsOf(index));
-    this.#flows[index] = flow;
+    const flow = this.#begin(operation, this.#callers.limitsOf(index));
     this.#callers.resume(index, () => {
       const promise = flow.start();
       // Refused before it resumed: its operation has ended, and its index may be another's by now.
@@ -748,9 +797,8 @@ export class Driver<C> implements Circumstances {
   }
 
   #startChild(operation: number): Promise<unknown> {
-    const flow = new Flow<C>(operation, undefined);
+    const flow = this.#begin(operation, undefined);
     const promise = flow.start();
-    this.#flows[operation & indexMask] = flow;
     this.#guard(flow, () => this.#run(flow, this.#wasm.resume(this.#number, operation)));
     return promise;
   }

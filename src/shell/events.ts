@@ -137,6 +137,10 @@ export class Listeners {
   readonly #own: Registration[] = [];
   /** By event, as they stand now; undefined where that must be looked up anew. Never changed: a firing goes through one of these. */
   #current = new Map<EventName, readonly Registration[]>();
+  /** The listener of `checkout`, where there is one, and for good. */
+  onlyCheckout: Listener | undefined = undefined;
+  /** Whether `reset` has listeners: asked at every return. */
+  hearsReset = false;
   /** Told with the bits of the events that have listeners, by number, whenever they may have changed. */
   #changed: (bits: number) => void = () => {};
 
@@ -173,12 +177,11 @@ export class Listeners {
   changed(): void {
     this.#current.clear();
     let bits = 0;
-    for (const [number, name] of hookNames.entries()) if (this.has(name)) bits |= 1 << number;
+    for (const [number, name] of hookNames.entries()) if (this.#of(name).length > 0) bits |= 1 << number;
+    const [first, ...others] = this.#of("checkout");
+    this.onlyCheckout = first?.once === false && others.length === 0 ? first.listener : undefined;
+    this.hearsReset = this.#of("reset").length > 0;
     this.#changed(bits);
-  }
-
-  has(event: EventName): boolean {
-    return this.#of(event).length > 0;
   }
 
   /** Calls the listeners in order; answers a promise only where one of them does. A failure, or another turn of `step`, stops the rest. */

@@ -7,6 +7,12 @@ import type { Limits } from "./options.js";
 import type { PooledConnection } from "./pooled-connection.js";
 import type { Held, Slot } from "./record.js";
 
+/** What a step gave: its answer, or what it threw. */
+export interface Answer {
+  readonly isFailed: boolean;
+  readonly value: unknown;
+}
+
 export class Flow<C> {
   readonly operation: number;
   readonly limits: Limits | undefined;
@@ -30,6 +36,8 @@ export class Flow<C> {
   isLost = false;
   /** What the creator delivered too late for its slot. */
   late: C | undefined = undefined;
+  /** What its first step gave before it had a flow. */
+  answer: Answer | undefined = undefined;
   /** Ends the step under way as timed out. */
   wake: (() => void) | undefined = undefined;
   #resume: (() => void) | undefined = undefined;

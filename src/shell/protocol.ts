@@ -11,6 +11,11 @@ export const asleep = 1 << 30;
 /** The word of a checkout that is refused. */
 export const refused = -asleep;
 
+/** In the word of a return: its first step is the reset. */
+export const resets = 1 << 30;
+/** In the last step word of an operation: there is news. Such a lease is above {@link handleMask}. */
+export const handleMask = (1 << 30) - 1;
+
 /** Of next_news: there is none. Below it stand children. */
 export const noNews = -1;
 

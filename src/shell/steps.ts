@@ -7,7 +7,7 @@ import type { Connections } from "./connections.js";
 import type { DriverCall } from "./dialect.js";
 import { DisconnectionError, InvalidRequestError } from "./errors.js";
 import type { Listeners, PoolOperation } from "./events.js";
-import type { Flow } from "./flow.js";
+import type { Answer, Flow } from "./flow.js";
 import type { Log } from "./logger.js";
 import type { Settings } from "./options.js";
 import { callOf, Code, hookNames, indexMask, noSlot, Outcome, type HookName } from "./protocol.js";
@@ -48,10 +48,24 @@ export class Steps<C> {
   perform(flow: Flow<C>, code: number, argument: number): Outcome | PromiseLike<unknown> {
     flow.turn++;
     try {
-      const answer = this.#start(flow, code, argument);
+      const answer = flow.answer === undefined ? this.#start(flow, code, argument) : takeAnswer(flow, flow.answer);
       return isThenable(answer) ? answer : this.ended(flow, code, argument, Outcome.Ok, answer);
     } catch (error) {
       return this.ended(flow, code, argument, Outcome.Failed, error);
+    }
+  }
+
+  /**
+   * Performs the first step of an operation that has no flow: the reset, or with a lease the only checkout listener. Answers
+   * what the flow must be given that goes on with it, or undefined where all is well at once.
+   */
+  performFirst(code: number, held: Held<C>, lease: PooledConnection<C> | undefined): Answer | undefined {
+    const { onlyCheckout } = this.#listeners;
+    try {
+      const value = lease === undefined ? this.#reset(code, held) : onlyCheckout?.(held.connection, held.record, lease);
+      return isThenable(value) || lease?.isValid === false ? { isFailed: false, value } : undefined;
+    } catch (value) {
+      return { isFailed: true, value };
     }
   }
 
@@ -81,8 +95,14 @@ export class Steps<C> {
         if (slot.held !== undefined) this.#connections.empty(slot.held);
         return undefined;
       }
+      case Code.Rollback:
+        // A reset listener may have ended the transaction.
+        if (this.#listeners.hearsReset && this.#connections.isClean(this.#heldBy(flow, index).connection)) return undefined;
+      // falls through
+      case Code.Commit:
+        return this.#reset(code, this.#heldBy(flow, index));
       default:
-        return this.#call(flow, callOf[code] as DriverCall, index);
+        return this.#end(flow, callOf[code] as DriverCall, index);
     }
   }
 
@@ -255,16 +275,19 @@ export class Steps<C> {
 
   // ---- return, and the end of a connection
 
-  #call(flow: Flow<C>, call: DriverCall, index: number): unknown {
-    const { connection } = call === "close" && flow.held === undefined && index === noSlot ? { connection: flow.late as C } : call === "close" || call === "terminate" ? this.#subjectOf(flow, index) : this.#heldBy(flow, index);
-    // A reset listener may have ended the transaction.
-    if (call === "rollback" && this.#listeners.has("reset") && this.#connections.isClean(connection)) return undefined;
+  #reset(code: number, { connection }: Held<C>): unknown {
+    const call = callOf[code] as DriverCall;
+    if (this.#log.isDebug) this.#log.debug(`${call} on return`);
+    return this.#connections.call(call, connection);
+  }
+
+  #end(flow: Flow<C>, call: DriverCall, index: number): unknown {
+    const { connection } = call === "close" && flow.held === undefined && index === noSlot ? { connection: flow.late as C } : this.#subjectOf(flow, index);
     if (this.#log.isInfo) this.#say(flow, call);
     return this.#connections.call(call, connection);
   }
 
   #say(flow: Flow<C>, call: DriverCall): void {
-    if (call === "rollback" || call === "commit") return this.#log.debug(`${call} on return`);
     const staleness = call === "terminate" ? this.#host.staleness(flow) : undefined;
     if (staleness !== undefined) this.#log.info(`recycling: ${staleness}`);
     this.#log.debug(call === "close" ? "closing a connection" : "terminating a connection");
@@ -328,6 +351,12 @@ export class Steps<C> {
   #heldBy(flow: Flow<C>, index: number): Held<C> {
     return (flow.held ?? this.#slot(index).held) as Held<C>;
   }
+}
+
+function takeAnswer<C>(flow: Flow<C>, { isFailed, value }: Answer): unknown {
+  flow.answer = undefined;
+  if (isFailed) throw value;
+  return value;
 }
 
 function operationOf(code: number): PoolOperation {

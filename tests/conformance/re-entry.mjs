@@ -147,6 +147,45 @@ export default (test) => {
     }
   });
 
+  test("pool.close() from inside the only checkout listener refuses its caller, whose connection is terminated", async () => {
+    for (const isLater of [false, true]) {
+      const context = scriptedPool();
+      const { pool, server } = context;
+      await (await pool.connect()).close();
+      let closed;
+      let receiver = "none";
+      pool.on("checkout", function () {
+        receiver = this;
+        closed = pool.close();
+        return isLater ? settled(2) : undefined;
+      });
+      const refused = rejection(pool.connect());
+      expect(await refused).to.be.instanceOf(PoolClosedError);
+      expect(receiver).to.equal(undefined);
+      await closed;
+      expect(server.calls).to.deep.equal(["open", "rollback 1", "terminate 1"]);
+      await expectSound(context);
+    }
+  });
+
+  test("what the only checkout listener and a rollback ask of the pool at once is answered in its turn", async () => {
+    const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
+    await (await pool.connect()).close();
+    const order = [];
+    let waiter;
+    pool.on("checkout", () => {
+      waiter ??= pool.connect().then((lease) => (order.push("waiter"), lease));
+    });
+    const lease = await pool.connect();
+    let last;
+    server.script.rollback = () => void (last ??= pool.connect().then((next) => (order.push("last"), next)));
+    await lease.close();
+    await (await waiter).close();
+    await (await last).close();
+    expect(order).to.deep.equal(["waiter", "last"]);
+    expect(pool.checkedIn()).to.equal(1);
+  });
+
   test("dispose() from inside a creator: its caller has the connection, which is closed at its return", async () => {
     const { pool, server } = scriptedPool();
     server.script.open = () => void pool.dispose();
