@@ -1,0 +1,211 @@
+// The rig of every test, example and benchmark in Workers: bundles a Worker as wrangler does, runs it in the pinned workerd,
+// asks it over HTTP, and ends it. It decides how a Worker is built and configured; what the Worker does, on which
+// PostgreSQL and for which compatibility date, its callers say.
+
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { Agent, request as httpRequest } from "node:http";
+import { builtinModules, createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { build } from "esbuild";
+import { root } from "../../../scripts/run.mjs";
+import { startPostgres } from "../../../scripts/postgres.mjs";
+
+/** Those under which wrangler resolves a package's exports. */
+const conditions = ["workerd", "worker", "browser"];
+
+/** What Workers are run for where their caller says nothing. From 2026-08-04 the flag nodejs_compat is on by itself. */
+const newestDate = "2026-10-01";
+
+/** Modules of Node that a Worker of every date has under nodejs_compat. Of the others drivers only need that they load. */
+const nodeModulesOfWorkers = new Set([
+  "assert", "async_hooks", "buffer", "crypto", "diagnostics_channel", "dns", "events", "net", "path", "process", "querystring", "stream",
+  "string_decoder", "timers", "tls", "url", "util", "zlib",
+]);
+
+/** CommonJS requires Node's modules, often without the prefix; workerd only imports them, with it. */
+const nodeModules = {
+  name: "node-modules",
+  setup({ onResolve, onLoad }) {
+    const all = new RegExp(`^(node:)?(${builtinModules.filter((name) => !name.startsWith("_")).join("|")})$`);
+    onResolve({ filter: all }, ({ path, kind }) => {
+      const name = path.replace("node:", "");
+      if (!nodeModulesOfWorkers.has(name)) return { path: name, namespace: "absent" };
+      return kind === "require-call" ? { path: `node:${name}`, namespace: "required" } : { path: `node:${name}`, external: true };
+    });
+    onLoad({ filter: /.*/, namespace: "required" }, ({ path }) => ({ contents: `import module_ from "${path}"; module.exports = module_;` }));
+    onLoad({ filter: /.*/, namespace: "absent" }, () => ({ contents: "module.exports = {};" }));
+  },
+};
+
+/**
+ * Writes a Worker into `folder`: main.js, and each .wasm that it imports beside it. `entry` is a file, or its text in
+ * `source` with imports relative to `resolveDir`; `more` are further settings of esbuild.
+ */
+export async function bundleWorker({ entry, source, resolveDir = root, folder, more = {} }) {
+  await build({
+    ...(entry === undefined ? { stdin: { contents: source, resolveDir } } : { entryPoints: [entry] }),
+    outfile: join(folder, "main.js"),
+    bundle: true,
+    format: "esm",
+    platform: "browser",
+    target: "es2024",
+    conditions,
+    external: ["cloudflare:*"],
+    plugins: [nodeModules],
+    loader: { ".wasm": "copy" },
+    assetNames: "[name]",
+    // Errors show the names of functions.
+    keepNames: true,
+    logLevel: "warning",
+    ...more,
+  });
+}
+
+const text = (value) => JSON.stringify(String(value));
+const list = (items) => `[${items.join(", ")}]`;
+
+/** One Worker's part of the configuration; `folder` holds its bundle. */
+function workerConfig(name, { folder, compatibilityDate = newestDate, compatibilityFlags = [], vars = {}, services = {}, durableObjects = {} }) {
+  const files = readdirSync(folder).filter((file) => file.endsWith(".wasm"));
+  const modules = [`(name = "main.js", esModule = embed ${text(`${name}/main.js`)})`, ...files.map((file) => `(name = ${text(file)}, wasm = embed ${text(`${name}/${file}`)})`)];
+  const bindings = [
+    ...Object.entries(vars).map(([key, value]) => (typeof value === "string" ? `(name = ${text(key)}, text = ${text(value)})` : `(name = ${text(key)}, json = ${text(JSON.stringify(value))})`)),
+    ...Object.entries(services).map(([key, service]) => `(name = ${text(key)}, service = ${text(service)})`),
+    ...Object.entries(durableObjects).map(([key, className]) => `(name = ${text(key)}, durableObjectNamespace = ${text(className)})`),
+  ];
+  const classes = [...new Set(Object.values(durableObjects))].map((className) => `(className = ${text(className)}, uniqueKey = ${text(`${name}-${className}`)})`);
+  return `(
+    modules = ${list(modules)},
+    compatibilityDate = ${text(compatibilityDate)},
+    compatibilityFlags = ${list(compatibilityFlags.map(text))},
+    bindings = ${list(bindings)},
+    durableObjectNamespaces = ${list(classes)},
+    durableObjectStorage = (inMemory = void),
+  )`;
+}
+
+function config(workers, main, v8Flags) {
+  const services = Object.entries(workers).map(([name, worker]) => `(name = ${text(name)}, worker = ${workerConfig(name, worker)})`);
+  services.push('(name = "internet", network = (allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true)))');
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = ${list(services)},
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = ${text(main)})],
+  v8Flags = ${list(v8Flags.map(text))},
+);
+`;
+}
+
+/**
+ * Runs `workers`, by name, in one workerd: the first answers over HTTP. Each is a bundle of its own (`entry`, or `source`
+ * with `resolveDir`, and `more`; or written by `bundle(folder)`), with `compatibilityDate`, `compatibilityFlags`, `vars` (texts, or values as JSON), `services`
+ * (binding: Worker) and `durableObjects` (binding: class). Resolves once requests are taken.
+ */
+export async function startWorkerd({ workers, v8Flags = [], inspect = false, show = false }) {
+  const folder = mkdtempSync(join(tmpdir(), "edgepool-workerd-"));
+  const clear = () => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", clear);
+  for (const [name, worker] of Object.entries(workers)) {
+    worker.folder = join(folder, name);
+    mkdirSync(worker.folder);
+    await (worker.bundle?.(worker.folder) ?? bundleWorker(worker));
+  }
+  writeFileSync(join(folder, "config.capnp"), config(workers, Object.keys(workers)[0], v8Flags));
+
+  const binary = createRequire(import.meta.url)("workerd").default;
+  const args = ["serve", "--control-fd=3", ...(inspect ? ["--inspector-addr=127.0.0.1:0"] : []), join(folder, "config.capnp")];
+  const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe", "pipe"] });
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  const lines = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on("line", (line) => {
+      lines.push(line);
+      if (show) console.log(`workerd: ${line}`);
+    });
+  }
+  const exited = new Promise((resolve) => child.once("exit", resolve));
+  const stop = async () => {
+    // SIGTERM would wait for a request that hangs.
+    kill();
+    await exited;
+    process.off("exit", kill);
+    process.off("exit", clear);
+    clear();
+  };
+  const ports = await Promise.race([listening(child.stdio[3], inspect), exited.then((code) => ({ code }))]);
+  if (ports.http === undefined) {
+    await stop();
+    throw new Error(`workerd ended with exit code ${ports.code}:\n${lines.join("\n")}`);
+  }
+  return new Workerd(child.pid, ports, lines, stop);
+}
+
+/** The ports, as workerd reports them once it listens. */
+function listening(stream, inspect) {
+  return new Promise((resolve) => {
+    const ports = {};
+    createInterface({ input: stream }).on("line", (line) => {
+      const { event, socket, port } = JSON.parse(line);
+      if (event === "listen") ports[socket] = port;
+      if (event === "listen-inspector") ports.inspector = port;
+      if (ports.http !== undefined && (!inspect || ports.inspector !== undefined)) resolve(ports);
+    });
+  });
+}
+
+/** A running workerd. */
+class Workerd {
+  #agent = new Agent({ keepAlive: true, maxSockets: 400 });
+
+  constructor(pid, ports, log, stop) {
+    this.pid = pid;
+    this.url = `http://127.0.0.1:${ports.http}`;
+    this.port = ports.http;
+    this.inspectorPort = ports.inspector;
+    /** Every line that workerd and its Workers wrote. */
+    this.log = log;
+    this.stop = () => (this.#agent.destroy(), stop());
+  }
+
+  /**
+   * What the Worker answers to a GET: its status and body, parsed where it is JSON. `signal` disconnects; without an answer
+   * within `timeoutMs` it does so itself and rejects.
+   */
+  ask(path, { signal, timeoutMs = 20_000 } = {}) {
+    return new Promise((resolve, reject) => {
+      const request = httpRequest({ host: "127.0.0.1", port: this.port, path, agent: this.#agent, signal }, (response) => {
+        const chunks = [];
+        response.on("data", (chunk) => chunks.push(chunk));
+        response.on("error", reject);
+        response.on("end", () => {
+          clearTimeout(timer);
+          const body = Buffer.concat(chunks).toString();
+          const isJson = response.headers["content-type"]?.includes("json");
+          resolve({ status: response.statusCode, body: isJson ? JSON.parse(body) : body });
+        });
+      });
+      const timer = setTimeout(() => request.destroy(new Error(`no answer to ${path} within ${timeoutMs} ms`)), timeoutMs);
+      request.on("error", (error) => (clearTimeout(timer), reject(error)));
+      request.end();
+    });
+  }
+}
+
+/** An embedded PostgreSQL, and `workers` that find it as the variable DATABASE_URL; `stop()` ends both. */
+export async function startWorkerdOnPostgres({ workers, maxConnections, ...options }) {
+  const postgres = await startPostgres({ maxConnections });
+  const { host, port, user, password, database } = postgres.options;
+  const databaseUrl = `postgres://${user}:${password}@${host}:${port}/${database}`;
+  for (const worker of Object.values(workers)) worker.vars = { DATABASE_URL: databaseUrl, ...worker.vars };
+  try {
+    const workerd = await startWorkerd({ workers, ...options });
+    return { postgres, workerd, databaseUrl, stop: () => workerd.stop().then(() => postgres.stop()) };
+  } catch (error) {
+    await postgres.stop();
+    throw error;
+  }
+}
