@@ -20,7 +20,7 @@ extern crate std;
 
 use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Pool, Return, Stats};
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::mem::ManuallyDrop;
 use wasm_bindgen::prelude::*;
 use words::{
@@ -30,6 +30,10 @@ use words::{
 
 struct State {
     pool: Pool,
+    /// The same for every scope of one pool, which the shell makes: each is a pool of its own here, with a number of its
+    /// own. The first is made with the pool and keeps the counters of those that have ended.
+    family: u32,
+    is_first: bool,
     refusal: i32,
     notice: i32,
 }
@@ -42,17 +46,36 @@ std::thread_local! {
     /// Every pool of the instance, by its number. Not behind the exported class: its reference count and borrow flag cost
     /// as much as a checkout. Never dropped, so that no access looks for a destructor.
     static POOLS: RefCell<ManuallyDrop<Vec<Option<State>>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+    /// Of the next pool.
+    static FAMILIES: Cell<u32> = const { Cell::new(0) };
 }
 
 fn with<R>(number: u32, run: impl FnOnce(&mut State) -> R) -> R {
+    with_all(|pools| match pools.get_mut(number as usize) {
+        Some(Some(state)) => run(state),
+        _ => wasm_bindgen::throw_str("no such pool"),
+    })
+}
+
+#[inline(always)]
+fn with_all<R>(run: impl FnOnce(&mut Vec<Option<State>>) -> R) -> R {
     POOLS.with(|pools| {
         // Still borrowed only after a trap: then every call of every pool traps again, without another word.
         let Ok(mut pools) = pools.try_borrow_mut() else { core::arch::wasm32::unreachable() };
-        match pools.get_mut(number as usize) {
-            Some(Some(state)) => run(state),
-            _ => wasm_bindgen::throw_str("no such pool"),
-        }
+        run(&mut pools)
     })
+}
+
+/// Every scope of the pool of which this is one, by its number.
+fn each_scope(number: u32, run: &mut dyn FnMut(u32, &mut State)) {
+    let family = with(number, |state| state.family);
+    with_all(|pools| {
+        for (number, state) in pools.iter_mut().enumerate() {
+            if let Some(state) = state.as_mut().filter(|state| state.family == family) {
+                run(number as u32, state);
+            }
+        }
+    });
 }
 
 /// The hot path: a checkout on the pool's own settings. `pool` is [`Core::number`]. Answers a word.
@@ -75,7 +98,7 @@ pub fn checkin(pool: u32, lease: i32, clean: bool) -> i32 {
     })
 }
 
-/// One pool's policy. Freed when the shell's handle is collected.
+/// The policy of one scope of a pool. Freed when the shell's handle is collected, or before.
 #[wasm_bindgen]
 pub struct Core {
     number: u32,
@@ -85,8 +108,11 @@ impl Drop for Core {
     fn drop(&mut self) {
         POOLS.with(|pools| {
             // After a trap it stays borrowed; a finaliser that traps, too, would end the process.
-            if let Ok(mut pools) = pools.try_borrow_mut() {
-                pools[self.number as usize] = None;
+            let Ok(mut pools) = pools.try_borrow_mut() else { return };
+            let Some(ended) = pools[self.number as usize].take() else { return };
+            if let Some(first) = pools.iter_mut().flatten().find(|state| state.is_first && state.family == ended.family)
+            {
+                first.pool.inherit(&ended.pool);
             }
         });
     }
@@ -94,17 +120,29 @@ impl Drop for Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// `options`: every option as a number; see options.rs. Throws the name of the first that breaks its rule.
+    /// `options`: every option as a number; see options.rs. Throws the name of the first that breaks its rule. `scope_of`
+    /// is the number of a pool of which this is a further scope, or -1.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue) -> Result<Self, JsValue> {
+    pub fn new(options: JsValue, scope_of: i32) -> Result<Self, JsValue> {
         console_error_panic_hook::set_once();
-        let state = State { pool: Pool::new(options::decode(options)?), refusal: 0, notice: 0 };
-        POOLS.with_borrow_mut(|pools| {
+        let mut pool = Pool::new(options::decode(options)?);
+        let is_first = scope_of < 0;
+        let mut family = 0;
+        if !is_first {
+            each_scope(scope_of as u32, &mut |_, other| {
+                family = other.family;
+                pool.follow(&other.pool);
+            });
+        }
+        with_all(|pools| {
             let number = pools.iter().position(Option::is_none).unwrap_or(pools.len());
             if number == pools.len() {
                 pools.push(None);
             }
-            pools[number] = Some(state);
+            if is_first {
+                family = FAMILIES.replace(FAMILIES.get() + 1);
+            }
+            pools[number] = Some(State { pool, family, is_first, refusal: 0, notice: 0 });
             Ok(Self { number: number as u32 })
         })
     }
@@ -153,10 +191,10 @@ pub fn invalidate_as_old(pool: u32, slot: i32) {
     with(pool, |state| state.pool.invalidate_as_old(slot as u32));
 }
 
-/// Marks every open connection.
+/// Marks every open connection, in every scope.
 #[wasm_bindgen]
 pub fn invalidate_all(pool: u32) {
-    with(pool, |state| state.pool.invalidate_all());
+    each_scope(pool, &mut |_, state| state.pool.invalidate_all());
 }
 
 /// Answers the operation that stands for the detached connection, or -1 where the lease had ended.
@@ -234,10 +272,10 @@ pub fn lose_share(pool: u32, operation: i32) -> bool {
     with(pool, |state| state.pool.lose_share(handle(operation)))
 }
 
-/// Which events have listeners: one bit for each, in the order of [`Event`].
+/// Which events have listeners, in every scope: one bit for each, in the order of [`Event`].
 #[wasm_bindgen]
 pub fn set_hooks(pool: u32, bits: i32) {
-    with(pool, |state| state.pool.set_hooks(Hooks::from_bits(bits as u16)));
+    each_scope(pool, &mut |_, state| state.pool.set_hooks(Hooks::from_bits(bits as u16)));
 }
 
 /// A random number from 0 to 1 for the next opening.
@@ -343,16 +381,41 @@ pub fn is_attended(pool: u32) -> bool {
     with(pool, |state| state.pool.is_attended())
 }
 
-/// Closes what is idle; the closes are children.
+/// Closes what is idle, in every scope; the closes are children.
 #[wasm_bindgen]
 pub fn dispose(pool: u32) {
-    with(pool, |state| state.pool.dispose());
+    each_scope(pool, &mut |_, state| state.pool.dispose());
 }
 
-/// Ends the pool. Answers the operation whose [`Notice::Done`] says that it is over.
+/// Ends the pool in every scope. Answers the operation whose [`Notice::Done`] says that it is over in this one.
 #[wasm_bindgen]
 pub fn close(pool: u32, patience_ms: i32) -> i32 {
+    let mut operation = -1;
+    each_scope(pool, &mut |number, state| {
+        let id = state.pool.begin_close(span(patience_ms));
+        if number == pool {
+            operation = id.to_bits() as i32;
+        }
+    });
+    operation
+}
+
+/// Ends this scope alone. Answers the operation whose [`Notice::Done`] says that it is over.
+#[wasm_bindgen]
+pub fn close_scope(pool: u32, patience_ms: i32) -> i32 {
     with(pool, |state| state.pool.begin_close(span(patience_ms)).to_bits() as i32)
+}
+
+/// Whether it was ended.
+#[wasm_bindgen]
+pub fn is_closed(pool: u32) -> bool {
+    with(pool, |state| state.pool.is_closed())
+}
+
+/// Whether there is nothing in this scope: no connection, and nobody who wants one.
+#[wasm_bindgen]
+pub fn is_empty(pool: u32) -> bool {
+    with(pool, |state| state.pool.is_empty())
 }
 
 /// Whether a lease has this slot, on its way in and out included.
@@ -373,17 +436,30 @@ pub fn lease_of(pool: u32, slot: i32) -> i32 {
     with(pool, |state| state.pool.lease_of(slot as u32).to_bits() as i32)
 }
 
-/// The numbers of the public `PoolStats`, in its order.
+/// The numbers of the public `PoolStats`, in its order: the counters are those of every scope, and with `everywhere` the
+/// gauges are, too.
 #[wasm_bindgen]
-pub fn stats(pool: u32) -> JsValue {
-    with(pool, |state| {
+pub fn stats(pool: u32, everywhere: bool) -> JsValue {
+    let (mut gauges, mut max, mut counters) = ([0; 7], 0.0, [0; 9]);
+    each_scope(pool, &mut |number, state| {
         let stats = state.pool.stats();
-        let Stats { total, idle, used, opening, closing, waiting, detached, max, opened, open_failed, .. } = stats;
+        let Stats { total, idle, used, opening, closing, waiting, detached, opened, open_failed, .. } = stats;
         let Stats { checkouts, waited, timed_out, aborted, recycled, invalidated, leaked, .. } = stats;
-        let gauges = [total, idle, used, opening, closing, waiting, detached];
-        let counters = [opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked];
-        encode(&(gauges, max, counters))
-    })
+        if number == pool {
+            max = stats.max;
+        }
+        if number == pool || everywhere {
+            add(&mut gauges, [total, idle, used, opening, closing, waiting, detached]);
+        }
+        add(&mut counters, [opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked]);
+    });
+    encode(&(gauges, max, counters))
+}
+
+fn add<const N: usize>(sums: &mut [u32; N], more: [u32; N]) {
+    for (sum, more) in sums.iter_mut().zip(more) {
+        *sum = sum.wrapping_add(more);
+    }
 }
 
 /// SQLAlchemy's four numbers: size, checked in, overflow, checked out.

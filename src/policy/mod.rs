@@ -3,7 +3,7 @@
 //!
 //! Start with pool.rs, which owns the state, and slots.rs, the rules of who is served; then one file per operation, each
 //! around one table of (state, outcome): checkout.rs, opening.rs, checkin.rs, ending.rs, detached.rs, shutdown.rs;
-//! upkeep.rs is what a pool does on its own account.
+//! upkeep.rs is what a pool does on its own account, scope.rs what the scopes of one pool have in common.
 
 mod checkin;
 mod checkout;
@@ -19,6 +19,7 @@ mod operation;
 mod pool;
 mod record;
 mod ring;
+mod scope;
 mod shutdown;
 mod slots;
 mod stats;

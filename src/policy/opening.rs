@@ -15,9 +15,9 @@ use alloc::collections::VecDeque;
 #[derive(Default)]
 pub(super) struct FirstUse {
     /// Whether the firstConnect listeners have succeeded.
-    is_told: bool,
+    pub(super) is_told: bool,
     /// Whether the connect listeners have, too.
-    is_over: bool,
+    pub(super) is_over: bool,
     holder: Option<OperationId>,
     queue: VecDeque<OperationId>,
 }

@@ -26,8 +26,12 @@ impl Pool {
     }
 
     /// Ends the pool: refuses who waits and who will come, closes what is idle, and waits at most `patience` for the
-    /// leases; then they are terminated. [`Notice::Done`] names the operation when it is over. Called once.
+    /// leases; then they are terminated. [`Notice::Done`] names the operation when it is over. A second close answers with
+    /// what is left of the first.
     pub fn begin_close(&mut self, patience: Span) -> OperationId {
+        if let Some(closing) = self.draining {
+            return closing;
+        }
         self.closed = true;
         let closing = self.begin(Operation::new(State::Draining, Caller::Other, NIL));
         let checkouts: Vec<OperationId> = self

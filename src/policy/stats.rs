@@ -28,6 +28,24 @@ impl Counters {
             leaked: 0,
         }
     }
+
+    /// Counts what another scope of the same pool has counted, too.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let Self { opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked } = other;
+        for (sum, more) in [
+            (&mut self.opened, opened),
+            (&mut self.open_failed, open_failed),
+            (&mut self.checkouts, checkouts),
+            (&mut self.waited, waited),
+            (&mut self.timed_out, timed_out),
+            (&mut self.aborted, aborted),
+            (&mut self.recycled, recycled),
+            (&mut self.invalidated, invalidated),
+            (&mut self.leaked, leaked),
+        ] {
+            *sum = sum.wrapping_add(*more);
+        }
+    }
 }
 
 /// A snapshot of the pool. `total` = `idle` + `used` + `opening` + `closing`.

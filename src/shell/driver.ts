@@ -10,6 +10,7 @@
 import { Callers } from "./callers.js";
 import { guardedClock, type PoolClock } from "./clock.js";
 import { Connections, type Creator } from "./connections.js";
+import type { Context } from "./contexts.js";
 import { DisconnectionError, InvalidRequestError } from "./errors.js";
 import type { Listeners } from "./events.js";
 import { Flow } from "./flow.js";
@@ -17,8 +18,8 @@ import { finalizersMayAct } from "./host.js";
 import { crash, crashError, exportsOf, hasCrashed, watch, type Exports } from "./instance.js";
 import { guardShare, type Lost } from "./leaks.js";
 import type { Log } from "./logger.js";
-import { connectLimits, refuseOption, type ConnectOptions, type Limits, type Settings } from "./options.js";
-import { handleOfOperation, PooledConnection } from "./pooled-connection.js";
+import { connectLimits, coreIn, refuseOption, type ConnectOptions, type Limits, type Settings } from "./options.js";
+import { BoundLease, handleOfOperation, PooledConnection } from "./pooled-connection.js";
 import { asleep, Code, everyLease, hookNames, indexMask, noNews, Outcome, Refusal, refused, toCoreMillis, type HookName } from "./protocol.js";
 import type { Held, Slot } from "./record.js";
 import { refusalError, type Circumstances, type Snapshot } from "./refusal.js";
@@ -29,6 +30,18 @@ import { Timer } from "./timer.js";
 import { Core, counts, longest_held, stats } from "./wasm/edgepool.js";
 
 const done: Promise<void> = Promise.resolve();
+
+/** In place of a number: the books are given up. */
+const gone = 2 ** 32 - 1;
+
+/** Where a driver serves that is one of several of its pool. */
+export interface Home {
+  /** In Workers the I/O context, in which alone it may do anything. */
+  readonly context: Context | undefined;
+  readonly first: Driver<any>;
+  /** Told when nothing is left in it. */
+  emptied(): void;
+}
 
 export class Driver<C> implements Circumstances {
   readonly name: string;
@@ -46,7 +59,10 @@ export class Driver<C> implements Circumstances {
   readonly #wasm: Exports;
   /** Keeps the policy alive; calls name it by its number. */
   readonly #core: Core;
-  readonly #number: number;
+  #number: number;
+  readonly #home: Home | undefined;
+  /** The I/O context to which all that is here belongs. */
+  readonly #context: Context | undefined;
   /** The two calls of the hot path: the exports are an object without a shape, in which every look is a search. */
   readonly #checkout: Exports["checkout"];
   readonly #checkin: Exports["checkin"];
@@ -64,10 +80,15 @@ export class Driver<C> implements Circumstances {
   readonly #flows: (Flow<C> | undefined)[] = [];
   /** Leases that were collected, not told to the policy yet. */
   readonly #lost: Lost<C>[] = [];
+  /** Aborts that were heard in another I/O context, and how to wake this one for them. */
+  readonly #abortsElsewhere: Array<() => void> = [];
+  #wakeHere: (() => void) | undefined = undefined;
   #snapshot: Snapshot | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
-  constructor(creator: Creator<C>, settings: Settings<C>, listeners: Listeners) {
+  constructor(creator: Creator<C>, settings: Settings<C>, listeners: Listeners, home?: Home) {
+    this.#home = home;
+    this.#context = home?.context;
     this.name = settings.loggingName;
     this.log = settings.log;
     this.#settings = settings;
@@ -79,7 +100,7 @@ export class Driver<C> implements Circumstances {
     this.#wasm = exportsOf(this.name);
     this.#assertAlive();
     try {
-      this.#core = new Core(Object.values(settings.core));
+      this.#core = new Core(Object.values(coreIn(settings, home === undefined ? false : this.#context?.isActor)), home === undefined ? -1 : home.first.#number);
     } catch (error) {
       throw typeof error === "string" ? refuseOption(error, settings) : error;
     }
@@ -101,12 +122,13 @@ export class Driver<C> implements Circumstances {
       this.#connections, listeners, this.#reporter, settings,
     );
     this.#timer = new Timer(this.#clock, this.log, {
-      tick: (nowMs) => wasm.tick(number, nowMs),
-      timerLost: () => wasm.timer_lost(number),
-      isAttended: () => wasm.is_attended(number) !== 0,
+      tick: (nowMs) => wasm.tick(this.#number, nowMs),
+      timerLost: () => wasm.timer_lost(this.#number),
+      isAttended: () => wasm.is_attended(this.#number) !== 0,
       rang: () => this.#rang(),
-    });
-    listeners.onChange = (bits) => {
+    }, this.#context !== undefined);
+    // A further scope was told of the events when it began.
+    if (home === undefined) listeners.onChange = (bits) => {
       // A hand-over at once passes by the log and the stacks.
       const all = this.log.isDebug || settings.keepsStacks ? bits | everyLease : bits;
       if (!hasCrashed()) wasm.set_hooks(number, all);
@@ -116,7 +138,7 @@ export class Driver<C> implements Circumstances {
   /** The log's `echo` was set. */
   echoed(): void {
     this.#look();
-    this.#returnsPlainly = !this.#resets && !this.#tellsTime && !this.log.isDebug;
+    this.#returnsPlainly = !this.#resets && !this.#tellsTime && !this.log.isDebug && this.#home === undefined;
     this.#listeners.changed();
   }
 
@@ -126,6 +148,45 @@ export class Driver<C> implements Circumstances {
 
   #looksClosely(): boolean {
     return this.#tellsTime || this.#settings.keepsStacks || this.#settings.core.deadline !== Infinity;
+  }
+
+  // ---- one scope of several
+
+  /** Whether the code runs in another I/O context than this driver's. */
+  get isElsewhere(): boolean {
+    return this.#context?.isCurrent() === false;
+  }
+
+  /** Throws where the code runs in another I/O context. */
+  assertHere(): void {
+    if (!this.isElsewhere) return;
+    throw new InvalidRequestError(
+      `this connection of the pool ${this.name} belongs to another request or Durable Object: Workers let nobody else use it. Call connect() in the handler that uses the connection, and keep no lease at module scope`,
+      this.name,
+    );
+  }
+
+  /** Does what was left to do until somebody called from here: another scope may have ended the pool, or disposed of it. */
+  catchUp(): void {
+    if (hasCrashed()) return;
+    try {
+      for (const abort of this.#abortsElsewhere.splice(0)) abort();
+      if (this.#lost.length > 0) this.#tellLost();
+      else if (this.#wasm.has_news(this.#number) !== 0) this.#afterwards();
+    } catch (trap) {
+      this.#crash(trap);
+    }
+  }
+
+  /** Its context is taken for gone: the books are given up, and nothing else is touched. Whoever comes from there all the same can still close a lease. */
+  forget(): void {
+    this.#number = gone;
+    if (!hasCrashed()) this.#core.free();
+  }
+
+  /** Ends this scope: closes what is idle, refuses who waits, and closes the rest at its return. */
+  end(): Promise<void> {
+    return this.#endIdle(() => void this.#wasm.close_scope(this.#number, toCoreMillis(Infinity)));
   }
 
   // ---- checkout
@@ -186,14 +247,18 @@ export class Driver<C> implements Circumstances {
   #leaseOf(held: Held<C>, handle: number, limits: Limits | undefined): PooledConnection<C> {
     if (this.log.isDebug) this.log.debug("a connection is checked out");
     if (limits !== undefined) held.stack = limits.stack;
-    return new PooledConnection(held, handle, held.takeSentinel());
+    return this.#lend(held, handle, held.takeSentinel());
+  }
+
+  #lend(held: Held<C>, handle: number, sentinel: object | undefined): PooledConnection<C> {
+    return this.#context === undefined ? new PooledConnection(held, handle, sentinel) : new BoundLease(held, handle, sentinel);
   }
 
   #share(held: Held<C>, flow: Flow<C>): PooledConnection<C> {
     if (this.log.isDebug) this.log.debug("a connection is checked out");
     held.stack = flow.limits?.stack;
     const sentinel = this.#settings.tracksLeaks ? guardShare(held, this, flow.operation) : undefined;
-    return new PooledConnection(held, handleOfOperation(flow.operation), sentinel);
+    return this.#lend(held, handleOfOperation(flow.operation), sentinel);
   }
 
   /** A checkout that is not granted at once. */
@@ -205,6 +270,7 @@ export class Driver<C> implements Circumstances {
       const index = operation & indexMask;
       try {
         this.#callers.remember(operation, limits, signal);
+        if (signal !== undefined && this.#context !== undefined) this.#listenHere();
       } catch (error) {
         // The signal refused a listener: its caller leaves as if it had been aborted.
         this.#wasm.abort(this.#number, operation);
@@ -217,6 +283,7 @@ export class Driver<C> implements Circumstances {
       if ((~step & 15) === Code.Wait) {
         const promise = signal === undefined ? this.#callers.wait(index) : this.#callers.waitAbortably(index);
         if (!isAsleep) this.#afterwards();
+        this.#timer.attend();
         return promise;
       }
       const flow = new Flow<C>(operation, limits);
@@ -228,9 +295,23 @@ export class Driver<C> implements Circumstances {
     }
   }
 
+  /** A signal may be aborted in another I/O context, where nothing of this one may be done. A promise that was made here goes on here; before the compatibility date 2024-10-14 it does not, and the next timer finds the abort. */
+  #listenHere(): void {
+    if (this.#wakeHere !== undefined) return;
+    void new Promise<void>((resolve) => (this.#wakeHere = resolve)).then(() => {
+      this.#wakeHere = undefined;
+      this.catchUp();
+    });
+  }
+
   /** Everyone who asked with a signal that has been aborted. */
   #abort(operations: Set<number>, reason: unknown): void {
     if (hasCrashed()) return;
+    if (this.isElsewhere) {
+      this.#abortsElsewhere.push(() => this.#abort(operations, reason));
+      this.#wakeHere?.();
+      return;
+    }
     try {
       for (const operation of operations) {
         const index = operation & indexMask;
@@ -348,6 +429,7 @@ export class Driver<C> implements Circumstances {
 
   /** Sleeps without a step, until the policy has one for it; goes on in its own async context. */
   #awaitResume(flow: Flow<C>): void {
+    this.#timer.attend();
     void flow.sleep().then(() => {
       this.#guard(flow, () => this.#run(flow, this.#wasm.resume(this.#number, flow.operation)));
     });
@@ -373,7 +455,7 @@ export class Driver<C> implements Circumstances {
         // Straight to a waiter, without a call: the hottest way through the pool.
         const word = result - 2;
         const index = word & indexMask;
-        this.#callers.grant(index, new PooledConnection(held, (lease & indexMask) | (word - index), sentinel));
+        this.#callers.grant(index, this.#lend(held, (lease & indexMask) | (word - index), sentinel));
       } else {
         held.sentinel = sentinel;
         if (result !== 0) return this.#finish(result, held, wasReset, undefined);
@@ -423,6 +505,11 @@ export class Driver<C> implements Circumstances {
   #attempt(held: Held<C>, run: () => Promise<void>): Promise<void> {
     if (hasCrashed()) return this.#closeAfterCrash(held.connection);
     try {
+      this.assertHere();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    try {
       return run();
     } catch (trap) {
       return this.#afterTrap(trap, held);
@@ -450,6 +537,7 @@ export class Driver<C> implements Circumstances {
   }
 
   invalidateSoft(held: Held<C>, error: unknown): Promise<void> {
+    this.assertHere();
     if (!this.#isCurrent(held)) return done;
     this.#assertAlive();
     this.#wasm.invalidate_soft(this.#number, held.record.index);
@@ -482,6 +570,7 @@ export class Driver<C> implements Circumstances {
   }
 
   addFinalizer(slot: Slot<C>): void {
+    this.assertHere();
     this.#assertAlive();
     this.#wasm.add_finalizer(this.#number, slot.index);
   }
@@ -586,7 +675,13 @@ export class Driver<C> implements Circumstances {
   /** Hands out everything that the last call into the policy made ready, and sees to the timer. */
   #afterwards(): void {
     do this.#handOut();
-    while (this.#wasm.tick_wanted(this.#number) !== 0 && (watch(this, this.#timer.tick()), true));
+    while (this.#wasm.tick_wanted(this.#number) !== 0 && (this.#tick(), true));
+  }
+
+  /** A crash is told to who waits. Not across I/O contexts, of which nothing may be kept: they find out by their timers. */
+  #tick(): void {
+    const runs = this.#timer.tick();
+    if (this.#context === undefined) watch(this, runs);
   }
 
   #handOut(): void {
@@ -668,11 +763,12 @@ export class Driver<C> implements Circumstances {
   }
 
   #rang(): void {
-    if (hasCrashed()) return;
+    if (hasCrashed()) return this.crashed();
     try {
-      if (this.#lost.length > 0) this.#tellLost();
-      watch(this, this.#timer.tick());
+      this.catchUp();
+      this.#tick();
       this.#afterwards();
+      if (this.#wasm.is_empty(this.#number) !== 0) this.#home?.emptied();
     } catch (trap) {
       this.#crash(trap);
     }
@@ -697,9 +793,13 @@ export class Driver<C> implements Circumstances {
 
   /** Closes what is idle; resolves when it is closed. */
   dispose(): Promise<void> {
+    return this.#endIdle(() => this.#wasm.dispose(this.#number));
+  }
+
+  #endIdle(end: () => void): Promise<void> {
     if (hasCrashed()) return done;
     try {
-      this.#wasm.dispose(this.#number);
+      end();
       const closed = Promise.all(this.#startChildren());
       this.#afterwards();
       return closed.then(() => undefined);
@@ -710,7 +810,7 @@ export class Driver<C> implements Circumstances {
   }
 
   get isClosed(): boolean {
-    return this.#closing !== undefined;
+    return this.#closing !== undefined || (!hasCrashed() && this.#wasm.is_closed(this.#number) !== 0);
   }
 
   close(patienceMs: number): Promise<void> {
@@ -730,7 +830,7 @@ export class Driver<C> implements Circumstances {
 
   /** What an error tells of the pool; the same for all who are refused together. */
   circumstances(): Snapshot {
-    this.#snapshot ??= { stats: this.stats(), counts: this.counts(), longestHeld: this.#longestHeld() };
+    this.#snapshot ??= { stats: this.stats(false), counts: this.counts(), longestHeld: this.#longestHeld() };
     return this.#snapshot;
   }
 
@@ -744,9 +844,9 @@ export class Driver<C> implements Circumstances {
     return held;
   }
 
-  stats(): PoolStats {
+  stats(everywhere: boolean): PoolStats {
     this.#assertAlive();
-    return toStats(stats(this.#number));
+    return toStats(stats(this.#number, everywhere));
   }
 
   counts(): PoolCounts {
@@ -800,6 +900,11 @@ export class Driver<C> implements Circumstances {
 
   /** A trap ends every pool. Anything else that got here is somebody else's throw: it is told, and the pool goes on. */
   #crash(trap: unknown): unknown {
+    if (this.#number === gone && !hasCrashed()) {
+      const error = new InvalidRequestError(`this request's scope in the pool ${this.name} was given up: too many requests have come since`, this.name);
+      this.#refuseEveryone(() => error);
+      return error;
+    }
     if (!hasCrashed() && !(trap instanceof WebAssembly.RuntimeError)) {
       this.log.error("something that the pool called threw where nothing may throw", trap);
       return trap;
@@ -811,9 +916,13 @@ export class Driver<C> implements Circumstances {
 
   /** @internal The instance is dead: tells everyone who waits here. */
   crashed(): void {
+    this.#refuseEveryone(() => crashError(this.name));
+  }
+
+  #refuseEveryone(error: () => unknown): void {
     this.#timer.clear();
-    this.#callers.refuseAll(() => crashError(this.name));
-    this.#flows.forEach((flow) => flow?.reject(crashError(this.name)));
+    this.#callers.refuseAll(error);
+    this.#flows.forEach((flow) => flow?.reject(error()));
     this.#flows.length = 0;
   }
 

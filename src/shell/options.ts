@@ -5,6 +5,7 @@
 
 import { hostClock, type PoolClock } from "./clock.js";
 import type { Dialect } from "./dialect.js";
+import { hasContexts } from "./contexts.js";
 import { ArgumentError } from "./errors.js";
 import { eventPairs, type EventName, type PoolListenerPair, type PoolListeners } from "./events.js";
 import { canTrackLeaks } from "./leaks.js";
@@ -50,13 +51,20 @@ export interface PoolOptions<C> {
    * checked out (slow).
    */
   trackLeaks?: boolean | "stack";
+  /**
+   * What may share connections. `"auto"` (default): in Cloudflare Workers one I/O context (a request, or a Durable Object
+   * for all of its requests), elsewhere the isolate. `"isolate"`: no partition, for connections without a socket. A
+   * function answers the key of the current scope: any object, or undefined for what `"auto"` would take. Its scope ends
+   * with `endScope(key)`, or when the key is collected. In Workers a scope never reaches beyond an I/O context.
+   */
+  scope?: "auto" | "isolate" | (() => object | undefined);
 }
 
 /** Options of {@link QueuePool}. */
 export interface QueuePoolOptions<C> extends PoolOptions<C> {
   /** Connections kept open. Default 5. 0 = no limit (then `maxOverflow` is -1). */
   poolSize?: number;
-  /** Connections beyond `poolSize` under load, closed on return. Default 10. -1 = no limit. */
+  /** Connections beyond `poolSize` under load, closed on return. Default 10; in a Workers request 0. -1 = no limit. */
   maxOverflow?: number;
   /** How long connect() may queue for a free connection; opening is bounded by `driverTimeout`. Default `"30s"`, 0 = not at all, null = for ever. Late by at most 1/16 of it or 10 ms. */
   timeout?: Duration | null;
@@ -64,13 +72,13 @@ export interface QueuePoolOptions<C> extends PoolOptions<C> {
   useLifo?: boolean;
   /** Callers that may wait at once; one more is refused at once. Default Infinity. */
   maxWaiters?: number;
-  /** Idle time after which a connection is closed, down to `minIdle`. Default: never. */
+  /** Idle time after which a connection is closed, down to `minIdle`. Default: never; in a Durable Object `"30s"`, since an open socket keeps it in memory. */
   idleTimeout?: Duration;
   /** Connections that stay idle whatever `idleTimeout`. Default 0. */
   minIdle?: number;
   /** Uses after which a connection is closed at its return. Default Infinity. */
   maxUses?: number;
-  /** Creators that may run at once; who needs one more waits. Default Infinity. */
+  /** Creators that may run at once; who needs one more waits. Default Infinity; in a Workers request 5. */
   maxConnecting?: number;
 }
 
@@ -94,6 +102,8 @@ export interface ConnectOptions {
   timeout?: Duration | null;
   /** Overrides the pool's for this call. */
   deadline?: Duration | null;
+  /** The key of the scope, where the caller knows it: in Workers the handler's `ctx`, or `this.ctx` of a Durable Object. */
+  scope?: object;
 }
 
 /** The kinds of pool, by the names of their classes. */
@@ -145,11 +155,13 @@ export interface Settings<C> {
   readonly shares: boolean;
   /** Whether each lease knows where it was checked out. */
   readonly keepsStacks: boolean;
+  /** "isolate": one scope. "context": one for each I/O context. A function: one for each key, and in Workers for each context that asks with it. */
+  readonly scope: "isolate" | "context" | (() => unknown);
 }
 
 const commonKeys = [
   "recycle", "recycleJitter", "resetOnReturn", "prePing", "prePingAfterIdle", "dialect", "driverTimeout", "pingTimeout", "deadline", "events", "echo",
-  "loggingName", "logger", "clock", "trackLeaks",
+  "loggingName", "logger", "clock", "trackLeaks", "scope",
 ];
 
 const ownKeys: Record<Kind, readonly string[]> = {
@@ -197,7 +209,7 @@ export function poolSettings<C>(kind: Kind, options: unknown): Settings<C> {
   checkIsOptions(options, kind, "");
   // A copy: what the caller does with the object later is no matter of recreate().
   const given: AnyOptions<C> = { ...options };
-  const { loggingName = null, logger = console, clock = hostClock, dialect = {}, events = {}, echo = null, trackLeaks = canTrackLeaks, storeTraceback = true } = given;
+  const { loggingName = null, logger = console, clock = hostClock, dialect = {}, events = {}, echo = null, trackLeaks = canTrackLeaks, storeTraceback = true, scope = "auto" } = given;
   if (loggingName !== null && typeof loggingName !== "string") throw refuse("loggingName", loggingName);
   const name = loggingName ?? `pool-${++poolsNamed}`;
   checkKeys(given, [...ownKeys[kind], ...commonKeys], kind, name);
@@ -207,6 +219,7 @@ export function poolSettings<C>(kind: Kind, options: unknown): Settings<C> {
   checkEcho(echo, name);
   if (typeof trackLeaks !== "boolean" && trackLeaks !== "stack") throw refuse("trackLeaks", trackLeaks, name);
   if (typeof storeTraceback !== "boolean") throw refuse("storeTraceback", storeTraceback, name);
+  if (scope !== "auto" && scope !== "isolate" && typeof scope !== "function") throw refuse("scope", scope, name);
 
   const { poolSize = 5, maxOverflow = 10, maxWaiters = Infinity, useLifo = false, minIdle = 0, maxUses = Infinity, maxConnecting = Infinity } = given;
   // Only a QueuePool's callers queue for a connection; the others' wait for one that is on its way, as long as that takes.
@@ -238,7 +251,19 @@ export function poolSettings<C>(kind: Kind, options: unknown): Settings<C> {
   const log = new Log(logger, name, echo);
   const keepsStacks = trackLeaks === "stack" || (kind === "AssertionPool" && storeTraceback);
   const shares = kind === "StaticPool" || kind === "SingletonThreadPool";
-  return { given, kind, resetOnReturn: styles[core.resetOnReturn] ?? "none", shares, core, dialect, loggingName: name, log, clock, events: eventPairs(events, name), tracksLeaks: trackLeaks !== false && canTrackLeaks, keepsStacks };
+  return { given, kind, resetOnReturn: styles[core.resetOnReturn] ?? "none", shares, core, dialect, loggingName: name, log, clock, events: eventPairs(events, name), tracksLeaks: trackLeaks !== false && canTrackLeaks, keepsStacks, scope: scope !== "auto" ? scope : hasContexts ? "context" : "isolate" };
+}
+
+/** The policy's options in one scope: in Workers some of a QueuePool's defaults are others. Of a context of which nothing is known, the careful ones of both kinds. */
+export function coreIn<C>({ kind, core, given, scope }: Settings<C>, isActor: boolean | undefined): CoreOptions {
+  if (!hasContexts || scope === "isolate" || kind !== "QueuePool") return core;
+  const isRequest = isActor !== true;
+  return {
+    ...core,
+    maxOverflow: isRequest && given.maxOverflow === undefined ? 0 : core.maxOverflow,
+    maxConnecting: isRequest && given.maxConnecting === undefined ? 5 : core.maxConnecting,
+    idleTimeout: isActor !== false && given.idleTimeout === undefined ? 30_000 : core.idleTimeout,
+  };
 }
 
 export function checkEcho(echo: unknown, pool: string): asserts echo is Echo {
@@ -260,7 +285,7 @@ export interface Limits {
   readonly stack: string | undefined;
 }
 
-const connectKeys = ["signal", "timeout", "deadline"] as const;
+const connectKeys = ["signal", "timeout", "deadline", "scope"] as const;
 
 /** Checks the options of one connect(); answers its own times, if any. Throws an {@link ArgumentError} that names the first that is wrong. */
 export function connectLimits(options: unknown, poolDeadlineMs: number, clock: PoolClock, pool: string): Limits | undefined {
@@ -268,11 +293,17 @@ export function connectLimits(options: unknown, poolDeadlineMs: number, clock: P
   checkKeys(options, connectKeys, "connect()", pool);
   const { signal, timeout, deadline } = options as ConnectOptions;
   if (signal !== undefined && !isSignal(signal)) throw refuse("signal", signal, pool);
+  checkScopeKey((options as ConnectOptions).scope, pool);
   if (timeout === undefined && deadline === undefined && poolDeadlineMs === Infinity) return undefined;
   const timeoutMs = timeout === undefined ? undefined : checkedMillis("timeout", timeout, pool);
   const deadlineMs = deadline === undefined ? undefined : checkedMillis("deadline", deadline, pool);
   const startedAt = (deadlineMs ?? poolDeadlineMs) === Infinity ? undefined : clock.now();
   return { timeoutMs, deadlineMs, startedAt, stack: undefined };
+}
+
+/** Checks what is given as the key of a scope. */
+export function checkScopeKey(key: unknown, pool: string): asserts key is object | undefined {
+  if (key !== undefined && (typeof key !== "object" || key === null)) throw refuse("scope of connect()", key, pool);
 }
 
 /** Checks the options of close(); answers how long it may wait for leases. */

@@ -22,7 +22,7 @@ export class SingletonThreadPool<C> extends Pool<C> {
 
   /** The configured `poolSize`. */
   get size(): number {
-    return this.driver.counts().size;
+    return this.here.counts().size;
   }
 }
 

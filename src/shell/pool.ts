@@ -5,15 +5,18 @@ import { Driver } from "./driver.js";
 import { ArgumentError } from "./errors.js";
 import { checkListener, listenOnClass, Listeners, type ListenOptions, type PoolEvents } from "./events.js";
 import type { Echo } from "./logger.js";
-import { checkEcho, closePatience, poolSettings, type ConnectOptions, type Kind, type PoolOptions, type Settings } from "./options.js";
+import { checkEcho, checkScopeKey, closePatience, poolSettings, type ConnectOptions, type Kind, type PoolOptions, type Settings } from "./options.js";
 import type { PooledConnection } from "./pooled-connection.js";
+import { Scopes } from "./scopes.js";
 import type { PoolStats } from "./stats.js";
-import { show, type Duration } from "./values.js";
+import { checkKeys, refuse, show, type Duration } from "./values.js";
 
 /** The common base of the pools. `C` is the driver's connection. */
 export abstract class Pool<C> implements AsyncDisposable {
-  /** @internal */
+  /** @internal Serves the pool, or where it has several scopes stands for all of them. */
   protected readonly driver: Driver<C>;
+  /** Undefined where the pool has one scope: then nothing is looked for. */
+  readonly #scopes: Scopes<C> | undefined;
   readonly #creator: Creator<C>;
   readonly #settings: Settings<C>;
   readonly #listeners: Listeners;
@@ -31,6 +34,10 @@ export abstract class Pool<C> implements AsyncDisposable {
     this.#creator = creator;
     this.#listeners = new Listeners(this);
     this.driver = new Driver(creator, this.#settings, this.#listeners);
+    const { scope } = this.#settings;
+    if (scope !== "isolate") {
+      this.#scopes = new Scopes(this.driver, (home) => new Driver(creator, this.#settings, this.#listeners, home), scope === "context" ? undefined : scope);
+    }
     for (const [event, listener] of this.#settings.events) this.#listeners.add(event, listener, {});
   }
 
@@ -56,7 +63,26 @@ export abstract class Pool<C> implements AsyncDisposable {
    * PoolError; an abort rejects with the signal's reason.
    */
   connect(options?: ConnectOptions): Promise<PooledConnection<C>> {
-    return this.driver.connect(options);
+    return this.#scopes === undefined ? this.driver.connect(options) : this.#connectIn(this.#scopes, options);
+  }
+
+  #connectIn(scopes: Scopes<C>, options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
+    try {
+      checkScopeKey(options?.scope, this.loggingName);
+      return scopes.current(options?.scope).connect(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** @internal The driver of the current scope; where there is none yet, the one that stands for the pool. */
+  protected get here(): Driver<C> {
+    return this.#scopes?.seen() ?? this.driver;
+  }
+
+  /** @internal The driver of the current scope, made where there is none. */
+  protected enter(): Driver<C> {
+    return this.#scopes?.current(undefined) ?? this.driver;
   }
 
   /**
@@ -65,7 +91,7 @@ export abstract class Pool<C> implements AsyncDisposable {
    */
   async use<R>(fn: (connection: C, lease: PooledConnection<C>) => R | PromiseLike<R>, options?: ConnectOptions): Promise<R> {
     if (typeof fn !== "function") throw new ArgumentError(`use() wants a function of the connection; it got ${show(fn)}`, this.loggingName);
-    const lease = await this.driver.connect(options);
+    const lease = await (this.#scopes === undefined ? this.driver.connect(options) : this.#connectIn(this.#scopes, options));
     try {
       return await fn(lease.connection, lease);
     } catch (error) {
@@ -76,9 +102,12 @@ export abstract class Pool<C> implements AsyncDisposable {
     }
   }
 
-  /** Closes idle connections. Leases stay usable and are closed at return; the pool stays usable. Never rejects. */
+  /**
+   * Closes idle connections of the current scope; those of the other scopes are never handed out again, and closed at
+   * their scope's next call. Leases stay usable and are closed at return; the pool stays usable. Never rejects.
+   */
   dispose(): Promise<void> {
-    const { driver } = this;
+    const driver = this.here;
     const disposed = driver.dispose();
     if (!driver.log.isInfo) return disposed;
     return disposed.then(() => driver.log.info(`disposed; ${this.status()}`));
@@ -101,7 +130,8 @@ export abstract class Pool<C> implements AsyncDisposable {
 
   /**
    * Terminal. Refuses new callers, rejects waiters, waits for leases up to `timeout` (default `"10s"`), then terminates
-   * without awaiting. Always settles. Awaited inside use() it waits for itself until `timeout`.
+   * without awaiting. Always settles; other scopes notice at their next call. Awaited inside use() it waits for itself
+   * until `timeout`.
    */
   close(options: { timeout?: Duration } = {}): Promise<void> {
     let patienceMs: number;
@@ -110,7 +140,15 @@ export abstract class Pool<C> implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.driver.close(patienceMs);
+    return this.here.close(patienceMs);
+  }
+
+  /**
+   * Ends a scope that a `scope` function made: closes its idle connections, refuses its waiters. Its leases stay usable
+   * and are closed at their return. Resolves when what was idle is closed; the key may begin a new scope.
+   */
+  endScope(key: object): Promise<void> {
+    return this.#scopes?.end(key) ?? Promise.resolve();
   }
 
   /** Whether close() was called. */
@@ -123,12 +161,18 @@ export abstract class Pool<C> implements AsyncDisposable {
     return this.close();
   }
 
-  /** Numbers with one meaning each; see {@link PoolStats}. */
-  stats(): PoolStats {
-    return this.driver.stats();
+  /**
+   * Numbers with one meaning each; see {@link PoolStats}. Gauges are the current scope's (zeros where there is none yet),
+   * or with `scope: "all"` the sums of those of all scopes that were not collected yet; counters are always the pool's.
+   */
+  stats(options: { scope?: "current" | "all" } = {}): PoolStats {
+    checkKeys(options, ["scope"], "stats()", this.loggingName);
+    const { scope = "current" } = options;
+    if (scope !== "current" && scope !== "all") throw refuse("scope of stats()", scope, this.loggingName);
+    return this.here.stats(scope === "all");
   }
 
-  /** One human-readable line. */
+  /** One human-readable line about the current scope. */
   status(): string {
     const { used, idle, opening, closing, waiting, max } = this.stats();
     return `pool ${this.loggingName}: ${used} in use, ${idle} idle, ${opening} opening, ${closing} closing, of at most ${max}; ${waiting} waiting`;

@@ -3,6 +3,7 @@
  * that nothing done with it later can reach the slot. Made by driver.ts.
  */
 
+import type { Driver } from "./driver.js";
 import { InvalidRequestError } from "./errors.js";
 import type { ConnectionRecord, Held } from "./record.js";
 import { checkFlags } from "./values.js";
@@ -187,6 +188,52 @@ export class PooledConnection<C> implements AsyncDisposable {
     this.#handle = ended;
     // Until it is known better: the driver may close the lease again from within.
     this.#attachment = done;
+  }
+}
+
+/** The lease of a connection that belongs to an I/O context of Workers: it refuses to be used from another one. */
+export class BoundLease<C> extends PooledConnection<C> {
+  readonly #driver: Driver<C>;
+
+  /** @internal */
+  constructor(held: Held<C>, handle: number, sentinel: object | undefined) {
+    super(held, handle, sentinel);
+    this.#driver = held.driver;
+  }
+
+  override get connection(): C {
+    this.#assertHere();
+    return super.connection;
+  }
+
+  override get record(): ConnectionRecord<C> | null {
+    this.#assertHere();
+    return super.record;
+  }
+
+  override close(options?: LeaseCloseOptions): Promise<void> {
+    return this.#here(() => super.close(options));
+  }
+
+  override invalidate(error?: unknown, options?: InvalidateOptions): Promise<void> {
+    return this.#here(() => super.invalidate(error, options));
+  }
+
+  override detach(): Promise<void> {
+    return this.#here(() => super.detach());
+  }
+
+  #assertHere(): void {
+    if (this.isValid) this.#driver.assertHere();
+  }
+
+  #here(run: () => Promise<void>): Promise<void> {
+    try {
+      this.#assertHere();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return run();
   }
 }
 

@@ -16,22 +16,22 @@ export class QueuePool<C> extends Pool<C> {
 
   /** The configured `poolSize`. */
   size(): number {
-    return this.driver.counts().size;
+    return this.here.counts().size;
   }
 
   /** Idle slots, emptied ones that wait to reconnect included. */
   checkedIn(): number {
-    return this.driver.counts().checkedIn;
+    return this.here.counts().checkedIn;
   }
 
   /** Slots beyond `poolSize`: negative until that many exist; 0 where `poolSize` is 0. */
   overflow(): number {
-    return this.driver.counts().overflow;
+    return this.here.counts().overflow;
   }
 
   /** Slots that are not idle. */
   checkedOut(): number {
-    return this.driver.counts().checkedOut;
+    return this.here.counts().checkedOut;
   }
 
   /** The configured `timeout` in seconds, or null. */
@@ -45,7 +45,7 @@ export class QueuePool<C> extends Pool<C> {
    * with the error of the first opening that fails; what was opened stays.
    */
   async warm(count: number = this.size()): Promise<void> {
-    await this.driver.warm(warmCount(count, this.loggingName));
+    await this.enter().warm(warmCount(count, this.loggingName));
   }
 }
 

@@ -45,7 +45,7 @@ const STATS: [&str; 17] = [
 ];
 
 fn stat(core: &Core, name: &str) -> f64 {
-    let stats = numbers(&bindings::stats(core.number()));
+    let stats = numbers(&bindings::stats(core.number(), false));
     assert_eq!(stats.len(), STATS.len());
     stats[STATS.iter().position(|&known| known == name).expect("a number of that name")]
 }
@@ -83,7 +83,7 @@ fn options_but(name: &str, value: f64) -> JsValue {
 
 /// The pool lives as long as what this answers.
 fn core() -> Core {
-    Core::new(options_but("", 0.0)).unwrap_or_else(|_| panic!("the options are complete"))
+    Core::new(options_but("", 0.0), -1).unwrap_or_else(|_| panic!("the options are complete"))
 }
 
 fn code(step_word: i32) -> i32 {
@@ -128,7 +128,7 @@ fn an_option_that_breaks_its_rule_is_named() {
         ("maxConnecting", 0.0),
     ];
     for (option, value) in bad {
-        let refused = Core::new(options_but(option, value)).err().expect("a bad value is refused");
+        let refused = Core::new(options_but(option, value), -1).err().expect("a bad value is refused");
         assert_eq!(refused.as_string().as_deref(), Some(option), "{value}");
     }
 }
@@ -140,7 +140,7 @@ fn options_that_are_no_complete_row_of_numbers_are_refused() {
     let wordy = Array::from(&options_but("", 0.0));
     wordy.set(1, JsValue::from("5"));
     for options in [short.into(), wordy.into(), JsValue::NULL, JsValue::from(18), Object::new().into()] {
-        assert!(Core::new(options).is_err());
+        assert!(Core::new(options, -1).is_err());
     }
 }
 
@@ -198,7 +198,7 @@ fn failures_are_counted_apart() {
 
 #[wasm_bindgen_test]
 fn a_pool_without_limit_says_infinity() {
-    let core = Core::new(options_but("poolSize", 0.0)).unwrap_or_else(|_| panic!("0 is no limit"));
+    let core = Core::new(options_but("poolSize", 0.0), -1).unwrap_or_else(|_| panic!("0 is no limit"));
     assert_eq!(stat(&core, "max"), f64::INFINITY);
 }
 
@@ -237,4 +237,27 @@ fn a_pool_s_number_is_its_own_while_it_lives() {
     let next = core();
     assert_eq!(next.number(), free);
     assert_eq!(stat(&next, "total"), 0.0, "nothing of the one before is left");
+}
+
+#[wasm_bindgen_test]
+fn a_scope_of_a_pool_has_slots_of_its_own_and_the_pool_s_counters() {
+    let first = core();
+    let scope =
+        Core::new(options_but("", 0.0), first.number() as i32).unwrap_or_else(|_| panic!("the options are complete"));
+    first_lease(&scope);
+    assert_eq!((stat(&first, "total"), stat(&scope, "total")), (0.0, 1.0));
+    assert_eq!((stat(&first, "opened"), stat(&scope, "opened")), (1.0, 1.0));
+    assert_eq!(numbers(&bindings::stats(first.number(), true))[0], 1.0, "gauges of every scope");
+    drop(scope);
+    assert_eq!((stat(&first, "opened"), numbers(&bindings::stats(first.number(), true))[0]), (1.0, 0.0));
+}
+
+#[wasm_bindgen_test]
+fn what_ends_a_pool_ends_every_scope_of_it_and_no_other_pool() {
+    let (first, other) = (core(), core());
+    let scope =
+        Core::new(options_but("", 0.0), first.number() as i32).unwrap_or_else(|_| panic!("the options are complete"));
+    bindings::close(first.number(), 0);
+    assert!(bindings::is_closed(first.number()) && bindings::is_closed(scope.number()));
+    assert!(!bindings::is_closed(other.number()));
 }

@@ -3,7 +3,7 @@
 
 import { expect } from "chai";
 import { ArgumentError, AsyncAdaptedQueuePool, Pool, PoolError, QueuePool } from "edgepool";
-import { counts, rejection, scriptedPool, settled, thrown, virtualClock } from "./scripted.mjs";
+import { counts, isWorkers, rejection, scriptedPool, settled, thrown, virtualClock } from "./scripted.mjs";
 
 class Strange {}
 
@@ -181,7 +181,8 @@ export default (test) => {
     const pool = new QueuePool(create, options);
     expect(counts(pool)).to.deep.equal([5, 0, -5, 0]);
     expect(pool.timeout()).to.equal(30);
-    expect(pool.stats().max).to.equal(15);
+    // A request in Workers opens none beyond poolSize.
+    expect(pool.stats().max).to.equal(isWorkers ? 5 : 15);
   });
 
   test("durations are seconds as bare numbers and carry their unit as strings", async () => {

@@ -1,8 +1,8 @@
 // Pools of every kind over scripted connections, and their events in the trace of the driver's calls.
 
 import { expect } from "chai";
-import { ArgumentError } from "edgepool";
-import { Log, Server, thrown, virtualClock } from "./scripted.mjs";
+import { ArgumentError, QueuePool } from "edgepool";
+import { everywhere, Log, Server, thrown, virtualClock } from "./scripted.mjs";
 
 /** A server whose connections answer a ping, too: `script.ping`, or true. */
 export class PingServer extends Server {
@@ -25,7 +25,8 @@ export function scriptedKind(Kind, options = {}) {
   const server = new PingServer();
   const { clock, poolClock } = virtualClock();
   const log = new Log();
-  const pool = new Kind(server.open, { clock: poolClock, logger: log, loggingName: "scripted", ...options });
+  const defaults = Kind === QueuePool ? everywhere : {};
+  const pool = new Kind(server.open, { clock: poolClock, logger: log, loggingName: "scripted", ...defaults, ...options });
   return { pool, server, clock, log };
 }
 

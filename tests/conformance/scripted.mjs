@@ -102,12 +102,18 @@ export function virtualClock() {
   return { clock, poolClock };
 }
 
+/** Whether the host has I/O contexts: Cloudflare Workers. */
+export const isWorkers = typeof WebSocketPair === "function";
+
+/** Defaults that are others in Workers, as they are everywhere else: the suite is one. */
+export const everywhere = { maxOverflow: 10, maxConnecting: Infinity };
+
 /** A QueuePool of scripted connections on a virtual clock. */
 export function scriptedPool(options = {}) {
   const server = new Server();
   const { clock, poolClock } = virtualClock();
   const log = new Log();
-  const pool = new QueuePool(server.open, { clock: poolClock, logger: log, loggingName: "scripted", ...options });
+  const pool = new QueuePool(server.open, { clock: poolClock, logger: log, loggingName: "scripted", ...everywhere, ...options });
   return { pool, server, clock, log };
 }
 

@@ -67,16 +67,19 @@ export function collect() {
   return tests;
 }
 
-/** Runs every test in turn; answers `{ name, error }` for each, for runtimes without a test runner of their own. */
-export async function runAll() {
+/** Runs every test in turn, each for at most so many milliseconds; answers `{ name, error }` for each, for runtimes without a test runner of their own. */
+export async function runAll(limitMs = 20_000) {
   const results = [];
   for (const { name, run } of collect()) {
     let error;
+    let timer;
+    const limit = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`not over after ${limitMs} ms`)), limitMs)));
     try {
-      await run();
+      await Promise.race([run(), limit]);
     } catch (thrown) {
       error = String(thrown?.stack ?? thrown);
     }
+    clearTimeout(timer);
     results.push({ name, error });
   }
   return results;

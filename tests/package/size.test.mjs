@@ -20,7 +20,7 @@ async function loaded(conditions) {
     format: "esm",
     outdir: root,
     conditions,
-    external: ["*.wasm"],
+    external: ["*.wasm", "cloudflare:*"],
   });
   return outputFiles.reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).length, 0);
 }

@@ -37,6 +37,7 @@ mod pool_size;
 mod pre_ping;
 mod recycle;
 mod reset_on_return;
+mod scope;
 mod singleton_thread_pool;
 mod stale_handles;
 mod state_tables;

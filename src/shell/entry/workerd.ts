@@ -1,9 +1,12 @@
 /** Cloudflare Workers: workerd refuses to compile bytes at run time and gives a `.wasm` import as a module. */
 
+import * as workers from "cloudflare:workers";
+import { identifyBy } from "../contexts.js";
 import module from "../wasm/edgepool_bg.wasm";
 import { initSync } from "../wasm/edgepool.js";
 import { attach, isAttached } from "../instance.js";
 
 if (!isAttached()) attach(initSync({ module }));
+identifyBy(workers);
 
 export * from "../index.js";

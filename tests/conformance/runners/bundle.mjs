@@ -17,6 +17,7 @@ export async function bundle({ entry, outdir, conditions }) {
     conditions,
     // The fake clock asks for Node's own modules only to patch their timers, which it does not do here.
     alias: { util: nothing, timers: nothing, "timers/promises": nothing },
+    external: ["cloudflare:*"],
     loader: { ".wasm": "copy" },
     assetNames: "[name]",
     // Errors show the names of functions.

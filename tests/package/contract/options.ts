@@ -54,6 +54,7 @@ type OfEveryPool = {
   logger: PoolLogger;
   clock: PoolClock;
   trackLeaks: boolean | "stack";
+  scope: "auto" | "isolate" | (() => object | undefined);
 };
 type OfQueuePool = {
   poolSize: number;
@@ -82,7 +83,7 @@ holds<Same<Required<PoolListeners<C>>["checkin"], PoolEvents<C>["checkin"] | Rea
 holds<Same<Extract<PoolListenerPair<C>, readonly [unknown, "reset"]>, readonly [listener: PoolEvents<C>["reset"], event: "reset"]>>();
 holds<Same<PoolListenerPair<C>[1], keyof PoolEvents<C>>>();
 
-holds<Same<Flat<ConnectOptions>, { signal?: AbortSignal; timeout?: Limit; deadline?: Limit }>>();
+holds<Same<Flat<ConnectOptions>, { signal?: AbortSignal; timeout?: Limit; deadline?: Limit; scope?: object }>>();
 
 holds<Same<keyof PoolClock, "now" | "setTimeout" | "clearTimeout">>();
 holds<Same<PoolClock["now"], () => number>>();

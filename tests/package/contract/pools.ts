@@ -50,7 +50,7 @@ export const noEvent = new QueuePool(open, { events: { connected: () => {} } });
 
 // What every pool has.
 type Common =
-  | "loggingName" | "echo" | "connect" | "use" | "dispose" | "recreate" | "invalidateAll" | "close" | "closed" | "status" | "stats" | "on" | "off" | typeof Symbol.asyncDispose;
+  | "loggingName" | "echo" | "connect" | "use" | "dispose" | "recreate" | "invalidateAll" | "close" | "endScope" | "closed" | "status" | "stats" | "on" | "off" | typeof Symbol.asyncDispose;
 holds<Same<keyof Pool<C>, Common>>();
 holds<Same<keyof NullPool<C> | keyof StaticPool<C> | keyof AssertionPool<C>, Common>>();
 holds<Same<keyof SingletonThreadPool<C>, Common | "size">>();
@@ -63,7 +63,8 @@ holds<Same<Pool<C>["dispose"], () => Promise<void>>>();
 holds<Same<Pool<C>["invalidateAll"], (reason?: unknown) => void>>();
 holds<Same<Pool<C>["close"], (options?: { timeout?: Duration }) => Promise<void>>>();
 holds<Same<Pool<C>["status"], () => string>>();
-holds<Same<Pool<C>["stats"], () => PoolStats>>();
+holds<Same<Pool<C>["stats"], (options?: { scope?: "current" | "all" }) => PoolStats>>();
+holds<Same<Pool<C>["endScope"], (key: object) => Promise<void>>>();
 holds<Same<Pool<C>["on"], <E extends keyof PoolEvents<C>>(event: E, listener: PoolEvents<C>[E], options?: ListenOptions) => () => void>>();
 holds<Same<Pool<C>["off"], <E extends keyof PoolEvents<C>>(event: E, listener: PoolEvents<C>[E]) => boolean>>();
 export const disposable = (pool: Pool<C>): AsyncDisposable => pool;
