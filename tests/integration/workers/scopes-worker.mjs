@@ -51,7 +51,7 @@ const pools = {
   scripted: scriptedPool("scripted", { poolSize: 1, maxOverflow: 0, timeout: "200ms" }),
 };
 // One for each test, so that the backends of each can be counted apart.
-for (const name of ["shared", "apart", "beside", "hung", "killed", "thrown", "left", "borrowed", "explicit", "objects", "kept", "traffic", "crowd", "queue", "counted", "closed", "closedHeld", "invalidated", "invalidatedHeld", "disposed", "disposedHeld"]) {
+for (const name of ["shared", "apart", "beside", "hung", "killed", "thrown", "left", "borrowed", "explicit", "objects", "kept", "traffic", "crowd", "queue", "outlived", "wrongKey", "counted", "closed", "closedHeld", "invalidated", "invalidatedHeld", "disposed", "disposedHeld"]) {
   pools[name] = databasePool(name, { poolSize: 2, maxOverflow: 0 });
 }
 for (const pool of Object.values(pools)) pool.on("error", (error, { operation }) => void swallowed.push(`${operation}: ${error}`));
@@ -99,6 +99,12 @@ const routes = {
       pids.push(await pool.use((client) => ask(client, seconds)));
     }
     return { pids };
+  },
+
+  /** One use that asks nobody. */
+  async touch(pool) {
+    await pool.use(({ owner }) => void (owner !== running.getStore() && foreign++));
+    return {};
   },
 
   /** `uses` at once. */
@@ -183,6 +189,22 @@ const routes = {
   async explicit(pool, { uses = 2 }, key) {
     const pids = [];
     for (let use = 0; use < uses; use++) pids.push(await pool.use((client) => ask(client), { scope: key }));
+    return { pids };
+  },
+
+  /** Keeps what only this invocation has, for others to give as their own. */
+  async lendKey(pool, { as }, key) {
+    held.set(as, { key });
+    await pool.use((client) => ask(client), { scope: key });
+    await until(() => released.has(as));
+    return { pids: [await pool.use((client) => ask(client), { scope: key })] };
+  },
+
+  /** Gives the key of another request. */
+  async wrongKey(pool, { as }) {
+    const { key } = held.get(as);
+    const pids = [];
+    for (let use = 0; use < 2; use++) pids.push(await pool.use((client) => ask(client), { scope: key }));
     return { pids };
   },
 

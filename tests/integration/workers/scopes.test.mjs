@@ -188,6 +188,32 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       assert.deepEqual((await ask("tally")).opened, { [owner]: 1, [object.owner]: 1 });
     });
 
+    test("the key of another request finds nothing of that request's", async () => {
+      await ask("tally");
+      const owner = ask("lendKey", { pool: "wrongKey", as: "lent" });
+      await untilHeld("lent");
+      const other = await ask("wrongKey", { pool: "wrongKey", as: "lent" });
+      await ask("release", { as: "lent" });
+      assert.ok(!other.pids.includes((await owner).pids[0]));
+      const { opened, foreign } = await ask("tally");
+      assert.equal(foreign, 0);
+      assert.deepEqual(opened, { [(await owner).owner]: 1, [other.owner]: 1 });
+    });
+
+    test("leases of a request and of an object outlive 1,000 later requests and 300 later objects", async () => {
+      const request = ask("hold", { pool: "outlived", as: "outlived 1", till: "outlived" });
+      const object = ask("object/outlived/hold", { pool: "outlived", as: "outlived 2", till: "outlived" });
+      await untilHeld("outlived", 2);
+      let next = 0;
+      const client = async () => {
+        for (let number = next++; number < 1300; number = next++) await ask(number < 300 ? `object/${number}/touch` : "touch", { pool: "scripted" });
+      };
+      await Promise.all(Array.from({ length: 20 }, client));
+      await ask("release", { as: "outlived" });
+      assert.equal(new Set((await request).pids).size, 1);
+      assert.equal(new Set((await object).pids).size, 1);
+    });
+
     test("two Durable Objects and a Worker in one isolate share the pool and no connection", async () => {
       await ask("tally");
       const seen = { one: new Set(), two: new Set(), worker: new Set() };
