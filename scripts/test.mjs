@@ -16,6 +16,7 @@ const nodeAt = (binary, name, ...files) => [name, binary, ["--expose-gc", "--tes
 const node = (name, ...files) => nodeAt(process.execPath, name, ...files);
 const dialects = ["mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `tests/integration/dialects/${name}.test.mjs`);
 const postgres = readdirSync(join(root, "tests/integration")).filter((file) => /^postgres.*\.test\.mjs$/.test(file)).map((file) => `tests/integration/${file}`);
+const workers = readdirSync(join(root, "tests/integration/workers")).filter((file) => file.endsWith(".test.mjs")).map((file) => `tests/integration/workers/${file}`);
 const wasmPack = (name, env, ...mode) => [name, "wasm-pack", ["test", "--mode", "no-install", ...mode, "--", "--locked", "--test", "bindings"], { PATH: path, ...env }];
 
 const suites = [
@@ -26,6 +27,7 @@ const suites = [
   node("conformance in workerd", "tests/conformance/runners/workerd.test.mjs"),
   node("conformance in headless Chromium", "tests/conformance/runners/browser.test.mjs"),
   node("the pools in Node and on a real PostgreSQL", "tests/integration/node-process.test.mjs", ...postgres),
+  node("the pools in Workers: requests and Durable Objects in real workerd", ...workers),
   nodeAt(setUpNewerNode(), "the other dialects, each with its driver, in a Node that has SQLite", ...dialects),
   node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs", "tests/package/scenarios.test.mjs"),
 ];

@@ -11,8 +11,8 @@ import { Signals } from "./signals.js";
 
 /** What a waiter is resolved with: a lease, or what becomes one. */
 type Value<C> = PooledConnection<C> | PromiseLike<PooledConnection<C>>;
-type Resolve<C> = (value: Value<C> | Resumption<C>) => void;
-type Reject = (error: unknown) => void;
+type Resolve<C> = (value: Value<C> | Resumption<C>) => unknown;
+type Reject = (error: unknown) => unknown;
 
 /** Tells a waiter that it must go on by itself. */
 class Resumption<C> {
@@ -67,6 +67,25 @@ export class Callers<C> {
       new Promise<Value<C> | Resumption<C>>((resolve, reject) => {
         this.#resolves[index] = resolve;
         this.#rejects[index] = reject;
+      }),
+    );
+  }
+
+  /**
+   * One who waits for a pool that several I/O contexts share, and looks for the answer every 10 ms: no timer but its own is
+   * sure to run, and before the compatibility date 2024-10-14 no promise goes on that another context settles.
+   */
+  waitAcross(index: number, rang: () => void): Promise<PooledConnection<C>> {
+    return own(
+      new Promise<Value<C> | Resumption<C>>((resolve, reject) => {
+        let answer: (() => void) | undefined;
+        this.#resolves[index] = (value) => (answer = () => resolve(value));
+        this.#rejects[index] = (error) => (answer = () => reject(error));
+        const timer = setInterval(() => {
+          if (answer === undefined) return rang();
+          clearInterval(timer);
+          answer();
+        }, 10);
       }),
     );
   }

@@ -101,7 +101,7 @@ const byKey = new WeakMap<object, Context>();
 const kept: Context[] = [];
 const canFinalize = typeof FinalizationRegistry === "function";
 
-const most = { recent: 16, actors: 256, kept: 512 };
+const most = { recent: 16, actors: 256, kept: 256 };
 
 /** The current context, or undefined where there is none. `key`: an object that the user says is the context's own. */
 export function currentContext(key: object | undefined): Context | undefined {

@@ -126,7 +126,7 @@ export class Driver<C> implements Circumstances {
       timerLost: () => wasm.timer_lost(this.#number),
       isAttended: () => wasm.is_attended(this.#number) !== 0,
       rang: () => this.#rang(),
-    }, this.#context !== undefined);
+    });
     // A further scope was told of the events when it began.
     if (home === undefined) listeners.onChange = (bits) => {
       // A hand-over at once passes by the log and the stacks.
@@ -147,7 +147,7 @@ export class Driver<C> implements Circumstances {
   }
 
   #looksClosely(): boolean {
-    return this.#tellsTime || this.#settings.keepsStacks || this.#settings.core.deadline !== Infinity;
+    return this.#tellsTime || this.#settings.keepsStacks || this.#settings.crosses || this.#settings.core.deadline !== Infinity;
   }
 
   // ---- one scope of several
@@ -281,9 +281,10 @@ export class Driver<C> implements Circumstances {
       const isAsleep = word < -asleep;
       const step = isAsleep ? ~Code.Wait : this.#wasm.resume(this.#number, operation);
       if ((~step & 15) === Code.Wait) {
-        const promise = signal === undefined ? this.#callers.wait(index) : this.#callers.waitAbortably(index);
+        const promise = this.#settings.crosses ? this.#callers.waitAcross(index, () => this.#rang())
+          : signal === undefined ? this.#callers.wait(index)
+          : this.#callers.waitAbortably(index);
         if (!isAsleep) this.#afterwards();
-        this.#timer.attend();
         return promise;
       }
       const flow = new Flow<C>(operation, limits);
@@ -429,7 +430,6 @@ export class Driver<C> implements Circumstances {
 
   /** Sleeps without a step, until the policy has one for it; goes on in its own async context. */
   #awaitResume(flow: Flow<C>): void {
-    this.#timer.attend();
     void flow.sleep().then(() => {
       this.#guard(flow, () => this.#run(flow, this.#wasm.resume(this.#number, flow.operation)));
     });

@@ -157,6 +157,8 @@ export interface Settings<C> {
   readonly keepsStacks: boolean;
   /** "isolate": one scope. "context": one for each I/O context. A function: one for each key, and in Workers for each context that asks with it. */
   readonly scope: "isolate" | "context" | (() => unknown);
+  /** Whether I/O contexts share the connections, so that one may wait for another's. */
+  readonly crosses: boolean;
 }
 
 const commonKeys = [
@@ -251,7 +253,7 @@ export function poolSettings<C>(kind: Kind, options: unknown): Settings<C> {
   const log = new Log(logger, name, echo);
   const keepsStacks = trackLeaks === "stack" || (kind === "AssertionPool" && storeTraceback);
   const shares = kind === "StaticPool" || kind === "SingletonThreadPool";
-  return { given, kind, resetOnReturn: styles[core.resetOnReturn] ?? "none", shares, core, dialect, loggingName: name, log, clock, events: eventPairs(events, name), tracksLeaks: trackLeaks !== false && canTrackLeaks, keepsStacks, scope: scope !== "auto" ? scope : hasContexts ? "context" : "isolate" };
+  return { given, kind, resetOnReturn: styles[core.resetOnReturn] ?? "none", shares, core, dialect, loggingName: name, log, clock, events: eventPairs(events, name), tracksLeaks: trackLeaks !== false && canTrackLeaks, keepsStacks, scope: scope !== "auto" ? scope : hasContexts ? "context" : "isolate", crosses: scope === "isolate" && hasContexts };
 }
 
 /** The policy's options in one scope: in Workers some of a QueuePool's defaults are others. Of a context of which nothing is known, the careful ones of both kinds. */

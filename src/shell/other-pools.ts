@@ -13,7 +13,7 @@ export class NullPool<C> extends Pool<C> {
 
 /**
  * One connection for each scope ("thread"): nested connect() calls share it, each through a lease of its own; only the
- * outermost is pinged and shown to checkout listeners, and the last close resets and returns it. Scope here is the isolate.
+ * outermost is pinged and shown to checkout listeners, and the last close resets and returns it. See the option `scope`.
  */
 export class SingletonThreadPool<C> extends Pool<C> {
   constructor(creator: Creator<C>, options: SingletonThreadPoolOptions<C> = {}) {

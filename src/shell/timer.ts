@@ -15,35 +15,21 @@ export interface Ticking {
   rang(): void;
 }
 
-/** In Workers a request without a timer of its own, whose promises hang on nothing else, is taken for hung. */
-const attendMs = 10_000;
-
 export class Timer {
   readonly #clock: PoolClock;
   readonly #log: Log;
   readonly #ticking: Ticking;
-  /** Whether a timer must run while anybody waits, whether or not a time-out runs. */
-  readonly #attends: boolean;
   #handle: unknown = undefined;
-  /** Whether the host has just refused one. */
-  #isRefused = false;
 
-  constructor(clock: PoolClock, log: Log, ticking: Ticking, attends: boolean) {
+  constructor(clock: PoolClock, log: Log, ticking: Ticking) {
     this.#clock = clock;
     this.#log = log;
     this.#ticking = ticking;
-    this.#attends = attends;
-  }
-
-  /** Somebody has begun to wait. */
-  attend(): void {
-    if (this.#attends && this.#handle === undefined && !this.#isRefused) this.tick();
   }
 
   /** Answers whether the timer runs. */
   tick(): boolean {
-    let delayMs = this.#ticking.tick(this.#clock.now());
-    if (delayMs < 0 && this.#attends && this.#ticking.isAttended()) delayMs = attendMs;
+    const delayMs = this.#ticking.tick(this.#clock.now());
     this.clear();
     if (delayMs >= 0) this.#set(delayMs);
     return delayMs >= 0;
@@ -61,10 +47,8 @@ export class Timer {
         this.#handle = undefined;
         this.#ticking.rang();
       }, delayMs);
-      this.#isRefused = false;
     } catch (error) {
       this.#log.error("no timer can be set here, so nothing that waits ends by time", error);
-      this.#isRefused = true;
       this.#ticking.timerLost();
       return;
     }

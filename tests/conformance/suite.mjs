@@ -37,6 +37,7 @@ import records from "./records.mjs";
 import recreate from "./recreate.mjs";
 import recycle from "./recycle.mjs";
 import resetOnReturn from "./reset-on-return.mjs";
+import scopes from "./scopes.mjs";
 import sharedConnection from "./shared-connection.mjs";
 import singletonThreadPool from "./singleton-thread-pool.mjs";
 import staticPool from "./static-pool.mjs";
@@ -54,7 +55,7 @@ const topics = {
   "invalidation-events": invalidationEvents, lease, "max-connecting": maxConnecting, "max-uses": maxUses,
   "null-pool": nullPool, "on-disconnect": onDisconnect, "option-values": optionValues, options, order,
   "pre-ping": prePing, "re-entry": reEntry, records, recreate, recycle, "reset-on-return": resetOnReturn,
-  "shared-connection": sharedConnection, "singleton-thread-pool": singletonThreadPool, "static-pool": staticPool,
+  scopes, "shared-connection": sharedConnection, "singleton-thread-pool": singletonThreadPool, "static-pool": staticPool,
   stats, sweep, timeout, "track-leaks": trackLeaks, use, warm,
 };
 

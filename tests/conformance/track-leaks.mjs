@@ -288,4 +288,27 @@ export default (test) => {
     expect(server.connections[0].closed).to.equal(1);
     await expectSound(context);
   });
+
+  test("a scope whose key is collected ends: its idle connections are closed", async () => {
+    const at = { key: {} };
+    const context = scriptedPool({ scope: () => at.key });
+    await context.pool.use(() => {});
+    at.key = undefined;
+    await collected(() => context.server.live === 0);
+    expect(context.server.calls).to.deep.equal(["open", "rollback 1", "close 1"]);
+    expect(context.pool.stats({ scope: "all" })).to.include({ total: 0, opened: 1 });
+  });
+
+  test("a thousand scopes whose keys were collected leave nothing behind", async () => {
+    const at = { key: undefined };
+    const context = scriptedPool({ scope: () => at.key });
+    for (let scope = 0; scope < 1000; scope++) {
+      at.key = {};
+      await context.pool.use(() => {});
+    }
+    at.key = undefined;
+    await collected(() => context.server.live === 0);
+    expect([context.server.live, context.server.closedTwice]).to.deep.equal([0, 0]);
+    expect(context.pool.stats({ scope: "all" })).to.include({ total: 0, opened: 1000, checkouts: 1000 });
+  });
 };

@@ -27,6 +27,13 @@ test("the shell imports only itself, and the WebAssembly only where it may", () 
   }
 });
 
+test("an integration imports the core; the core imports no integration", () => {
+  for (const { name, text } of files("src/shell", ".ts")) {
+    if (name.startsWith("src/shell/durable-object/")) continue;
+    assert.deepEqual(imports(text).filter((specifier) => specifier.includes("durable-object")), [], name);
+  }
+});
+
 test("only the driver knows the bindings' calls", () => {
   for (const { name, text } of files("src/shell", ".ts")) {
     if (name !== "src/shell/driver.ts") assert.doesNotMatch(text, /\bcore_[a-z_]+\(/, `${name} calls the WebAssembly`);

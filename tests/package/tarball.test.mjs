@@ -28,7 +28,7 @@ function run(name, source, args = []) {
 }
 
 test("the tarball holds what is built, its types and its documents, and no source", () => {
-  for (const name of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "pkg/index.d.ts", "pkg/entry/inline.js", "pkg/entry/workerd.js", "pkg/entry/slim.js", ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`), "pkg/wasm/edgepool_bg.wasm"]) {
+  for (const name of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "pkg/index.d.ts", "pkg/entry/inline.js", "pkg/entry/workerd.js", "pkg/entry/slim.js", "pkg/durable-object/index.js", "pkg/durable-object/index.d.ts", ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`), "pkg/wasm/edgepool_bg.wasm"]) {
     assert.ok(project.names.includes(name), `${name} is missing of ${project.names.length} files`);
   }
   const strays = project.names.filter((name) => !/^(pkg\/.*\.(js|d\.ts|wasm|md)|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name));
@@ -101,6 +101,49 @@ test("the types say what a connection is, and refuse an unknown option", () => {
   writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
     compilerOptions: { strict: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable", "dom"], types: [], skipLibCheck: false },
     files: ["types.ts"],
+  }));
+  const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+  assert.equal(status, 0, stdout);
+});
+
+test("a Durable Object's pool has the types of its class, its rows and its leases, beside the types of Cloudflare", () => {
+  // As the runtime's own types are where it matters: a class is branded, and a stub's methods are its own.
+  writeFileSync(join(project.folder, "cloudflare.d.ts"), `
+    interface DurableObjectState { readonly id: unknown }
+    interface DurableObjectNamespace<T extends { readonly __brand: never }> { idFromName(name: string): { hash: string }; get(id: { hash: string }, options?: { locationHint?: "weur" }): T }
+    declare module "cloudflare:workers" {
+      export abstract class DurableObject<Env = unknown> { readonly __brand: never; protected ctx: DurableObjectState; protected env: Env; constructor(ctx: DurableObjectState, env: Env) }
+      export abstract class RpcTarget { readonly __target: never }
+    }
+  `);
+  writeFileSync(join(project.folder, "object.ts"), `
+    import { PoolObject, poolOf, type QueryResult, type RemoteLease } from "edgepool/durable-object";
+    class Connection { query(text: string): Promise<{ rows: object[] }> { return Promise.resolve({ rows: [{ text }] }); } }
+    interface Env { DATABASE: DurableObjectNamespace<Database>; URL: string }
+    export class Database extends PoolObject<Connection, Env> {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, async () => new Connection(), { poolSize: 2, idleTimeout: "10s", runQuery: (connection, text) => connection.query(text + env.URL) });
+      }
+      own(): Promise<object | undefined> { return this.pool.use(async (connection) => (await connection.query("SELECT 1")).rows[0]); }
+    }
+    export async function handle(env: Env): Promise<number | undefined> {
+      const pool = poolOf(env.DATABASE, { shards: 4, key: "tenant", locationHint: "weur" });
+      const { rows } = await pool.query<{ id: number }>("SELECT $1::int AS id", [7], { timeout: "2s" });
+      const results: QueryResult<{ id: number }>[] = await pool.batch<{ id: number }>(["SELECT 1 AS id", { text: "SELECT $1 AS id", values: [1] }], { transaction: false });
+      const lease: RemoteLease = await pool.lease();
+      lease[Symbol.dispose]();
+      // @ts-expect-error: a duration has a unit
+      await pool.query("SELECT 1", [], { timeout: "2 seconds" });
+      // @ts-expect-error: no such option
+      poolOf(env.DATABASE, { shard: 4 });
+      // @ts-expect-error: no binding
+      poolOf(env.URL);
+      return rows[0]?.id ?? results[0]?.rows[0]?.id ?? (await pool.use((held) => held.query<{ n: number }>("SELECT 1 AS n"))).rows[0]?.n;
+    }
+  `);
+  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
+    compilerOptions: { strict: true, exactOptionalPropertyTypes: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable", "dom"], types: [], skipLibCheck: false },
+    files: ["cloudflare.d.ts", "object.ts"],
   }));
   const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
   assert.equal(status, 0, stdout);

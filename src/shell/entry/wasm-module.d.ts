@@ -3,8 +3,3 @@ declare module "*.wasm" {
   const module: WebAssembly.Module;
   export default module;
 }
-
-/** What of it is used here; older runtimes have less of it. */
-declare module "cloudflare:workers" {
-  export const tracing: { getActiveSpan?(): object | undefined } | undefined;
-}

@@ -1,0 +1,40 @@
+// A Worker whose isolates, however many, share five connections to PostgreSQL: a Durable Object holds them.
+
+import { PoolObject, poolOf } from "edgepool/durable-object";
+import { pg } from "edgepool/dialects/pg";
+import { Client } from "pg";
+
+export class Database extends PoolObject {
+  constructor(ctx, env) {
+    super(ctx, env, () => connect(env.DATABASE_URL), { dialect: pg, poolSize: 5 });
+  }
+}
+
+async function connect(url) {
+  const client = new Client(url);
+  client.on("error", () => {}); // later the pool listens
+  await client.connect();
+  return client;
+}
+
+export default {
+  async fetch(request, env) {
+    const [, action, from, to, amount] = new URL(request.url).pathname.split("/");
+    const database = poolOf(env.DATABASE);
+
+    if (action === "transfer") {
+      const pay = { text: "UPDATE accounts SET balance = balance - $2 WHERE id = $1", values: [from, amount] };
+      const earn = { text: "UPDATE accounts SET balance = balance + $2 WHERE id = $1", values: [to, amount] };
+      try {
+        // Both or neither, in one round trip; the lower account first, so that two transfers never wait for each other.
+        await database.batch(Number(from) < Number(to) ? [pay, earn] : [earn, pay]);
+        return new Response("done");
+      } catch (error) {
+        if (error.constraint === "accounts_balance_check") return new Response("not enough money", { status: 409 });
+        throw error;
+      }
+    }
+    const { rows } = await database.query("SELECT id, balance FROM accounts ORDER BY id");
+    return Response.json(rows);
+  },
+};

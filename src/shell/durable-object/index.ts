@@ -1,0 +1,14 @@
+/**
+ * edgepool/durable-object: one pool for many isolates, in a Durable Object.
+ *
+ * Export a subclass of {@link PoolObject} with the creator, bind it, and call it through {@link poolOf}: `query()`,
+ * `batch()`, `lease()`.
+ *
+ * @module
+ */
+
+export { Lease } from "./lease.js";
+export { PoolObject, type PoolObjectOptions } from "./pool-object.js";
+export { poolOf, type ObjectNamespace, type PoolOfOptions, type RemoteLease, type RemotePool } from "./pool-of.js";
+export type { RunQuery, RunResult } from "./running.js";
+export type { BatchOptions, LeaseBatchOptions, QueryResult, Statement, WaitOptions } from "./statements.js";

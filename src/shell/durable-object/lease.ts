@@ -1,0 +1,57 @@
+/**
+ * One connection of a PoolObject for one caller, passed by reference over RPC. However the caller ends, the runtime calls
+ * `Symbol.dispose`, and the connection goes back reset. Decides nothing: borrowed.ts does. Made by pool-object.ts.
+ */
+
+import { RpcTarget } from "cloudflare:workers";
+import type { Borrowed } from "./borrowed.js";
+import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
+import { checkLeaseBatch, checkStatement, checkStatements, type LeaseBatchOptions, type QueryResult, type Statement } from "./statements.js";
+
+/** The calls of a lease, with their parameters still unchecked. */
+export type LeaseCall = "query" | "batch" | "release";
+
+/** What `lease()` of a {@link PoolObject} answers. Statements run one after the other, on one connection. */
+export class Lease extends RpcTarget {
+  readonly #borrowed: Borrowed<any>;
+
+  /** @internal */
+  constructor(borrowed: Borrowed<any>) {
+    super();
+    this.#borrowed = borrowed;
+  }
+
+  /** Runs one statement. Rejects with the driver's error, an ArgumentError, or after the end an InvalidRequestError. */
+  query<Row extends object = object>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
+    return valueOrThrow(this.answerPoolOf("query", [text, values]) as Promise<Outcome<QueryResult<Row>>>);
+  }
+
+  /** Runs statements in their order, by default in a transaction of their own; see {@link PoolObject.batch}. */
+  batch<Row extends object = object>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]> {
+    return valueOrThrow(this.answerPoolOf("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
+  }
+
+  /** Returns the connection; resolves once it is reset. Again, it does nothing. Never rejects. */
+  release(): Promise<void> {
+    return this.#borrowed.end();
+  }
+
+  /** The same, without waiting: called by the runtime when the last reference to the lease is gone. */
+  [Symbol.dispose](): void {
+    void this.#borrowed.end();
+  }
+
+  /** @internal What poolOf() calls: a failure is an answer. */
+  answerPoolOf(call: LeaseCall, parameters: readonly unknown[]): Promise<Outcome<unknown>> {
+    return outcomeOf(async (): Promise<unknown> => {
+      switch (call) {
+        case "query":
+          return this.#borrowed.query(checkStatement(parameters[0], parameters[1]));
+        case "batch":
+          return this.#borrowed.batch(checkStatements(parameters[0]), checkLeaseBatch(parameters[1]));
+        case "release":
+          return this.#borrowed.end();
+      }
+    });
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * The Durable Object that hosts one pool for many isolates. Decides its defaults and which RPC methods there are; the
+ * pool decides who gets a connection, borrowed.ts what happens on it. Its users subclass it; poolOf() calls it.
+ */
+
+// The WebAssembly, as Workers load it: a Durable Object is nowhere else.
+import { QueuePool } from "../entry/workerd.js";
+import { DurableObject } from "cloudflare:workers";
+import type { Creator } from "../connections.js";
+import { ArgumentError } from "../errors.js";
+import type { QueuePoolOptions } from "../options.js";
+import type { PoolStats } from "../stats.js";
+import { checkIsOptions, show } from "../values.js";
+import { Borrowed, type Driving } from "./borrowed.js";
+import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
+import { Lease } from "./lease.js";
+import { queryConnection, type RunQuery } from "./running.js";
+import {
+  checkBatch,
+  checkStatement,
+  checkStatements,
+  checkWait,
+  type BatchOptions,
+  type QueryResult,
+  type Statement,
+  type WaitOptions,
+} from "./statements.js";
+
+/** Options of a {@link PoolObject}: those of a QueuePool, with other defaults. */
+export interface PoolObjectOptions<C> extends QueuePoolOptions<C> {
+  /** Connections of one object, idle or not. Default 5. */
+  poolSize?: number;
+  /** Connections beyond `poolSize` under load. Default 0: an object never has more than `poolSize`. */
+  maxOverflow?: number;
+  /** Idle time after which a connection is closed. Default `"30s"`: an open socket keeps the object in memory and billed. */
+  idleTimeout?: NonNullable<QueuePoolOptions<C>["idleTimeout"]>;
+  /** Runs one statement. Default: `connection.query(text, values)`, which must answer with `rows`, as pg does. */
+  runQuery?: RunQuery<NoInfer<C>>;
+}
+
+/** The calls of an object, with their parameters still unchecked. */
+export type PoolCall = "query" | "batch" | "lease" | "stats";
+
+/**
+ * A Durable Object class with a pool of at most 5 connections behind it, for every Worker that is bound to it:
+ *
+ * ```js
+ * export class Database extends PoolObject {
+ *   constructor(ctx, env) {
+ *     super(ctx, env, () => connectedClient(env.DATABASE_URL), { dialect: pg });
+ *   }
+ * }
+ * ```
+ *
+ * Workers call it through `poolOf(env.DATABASE)`, which gives errors back as they were thrown. Called directly on a stub,
+ * a method's error has its code in its message, and at compatibility dates before `enhanced_error_serialization` nothing
+ * else. Results are plain data; values of a class that RPC does not know arrive as objects of their own properties.
+ *
+ * `C` is the driver's connection, `Env` the bindings.
+ */
+export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
+  /** The pool, for the subclass: its own RPC methods, or listeners (`this.pool.on("connect", …)`). Not reachable over RPC. */
+  protected readonly pool: QueuePool<C>;
+  readonly #driving: Driving<C>;
+
+  /**
+   * `creator` opens one connected driver connection, when one is needed. Throws an {@link ArgumentError} for a bad
+   * option, which every call of the object is then answered with.
+   */
+  constructor(ctx: DurableObjectState, env: Env, creator: Creator<C>, options: PoolObjectOptions<C> = {}) {
+    super(ctx, env);
+    checkIsOptions(options, "PoolObject", "");
+    const { runQuery = queryConnection, ...poolOptions } = options as PoolObjectOptions<C>;
+    if (typeof runQuery !== "function") throw new ArgumentError(`runQuery must be a function (connection, text, values) => ({ rows }); it is ${show(runQuery)}`);
+    this.pool = new QueuePool<C>(creator, { poolSize: 5, maxOverflow: 0, idleTimeout: "30s", loggingName: new.target.name, ...poolOptions });
+    this.#driving = { runQuery, dialect: poolOptions.dialect ?? {}, pool: this.pool.loggingName };
+  }
+
+  /**
+   * Runs one statement on any connection. Rejects with the driver's error; with a PoolTimeoutError where no connection
+   * came free in time; with an ArgumentError. A transaction that it leaves open is rolled back.
+   */
+  query<Row extends object = object>(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult<Row>> {
+    return valueOrThrow(this.answerPoolOf("query", [text, values, options]) as Promise<Outcome<QueryResult<Row>>>);
+  }
+
+  /**
+   * Runs statements in their order on one connection, in one round trip from the Worker; by default in a transaction,
+   * which is rolled back where one of them fails. The error is then the driver's: its `statementIndex` counts from 0, its
+   * message says the same in words. A failed COMMIT has no `statementIndex`.
+   */
+  batch<Row extends object = object>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]> {
+    return valueOrThrow(this.answerPoolOf("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
+  }
+
+  /** Checks a connection out for one caller; dispose it, or let the request end. */
+  lease(options?: WaitOptions): Promise<Lease> {
+    return valueOrThrow(this.answerPoolOf("lease", [options]) as Promise<Outcome<Lease>>);
+  }
+
+  /** The pool's numbers in this object. */
+  stats(): Promise<PoolStats> {
+    return Promise.resolve(this.pool.stats());
+  }
+
+  /** @internal What poolOf() calls: a failure is an answer. */
+  answerPoolOf(call: PoolCall, parameters: readonly unknown[]): Promise<Outcome<unknown>> {
+    return outcomeOf(async (): Promise<unknown> => {
+      switch (call) {
+        case "query": {
+          const statement = checkStatement(parameters[0], parameters[1]);
+          return this.#use((borrowed) => borrowed.query(statement), checkWait(parameters[2], "query()"));
+        }
+        case "batch": {
+          const statements = checkStatements(parameters[0]);
+          const { wait, transaction } = checkBatch(parameters[1]);
+          return statements.length === 0 ? [] : this.#use((borrowed) => borrowed.batch(statements, transaction), wait);
+        }
+        case "lease":
+          return new Lease(await this.#borrow(checkWait(parameters[0], "lease()")));
+        case "stats":
+          return this.pool.stats();
+      }
+    });
+  }
+
+  async #borrow(wait: WaitOptions): Promise<Borrowed<C>> {
+    // Its own state is the key of its scope: nothing has to be searched for.
+    return new Borrowed(await this.pool.connect({ ...wait, scope: this.ctx }), this.#driving);
+  }
+
+  async #use<T>(work: (borrowed: Borrowed<C>) => Promise<T>, wait: WaitOptions): Promise<T> {
+    const borrowed = await this.#borrow(wait);
+    try {
+      return await work(borrowed);
+    } finally {
+      await borrowed.end();
+    }
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * The Worker's side of a PoolObject: which object a call goes to, and its answer as a typed value or as the error that
+ * was thrown there. Keeps no stub from one call to the next, so a pool made at module scope serves every request, and an
+ * object that was reset is found again. Called by users.
+ */
+
+import { ArgumentError, InvalidRequestError } from "../errors.js";
+import type { PoolStats } from "../stats.js";
+import { checkKeys, hasFunctions, show } from "../values.js";
+import { errorOf, type Outcome } from "./failure.js";
+import type { LeaseCall } from "./lease.js";
+import type { PoolCall } from "./pool-object.js";
+import {
+  checkBatch,
+  checkLeaseBatch,
+  checkStatement,
+  checkStatements,
+  checkWait,
+  type BatchOptions,
+  type LeaseBatchOptions,
+  type QueryResult,
+  type Statement,
+  type WaitOptions,
+} from "./statements.js";
+
+/** A binding to a class of Durable Objects, as far as it is used here. */
+export interface ObjectNamespace {
+  idFromName(name: string): unknown;
+  get(id: any, options?: any): unknown;
+}
+
+/** Which object, or which of several. */
+export interface PoolOfOptions {
+  /** The object's name, or the first part of it: one database, one name. Default `"pool"`. */
+  name?: string;
+  /** Spread over so many objects, named `pool-0`, `pool-1`, …, each with connections of its own. Default: one object, `pool`. */
+  shards?: number;
+  /** With `shards`: the same key always goes to the same one, such as a tenant's id. Without one, each call goes to a shard at random. */
+  key?: string;
+  /** Where to create an object that does not exist yet, such as `"weur"`: near the database. Default: near its first caller. */
+  locationHint?: string;
+}
+
+/** A pool in a Durable Object, or in several. */
+export interface RemotePool {
+  /** Runs one statement on any connection; see {@link PoolObject.query}. Rejects with the error that was thrown there. */
+  query<Row = Record<string, any>>(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult<Row>>;
+  /** Runs statements in their order on one connection, in one round trip, by default in a transaction; see {@link PoolObject.batch}. */
+  batch<Row = Record<string, any>>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]>;
+  /** Checks one connection out: `using lease = await pool.lease()`. It goes back, reset, however this request ends. */
+  lease(options?: WaitOptions): Promise<RemoteLease>;
+  /** Checks out, runs `fn`, releases whatever happens. */
+  use<R>(fn: (lease: RemoteLease) => R | PromiseLike<R>, options?: WaitOptions): Promise<R>;
+  /** The numbers of the object; of several, of the one that this call goes to. */
+  stats(): Promise<PoolStats>;
+}
+
+/** One connection in a Durable Object, until it is released, disposed, or the request ends. */
+export interface RemoteLease extends Disposable, AsyncDisposable {
+  /** Runs one statement. After the end it rejects with an InvalidRequestError. */
+  query<Row = Record<string, any>>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>>;
+  /** Runs statements in their order, by default in a transaction of their own. */
+  batch<Row = Record<string, any>>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]>;
+  /** Returns the connection; resolves once it is reset. Again, it does nothing. Never rejects. */
+  release(): Promise<void>;
+}
+
+/** The wire: one method, on the object and on a lease of it. */
+interface Answering<Call extends string> {
+  answerPoolOf(call: Call, parameters: readonly unknown[]): Promise<Outcome<unknown> & Partial<Disposable>>;
+}
+
+/**
+ * The pool behind a binding to a {@link PoolObject} class. Costs nothing and opens nothing; may be made in a handler or at
+ * module scope. Throws an {@link ArgumentError} for bad input, as do its methods (they reject).
+ */
+export function poolOf(namespace: ObjectNamespace, options: PoolOfOptions = {}): RemotePool {
+  if (!hasFunctions(namespace, ["idFromName", "get"])) {
+    throw new ArgumentError(`namespace must be a binding to a Durable Object class, such as env.DATABASE; it is ${show(namespace)}`);
+  }
+  checkKeys(options, ["name", "shards", "key", "locationHint"], "poolOf()", "");
+  const { name = "pool", shards, key, locationHint } = options;
+  for (const [option, value] of Object.entries({ name, key, locationHint })) {
+    if (value !== undefined && (typeof value !== "string" || value === "")) throw new ArgumentError(`${option} must be a string that is not empty; it is ${show(value)}`);
+  }
+  if (shards !== undefined && !(Number.isSafeInteger(shards) && shards >= 1)) throw new ArgumentError(`shards must be a whole number, 1 or more; it is ${show(shards)}`);
+  if (key !== undefined && shards === undefined) throw new ArgumentError(`key must come with shards, the number of objects that it chooses from; it is ${show(key)}, and shards was left out`);
+  const objectName = (): string => {
+    if (shards === undefined) return name;
+    return `${name}-${key === undefined ? Math.floor(Math.random() * shards) : hash(key) % shards}`;
+  };
+  return new ObjectPool(() => namespace.get(namespace.idFromName(objectName()), locationHint === undefined ? undefined : { locationHint }) as Answering<PoolCall>);
+}
+
+class ObjectPool implements RemotePool {
+  readonly #object: () => Answering<PoolCall>;
+
+  constructor(object: () => Answering<PoolCall>) {
+    this.#object = object;
+  }
+
+  async query<Row>(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult<Row>> {
+    checkStatement(text, values);
+    checkWait(options, "query()");
+    return valueOf(await sent(this.#object(), "query", [text, values, options]));
+  }
+
+  async batch<Row>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]> {
+    checkStatements(statements);
+    checkBatch(options);
+    return valueOf(await sent(this.#object(), "batch", [statements, options]));
+  }
+
+  async lease(options?: WaitOptions): Promise<RemoteLease> {
+    checkWait(options, "lease()");
+    const outcome = await sent(this.#object(), "lease", [options]);
+    return new HeldLease(valueOf(outcome), outcome);
+  }
+
+  async use<R>(fn: (lease: RemoteLease) => R | PromiseLike<R>, options?: WaitOptions): Promise<R> {
+    if (typeof fn !== "function") throw new ArgumentError(`use() wants a function of the lease; it got ${show(fn)}`);
+    const lease = await this.lease(options);
+    try {
+      return await fn(lease);
+    } finally {
+      await lease.release();
+    }
+  }
+
+  async stats(): Promise<PoolStats> {
+    return valueOf(await sent(this.#object(), "stats", []));
+  }
+}
+
+class HeldLease implements RemoteLease {
+  readonly #lease: Answering<LeaseCall>;
+  /** Owns the stub: the lease lives as long as it is neither disposed nor collected. */
+  readonly #owner: Partial<Disposable>;
+  #ending: Promise<void> | undefined;
+
+  constructor(lease: Answering<LeaseCall>, owner: Partial<Disposable>) {
+    this.#lease = lease;
+    this.#owner = owner;
+  }
+
+  async query<Row>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
+    checkStatement(text, values);
+    return this.#ask("query", [text, values]);
+  }
+
+  async batch<Row>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]> {
+    checkStatements(statements);
+    checkLeaseBatch(options);
+    return this.#ask("batch", [statements, options]);
+  }
+
+  release(): Promise<void> {
+    return (this.#ending ??= this.#release());
+  }
+
+  async #release(): Promise<void> {
+    try {
+      await this.#lease.answerPoolOf("release", []);
+      this.#owner[Symbol.dispose]?.();
+    } catch {
+      // The object is gone, and its connections with it: what the caller did has its own errors.
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#ending !== undefined) return;
+    this.#ending = Promise.resolve();
+    this.#owner[Symbol.dispose]?.();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  async #ask<T>(call: LeaseCall, parameters: readonly unknown[]): Promise<T> {
+    if (this.#ending !== undefined) {
+      throw new InvalidRequestError("this lease has ended: it was released or disposed here, and its connection may be with another caller now; take a new one with lease()", "");
+    }
+    let outcome: Outcome<unknown>;
+    try {
+      outcome = await sent(this.#lease, call, parameters);
+    } catch (error) {
+      if (error instanceof ArgumentError) throw error;
+      const isForeign = /different (request|Durable Object)/.test(String(error));
+      throw new InvalidRequestError(
+        isForeign
+          ? "this lease was taken by another request, and only that one can use it; take a new one with lease()"
+          : "the Durable Object that held this lease was reset or is out of reach: the connection is lost, and what was not committed with it; take a new one with lease()",
+        "",
+        { cause: error },
+      );
+    }
+    return valueOf(outcome);
+  }
+}
+
+/** The answer. What the runtime itself says of the object (`durableObjectReset`, `overloaded`, `retryable`) is rejected as it is. */
+async function sent<Call extends string>(target: Answering<Call>, call: Call, parameters: readonly unknown[]): Promise<Outcome<unknown> & Partial<Disposable>> {
+  try {
+    return await target.answerPoolOf(call, parameters);
+  } catch (error) {
+    const { name, message, remote } = error as { name?: unknown; message?: unknown; remote?: unknown };
+    if (name !== "DataCloneError" || remote === true) throw error;
+    throw new ArgumentError(`values must be strings, numbers, dates, bytes, arrays, plain objects or null to be sent to a Durable Object: ${String(message)}`);
+  }
+}
+
+function valueOf<T>(outcome: Outcome<unknown>): T {
+  if ("failure" in outcome) throw errorOf(outcome.failure);
+  return outcome.value as T;
+}
+
+/** FNV-1a over the text's code units: the same everywhere, for ever. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let place = 0; place < text.length; place++) value = Math.imul(value ^ text.charCodeAt(place), 0x01000193);
+  return value >>> 0;
+}

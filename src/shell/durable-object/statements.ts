@@ -1,0 +1,100 @@
+/**
+ * What callers may ask of a PoolObject, and what they get: statements, options, results. Checks what is given, on both
+ * sides of the wire (pool-of.ts before it is sent, pool-object.ts and lease.ts for those who call the object directly);
+ * runs nothing.
+ */
+
+import { ArgumentError } from "../errors.js";
+import { checkedMillis, checkKeys, show, type Duration } from "../values.js";
+
+/** One statement of a batch: its text alone, or with the values of its placeholders. */
+export type Statement = string | { readonly text: string; readonly values?: readonly unknown[] };
+
+/** What a statement gave. Plain data: it crosses RPC and structuredClone. */
+export interface QueryResult<Row = Record<string, any>> {
+  readonly rows: Row[];
+  /** Rows read or changed; null where the command counts none. */
+  readonly rowCount: number | null;
+  /** The columns, with the type's number where the driver tells it (PostgreSQL: its OID). */
+  readonly fields: ReadonlyArray<{ readonly name: string; readonly dataTypeID?: number }>;
+  /** The command's name where the driver tells it, such as `"INSERT"`. */
+  readonly command?: string;
+}
+
+/** Options of one `query()` or `lease()`. */
+export interface WaitOptions {
+  /**
+   * How long to queue for a connection, instead of the pool's `timeout`: a string with its unit, a number of seconds, or
+   * null = for ever. It does not bound the statement: that is the database's to do (PostgreSQL: statement_timeout).
+   */
+  timeout?: Duration | null;
+}
+
+/** Options of one `batch()` inside a lease. */
+export interface LeaseBatchOptions {
+  /** Default true: all or nothing. False: each statement for itself, and those before a failure stay. */
+  transaction?: boolean;
+}
+
+/** Options of one `batch()`. */
+export interface BatchOptions extends LeaseBatchOptions, WaitOptions {}
+
+/** A statement after its check. */
+export interface CheckedStatement {
+  readonly text: string;
+  readonly values: readonly unknown[] | undefined;
+}
+
+/** The statement of a query(); throws an {@link ArgumentError} that names what is wrong. */
+export function checkStatement(text: unknown, values: unknown, where = ""): CheckedStatement {
+  if (typeof text !== "string" || text.trim() === "") throw new ArgumentError(`${where}text must be a string with a statement; it is ${show(text)}`);
+  // Null is what a left-out argument becomes where JSON was on the way.
+  if (values !== undefined && values !== null && !Array.isArray(values)) {
+    throw new ArgumentError(`${where}values must be an array with one value for each placeholder, or be left out; it is ${show(values)}`);
+  }
+  return { text, values: values ?? undefined };
+}
+
+/** The statements of a batch(); the same. */
+export function checkStatements(statements: unknown): CheckedStatement[] {
+  if (!Array.isArray(statements)) throw new ArgumentError(`statements must be an array of strings and { text, values }; it is ${show(statements)}`);
+  return statements.map((statement: unknown, index) => {
+    const where = `statements[${index}]`;
+    if (typeof statement === "string") return checkStatement(statement, undefined, `${where}: its `);
+    if (typeof statement !== "object" || statement === null || Array.isArray(statement)) {
+      throw new ArgumentError(`${where} must be a string or { text, values }; it is ${show(statement)}`);
+    }
+    checkKeys(statement, ["text", "values"], where, "");
+    const { text, values } = statement as { text?: unknown; values?: unknown };
+    return checkStatement(text, values, `${where}: its `);
+  });
+}
+
+/** The options of a query() or lease(), as connect() takes them. */
+export function checkWait(options: unknown = {}, call: string): { timeout?: Duration | null } {
+  checkKeys(options, ["timeout"], call, "");
+  return waitOf(options as WaitOptions);
+}
+
+/** The options of a batch(). */
+export function checkBatch(options: unknown = {}): { wait: { timeout?: Duration | null }; transaction: boolean } {
+  checkKeys(options, ["transaction", "timeout"], "batch()", "");
+  return { wait: waitOf(options as WaitOptions), transaction: transactionOf(options as LeaseBatchOptions) };
+}
+
+/** The options of a batch() inside a lease. */
+export function checkLeaseBatch(options: unknown = {}): boolean {
+  checkKeys(options, ["transaction"], "batch() of a lease", "");
+  return transactionOf(options as LeaseBatchOptions);
+}
+
+function waitOf({ timeout }: WaitOptions): { timeout?: Duration | null } {
+  if (timeout === undefined) return {};
+  checkedMillis("timeout", timeout, "");
+  return { timeout };
+}
+
+function transactionOf({ transaction = true }: LeaseBatchOptions): boolean {
+  if (typeof transaction !== "boolean") throw new ArgumentError(`transaction must be true or false; it is ${show(transaction)}`);
+  return transaction;
+}

@@ -1,0 +1,325 @@
+// The Worker of durable-object.test.mjs: Durable Objects that host pools, and one handler for each thing that a caller may
+// do with them. A path is a handler's name; it answers JSON. Decides nothing: what is right, the test says.
+
+import { poolOf, PoolObject } from "edgepool/durable-object";
+import { PoolError, PoolTimeoutError } from "edgepool";
+import { pg } from "edgepool/dialects/pg";
+import { env as environment } from "cloudflare:workers";
+import { Client } from "pg";
+
+/** A creator whose backends bear the class's name and the object's id. */
+const creator = (name, ctx, env) => async () => {
+  const client = new Client({ connectionString: env.DATABASE_URL, application_name: `${name}-${ctx.id.toString().slice(0, 8)}` });
+  client.on("error", () => {});
+  await client.connect();
+  return client;
+};
+
+/** As users write it: every default. */
+export class Database extends PoolObject {
+  constructor(ctx, env) {
+    super(ctx, env, creator("Database", ctx, env), { dialect: pg });
+  }
+
+  /** An RPC method of the user's own. */
+  countTo(last) {
+    return this.pool.use(async (client) => (await client.query("SELECT count(*)::int AS n FROM generate_series(1, $1::int)", [last])).rows[0].n);
+  }
+
+  /** What a new version of the code, or a failure of the host, does. */
+  reset() {
+    this.ctx.abort("reset for the test");
+  }
+}
+
+/** One connection. */
+export class Narrow extends PoolObject {
+  constructor(ctx, env) {
+    super(ctx, env, creator("Narrow", ctx, env), { dialect: pg, poolSize: 1 });
+  }
+}
+
+/** Keeps nothing for long. */
+export class Brief extends PoolObject {
+  constructor(ctx, env) {
+    super(ctx, env, creator("Brief", ctx, env), { dialect: pg, idleTimeout: "200ms" });
+  }
+}
+
+/** A driver without query(), and a creator that may fail. */
+export class Foreign extends PoolObject {
+  constructor(ctx, env) {
+    super(ctx, env, () => ({ ask: (text) => text.toUpperCase(), rollback() {} }), {
+      runQuery: (connection, text) => ({ rows: [{ said: text === "a symbol" ? Symbol("said") : connection.ask(text) }] }),
+    });
+  }
+}
+
+export class Unreachable extends PoolObject {
+  constructor(ctx, env) {
+    super(ctx, env, async () => {
+      throw Object.assign(new Error("no server there", { cause: new Error("the socket says no") }), { code: "ECONNREFUSED", retry: () => {} });
+    });
+  }
+}
+
+export class Mistaken extends PoolObject {
+  constructor(ctx, env) {
+    super(ctx, env, () => ({}), { poolSize: -3 });
+  }
+}
+
+const atModuleScope = poolOf(environment.DATABASE, { name: "module-scope" });
+const isolate = { requests: 0, number: 0 };
+
+/** An error as JSON, with what a caller would ask of it. */
+const told = (error) => ({
+  ...error, name: error.name, message: error.message, cause: error.cause?.message,
+  isPoolError: error instanceof PoolError, isPoolTimeout: error instanceof PoolTimeoutError,
+});
+const failureOf = (promise) => Promise.resolve(promise).then((value) => ({ unexpected: value }), told);
+const attempt = (call) => failureOf((async () => call())());
+const pid = async (queryable) => (await queryable.query("SELECT pg_backend_pid() AS pid")).rows[0].pid;
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Takes a lease and leaves a transaction open on it. */
+async function open(pool) {
+  const lease = await pool.lease();
+  await lease.batch(["BEGIN", "INSERT INTO marks VALUES ('left open')"], { transaction: false });
+  return lease;
+}
+
+const handlers = {
+  async types({ pool }) {
+    const { rows: [row], ...rest } = await pool.query(
+      "SELECT $1::int AS number, $2::text AS text, $3::timestamptz AS date, $4::bytea AS bytes, $5::jsonb AS json, NULL AS nothing, '1 day 2 hours'::interval AS span, ARRAY[1, 2] AS list, $6::int8 AS big, point(1, 2) AS point",
+      [7, "ö'\n", new Date(0), new Uint8Array([1, 255]), { a: [1] }, 2n ** 60n],
+    );
+    return { row: { ...row, bytes: [...row.bytes] }, isDate: row.date instanceof Date, isBytes: row.bytes instanceof Uint8Array, ...rest };
+  },
+  async commands({ pool }) {
+    const inserted = await pool.query("INSERT INTO marks VALUES ('inserted')");
+    const several = await pool.query("SELECT 1 AS one; SELECT 2 AS two");
+    const { rows: [row] } = await pool.query("SELECT 3 AS three", null);
+    return { inserted, several: several.rows, row };
+  },
+  async errors({ pool }) {
+    await pool.query("INSERT INTO people VALUES ('ann')");
+    return {
+      unique: await failureOf(pool.query("INSERT INTO people VALUES ($1)", ["ann"])),
+      syntax: await failureOf(pool.query("SELEC 1")),
+      killed: await failureOf(pool.query("SELECT pg_terminate_backend(pg_backend_pid())")),
+      after: (await pool.query("SELECT 1 AS one")).rows,
+    };
+  },
+  async direct({ env }) {
+    const object = env.DATABASE.get(env.DATABASE.idFromName("direct"));
+    await object.query("INSERT INTO people VALUES ('bob')");
+    const lease = await object.lease();
+    const answer = {
+      rows: (await object.query("SELECT $1::int AS n", [1])).rows,
+      batch: (await object.batch(["SELECT 1 AS n", { text: "SELECT $1::int AS n", values: [2] }])).map(({ rows }) => rows[0].n),
+      lease: (await lease.query("SELECT 4 AS n")).rows,
+      leaseBatch: (await lease.batch(["SELECT 5 AS n"])).map(({ rows }) => rows[0].n),
+      unique: await failureOf(object.query("INSERT INTO people VALUES ('bob')")),
+      argument: await failureOf(object.query(7)),
+      counted: await object.countTo(9),
+      hidden: await attempt(() => object.pool.stats()),
+    };
+    await lease.release();
+    answer.ended = await failureOf(lease.query("SELECT 1"));
+    answer.used = (await object.stats()).used;
+    return answer;
+  },
+  async batches({ pool }) {
+    const committed = await pool.batch(["INSERT INTO marks VALUES ('one')", { text: "INSERT INTO marks VALUES ($1) RETURNING name", values: ["two"] }]);
+    const failed = await failureOf(pool.batch(["INSERT INTO marks VALUES ('three')", { text: "INSERT INTO people VALUES ($1)", values: ["cy"] }, { text: "INSERT INTO people VALUES ($1)", values: ["cy"] }]));
+    const kept = await failureOf(pool.batch(["INSERT INTO marks VALUES ('four')", "SELECT 1/0", "INSERT INTO marks VALUES ('five')"], { transaction: false }));
+    const deferred = await failureOf(pool.batch(["INSERT INTO late VALUES (1)", "INSERT INTO late VALUES (1)"]));
+    const pids = await pool.batch(["SELECT pg_backend_pid() AS pid", "SELECT pg_backend_pid() AS pid"]);
+    return { committed, failed, kept, deferred, onePid: pids[0].rows[0].pid === pids[1].rows[0].pid, none: await pool.batch([]), stats: await pool.stats() };
+  },
+  async lease({ pool }) {
+    const lease = await pool.lease();
+    const pids = [await pid(lease), await pid(lease), (await lease.batch(["SELECT pg_backend_pid() AS pid"]))[0].rows[0].pid];
+    const several = await Promise.all([lease.query("SELECT pg_sleep(0.05), 1 AS n"), lease.batch(["SELECT 2 AS n"]), lease.query("SELECT 3 AS n")]);
+    await lease.query("BEGIN");
+    const nested = await failureOf(lease.batch(["SELECT 1"]));
+    const inside = await lease.batch(["SELECT 4 AS n"], { transaction: false });
+    await lease.query("ROLLBACK");
+    const failed = await failureOf(lease.batch(["INSERT INTO marks VALUES ('six')", "SELECT 1/0"]));
+    const goesOn = (await lease.query("SELECT 5 AS n")).rows;
+    const used = (await pool.stats()).used;
+    await lease.release();
+    await lease.release();
+    return {
+      onePid: new Set(pids).size === 1, several: several.flat().map(({ rows }) => rows[0].n), nested, inside: inside[0].rows, failed, goesOn, used,
+      after: await failureOf(lease.query("SELECT 1")), usedAfter: (await pool.stats()).used,
+    };
+  },
+  async lost({ pool }) {
+    const lease = await pool.lease();
+    const killed = await failureOf(lease.query("SELECT pg_terminate_backend(pg_backend_pid())"));
+    const after = await failureOf(lease.query("SELECT 1"));
+    await lease.release();
+    return { killed, after, next: (await pool.query("SELECT 1 AS one")).rows };
+  },
+  async use({ pool }) {
+    const inside = await pool.use(async (lease) => (await lease.query("SELECT 1 AS one")).rows);
+    const threw = await failureOf(pool.use(async (lease) => {
+      await lease.query("BEGIN");
+      throw new RangeError("the caller's own");
+    }));
+    return { inside, threw, used: (await pool.stats()).used };
+  },
+
+  // The five ends, each with a transaction left open.
+  async releases({ pool }) {
+    const lease = await open(pool);
+    await lease.release();
+    return (await pool.stats()).used;
+  },
+  async disposes({ pool }) {
+    const lease = await open(pool);
+    lease[Symbol.dispose]();
+    return told(await lease.query("SELECT 1").catch((error) => error));
+  },
+  async forgets({ pool }) {
+    await open(pool);
+    return "forgotten";
+  },
+  async throws({ pool }) {
+    await open(pool);
+    throw new Error("thrown on purpose");
+  },
+  async hangs({ pool }) {
+    await open(pool);
+    await new Promise(() => {});
+  },
+  async dawdles({ pool, ms }) {
+    await open(pool);
+    await sleep(ms);
+    return "nobody reads this";
+  },
+  async leavesTheQueue({ pool }) {
+    void pool.lease().catch(() => {});
+    void pool.query("SELECT 1").catch(() => {});
+    return "gone";
+  },
+  async disposesRunning({ pool, ms }) {
+    const lease = await pool.lease();
+    const before = await pid(lease);
+    const running = failureOf(lease.query("SELECT pg_sleep($1)", [ms / 1000]));
+    const waiting = failureOf(lease.query("INSERT INTO marks VALUES ('too late')"));
+    // Both are on their way before the lease ends.
+    await sleep(50);
+    await lease.release();
+    await Promise.all([running, waiting]);
+    return { before, running: await running, waiting: await waiting };
+  },
+  async hold({ pool, ms }) {
+    const lease = await pool.lease();
+    await sleep(ms);
+    await lease.release();
+    return "held";
+  },
+  async next({ pool }) {
+    const { rows } = await pool.query("SELECT pg_backend_pid() AS pid, pg_current_xact_id_if_assigned() IS NOT NULL OR now() <> statement_timestamp() AS inherited");
+    return rows[0];
+  },
+  async marks({ pool }) {
+    return (await pool.query("SELECT name FROM marks ORDER BY name")).rows.map(({ name }) => name);
+  },
+  async stats({ pool }) {
+    return pool.stats();
+  },
+  async shares({ env }) {
+    isolate.lease = await poolOf(env.DATABASE, { name: "shared" }).lease();
+    return (await isolate.lease.query("SELECT 1 AS one")).rows;
+  },
+  async takes() {
+    const used = await failureOf(isolate.lease.query("SELECT 1"));
+    await isolate.lease.release();
+    return used;
+  },
+  async moduleScope() {
+    return (await atModuleScope.batch(["SELECT pg_backend_pid() AS pid"]))[0].rows[0].pid;
+  },
+  async unanswerable({ env }) {
+    return failureOf(poolOf(env.FOREIGN).query("a symbol"));
+  },
+  async name({ pool }) {
+    return (await pool.query("SELECT current_setting('application_name') AS name")).rows[0].name;
+  },
+  async work({ pool }) {
+    isolate.number ||= Math.floor(Math.random() * 1e9);
+    isolate.requests++;
+    const { rows } = await pool.query("SELECT pg_backend_pid() AS pid, pg_sleep(0.02)");
+    return { isolate: isolate.number, pid: rows[0].pid };
+  },
+  async turn({ pool, key }) {
+    return (await pool.query("INSERT INTO turns (caller) VALUES ($1) RETURNING place", [Number(key)])).rows[0].place;
+  },
+  async late({ pool }) {
+    const lease = await pool.lease();
+    const answer = { query: await failureOf(pool.query("SELECT 1", [], { timeout: "30ms" })), lease: await failureOf(pool.lease({ timeout: "30ms" })), batch: await failureOf(pool.batch(["SELECT 1"], { timeout: 0 })) };
+    await lease.release();
+    return answer;
+  },
+  async shards({ env }) {
+    const objectOf = async (options) => (await poolOf(env.DATABASE, { shards: 4, ...options }).query("SELECT current_setting('application_name') AS object")).rows[0].object;
+    const keys = ["ann", "bob", "cy", "dee", "eve", "fay", "gus", "hal"];
+    return {
+      first: await Promise.all(keys.map((key) => objectOf({ key }))),
+      again: await Promise.all(keys.map((key) => objectOf({ key }))),
+      random: await Promise.all(Array.from({ length: 40 }, () => objectOf({}))),
+      named: await objectOf({ name: "elsewhere", key: "ann", locationHint: "weur" }),
+    };
+  },
+  async reset({ pool, env }) {
+    const object = poolOf(env.DATABASE);
+    const lease = await open(object);
+    const reset = await failureOf(env.DATABASE.get(env.DATABASE.idFromName("pool")).reset());
+    const after = await failureOf(lease.query("SELECT 1"));
+    await lease.release();
+    return { reset: reset.message, after, next: (await pool.query("SELECT 1 AS one")).rows };
+  },
+  async others({ env }) {
+    const unreachable = poolOf(env.UNREACHABLE);
+    return {
+      foreign: await poolOf(env.FOREIGN).query("hello"),
+      unreachable: await failureOf(unreachable.query("SELECT 1")),
+      mistaken: await failureOf(poolOf(env.MISTAKEN).query("SELECT 1")),
+    };
+  },
+  async mistakes({ pool, env }) {
+    return Object.fromEntries(await Promise.all(Object.entries({
+      namespace: () => poolOf("DATABASE"),
+      shards: () => poolOf(env.DATABASE, { shards: 0 }),
+      key: () => poolOf(env.DATABASE, { shards: 2, key: 7 }),
+      keyAlone: () => poolOf(env.DATABASE, { key: "ann" }),
+      name: () => poolOf(env.DATABASE, { name: "" }),
+      unknown: () => poolOf(env.DATABASE, { shard: 2 }),
+      text: () => pool.query({ text: "SELECT 1" }),
+      values: () => pool.query("SELECT $1", 7),
+      value: () => pool.query("SELECT $1", [Symbol("seven")]),
+      valueInLease: () => pool.use((lease) => lease.query("SELECT $1", [new (class Seven {})()])),
+      timeout: () => pool.query("SELECT 1", [], { timeout: "5 seconds" }),
+      option: () => pool.lease({ signal: AbortSignal.abort() }),
+      statements: () => pool.batch("SELECT 1"),
+      statement: () => pool.batch(["SELECT 1", 7]),
+      member: () => pool.batch([{ sql: "SELECT 1" }]),
+      transaction: () => pool.batch(["SELECT 1"], { transaction: "yes" }),
+      fn: () => pool.use("SELECT 1"),
+    }).map(async ([name, call]) => [name, await attempt(call)])));
+  },
+};
+
+export default {
+  async fetch(request, env) {
+    const { pathname, searchParams } = new URL(request.url);
+    const binding = searchParams.get("on") ?? "DATABASE";
+    const pool = poolOf(env[binding]);
+    return Response.json(await handlers[pathname.slice(1)]({ pool, env, ms: Number(searchParams.get("ms") ?? 0), key: searchParams.get("key") }));
+  },
+};
