@@ -1,7 +1,8 @@
 // Builds pkg/ from src/: Rust to wasm, the glue, wasm-opt, the inlined bytes, then TypeScript. Repeats only what changed.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ask, fail, root, run, say } from "./run.mjs";
@@ -21,11 +22,13 @@ function buildWasm() {
   if (!existsSync(join(root, "target", "debug", "edgepool-bindgen"))) say("building the glue writer (usually half a minute, once)");
   run("cargo", ["build", "--quiet", "--locked", "-p", "edgepool-bindgen"]);
   if (!existsSync(generated)) say("compiling the policy to WebAssembly (usually half a minute)");
-  run("cargo", ["build", "--quiet", "--locked", "--release", "--lib", "--target", "wasm32-unknown-unknown"]);
+  run("cargo", ["build", "--quiet", "--locked", "--release", "--lib", "--target", "wasm32-unknown-unknown"], { env: { CARGO_ENCODED_RUSTFLAGS: compilerFlags().join("\x1f") } });
 
   const compiled = join(root, "target", "wasm32-unknown-unknown", "release", "edgepool.wasm");
   const stamp = join(root, "target", "pkg-built-from");
-  const hash = createHash("sha256").update(readFileSync(compiled)).update(readFileSync(fileURLToPath(import.meta.url))).digest("hex");
+  const writer = join(root, "scripts", "bindgen", "src");
+  const sources = [compiled, fileURLToPath(import.meta.url), ...readdirSync(writer).sort().map((file) => join(writer, file))];
+  const hash = sources.reduce((hash, file) => hash.update(readFileSync(file)), createHash("sha256")).digest("hex");
   if (existsSync(wasmFile) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
 
   rmSync(generated, { recursive: true, force: true });
@@ -37,6 +40,15 @@ function buildWasm() {
   ]);
   writeInlinedBytes(readFileSync(wasmFile));
   writeFileSync(stamp, hash);
+}
+
+/**
+ * In place of whatever the machine has set: its linker says what refers to what, for scripts/bindgen/src/dead.rs, and the
+ * places in panic messages name no folder of this machine.
+ */
+function compilerFlags() {
+  const folders = [join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src"), join(ask("rustc", ["--print", "sysroot"]), "lib", "rustlib", "src", "rust")];
+  return ["-Clink-arg=--emit-relocs", ...folders.map((folder) => `--remap-path-prefix=${folder}=`)];
 }
 
 /** The bytes as a string in a module: needs no file access, no fetch, no bundler setting. */

