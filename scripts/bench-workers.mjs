@@ -1,0 +1,12 @@
+// npm run bench:workers: builds, sets up PgBouncer where it can, then runs benches/workers/main.mjs. Its option, after a
+// `--`: --quick.
+
+import { join } from "node:path";
+import { build } from "./build.mjs";
+import { root, run, say } from "./run.mjs";
+import { setUpPgBouncer } from "./setup.mjs";
+
+build();
+const pgbouncer = setUpPgBouncer();
+say("measuring in workerd on an embedded PostgreSQL (usually three minutes, with --quick one)");
+run(process.execPath, [join(root, "benches", "workers", "main.mjs"), ...(pgbouncer === undefined ? [] : [`--pgbouncer=${pgbouncer}`]), ...process.argv.slice(2)]);
