@@ -200,20 +200,6 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       assert.deepEqual(opened, { [(await owner).owner]: 1, [other.owner]: 1 });
     });
 
-    test("leases of a request and of an object outlive 1,000 later requests and 300 later objects", async () => {
-      const request = ask("hold", { pool: "outlived", as: "outlived 1", till: "outlived" });
-      const object = ask("object/outlived/hold", { pool: "outlived", as: "outlived 2", till: "outlived" });
-      await untilHeld("outlived", 2);
-      let next = 0;
-      const client = async () => {
-        for (let number = next++; number < 1300; number = next++) await ask(number < 300 ? `object/${number}/touch` : "touch", { pool: "scripted" });
-      };
-      await Promise.all(Array.from({ length: 20 }, client));
-      await ask("release", { as: "outlived" });
-      assert.equal(new Set((await request).pids).size, 1);
-      assert.equal(new Set((await object).pids).size, 1);
-    });
-
     test("two Durable Objects and a Worker in one isolate share the pool and no connection", async () => {
       await ask("tally");
       const seen = { one: new Set(), two: new Set(), worker: new Set() };
@@ -363,6 +349,20 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
         assert.equal(held.next.code, undefined);
       });
     }
+
+    test("leases of a request and of an object outlive 1,000 later requests and 300 later objects", async () => {
+      const request = ask("hold", { pool: "outlived", as: "outlived 1", till: "outlived" });
+      const object = ask("object/outlived/hold", { pool: "outlived", as: "outlived 2", till: "outlived" });
+      await untilHeld("outlived", 2);
+      let next = 0;
+      const client = async () => {
+        for (let number = next++; number < 1300; number = next++) await ask(number < 300 ? `object/${number}/touch` : "touch", { pool: "scripted" });
+      };
+      await Promise.all(Array.from({ length: 20 }, client));
+      await ask("release", { as: "outlived" });
+      assert.equal(new Set((await request).pids).size, 1);
+      assert.equal(new Set((await object).pids).size, 1);
+    });
 
     test("workerd says nothing but what was done to it on purpose, and no pool swallowed an error", async () => {
       assert.deepEqual(workerd.log.filter((line) => !/thrown on purpose|had hung/.test(line)), []);
