@@ -52,10 +52,9 @@ std::thread_local! {
 }
 
 fn with<R>(number: u32, run: impl FnOnce(&mut State) -> R) -> R {
-    with_all(|pools| match pools.get_mut(number as usize) {
-        Some(Some(state)) => run(state),
-        _ => wasm_bindgen::throw_str("no such pool"),
-    })
+    let answer = with_all(|pools| pools.get_mut(number as usize).and_then(Option::as_mut).map(run));
+    // Thrown only here: what a throw passes by is not dropped, and the list would stay borrowed.
+    answer.unwrap_or_else(|| wasm_bindgen::throw_str("no such pool"))
 }
 
 #[inline(always)]

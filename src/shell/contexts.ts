@@ -44,6 +44,8 @@ export interface Ends {
 export class Context {
   /** Whether it is a Durable Object; undefined where nothing tells. */
   readonly isActor: boolean | undefined;
+  /** What its keys hold: a context that only its own callers hold must go with them, and a span holds on to all of these. */
+  readonly reference: { deref(): Context | undefined } = typeof WeakRef === "function" ? new WeakRef(this) : { deref: () => this };
   readonly #marker: Marker;
   /** What belongs to it, by whose it is. */
   readonly #scopes = new Map<object, Ends>();
@@ -96,20 +98,20 @@ const recent: Context[] = [];
 /** Objects, the last used first: few, and their connections live long, so all of them are searched. */
 const actors: Context[] = [];
 /** By an object that only its context has: what the user gave, or a span. */
-const byKey = new WeakMap<object, Context>();
+const byKey = new WeakMap<object, Context["reference"]>();
 /** Requests, where no finalisation frees what their contexts hold. */
 const kept: Context[] = [];
 const canFinalize = typeof FinalizationRegistry === "function";
 
-const most = { recent: 16, actors: 256, kept: 256 };
+const most = { recent: 8, actors: 256, kept: 256 };
 
 /** The current context, or undefined where there is none. `key`: an object that the user says is the context's own. */
 export function currentContext(key: object | undefined): Context | undefined {
   const span = activeSpan();
-  const context = known(key) ?? known(span) ?? searched(span === undefined ? most.recent : 4, key);
+  const context = known(key) ?? known(span) ?? searched(span === undefined ? most.recent : 1, key);
   if (context === undefined) return undefined;
-  if (span !== undefined) byKey.set(span, context);
-  if (key !== undefined) byKey.set(key, context);
+  if (span !== undefined) byKey.set(span, context.reference);
+  if (key !== undefined) byKey.set(key, context.reference);
   return context;
 }
 
@@ -119,11 +121,11 @@ export function seenContext(): Context | undefined {
 }
 
 function known(key: object | undefined): Context | undefined {
-  const context = key && byKey.get(key);
+  const context = key && byKey.get(key)?.deref();
   return context?.isCurrent() === true ? context : undefined;
 }
 
-/** Foreign markers cost ten microseconds each: the first tells whether this is an object, and then which list to go through. */
+/** A foreign marker costs a throw: the first tells whether this is an object, and then which list to go through. */
 function searched(depth: number, key: object | undefined): Context | undefined {
   let isActor = kindOf(key);
   for (const context of recent.length > 0 ? recent.slice(0, depth) : actors.slice(0, 1)) {

@@ -102,7 +102,9 @@ export class Driver<C> implements Circumstances {
     try {
       this.#core = new Core(Object.values(coreIn(settings, home === undefined ? false : this.#context?.isActor)), home === undefined ? -1 : home.first.#number);
     } catch (error) {
-      throw typeof error === "string" ? refuseOption(error, settings) : error;
+      if (typeof error === "string") throw refuseOption(error, settings);
+      crash(error);
+      throw crashError(this.name);
     }
     const wasm = this.#wasm;
     const number = this.#core.number();

@@ -360,8 +360,12 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       };
       await Promise.all(Array.from({ length: 20 }, client));
       await ask("release", { as: "outlived" });
-      assert.equal(new Set((await request).pids).size, 1);
-      assert.equal(new Set((await object).pids).size, 1);
+      // Where nothing is finalised, a scope so old was given up: its lease works to the end, and is then closed.
+      const most = compatibilityDate < "2025-05-05" ? 2 : 1;
+      for (const { pids } of [await request, await object]) {
+        assert.equal(pids[0], pids[1]);
+        assert.ok(new Set(pids).size <= most, `${pids}`);
+      }
     });
 
     test("workerd says nothing but what was done to it on purpose, and no pool swallowed an error", async () => {
