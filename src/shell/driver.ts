@@ -993,7 +993,7 @@ const stalenesses: readonly (string | undefined)[] = [undefined, "age", "pool in
 function stackBelow(called: Function): string | undefined {
   const holder: { stack?: string } = {};
   const { captureStackTrace } = Error as unknown as { captureStackTrace?: (holder: object, below: Function) => void };
-  if (captureStackTrace === undefined) return new Error().stack;
-  captureStackTrace(holder, called);
-  return holder.stack?.split("\n").slice(2).join("\n");
+  captureStackTrace?.(holder, called);
+  // Where a host drops the frames of tail calls (Bun), there may be nothing below the function: then all there is.
+  return holder.stack?.split("\n").slice(2).join("\n") || new Error().stack;
 }
