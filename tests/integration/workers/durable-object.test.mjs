@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { startPostgres } from "../../../scripts/postgres.mjs";
 import { until } from "../watched-postgres.mjs";
-import { startWorkers } from "./durable-rig.mjs";
+import { startWorkerd } from "./workerd.mjs";
 
 const dates = {
   "2024-09-23": ["nodejs_compat"],
@@ -36,8 +36,11 @@ after(async () => {
 const run = async (text, values) => (await admin.query(text, values)).rows;
 
 for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) describe(`a pool in a Durable Object, at ${compatibilityDate}`, () => {
-  let workers;
-  const ask = (path, options) => workers.ask(path, options);
+  let workerd;
+  const ask = async (path, options) => {
+    const { status, body } = await workerd.ask(`/${path}`, options);
+    return status === 200 ? body : `${status} ${body}`;
+  };
 
   before(async () => {
     await run(`DROP TABLE IF EXISTS marks, people, late, turns;
@@ -46,10 +49,11 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) des
     const { host, port, user, password, database } = postgres.options;
     const worker = { entry, compatibilityDate, compatibilityFlags, vars: { DATABASE_URL: `postgres://${user}:${password}@${host}:${port}/${database}` } };
     const elsewhere = Object.fromEntries(Object.entries(classes).map(([binding, className]) => [binding, { className, service: "first" }]));
-    workers = await startWorkers({ first: { ...worker, durableObjects: classes }, second: { ...worker, durableObjects: elsewhere }, third: { ...worker, durableObjects: elsewhere } });
+    const workers = { first: { ...worker, durableObjects: classes }, second: { ...worker, durableObjects: elsewhere }, third: { ...worker, durableObjects: elsewhere } };
+    workerd = await startWorkerd({ workers });
   });
 
-  after(() => workers.stop());
+  after(() => workerd.stop());
 
   /** The process ids of the backends of one class. */
   const backends = async (name) => (await run("SELECT pid FROM pg_stat_activity WHERE application_name LIKE $1 || '-%' ORDER BY pid", [name])).map(({ pid }) => pid);
