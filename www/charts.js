@@ -1,0 +1,139 @@
+// The lines over time of one pane: wait, use, throughput, openings. Small, with a scale that two panes share, so that they
+// can be compared by eye. Called by picture.js when there are new points.
+
+import { SharpCanvas, theme } from "./theme.js";
+
+const seconds = (ms) => (ms === undefined ? "none" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+const perSecond = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} /s`;
+
+const charts = [
+  { name: "Wait for a connection", lines: [{ of: "p50", colour: "used", word: "half of them" }, { of: "p95", colour: "urgent", word: "95 %", isDashed: true }], show: seconds, atLeast: 100 },
+  { name: "Connections in use", lines: [{ of: "used", colour: "used", isFilled: true }], show: (value) => String(value ?? 0), atLeast: 4, hasLimits: true },
+  { name: "Callers served", lines: [{ of: "served", colour: "served", isFilled: true }], show: (value) => perSecond(value ?? 0), atLeast: 4 },
+  { name: "Connections opened", lines: [{ of: "opened", colour: "opening", isFilled: true }], show: (value) => perSecond(value ?? 0), atLeast: 4 },
+];
+
+/** The next of 1, 2, 4, 5, 8 times a power of ten, so that the top of the scale is a plain number. */
+function plainTop(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return power * [1, 2, 4, 5, 8, 10].find((step) => step * power >= value);
+}
+
+/** The highest value of each chart, for a common scale. */
+export function chartTops(points) {
+  return charts.map(({ lines, atLeast }) => Math.max(atLeast, ...points.flatMap((point) => lines.map(({ of }) => point[of] ?? 0))));
+}
+
+export class Charts {
+  element = document.createElement("div");
+  #drawn;
+
+  constructor() {
+    this.element.className = "charts";
+    this.#drawn = charts.map((chart) => {
+      const figure = document.createElement("figure");
+      const caption = document.createElement("figcaption");
+      const value = document.createElement("b");
+      caption.append(Object.assign(document.createElement("span"), { textContent: chart.name }), value);
+      const canvas = document.createElement("canvas");
+      canvas.setAttribute("role", "img");
+      figure.append(caption, canvas);
+      this.element.append(figure);
+      return { chart, value, canvas, sharp: new SharpCanvas(canvas) };
+    });
+  }
+
+  /** Called when a canvas must be drawn again. */
+  set onResize(draw) {
+    for (const { sharp } of this.#drawn) sharp.onResize = draw;
+  }
+
+  draw(series, now, tops, limits) {
+    for (const [place, { chart, value, canvas, sharp }] of this.#drawn.entries()) {
+      const last = series.points.at(-1);
+      const shown = chart.lines.map(({ of, word }) => `${word ? `${word} ` : ""}${chart.show(last?.[of])}`).join(" · ");
+      value.textContent = shown;
+      canvas.setAttribute("aria-label", `${chart.name}, at the moment ${shown}`);
+      drawChart(sharp, chart, series, now, plainTop(tops[place]), chart.hasLimits ? limits : undefined);
+    }
+  }
+}
+
+function drawChart(sharp, { lines, show }, series, now, top, limits) {
+  const { width, height } = sharp;
+  const context = sharp.begin();
+  const colours = theme();
+  const bottom = height - 15;
+  const ceiling = 12;
+  const x = (at) => width - ((now - at) / series.spanMs) * width;
+  const y = (amount) => bottom - (Math.min(amount, top) / top) * (bottom - ceiling);
+
+  context.font = `11px ${colours.font}`;
+  context.fillStyle = colours.muted;
+  context.strokeStyle = colours.line;
+  context.lineWidth = 1;
+  context.setLineDash([]);
+  for (const amount of [0, top]) {
+    context.beginPath();
+    context.moveTo(0, Math.round(y(amount)) + 0.5);
+    context.lineTo(width, Math.round(y(amount)) + 0.5);
+    context.stroke();
+  }
+  context.textBaseline = "alphabetic";
+  context.fillText(show(top), 0, ceiling - 3);
+  context.fillText(`${series.spanMs / 1000} s ago`, 0, height - 2);
+  context.textAlign = "right";
+  context.fillText("now", width, height - 2);
+  context.textAlign = "left";
+
+  if (limits) {
+    for (const [amount, words] of [[limits.kept, "kept"], [limits.max, "most"]]) {
+      if (!(amount > 0 && amount <= top)) continue;
+      context.setLineDash([2, 3]);
+      context.strokeStyle = colours.muted;
+      context.beginPath();
+      context.moveTo(0, y(amount));
+      context.lineTo(width, y(amount));
+      context.stroke();
+      if (limits.kept !== limits.max || words === "most") {
+        context.textAlign = "right";
+        context.fillText(`${words} ${amount}`, width, y(amount) - 2);
+        context.textAlign = "left";
+      }
+    }
+  }
+
+  for (const { of, colour, isDashed, isFilled } of lines) {
+    context.strokeStyle = context.fillStyle = colours[colour];
+    context.setLineDash(isDashed ? [4, 3] : []);
+    context.lineWidth = 1.6;
+    // A piece without a value breaks the line.
+    for (const run of runs(series.points, of)) {
+      context.beginPath();
+      for (const point of run) context.lineTo(x(point.at), y(point[of]));
+      if (run.length === 1) context.lineTo(x(run[0].at) - 2, y(run[0][of]));
+      context.stroke();
+      if (!isFilled) continue;
+      context.lineTo(x(run.at(-1).at), bottom);
+      context.lineTo(x(run[0].at), bottom);
+      context.globalAlpha = 0.14;
+      context.fill();
+      context.globalAlpha = 1;
+    }
+  }
+  context.setLineDash([]);
+}
+
+function runs(points, of) {
+  const found = [];
+  let run = [];
+  for (const point of points) {
+    if (point[of] !== undefined) run.push(point);
+    else if (run.length > 0) {
+      found.push(run);
+      run = [];
+    }
+  }
+  if (run.length > 0) found.push(run);
+  return found;
+}

@@ -1,0 +1,247 @@
+// One pane's pool and everything around it: its simulated database, its callers, its places on the picture, its numbers.
+// The pool decides; this file asks it for connections as an application would, listens to its events, and remembers what
+// it saw. experiment.js makes one for each pane and passes on what the visitor does.
+
+import { AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool } from "../pkg/entry/inline.js";
+import { Series } from "./measurements.js";
+import { seeded } from "./seeded-random.js";
+import { poolOptions } from "./settings.js";
+import { SimulatedDatabase } from "./simulated-database.js";
+
+const kinds = { AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool };
+
+/** How callers leave, by what the pool or the database told them. */
+const endings = { ERR_POOL_TIMEOUT: "timedOut", ERR_POOL_QUEUE_FULL: "refused", ERR_POOL_ASSERTION: "refused", ERR_POOL_CLOSED: "refused" };
+
+export class WatchedPool {
+  pool;
+  database;
+  /** Those who asked and have no connection yet, in the order in which they asked. Who has one on its way is `opening`. */
+  pending = new Set();
+  /** By place on the picture: the connection there, or nothing. */
+  places = [];
+  left = { served: 0, timedOut: 0, failed: 0, refused: 0 };
+  /** The latest to leave, oldest first. */
+  lastToLeave = [];
+  /** Near (half a second a piece) and far (five seconds). */
+  series = [new Series(500), new Series(5000)];
+  #time;
+  #log;
+  #settings;
+  /** Whose connect() runs at this moment. */
+  #asking;
+  /** For whom the connection is that begins at this moment; undefined where nobody asked. */
+  #openingFor;
+  /** By connection: for whom it was opened. */
+  #openedFor = new Map();
+  /** By connection: who has it. */
+  #holders = new Map();
+  /** Of forgotten leases: how to give them back after all. */
+  #forgotten = new Map();
+
+  /** `settings` answers this pane's settings as they are now; `log` takes what is to be told. */
+  constructor(name, time, seed, settings, log) {
+    this.name = name;
+    this.#time = time;
+    this.#settings = settings;
+    this.#log = log;
+    this.database = new SimulatedDatabase(time, seeded(`${seed} database`), settings);
+    this.database.onBegin = (connection) => this.#settle(connection);
+    this.database.onGone = (connection) => this.#vacate(connection);
+    this.#makePool();
+    this.#measure();
+  }
+
+  get settings() {
+    return this.#settings();
+  }
+
+  /** Pools cannot be changed: there is a new one, the old one ends when its leases have come back. */
+  rebuild() {
+    const old = this.pool;
+    this.#makePool();
+    void old.close({ timeout: "12h" });
+  }
+
+  #makePool() {
+    const values = this.#settings();
+    const pool = new kinds[values.kind](this.#open, {
+      ...poolOptions(values),
+      dialect: this.database.dialect,
+      clock: this.#time.clock,
+      loggingName: this.name,
+      // What it would say there is in the log of the page, from the events.
+      logger: { debug() {}, info() {}, warn() {}, error() {} },
+      // A run must not depend on when the browser collects garbage.
+      trackLeaks: false,
+    });
+    const tell = (text, isNotable = false) => this.#log(this.name, text, isNotable);
+    pool.on("connect", (connection) => {
+      for (const series of this.series) series.noteOpened();
+      tell(`opened connection ${connection.id}`);
+    });
+    pool.on("checkout", (connection) => tell(`lent connection ${connection.id}`));
+    pool.on("reset", (connection) => connection.inTransaction && tell(`connection ${connection.id} came back with an open transaction`));
+    pool.on("checkin", (connection) => tell(connection === null ? "an emptied slot came back" : `connection ${connection.id} is back`));
+    pool.on("close", (connection) => tell(`closing connection ${connection.id}`));
+    pool.on("invalidate", (connection, _record, error) => tell(`connection ${connection.id} is not to be trusted${error ? `: ${error.message}` : ""}`, true));
+    pool.on("softInvalidate", (connection) => tell(`connection ${connection.id} will be replaced`, true));
+    pool.on("error", (error, { operation }) => tell(`swallowed in ${operation}: ${error.message}`, true));
+    this.pool = pool;
+  }
+
+  /** The creator: opens, and finds out for whom. */
+  #open = async () => {
+    // Those who wait are woken in their order; who asks at this moment need not wait.
+    const caller = this.#asking ?? this.queue().next().value;
+    if (caller) caller.isOpening = true;
+    this.#openingFor = caller;
+    try {
+      return await this.database.open();
+    } catch (error) {
+      this.#log(this.name, error.message, true);
+      throw error;
+    }
+  };
+
+  /** A caller asks for a connection, uses it and gives it back. */
+  async serve(arrival) {
+    const caller = { ...arrival, isOpening: false, askedAt: arrival.at, hasConnection: false, step: 0 };
+    this.pending.add(caller);
+    let ending = "served";
+    try {
+      await this.#ask(caller);
+    } catch (error) {
+      ending = endings[error.code] ?? "failed";
+      const verb = { timedOut: "gave up waiting", refused: "was turned away", failed: "failed" }[ending];
+      this.#log(this.name, `caller ${caller.id} ${verb}: ${error.message.split("\n", 1)[0]}`, true);
+    }
+    if (this.pending.delete(caller)) this.#noteWait(caller);
+    this.left[ending]++;
+    this.lastToLeave.push({ id: caller.id, ending, at: this.#time.now });
+    if (this.lastToLeave.length > 200) this.lastToLeave.splice(0, 100);
+    if (ending === "served") for (const series of this.series) series.noteServed();
+  }
+
+  /** Who waited in a pool that was exchanged for another asks the new one. */
+  async #ask(caller) {
+    for (;;) {
+      const { pool } = this;
+      try {
+        this.#asking = caller;
+        const used = pool.use((connection) => this.#work(caller, connection));
+        this.#asking = undefined;
+        return await used;
+      } catch (error) {
+        if (error.code !== "ERR_POOL_CLOSED" || pool === this.pool) throw error;
+        caller.askedAt = this.#time.now;
+        caller.isOpening = false;
+      }
+    }
+  }
+
+  async #work(caller, connection) {
+    this.pending.delete(caller);
+    this.#noteWait(caller);
+    caller.hasConnection = true;
+    caller.gotAt = this.#time.now;
+    const holders = this.#holders.get(connection) ?? new Set();
+    this.#holders.set(connection, holders.add(caller));
+    try {
+      const { leaks, queryFailures } = this.#settings();
+      for (const { weight, luck } of caller.queries) {
+        caller.step++;
+        connection.inTransaction = caller.leavesTransactionOpen;
+        await this.database.query(connection, weight, luck < queryFailures);
+      }
+      if (caller.forgetfulness < leaks) await this.#forget(caller, connection);
+    } finally {
+      holders.delete(caller);
+    }
+  }
+
+  /** Keeps the lease for ever, or until the visitor gives it back. */
+  #forget(caller, connection) {
+    caller.isForgetful = true;
+    this.#log(this.name, `caller ${caller.id} forgot to give connection ${connection.id} back`, true);
+    return new Promise((resolve) => this.#forgotten.set(connection, resolve)).then(() => this.#forgotten.delete(connection));
+  }
+
+  /** Gives a forgotten lease back. */
+  giveBack(connectionId) {
+    for (const [connection, resolve] of this.#forgotten) if (connection.id === connectionId) resolve();
+  }
+
+  kill(connectionId) {
+    for (const connection of this.database.connections) if (connection.id === connectionId) this.database.kill(connection);
+  }
+
+  /** Those in the queue, first come first. */
+  *queue() {
+    for (const caller of this.pending) if (!caller.isOpening) yield caller;
+  }
+
+  /** The callers who have this connection; more than one where the pool shares it. */
+  holdersOf(connection) {
+    return this.#holders.get(connection) ?? nobody;
+  }
+
+  /** For whom it was opened; undefined where nobody asked. */
+  openedFor(connection) {
+    return this.#openedFor.get(connection);
+  }
+
+  /** What the slot with this connection is doing, in the words of the legend. */
+  stateOf(connection) {
+    const { doing } = connection;
+    if (doing === "opening" || doing === "closing" || doing === "resetting" || doing === "checking") return doing;
+    const holders = this.holdersOf(connection);
+    if (holders.size > 0) return this.#forgotten.has(connection) ? "forgotten" : "used";
+    return connection.isAlive ? "idle" : "dead";
+  }
+
+  #noteWait(caller) {
+    for (const series of this.series) series.noteWait(this.#time.now - caller.at);
+  }
+
+  #measure() {
+    for (const series of this.series) {
+      const piece = () => {
+        series.end(this.#time.now, this.pool.stats().used);
+        this.#time.after(series.pieceMs, piece);
+      };
+      this.#time.after(series.pieceMs, piece);
+    }
+  }
+
+  /** How many connections the pool keeps, and how many it may have; Infinity where nothing limits them. */
+  get limits() {
+    const { max } = this.pool.stats();
+    const { kind, poolSize } = this.#settings();
+    return { kept: kind === "QueuePool" && poolSize > 0 ? poolSize : max, max };
+  }
+
+  #settle(connection) {
+    this.#openedFor.set(connection, this.#openingFor);
+    let place = this.places.indexOf(undefined);
+    if (place < 0) place = this.places.length;
+    this.places[place] = connection;
+  }
+
+  /** The pool counts its overflow and marks no connection as such: one of those beyond takes a place that came free. */
+  #vacate(connection) {
+    this.#holders.delete(connection);
+    this.#openedFor.delete(connection);
+    const place = this.places.indexOf(connection);
+    this.places[place] = undefined;
+    const { kept } = this.limits;
+    const last = this.places.findLastIndex((other) => other !== undefined);
+    if (place < kept && last >= kept) {
+      this.places[place] = this.places[last];
+      this.places[last] = undefined;
+    }
+    while (this.places.length > 0 && this.places.at(-1) === undefined) this.places.pop();
+  }
+}
+
+const nobody = new Set();
