@@ -3,11 +3,11 @@
 
 import { SharpCanvas, theme } from "./theme.js";
 
-const seconds = (ms) => (ms === undefined ? "none" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+const seconds = (ms) => (ms === undefined ? "–" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 const perSecond = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} /s`;
 
 const charts = [
-  { name: "Wait for a connection", lines: [{ of: "p50", colour: "used", word: "half of them" }, { of: "p95", colour: "urgent", word: "95 %", isDashed: true }], show: seconds, atLeast: 100 },
+  { name: "Wait for a connection", lines: [{ of: "p50", colour: "used", word: "typical" }, { of: "p95", colour: "urgent", word: "slowest 5 %", isDashed: true }], show: seconds, atLeast: 100 },
   { name: "Connections in use", lines: [{ of: "used", colour: "used", isFilled: true }], show: (value) => String(value ?? 0), atLeast: 4, hasLimits: true },
   { name: "Callers served", lines: [{ of: "served", colour: "served", isFilled: true }], show: (value) => perSecond(value ?? 0), atLeast: 4 },
   { name: "Connections opened", lines: [{ of: "opened", colour: "opening", isFilled: true }], show: (value) => perSecond(value ?? 0), atLeast: 4 },
@@ -33,13 +33,20 @@ export class Charts {
     this.#drawn = charts.map((chart) => {
       const figure = document.createElement("figure");
       const caption = document.createElement("figcaption");
-      const value = document.createElement("b");
-      caption.append(Object.assign(document.createElement("span"), { textContent: chart.name }), value);
+      const values = chart.lines.map(({ word, colour, isDashed }) => {
+        const value = document.createElement("b");
+        const item = document.createElement("span");
+        const sample = document.createElement("i");
+        sample.className = `sample ${colour}${isDashed ? " is-dashed" : ""}`;
+        item.append(sample, word ? `${word} ` : "", value);
+        return { item, value };
+      });
+      caption.append(Object.assign(document.createElement("span"), { textContent: chart.name, className: "chart-name" }), ...values.map(({ item }) => item));
       const canvas = document.createElement("canvas");
       canvas.setAttribute("role", "img");
       figure.append(caption, canvas);
       this.element.append(figure);
-      return { chart, value, canvas, sharp: new SharpCanvas(canvas) };
+      return { chart, values: values.map(({ value }) => value), canvas, sharp: new SharpCanvas(canvas) };
     });
   }
 
@@ -49,11 +56,10 @@ export class Charts {
   }
 
   draw(series, now, tops, limits) {
-    for (const [place, { chart, value, canvas, sharp }] of this.#drawn.entries()) {
+    for (const [place, { chart, values, canvas, sharp }] of this.#drawn.entries()) {
       const last = series.points.at(-1);
-      const shown = chart.lines.map(({ of, word }) => `${word ? `${word} ` : ""}${chart.show(last?.[of])}`).join(" · ");
-      value.textContent = shown;
-      canvas.setAttribute("aria-label", `${chart.name}, at the moment ${shown}`);
+      for (const [line, value] of values.entries()) value.textContent = chart.show(last?.[chart.lines[line].of]);
+      canvas.setAttribute("aria-label", `${chart.name}, at the moment ${chart.lines.map(({ of, word = "" }) => `${word} ${chart.show(last?.[of])}`).join(", ")}`);
       drawChart(sharp, chart, series, now, plainTop(tops[place]), chart.hasLimits ? limits : undefined);
     }
   }

@@ -17,9 +17,9 @@ export class Controls {
   constructor(element, choose) {
     for (const { of, title } of groups) {
       const group = document.createElement("fieldset");
-      group.append(Object.assign(document.createElement("legend"), { textContent: title }));
+      group.append(textIn("legend", title));
       const folded = document.createElement("details");
-      folded.append(Object.assign(document.createElement("summary"), { textContent: "More options" }));
+      folded.append(textIn("summary", "More options"));
       for (const [name, setting] of Object.entries(settings)) {
         if (setting.of !== of) continue;
         const row = makeRow(name, setting, choose);
@@ -49,8 +49,8 @@ function makeRow(name, setting, choose) {
   element.className = "setting";
   const words = document.createElement("span");
   words.className = "setting-name";
-  if (setting.option) words.append(Object.assign(document.createElement("code"), { textContent: name }), " ");
-  words.append(setting.label);
+  if (setting.option) words.append(textIn("code", name), " ", textIn("small", setting.label));
+  else words.append(setting.label);
   const output = document.createElement("output");
   const { stops, choices } = setting;
 
@@ -87,10 +87,12 @@ function makeRow(name, setting, choose) {
   input.name = name;
   input.addEventListener("change", () => choose(name, written(input.checked)));
   element.classList.add("is-flag");
-  if (setting.hint) words.append(Object.assign(document.createElement("small"), { textContent: ` ${setting.hint}` }));
+  if (setting.hint) words.append(" ", textIn("small", setting.hint));
   element.append(input, words);
   return { element, input, show: (value) => void (input.checked = value) };
 }
+
+const textIn = (tag, textContent) => Object.assign(document.createElement(tag), { textContent });
 
 /** Of a value, or of the nearest one, where a link has one between two stops. */
 function placeOf(stops, value) {

@@ -2,6 +2,7 @@
 // how many connections were opened, in equal pieces of virtual time. watched-pool.js notes, charts.js draws.
 
 const pieces = 120;
+const smoothed = 4;
 
 /** The last 120 pieces of `pieceMs` each. */
 export class Series {
@@ -9,6 +10,8 @@ export class Series {
   #waits = [];
   #served = 0;
   #opened = 0;
+  /** What was served and opened in the latest pieces: a rate is taken over all of them, or it would only jump. */
+  #latest = [];
 
   constructor(pieceMs) {
     this.pieceMs = pieceMs;
@@ -33,8 +36,10 @@ export class Series {
   /** Ends a piece. Where nobody got a connection there is no wait to show. */
   end(at, used) {
     const waits = this.#waits.sort((a, b) => a - b);
-    const perSecond = 1000 / this.pieceMs;
-    this.points.push({ at, p50: quantile(waits, 0.5), p95: quantile(waits, 0.95), used, served: this.#served * perSecond, opened: this.#opened * perSecond });
+    this.#latest.push({ served: this.#served, opened: this.#opened });
+    if (this.#latest.length > smoothed) this.#latest.shift();
+    const perSecond = (name) => (this.#latest.reduce((sum, piece) => sum + piece[name], 0) * 1000) / (this.pieceMs * this.#latest.length);
+    this.points.push({ at, p50: quantile(waits, 0.5), p95: quantile(waits, 0.95), used, served: perSecond("served"), opened: perSecond("opened") });
     if (this.points.length > pieces) this.points.shift();
     this.#waits = [];
     this.#served = 0;

@@ -31,8 +31,10 @@ const mottos = {
   AssertionPool: () => "one caller at a time, a second one is an error",
 };
 
-/** Past so many places a cell has room for its sign only. */
-const roomyCells = 40;
+/** Up to so many places a cell is large; past so many it has room for its sign only. */
+const largeCells = 16;
+const wordyCells = 40;
+const endlessStep = 10;
 const mostCells = 300;
 
 export class PanePicture {
@@ -46,8 +48,8 @@ export class PanePicture {
   #leaving;
   #charts = new Charts();
   #selected;
-  /** The most places that were taken at once, for pools without a limit. */
-  #mostTaken = 0;
+  /** Cells of a pool without a limit. */
+  #endless = endlessStep;
 
   /** `act` does what a visitor asks of one connection. */
   constructor(pane, hasTwo, act) {
@@ -56,7 +58,7 @@ export class PanePicture {
     const part = (name, tag, className, ...children) => (this.#parts[name] = element(tag, className, ...children));
     this.element = element("section", "pane",
       element("header", "pane-head", hasTwo ? element("span", "pane-name", pane.name) : "", part("kind", "h2", ""), part("motto", "p", "motto"), part("down", "p", "down", "the server is down")),
-      element("div", "flow",
+      element("div", "frame", element("div", "flow",
         element("section", "waiting", heading("Waiting", part("waiting", "b", "")), part("queueHint", "p", "hint"), part("queue", "canvas", "")),
         element("section", "slots",
           heading("Connections", part("total", "b", "")),
@@ -65,9 +67,9 @@ export class PanePicture {
           part("legend", "ul", "legend"),
         ),
         element("section", "leaving", heading("Leaving"), part("endings", "ul", "endings"), part("last", "canvas", "")),
-      ),
+      )),
       part("details", "p", "details"),
-      this.#charts.element,
+      element("div", "frame", this.#charts.element),
     );
     this.element.setAttribute("aria-label", hasTwo ? `Pane ${pane.name}` : "The pool");
     this.#parts.queue.setAttribute("role", "img");
@@ -95,12 +97,11 @@ export class PanePicture {
     parts.down.hidden = !database.isDown;
 
     write(parts.total, `${stats.total}${max === Infinity ? "" : ` of at most ${max}`}`);
-    this.#mostTaken = Math.max(this.#mostTaken, places.length);
-    const wanted = Math.min(mostCells, max === Infinity ? Math.max(8, this.#mostTaken) : Math.max(max, places.length));
+    const wanted = Math.min(mostCells, max === Infinity ? this.#endlessCells(places.length) : Math.max(max, places.length));
     const keptCells = Math.min(wanted, kept);
     this.#arrangeCells(wanted, keptCells);
     const isQueue = kind === "QueuePool" && kept !== max;
-    write(parts.keptName, kind === "QueuePool" ? (kept === Infinity ? "opened as needed, no limit" : "kept open between callers") : mottos[kind](settings));
+    write(parts.keptName, kind === "QueuePool" ? (kept === Infinity ? "opened as needed, no limit" : "kept open; # is the caller who has it") : mottos[kind](settings));
     const beyond = Math.max(0, stats.total - kept);
     write(parts.overflowName, max === Infinity ? `overflow: ${beyond}, no limit; closed when given back` : `overflow: ${beyond} of ${max - kept}, opened under load, closed when given back`);
     parts.overflowArea.hidden = !isQueue && keptCells === wanted;
@@ -135,6 +136,12 @@ export class PanePicture {
     this.#charts.onResize = draw;
   }
 
+  /** In steps, and slow to shrink, so that the page stands still. */
+  #endlessCells(taken) {
+    if (taken > this.#endless || taken < this.#endless - 1.5 * endlessStep) this.#endless = Math.max(1, Math.ceil(taken / endlessStep)) * endlessStep;
+    return this.#endless;
+  }
+
   #arrangeCells(wanted, kept) {
     const { kept: keptArea, overflow } = this.#parts;
     if (this.#cells.length === wanted && keptArea.childElementCount === kept) return;
@@ -144,7 +151,8 @@ export class PanePicture {
       const area = place < kept ? keptArea : overflow;
       if (button.parentElement !== area) area.append(button);
     }
-    this.element.classList.toggle("is-dense", wanted > roomyCells);
+    this.element.classList.toggle("is-large", wanted <= largeCells);
+    this.element.classList.toggle("is-dense", wanted > wordyCells);
   }
 
   #makeCell(place) {

@@ -50,6 +50,10 @@ export class QueuePicture {
       const isUrgent = left < urgentBelow;
       context.fillStyle = colours.faint;
       context.fillRect(x, y, cell, size.height);
+      if (place === 0 && size.hasNumber) {
+        context.strokeStyle = colours.text;
+        context.strokeRect(x + 0.5, y + 0.5, cell - 1, size.height - 1);
+      }
       context.fillStyle = isUrgent ? colours.urgent : colours.waiting;
       const bar = size.hasNumber ? 4 : size.height;
       context.fillRect(x, y + size.height - bar, Math.max(1, cell * left), bar);

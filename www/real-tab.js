@@ -11,6 +11,8 @@ const examples = {
 const mostRows = 200;
 const poolSize = 4;
 const maxOverflow = 2;
+/** What a cell says, and how it looks (style.css). */
+const looks = { idle: "idle", "in use": "used", empty: "empty" };
 const shownStats = ["total", "idle", "used", "waiting", "opened", "checkouts", "waited", "timedOut", "max"];
 
 export class RealTab {
@@ -97,7 +99,7 @@ export class RealTab {
         const result = this.#driver.run(connection, sql);
         return { result, id: connection.id, wasOpen: connection.inTransaction() };
       });
-      said.textContent = `${result.rows.length} rows, ${result.changes} changed, ${(performance.now() - start).toFixed(1)} ms, on connection ${id}${wasOpen ? "; the transaction was left open, so the pool rolled it back" : ""}`;
+      said.textContent = `${count(result.rows.length, "row")}${result.changes > 0 ? `, ${result.changes} changed` : ""} in ${(performance.now() - start).toFixed(1)} ms on connection ${id}${wasOpen ? ". The transaction was left open: the pool rolled it back" : ""}`;
       said.className = "";
       frame.replaceChildren(table(result));
     } catch (error) {
@@ -154,21 +156,35 @@ export class RealTab {
 
   #showPool() {
     const stats = this.#pool.stats();
-    const slots = [...this.#slots].map(([id, word]) => {
-      const item = Object.assign(document.createElement("li"), { textContent: `${id} ${word}` });
-      item.dataset.state = word === "idle" ? "idle" : "used";
+    const taken = [...this.#slots].map(([id, word]) => [`${id}`, word]);
+    const empty = Array.from({ length: Math.max(0, stats.max - taken.length) }, () => ["", "empty"]);
+    this.#byId("real-slots").replaceChildren(...[...taken, ...empty].map(([id, word], place) => {
+      const item = document.createElement("li");
+      item.className = place < poolSize ? "cell is-flat" : "cell is-flat is-overflow";
+      item.dataset.state = looks[word];
+      item.append(textIn("b", id), textIn("span", word));
       return item;
-    });
-    this.#byId("real-slots").replaceChildren(...slots);
-    this.#byId("real-stats").replaceChildren(...shownStats.flatMap((name) => [Object.assign(document.createElement("dt"), { textContent: name }), Object.assign(document.createElement("dd"), { textContent: String(stats[name]) })]));
+    }));
+    this.#byId("real-stats").replaceChildren(...shownStats.map((name) => {
+      const item = document.createElement("li");
+      item.append(textIn("span", name), textIn("b", String(stats[name])));
+      return item;
+    }));
   }
 }
+
+const count = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
+const textIn = (tag, textContent) => Object.assign(document.createElement(tag), { textContent });
 
 function table({ columns, rows }) {
   if (columns.length === 0) return Object.assign(document.createElement("p"), { className: "hint", textContent: "no rows" });
   const made = document.createElement("table");
   const head = made.createTHead().insertRow();
-  for (const name of columns) head.append(Object.assign(document.createElement("th"), { scope: "col", textContent: name }));
+  for (const [place, name] of columns.entries()) {
+    const cell = Object.assign(document.createElement("th"), { scope: "col", textContent: name });
+    if (typeof rows[0]?.[place] === "number") cell.className = "is-number";
+    head.append(cell);
+  }
   const body = made.createTBody();
   for (const row of rows.slice(0, mostRows)) {
     const line = body.insertRow();

@@ -13,7 +13,7 @@ const reusing = every.filter((kind) => kind !== "NullPool");
 const queue = ["QueuePool"];
 
 export const settings = {
-  rate: { of: "world", label: "Callers per second", stops: [...range(0, 20), 25, 30, 35, 40, 50, 60, 80, 100, 150, 200, 300, 400, 500], start: 9, show: String },
+  rate: { of: "world", label: "Callers per second", stops: [...range(0, 20), 25, 30, 35, 40, 50, 60, 80, 100, 150, 200, 300, 400, 500], start: 8, show: String },
   waves: { of: "world", label: "Load swings by", stops: [0, 20, 40, 60, 80, 100], start: 60, show: percent },
   query: { of: "world", label: "Query time", stops: [1, 2, 5, 10, 20, 50, 100, 150, 200, 250, 300, 400, 500, 600, 800, 1000, 1500, 2000, 3000, 5000], start: 300, show: duration },
   connect: { of: "world", label: "Time to connect", stops: [0, 10, 20, 50, 100, 200, 300, 400, 600, 800, 1000, 1500, 2000, 5000], start: 400, show: duration },
@@ -25,7 +25,7 @@ export const settings = {
   kind: { of: "pool", label: "Kind of pool", choices: every, start: "QueuePool", kinds: every },
   poolSize: { of: "pool", option: true, label: "kept open", stops: [0, ...range(1, 12), 15, 20, 25, 30, 40, 50, 60, 80, 100], start: 5, show: orWords({ 0: "no limit" }, String), kinds: [...queue, "SingletonThreadPool"] },
   maxOverflow: { of: "pool", option: true, label: "more under load", stops: [-1, ...range(0, 10), 15, 20, 30, 40, 50, 100], start: 3, show: orWords({ "-1": "no limit" }, String), kinds: queue },
-  timeout: { of: "pool", option: true, label: "patience in the queue", stops: [0, 100, 200, 500, 1000, 2000, 3000, 4000, 5000, 10_000, 30_000, 60_000, null], start: 3000, show: orWords({ 0: "do not wait", null: "for ever" }, duration), kinds: queue },
+  timeout: { of: "pool", option: true, label: "patience in the queue", stops: [0, 100, 200, 500, 1000, 2000, 3000, 4000, 5000, 10_000, 30_000, 60_000, null], start: 1000, show: orWords({ 0: "do not wait", null: "for ever" }, duration), kinds: queue },
   maxWaiters: { of: "pool", option: true, label: "queue at most", stops: [1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, Infinity], start: Infinity, show: orWords({ Infinity: "no limit" }, String), kinds: queue },
   useLifo: { of: "pool", option: true, label: "lend the latest first", start: false, kinds: queue },
   prePing: { of: "pool", option: true, label: "check before lending", start: false, kinds: reusing },

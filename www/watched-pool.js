@@ -23,8 +23,8 @@ export class WatchedPool {
   left = { served: 0, timedOut: 0, failed: 0, refused: 0 };
   /** The latest to leave, oldest first. */
   lastToLeave = [];
-  /** Near (half a second a piece) and far (five seconds). */
-  series = [new Series(500), new Series(5000)];
+  /** Near (half a minute in all) and far (five minutes). */
+  series = [new Series(250), new Series(2500)];
   #time;
   #log;
   #settings;
@@ -116,7 +116,8 @@ export class WatchedPool {
       const verb = { timedOut: "gave up waiting", refused: "was turned away", failed: "failed" }[ending];
       this.#log(this.name, `caller ${caller.id} ${verb}: ${error.message.split("\n", 1)[0]}`, true);
     }
-    if (this.pending.delete(caller)) this.#noteWait(caller);
+    // Who was refused at once, or whose opening failed, has not waited for a connection.
+    if (this.pending.delete(caller) && ending === "timedOut") this.#noteWait(caller);
     this.left[ending]++;
     this.lastToLeave.push({ id: caller.id, ending, at: this.#time.now });
     if (this.lastToLeave.length > 200) this.lastToLeave.splice(0, 100);
@@ -228,7 +229,7 @@ export class WatchedPool {
     this.places[place] = connection;
   }
 
-  /** The pool counts its overflow and marks no connection as such: one of those beyond takes a place that came free. */
+  /** The pool counts its overflow and marks no connection as such: one of those beyond takes a place that came free. Without a limit they close ranks. */
   #vacate(connection) {
     this.#holders.delete(connection);
     this.#openedFor.delete(connection);
@@ -236,7 +237,7 @@ export class WatchedPool {
     this.places[place] = undefined;
     const { kept } = this.limits;
     const last = this.places.findLastIndex((other) => other !== undefined);
-    if (place < kept && last >= kept) {
+    if (last > place && (kept === Infinity || (place < kept && last >= kept))) {
       this.places[place] = this.places[last];
       this.places[last] = undefined;
     }
