@@ -52,11 +52,13 @@ function makeRow(name, setting, choose) {
   if (setting.option) words.append(textIn("code", name), " ", textIn("small", setting.label));
   else words.append(setting.label);
   const output = document.createElement("output");
+  // Else the label would be the output's: that can have one, too, and comes first.
+  element.htmlFor = `setting-${name}`;
   const { stops, choices } = setting;
 
   if (stops) {
     const input = Object.assign(document.createElement("input"), { type: "range", min: "0", max: String(stops.length - 1), step: "1" });
-    input.name = name;
+    identify(input, name);
     const tell = (value) => {
       output.textContent = setting.show(value);
       input.setAttribute("aria-valuetext", setting.show(value));
@@ -75,8 +77,7 @@ function makeRow(name, setting, choose) {
   }
 
   if (choices) {
-    const input = document.createElement("select");
-    input.name = name;
+    const input = identify(document.createElement("select"), name);
     for (const choice of choices) input.append(Object.assign(document.createElement("option"), { value: choice, textContent: choice }));
     input.addEventListener("change", () => choose(name, input.value));
     element.append(words, input);
@@ -84,7 +85,7 @@ function makeRow(name, setting, choose) {
   }
 
   const input = Object.assign(document.createElement("input"), { type: "checkbox" });
-  input.name = name;
+  identify(input, name);
   input.addEventListener("change", () => choose(name, written(input.checked)));
   element.classList.add("is-flag");
   if (setting.hint) words.append(" ", textIn("small", setting.hint));
@@ -92,6 +93,7 @@ function makeRow(name, setting, choose) {
   return { element, input, show: (value) => void (input.checked = value) };
 }
 
+const identify = (input, name) => Object.assign(input, { name, id: `setting-${name}` });
 const textIn = (tag, textContent) => Object.assign(document.createElement(tag), { textContent });
 
 /** Of a value, or of the nearest one, where a link has one between two stops. */

@@ -1,7 +1,7 @@
-// The log under the picture: what the pools' events and errors said, the latest first. Shows the last eighty lines, a few
+// The log under the picture: what the pools' events and errors said, the latest first. Shows the last forty lines, a few
 // times a second whatever the speed. Called by main.js.
 
-const shown = 80;
+const shown = 40;
 
 export class EventLog {
   #list;

@@ -7,11 +7,8 @@ const smoothed = 4;
 /** The last 120 pieces of `pieceMs` each. */
 export class Series {
   points = [];
-  #waits = [];
-  #served = 0;
-  #opened = 0;
-  /** What was served and opened in the latest pieces: a rate is taken over all of them, or it would only jump. */
-  #latest = [];
+  /** The latest pieces; the last one is under way. What is shown is taken over all of them, or it would only jump. */
+  #latest = [emptyPiece()];
 
   constructor(pieceMs) {
     this.pieceMs = pieceMs;
@@ -22,29 +19,30 @@ export class Series {
   }
 
   noteWait(ms) {
-    this.#waits.push(ms);
+    this.#latest.at(-1).waits.push(ms);
   }
 
   noteServed() {
-    this.#served++;
+    this.#latest.at(-1).served++;
   }
 
   noteOpened() {
-    this.#opened++;
+    this.#latest.at(-1).opened++;
   }
 
   /** Ends a piece. Where nobody got a connection there is no wait to show. */
   end(at, used) {
-    const waits = this.#waits.sort((a, b) => a - b);
-    this.#latest.push({ served: this.#served, opened: this.#opened });
-    if (this.#latest.length > smoothed) this.#latest.shift();
+    const waits = this.#latest.flatMap((piece) => piece.waits).sort((a, b) => a - b);
     const perSecond = (name) => (this.#latest.reduce((sum, piece) => sum + piece[name], 0) * 1000) / (this.pieceMs * this.#latest.length);
     this.points.push({ at, p50: quantile(waits, 0.5), p95: quantile(waits, 0.95), used, served: perSecond("served"), opened: perSecond("opened") });
     if (this.points.length > pieces) this.points.shift();
-    this.#waits = [];
-    this.#served = 0;
-    this.#opened = 0;
+    this.#latest.push(emptyPiece());
+    if (this.#latest.length > smoothed) this.#latest.shift();
   }
+}
+
+function emptyPiece() {
+  return { waits: [], served: 0, opened: 0 };
 }
 
 function quantile(sorted, part) {

@@ -14,7 +14,7 @@ const words = {
   checking: "checking",
   closing: "closing",
   dead: "broken",
-  forgotten: "not given back",
+  forgotten: "leaked",
   empty: "empty",
 };
 /** In the legend only when there are any. */
@@ -169,14 +169,14 @@ export class PanePicture {
       this.#selected = this.#selected?.place === place && this.#selected.connection === this.#pane.places[place] ? undefined : { place, connection: this.#pane.places[place] };
       this.#tellDetails();
     });
-    return { button, use, who, word, bar, state: undefined, connection: undefined, caller: undefined, done: 0 };
+    return { button, use, who, word, bar, state: undefined, connection: undefined, caller: undefined, done: 0, isSelected: false };
   }
 
   /** Answers the state that it shows. */
   #drawCell(cell, connection, now) {
     const state = connection === undefined ? "empty" : this.#pane.stateOf(connection);
     const holders = connection === undefined ? undefined : this.#pane.holdersOf(connection);
-    const first = holders?.values().next().value ?? (state === "opening" ? this.#pane.openedFor(connection) : undefined);
+    const first = holders?.values().next().value ?? (state === "opening" || state === "checking" ? this.#pane.servedBy(connection) : undefined);
     const caller = first === undefined ? "" : holders.size > 1 ? `${holders.size} callers` : `#${first.id}`;
     if (cell.state !== state || cell.connection !== connection || cell.caller !== caller) {
       if (cell.state !== state) {
@@ -190,11 +190,13 @@ export class PanePicture {
     }
     const isBusy = connection !== undefined && connection.until > connection.since && (state === "used" || state === "opening" || state === "resetting" || state === "checking" || state === "closing");
     const done = isBusy ? Math.min(1, (now - connection.since) / (connection.until - connection.since)) : 0;
-    if (Math.abs(done - cell.done) > 0.005) {
+    // What nobody could see costs nothing: a step is about a pixel of the cell.
+    if (Math.abs(done - cell.done) > (this.#cells.length > wordyCells ? 0.04 : 0.01) || (done === 1 && cell.done !== 1)) {
       cell.bar.style.transform = `scaleX(${done.toFixed(3)})`;
       cell.done = done;
     }
-    cell.button.classList.toggle("is-selected", this.#selected !== undefined && connection !== undefined && this.#selected.connection === connection);
+    const isSelected = connection !== undefined && this.#selected?.connection === connection;
+    if (isSelected !== cell.isSelected) cell.button.classList.toggle("is-selected", (cell.isSelected = isSelected));
     return state;
   }
 

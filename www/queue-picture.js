@@ -40,36 +40,49 @@ export class QueuePicture {
     const most = size.columns * size.rows;
     context.textBaseline = "middle";
     context.font = `12px ${colours.font}`;
+    const bars = [];
+    const urgentBars = [];
+    const spaces = [];
+    const barHeight = size.hasNumber ? 4 : size.height;
+    const texts = [];
     let place = 0;
     for (const caller of callers) {
-      if (place === most) break;
+      if (place === most || place === count) break;
       const x = (place % size.columns) * (cell + size.gap);
       const y = Math.floor(place / size.columns) * (size.height + size.gap);
       const leftMs = caller.askedAt + patienceMs - now;
       const left = patienceMs === Infinity ? 1 : Math.max(0, Math.min(1, leftMs / patienceMs));
       const isUrgent = left < urgentBelow;
-      context.fillStyle = colours.faint;
-      context.fillRect(x, y, cell, size.height);
-      if (place === 0 && size.hasNumber) {
-        context.strokeStyle = colours.text;
-        context.strokeRect(x + 0.5, y + 0.5, cell - 1, size.height - 1);
-      }
-      context.fillStyle = isUrgent ? colours.urgent : colours.waiting;
-      const bar = size.hasNumber ? 4 : size.height;
-      context.fillRect(x, y + size.height - bar, Math.max(1, cell * left), bar);
-      if (size.hasNumber) {
-        context.fillStyle = colours.text;
-        context.textAlign = "left";
-        context.fillText(`${isUrgent ? "! " : ""}#${caller.id}`, x + 5, y + (size.height - 3) / 2);
-        if (size.hasSeconds) {
-          context.textAlign = "right";
-          context.fillText(patienceMs === Infinity ? "waits for ever" : `${(Math.max(0, leftMs) / 1000).toFixed(1)} s left`, x + cell - 5, y + (size.height - 3) / 2);
-        }
-      }
+      if (left < 1 || size.hasNumber) spaces.push(x, y, cell, size.height);
+      (isUrgent ? urgentBars : bars).push(x, y + size.height - barHeight, Math.max(1, cell * left), barHeight);
+      if (size.hasNumber) texts.push({ caller, isUrgent, leftMs, x, y });
       place++;
+    }
+    // Colour by colour: a thousand changes of colour would cost more than the bars.
+    fillAll(context, colours.faint, spaces);
+    fillAll(context, colours.waiting, bars);
+    fillAll(context, colours.urgent, urgentBars);
+    if (size.hasNumber) {
+      context.strokeStyle = colours.text;
+      context.strokeRect(0.5, 0.5, cell - 1, size.height - 1);
+    }
+    context.fillStyle = colours.text;
+    for (const { caller, isUrgent, leftMs, x, y } of texts) {
+      const middle = y + (size.height - 3) / 2;
+      context.textAlign = "left";
+      context.fillText(`${isUrgent ? "! " : ""}#${caller.id}`, x + 5, middle);
+      if (!size.hasSeconds) continue;
+      context.textAlign = "right";
+      context.fillText(patienceMs === Infinity ? "waits for ever" : `${(Math.max(0, leftMs) / 1000).toFixed(1)} s left`, x + cell - 5, middle);
     }
     context.textAlign = "left";
   }
+}
+
+/** `rectangles`: four numbers each. */
+function fillAll(context, colour, rectangles) {
+  context.fillStyle = colour;
+  for (let at = 0; at < rectangles.length; at += 4) context.fillRect(rectangles[at], rectangles[at + 1], rectangles[at + 2], rectangles[at + 3]);
 }
 
 /** The signs of the ends, drawn in a square of 12. */

@@ -24,5 +24,5 @@ export const scenarios = [
 export const comparisonStarts = {
   one: { says: scenarios[0].says, set: {} },
   lifo: { says: "The same callers, twice. First out first keeps all connections busy in turn; latest first lets the surplus rest until it is closed.", set: { rate: 7, waves: 60, poolSize: 8, maxOverflow: 0, idleTimeout: 3000 } },
-  nullPool: { says: "The same callers, twice. Without a pool every caller waits for a connection of its own to open.", set: { rate: 7, waves: 40, connect: 600 } },
+  nullPool: { says: "The same callers, twice. Without a pool every caller waits for a connection of its own to open.", set: { rate: 6, waves: 40, poolSize: 8, maxOverflow: 7, connect: 600 } },
 };

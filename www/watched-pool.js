@@ -16,7 +16,7 @@ const endings = { ERR_POOL_TIMEOUT: "timedOut", ERR_POOL_QUEUE_FULL: "refused", 
 export class WatchedPool {
   pool;
   database;
-  /** Those who asked and have no connection yet, in the order in which they asked. Who has one on its way is `opening`. */
+  /** Those who asked and have no connection yet, in the order in which they asked. Who has left the line, since one is opened or checked for him, `isOpening`. */
   pending = new Set();
   /** By place on the picture: the connection there, or nothing. */
   places = [];
@@ -30,10 +30,14 @@ export class WatchedPool {
   #settings;
   /** Whose connect() runs at this moment. */
   #asking;
-  /** For whom the connection is that begins at this moment; undefined where nobody asked. */
-  #openingFor;
-  /** By connection: for whom it was opened. */
-  #openedFor = new Map();
+  /** By record: for whom the pool works on it, on the way to a checkout. */
+  #servedIn = new Map();
+  /** The record whose connection begins at this moment. */
+  #opening;
+  /** By connection: its record. */
+  #recordOf = new Map();
+  /** Connections that are terminated for their own sake, and for no caller's. */
+  #distrusted = new WeakSet();
   /** By connection: who has it. */
   #holders = new Map();
   /** Of forgotten leases: how to give them back after all. */
@@ -67,7 +71,7 @@ export class WatchedPool {
     const values = this.#settings();
     const pool = new kinds[values.kind](this.#open, {
       ...poolOptions(values),
-      dialect: this.database.dialect,
+      dialect: this.#watchedDialect(),
       clock: this.#time.clock,
       loggingName: this.name,
       // What it would say there is in the log of the page, from the events.
@@ -84,18 +88,41 @@ export class WatchedPool {
     pool.on("reset", (connection) => connection.inTransaction && tell(`connection ${connection.id} came back with an open transaction`));
     pool.on("checkin", (connection) => tell(connection === null ? "an emptied slot came back" : `connection ${connection.id} is back`));
     pool.on("close", (connection) => tell(`closing connection ${connection.id}`));
+    pool.on("invalidate", (connection) => void this.#distrusted.add(connection));
     pool.on("invalidate", (connection, _record, error) => tell(`connection ${connection.id} is not to be trusted${error ? `: ${error.message}` : ""}`, true));
     pool.on("softInvalidate", (connection) => tell(`connection ${connection.id} will be replaced`, true));
     pool.on("error", (error, { operation }) => tell(`swallowed in ${operation}: ${error.message}`, true));
     this.pool = pool;
   }
 
-  /** The creator: opens, and finds out for whom. */
-  #open = async () => {
-    // Those who wait are woken in their order; who asks at this moment need not wait.
+  /** The database's dialect, which tells here that somebody's connection is checked or replaced. */
+  #watchedDialect() {
+    const { dialect } = this.database;
+    return {
+      ...dialect,
+      doPing: (connection) => {
+        this.#serveIn(this.#recordOf.get(connection));
+        return dialect.doPing(connection);
+      },
+      doTerminate: (connection) => {
+        if (!this.#distrusted.has(connection)) this.#serveIn(this.#recordOf.get(connection));
+        return dialect.doTerminate(connection);
+      },
+    };
+  }
+
+  /** The pool works on this record for a caller: the one who asks at this moment, else the first in line, in whose turn it is. */
+  #serveIn(record) {
+    if (this.#asking === undefined && this.pending.has(this.#servedIn.get(record))) return;
     const caller = this.#asking ?? this.queue().next().value;
     if (caller) caller.isOpening = true;
-    this.#openingFor = caller;
+    this.#servedIn.set(record, caller);
+  }
+
+  /** The creator. */
+  #open = async (record) => {
+    this.#serveIn(record);
+    this.#opening = record;
     try {
       return await this.database.open();
     } catch (error) {
@@ -187,9 +214,9 @@ export class WatchedPool {
     return this.#holders.get(connection) ?? nobody;
   }
 
-  /** For whom it was opened; undefined where nobody asked. */
-  openedFor(connection) {
-    return this.#openedFor.get(connection);
+  /** For whom it is opened or checked; undefined where for nobody. */
+  servedBy(connection) {
+    return this.#servedIn.get(this.#recordOf.get(connection));
   }
 
   /** What the slot with this connection is doing, in the words of the legend. */
@@ -223,7 +250,7 @@ export class WatchedPool {
   }
 
   #settle(connection) {
-    this.#openedFor.set(connection, this.#openingFor);
+    this.#recordOf.set(connection, this.#opening);
     let place = this.places.indexOf(undefined);
     if (place < 0) place = this.places.length;
     this.places[place] = connection;
@@ -232,7 +259,7 @@ export class WatchedPool {
   /** The pool counts its overflow and marks no connection as such: one of those beyond takes a place that came free. Without a limit they close ranks. */
   #vacate(connection) {
     this.#holders.delete(connection);
-    this.#openedFor.delete(connection);
+    this.#recordOf.delete(connection);
     const place = this.places.indexOf(connection);
     this.places[place] = undefined;
     const { kept } = this.limits;
