@@ -105,7 +105,7 @@ export class WatchedPool {
         return dialect.doPing(connection);
       },
       doTerminate: (connection) => {
-        if (!this.#distrusted.has(connection)) this.#serveIn(this.#recordOf.get(connection));
+        if (this.#asking !== undefined || !this.#distrusted.has(connection)) this.#serveIn(this.#recordOf.get(connection));
         return dialect.doTerminate(connection);
       },
     };
@@ -126,6 +126,8 @@ export class WatchedPool {
     try {
       return await this.database.open();
     } catch (error) {
+      // Its caller leaves with the error; what is opened in this record next is for another.
+      this.#servedIn.delete(record);
       this.#log(this.name, error.message, true);
       throw error;
     }
