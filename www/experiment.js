@@ -36,6 +36,8 @@ export class Experiment {
   /** Lines of the log, oldest first: the moment, the pane ("" for both), the words, whether they stand out. */
   lines = [];
   linesTold = 0;
+  /** How often a setting was changed, by the visitor or by the script. */
+  changes = 0;
   #load;
   /** Of each pane: what the comparison fixes, and all of its settings as they are now. */
   #sides;
@@ -81,6 +83,7 @@ export class Experiment {
     const chosen = readValue(action, value);
     if (chosen === undefined || chosen === this.current[action]) return;
     this.current[action] = chosen;
+    this.changes++;
     for (const side of this.#sides) side.values = { ...this.current, ...side.differences };
     const setting = settings[action];
     this.#tell("", `${setting.option ? action : setting.label.toLowerCase()} is now ${setting.show ? setting.show(chosen) : written(chosen)}`, true);

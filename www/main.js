@@ -78,7 +78,6 @@ async function catchUp(at, isWanted) {
 
 async function act(action, value) {
   experiment.perform(action, value);
-  showSettings();
   // The picture follows at once, also while time stands still.
   await experiment.advance(experiment.now, () => true);
   draw(performance.now());
@@ -140,8 +139,13 @@ function finish(realNow, start) {
 }
 
 let drawnPoints = -1;
+let shownChanges = 0;
 
 function draw(realNow) {
+  if (experiment.changes !== shownChanges) {
+    shownChanges = experiment.changes;
+    controls.show(experiment.current, experiment.compare);
+  }
   byId("clock").textContent = clockText(experiment.now);
   for (const picture of pictures) picture.draw(experiment.now);
   const place = speed > 5 ? 1 : 0;

@@ -102,7 +102,8 @@ export class SimulatedDatabase {
   /** Every connection breaks, and for a while nothing can be opened. */
   restart() {
     this.#upAgainAt = this.#time.now + pauseOfRestartMs;
-    for (const connection of [...this.connections]) this.kill(connection);
+    const before = [...this.connections];
+    for (const connection of before) this.kill(connection);
   }
 
   #roundTrip() {

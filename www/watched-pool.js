@@ -264,9 +264,9 @@ export class WatchedPool {
     this.#recordOf.delete(connection);
     const place = this.places.indexOf(connection);
     this.places[place] = undefined;
-    const { kept } = this.limits;
+    const { kept, max } = this.limits;
     const last = this.places.findLastIndex((other) => other !== undefined);
-    if (last > place && (kept === Infinity || (place < kept && last >= kept))) {
+    if (last > place && (kept === Infinity || (place < kept && last >= kept) || last >= max)) {
       this.places[place] = this.places[last];
       this.places[last] = undefined;
     }
