@@ -3,8 +3,9 @@
 
 import { SharpCanvas, theme } from "./theme.js";
 
-const seconds = (ms) => (ms === undefined ? "–" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
-const perSecond = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} /s`;
+const decimal = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(1));
+const seconds = (ms) => (ms === undefined ? "–" : ms < 1000 ? `${Math.round(ms)} ms` : `${decimal(ms / 1000)} s`);
+const perSecond = (value) => `${value < 10 ? decimal(value) : Math.round(value)} /s`;
 
 const charts = [
   { name: "Wait for a connection", lines: [{ of: "p50", colour: "used", word: "typical" }, { of: "p95", colour: "urgent", word: "slowest 5 %", isDashed: true }], show: seconds, atLeast: 100 },
@@ -92,23 +93,6 @@ function drawChart(sharp, { lines, show }, series, now, top, limits) {
   context.fillText("now", width, height - 2);
   context.textAlign = "left";
 
-  if (limits) {
-    for (const [amount, words] of [[limits.kept, "kept"], [limits.max, "most"]]) {
-      if (!(amount > 0 && amount <= top)) continue;
-      context.setLineDash([2, 3]);
-      context.strokeStyle = colours.muted;
-      context.beginPath();
-      context.moveTo(0, y(amount));
-      context.lineTo(width, y(amount));
-      context.stroke();
-      if (limits.kept !== limits.max || words === "most") {
-        context.textAlign = "right";
-        context.fillText(`${words} ${amount}`, width, y(amount) - 2);
-        context.textAlign = "left";
-      }
-    }
-  }
-
   for (const { of, colour, isDashed, isFilled } of lines) {
     context.strokeStyle = context.fillStyle = colours[colour];
     context.setLineDash(isDashed ? [4, 3] : []);
@@ -128,6 +112,26 @@ function drawChart(sharp, { lines, show }, series, now, top, limits) {
     }
   }
   context.setLineDash([]);
+  if (limits) {
+    const marks = [[limits.kept, "kept"], [limits.max, "most"]].filter(([amount]) => amount > 0 && amount <= top);
+    for (const [amount, words] of limits.kept === limits.max ? marks.slice(1) : marks) {
+      context.setLineDash([2, 3]);
+      context.lineWidth = 1;
+      context.strokeStyle = context.fillStyle = colours.muted;
+      context.beginPath();
+      context.moveTo(0, y(amount));
+      context.lineTo(width, y(amount));
+      context.stroke();
+      // On a ground of its own, or the line behind it would cross the words.
+      context.setLineDash([]);
+      context.lineWidth = 4;
+      context.strokeStyle = colours.surface;
+      context.textAlign = "right";
+      context.strokeText(`${words} ${amount}`, width - 2, y(amount) - 3);
+      context.fillText(`${words} ${amount}`, width - 2, y(amount) - 3);
+      context.textAlign = "left";
+    }
+  }
 }
 
 function runs(points, of) {

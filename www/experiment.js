@@ -68,8 +68,10 @@ export class Experiment {
   /** Does it now, and writes it into the script. */
   perform(action, value = "") {
     const last = this.script[this.#next - 1];
-    // A slider that moves while time stands still is one change.
-    if (action in settings && last?.at === this.now && last.action === action) last.value = value;
+    const { of, steersLoad } = settings[action] ?? {};
+    // What is only looked up later has one value at a moment, however a slider moved there. A new pool or a new arrival
+    // has consequences at once, and is written down each time.
+    if (of === "world" && !steersLoad && last?.at === this.now && last.action === action) last.value = value;
     else this.script.splice(this.#next++, 0, { at: this.now, action, value });
     this.#apply(action, value);
   }
@@ -88,7 +90,7 @@ export class Experiment {
     const setting = settings[action];
     this.#tell("", `${setting.option ? action : setting.label.toLowerCase()} is now ${setting.show ? setting.show(chosen) : written(chosen)}`, true);
     if (setting.of === "pool") this.panes.forEach((pane) => pane.rebuild());
-    else if (action === "rate" || action === "waves") this.#load.changed();
+    else if (setting.steersLoad) this.#load.changed();
   }
 
   /**

@@ -7,20 +7,22 @@ import { comparisons, defaults, readValue, settings, written } from "./settings.
 
 export const speeds = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100];
 export const startSeed = 7;
-/** A link that grew longer than this would not survive a chat or a mail. */
+/** A link that grew longer than this would not survive a chat or a mail: it has the settings as they are, and begins anew. */
 const mostActions = 400;
 
 export function writeLink({ experiment, speed, isPaused, tab, sql }) {
   const parameters = new URLSearchParams();
+  const isRepeatable = experiment.script.length <= mostActions;
+  const settingsAtStart = isRepeatable ? experiment.initial : experiment.current;
   if (tab !== "simulation") parameters.set("tab", tab);
   if (sql !== undefined) parameters.set("sql", sql);
   if (experiment.compare !== "one") parameters.set("compare", experiment.compare);
   if (experiment.seed !== startSeed) parameters.set("seed", experiment.seed);
-  for (const name of Object.keys(settings)) if (experiment.initial[name] !== defaults[name]) parameters.set(name, written(experiment.initial[name]));
+  for (const name of Object.keys(settings)) if (settingsAtStart[name] !== defaults[name]) parameters.set(name, written(settingsAtStart[name]));
   if (speed !== 1) parameters.set("speed", speed);
   if (isPaused) parameters.set("paused", "yes");
-  if (experiment.now > 0) parameters.set("at", Math.round(experiment.now));
-  if (experiment.script.length > 0 && experiment.script.length <= mostActions) {
+  if (isRepeatable && experiment.now > 0) parameters.set("at", Math.round(experiment.now));
+  if (isRepeatable && experiment.script.length > 0) {
     parameters.set("script", experiment.script.map(({ at, action, value }) => [Math.round(at), action, value].filter((part) => part !== "").join("-")).join("_"));
   }
   return parameters.toString();

@@ -6,7 +6,7 @@ import { chartTops } from "./charts.js";
 import { Controls } from "./controls.js";
 import { EventLog } from "./event-log.js";
 import { Experiment } from "./experiment.js";
-import { readLink, speeds, startSeed, writeLink } from "./link.js";
+import { readLink, speeds, writeLink } from "./link.js";
 import { PanePicture } from "./picture.js";
 import { RealTab } from "./real-tab.js";
 import { comparisonStarts, scenarios } from "./scenarios.js";
@@ -45,6 +45,8 @@ async function begin(wanted, at = 0) {
   const mine = ++turn;
   experiment = new Experiment(wanted);
   owed = 0;
+  isMoving = false;
+  byId("seed").value = String(experiment.seed);
   const panes = byId("panes");
   pictures = experiment.panes.map((pane) => new PanePicture(pane, experiment.panes.length > 1, act));
   panes.replaceChildren(...pictures.map(({ element }) => element));
@@ -71,9 +73,11 @@ async function catchUp(at, isWanted) {
       await new Promise((resolve) => setTimeout(resolve));
     }
   } finally {
-    isMoving = false;
+    if (isWanted()) {
+      isMoving = false;
+      byId("lag").textContent = "";
+    }
   }
-  byId("lag").textContent = "";
 }
 
 async function act(action, value) {
@@ -93,6 +97,10 @@ function showSettings() {
 // ---------------------------------------------------------------- frames
 
 let lastFrame = performance.now();
+let lastDraw = 0;
+/** Who does not want motion sees a picture, and soon the next one. */
+const wantsStillness = matchMedia("(prefers-reduced-motion: reduce)");
+const stillForMs = 500;
 
 function frame(realNow) {
   requestAnimationFrame(frame);
@@ -129,7 +137,10 @@ function noteSpeed(reached, wanted, realNow) {
 }
 
 function finish(realNow, start) {
-  draw(realNow);
+  if (!wantsStillness.matches || realNow - lastDraw > stillForMs) {
+    lastDraw = realNow;
+    draw(realNow);
+  }
   if (realNow - lastAddress > addressEveryMs && !isPaused) writeAddress();
   if (globalThis.demo.measuresFrames) {
     // Layout would come after this task; asked for here, it is part of what is measured.
@@ -212,9 +223,10 @@ function saysOf({ compare, initial, script }) {
   return scenarios.toReversed().find(({ set, script: entries }) => isSame(set) && hasScript(entries)) ?? { name: undefined, says: "Your own settings." };
 }
 
-function start(initial, compare, script = []) {
+function start(initial, compare, script = [], seed = experiment.seed) {
   isPaused = false;
-  void begin({ initial, compare, script, seed: experiment?.seed ?? startSeed });
+  byId("lag").textContent = "";
+  void begin({ initial, compare, script, seed });
   writeAddress();
 }
 
@@ -260,6 +272,10 @@ byId("step").addEventListener("click", async () => {
 });
 
 byId("again").addEventListener("click", () => start(experiment.current, experiment.compare));
+
+byId("seed").addEventListener("change", () => {
+  if (byId("seed").reportValidity()) start(experiment.current, experiment.compare, [], byId("seed").valueAsNumber);
+});
 
 byId("speed").addEventListener("input", () => {
   speed = speeds[byId("speed").value];

@@ -103,7 +103,7 @@ export class PanePicture {
     const isQueue = kind === "QueuePool" && kept !== max;
     write(parts.keptName, kind === "QueuePool" ? (kept === Infinity ? "opened as needed, no limit" : "kept open; # is the caller who has it") : mottos[kind](settings));
     const beyond = Math.max(0, stats.total - kept);
-    write(parts.overflowName, max === Infinity ? `overflow: ${beyond}, no limit; closed when given back` : `overflow: ${beyond} of ${max - kept}, opened under load, closed when given back`);
+    write(parts.overflowName, max === Infinity ? `overflow: ${beyond}, no limit, closed again when enough are idle` : `overflow: ${beyond} of ${max - kept}, opened under load, closed again when enough are idle`);
     parts.overflowArea.hidden = !isQueue && keptCells === wanted;
 
     const counts = {};
@@ -119,7 +119,7 @@ export class PanePicture {
     const waiting = stats.waiting;
     write(parts.waiting, waiting);
     const patienceMs = kind === "QueuePool" ? (settings.timeout ?? Infinity) : Infinity;
-    write(parts.queueHint, patienceMs === Infinity ? "first come, first served" : "first come, first served; a bar is what is left of a caller's patience");
+    write(parts.queueHint, patienceMs === Infinity ? "first come, first served" : "bars show the patience that is left");
     parts.queue.setAttribute("aria-label", `${waiting} callers wait`);
     this.#queue.draw(this.#pane.queue(), waiting, patienceMs, now, pending.size > 0 ? "nobody waits in line" : "nobody waits");
 

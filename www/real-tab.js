@@ -162,7 +162,8 @@ export class RealTab {
       const item = document.createElement("li");
       item.className = place < poolSize ? "cell is-flat" : "cell is-flat is-overflow";
       item.dataset.state = looks[word];
-      item.append(textIn("b", id), textIn("span", word));
+      if (id !== "") item.append(textIn("b", id));
+      item.append(word);
       return item;
     }));
     this.#byId("real-stats").replaceChildren(...shownStats.map((name) => {

@@ -13,8 +13,8 @@ const reusing = every.filter((kind) => kind !== "NullPool");
 const queue = ["QueuePool"];
 
 export const settings = {
-  rate: { of: "world", label: "Callers per second", stops: [...range(0, 20), 25, 30, 35, 40, 50, 60, 80, 100, 150, 200, 300, 400, 500], start: 8, show: String },
-  waves: { of: "world", label: "Load swings by", stops: [0, 20, 40, 60, 80, 100], start: 60, show: percent },
+  rate: { of: "world", steersLoad: true, label: "Callers per second", stops: [...range(0, 20), 25, 30, 35, 40, 50, 60, 80, 100, 150, 200, 300, 400, 500], start: 8, show: String },
+  waves: { of: "world", steersLoad: true, label: "Load swings by", stops: [0, 20, 40, 60, 80, 100], start: 60, show: percent },
   query: { of: "world", label: "Query time", stops: [1, 2, 5, 10, 20, 50, 100, 150, 200, 250, 300, 400, 500, 600, 800, 1000, 1500, 2000, 3000, 5000], start: 300, show: duration },
   connect: { of: "world", label: "Time to connect", stops: [0, 10, 20, 50, 100, 200, 300, 400, 600, 800, 1000, 1500, 2000, 5000], start: 400, show: duration },
   queryFailures: { of: "world", label: "Queries that fail", stops: [0, 1, 2, 5, 10, 20, 50, 100], start: 0, show: percent },

@@ -94,6 +94,13 @@ test("a link brings back what it was written from, and what it does not understa
   assert.equal(writeLink({ experiment: experiment(), speed: 1, isPaused: false, tab: "simulation" }), "");
 });
 
+test("a link whose script would be too long begins anew with the settings as they are", () => {
+  const run = experiment();
+  for (let turn = 0; turn < 401; turn++) run.perform(turn % 2 === 0 ? "rate" : "query", turn % 2 === 0 ? "12" : "500");
+  const { initial, script, at } = readLink(writeLink({ experiment: run, speed: 1, isPaused: false, tab: "simulation" }));
+  assert.deepEqual({ initial, script, at }, { initial: { ...defaults, rate: 12, query: 500 }, script: [], at: 0 });
+});
+
 // ---------------------------------------------------------------- the page
 
 let server;
@@ -133,8 +140,8 @@ const waiting = (page) => number(page, ".waiting h3 b");
 const connections = (page) => number(page, ".slots h3 b");
 const clock = (page) => page.locator("#clock").textContent();
 
-/** Waits until the page says so, for at most ten seconds. */
-const eventually = (page, condition, argument) => page.waitForFunction(condition, argument, { timeout: 10_000 });
+/** Waits until the page says so, for at most half a minute: other work may share the machine. */
+const eventually = (page, condition, argument) => page.waitForFunction(condition, argument, { timeout: 30_000 });
 
 test("only the folders of the page are served, under a policy that allows WebAssembly and no eval", async () => {
   const policy = (await fetch(url)).headers.get("content-security-policy");
@@ -219,8 +226,11 @@ test("every kind of pool and every option can be chosen while it runs", () => wi
 }));
 
 test("an address restores the whole state, changes on the way included", () => withPage("rate=12&paused=yes&at=2000", async (page) => {
-  await page.getByLabel("Query time").focus();
-  await page.keyboard.press("ArrowRight");
+  for (const label of ["Query time", "Callers per second", "poolSize"]) {
+    await page.getByLabel(label).focus();
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowRight");
+  }
   await page.getByRole("button", { name: "Kill a connection" }).click();
   for (let step = 0; step < 5; step++) await page.getByRole("button", { name: "Step" }).click();
   await page.getByLabel("maxOverflow").focus();
@@ -316,7 +326,7 @@ test("a frame with 100 slots and 1,000 waiters is cheap", (t) => withPage("rate=
     performance.clearMeasures();
     globalThis.demo.measuresFrames = true;
   });
-  await eventually(page, () => performance.getEntriesByName("frame").length >= 150);
+  await eventually(page, () => performance.getEntriesByName("frame").length >= 60);
   const costs = await page.evaluate(() => performance.getEntriesByName("frame").map(({ duration }) => duration).sort((a, b) => a - b));
   assert.ok((await waiting(page)) >= 990);
   const at = (part) => costs[Math.floor(part * (costs.length - 1))];
