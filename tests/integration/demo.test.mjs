@@ -322,16 +322,26 @@ test("nothing is wider than a telephone", async () => {
 
 test("a frame with 100 slots and 1,000 waiters is cheap", (t) => withPage("rate=300&query=2000&poolSize=60&maxOverflow=40&timeout=60000&maxWaiters=1000&at=6000", async (page) => {
   await eventually(page, () => globalThis.demo.experiment.panes[0].pool.stats().waiting >= 1000 && document.querySelectorAll(".cell").length === 100);
+  // In time of the page's own thread: what others do on this machine meanwhile is not the page's cost.
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Performance.enable", { timeDomain: "threadTicks" });
+  const busyMs = async () => {
+    const metrics = new Map((await devtools.send("Performance.getMetrics")).metrics.map(({ name, value }) => [name, value]));
+    return 1000 * (metrics.get("ScriptDuration") + metrics.get("LayoutDuration") + metrics.get("RecalcStyleDuration"));
+  };
   await page.evaluate(() => {
     performance.clearMeasures();
     globalThis.demo.measuresFrames = true;
   });
-  await eventually(page, () => performance.getEntriesByName("frame").length >= 60);
-  const costs = await page.evaluate(() => performance.getEntriesByName("frame").map(({ duration }) => duration).sort((a, b) => a - b));
+  const before = await busyMs();
+  await eventually(page, () => performance.getEntriesByName("frame").length >= 120);
+  const spent = await busyMs() - before;
+  const frames = await page.evaluate(() => performance.getEntriesByName("frame").map(({ duration }) => duration).sort((a, b) => a - b));
   assert.ok((await waiting(page)) >= 990);
-  const at = (part) => costs[Math.floor(part * (costs.length - 1))];
-  t.diagnostic(`scripting and layout of a frame, against 8 ms: median ${at(0.5).toFixed(1)} ms, 95 % ${at(0.95).toFixed(1)} ms, of ${costs.length} frames`);
-  assert.ok(at(0.5) < 16, `the median frame took ${at(0.5).toFixed(1)} ms`);
+  const at = (part) => frames[Math.floor(part * (frames.length - 1))].toFixed(1);
+  const mean = spent / frames.length;
+  t.diagnostic(`scripting and layout of a frame, against 8 ms: ${mean.toFixed(1)} ms of the page's thread on average; by the clock, with whatever else ran here, median ${at(0.5)} ms, 95 % ${at(0.95)} ms, of ${frames.length} frames`);
+  assert.ok(mean < 16, `a frame takes ${mean.toFixed(1)} ms`);
 }));
 
 test("screenshots are there to be looked at", async () => {
@@ -341,6 +351,11 @@ test("screenshots are there to be looked at", async () => {
       for (const [view, hash] of Object.entries(views)) {
         await withPage(hash, async (page) => {
           await eventually(page, () => document.getElementById("lag").textContent === "" && document.getElementById("sql-said").textContent !== "loading SQLite …");
+          if (view === "sqlite") {
+            await page.getByRole("button", { name: "Run them through the pool" }).click();
+            await eventually(page, () => document.getElementById("load-said").textContent !== "");
+            await page.getByRole("button", { name: "Best sellers" }).click();
+          }
           await page.waitForTimeout(250);
           await page.screenshot({ path: join(screenshots, `${view}-${width}-${colorScheme}.png`), fullPage: true });
         }, { width, height: width === 360 ? 740 : 900, colorScheme });
