@@ -103,7 +103,7 @@ export class PanePicture {
     const isQueue = kind === "QueuePool" && kept !== max;
     write(parts.keptName, kind === "QueuePool" ? (kept === Infinity ? "opened as needed, no limit" : "kept open; # is the caller who has it") : mottos[kind](settings));
     const beyond = Math.max(0, stats.total - kept);
-    write(parts.overflowName, max === Infinity ? `overflow: ${beyond}, no limit, closed again when enough are idle` : `overflow: ${beyond} of ${max - kept}, opened under load, closed again when enough are idle`);
+    write(parts.overflowName, kept === max ? "of the pool before, closed when given back" : max === Infinity ? `overflow: ${beyond}, no limit, closed again when enough are idle` : `overflow: ${beyond} of ${max - kept}, opened under load, closed again when enough are idle`);
     parts.overflowArea.hidden = !isQueue && keptCells === wanted;
 
     const counts = {};
