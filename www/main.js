@@ -174,7 +174,11 @@ function draw(realNow) {
   }
 }
 
-const clockText = (ms) => `${Math.floor(ms / 60_000)}:${((ms % 60_000) / 1000).toFixed(2).padStart(5, "0")}`;
+/** To the millisecond where time stands still: a step may be no longer. */
+function clockText(ms) {
+  const decimals = isPaused ? 3 : 2;
+  return `${Math.floor(ms / 60_000)}:${((ms % 60_000) / 1000).toFixed(decimals).padStart(decimals + 3, "0")}`;
+}
 
 // ---------------------------------------------------------------- the address
 
