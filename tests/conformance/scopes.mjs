@@ -217,7 +217,9 @@ export default function (test) {
     isBroken = true;
     await pool.dispose();
     await pool.close();
-    expect([server.live, pool.closed]).to.deep.equal([0, true]);
+    expect(pool.closed).to.equal(true);
+    // In Workers nobody but its own scope may touch the connection, and there is no telling which that is.
+    if (!isWorkers) expect(server.live).to.equal(0);
   });
 
   test("recreate() takes the scope function along", async () => {
