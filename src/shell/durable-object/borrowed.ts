@@ -5,11 +5,12 @@
  */
 
 import type { Dialect } from "../dialect.js";
-import { InvalidRequestError } from "../errors.js";
+import { ArgumentError, InvalidRequestError } from "../errors.js";
 import type { PooledConnection } from "../pooled-connection.js";
 import { errorOf, failureOf } from "./failure.js";
 import { plainResult, type RunQuery, type RunResult } from "./running.js";
 import type { CheckedStatement, QueryResult } from "./statements.js";
+import { beginsOrEnds, mayBeOpenAfter } from "./transaction-words.js";
 
 /** How the connections of one pool are talked to. */
 export interface Driving<C> {
@@ -30,6 +31,8 @@ export class Borrowed<C> {
   #pending = 0;
   #end: Promise<void> | undefined;
   #lost: unknown;
+  /** Whether the statements that ran may have left a transaction open. */
+  #mayHaveLeftOneOpen = false;
 
   constructor(lease: PooledConnection<C>, driving: Driving<C>) {
     this.#lease = lease;
@@ -42,7 +45,7 @@ export class Borrowed<C> {
 
   /** Stops at the first failure, which is rejected with its place; in a transaction nothing stays of the others. */
   batch(statements: readonly CheckedStatement[], inTransaction: boolean): Promise<QueryResult[]> {
-    return this.#inTurn(() => (inTransaction ? this.#transaction(statements) : this.#runAll(statements, "those before it stay")));
+    return this.#inTurn(() => (inTransaction ? this.#transaction(statements) : this.#runAll(statements, false)));
   }
 
   /**
@@ -79,8 +82,13 @@ export class Borrowed<C> {
 
   async #send(text: string, values?: readonly unknown[]): Promise<RunResult> {
     const { connection } = this.#lease;
+    const mayBeOpen = mayBeOpenAfter(text, this.#mayHaveLeftOneOpen);
+    // Also of a text that fails in its midst.
+    this.#mayHaveLeftOneOpen ||= mayBeOpen;
     try {
-      return await this.#driving.runQuery(connection, text, values);
+      const result = await this.#driving.runQuery(connection, text, values);
+      this.#mayHaveLeftOneOpen = mayBeOpen;
+      return result;
     } catch (error) {
       if (this.#lease.isValid && this.#isDisconnect(error, connection)) {
         this.#lost = error;
@@ -92,12 +100,17 @@ export class Borrowed<C> {
 
   async #transaction(statements: readonly CheckedStatement[]): Promise<QueryResult[]> {
     this.#checkUsable();
-    if (this.#driving.dialect.inTransaction?.(this.#lease.connection) === true) {
-      throw new InvalidRequestError("this lease has an open transaction already: end it before batch(), or give batch() transaction: false to run inside it", this.#driving.pool);
+    const { pool } = this.#driving;
+    if (this.#mayBeInTransaction()) {
+      throw new InvalidRequestError("this lease has an open transaction already: end it before batch(), or give batch() transaction: false to run inside it", pool);
+    }
+    const refused = statements.find(({ text }) => beginsOrEnds(text));
+    if (refused !== undefined) {
+      throw new ArgumentError(`statements[${statements.indexOf(refused)}] (${shortened(refused.text)}) begins or ends a transaction, and batch() runs all of them in its own: leave it out, or give batch() transaction: false`, pool);
     }
     await this.#send("BEGIN");
     try {
-      const results = await this.#runAll(statements, "all of it was rolled back");
+      const results = await this.#runAll(statements, true);
       await this.#send("COMMIT");
       return results;
     } catch (error) {
@@ -107,7 +120,7 @@ export class Borrowed<C> {
   }
 
   async #rollBack(): Promise<void> {
-    if (!this.#lease.isValid) return;
+    if (!this.#lease.isValid || !this.#mayBeInTransaction()) return;
     try {
       await this.#send("ROLLBACK");
     } catch (error) {
@@ -116,18 +129,28 @@ export class Borrowed<C> {
     }
   }
 
-  async #runAll(statements: readonly CheckedStatement[], consequence: string): Promise<QueryResult[]> {
+  async #runAll(statements: readonly CheckedStatement[], inTransaction: boolean): Promise<QueryResult[]> {
     const results: QueryResult[] = [];
     for (const [statementIndex, statement] of statements.entries()) {
+      const place = (): string => `statement ${statementIndex + 1} of ${statements.length} (${shortened(statement.text)})`;
       try {
         results.push(await this.#run(statement));
       } catch (error) {
         const failure = failureOf(error);
-        const place = `statement ${statementIndex + 1} of ${statements.length} (${shortened(statement.text)})`;
-        throw errorOf({ ...failure, message: `${failure.message} [${place}; ${consequence}]`, properties: { ...failure.properties, statementIndex } });
+        const consequence = inTransaction ? "all of it was rolled back" : "those before it stay";
+        throw errorOf({ ...failure, message: `${failure.message} [${place()}; ${consequence}]`, properties: { ...failure.properties, statementIndex } });
+      }
+      if (inTransaction && !this.#mayBeInTransaction()) {
+        const message = `${place()} ended the transaction that batch() runs all of them in: what ran until then is as it left it, and what comes after it did not run; statements that begin or end one need transaction: false`;
+        throw Object.assign(new InvalidRequestError(message, this.#driving.pool), { statementIndex });
       }
     }
     return results;
+  }
+
+  /** By the dialect; where it cannot tell, by the statements that ran. */
+  #mayBeInTransaction(): boolean {
+    return this.#driving.dialect.inTransaction?.(this.#lease.connection) ?? this.#mayHaveLeftOneOpen;
   }
 
   #checkUsable(): void {

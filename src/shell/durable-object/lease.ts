@@ -6,7 +6,7 @@
 import { RpcTarget } from "cloudflare:workers";
 import type { Borrowed } from "./borrowed.js";
 import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
-import { checkLeaseBatch, checkStatement, checkStatements, type LeaseBatchOptions, type QueryResult, type Statement } from "./statements.js";
+import { checkLeaseBatch, checkStatement, checkStatements, unknownCall, type LeaseBatchOptions, type QueryResult, type Statement } from "./statements.js";
 
 /** The calls of a lease, with their parameters still unchecked. */
 export type LeaseCall = "query" | "batch" | "release";
@@ -42,7 +42,7 @@ export class Lease extends RpcTarget {
   }
 
   /** @internal What poolOf() calls: a failure is an answer. */
-  answerPoolOf(call: LeaseCall, parameters: readonly unknown[]): Promise<Outcome<unknown>> {
+  answerPoolOf(call: LeaseCall, parameters: readonly unknown[] = []): Promise<Outcome<unknown>> {
     return outcomeOf(async (): Promise<unknown> => {
       switch (call) {
         case "query":
@@ -51,6 +51,8 @@ export class Lease extends RpcTarget {
           return this.#borrowed.batch(checkStatements(parameters[0]), checkLeaseBatch(parameters[1]));
         case "release":
           return this.#borrowed.end();
+        default:
+          throw unknownCall("a lease", call);
       }
     });
   }

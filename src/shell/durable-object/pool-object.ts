@@ -20,6 +20,7 @@ import {
   checkStatement,
   checkStatements,
   checkWait,
+  unknownCall,
   type BatchOptions,
   type QueryResult,
   type Statement,
@@ -87,7 +88,9 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
   /**
    * Runs statements in their order on one connection, in one round trip from the Worker; by default in a transaction,
    * which is rolled back where one of them fails. The error is then the driver's: its `statementIndex` counts from 0, its
-   * message says the same in words. A failed COMMIT has no `statementIndex`.
+   * message says the same in words. A failed COMMIT has no `statementIndex`. A statement that begins or ends a transaction
+   * rejects with an ArgumentError, before any has run: those need `transaction: false`. What the database commits by
+   * itself, as MySQL does at DDL, stays.
    */
   batch<Row extends object = object>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]> {
     return valueOrThrow(this.answerPoolOf("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
@@ -104,7 +107,7 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
   }
 
   /** @internal What poolOf() calls: a failure is an answer. */
-  answerPoolOf(call: PoolCall, parameters: readonly unknown[]): Promise<Outcome<unknown>> {
+  answerPoolOf(call: PoolCall, parameters: readonly unknown[] = []): Promise<Outcome<unknown>> {
     return outcomeOf(async (): Promise<unknown> => {
       switch (call) {
         case "query": {
@@ -120,6 +123,8 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
           return new Lease(await this.#borrow(checkWait(parameters[0], "lease()")));
         case "stats":
           return this.pool.stats();
+        default:
+          throw unknownCall("a PoolObject", call);
       }
     });
   }

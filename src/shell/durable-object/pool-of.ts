@@ -8,6 +8,7 @@ import { ArgumentError, InvalidRequestError } from "../errors.js";
 import type { PoolStats } from "../stats.js";
 import { checkKeys, hasFunctions, show } from "../values.js";
 import { errorOf, type Outcome } from "./failure.js";
+import { markedHere } from "./here.js";
 import type { LeaseCall } from "./lease.js";
 import type { PoolCall } from "./pool-object.js";
 import {
@@ -43,7 +44,11 @@ export interface PoolOfOptions {
 
 /** A pool in a Durable Object, or in several. */
 export interface RemotePool {
-  /** Runs one statement on any connection; see {@link PoolObject.query}. Rejects with the error that was thrown there. */
+  /**
+   * Runs one statement on any connection; see {@link PoolObject.query}. Rejects with the error that was thrown there, of its
+   * properties those that are plain data; with an ArgumentError, though the statement ran, where its result is above the
+   * 32 MiB of RPC or has a value that RPC refuses.
+   */
   query<Row = Record<string, any>>(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult<Row>>;
   /** Runs statements in their order on one connection, in one round trip, by default in a transaction; see {@link PoolObject.batch}. */
   batch<Row = Record<string, any>>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]>;
@@ -55,7 +60,11 @@ export interface RemotePool {
   stats(): Promise<PoolStats>;
 }
 
-/** One connection in a Durable Object, until it is released, disposed, or the request ends. */
+/**
+ * One connection in a Durable Object, until it is released, disposed, or the request ends. It is for the request that took
+ * it: in another one `query()` and `batch()` reject with an InvalidRequestError, `release()` and the disposals do nothing,
+ * and its owner goes on.
+ */
 export interface RemoteLease extends Disposable, AsyncDisposable {
   /** Runs one statement. After the end it rejects with an InvalidRequestError. */
   query<Row = Record<string, any>>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>>;
@@ -136,6 +145,7 @@ class HeldLease implements RemoteLease {
   readonly #lease: Answering<LeaseCall>;
   /** Owns the stub: the lease lives as long as it is neither disposed nor collected. */
   readonly #owner: Partial<Disposable>;
+  readonly #isHere = markedHere();
   #ending: Promise<void> | undefined;
 
   constructor(lease: Answering<LeaseCall>, owner: Partial<Disposable>) {
@@ -154,8 +164,9 @@ class HeldLease implements RemoteLease {
     return this.#ask("batch", [statements, options]);
   }
 
-  release(): Promise<void> {
-    return (this.#ending ??= this.#release());
+  async release(): Promise<void> {
+    if (!this.#isHere()) return;
+    await (this.#ending ??= this.#release());
   }
 
   async #release(): Promise<void> {
@@ -168,7 +179,7 @@ class HeldLease implements RemoteLease {
   }
 
   [Symbol.dispose](): void {
-    if (this.#ending !== undefined) return;
+    if (this.#ending !== undefined || !this.#isHere()) return;
     this.#ending = Promise.resolve();
     this.#owner[Symbol.dispose]?.();
   }
@@ -181,19 +192,13 @@ class HeldLease implements RemoteLease {
     if (this.#ending !== undefined) {
       throw new InvalidRequestError("this lease has ended: it was released or disposed here, and its connection may be with another caller now; take a new one with lease()", "");
     }
+    if (!this.#isHere()) throw new InvalidRequestError("this lease was taken by another request, and only that one can use it; take a new one with lease()", "");
     let outcome: Outcome<unknown>;
     try {
       outcome = await sent(this.#lease, call, parameters);
     } catch (error) {
-      if (error instanceof ArgumentError) throw error;
-      const isForeign = /different (request|Durable Object)/.test(String(error));
-      throw new InvalidRequestError(
-        isForeign
-          ? "this lease was taken by another request, and only that one can use it; take a new one with lease()"
-          : "the Durable Object that held this lease was reset or is out of reach: the connection is lost, and what was not committed with it; take a new one with lease()",
-        "",
-        { cause: error },
-      );
+      if (error instanceof ArgumentError || !isOfLostObject(error)) throw error;
+      throw new InvalidRequestError("the Durable Object that held this lease was reset or is out of reach: the connection is lost, and what was not committed with it; take a new one with lease()", "", { cause: error });
     }
     return valueOf(outcome);
   }
@@ -205,9 +210,19 @@ async function sent<Call extends string>(target: Answering<Call>, call: Call, pa
     return await target.answerPoolOf(call, parameters);
   } catch (error) {
     const { name, message, remote } = error as { name?: unknown; message?: unknown; remote?: unknown };
-    if (name !== "DataCloneError" || remote === true) throw error;
-    throw new ArgumentError(`values must be strings, numbers, dates, bytes, arrays, plain objects or null to be sent to a Durable Object: ${String(message)}`);
+    if (name !== "DataCloneError" && !/limited to 32 ?MiB/.test(String(message))) throw error;
+    throw new ArgumentError(
+      remote === true
+        ? `the result cannot be sent from the Durable Object, though what was asked for ran: ask for less (LIMIT), cast the value (CAST(… AS text)), or convert it in runQuery: ${String(message)}`
+        : `values must be strings, numbers, dates, bytes, arrays, plain objects or null, of 32 MiB at most, to be sent to a Durable Object: ${String(message)}`,
+    );
   }
+}
+
+/** Whether the runtime says that what a stub stood for is gone. */
+function isOfLostObject(error: unknown): boolean {
+  const { message, durableObjectReset } = error as { message?: unknown; durableObjectReset?: unknown };
+  return durableObjectReset === true || /no longer (running|exists)|connection lost|disconnected|stub used after being disposed/i.test(String(message));
 }
 
 function valueOf<T>(outcome: Outcome<unknown>): T {

@@ -23,23 +23,39 @@ export async function queryConnection(connection: unknown, text: string, values?
   return (Array.isArray(answer) ? answer.at(-1) : answer) as RunResult;
 }
 
+/** An error that says what the driver's answer must be. */
+function wrong(what: string, must: string, value: unknown): ArgumentError {
+  return new ArgumentError(`${what} must ${must}; it is ${show(value)}: ${remedy}`);
+}
+
 /** The result without what RPC refuses: the driver's parsers, and the classes of its values. */
 export function plainResult(answer: RunResult): QueryResult {
   const { rows, rowCount, fields, command } = answer ?? {};
-  if (!Array.isArray(rows)) throw new ArgumentError(`the driver's answer to a statement must have an array rows; it is ${show(answer)}: ${remedy}`);
+  if (!Array.isArray(rows)) throw wrong("the driver's answer to a statement", "have an array rows", answer);
   const plainRows = (rows as unknown[]).map(plainRow);
+  if (rowCount !== undefined && rowCount !== null && typeof rowCount !== "number") throw wrong("rowCount of the driver's answer", "be a number or null", rowCount);
   return {
     rows: plainRows as QueryResult["rows"],
     rowCount: rowCount === undefined ? plainRows.length : rowCount,
-    fields: (fields ?? []).map(({ name, dataTypeID }) => (dataTypeID === undefined ? { name } : { name, dataTypeID })),
+    fields: plainFields(fields ?? []),
     ...(typeof command === "string" ? { command } : {}),
   };
 }
 
-function plainRow(row: unknown): unknown {
+function plainFields(fields: unknown): QueryResult["fields"] {
+  if (!Array.isArray(fields)) throw wrong("fields of the driver's answer", "be an array", fields);
+  return (fields as Partial<QueryResult["fields"][number]>[]).map((field, index) => {
+    if (typeof field?.name !== "string") throw wrong(`fields[${index}] of the driver's answer`, "be an object with a name", field);
+    const { name, dataTypeID } = field;
+    return typeof dataTypeID === "number" ? { name, dataTypeID } : { name };
+  });
+}
+
+function plainRow(row: unknown, index: number): unknown {
   if (Array.isArray(row)) return row.map(plainValue);
+  if (typeof row !== "object" || row === null) throw wrong(`rows[${index}] of the driver's answer`, "be an object or an array", row);
   const plain: Record<string, unknown> = {};
-  for (const [column, value] of Object.entries(row as object)) plain[column] = plainValue(value);
+  for (const [column, value] of Object.entries(row)) plain[column] = plainValue(value);
   return plain;
 }
 

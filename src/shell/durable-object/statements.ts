@@ -70,6 +70,11 @@ export function checkStatements(statements: unknown): CheckedStatement[] {
   });
 }
 
+/** The error for a call that there is none of: the caller's version is not the object's. */
+export function unknownCall(target: string, call: unknown): ArgumentError {
+  return new ArgumentError(`${target} has no call ${show(call)}: the Worker that called and the one with the object may have different versions of the package`);
+}
+
 /** The options of a query() or lease(), as connect() takes them. */
 export function checkWait(options: unknown = {}, call: string): { timeout?: Duration | null } {
   checkKeys(options, ["timeout"], call, "");

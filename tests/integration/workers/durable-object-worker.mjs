@@ -83,6 +83,12 @@ const thrown = {
     revoke();
     return proxy;
   },
+  circular: () => {
+    const error = new AggregateError([], "itself");
+    error.errors.push(error);
+    return error;
+  },
+  unreadableFunction: () => Object.assign(() => {}, { toString: () => { throw new Error("the text"); } }),
   text: () => "a text",
   nothing: () => undefined,
 };
@@ -397,7 +403,7 @@ const handlers = {
   async reset({ pool, env }) {
     const object = poolOf(env.DATABASE);
     const lease = await open(object);
-    const running = failureOf(lease.query("SELECT pg_sleep(10)"));
+    const running = failureOf(lease.query("SELECT pg_sleep(0.5)"));
     // It is on its way.
     await sleep(50);
     const reset = await failureOf(env.DATABASE.get(env.DATABASE.idFromName("pool")).reset());
@@ -424,7 +430,7 @@ const handlers = {
       text: () => pool.query({ text: "SELECT 1" }),
       values: () => pool.query("SELECT $1", 7),
       value: () => pool.query("SELECT $1", [Symbol("seven")]),
-      valueInLease: () => pool.use((lease) => lease.query("SELECT $1", [new (class Seven {})()])),
+      valueInLease: () => pool.use((lease) => lease.query("SELECT $1", [new (class SevenDisconnected {})()])),
       timeout: () => pool.query("SELECT 1", [], { timeout: "5 seconds" }),
       option: () => pool.lease({ signal: AbortSignal.abort() }),
       statements: () => pool.batch("SELECT 1"),
