@@ -29,6 +29,7 @@ const suites = [
   node("the pools in Node and on a real PostgreSQL", "tests/integration/node-process.test.mjs", ...postgres),
   node("the pools in Workers: requests and Durable Objects in real workerd", ...workers),
   nodeAt(setUpNewerNode(), "the other dialects, each with its driver, in a Node that has SQLite", ...dialects),
+  node("the documents: their examples, names and links", "tests/package/documentation.test.mjs"),
   node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs", "tests/package/scenarios.test.mjs"),
 ];
 

@@ -22,7 +22,7 @@ const newestDate = "2026-10-01";
 /** Modules of Node that a Worker of every date has under nodejs_compat. Of the others drivers only need that they load. */
 const nodeModulesOfWorkers = new Set([
   "assert", "async_hooks", "buffer", "crypto", "diagnostics_channel", "dns", "events", "net", "path", "process", "querystring", "stream",
-  "string_decoder", "timers", "tls", "url", "util", "zlib",
+  "string_decoder", "timers", "tls", "url", "util", "util/types", "zlib",
 ]);
 
 /** CommonJS requires Node's modules, often without the prefix; workerd only imports them, with it. */
