@@ -48,8 +48,9 @@ async function connectedClient(url) {
 }
 `;
 
-describe("every JavaScript block of the README and of docs/ runs, and prints what is said", () => {
+describe("every JavaScript block of the README and of docs/ runs, and prints what is said", { concurrency: 2 }, () => {
   let project;
+  let files = 0;
   let postgres;
   let databaseUrl;
 
@@ -79,7 +80,7 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
 
   /** Runs a module in the consumer's folder; `meanwhile` has the process and its lines. */
   async function run(source, { node = process.execPath, meanwhile = async () => {} } = {}) {
-    const file = join(project.folder, "example.mjs");
+    const file = join(project.folder, `example-${++files}.mjs`);
     writeFileSync(file, source);
     const child = spawn(node, ["--no-warnings", file], { env: { ...process.env, DATABASE_URL: databaseUrl, PORT: "0", NODE_TEST_CONTEXT: undefined }, stdio: ["ignore", "pipe", "pipe"] });
     const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
