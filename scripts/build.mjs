@@ -58,6 +58,8 @@ function writeInlinedBytes(wasm) {
     `const text = "${wasm.toString("base64")}";\nexport function bytes() {\n  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));\n}\n`,
   );
   writeFileSync(join(generated, "bytes.d.ts"), "export function bytes(): Uint8Array<ArrayBuffer>;\n");
+  // What edgepool/edgepool.wasm is to a host or bundler that takes it for a module.
+  writeFileSync(join(generated, "module.d.ts"), "declare const module: WebAssembly.Module;\nexport default module;\n");
 }
 
 /** The crate, the glue writer and the test runner must be of one version of wasm-bindgen, or the glue is wrong. */

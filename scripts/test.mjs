@@ -5,12 +5,13 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "./build.mjs";
 import { ask, root, say } from "./run.mjs";
-import { setUpBrowserTests, setUpNewerNode } from "./setup.mjs";
+import { setUpBrowserTests, setUpRuntimes } from "./setup.mjs";
 
 const total = { passed: 0, failed: 0 };
 
 build();
 const path = setUpBrowserTests();
+const { node22 = process.execPath, node24, deno, bun } = setUpRuntimes();
 // The tests of lost leases ask for collections.
 const nodeAt = (binary, name, ...files) => [name, binary, ["--expose-gc", "--test", "--test-reporter=tap", ...files.map((file) => join(root, file))], {}];
 const node = (name, ...files) => nodeAt(process.execPath, name, ...files);
@@ -24,13 +25,18 @@ const suites = [
   wasmPack("the bindings in Node", {}, "--node"),
   wasmPack("the bindings in headless Chromium", { WASM_BINDGEN_USE_BROWSER: "1" }, "--headless", "--chrome", "--chromedriver", ask("which", ["chromedriver"])),
   node("conformance in Node", "tests/conformance/runners/node.test.mjs"),
+  nodeAt(node22, "conformance in Node 22", "tests/conformance/runners/node.test.mjs"),
+  ...(node24 === undefined ? [] : [nodeAt(node24, "conformance in Node 24", "tests/conformance/runners/node.test.mjs")]),
+  ...(deno === undefined ? [] : [["conformance in Deno and Bun", process.execPath, ["--test", "--test-reporter=tap", join(root, "tests/conformance/runners/deno-and-bun.test.mjs")], { DENO: deno, BUN: bun }]]),
   node("conformance in workerd", "tests/conformance/runners/workerd.test.mjs"),
   node("conformance in headless Chromium", "tests/conformance/runners/browser.test.mjs"),
   node("the pools in Node and on a real PostgreSQL", "tests/integration/node-process.test.mjs", ...postgres),
   node("the pools in Workers: requests and Durable Objects in real workerd", ...workers),
-  nodeAt(setUpNewerNode(), "the other dialects, each with its driver, in a Node that has SQLite", ...dialects),
+  nodeAt(node22, "the other dialects, each with its driver, in a Node that has SQLite", ...dialects),
+  node("the demo page in headless Chromium", "tests/integration/demo.test.mjs"),
   node("the documents: their examples, names and links", "tests/package/documentation.test.mjs"),
   node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs", "tests/package/scenarios.test.mjs"),
+  node("the package in every bundler", "tests/package/bundlers.test.mjs"),
 ];
 
 for (const [name, command, args, env] of suites) {

@@ -47,6 +47,8 @@ std::thread_local! {
     /// Every pool of the instance, by its number. Not behind the exported class: its reference count and borrow flag cost
     /// as much as a checkout. Never dropped, so that no access looks for a destructor.
     static POOLS: RefCell<ManuallyDrop<Vec<Option<State>>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+    /// Numbers that can be used again.
+    static FREE: RefCell<ManuallyDrop<Vec<u32>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
     /// Of the next pool.
     static FAMILIES: Cell<u32> = const { Cell::new(0) };
 }
@@ -110,6 +112,7 @@ impl Drop for Core {
             // After a trap it stays borrowed; a finaliser that traps, too, would end the process.
             let Ok(mut pools) = pools.try_borrow_mut() else { return };
             let Some(ended) = pools[self.number as usize].take() else { return };
+            FREE.with_borrow_mut(|free| free.push(self.number));
             if let Some(first) = pools.iter_mut().flatten().find(|state| state.is_first && state.family == ended.family)
             {
                 first.pool.inherit(&ended.pool);
@@ -129,13 +132,18 @@ impl Core {
         let is_first = scope_of < 0;
         let mut family = 0;
         if !is_first {
-            each_scope(scope_of as u32, &mut |_, other| {
-                family = other.family;
-                pool.follow(&other.pool);
+            let first = scope_of as u32;
+            if !with(first, |state| state.pool.is_first_over()) {
+                each_scope(first, &mut |_, other| pool.learn(&other.pool));
+            }
+            with(first, |state| {
+                state.pool.learn(&pool);
+                pool.follow(&state.pool);
+                family = state.family;
             });
         }
         with_all(|pools| {
-            let number = pools.iter().position(Option::is_none).unwrap_or(pools.len());
+            let number = FREE.with_borrow_mut(|free| free.pop()).map_or(pools.len(), |number| number as usize);
             if number == pools.len() {
                 pools.push(None);
             }
@@ -414,6 +422,12 @@ pub fn close_scope(pool: u32, patience_ms: i32) -> i32 {
 #[wasm_bindgen]
 pub fn is_closed(pool: u32) -> bool {
     with(pool, |state| state.pool.is_closed())
+}
+
+/// Whether what is idle is all there is in this scope.
+#[wasm_bindgen]
+pub fn is_at_rest(pool: u32) -> bool {
+    with(pool, |state| state.pool.is_at_rest())
 }
 
 /// Whether there is nothing in this scope: no connection, and nobody who wants one.

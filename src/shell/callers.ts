@@ -79,7 +79,11 @@ export class Callers<C> {
     return own(
       new Promise<Value<C> | Resumption<C>>((resolve, reject) => {
         let answer: (() => void) | undefined;
-        this.#resolves[index] = (value) => (answer = () => resolve(value));
+        this.#resolves[index] = (value) => {
+          // Nothing here may hold the lease: where its caller's request has ended meanwhile, it is a lost one.
+          this.#rejects[index] = undefined;
+          answer = () => resolve(value);
+        };
         this.#rejects[index] = (error) => (answer = () => reject(error));
         const timer = setInterval(() => {
           if (answer === undefined) return rang();

@@ -37,6 +37,8 @@ const enum Place {
 
 /** What belongs to a context. */
 export interface Ends {
+  /** Whether nobody has, or wants, anything of it. */
+  readonly isAtRest: boolean;
   /** Its context is taken for gone: gives up what it holds outside of it, and touches nothing else. */
   forget(): void;
 }
@@ -78,7 +80,13 @@ export class Context {
 
   add(owner: object, scope: Ends): void {
     this.#scopes.set(owner, scope);
-    if (this.isActor !== false && !actors.includes(this)) forgetWhereNobodyDoes(keep(actors, this, most.actors));
+    if (this.isActor === false || actors.includes(this)) return;
+    const fallen = keep(actors, this, most.actors);
+    if (!canFinalize) fallen?.forget();
+  }
+
+  get isAtRest(): boolean {
+    return [...this.#scopes.values()].every((scope) => scope.isAtRest);
   }
 
   /** An object that holds nothing any more need not be searched for. */
@@ -99,16 +107,19 @@ const recent: Context[] = [];
 const actors: Context[] = [];
 /** By an object that only its context has: what the user gave, or a span. */
 const byKey = new WeakMap<object, Context["reference"]>();
-/** Requests, where no finalisation frees what their contexts hold. */
+/** Requests, where no finalisation frees what their contexts hold; the oldest first. */
 const kept: Context[] = [];
 const canFinalize = typeof FinalizationRegistry === "function";
 
-const most = { recent: 8, actors: 256, kept: 256 };
+const most = { recent: 16, actors: 256, kept: 256, keptAtWork: 1024 };
+
+/** How many requests are searched for one whose span is new: nearly always it is new itself, and a foreign marker costs a throw. */
+let depth = 1;
 
 /** The current context, or undefined where there is none. `key`: an object that the user says is the context's own. */
 export function currentContext(key: object | undefined): Context | undefined {
   const span = activeSpan();
-  const context = known(key) ?? known(span) ?? searched(span === undefined ? most.recent : 1, key);
+  const context = known(key) ?? known(span) ?? searched(span, kindOf(key), true);
   if (context === undefined) return undefined;
   if (span !== undefined) byKey.set(span, context.reference);
   if (key !== undefined) byKey.set(key, context.reference);
@@ -117,7 +128,8 @@ export function currentContext(key: object | undefined): Context | undefined {
 
 /** The same, where it has been seen before. */
 export function seenContext(): Context | undefined {
-  return known(activeSpan()) ?? [...recent, ...actors].find((context) => context.isCurrent());
+  const span = activeSpan();
+  return known(span) ?? searched(span, undefined, false);
 }
 
 function known(key: object | undefined): Context | undefined {
@@ -125,12 +137,17 @@ function known(key: object | undefined): Context | undefined {
   return context?.isCurrent() === true ? context : undefined;
 }
 
-/** A foreign marker costs a throw: the first tells whether this is an object, and then which list to go through. */
-function searched(depth: number, key: object | undefined): Context | undefined {
-  let isActor = kindOf(key);
-  for (const context of recent.length > 0 ? recent.slice(0, depth) : actors.slice(0, 1)) {
+/** The first marker tells whether this is an object, and so which list to go through. */
+function searched(span: object | undefined, kind: boolean | undefined, mayBegin: boolean): Context | undefined {
+  let isActor = kind;
+  const candidates = recent.length > 0 ? recent.slice(0, span === undefined ? most.recent : depth) : actors.slice(0, 1);
+  for (const context of candidates) {
     const place = context.place();
-    if (place === Place.Here) return context;
+    if (place === Place.Here) {
+      // A request that has spans of its own: from now on others like it are looked for, too.
+      if (span !== undefined) depth = most.recent;
+      return context;
+    }
     if (place === Place.Nowhere) return undefined;
     isActor = place === Place.Actor;
     if (isActor) break;
@@ -139,9 +156,8 @@ function searched(depth: number, key: object | undefined): Context | undefined {
   if (found !== undefined) {
     remove(actors, found);
     actors.unshift(found);
-    return found;
   }
-  return begun(isActor);
+  return found ?? (mayBegin ? begun(isActor) : undefined);
 }
 
 /** Whether what the user gave is the state of an object. */
@@ -159,13 +175,18 @@ function begun(isActor: boolean | undefined): Context | undefined {
   const context = new Context(marker, isActor);
   // One of which nothing is known is searched for as either; add() puts it among the objects.
   if (isActor !== true) keep(recent, context, most.recent);
-  if (isActor === false && !canFinalize) forgetWhereNobodyDoes(keep(kept, context, most.kept));
+  if (isActor === false && !canFinalize) {
+    kept.push(context);
+    if (kept.length > most.kept) forgetOldest();
+  }
   return context;
 }
 
-/** Before the compatibility date 2025-05-05 nothing is ever finalised: the oldest contexts are taken for gone. */
-function forgetWhereNobodyDoes(context: Context | undefined): void {
-  if (!canFinalize) context?.forget();
+/** Before the compatibility date 2025-05-05 nothing is ever finalised: the oldest request that holds nothing is taken for gone, and of too many that seem to be at work the oldest. */
+function forgetOldest(): void {
+  const atRest = kept.findIndex((context) => context.isAtRest);
+  if (atRest < 0 && kept.length <= most.keptAtWork) return;
+  kept.splice(Math.max(atRest, 0), 1)[0]?.forget();
 }
 
 /** Puts it first; answers the one that falls out at the end. */

@@ -83,6 +83,8 @@ export class Driver<C> implements Circumstances {
   /** Aborts that were heard in another I/O context, and how to wake this one for them. */
   readonly #abortsElsewhere: Array<() => void> = [];
   #wakeHere: (() => void) | undefined = undefined;
+  /** Whether this scope was ended, and not the whole pool. */
+  #isEnded = false;
   #snapshot: Snapshot | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
@@ -113,13 +115,13 @@ export class Driver<C> implements Circumstances {
     this.#checkin = this.#wasm.checkin;
     this.#resets = settings.resetOnReturn === "rollback";
     this.#tellsTime = wasm.tells_time(number) !== 0;
-    this.echoed();
+    this.#lookAtReturns();
     this.#steps = new Steps(
       {
-        isNewSlot: (index) => wasm.is_new_slot(number, index) !== 0,
-        leaseFor: (flow, held) => (settings.shares ? this.#share(held, flow) : this.#leaseOf(held, wasm.lease_of(number, held.record.index), flow.limits)),
+        isNewSlot: (index) => wasm.is_new_slot(this.#number, index) !== 0,
+        leaseFor: (flow, held) => (settings.shares ? this.#share(held, flow) : this.#leaseOf(held, wasm.lease_of(this.#number, held.record.index), flow.limits)),
         listenerTimeout: (flow) => this.#refusal(Refusal.ListenerTimeout, flow.limits),
-        staleness: (flow) => stalenesses[wasm.staleness(number, flow.operation)],
+        staleness: (flow) => stalenesses[wasm.staleness(this.#number, flow.operation)],
       },
       this.#connections, listeners, this.#reporter, settings,
     );
@@ -139,13 +141,17 @@ export class Driver<C> implements Circumstances {
 
   /** The log's `echo` was set. */
   echoed(): void {
-    this.#look();
-    this.#returnsPlainly = !this.#resets && !this.#tellsTime && !this.log.isDebug && this.#home === undefined;
+    this.#lookAtReturns();
     this.#listeners.changed();
   }
 
+  #lookAtReturns(): void {
+    this.#look();
+    this.#returnsPlainly = !this.#resets && !this.#tellsTime && !this.log.isDebug && this.#home === undefined;
+  }
+
   #look(): void {
-    this.#isPlain = !this.#looksClosely() && !this.log.isDebug && this.#lost.length === 0;
+    this.#isPlain = !this.#looksClosely() && !this.log.isDebug && this.#lost.length === 0 && this.#context === undefined;
   }
 
   #looksClosely(): boolean {
@@ -180,6 +186,11 @@ export class Driver<C> implements Circumstances {
     }
   }
 
+  /** Whether what is idle is all there is: nobody has a connection, or wants one. */
+  get isAtRest(): boolean {
+    return hasCrashed() || this.#wasm.is_at_rest(this.#number) !== 0;
+  }
+
   /** Its context is taken for gone: the books are given up, and nothing else is touched. Whoever comes from there all the same can still close a lease. */
   forget(): void {
     this.#number = gone;
@@ -188,6 +199,7 @@ export class Driver<C> implements Circumstances {
 
   /** Ends this scope: closes what is idle, refuses who waits, and closes the rest at its return. */
   end(): Promise<void> {
+    this.#isEnded = true;
     return this.#endIdle(() => void this.#wasm.close_scope(this.#number, toCoreMillis(Infinity)));
   }
 
@@ -667,7 +679,7 @@ export class Driver<C> implements Circumstances {
   }
 
   isInUse(slot: Slot<C>): boolean {
-    return !hasCrashed() && this.#slots[slot.index] === slot && this.#wasm.is_in_use(this.#number, slot.index) !== 0;
+    return !hasCrashed() && this.#number !== gone && this.#slots[slot.index] === slot && this.#wasm.is_in_use(this.#number, slot.index) !== 0;
   }
 
   /** The driver says that this connection is gone. */
@@ -905,6 +917,10 @@ export class Driver<C> implements Circumstances {
     return { size, checkedIn, overflow, checkedOut };
   }
 
+  get isScopeEnded(): boolean {
+    return this.#isEnded;
+  }
+
   get core(): Settings<C>["core"] {
     return this.#settings.core;
   }
@@ -946,12 +962,20 @@ export class Driver<C> implements Circumstances {
 
   #assertAlive(): void {
     if (hasCrashed()) throw crashError(this.name);
+    if (this.#number === gone) throw this.#givenUp();
+  }
+
+  #givenUp(): InvalidRequestError {
+    return new InvalidRequestError(
+      `the pool ${this.name} has given up what it knew of this request, since a thousand others have come meanwhile: its leases can only be closed. A compatibility date of 2025-05-05 or later has no such limit`,
+      this.name,
+    );
   }
 
   /** A trap ends every pool. Anything else that got here is somebody else's throw: it is told, and the pool goes on. */
   #crash(trap: unknown): unknown {
     if (this.#number === gone && !hasCrashed()) {
-      const error = new InvalidRequestError(`this request's scope in the pool ${this.name} was given up: too many requests have come since`, this.name);
+      const error = this.#givenUp();
       this.#refuseEveryone(() => error);
       return error;
     }
@@ -993,7 +1017,7 @@ const stalenesses: readonly (string | undefined)[] = [undefined, "age", "pool in
 function stackBelow(called: Function): string | undefined {
   const holder: { stack?: string } = {};
   const { captureStackTrace } = Error as unknown as { captureStackTrace?: (holder: object, below: Function) => void };
-  if (captureStackTrace === undefined) return new Error().stack;
-  captureStackTrace(holder, called);
-  return holder.stack?.split("\n").slice(2).join("\n");
+  captureStackTrace?.(holder, called);
+  // Where a host drops the frames of tail calls (Bun), there may be nothing below the function: then all there is.
+  return holder.stack?.split("\n").slice(2).join("\n") || new Error().stack;
 }

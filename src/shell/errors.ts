@@ -92,8 +92,8 @@ export class PoolTimeoutError extends PoolError implements TimeoutDetails {
 
 /** The pool was closed, before the call or while it waited. */
 export class PoolClosedError extends PoolError {
-  constructor(pool: string) {
-    super("ERR_POOL_CLOSED", `the pool ${pool} is closed: close() was called on it`, pool);
+  constructor(pool: string, message = `the pool ${pool} is closed: close() was called on it`) {
+    super("ERR_POOL_CLOSED", message, pool);
   }
 
   static {

@@ -31,7 +31,7 @@ export interface ResetState {
 export interface PoolEvents<C> {
   /** A connection was opened. */
   connect(connection: C, record: ConnectionRecord<C>): unknown;
-  /** The pool's first connection was opened; before `connect`. Again with the next one if it failed. */
+  /** The pool's first connection was opened; before `connect`. Again with the next one if it failed, and of each request in Workers that opened its own before the first was told of. */
   firstConnect(connection: C, record: ConnectionRecord<C>): unknown;
   /** A connection is about to be handed out. A thrown DisconnectionError makes the pool try another (two tries). */
   checkout(connection: C, record: ConnectionRecord<C>, lease: PooledConnection<C>): unknown;

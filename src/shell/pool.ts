@@ -103,14 +103,14 @@ export abstract class Pool<C> implements AsyncDisposable {
   }
 
   /**
-   * Closes idle connections of the current scope; those of the other scopes are never handed out again, and closed at
-   * their scope's next call. Leases stay usable and are closed at return; the pool stays usable. Never rejects.
+   * Closes idle connections. Leases stay usable and are closed at return; the pool stays usable. Never rejects. In Workers
+   * those of the current request or object; those of others are never handed out again, and closed at their next call.
    */
   dispose(): Promise<void> {
-    const driver = this.here;
-    const disposed = driver.dispose();
-    if (!driver.log.isInfo) return disposed;
-    return disposed.then(() => driver.log.info(`disposed; ${this.status()}`));
+    const { log } = this.driver;
+    const drivers = this.#withinReach();
+    const disposed = Promise.all(drivers.map((driver) => driver.dispose()));
+    return disposed.then(() => (log.isInfo ? log.info(`disposed; ${this.#statusOf(drivers[0] as Driver<C>)}`) : undefined));
   }
 
   /** A new pool of the same class with the same settings and the listeners of this moment. Opens nothing. */
@@ -130,8 +130,8 @@ export abstract class Pool<C> implements AsyncDisposable {
 
   /**
    * Terminal. Refuses new callers, rejects waiters, waits for leases up to `timeout` (default `"10s"`), then terminates
-   * without awaiting. Always settles; other scopes notice at their next call. Awaited inside use() it waits for itself
-   * until `timeout`.
+   * without awaiting. Always settles; in Workers other requests and objects notice at their next call. Awaited inside use()
+   * it waits for itself until `timeout`.
    */
   close(options: { timeout?: Duration } = {}): Promise<void> {
     let patienceMs: number;
@@ -140,7 +140,13 @@ export abstract class Pool<C> implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.here.close(patienceMs);
+    const [only, ...others] = this.#withinReach() as [Driver<C>, ...Array<Driver<C>>];
+    if (others.length === 0) return only.close(patienceMs);
+    return Promise.all([only, ...others].map((driver) => driver.close(patienceMs))).then(() => undefined);
+  }
+
+  #withinReach(): Driver<C>[] {
+    return this.#scopes?.withinReach() ?? [this.driver];
   }
 
   /**
@@ -174,7 +180,11 @@ export abstract class Pool<C> implements AsyncDisposable {
 
   /** One human-readable line about the current scope. */
   status(): string {
-    const { used, idle, opening, closing, waiting, max } = this.stats();
+    return this.#statusOf(this.here);
+  }
+
+  #statusOf(driver: Driver<C>): string {
+    const { used, idle, opening, closing, waiting, max } = driver.stats(false);
     return `pool ${this.loggingName}: ${used} in use, ${idle} idle, ${opening} opening, ${closing} closing, of at most ${max}; ${waiting} waiting`;
   }
 

@@ -80,7 +80,9 @@ export class Slot<C> implements ConnectionRecord<C> {
   }
 
   get connection(): C | null {
-    return this.held?.connection ?? null;
+    if (this.held === undefined) return null;
+    this.#driver.assertHere();
+    return this.held.connection;
   }
 
   get inUse(): boolean {

@@ -17,6 +17,8 @@ export interface Snapshot {
 export interface Circumstances {
   readonly name: string;
   readonly core: CoreOptions;
+  /** Whether it is the caller's scope that was ended, and not the pool. */
+  readonly isScopeEnded: boolean;
   /** Where the lease of an assertion pool was checked out. */
   readonly takenAt: string | undefined;
   circumstances(): Snapshot;
@@ -25,7 +27,9 @@ export interface Circumstances {
 
 /** The error for a refusal that is the pool's own. `limits`: the caller's own times. */
 export function refusalError(refusal: number, limits: Limits | undefined, pool: Circumstances): PoolError {
-  if (refusal === Refusal.Closed) return new PoolClosedError(pool.name);
+  if (refusal === Refusal.Closed) {
+    return new PoolClosedError(pool.name, pool.isScopeEnded ? `this scope of the pool ${pool.name} has ended: endScope() was called with its key, or its key was collected` : undefined);
+  }
   if (refusal === Refusal.QueueFull) {
     const { waiting, used, max } = pool.circumstances().stats;
     return new QueueFullError(

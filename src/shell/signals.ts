@@ -48,17 +48,20 @@ export class Signals {
   }
 
   #listen(signal: AbortSignal): Group {
-    const operations = new Set<number>();
-    const listener = (): void => {
-      this.#end(group);
-      for (const operation of operations) this.#groupAt[this.#indexOf(operation)] = undefined;
-      this.#aborted(operations, reasonOf(signal));
-    };
-    const group: Group = { signal, operations, listener };
-    signal.addEventListener("abort", listener);
+    const group: Group = { signal, operations: new Set(), listener: listenerOf(reference(this), signal) };
+    signal.addEventListener("abort", group.listener);
     this.#groups.set(signal, group);
     this.#count++;
     return group;
+  }
+
+  /** @internal The signal was aborted. */
+  heard(signal: AbortSignal): void {
+    const group = this.#groups.get(signal);
+    if (group === undefined) return;
+    this.#end(group);
+    for (const operation of group.operations) this.#groupAt[this.#indexOf(operation)] = undefined;
+    this.#aborted(group.operations, reasonOf(signal));
   }
 
   #end(group: Group): void {
@@ -69,6 +72,16 @@ export class Signals {
       // A signal that keeps its listener costs nothing: the group is empty.
     }
   }
+}
+
+/** A signal may outlive the pool, and in Workers the request, of which no `finally` may have run: it must not keep them. */
+function reference(signals: Signals): { deref(): Signals | undefined } {
+  return typeof WeakRef === "function" ? new WeakRef(signals) : { deref: () => signals };
+}
+
+/** Made apart, so that the function sees nothing but these. */
+function listenerOf(signals: { deref(): Signals | undefined }, signal: AbortSignal): () => void {
+  return () => signals.deref()?.heard(signal);
 }
 
 /** A reason that cannot be read is a reason, too. */

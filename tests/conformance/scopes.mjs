@@ -129,7 +129,9 @@ export default function (test) {
     const lease = await within(context, key, () => pool.connect());
     const waiting = rejection(within(context, key, () => pool.connect()));
     await pool.endScope(key);
-    expect(await waiting).to.be.instanceOf(PoolClosedError);
+    const error = await waiting;
+    expect(error).to.be.instanceOf(PoolClosedError);
+    expect(error.message).to.contain("this scope of the pool scripted has ended: endScope()");
     await lease.close();
   });
 
@@ -158,15 +160,16 @@ export default function (test) {
     expect([server.connections.length, server.live]).to.deep.equal([1, 0]);
   });
 
-  test("dispose() closes the current scope's connections now, and the others' at their next call", async () => {
+  test("dispose() closes the connections of every scope; in Workers those of others at their next call", async () => {
     const context = scopedPool();
     const { pool, server } = context;
     const [a, b] = [{}, {}];
     for (const key of [a, b]) await within(context, key, () => pool.use(() => {}));
     await within(context, a, () => pool.dispose());
-    expect(server.calls.filter((call) => call.startsWith("close"))).to.deep.equal(["close 1"]);
+    expect(server.calls.filter((call) => call.startsWith("close"))).to.have.members(isWorkers ? ["close 1"] : ["close 1", "close 2"]);
     expect(await within(context, b, () => pool.use(({ id }) => id))).to.equal(3);
     expect(server.calls).to.include("close 2");
+    expect(server.live).to.equal(1);
   });
 
   test("invalidateAll() reaches every scope", async () => {
@@ -179,19 +182,44 @@ export default function (test) {
     expect(await within(context, b, () => pool.use(({ id }) => id))).to.equal(4);
   });
 
-  test("close() ends every scope, new ones too; the others notice at their next call", async () => {
+  test("close() ends every scope, new ones too; in Workers others notice at their next call", async () => {
     const context = scopedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server } = context;
     const [a, b] = [{}, {}];
     const lease = await within(context, b, () => pool.connect());
     const waiting = rejection(within(context, b, () => pool.connect()));
     await within(context, a, () => pool.use(() => {}));
-    await within(context, a, () => pool.close());
+    const closed = within(context, a, () => pool.close());
     expect(pool.closed).to.equal(true);
     for (const key of [a, b, {}, undefined]) expect(await rejection(within(context, key, () => pool.connect()))).to.be.instanceOf(PoolClosedError);
     expect(await waiting).to.be.instanceOf(PoolClosedError);
+    expect(await stateOf(closed)).to.equal(isWorkers ? "fulfilled" : "pending");
     await lease.close();
+    await closed;
     expect(server.live).to.equal(0);
+  });
+
+  test("close() terminates what is out in any scope when its time has ended", async () => {
+    if (isWorkers) return;
+    const context = scopedPool();
+    const { pool, server, clock } = context;
+    for (const key of [{}, {}]) await within(context, key, () => pool.connect());
+    const closed = pool.close({ timeout: "1s" });
+    await pass(clock, 1_100);
+    expect(await stateOf(closed)).to.equal("fulfilled");
+    expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
+  });
+
+  test("a scope function that throws keeps neither close() nor dispose() from their work", async () => {
+    let isBroken = false;
+    const { pool, server } = scriptedPool({ scope: () => { if (isBroken) throw new Error("no store"); return undefined; } });
+    await pool.use(() => {});
+    isBroken = true;
+    await pool.dispose();
+    await pool.close();
+    expect(pool.closed).to.equal(true);
+    // In Workers nobody but its own scope may touch the connection, and there is no telling which that is.
+    if (!isWorkers) expect(server.live).to.equal(0);
   });
 
   test("recreate() takes the scope function along", async () => {
@@ -261,6 +289,11 @@ export default function (test) {
       expect(error.message).to.contain("scope must return an object").and.to.contain(String(key));
       expect(within(context, key, () => thrown(() => context.pool.stats()))).to.be.instanceOf(ArgumentError);
     }
+  });
+
+  test("a function that answers a promise is refused: each would be a new scope", async () => {
+    const { pool } = scriptedPool({ scope: async () => ({}) });
+    expect((await rejection(pool.connect())).message).to.contain("it returned a promise");
   });
 
   test("what the function throws rejects connect() as it is", async () => {

@@ -10,10 +10,13 @@ import { after, before, describe, test } from "node:test";
 import { Client } from "pg";
 import { startPostgres } from "../../scripts/postgres.mjs";
 import { root } from "../../scripts/run.mjs";
-import { setUpNewerNode } from "../../scripts/setup.mjs";
+import { setUpRuntimes } from "../../scripts/setup.mjs";
 import { startWorkerd } from "../integration/workers/workerd.mjs";
 import { codeInFirstColumns, documents, guides, otherDocuments } from "./documents.mjs";
 import { installTarball } from "./packed.mjs";
+
+/** A Node that has SQLite, or undefined. */
+const nodeWithSqlite = parseInt(process.versions.node, 10) >= 24 ? process.execPath : setUpRuntimes().node22;
 
 /** Packages beside edgepool that examples import. */
 const drivers = ["pg", "pg-pool", "tarn", "generic-pool", "@electric-sql/pglite"];
@@ -102,7 +105,7 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
       expectOutput(await run(aroundFragment(text)), prints);
     },
     async program({ text, prints }) {
-      expectOutput(await run(text, { node: text.includes("node:sqlite") ? setUpNewerNode() : process.execPath }), prints);
+      expectOutput(await run(text, { node: text.includes("node:sqlite") ? nodeWithSqlite : process.execPath }), prints);
     },
     async handler({ text }) {
       const { status, stderr, stdout } = await run(`${text}
@@ -142,7 +145,7 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
   };
 
   for (const block of documents.flatMap(({ blocks }) => blocks).filter(({ language }) => language === "js")) {
-    const isTooNew = block.text.includes("node:sqlite") && !existsSync(setUpNewerNode());
+    const isTooNew = block.text.includes("node:sqlite") && nodeWithSqlite === undefined;
     test(`${block.document}:${block.line} (${block.heading || "the first"}), a ${block.kind}`, { skip: isTooNew && "it wants a newer Node" }, () => runners[block.kind](block));
   }
 });

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../../scripts/run.mjs";
 
-/** Packs, installs, and answers the project's folder, the names in the tarball, and how to remove it all. */
+/** Packs, installs, and answers the project's folder, the tarball's name in it, the names in the tarball, and how to remove it all. */
 export function installTarball() {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-package-"));
   const npm = (args, cwd) => execFileSync("npm", args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
@@ -15,6 +15,7 @@ export function installTarball() {
   npm(["install", "--no-audit", "--no-fund", "--offline", join(folder, filename)], folder);
   return {
     folder,
+    tarball: filename,
     names: files.map(({ path }) => path).sort(),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };

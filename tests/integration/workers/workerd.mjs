@@ -71,12 +71,15 @@ const list = (items) => `[${items.join(", ")}]`;
 function workerConfig(name, { folder, compatibilityDate = newestDate, compatibilityFlags = [], vars = {}, services = {}, durableObjects = {} }) {
   const files = readdirSync(folder).filter((file) => file.endsWith(".wasm"));
   const modules = [`(name = "main.js", esModule = embed ${text(`${name}/main.js`)})`, ...files.map((file) => `(name = ${text(file)}, wasm = embed ${text(`${name}/${file}`)})`)];
+  const namespace = (target) => (typeof target === "string" ? text(target) : `(className = ${text(target.className)}, serviceName = ${text(target.service)})`);
   const bindings = [
     ...Object.entries(vars).map(([key, value]) => (typeof value === "string" ? `(name = ${text(key)}, text = ${text(value)})` : `(name = ${text(key)}, json = ${text(JSON.stringify(value))})`)),
     ...Object.entries(services).map(([key, service]) => `(name = ${text(key)}, service = ${text(service)})`),
-    ...Object.entries(durableObjects).map(([key, className]) => `(name = ${text(key)}, durableObjectNamespace = ${text(className)})`),
+    ...Object.entries(durableObjects).map(([key, target]) => `(name = ${text(key)}, durableObjectNamespace = ${namespace(target)})`),
   ];
-  const classes = [...new Set(Object.values(durableObjects))].map((className) => `(className = ${text(className)}, uniqueKey = ${text(`${name}-${className}`)})`);
+  // The classes of another Worker are for that one to declare.
+  const own = new Set(Object.values(durableObjects).filter((target) => typeof target === "string"));
+  const classes = [...own].map((className) => `(className = ${text(className)}, uniqueKey = ${text(`${name}-${className}`)})`);
   return `(
     modules = ${list(modules)},
     compatibilityDate = ${text(compatibilityDate)},
@@ -87,33 +90,36 @@ function workerConfig(name, { folder, compatibilityDate = newestDate, compatibil
   )`;
 }
 
-function config(workers, main, v8Flags) {
+function config(workers, v8Flags) {
   const services = Object.entries(workers).map(([name, worker]) => `(name = ${text(name)}, worker = ${workerConfig(name, worker)})`);
   services.push('(name = "internet", network = (allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true)))');
+  const sockets = Object.keys(workers).map((name) => `(name = ${text(name)}, address = "127.0.0.1:0", http = (), service = ${text(name)})`);
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = ${list(services)},
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = ${text(main)})],
+  sockets = ${list(sockets)},
   v8Flags = ${list(v8Flags.map(text))},
 );
 `;
 }
 
 /**
- * Runs `workers`, by name, in one workerd: the first answers over HTTP. Each is a bundle of its own (`entry`, or `source`
- * with `resolveDir`, and `more`; or written by `bundle(folder)`), with `compatibilityDate`, `compatibilityFlags`, `vars` (texts, or values as JSON), `services`
- * (binding: Worker) and `durableObjects` (binding: class). Resolves once requests are taken.
+ * Runs `workers`, by name, in one workerd, each with an HTTP port of its own. Each is a bundle of its own (`entry`, or
+ * `source` with `resolveDir`, and `more`; or written by `bundle(folder)`), with `compatibilityDate`, `compatibilityFlags`,
+ * `vars` (texts, or values as JSON), `services` (binding: Worker) and `durableObjects` (binding: class, or
+ * `{ className, service }` of another Worker). Resolves once requests are taken.
  */
 export async function startWorkerd({ workers, v8Flags = [], inspect = false, show = false }) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-workerd-"));
   const clear = () => rmSync(folder, { recursive: true, force: true });
   process.once("exit", clear);
+  const names = Object.keys(workers);
   for (const [name, worker] of Object.entries(workers)) {
     worker.folder = join(folder, name);
     mkdirSync(worker.folder);
     await (worker.bundle?.(worker.folder) ?? bundleWorker(worker));
   }
-  writeFileSync(join(folder, "config.capnp"), config(workers, Object.keys(workers)[0], v8Flags));
+  writeFileSync(join(folder, "config.capnp"), config(workers, v8Flags));
 
   const binary = createRequire(import.meta.url)("workerd").default;
   const args = ["serve", "--control-fd=3", ...(inspect ? ["--inspector-addr=127.0.0.1:0"] : []), join(folder, "config.capnp")];
@@ -136,23 +142,24 @@ export async function startWorkerd({ workers, v8Flags = [], inspect = false, sho
     process.off("exit", clear);
     clear();
   };
-  const ports = await Promise.race([listening(child.stdio[3], inspect), exited.then((code) => ({ code }))]);
-  if (ports.http === undefined) {
+  const { ports, inspectorPort, code } = await Promise.race([listening(child.stdio[3], names.length, inspect), exited.then((code) => ({ code }))]);
+  if (ports === undefined) {
     await stop();
-    throw new Error(`workerd ended with exit code ${ports.code}:\n${lines.join("\n")}`);
+    throw new Error(`workerd ended with exit code ${code}:\n${lines.join("\n")}`);
   }
-  return new Workerd(child.pid, ports, lines, stop);
+  return new Workerd({ pid: child.pid, main: names[0], ports, inspectorPort, log: lines, stop });
 }
 
-/** The ports, as workerd reports them once it listens. */
-function listening(stream, inspect) {
+/** The port of each of `count` Workers, by name, and the inspector's, as workerd reports them once it listens. */
+function listening(stream, count, inspect) {
   return new Promise((resolve) => {
-    const ports = {};
+    const ports = new Map();
+    let inspectorPort;
     createInterface({ input: stream }).on("line", (line) => {
       const { event, socket, port } = JSON.parse(line);
-      if (event === "listen") ports[socket] = port;
-      if (event === "listen-inspector") ports.inspector = port;
-      if (ports.http !== undefined && (!inspect || ports.inspector !== undefined)) resolve(ports);
+      if (event === "listen") ports.set(socket, port);
+      if (event === "listen-inspector") inspectorPort = port;
+      if (ports.size === count && (!inspect || inspectorPort !== undefined)) resolve({ ports, inspectorPort });
     });
   });
 }
@@ -160,24 +167,26 @@ function listening(stream, inspect) {
 /** A running workerd. */
 class Workerd {
   #agent = new Agent({ keepAlive: true, maxSockets: 400 });
+  #main;
+  #ports;
 
-  constructor(pid, ports, log, stop) {
+  constructor({ pid, main, ports, inspectorPort, log, stop }) {
+    this.#main = main;
+    this.#ports = ports;
     this.pid = pid;
-    this.url = `http://127.0.0.1:${ports.http}`;
-    this.port = ports.http;
-    this.inspectorPort = ports.inspector;
+    this.inspectorPort = inspectorPort;
     /** Every line that workerd and its Workers wrote. */
     this.log = log;
     this.stop = () => (this.#agent.destroy(), stop());
   }
 
   /**
-   * What the Worker answers to a GET: its status and body, parsed where it is JSON. `signal` disconnects; without an answer
-   * within `timeoutMs` it does so itself and rejects.
+   * What a Worker, by default the first, answers to a GET: its status and body, parsed where it is JSON. `signal`
+   * disconnects; without an answer within `timeoutMs` it does so itself and rejects.
    */
-  ask(path, { signal, timeoutMs = 20_000 } = {}) {
+  ask(path, { worker = this.#main, signal, timeoutMs = 20_000 } = {}) {
     return new Promise((resolve, reject) => {
-      const request = httpRequest({ host: "127.0.0.1", port: this.port, path, agent: this.#agent, signal }, (response) => {
+      const request = httpRequest({ host: "127.0.0.1", port: this.#ports.get(worker), path, agent: this.#agent, signal }, (response) => {
         const chunks = [];
         response.on("data", (chunk) => chunks.push(chunk));
         response.on("error", reject);

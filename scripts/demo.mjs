@@ -1,0 +1,73 @@
+// npm run demo: sets up what is missing, builds, and serves the demo page (www/). The server shows three folders of this
+// repository under their own names and nothing else, with the Content-Security-Policy that a page with the pool needs.
+
+import { createReadStream, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join, normalize, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "./build.mjs";
+import { fail, root, say } from "./run.mjs";
+
+const folders = ["www", "pkg", "node_modules/@sqlite.org/sqlite-wasm/dist"].map((path) => join(root, ...path.split("/")) + sep);
+
+const types = {
+  ".html": "text/html; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".mjs": "text/javascript; charset=utf-8",
+  ".svg": "image/svg+xml",
+  ".wasm": "application/wasm",
+};
+
+const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** Serves the page on this machine only; answers the server and where the page is. Port 0 is any free one. */
+export async function serveDemo(port) {
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url, "http://localhost");
+    if (pathname === "/" || pathname === "/www") {
+      response.writeHead(302, { location: "/www/" }).end();
+      return;
+    }
+    const path = fileOf(pathname);
+    if (path === undefined) {
+      response.writeHead(404, { "content-type": "text/plain" }).end("not found\n");
+      return;
+    }
+    response.writeHead(200, {
+      "content-type": types[extname(path)],
+      "content-security-policy": policy,
+      "x-content-type-options": "nosniff",
+      "cache-control": "no-cache",
+    });
+    createReadStream(path).pipe(response);
+  });
+  await new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", resolve);
+  });
+  return { server, url: `http://127.0.0.1:${server.address().port}/www/` };
+}
+
+/** The file behind a path; undefined where there is none to show. */
+function fileOf(pathname) {
+  let path;
+  try {
+    path = normalize(join(root, decodeURIComponent(pathname.endsWith("/") ? `${pathname}index.html` : pathname)));
+  } catch {
+    return undefined;
+  }
+  const isShown = folders.some((folder) => path.startsWith(folder)) && extname(path) in types;
+  return isShown && statSync(path, { throwIfNoEntry: false })?.isFile() ? path : undefined;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  build();
+  const port = Number(process.env.PORT ?? 8080);
+  try {
+    const { url } = await serveDemo(port);
+    say(`the demo is at ${url} (Ctrl+C ends it; PORT=… takes another port)`);
+  } catch (error) {
+    fail(`the demo cannot be served on port ${port} (${error.code}): choose another one, as in PORT=8081 npm run demo`);
+  }
+}

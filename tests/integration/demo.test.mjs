@@ -1,0 +1,365 @@
+// The demo page (www/), as npm run demo serves it: its experiments in Node, the page itself in headless Chromium. Writes
+// screenshots to target/screenshots, for a person to look at.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+import { serveDemo } from "../../scripts/demo.mjs";
+import { root } from "../../scripts/run.mjs";
+import { chromium as findChromium } from "../../scripts/setup.mjs";
+import { Experiment } from "../../www/experiment.js";
+import { readLink, writeLink } from "../../www/link.js";
+import { comparisonStarts, scenarios } from "../../www/scenarios.js";
+import { defaults, settings } from "../../www/settings.js";
+
+const screenshots = join(root, "target", "screenshots");
+const launchArguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-gpu"];
+
+// ---------------------------------------------------------------- the experiments, without a page
+
+const always = () => true;
+
+function experiment(set = {}, { compare = "one", script = [], seed = 7 } = {}) {
+  return new Experiment({ initial: { ...defaults, ...set }, compare, script: script.map(({ at, action, value = "" }) => ({ at, action, value })), seed });
+}
+
+/** What a run came to: its log, and how everybody left. */
+const account = ({ lines, panes }) => JSON.stringify([lines, panes.map(({ left }) => left)]);
+
+test("an experiment is the same however its time is cut into frames", async () => {
+  const script = [{ at: 1500, action: "restart" }, { at: 4000, action: "poolSize", value: "8" }, { at: 6000, action: "query", value: "800" }];
+  const inOne = experiment({ queryFailures: 5, openFailures: 5 }, { script });
+  await inOne.advance(12_000, always);
+  const inFrames = experiment({ queryFailures: 5, openFailures: 5 }, { script });
+  for (let end = 0; end < 12_000; end = Math.min(12_000, end + 17)) {
+    await inFrames.advance(end, always);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await inFrames.advance(12_000, always);
+  assert.equal(account(inFrames), account(inOne));
+});
+
+test("the picture agrees with the pool's own numbers, for every kind, scenario and comparison", async () => {
+  const runs = [
+    ...settings.kind.choices.map((kind) => [kind, experiment({ kind, queryFailures: 5, openFailures: 10 })]),
+    // Whose check of a shared connection is under way cannot be told from outside: there only the pool's number is shown.
+    ...["QueuePool", "AssertionPool"].map((kind) => [`${kind}, which checks and recycles`, experiment({ kind, queryFailures: 5, openFailures: 10, maxUses: 7, recycle: 5000, prePing: true })]),
+    ...scenarios.map(({ name, set, script }) => [name, experiment(set, { script })]),
+    ...Object.entries(comparisonStarts).map(([compare, { set }]) => [compare, experiment(set, { compare })]),
+    ["silent deaths", experiment({ silent: true, prePing: true }, { script: [{ at: 3000, action: "restart" }] })],
+  ];
+  for (const [name, run] of runs) {
+    for (let end = 200; end <= 16_000; end += 200) {
+      await run.advance(end, always);
+      for (const pane of run.panes) {
+        const stats = pane.pool.stats();
+        const shown = { idle: 0, used: 0, opening: 0, closing: 0 };
+        const place = { used: "used", forgotten: "used", resetting: "used", checking: "used", dead: "idle", idle: "idle", opening: "opening", closing: "closing" };
+        for (const connection of pane.places) if (connection) shown[place[pane.stateOf(connection)]]++;
+        const at = `${name}, pane ${pane.name}, ${end} ms`;
+        assert.equal([...pane.queue()].length, stats.waiting, `${at}: who waits`);
+        assert.equal(shown.idle, stats.idle, `${at}: idle`);
+        // A connection that is closed to make room for its replacement is opening, for the pool: it counts slots.
+        assert.ok(shown.opening <= stats.opening, `${at}: opening`);
+        assert.equal(shown.used + shown.opening + shown.closing, stats.used + stats.opening + stats.closing, `${at}: in use or on the way`);
+      }
+    }
+    const { left } = run.panes[0];
+    assert.ok(left.served > 10, `${name}: ${JSON.stringify(left)}`);
+  }
+});
+
+test("the first ten seconds show overflow, waiting and a time-out", async () => {
+  const run = experiment();
+  let mostWaiting = 0;
+  let mostConnections = 0;
+  for (let end = 100; end <= 10_000; end += 100) {
+    await run.advance(end, always);
+    const { waiting, total } = run.panes[0].pool.stats();
+    mostWaiting = Math.max(mostWaiting, waiting);
+    mostConnections = Math.max(mostConnections, total);
+  }
+  const { timedOut, served } = run.panes[0].left;
+  assert.ok(mostConnections > defaults.poolSize && mostWaiting > 2 && timedOut > 0 && served > 10 * timedOut, JSON.stringify({ mostConnections, mostWaiting, timedOut, served }));
+});
+
+test("a link brings back what it was written from, and what it does not understand is left out", () => {
+  const run = experiment({ timeout: null, maxWaiters: Infinity, recycle: 5000, useLifo: true, maxOverflow: -1 }, { compare: "lifo", seed: 12, script: [{ at: 10, action: "recycle", value: "-1" }, { at: 20, action: "kill", value: "A3" }] });
+  const link = writeLink({ experiment: run, speed: 20, isPaused: true, tab: "real", sql: "SELECT 1 -- #&=" });
+  const { initial, compare, seed, script, speed, isPaused, tab, sql } = readLink(`#${link}`);
+  assert.deepEqual({ initial, compare, seed, script, speed, isPaused, tab, sql }, { initial: run.initial, compare: "lifo", seed: 12, script: run.script, speed: 20, isPaused: true, tab: "real", sql: "SELECT 1 -- #&=" });
+  assert.deepEqual(readLink("#poolSize=-5&kind=Evil&speed=3&seed=x&script=1-constructor_2-kill-A1&compare=constructor&rate=1e9").initial, defaults);
+  assert.equal(writeLink({ experiment: experiment(), speed: 1, isPaused: false, tab: "simulation" }), "");
+});
+
+test("a link whose script would be too long begins anew with the settings as they are", () => {
+  const run = experiment();
+  for (let turn = 0; turn < 401; turn++) run.perform(turn % 2 === 0 ? "rate" : "query", turn % 2 === 0 ? "12" : "500");
+  const { initial, script, at } = readLink(writeLink({ experiment: run, speed: 1, isPaused: false, tab: "simulation" }));
+  assert.deepEqual({ initial, script, at }, { initial: { ...defaults, rate: 12, query: 500 }, script: [], at: 0 });
+});
+
+// ---------------------------------------------------------------- the page
+
+let server;
+let url;
+let browser;
+
+before(async () => {
+  mkdirSync(screenshots, { recursive: true });
+  ({ server, url } = await serveDemo(0));
+  browser = await chromium.launch({ executablePath: findChromium(), args: launchArguments });
+});
+
+after(async () => {
+  await browser?.close();
+  server?.close();
+});
+
+/** Opens the page, runs `use`, and expects that the console stayed clean. */
+async function withPage(hash, use, { width = 1280, height = 900, colorScheme = "light" } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme, permissions: ["clipboard-read", "clipboard-write"] });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  try {
+    await page.goto(hash === "" ? url : `${url}#${hash}`);
+    await page.waitForFunction(() => globalThis.demo?.experiment !== undefined && document.querySelector(".cell") !== null);
+    await use(page);
+  } finally {
+    await context.close();
+  }
+  assert.deepEqual(complaints, []);
+}
+
+const number = async (page, selector) => Number.parseInt(await page.locator(selector).first().textContent(), 10);
+const waiting = (page) => number(page, ".waiting h3 b");
+const connections = (page) => number(page, ".slots h3 b");
+const clock = (page) => page.locator("#clock").textContent();
+
+/** Waits until the page says so, for at most half a minute: other work may share the machine. */
+const eventually = (page, condition, argument) => page.waitForFunction(condition, argument, { timeout: 30_000 });
+
+test("only the folders of the page are served, under a policy that allows WebAssembly and no eval", async () => {
+  const policy = (await fetch(url)).headers.get("content-security-policy");
+  assert.match(policy, /script-src 'self' 'wasm-unsafe-eval';/);
+  assert.doesNotMatch(policy, /'unsafe-/);
+  for (const path of ["package.json", "www/../package.json", "www/%2e%2e/package.json", "www/..%2fpackage.json", "node_modules/pg/package.json", "www/%ff", "www/absent.js", ".git/config"]) {
+    assert.equal((await fetch(new URL(`/${path}`, url))).status, 404, path);
+  }
+});
+
+test("a slider changes the picture while it runs", () => withPage("rate=2&waves=0", async (page) => {
+  await page.getByLabel("Query time").focus();
+  await page.keyboard.press("End");
+  await page.getByLabel("Callers per second").focus();
+  await page.keyboard.press("End");
+  await eventually(page, () => Number(document.querySelector(".waiting h3 b").textContent) > 50);
+  assert.equal(await connections(page), 8);
+  assert.equal(await page.locator(".cell").count(), 8);
+  await page.getByLabel("poolSize").focus();
+  for (let press = 0; press < 3; press++) await page.keyboard.press("ArrowRight");
+  await eventually(page, () => document.querySelectorAll(".cell").length >= 11);
+}));
+
+test("pause stands still, a step goes on to the next thing that happens, and the world goes on", () => withPage("", async (page) => {
+  await page.getByRole("button", { name: "Pause" }).click();
+  const stopped = await clock(page);
+  await page.waitForTimeout(300);
+  assert.equal(await clock(page), stopped);
+  const told = await page.evaluate(() => globalThis.demo.experiment.linesTold);
+  await page.getByRole("button", { name: "Step" }).click();
+  await eventually(page, (before) => globalThis.demo.experiment.linesTold > before, told);
+  const stepped = await clock(page);
+  assert.notEqual(stepped, stopped);
+  await page.waitForTimeout(300);
+  assert.equal(await clock(page), stepped);
+  await page.getByRole("button", { name: "Go on" }).click();
+  await eventually(page, (text) => document.getElementById("clock").textContent !== text, stepped);
+}));
+
+test("a killed connection is replaced", () => withPage("rate=8&waves=0&at=3000&paused=yes", async (page) => {
+  const cell = page.locator('.cell[data-state="used"]').first();
+  const name = await cell.getAttribute("aria-label");
+  const id = /Connection (\d+)/.exec(name)[1];
+  await cell.click();
+  await page.getByRole("button", { name: "Kill it" }).click();
+  await page.getByRole("button", { name: "Go on" }).click();
+  await eventually(page, (dead) => ![...document.querySelectorAll(".cell")].some((one) => one.getAttribute("aria-label").startsWith(`Connection ${dead}:`)), id);
+  await eventually(page, (dead) => [...document.querySelectorAll("#log li")].some((line) => line.textContent.includes(`connection ${dead} is not to be trusted`)), id);
+  const opened = await page.evaluate(() => globalThis.demo.experiment.panes[0].pool.stats().opened);
+  await eventually(page, (before) => globalThis.demo.experiment.panes[0].pool.stats().opened > before - 1 && document.querySelectorAll('.cell[data-state="used"]').length > 2, opened);
+  assert.equal(await page.evaluate(() => globalThis.demo.experiment.panes[0].pool.stats().invalidated), 1);
+}));
+
+test("restart, invalidate all and dispose reach the pool", () => withPage("rate=8&waves=0&at=3000", async (page) => {
+  await page.getByRole("button", { name: "Invalidate all" }).click();
+  await eventually(page, () => globalThis.demo.experiment.panes[0].pool.stats().recycled > 0);
+  await page.getByRole("button", { name: "Restart the server" }).click();
+  await eventually(page, () => !document.querySelector(".down").hidden && globalThis.demo.experiment.panes[0].pool.stats().invalidated > 0);
+  await eventually(page, () => document.querySelector(".down").hidden);
+  await page.getByRole("button", { name: "Dispose" }).click();
+  await eventually(page, () => globalThis.demo.experiment.lines.some(({ text }) => text.startsWith("dispose()")));
+}));
+
+test("every kind of pool and every option can be chosen while it runs", () => withPage("rate=8&waves=0", async (page) => {
+  await page.locator(".controls summary").first().click();
+  for (const kind of settings.kind.choices.toReversed()) {
+    await page.getByLabel("Kind of pool").selectOption(kind);
+    await eventually(page, (wanted) => document.querySelector(".pane h2").textContent === wanted, kind);
+    await page.waitForTimeout(150);
+  }
+  for (const [name, { option, stops }] of Object.entries(settings)) {
+    if (!option) continue;
+    const input = page.locator(`.controls [name="${name}"]`);
+    if (stops) {
+      await input.focus();
+      await page.keyboard.press("End");
+      await page.keyboard.press("Home");
+    } else if (await input.evaluate(({ tagName }) => tagName === "SELECT")) await input.selectOption("commit");
+    else await input.check();
+  }
+  await eventually(page, () => globalThis.demo.experiment.panes[0].pool.stats().checkouts > 3);
+}));
+
+test("an address restores the whole state, changes on the way included", () => withPage("rate=12&paused=yes&at=2000", async (page) => {
+  for (const label of ["Query time", "Callers per second", "poolSize"]) {
+    await page.getByLabel(label).focus();
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowRight");
+  }
+  await page.getByRole("button", { name: "Kill a connection" }).click();
+  for (let step = 0; step < 5; step++) await page.getByRole("button", { name: "Step" }).click();
+  await page.getByLabel("maxOverflow").focus();
+  await page.keyboard.press("ArrowRight");
+  for (let step = 0; step < 25; step++) await page.getByRole("button", { name: "Step" }).click();
+  await page.getByRole("button", { name: "Copy link" }).click();
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  assert.equal(link, page.url());
+  const state = () => [document.getElementById("clock").textContent, document.querySelector(".flow").innerText, [...document.querySelectorAll(".cell")].map((cell) => cell.getAttribute("aria-label")), document.getElementById("log").innerText, [...document.querySelectorAll(".controls output")].map((output) => output.textContent)];
+  const wanted = await page.evaluate(state);
+  await page.reload();
+  await eventually(page, (text) => document.getElementById("clock").textContent === text, wanted[0]);
+  await page.waitForTimeout(300);
+  assert.deepEqual(await page.evaluate(state), wanted);
+  await withPage(link.split("#")[1], async (other) => {
+    await eventually(other, (text) => document.getElementById("clock").textContent === text, wanted[0]);
+    await other.waitForTimeout(300);
+    assert.deepEqual(await other.evaluate(state), wanted);
+  });
+}));
+
+test("two panes run on the same load", () => withPage("", async (page) => {
+  await page.getByRole("button", { name: "QueuePool | NullPool" }).click();
+  await page.locator("#speed").focus();
+  for (let press = 0; press < 2; press++) await page.keyboard.press("ArrowRight");
+  await eventually(page, () => globalThis.demo.experiment.now > 8000);
+  const panes = await page.evaluate(() => globalThis.demo.experiment.panes.map(({ left, pending, places, settings, pool }) => ({ kind: settings.kind, opened: pool.stats().opened, came: Object.values(left).reduce((sum, one) => sum + one) + pending.size, places: places.length })));
+  assert.deepEqual(panes.map(({ kind }) => kind), ["QueuePool", "NullPool"]);
+  assert.ok(panes[1].opened > 2 * panes[0].opened, JSON.stringify(panes));
+  const arrivals = await page.evaluate(() => globalThis.demo.experiment.panes.map(({ lastToLeave }) => Math.min(...lastToLeave.map(({ id }) => id))));
+  assert.deepEqual(arrivals.map((first) => first <= 3), [true, true]);
+  await page.getByRole("button", { name: "FIFO | LIFO" }).click();
+  await eventually(page, () => [...document.querySelectorAll(".pane .motto")].map(({ textContent }) => /FIFO|LIFO/.exec(textContent)?.[0]).join() === "FIFO,LIFO");
+}));
+
+test("SQLite answers a query and runs its load through the pool", () => withPage("tab=real", async (page) => {
+  await eventually(page, () => document.querySelectorAll("#sql-result tbody tr").length === 4);
+  await page.getByLabel("SQL", { exact: true }).fill("SELECT 6 * 7 AS answer, NULL AS unknown");
+  await page.keyboard.press("Control+Enter");
+  await eventually(page, () => document.querySelector("#sql-result td")?.textContent === "42");
+  await page.getByLabel("SQL", { exact: true }).fill("SELECT nonsense");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await eventually(page, () => /no such column: nonsense/.test(document.getElementById("sql-said").textContent));
+  await page.getByRole("button", { name: "Forget to commit" }).click();
+  await eventually(page, () => /rolled it back/.test(document.getElementById("sql-said").textContent));
+  await page.getByRole("spinbutton", { name: "Tasks" }).fill("300");
+  await page.getByRole("button", { name: "Run them through the pool" }).click();
+  await eventually(page, () => document.getElementById("load-said").textContent.startsWith("300 tasks in"));
+  assert.match(await page.locator("#load-said").textContent(), /Wait for a connection/);
+  assert.doesNotMatch(await page.locator("#load-said").textContent(), /failed/);
+  await page.getByLabel("SQL", { exact: true }).fill("SELECT (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM products) AS products");
+  await page.keyboard.press("Control+Enter");
+  await eventually(page, () => [...document.querySelectorAll("#sql-result td")].map(({ textContent }) => textContent).join() === "300,4");
+}));
+
+test("the keyboard reaches everything, and the focus can be seen", () => withPage("paused=yes&at=1000", async (page) => {
+  const reached = [];
+  let invisible = 0;
+  for (let press = 0; press < 90; press++) {
+    await page.keyboard.press("Tab");
+    const focused = await page.evaluate(() => {
+      const { activeElement: one } = document;
+      const { outlineStyle, outlineWidth } = getComputedStyle(one);
+      return { name: one.id || one.name || one.dataset.deed || one.className || one.textContent || one.tagName, isSeen: outlineStyle !== "none" && Number.parseFloat(outlineWidth) > 0, isBody: one === document.body };
+    });
+    if (focused.isBody) break;
+    reached.push(focused.name);
+    if (!focused.isSeen) invisible++;
+  }
+  for (const name of ["tab-simulation", "copy-link", "pause", "step", "again", "speed", "cell", "kill", "restart", "invalidateAll", "dispose", "only-notable", "log", "setting-rate", "setting-query", "setting-kind", "setting-poolSize", "setting-useLifo"]) assert.ok(reached.includes(name), `${name} is not among ${reached.join(", ")}`);
+  assert.equal(invisible, 0);
+  await page.locator(".cell").first().focus();
+  await page.keyboard.press("Enter");
+  await eventually(page, () => /^Connection \d+ /.test(document.querySelector(".details").textContent));
+  await page.locator("#tab-simulation").focus();
+  await page.keyboard.press("ArrowRight");
+  await eventually(page, () => !document.getElementById("real").hidden && document.activeElement.id === "tab-real");
+}));
+
+test("nothing is wider than a telephone", async () => {
+  for (const hash of ["at=5000&paused=yes", "compare=nullPool&at=5000&paused=yes", "tab=real", "rate=300&query=2000&poolSize=60&maxOverflow=40&timeout=60000&at=4000&paused=yes"]) {
+    await withPage(hash, async (page) => {
+      await page.waitForTimeout(500);
+      const { wide, screen } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, screen: innerWidth }));
+      assert.equal(wide, screen, hash);
+    }, { width: 360, height: 740 });
+  }
+});
+
+test("a frame with 100 slots and 1,000 waiters is cheap", (t) => withPage("rate=300&query=2000&poolSize=60&maxOverflow=40&timeout=60000&maxWaiters=1000&at=6000", async (page) => {
+  await eventually(page, () => globalThis.demo.experiment.panes[0].pool.stats().waiting >= 1000 && document.querySelectorAll(".cell").length === 100);
+  // In time of the page's own thread: what others do on this machine meanwhile is not the page's cost.
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Performance.enable", { timeDomain: "threadTicks" });
+  const busyMs = async () => {
+    const metrics = new Map((await devtools.send("Performance.getMetrics")).metrics.map(({ name, value }) => [name, value]));
+    return 1000 * (metrics.get("ScriptDuration") + metrics.get("LayoutDuration") + metrics.get("RecalcStyleDuration"));
+  };
+  await page.evaluate(() => {
+    performance.clearMeasures();
+    globalThis.demo.measuresFrames = true;
+  });
+  const before = await busyMs();
+  await eventually(page, () => performance.getEntriesByName("frame").length >= 120);
+  const spent = await busyMs() - before;
+  const frames = await page.evaluate(() => performance.getEntriesByName("frame").map(({ duration }) => duration).sort((a, b) => a - b));
+  assert.ok((await waiting(page)) >= 990);
+  const at = (part) => frames[Math.floor(part * (frames.length - 1))].toFixed(1);
+  const mean = spent / frames.length;
+  t.diagnostic(`scripting and layout of a frame, against 8 ms: ${mean.toFixed(1)} ms of the page's thread on average; by the clock, with whatever else ran here, median ${at(0.5)} ms, 95 % ${at(0.95)} ms, of ${frames.length} frames`);
+  assert.ok(mean < 16, `a frame takes ${mean.toFixed(1)} ms`);
+}));
+
+test("screenshots are there to be looked at", async () => {
+  const views = { picture: "at=6200&paused=yes", compared: "compare=nullPool&rate=6&waves=40&poolSize=8&maxOverflow=7&connect=600&at=6200&paused=yes", crowd: "rate=300&query=2000&poolSize=60&maxOverflow=40&timeout=20000&maxWaiters=1000&at=9000&paused=yes", sqlite: "tab=real" };
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of [360, 768, 1440]) {
+      for (const [view, hash] of Object.entries(views)) {
+        await withPage(hash, async (page) => {
+          await eventually(page, () => document.getElementById("lag").textContent === "" && document.getElementById("sql-said").textContent !== "loading SQLite …");
+          if (view === "sqlite") {
+            await page.getByRole("button", { name: "Run them through the pool" }).click();
+            await eventually(page, () => document.getElementById("load-said").textContent !== "");
+            await page.getByRole("button", { name: "Best sellers" }).click();
+          }
+          await page.waitForTimeout(250);
+          await page.screenshot({ path: join(screenshots, `${view}-${width}-${colorScheme}.png`), fullPage: true });
+        }, { width, height: width === 360 ? 740 : 900, colorScheme });
+      }
+    }
+  }
+});

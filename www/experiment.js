@@ -1,0 +1,126 @@
+// One experiment from its first moment on: settings, seed, panes, load, and the script of what was changed when. What a
+// visitor does becomes a line of the script, so that the same script brings the same experiment to the same moment: that
+// is how a link restores it (link.js). main.js moves it frame by frame, controls.js acts on it.
+
+import { Load } from "./load.js";
+import { comparisons, readValue, settings, written } from "./settings.js";
+import { settled, VirtualTime } from "./virtual-time.js";
+import { WatchedPool } from "./watched-pool.js";
+
+/** What can happen beside the change of a setting. */
+const deeds = {
+  kill: (panes, value) => onOne(panes, value, (pane, id) => pane.kill(id)),
+  giveBack: (panes, value) => onOne(panes, value, (pane, id) => pane.giveBack(id)),
+  restart: (panes) => panes.forEach(({ database }) => database.restart()),
+  invalidateAll: (panes) => panes.forEach(({ pool }) => pool.invalidateAll("the visitor's wish")),
+  dispose: (panes) => panes.forEach(({ pool }) => void pool.dispose()),
+};
+
+const words = {
+  restart: "the server restarts",
+  invalidateAll: "invalidateAll(): every connection is replaced at its next checkout",
+  dispose: "dispose(): what is idle is closed",
+};
+
+/** "B7": connection 7 of pane B. */
+function onOne(panes, value, act) {
+  const pane = panes.find(({ name }) => name === value[0]);
+  if (pane) act(pane, Number(value.slice(1)));
+}
+
+export const isAction = (name) => name in deeds || name in settings;
+
+export class Experiment {
+  time = new VirtualTime();
+  panes = [];
+  /** Lines of the log, oldest first: the moment, the pane ("" for both), the words, whether they stand out. */
+  lines = [];
+  linesTold = 0;
+  /** How often a setting was changed, by the visitor or by the script. */
+  changes = 0;
+  #load;
+  /** Of each pane: what the comparison fixes, and all of its settings as they are now. */
+  #sides;
+  /** The first line of the script that has not happened yet. */
+  #next = 0;
+
+  /** `initial`: the settings at the first moment; `script`: what happens later, in order of time. */
+  constructor({ initial, seed, compare, script }) {
+    this.initial = { ...initial };
+    this.current = { ...initial };
+    this.seed = seed;
+    this.compare = compare;
+    this.script = script.map((entry) => ({ ...entry }));
+    const { first, second } = comparisons[compare];
+    const sides = second ? [first, second] : [{}];
+    this.#sides = sides.map((differences) => ({ differences, values: { ...initial, ...differences } }));
+    this.panes = this.#sides.map((side, place) => new WatchedPool("AB"[place], this.time, seed, () => side.values, this.#tell));
+    this.#load = new Load(this.time, seed, () => this.current);
+    this.#load.onArrival = (arrival) => {
+      for (const pane of this.panes) void pane.serve(arrival);
+    };
+  }
+
+  get now() {
+    return this.time.now;
+  }
+
+  /** Does it now, and writes it into the script. */
+  perform(action, value = "") {
+    const last = this.script[this.#next - 1];
+    const { of, steersLoad } = settings[action] ?? {};
+    // What is only looked up later has one value at a moment, however a slider moved there. A new pool or a new arrival
+    // has consequences at once, and is written down each time.
+    if (of === "world" && !steersLoad && last?.at === this.now && last.action === action) last.value = value;
+    else this.script.splice(this.#next++, 0, { at: this.now, action, value });
+    this.#apply(action, value);
+  }
+
+  #apply(action, value) {
+    if (action in deeds) {
+      this.#tell("", words[action] ?? `${action === "kill" ? "kill connection" : "give back connection"} ${value}`, true);
+      deeds[action](this.panes, value);
+      return;
+    }
+    const chosen = readValue(action, value);
+    if (chosen === undefined || chosen === this.current[action]) return;
+    this.current[action] = chosen;
+    this.changes++;
+    for (const side of this.#sides) side.values = { ...this.current, ...side.differences };
+    const setting = settings[action];
+    this.#tell("", `${setting.option ? action : setting.label.toLowerCase()} is now ${setting.show ? setting.show(chosen) : written(chosen)}`, true);
+    if (setting.of === "pool") this.panes.forEach((pane) => pane.rebuild());
+    else if (setting.steersLoad) this.#load.changed();
+  }
+
+  /**
+   * Moves on to `end`, a whole millisecond, for as long as `mayGoOn` says so. It stops at whole milliseconds only, with
+   * everything done that was due, so that a line of the script stands at a moment that can be repeated.
+   */
+  async advance(end, mayGoOn) {
+    await settled();
+    while (this.now < end && mayGoOn()) {
+      const planned = this.script[this.#next];
+      const stop = Math.min(end, Math.max(this.now, planned?.at ?? Infinity), Math.max(this.now + 1, Math.ceil(this.time.nextDue)));
+      await this.time.advanceTo(stop);
+      for (let due; (due = this.script[this.#next]) && due.at <= this.now; ) {
+        this.#next++;
+        this.#apply(due.action, due.value);
+        await settled();
+      }
+    }
+  }
+
+  /** Moves on to the next moment at which something happens. */
+  async step() {
+    const told = this.linesTold;
+    let stepsLeft = 2000;
+    await this.advance(Infinity, () => stepsLeft-- > 0 && this.linesTold === told);
+  }
+
+  #tell = (pane, text, isNotable) => {
+    this.linesTold++;
+    this.lines.push({ at: this.now, pane, text, isNotable });
+    if (this.lines.length > 1000) this.lines.splice(0, 500);
+  };
+}

@@ -1,0 +1,50 @@
+// The numbers behind the lines: how long callers waited, how many connections were in use, how many callers were served,
+// how many connections were opened, in equal pieces of virtual time. watched-pool.js notes, charts.js draws.
+
+const pieces = 120;
+const smoothed = 4;
+
+/** The last 120 pieces of `pieceMs` each. */
+export class Series {
+  points = [];
+  /** The latest pieces; the last one is under way. What is shown is taken over all of them, or it would only jump. */
+  #latest = [emptyPiece()];
+
+  constructor(pieceMs) {
+    this.pieceMs = pieceMs;
+  }
+
+  get spanMs() {
+    return pieces * this.pieceMs;
+  }
+
+  noteWait(ms) {
+    this.#latest.at(-1).waits.push(ms);
+  }
+
+  noteServed() {
+    this.#latest.at(-1).served++;
+  }
+
+  noteOpened() {
+    this.#latest.at(-1).opened++;
+  }
+
+  /** Ends a piece. Where nobody got a connection there is no wait to show. */
+  end(at, used) {
+    const waits = this.#latest.flatMap((piece) => piece.waits).sort((a, b) => a - b);
+    const perSecond = (name) => (this.#latest.reduce((sum, piece) => sum + piece[name], 0) * 1000) / (this.pieceMs * this.#latest.length);
+    this.points.push({ at, p50: quantile(waits, 0.5), p95: quantile(waits, 0.95), used, served: perSecond("served"), opened: perSecond("opened") });
+    if (this.points.length > pieces) this.points.shift();
+    this.#latest.push(emptyPiece());
+    if (this.#latest.length > smoothed) this.#latest.shift();
+  }
+}
+
+function emptyPiece() {
+  return { waits: [], served: 0, opened: 0 };
+}
+
+function quantile(sorted, part) {
+  return sorted.length === 0 ? undefined : sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))];
+}

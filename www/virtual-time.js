@@ -1,0 +1,89 @@
+// Virtual time: a clock that moves only when the page says so, timer by timer, each with the promises behind it.
+// The pool has it as its option `clock`, the simulated database and the callers sleep by it, experiment.js moves it.
+// Two runs with the same seed are the same run, however the frames of the screen cut them into pieces.
+
+/** A promise chain of the pool, a driver call and a caller together is shorter than this. */
+const turnsBehindATimer = 40;
+
+/** Lets the microtasks that are due run, without leaving the current task. */
+export async function settled() {
+  for (let turn = 0; turn < turnsBehindATimer; turn++) await null;
+}
+
+export class VirtualTime {
+  /** Milliseconds since the start. */
+  now = 0;
+  #timers = [];
+  #made = 0;
+
+  /** What the pool's option `clock` takes. */
+  get clock() {
+    return {
+      now: () => this.now,
+      setTimeout: (run, ms) => this.after(ms, run),
+      clearTimeout: (timer) => this.cancel(timer),
+    };
+  }
+
+  after(ms, run) {
+    const timer = { due: this.now + Math.max(0, ms), order: this.#made++, run };
+    push(this.#timers, timer);
+    return timer;
+  }
+
+  /** It stays in the heap and does nothing when its time comes. */
+  cancel(timer) {
+    if (timer) timer.run = undefined;
+  }
+
+  sleep(ms) {
+    return new Promise((resolve) => this.after(ms, resolve));
+  }
+
+  /** When the next timer is due; Infinity where there is none. */
+  get nextDue() {
+    while (this.#timers.length > 0 && this.#timers[0].run === undefined) pop(this.#timers);
+    return this.#timers[0]?.due ?? Infinity;
+  }
+
+  async advanceTo(end) {
+    while (this.nextDue <= end) {
+      const timer = pop(this.#timers);
+      this.now = timer.due;
+      timer.run();
+      await settled();
+    }
+    this.now = end;
+  }
+}
+
+const isBefore = (a, b) => a.due < b.due || (a.due === b.due && a.order < b.order);
+
+/** A binary heap: the earliest timer is first, of equals the one that was set first. */
+function push(heap, timer) {
+  let place = heap.length;
+  while (place > 0) {
+    const parent = (place - 1) >> 1;
+    if (!isBefore(timer, heap[parent])) break;
+    heap[place] = heap[parent];
+    place = parent;
+  }
+  heap[place] = timer;
+}
+
+function pop(heap) {
+  const first = heap[0];
+  const last = heap.pop();
+  if (heap.length === 0) return first;
+  let place = 0;
+  for (;;) {
+    let child = 2 * place + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && isBefore(heap[child + 1], heap[child])) child++;
+    if (!isBefore(heap[child], last)) break;
+    heap[place] = heap[child];
+    place = child;
+  }
+  heap[place] = last;
+  return first;
+}
