@@ -69,6 +69,19 @@ export function setUpRuntimes() {
   return paths;
 }
 
+const documenterVersions = { "@microsoft/api-extractor": "7.60.1", "@microsoft/api-documenter": "7.30.18" };
+
+/** Where API Extractor and API Documenter are. No devDependencies: they bring another TypeScript, and only `npm run docs` wants them. */
+export function setUpDocumenter() {
+  const folder = join(toolsFolder, `documenter-${Object.values(documenterVersions).join("-")}`);
+  if (!existsSync(join(folder, "node_modules", "@microsoft", "api-documenter", "package.json"))) {
+    say("installing API Extractor and API Documenter into target/tools (usually ten seconds)");
+    const packages = Object.entries(documenterVersions).map(([name, version]) => `${name}@${version}`);
+    run("npm", ["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", ...packages]);
+  }
+  return folder;
+}
+
 /** Where Chromium is, or undefined. */
 export function chromium() {
   return ["chromium", "chromium-browser", "google-chrome"].map((name) => ask("which", [name])).find((path) => path);

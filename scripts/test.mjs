@@ -34,6 +34,7 @@ const suites = [
   node("the pools in Workers: requests and Durable Objects in real workerd", ...workers),
   nodeAt(node22, "the other dialects, each with its driver, in a Node that has SQLite", ...dialects),
   node("the demo page in headless Chromium", "tests/integration/demo.test.mjs"),
+  node("the documents: their examples, names and links", "tests/package/documentation.test.mjs"),
   node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs", "tests/package/scenarios.test.mjs"),
   node("the package in every bundler", "tests/package/bundlers.test.mjs"),
 ];

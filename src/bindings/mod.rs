@@ -280,7 +280,7 @@ pub fn lose_share(pool: u32, operation: i32) -> bool {
     with(pool, |state| state.pool.lose_share(handle(operation)))
 }
 
-/// Which events have listeners, in every scope: one bit for each, in the order of [`Event`].
+/// Which events have listeners, in every scope: one bit for each, in the order of [`Event`](crate::policy::Event).
 #[wasm_bindgen]
 pub fn set_hooks(pool: u32, bits: i32) {
     each_scope(pool, &mut |_, state| state.pool.set_hooks(Hooks::from_bits(bits as u16)));
@@ -399,7 +399,7 @@ pub fn dispose(pool: u32) {
     each_scope(pool, &mut |_, state| state.pool.dispose());
 }
 
-/// Ends the pool in every scope. Answers the operation whose [`Notice::Done`] says that it is over in this one.
+/// Ends the pool in every scope. Answers the operation whose [`Notice::Done`](crate::policy::Notice::Done) says that it is over in this one.
 #[wasm_bindgen]
 pub fn close(pool: u32, patience_ms: i32) -> i32 {
     let mut operation = -1;
@@ -412,7 +412,7 @@ pub fn close(pool: u32, patience_ms: i32) -> i32 {
     operation
 }
 
-/// Ends this scope alone. Answers the operation whose [`Notice::Done`] says that it is over.
+/// Ends this scope alone. Answers the operation whose [`Notice::Done`](crate::policy::Notice::Done) says that it is over.
 #[wasm_bindgen]
 pub fn close_scope(pool: u32, patience_ms: i32) -> i32 {
     with(pool, |state| state.pool.begin_close(span(patience_ms)).to_bits() as i32)

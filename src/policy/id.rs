@@ -15,7 +15,7 @@ pub const CAPACITY: usize = 1 << INDEX_BITS;
 /// operations fill up with detached and abandoned connections, so that returns, discards and the close find a place.
 pub const MOST: usize = CAPACITY / 2;
 
-/// Index and generation of one entry of a [`Slab`] of `T`, in the 30 bits that cross to JavaScript as one integer.
+/// Index and generation of one entry of a `Slab` of `T`, in the 30 bits that cross to JavaScript as one integer.
 pub struct Handle<T> {
     raw: u32,
     kind: PhantomData<fn() -> T>,

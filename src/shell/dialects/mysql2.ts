@@ -5,16 +5,15 @@
 
 import type { Dialect } from "../dialect.js";
 
-interface Emitter {
+/** What this dialect needs of a connection of `mysql2` or `mysql2/promise`. */
+export interface Mysql2Connection {
   on(event: string, listener: (...args: any[]) => void): unknown;
   removeListener(event: string, listener: (...args: any[]) => void): unknown;
-}
-
-/** What this dialect needs of a connection of `mysql2` or `mysql2/promise`. */
-export interface Mysql2Connection extends Emitter {
   end(...args: any[]): unknown;
   destroy(): void;
 }
+
+type Emitter = Pick<Mysql2Connection, "on" | "removeListener">;
 
 type Callback = (error?: unknown) => void;
 
