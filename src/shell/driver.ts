@@ -218,7 +218,10 @@ export class Driver<C> implements Circumstances {
       const { held } = this.#slots[word & indexMask] as { held: Held<C> };
       return Promise.resolve(new PooledConnection(held, word, held.takeSentinel()));
     }
-    if (word < -asleep) return this.#callers.wait(~word & indexMask);
+    if (word < -asleep) {
+      this.#timer.hold();
+      return this.#callers.wait(~word & indexMask);
+    }
     return this.#pend(word, undefined, undefined);
   }
 
@@ -282,6 +285,7 @@ export class Driver<C> implements Circumstances {
       if (word === refused) return Promise.reject(this.#refusal(this.#wasm.refusal(this.#number), limits));
       const operation = ~word & ~asleep;
       const index = operation & indexMask;
+      this.#timer.hold();
       try {
         this.#callers.remember(operation, limits, signal);
         if (signal !== undefined && this.#context !== undefined) this.#listenHere();

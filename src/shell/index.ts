@@ -24,6 +24,8 @@ export {
   PoolTimeoutError,
   QueueFullError,
   type PoolErrorCode,
+  type TimeoutDetails,
+  type TimeoutStep,
 } from "./errors.js";
 export type { ListenOptions, PoolEvents, PoolListenerPair, PoolListeners, PoolOperation, ResetState } from "./events.js";
 export type { Echo, PoolLogger } from "./logger.js";

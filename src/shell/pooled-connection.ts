@@ -86,7 +86,7 @@ export class PooledConnection<C> implements AsyncDisposable {
     return this.record?.recordInfo ?? null;
   }
 
-  /** Whether `connection` may be used. */
+  /** Whether the lease has not ended. What its connection is worth is the server's to say: it may have died, or been terminated when pool.close() had waited long enough. */
   get isValid(): boolean {
     return this.#handle !== ended && !this.#held.isOver;
   }

@@ -20,6 +20,8 @@ export class Timer {
   readonly #log: Log;
   readonly #ticking: Ticking;
   #handle: unknown = undefined;
+  /** Whether it runs, and would let the process end. */
+  #isLoose = false;
 
   constructor(clock: PoolClock, log: Log, ticking: Ticking) {
     this.#clock = clock;
@@ -35,7 +37,15 @@ export class Timer {
     return delayMs >= 0;
   }
 
+  /** Somebody begins to wait: a timer that was set while nobody did must not let the process end any more. */
+  hold(): void {
+    if (!this.#isLoose) return;
+    this.#isLoose = false;
+    holdProcess(this.#handle, true);
+  }
+
   clear(): void {
+    this.#isLoose = false;
     if (this.#handle !== undefined) this.#clock.clearTimeout(this.#handle);
     this.#handle = undefined;
   }
@@ -45,6 +55,7 @@ export class Timer {
     try {
       this.#handle = this.#clock.setTimeout(() => {
         this.#handle = undefined;
+        this.#isLoose = false;
         this.#ticking.rang();
       }, delayMs);
     } catch (error) {
@@ -52,6 +63,7 @@ export class Timer {
       this.#ticking.timerLost();
       return;
     }
-    holdProcess(this.#handle, this.#ticking.isAttended());
+    this.#isLoose = !this.#ticking.isAttended();
+    holdProcess(this.#handle, !this.#isLoose);
   }
 }

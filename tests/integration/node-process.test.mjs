@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
+import { spawnSync } from "node:child_process";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { QueuePool } from "edgepool";
+import { root } from "../../scripts/run.mjs";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -68,4 +70,15 @@ test("however many wait with one signal, it has one listener, and none when they
   await lease.close();
   for (const waiter of waiters) await (await waiter).close();
   assert.equal(getEventListeners(signal, "abort").length, 0);
+});
+
+test("a process waits for a caller who came after another had left his opening to itself", () => {
+  const program = `
+    import { QueuePool } from "edgepool";
+    const pool = new QueuePool(() => new Promise(() => {}), { driverTimeout: "100ms", logger: { debug() {}, info() {}, warn() {}, error() {} } });
+    await pool.connect({ deadline: "10ms" }).catch(({ code }) => console.log(code));
+    await pool.connect().catch(({ step }) => console.log(step));
+  `;
+  const { status, stdout } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], { cwd: root, encoding: "utf8" });
+  assert.deepEqual([status, stdout], [0, "ERR_POOL_TIMEOUT\nopen\n"]);
 });
