@@ -161,6 +161,11 @@ export class Callers<C> {
     return true;
   }
 
+  /** Listens to no signal any more, so that none keeps what is here. */
+  leaveSignals(): void {
+    this.#signals.clear();
+  }
+
   refuseAll(error: () => unknown): void {
     this.#resolves.forEach((resolve) => resolve?.(Promise.reject(error())));
     this.#resolves.length = 0;

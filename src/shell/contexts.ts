@@ -85,8 +85,9 @@ export class Context {
     if (!canFinalize) fallen?.forget();
   }
 
+  /** Whether nobody has, or wants, anything that belongs to it. Of one that is new nobody knows. */
   get isAtRest(): boolean {
-    return [...this.#scopes.values()].every((scope) => scope.isAtRest);
+    return this.#scopes.size > 0 && [...this.#scopes.values()].every((scope) => scope.isAtRest);
   }
 
   /** An object that holds nothing any more need not be searched for. */

@@ -194,6 +194,7 @@ export class Driver<C> implements Circumstances {
   /** Its context is taken for gone: the books are given up, and nothing else is touched. Whoever comes from there all the same can still close a lease. */
   forget(): void {
     this.#number = gone;
+    this.#callers.leaveSignals();
     if (!hasCrashed()) this.#core.free();
   }
 

@@ -47,6 +47,11 @@ export class Signals {
     if (group.operations.size === 0) this.#end(group);
   }
 
+  /** Leaves every signal: nobody will be told any more. */
+  clear(): void {
+    for (const group of this.#groups.values()) this.#end(group);
+  }
+
   #listen(signal: AbortSignal): Group {
     const group: Group = { signal, operations: new Set(), listener: listenerOf(reference(this), signal) };
     signal.addEventListener("abort", group.listener);

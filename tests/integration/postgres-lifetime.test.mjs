@@ -156,7 +156,8 @@ test("warm() rejects with the server's own error, and leaves nothing behind", as
 test("where the server takes fewer connections than the pool wants, its error reaches those whom it refused, and the rest are served", async () => {
   const { pool } = server.pool("narrow", { poolSize: 5, client: { user: "narrow", password: "narrow" } });
   await assert.rejects(pool.warm(), { code: "53300" });
-  assert.equal(pool.stats().total, 2, "what was opened stays");
+  // Of sessions that start at once PostgreSQL may refuse one more than it must.
+  assert.ok([1, 2].includes(pool.stats().total), "what was opened stays");
   const held = [await pool.connect(), await pool.connect()];
   await assert.rejects(pool.connect(), { code: "53300" });
   for (const lease of held) await lease.close();
