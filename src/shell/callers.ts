@@ -1,6 +1,6 @@
 /**
  * The callers who wait for an operation, by its index: how to tell each, what signal and what times of their own they came
- * with. Keeps them; driver.ts decides nothing either but knows when to tell whom.
+ * with. Keeps them; driver.ts, operations.ts and leases.ts say when to tell whom.
  */
 
 import { thenableKeepsContext } from "./host.js";

@@ -1,13 +1,13 @@
 /**
  * The connections of one pool, by slot, and every call into them: open, ping, rollback, commit, close, terminate, and the
- * watch for the driver's word that one died. A call may throw or answer a promise; what that means is for driver.ts and
+ * watch for the driver's word that one died. A call may throw or answer a promise; what that means is for steps.ts and
  * the policy.
  */
 
 import { callDriver, nothingToCall, type Dialect, type DriverCall } from "./dialect.js";
-import type { Driver } from "./driver.js";
 import { ArgumentError } from "./errors.js";
 import { guard } from "./leaks.js";
+import type { Leases } from "./leases.js";
 import type { Log } from "./logger.js";
 import type { Settings } from "./options.js";
 import { Held, Slot, type ConnectionRecord } from "./record.js";
@@ -19,19 +19,20 @@ export type Creator<C> = (record: ConnectionRecord<any>) => C | PromiseLike<C>;
 export class Connections<C> {
   /** By index; a slot exists since its first opening. */
   readonly slots: Slot<C>[] = [];
-  readonly #driver: Driver<C>;
+  readonly #pool: { readonly leases: Leases<C> };
   readonly #creator: Creator<C>;
   readonly #dialect: Dialect<C>;
   readonly #log: Log;
   readonly #tracksLeaks: boolean;
   readonly #warned = new Set<DriverCall>();
 
-  constructor(driver: Driver<C>, creator: Creator<C>, settings: Settings<C>) {
-    this.#driver = driver;
+  /** `pool` has its leases when the first connection is opened. */
+  constructor(pool: { readonly leases: Leases<C> }, creator: Creator<C>, settings: Settings<C>) {
+    this.#pool = pool;
     this.#creator = creator;
     this.#dialect = settings.dialect;
     this.#log = settings.log;
-    // Shares are watched over by driver.ts, as they are given.
+    // Shares are watched over as they are given, by lender.ts.
     this.#tracksLeaks = settings.tracksLeaks && !settings.shares;
   }
 
@@ -39,7 +40,7 @@ export class Connections<C> {
   open(index: number, isNew: boolean): C | PromiseLike<C> {
     let slot = this.slots[index];
     if (slot === undefined || isNew) {
-      slot = new Slot<C>(this.#driver, index);
+      slot = new Slot<C>(this.#pool.leases, index);
       this.slots[index] = slot;
     }
     slot.info = {};
@@ -52,10 +53,10 @@ export class Connections<C> {
       throw new ArgumentError(`creator must return a connection, or a promise of one; it returned ${show(connection)}`, this.#log.pool);
     }
     const slot = this.slots[index] as Slot<C>;
-    const held = new Held(this.#driver, connection, slot);
+    const held = new Held(this.#pool.leases, connection, slot);
     slot.held = held;
     slot.lastConnectTime = Date.now();
-    if (this.#tracksLeaks) guard(held, this.#driver);
+    if (this.#tracksLeaks) guard(held);
     try {
       let isDead = false;
       held.unwatch = this.#dialect.onDisconnect?.(connection, (error) => {
@@ -63,7 +64,7 @@ export class Connections<C> {
         if (isDead || slot.held !== held || this.slots[index] !== slot) return;
         isDead = true;
         held.death = error;
-        this.#driver.died(held);
+        held.leases.died(held);
       });
     } catch (error) {
       this.#log.error("the dialect's onDisconnect failed", error);

@@ -1,6 +1,6 @@
 /**
  * How the pool talks to one kind of driver connection: through a dialect where it has the member, else through what the
- * connection itself offers. Finds the call; decides nothing about when to make it. Used by driver.ts.
+ * connection itself offers. Finds the call; decides nothing about when to make it. Used by connections.ts.
  */
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Every error that the pool itself raises. What a creator, a dialect or a signal raises is never wrapped in one.
- * Decides nothing: driver.ts says which, values.ts words the argument errors.
+ * Decides nothing: refusal.ts and those who call it say which, values.ts words the argument errors.
  */
 
 import type { PoolStats } from "./stats.js";

@@ -1,6 +1,6 @@
 /**
  * Who listens to what: on one pool, or on every pool of a class. Calls the listeners of one firing in order and awaits
- * those that answer a promise; what a failure means is for driver.ts and the policy.
+ * those that answer a promise; what a failure means is for steps.ts and the policy.
  */
 
 import { ArgumentError } from "./errors.js";

@@ -1,6 +1,6 @@
 /**
- * One operation on its way through its steps, as the driver performs it: its caller's promise, what wakes it, and what
- * it carries from step to step. Decides nothing; driver.ts runs it.
+ * One operation on its way through its steps, as operations.ts performs it: its caller's promise, what wakes it, and what
+ * it carries from step to step. Decides nothing.
  */
 
 import type { Limits } from "./options.js";

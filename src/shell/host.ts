@@ -1,4 +1,4 @@
-/** What the shell must know of the host beyond its clock. Used by callers.ts and driver.ts. */
+/** What the shell must know of the host beyond its clock. Used by callers.ts and leaks.ts. */
 
 interface Versions {
   readonly node?: string;

@@ -1,6 +1,6 @@
 /**
  * The one WebAssembly instance of this copy of the package: attached by an entry (entry/*.ts), and dead for good after
- * a trap. Its calls are made by driver.ts alone.
+ * a trap. Its calls are made by those who have the books (books.ts).
  */
 
 import type { InitOutput } from "./wasm/edgepool.js";

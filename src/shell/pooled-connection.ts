@@ -1,10 +1,10 @@
 /**
  * What a caller holds: the lease of one connection, from connect() to close(). It forgets its handle when it ends, so
- * that nothing done with it later can reach the slot. Made by driver.ts.
+ * that nothing done with it later can reach the slot. Made by lender.ts.
  */
 
-import type { Driver } from "./driver.js";
 import { InvalidRequestError } from "./errors.js";
+import type { Leases } from "./leases.js";
 import type { ConnectionRecord, Held } from "./record.js";
 import { checkFlags } from "./values.js";
 
@@ -57,7 +57,7 @@ export class PooledConnection<C> implements AsyncDisposable {
   /** The driver's own connection. Throws once the lease has ended. */
   get connection(): C {
     if (this.#handle === ended || this.#held.isOver) {
-      const pool = this.#held.driver.name;
+      const pool = this.#held.leases.name;
       throw new InvalidRequestError(
         `this lease of the pool ${pool} has ended: its connection may be with another caller now. Use the connection before close(), or connect() again`,
         pool,
@@ -109,7 +109,7 @@ export class PooledConnection<C> implements AsyncDisposable {
     this.#handle = ended;
     // Until it is known better: the driver may close the lease again from within.
     this.#attachment = done;
-    return (this.#attachment = held.driver.checkIn(handle, held, sentinel, false));
+    return (this.#attachment = held.leases.checkIn(handle, held, sentinel, false));
   }
 
   /** What is no plain return of a plain lease; apart, so that the other is short enough for its caller to swallow. */
@@ -118,15 +118,15 @@ export class PooledConnection<C> implements AsyncDisposable {
     if (handle === ended) return this.#attachment as Promise<void>;
     const held = this.#held;
     try {
-      checkFlags(options, ["transactionWasReset"], "close()", held.driver.name);
+      checkFlags(options, ["transactionWasReset"], "close()", held.leases.name);
     } catch (error) {
       return Promise.reject(error);
     }
     const wasReset = options.transactionWasReset === true;
     this.#end();
-    return (this.#attachment = handle >= 0 ? held.driver.checkIn(handle, held, held.takeSentinel(), wasReset)
-      : detached.has(this) ? held.driver.closeDetached(ended - 1 - handle, held, false, wasReset)
-      : held.driver.returnShare(ended - 1 - handle, held, wasReset));
+    return (this.#attachment = handle >= 0 ? held.leases.checkIn(handle, held, held.takeSentinel(), wasReset)
+      : detached.has(this) ? held.leases.closeDetached(ended - 1 - handle, held, false, wasReset)
+      : held.leases.returnShare(ended - 1 - handle, held, wasReset));
   }
 
   /**
@@ -135,31 +135,31 @@ export class PooledConnection<C> implements AsyncDisposable {
    */
   invalidate(error?: unknown, options: InvalidateOptions = {}): Promise<void> {
     const held = this.#held;
-    const { driver } = held;
+    const { leases } = held;
     try {
-      checkFlags(options, ["soft", "pool"], "invalidate()", driver.name);
+      checkFlags(options, ["soft", "pool"], "invalidate()", leases.name);
     } catch (refusal) {
       return Promise.reject(refusal);
     }
     const handle = this.#handle;
     if (handle === ended) {
-      driver.log.warn("invalidate() on a lease that has ended does nothing");
+      leases.log.warn("invalidate() on a lease that has ended does nothing");
       return this.#attachment as Promise<void>;
     }
     const isAttached = !detached.has(this);
-    if (isAttached && options.pool === true) driver.invalidateAsOld(held);
-    if (options.soft === true) return isAttached ? driver.invalidateSoft(held, error) : Promise.resolve();
+    if (isAttached && options.pool === true) leases.invalidateAsOld(held);
+    if (options.soft === true) return isAttached ? leases.invalidateSoft(held, error) : Promise.resolve();
     this.#end();
-    return (this.#attachment = handle >= 0 ? driver.invalidate(handle, held, error)
-      : isAttached ? driver.invalidateShare(ended - 1 - handle, held, error)
-      : driver.closeDetached(ended - 1 - handle, held, true, false));
+    return (this.#attachment = handle >= 0 ? leases.invalidate(handle, held, error)
+      : isAttached ? leases.invalidateShare(ended - 1 - handle, held, error)
+      : leases.closeDetached(ended - 1 - handle, held, true, false));
   }
 
   /** Takes the connection out of the pool for good: the slot is free at once, and close() then really closes. */
   detach(): Promise<void> {
     if (this.#handle === ended || detached.has(this)) return Promise.resolve();
     const held = this.#held;
-    const operation = this.#handle >= 0 ? held.driver.detach(this.#handle, held) : held.driver.detachShare(ended - 1 - this.#handle, held);
+    const operation = this.#handle >= 0 ? held.leases.detach(this.#handle, held) : held.leases.detachShare(ended - 1 - this.#handle, held);
     if (operation < 0) {
       // Its checkout has not ended yet, or the pool's close has ended it.
       this.#end();
@@ -170,7 +170,7 @@ export class PooledConnection<C> implements AsyncDisposable {
     held.shared?.shares.delete(operation);
     this.#handle = handleOfOperation(operation);
     detached.add(this);
-    return held.driver.tellDetached(held);
+    return held.leases.tellDetached(held);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -193,12 +193,12 @@ export class PooledConnection<C> implements AsyncDisposable {
 
 /** The lease of a connection that belongs to an I/O context of Workers: it refuses to be used from another one. */
 export class BoundLease<C> extends PooledConnection<C> {
-  readonly #driver: Driver<C>;
+  readonly #leases: Leases<C>;
 
   /** @internal */
   constructor(held: Held<C>, handle: number, sentinel: object | undefined) {
     super(held, handle, sentinel);
-    this.#driver = held.driver;
+    this.#leases = held.leases;
   }
 
   override get connection(): C {
@@ -224,7 +224,7 @@ export class BoundLease<C> extends PooledConnection<C> {
   }
 
   #assertHere(): void {
-    if (this.isValid) this.#driver.assertHere();
+    if (this.isValid) this.#leases.assertHere();
   }
 
   #here(run: () => Promise<void>): Promise<void> {

@@ -1,4 +1,4 @@
-/** The numbers that cross to the WebAssembly and back, as src/bindings/words.rs defines them. Used by driver.ts and what it is made of. */
+/** The numbers that cross to the WebAssembly and back, as src/bindings/words.rs defines them. Used by those who call the policy, and steps.ts. */
 
 import type { DriverCall } from "./dialect.js";
 

@@ -4,9 +4,9 @@
  * Made by connections.ts.
  */
 
-import type { Driver } from "./driver.js";
-import type { SharedSentinel } from "./leaks.js";
 import { ArgumentError } from "./errors.js";
+import type { SharedSentinel } from "./leaks.js";
+import type { Leases } from "./leases.js";
 import { checkFlags, show } from "./values.js";
 
 /** The pool's slot for one connection at a time. */
@@ -34,7 +34,7 @@ export interface ConnectionRecord<C> {
 
 /** One connection of a pool, from its opening to its end, whoever has it. */
 export class Held<C> {
-  readonly driver: Driver<C>;
+  readonly leases: Leases<C>;
   readonly connection: C;
   readonly record: Slot<C>;
   /** Whether all who share it have lost it: its lease was invalidated. */
@@ -51,8 +51,8 @@ export class Held<C> {
   /** Ends the watch for the driver's own word that the connection died. */
   unwatch: (() => void) | undefined = undefined;
 
-  constructor(driver: Driver<C>, connection: C, record: Slot<C>) {
-    this.driver = driver;
+  constructor(leases: Leases<C>, connection: C, record: Slot<C>) {
+    this.leases = leases;
     this.connection = connection;
     this.record = record;
     this.info = record.info;
@@ -67,47 +67,47 @@ export class Held<C> {
 
 export class Slot<C> implements ConnectionRecord<C> {
   readonly index: number;
-  readonly #driver: Driver<C>;
+  readonly #leases: Leases<C>;
   held: Held<C> | undefined = undefined;
   info: Record<PropertyKey, unknown> = {};
   recordInfo: Record<PropertyKey, unknown> = {};
   lastConnectTime = 0;
   finalizers: Array<(connection: C) => unknown> = [];
 
-  constructor(driver: Driver<C>, index: number) {
-    this.#driver = driver;
+  constructor(leases: Leases<C>, index: number) {
+    this.#leases = leases;
     this.index = index;
   }
 
   get connection(): C | null {
     if (this.held === undefined) return null;
-    this.#driver.assertHere();
+    this.#leases.assertHere();
     return this.held.connection;
   }
 
   get inUse(): boolean {
     // Whoever kept the record of a slot that has ended: its place may be another slot's by now.
-    return this.#driver.isInUse(this);
+    return this.#leases.isInUse(this);
   }
 
   finalize(callback: (connection: C) => unknown): void {
-    if (typeof callback !== "function") throw new ArgumentError(`finalize() wants a function of the connection; it got ${show(callback)}`, this.#driver.name);
+    if (typeof callback !== "function") throw new ArgumentError(`finalize() wants a function of the connection; it got ${show(callback)}`, this.#leases.name);
     if (this.held === undefined) return;
     this.finalizers.push(callback);
-    this.#driver.addFinalizer(this);
+    this.#leases.addFinalizer(this);
   }
 
   invalidate(error?: unknown, options: { soft?: boolean } = {}): Promise<void> {
     try {
-      checkFlags(options, ["soft"], "invalidate()", this.#driver.name);
+      checkFlags(options, ["soft"], "invalidate()", this.#leases.name);
     } catch (refusal) {
       return Promise.reject(refusal);
     }
     if (this.held === undefined) return Promise.resolve();
-    return options.soft === true ? this.#driver.invalidateSoft(this.held, error) : this.#driver.emptySlot(this, true, error);
+    return options.soft === true ? this.#leases.invalidateSoft(this.held, error) : this.#leases.emptySlot(this, true, error);
   }
 
   close(): Promise<void> {
-    return this.held === undefined ? Promise.resolve() : this.#driver.emptySlot(this, false, undefined);
+    return this.held === undefined ? Promise.resolve() : this.#leases.emptySlot(this, false, undefined);
   }
 }

@@ -1,47 +1,97 @@
-/** The words of a refusal: what a caller is told whom the policy gives no connection. Used by driver.ts. */
+/** The words of a refusal: what a caller is told whom the policy gives no connection. */
 
+import type { Books } from "./books.js";
+import type { PoolClock } from "./clock.js";
 import { AssertionError, PoolClosedError, PoolTimeoutError, QueueFullError, type PoolError, type TimeoutStep } from "./errors.js";
-import type { CoreOptions, Limits } from "./options.js";
+import type { Limits, Settings } from "./options.js";
 import { Refusal } from "./protocol.js";
+import type { Slot } from "./record.js";
 import type { PoolCounts, PoolStats } from "./stats.js";
 import { show } from "./values.js";
 
 /** How the pool did when a caller was refused. */
-export interface Snapshot {
+interface Circumstances {
   readonly stats: PoolStats;
   readonly counts: PoolCounts;
   readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
 }
 
-/** What the errors tell of the pool, asked for only when one is made. */
-export interface Circumstances {
-  readonly name: string;
-  readonly core: CoreOptions;
-  /** Whether it is the caller's scope that was ended, and not the pool. */
-  readonly isScopeEnded: boolean;
+export class Refusals<C> {
   /** Where the lease of an assertion pool was checked out. */
-  readonly takenAt: string | undefined;
-  circumstances(): Snapshot;
-  nowMs(): number;
-}
+  takenAt: string | undefined = undefined;
+  /** Whether it is the callers' scope that was ended, and not the pool. */
+  isScopeEnded = false;
+  readonly #books: Books;
+  readonly #settings: Settings<C>;
+  readonly #clock: PoolClock;
+  readonly #slots: Slot<C>[];
+  #circumstances: Circumstances | undefined = undefined;
 
-/** The error for a refusal that is the pool's own. `limits`: the caller's own times. */
-export function refusalError(refusal: number, limits: Limits | undefined, pool: Circumstances): PoolError {
-  if (refusal === Refusal.Closed) {
-    return new PoolClosedError(pool.name, pool.isScopeEnded ? `this scope of the pool ${pool.name} has ended: endScope() was called with its key, or its key was collected` : undefined);
+  constructor(books: Books, settings: Settings<C>, clock: PoolClock, slots: Slot<C>[]) {
+    this.#books = books;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#slots = slots;
   }
-  if (refusal === Refusal.QueueFull) {
-    const { waiting, used, max } = pool.circumstances().stats;
-    return new QueueFullError(
-      `the queue of the pool ${pool.name} is full: ${waiting} callers wait already (maxWaiters: ${show(pool.core.maxWaiters)}), ${used} of at most ${max} connections are in use`,
-      pool.name,
+
+  /** The books have changed: who is refused from now on is told how it is then. */
+  renew(): void {
+    this.#circumstances = undefined;
+  }
+
+  /** The error for a refusal that is the pool's own, by the books as they are. `limits`: the caller's own times. */
+  now(refusal: number, limits: Limits | undefined): PoolError {
+    this.renew();
+    return this.error(refusal, limits);
+  }
+
+  /** The same, for one of many who are refused together: the circumstances are looked up for the first. */
+  error(refusal: number, limits: Limits | undefined): PoolError {
+    const pool = this.#settings.loggingName;
+    if (refusal === Refusal.Closed) {
+      return new PoolClosedError(pool, this.isScopeEnded ? `this scope of the pool ${pool} has ended: endScope() was called with its key, or its key was collected` : undefined);
+    }
+    if (refusal === Refusal.QueueFull) {
+      const { waiting, used, max } = this.#now.stats;
+      return new QueueFullError(
+        `the queue of the pool ${pool} is full: ${waiting} callers wait already (maxWaiters: ${show(this.#settings.core.maxWaiters)}), ${used} of at most ${max} connections are in use`,
+        pool,
+      );
+    }
+    if (refusal === Refusal.InUse) {
+      const where = this.takenAt === undefined ? "" : `; it was checked out\n${this.takenAt}\nand is asked for again`;
+      return new AssertionError(`the connection of the pool ${pool} is already checked out${where}`, pool);
+    }
+    return this.#timeout(refusal, limits);
+  }
+
+  #timeout(refusal: number, limits: Limits | undefined): PoolTimeoutError {
+    const { core, loggingName: pool } = this.#settings;
+    const { step, option, what } = timeouts[refusal] as (typeof timeouts)[number];
+    const timeoutMs = (option === "deadline" ? limits?.deadlineMs : option === "timeout" ? limits?.timeoutMs : undefined) ?? core[option];
+    // Where the start was not timed, the limit itself is what is known to have passed.
+    const waitedMs = limits?.startedAt !== undefined ? this.#clock.now() - limits.startedAt : timeoutMs;
+    const { stats, counts, longestHeld } = this.#now;
+    const { size, overflow } = counts;
+    const held = longestHeld.length > 0 ? `; held longest, at least: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
+    return new PoolTimeoutError(
+      `${what} within ${timeoutMs} ms (${option}) in the pool ${pool}: ${stats.used} in use, ${stats.idle} idle, ${stats.opening} opening of at most ${stats.max}, ${stats.waiting} waiting${held}`,
+      pool,
+      { stats, size, overflow, waitedMs, timeoutMs, step, longestHeld },
     );
   }
-  if (refusal === Refusal.InUse) {
-    const where = pool.takenAt === undefined ? "" : `; it was checked out\n${pool.takenAt}\nand is asked for again`;
-    return new AssertionError(`the connection of the pool ${pool.name} is already checked out${where}`, pool.name);
+
+  get #now(): Circumstances {
+    this.#circumstances ??= { stats: this.#books.stats(false), counts: this.#books.counts(), longestHeld: this.#longestHeld() };
+    return this.#circumstances;
   }
-  return timeoutError(refusal, limits, pool);
+
+  #longestHeld(): Circumstances["longestHeld"] {
+    return this.#books.longestHeld(this.#settings.keepsStacks ? this.#clock.now() : undefined).map(({ ms, index }) => {
+      const stack = this.#slots[index]?.held?.stack;
+      return stack === undefined ? { ms } : { ms, stack };
+    });
+  }
 }
 
 /** Where the time ran out: in which step, by which option, and what was missing. */
@@ -54,19 +104,3 @@ const timeouts: Record<number, { step: TimeoutStep; option: "timeout" | "deadlin
   [Refusal.ListenerTimeout]: { step: "listener", option: "driverTimeout", what: "a listener did not end" },
   [Refusal.ListenerDeadline]: { step: "listener", option: "deadline", what: "a listener did not end" },
 };
-
-function timeoutError(refusal: number, limits: Limits | undefined, pool: Circumstances): PoolTimeoutError {
-  const { core, name } = pool;
-  const { step, option, what } = timeouts[refusal] as (typeof timeouts)[number];
-  const timeoutMs = (option === "deadline" ? limits?.deadlineMs : option === "timeout" ? limits?.timeoutMs : undefined) ?? core[option];
-  // Where the start was not timed, the limit itself is what is known to have passed.
-  const waitedMs = limits?.startedAt !== undefined ? pool.nowMs() - limits.startedAt : timeoutMs;
-  const { stats, counts, longestHeld } = pool.circumstances();
-  const { size, overflow } = counts;
-  const held = longestHeld.length > 0 ? `; held longest, at least: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
-  return new PoolTimeoutError(
-    `${what} within ${timeoutMs} ms (${option}) in the pool ${name}: ${stats.used} in use, ${stats.idle} idle, ${stats.opening} opening of at most ${stats.max}, ${stats.waiting} waiting${held}`,
-    name,
-    { stats, size, overflow, waitedMs, timeoutMs, step, longestHeld },
-  );
-}

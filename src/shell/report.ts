@@ -1,6 +1,6 @@
 /**
  * Where the pool tells what it must swallow to keep its books straight: the log, and the listeners of `error`. Used by
- * driver.ts and connections.ts.
+ * steps.ts, leases.ts and leaks.ts.
  */
 
 import type { Listeners, PoolOperation } from "./events.js";

@@ -1,7 +1,7 @@
 /**
  * One abort listener for each signal, with the set of operations behind it: a listener for every waiter of a shared signal
  * would be linear in their number. Numbers only, no object for each waiter: under a hundred thousand of them the garbage
- * collector would cost more than all else. Used by driver.ts; decides nothing.
+ * collector would cost more than all else. Used by callers.ts; decides nothing.
  */
 
 interface Group {

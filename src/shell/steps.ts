@@ -1,6 +1,6 @@
 /**
  * How each step of an operation is performed, and what its outcome is: the calls into creators, drivers and listeners,
- * what is reported of them, and what their errors mean. In what order steps come is the policy's; driver.ts runs them.
+ * what is reported of them, and what their errors mean. In what order steps come is the policy's; operations.ts runs them.
  */
 
 import type { Connections } from "./connections.js";
@@ -16,7 +16,7 @@ import type { Held, Slot } from "./record.js";
 import type { Reporter } from "./report.js";
 import { isThenable } from "./thenable.js";
 
-/** What the steps ask of the driver. */
+/** What the steps ask of the policy, and of who makes leases and refusals. */
 export interface StepsHost<C> {
   isNewSlot(index: number): boolean;
   /** The lease that the checkout listeners of this flow are shown. */

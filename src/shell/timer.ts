@@ -1,4 +1,4 @@
-/** The one host timer of a pool: it asks the policy what has run out of time, and when to ask again. Used by driver.ts. */
+/** The one host timer of a pool: it asks the policy what has run out of time, and when to ask again. Used by operations.ts and driver.ts. */
 
 import { holdProcess, type PoolClock } from "./clock.js";
 import type { Log } from "./logger.js";

@@ -16,7 +16,7 @@ function files(folder, extension) {
 const imports = (text) => [...text.matchAll(/from "([^"]+)"/g)].map(([, specifier]) => specifier);
 
 test("the shell imports only itself, and the WebAssembly only where it may", () => {
-  const mayReach = /^src\/shell\/(driver|instance|entry\/(inline|workerd|slim))\.ts$/;
+  const mayReach = /^src\/shell\/(books|instance|entry\/(inline|workerd|slim))\.ts$/;
   for (const { name, text } of files("src/shell", ".ts")) {
     for (const specifier of imports(text)) {
       // Every Worker has this module; nobody else loads these files.
@@ -34,10 +34,9 @@ test("an integration imports the core; the core imports no integration", () => {
   }
 });
 
-test("only the driver knows the bindings' calls", () => {
-  for (const { name, text } of files("src/shell", ".ts")) {
-    if (name !== "src/shell/driver.ts") assert.doesNotMatch(text, /\bcore_[a-z_]+\(/, `${name} calls the WebAssembly`);
-  }
+test("only those who have the books call the policy, and the steps are not among them", () => {
+  const callers = files("src/shell", ".ts").filter(({ text }) => /\bwasm\.[a-z_]+\(/.test(text)).map(({ name }) => name);
+  assert.deepEqual(callers.sort(), ["driver", "leaks", "leases", "operations"].map((name) => `src/shell/${name}.ts`));
 });
 
 test("a dialect knows the shape of a dialect, and nothing else of the pool", () => {
