@@ -8,12 +8,15 @@ import { fileURLToPath } from "node:url";
 import { ask, fail, root, run, say } from "./run.mjs";
 import { setUpBuild } from "./setup.mjs";
 
-const generated = join(root, "pkg", "wasm");
+const pkg = join(root, "pkg");
+const generated = join(pkg, "wasm");
 const wasmFile = join(generated, "edgepool_bg.wasm");
 
 export function build() {
   setUpBuild();
   buildWasm();
+  // What an earlier state of the sources left would be packed.
+  for (const entry of readdirSync(pkg)) if (entry !== "README.md" && entry !== "wasm") rmSync(join(pkg, entry), { recursive: true });
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
 }
 
@@ -21,10 +24,10 @@ function buildWasm() {
   checkVersions();
   if (!existsSync(join(root, "target", "debug", "edgepool-bindgen"))) say("building the glue writer (usually half a minute, once)");
   run("cargo", ["build", "--quiet", "--locked", "-p", "edgepool-bindgen"]);
-  if (!existsSync(generated)) say("compiling the policy to WebAssembly (usually half a minute)");
+  const compiled = join(root, "target", "wasm32-unknown-unknown", "release", "edgepool.wasm");
+  if (!existsSync(compiled)) say("compiling the policy to WebAssembly (usually half a minute)");
   run("cargo", ["build", "--quiet", "--locked", "--release", "--lib", "--target", "wasm32-unknown-unknown"], { env: { CARGO_ENCODED_RUSTFLAGS: compilerFlags().join("\x1f") } });
 
-  const compiled = join(root, "target", "wasm32-unknown-unknown", "release", "edgepool.wasm");
   const stamp = join(root, "target", "pkg-built-from");
   const writer = join(root, "scripts", "bindgen", "src");
   const sources = [compiled, fileURLToPath(import.meta.url), ...readdirSync(writer).sort().map((file) => join(writer, file))];
@@ -71,5 +74,5 @@ function checkVersions() {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   build();
-  say(`built pkg/ (${ask("du", ["-sh", join(root, "pkg")])?.split("\t")[0] ?? "done"})`);
+  say(`built pkg/ (${ask("du", ["-sh", pkg])?.split("\t")[0] ?? "done"})`);
 }
