@@ -2,7 +2,7 @@
 // a free place, or a returned connection.
 
 import { expect } from "chai";
-import { PoolClosedError, PoolTimeoutError } from "edgepool";
+import { DisconnectionError, PoolClosedError, PoolTimeoutError } from "edgepool";
 import { connects, expectSound, gate, never, pass, rejection, rejectionTime, scriptedPool, settled, stateOf } from "./scripted.mjs";
 
 const down = new Error("down");
@@ -179,6 +179,39 @@ export default (test) => {
     expect(openings.length).to.equal(2);
     await (await first).close();
     await (await third).close();
+    await expectSound(context);
+  });
+
+  test("who left while it waited to reconnect stands in nobody's way, also when its operation's number comes round", async () => {
+    const context = gatedPool({ poolSize: 2, maxConnecting: 1, resetOnReturn: "none" });
+    const { pool, openings, server } = context;
+    const controller = new AbortController();
+    const first = pool.connect();
+    openings[0].open();
+    const opening = (await settled(), await first, pool.connect());
+    await (await first).close();
+    const refuse = () => {
+      throw new DisconnectionError();
+    };
+    pool.on("checkout", refuse, { once: true });
+    const left = rejection(pool.connect({ signal: controller.signal }));
+    await settled();
+    controller.abort(enough);
+    expect(await left).to.equal(enough);
+    openings[1].open();
+    server.script.open = undefined;
+    let leases = [await opening, await pool.connect()];
+    // A number has ten bits of generation. Two waiters each time, since the place used last is the first to be used again.
+    for (let generation = 1; generation < 1024; generation++) {
+      const waiters = [pool.connect(), pool.connect()];
+      for (const lease of leases) void lease.close();
+      leases = await Promise.all(waiters);
+    }
+    const waiters = [pool.connect(), pool.connect()];
+    for (const lease of leases) void lease.invalidate();
+    await settled();
+    expect(await Promise.all(waiters.map(stateOf))).to.deep.equal(["fulfilled", "fulfilled"]);
+    for (const waiter of waiters) await (await waiter).close();
     await expectSound(context);
   });
 
