@@ -6,7 +6,9 @@ import type { Log } from "./logger.js";
 export interface PoolClock {
   /** Milliseconds since any fixed moment, never going back. */
   now(): number;
+  /** Calls `callback` once, in `ms` milliseconds or later, and never before it has returned. Answers a handle; where that has `ref()` and `unref()`, the pool uses them. */
   setTimeout(callback: () => void, ms: number): unknown;
+  /** Ends a timer that setTimeout() answered, also one that has run out. */
   clearTimeout(handle: unknown): void;
 }
 

@@ -11,7 +11,9 @@
 export interface Dialect<C = any> {
   /** Shown in logs, for example `"pg"`. */
   readonly name?: string;
+  /** Ends what is open, at each return with `resetOnReturn: "rollback"`. A failure costs the connection. */
   doRollback?(connection: C): unknown;
+  /** The same with `resetOnReturn: "commit"`. */
   doCommit?(connection: C): unknown;
   /** Polite close: surplus, dispose, close of a detached connection. */
   doClose?(connection: C): unknown;

@@ -18,7 +18,9 @@ export type PoolErrorCode =
 
 /** Every error of the package. `code` is stable, `cause` is what went wrong underneath, `pool` is the pool's `loggingName`. */
 export class PoolError extends Error {
+  /** What went wrong; stable between versions. */
   readonly code: PoolErrorCode;
+  /** The pool's `loggingName`, or `""` where there is no pool yet. */
   readonly pool: string;
 
   constructor(code: PoolErrorCode, message: string, pool: string, options?: { cause?: unknown }) {
@@ -45,23 +47,9 @@ export class ArgumentError extends PoolError {
 
 /** What a {@link PoolTimeoutError} knows. */
 export interface TimeoutDetails {
+  /** The pool's numbers at that moment, without the caller who is refused. */
   readonly stats: PoolStats;
-  readonly size: number;
-  readonly overflow: number;
-  readonly waitedMs: number;
-  readonly timeoutMs: number;
-  readonly step: TimeoutStep;
-  readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
-}
-
-/** What a checkout was doing when its time ran out. */
-export type TimeoutStep = "wait" | "open" | "ping" | "listener";
-
-/** Not in time: `timeout` ran out in the queue, or `deadline` or `driverTimeout` in a later step. Says where it stood and how the pool did. */
-export class PoolTimeoutError extends PoolError implements TimeoutDetails {
-  /** The pool's numbers at that moment. */
-  readonly stats: PoolStats;
-  /** The configured size. */
+  /** The configured `poolSize`. */
   readonly size: number;
   /** Slots beyond `size`, as `QueuePool.overflow()` counts them. */
   readonly overflow: number;
@@ -72,6 +60,20 @@ export class PoolTimeoutError extends PoolError implements TimeoutDetails {
   /** What the checkout was doing. */
   readonly step: TimeoutStep;
   /** For how long the longest-held leases have been out, in milliseconds at least, longest first, at most five; under `trackLeaks: "stack"` with where. */
+  readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
+}
+
+/** What a checkout was doing when its time ran out. */
+export type TimeoutStep = "wait" | "open" | "ping" | "listener";
+
+/** Not in time: `timeout` ran out in the queue, or `deadline` or `driverTimeout` in a later step. Says where it stood and how the pool did. */
+export class PoolTimeoutError extends PoolError implements TimeoutDetails {
+  readonly stats: PoolStats;
+  readonly size: number;
+  readonly overflow: number;
+  readonly waitedMs: number;
+  readonly timeoutMs: number;
+  readonly step: TimeoutStep;
   readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
 
   constructor(message: string, pool: string, details: TimeoutDetails) {
@@ -139,6 +141,7 @@ export class AssertionError extends PoolError {
  * this one is replaced, too. Told by its `code`, so one of another copy of the package counts.
  */
 export class DisconnectionError extends PoolError {
+  /** Whether every connection opened no later is replaced, too. Default false. */
   readonly invalidatePool: boolean;
 
   constructor(message = "the connection is dead", options: { cause?: unknown; invalidatePool?: boolean } = {}, pool = "") {

@@ -1,10 +1,14 @@
 /** What the pool tells, and where: a logger with four levels, behind the pool's `echo`. */
 
-/** Four levels; `console` is one. */
+/** Four levels; `console` is one. Each is given one line that begins with the pool's name. What a logger throws is dropped. */
 export interface PoolLogger {
+  /** Every opening, checkout, return and close; only with `echo: "debug"`. */
   debug(message: string): void;
+  /** Invalidations, replacements and the pool's own turns; only with `echo`. */
   info(message: string): void;
+  /** What a program should be mended for: a lost lease, a connection without a rollback. */
   warn(message: string): void;
+  /** What the pool swallowed, with the error where there is one, the message first as `console` has it. */
   error(message: string, error?: unknown): void;
 }
 

@@ -62,7 +62,7 @@ export interface PoolOptions<C> {
 
 /** Options of {@link QueuePool}. */
 export interface QueuePoolOptions<C> extends PoolOptions<C> {
-  /** Connections kept open. Default 5. 0 = no limit (then `maxOverflow` is -1). */
+  /** Connections kept open. Default 5. 0 = no limit (then `maxOverflow` does not matter). */
   poolSize?: number;
   /** Connections beyond `poolSize` under load, closed on return. Default 10; in a Workers request 0. -1 = no limit. */
   maxOverflow?: number;

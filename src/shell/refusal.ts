@@ -54,7 +54,7 @@ export class Refusals<C> {
     if (refusal === Refusal.QueueFull) {
       const { waiting, used, max } = this.#now.stats;
       return new QueueFullError(
-        `the queue of the pool ${pool} is full: ${waiting} callers wait already (maxWaiters: ${show(this.#settings.core.maxWaiters)}), ${used} of at most ${max} connections are in use`,
+        `the queue of the pool ${pool} is full: callers who wait already: ${waiting} (maxWaiters: ${show(this.#settings.core.maxWaiters)}), connections in use: ${used} of at most ${max}`,
         pool,
       );
     }
@@ -75,7 +75,7 @@ export class Refusals<C> {
     const { size, overflow } = counts;
     const held = longestHeld.length > 0 ? `; held longest, at least: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
     return new PoolTimeoutError(
-      `${what} within ${timeoutMs} ms (${option}) in the pool ${pool}: ${stats.used} in use, ${stats.idle} idle, ${stats.opening} opening of at most ${stats.max}, ${stats.waiting} waiting${held}`,
+      `${what} within ${timeoutMs} ms (${option}) in the pool ${pool}: ${stats.used} in use, ${stats.idle} idle, ${stats.opening} opening, ${stats.closing} closing, of at most ${stats.max} connections; others waiting: ${stats.waiting}${held}`,
       pool,
       { stats, size, overflow, waitedMs, timeoutMs, step, longestHeld },
     );

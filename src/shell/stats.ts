@@ -8,7 +8,9 @@ export interface PoolStats {
   readonly idle: number;
   /** With a caller, or on the way back from one. */
   readonly used: number;
+  /** A creator runs for it, or its connect listeners do. */
   readonly opening: number;
+  /** Being closed or terminated. They count against `max` until that has ended or timed out. */
   readonly closing: number;
   /** Callers in the queue. */
   readonly waiting: number;
@@ -16,8 +18,11 @@ export interface PoolStats {
   readonly detached: number;
   /** `poolSize` + `maxOverflow`, or Infinity. */
   readonly max: number;
+  /** Connections that a creator opened, also those whose connect listeners then failed. */
   readonly opened: number;
+  /** Creators that failed, answered nothing, or took longer than `driverTimeout`. */
   readonly openFailed: number;
+  /** Leases that were handed out. */
   readonly checkouts: number;
   /** Callers who had to queue. */
   readonly waited: number;
@@ -29,6 +34,7 @@ export interface PoolStats {
   readonly recycled: number;
   /** Connections terminated because they were not to be trusted. */
   readonly invalidated: number;
+  /** Leases that were garbage-collected without a close(); see `trackLeaks`. */
   readonly leaked: number;
 }
 

@@ -17,7 +17,7 @@ export const scenarios = [
   [11, "adapted", "an option that the class does not have is an ArgumentError that lists those it has"],
   [13, "n/a", "a pool keeps the creator that it was made with"],
   [14, "n/a", "a JavaScript function takes any number of arguments: every creator is given the record"],
-  [15, "n/a", "there is one flavour of pool, and it answers promises"],
+  [15, "n/a", "there is one flavour of pool, and it returns promises"],
   [17, "n/a", "no engine, and no synchronous one"],
   [18, "kept", "listeners given as pairs at construction run in the order of the events, not of the pairs"],
   [19, "adapted", "the abstract base cannot be constructed at all"],

@@ -190,7 +190,7 @@ export default (test) => {
     expect(error.waitedMs).to.be.at.least(10);
     expect(error.stats).to.deep.include({ total: 3, used: 3, idle: 0, opening: 0, closing: 0, waiting: 1, max: 3, timedOut: 1 });
     expect(error.cause).to.equal(undefined);
-    for (const part of ["scripted", "10 ms", "timeout", "3 in use", "at most 3", "1 waiting"]) expect(error.message).to.contain(part);
+    for (const part of ["scripted", "10 ms", "timeout", "3 in use", "at most 3 connections", "others waiting: 1"]) expect(error.message).to.contain(part);
     expect(await stateOf(other)).to.equal("pending");
   });
 
@@ -233,7 +233,7 @@ export default (test) => {
     const error = await rejection(pool.connect());
     expect(error).to.be.instanceOf(QueueFullError).and.instanceOf(PoolError);
     expect(error).to.include({ code: "ERR_POOL_QUEUE_FULL", name: "QueueFullError", pool: "scripted" });
-    for (const part of ["scripted", "2 callers wait", "maxWaiters: 2", "1 of at most 1"]) expect(error.message).to.contain(part);
+    for (const part of ["scripted", "wait already: 2", "maxWaiters: 2", "1 of at most 1"]) expect(error.message).to.contain(part);
     expect(clock.now).to.equal(0);
     expect(pool.stats()).to.include({ waiting: 2, waited: 2, timedOut: 0 });
     await lease.close();

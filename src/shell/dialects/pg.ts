@@ -43,7 +43,7 @@ const ignore = (): void => {};
  * should listen to the client's `error` before it connects: the server may end a session in the same breath in which it
  * begins, and until the creator has answered nobody else listens.
  */
-export const pg: Dialect<PgClient> = {
+export const pg: Required<Dialect<PgClient>> = {
   name: "pg",
 
   doRollback: (client) => client.query("ROLLBACK"),

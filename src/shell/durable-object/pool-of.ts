@@ -26,7 +26,9 @@ import {
 
 /** A binding to a class of Durable Objects, as far as it is used here. */
 export interface ObjectNamespace {
+  /** The id of the object of this name. */
   idFromName(name: string): unknown;
+  /** A stub to call it by. */
   get(id: any, options?: any): unknown;
 }
 

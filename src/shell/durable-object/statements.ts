@@ -12,6 +12,7 @@ export type Statement = string | { readonly text: string; readonly values?: read
 
 /** What a statement gave. Plain data: it crosses RPC and structuredClone. */
 export interface QueryResult<Row = Record<string, any>> {
+  /** What the statement answered, in order; empty where it answers no rows. */
   readonly rows: Row[];
   /** Rows read or changed; null where the command counts none. */
   readonly rowCount: number | null;
