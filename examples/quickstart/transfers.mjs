@@ -118,7 +118,8 @@ async function transfer(client, number, tally) {
 }
 
 async function connected(options) {
-  const client = new Client(options);
+  const client = new Client({ ...options, connectionTimeoutMillis: 10_000 });
+  client.on("error", () => {}); // until the pool listens
   await client.connect();
   return client;
 }

@@ -69,10 +69,7 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
     databaseUrl = `postgres://${user}:${password}@${host}:${port}/${database}`;
     const admin = new Client(databaseUrl);
     await admin.connect();
-    await admin.query("CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL)");
-    await admin.query("INSERT INTO customers VALUES (1, 'Ada'), (2, 'Blaise')");
-    await admin.query("CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL CHECK (balance >= 0))");
-    await admin.query("INSERT INTO accounts SELECT id, 100 FROM generate_series(1, 3) AS id");
+    await admin.query(find("docs/guide.md").blocks.find(({ language }) => language === "sql").text);
     await admin.end();
   });
 
@@ -128,12 +125,10 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
       assert.equal(status, 0, stderr);
     },
     async worker({ text }) {
-      const isComplete = !text.includes("connectedClient(") || text.includes("function connectedClient");
-      const source = isComplete ? text : `import { Client } from "pg";\n${text}\n${connectedClient}`;
       const className = /class (\w+) extends PoolObject/.exec(text)?.[1];
       const binding = /poolOf\(env\.(\w+)/.exec(text)?.[1];
       const durableObjects = className === undefined ? {} : { [binding]: className };
-      const workerd = await startWorkerd({ workers: { example: { source, resolveDir: project.folder, vars: { DATABASE_URL: databaseUrl }, durableObjects } } });
+      const workerd = await startWorkerd({ workers: { example: { source: text, resolveDir: project.folder, vars: { DATABASE_URL: databaseUrl }, durableObjects } } });
       try {
         const answers = await Promise.all(Array.from({ length: 20 }, () => workerd.ask("/")));
         assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]), workerd.log.join("\n"));
@@ -249,7 +244,7 @@ test("every statistic is in the documents", () => {
 /** Names in inline code that are neither the package's nor in the first column of a table. */
 const foreign = new Set([
   "connectionTimeoutMillis", "idleTimeoutMillis", "allowExitOnIdle", "maxLifetimeSeconds", "onConnect", "callbackWaitsForEmptyEventLoop", "setTimeout", "clearTimeout",
-  "getStore", "instanceof",
+  "getStore", "instanceof", "moduleResolution",
 ]);
 
 test("no document names in its inline code what does not exist", () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { root } from "../../scripts/run.mjs";
@@ -31,8 +31,17 @@ test("the tarball holds what is built, its types and its documents, and no sourc
   for (const name of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "pkg/index.d.ts", "pkg/entry/inline.js", "pkg/entry/workerd.js", "pkg/entry/slim.js", "pkg/durable-object/index.js", "pkg/durable-object/index.d.ts", ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`), "pkg/wasm/edgepool_bg.wasm"]) {
     assert.ok(project.names.includes(name), `${name} is missing of ${project.names.length} files`);
   }
-  const strays = project.names.filter((name) => !/^(pkg\/.*\.(js|d\.ts|wasm|md)|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name));
+  const strays = project.names.filter((name) => !/^(pkg\/.*\.(js|d\.ts|wasm)|docs\/[\w-]+\.md|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name));
   assert.deepEqual(strays, []);
+  const modules = readdirSync(join(root, "src", "shell"), { recursive: true }).filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"));
+  const packed = project.names.filter((name) => name.startsWith("pkg/") && name.endsWith(".js") && !name.startsWith("pkg/wasm/"));
+  assert.deepEqual(packed.sort(), modules.map((name) => `pkg/${name.replace(/ts$/, "js")}`).sort(), "a module is missing, or one is of a source that is gone");
+});
+
+test("the tarball holds what the README says that npm installs", () => {
+  const [, list] = /^What npm installs is ([^;]+);/m.exec(readFileSync(join(root, "README.md"), "utf8"));
+  const said = [...list.matchAll(/`([^`]+)`/g)].map(([, name]) => name.replace(/\/$/, ""));
+  assert.deepEqual([...new Set(project.names.map((name) => name.split("/")[0]))].sort(), said.sort());
 });
 
 test("import gives the API, with no init call", () => {
@@ -159,9 +168,12 @@ test("every name, parameter and result that is exported is of the type that cont
   assert.equal(status, 0, stdout);
 });
 
-test("the first example of the README compiles with the types of pg, and its rows are known", () => {
-  const [, block] = /```js\n(import[^]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"));
-  writeFileSync(join(project.folder, "readme.ts"), `${block}\nexport const first: any = rows[0];\n`);
+test("the first example of the README compiles with the types of pg, its rows are known, and so do its events and the recipes", () => {
+  const blocks = (name) => [...readFileSync(join(root, name), "utf8").matchAll(/```js\n([^]*?)```/g)].map(([, block]) => block);
+  const [first, , events] = blocks("README.md");
+  const recipes = blocks("docs/events.md").filter((block) => /^pool\.on\("reset"|^const held/.test(block));
+  assert.equal(recipes.length, 2);
+  writeFileSync(join(project.folder, "readme.ts"), `${first}\nexport const first: any = rows[0];\n${[events, ...recipes].map((block) => `{\n${block}}`).join("\n")}`);
   const types = join(root, "node_modules", "@types");
   writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
     compilerOptions: { strict: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable"], types: ["node"], typeRoots: [types], paths: { pg: [join(types, "pg", "index.d.ts")] }, skipLibCheck: true },

@@ -11,7 +11,7 @@ export class Database extends PoolObject {
 }
 
 async function connect(url) {
-  const client = new Client(url);
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
   client.on("error", () => {}); // later the pool listens
   await client.connect();
   return client;

@@ -7,7 +7,7 @@ import { pg } from "edgepool/dialects/pg";
 import { Client } from "pg";
 
 const pool = new QueuePool(async () => {
-  const client = new Client(env.DATABASE_URL);
+  const client = new Client({ connectionString: env.DATABASE_URL, connectionTimeoutMillis: 10_000 });
   client.on("error", () => {}); // until the pool listens
   await client.connect();
   return client;
