@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writeNotices } from "./notices.mjs";
 import { ask, fail, root, run, say } from "./run.mjs";
 import { setUpBuild } from "./setup.mjs";
 
@@ -18,6 +19,7 @@ export function build() {
   // What an earlier state of the sources left would be packed.
   for (const entry of readdirSync(pkg)) if (entry !== "README.md" && entry !== "wasm") rmSync(join(pkg, entry), { recursive: true });
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
+  writeNotices(join(pkg, "THIRD_PARTY_LICENSES"));
 }
 
 function buildWasm() {
@@ -42,6 +44,7 @@ function buildWasm() {
     "--enable-bulk-memory", "--enable-nontrapping-float-to-int", "--enable-sign-ext", "--enable-mutable-globals", "--enable-reference-types", "--enable-multivalue",
   ]);
   writeInlinedBytes(readFileSync(wasmFile));
+  writeDeclarations();
   writeFileSync(stamp, hash);
 }
 
@@ -63,6 +66,19 @@ function writeInlinedBytes(wasm) {
   writeFileSync(join(generated, "bytes.d.ts"), "export function bytes(): Uint8Array<ArrayBuffer>;\n");
   // What edgepool/edgepool.wasm is to a host or bundler that takes it for a module.
   writeFileSync(join(generated, "module.d.ts"), "declare const module: WebAssembly.Module;\nexport default module;\n");
+}
+
+/** Without the types of the DOM that the generated ones name, which a project for Node need not have. */
+function writeDeclarations() {
+  const path = join(generated, "edgepool.d.ts");
+  const declarations = readFileSync(path, "utf8")
+    .replace(/WebAssembly\.(Memory|Table);/g, "object;")
+    .replace(/export type InitInput = .*;\n/, "")
+    .replace(/export type SyncInitInput = .*;/, "export type SyncInitInput = object;")
+    .replace(/\/\*\*(?:(?!\*\/)[^])*\*\/\nexport default function __wbg_init .*\n/, "");
+  const left = /RequestInfo|Response|BufferSource|WebAssembly\./.exec(declarations.replace(/^ \*.*$/gm, ""));
+  if (left) fail(`the glue's declarations name ${left[0]}, which is a type of the DOM: take it out in scripts/build.mjs`);
+  writeFileSync(path, declarations);
 }
 
 /** The crate, the glue writer and the test runner must be of one version of wasm-bindgen, or the glue is wrong. */

@@ -20,7 +20,7 @@ export function run(command, args, { env = {}, cwd = root } = {}) {
 
 /** Its standard output, or undefined where it fails or does not exist. */
 export function ask(command, args) {
-  const { status, stdout } = spawnSync(command, args, { cwd: root, encoding: "utf8" });
+  const { status, stdout } = spawnSync(command, args, { cwd: root, encoding: "utf8", maxBuffer: Infinity });
   return status === 0 ? stdout.trim() : undefined;
 }
 

@@ -64,22 +64,37 @@ export function setUpRuntimes() {
     paths[runtime] = join(folder, "node_modules", name, program);
     if (existsSync(paths[runtime])) continue;
     say(`installing ${runtime} ${version} into target/tools (usually ten seconds)`);
-    run("npm", ["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", `${name}@${version}`]);
+    install(folder, [`${name}@${version}`]);
   }
   return paths;
+}
+
+const jestVersions = { jest: "30.5.2", "@babel/preset-env": "7.29.7" };
+
+/** Where Jest and what compiles for it are. No devDependencies: hundreds of packages for one test. */
+export function setUpJest() {
+  return installed("jest", jestVersions, "installing Jest into target/tools (usually ten seconds)");
 }
 
 const documenterVersions = { "@microsoft/api-extractor": "7.60.1", "@microsoft/api-documenter": "7.30.18" };
 
 /** Where API Extractor and API Documenter are. No devDependencies: they bring another TypeScript, and only `npm run docs` wants them. */
 export function setUpDocumenter() {
-  const folder = join(toolsFolder, `documenter-${Object.values(documenterVersions).join("-")}`);
-  if (!existsSync(join(folder, "node_modules", "@microsoft", "api-documenter", "package.json"))) {
-    say("installing API Extractor and API Documenter into target/tools (usually ten seconds)");
-    const packages = Object.entries(documenterVersions).map(([name, version]) => `${name}@${version}`);
-    run("npm", ["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", ...packages]);
+  return installed("documenter", documenterVersions, "installing API Extractor and API Documenter into target/tools (usually ten seconds)");
+}
+
+/** The folder of its own that holds these packages. */
+function installed(name, versions, message) {
+  const folder = join(toolsFolder, `${name}-${Object.values(versions).join("-")}`);
+  if (!Object.keys(versions).every((name) => existsSync(join(folder, "node_modules", name, "package.json")))) {
+    say(message);
+    install(folder, Object.entries(versions).map(([name, version]) => `${name}@${version}`));
   }
   return folder;
+}
+
+function install(folder, packages) {
+  run("npm", ["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", ...packages]);
 }
 
 /** Where Chromium is, or undefined. */

@@ -28,10 +28,10 @@ function run(name, source, args = []) {
 }
 
 test("the tarball holds what is built, its types and its documents, and no source", () => {
-  for (const name of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "pkg/index.d.ts", "pkg/entry/inline.js", "pkg/entry/workerd.js", "pkg/entry/slim.js", "pkg/durable-object/index.js", "pkg/durable-object/index.d.ts", ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`), "pkg/wasm/edgepool_bg.wasm"]) {
+  for (const name of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "pkg/index.d.ts", "pkg/entry/inline.js", "pkg/entry/workerd.js", "pkg/entry/slim.js", "pkg/durable-object/index.js", "pkg/durable-object/index.d.ts", ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`), "pkg/wasm/edgepool_bg.wasm", "pkg/THIRD_PARTY_LICENSES"]) {
     assert.ok(project.names.includes(name), `${name} is missing of ${project.names.length} files`);
   }
-  const strays = project.names.filter((name) => !/^(pkg\/.*\.(js|d\.ts|wasm)|docs\/[\w-]+\.md|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name));
+  const strays = project.names.filter((name) => !/^(pkg\/.*\.(js|d\.ts|wasm)|docs\/[\w-]+\.md|pkg\/THIRD_PARTY_LICENSES|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name));
   assert.deepEqual(strays, []);
   const modules = readdirSync(join(root, "src", "shell"), { recursive: true }).filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"));
   const packed = project.names.filter((name) => name.startsWith("pkg/") && name.endsWith(".js") && !name.startsWith("pkg/wasm/"));
@@ -86,6 +86,55 @@ test("slim takes the WebAssembly from its user, and says so when it has none", (
     console.log(await pool.use(() => "used"));
   `);
   assert.equal(stdout, "ERR_POOL_INVALID_REQUEST\nused", stderr);
+});
+
+test("slim refuses what is not its WebAssembly, by name, and takes the right one afterwards", () => {
+  const { stdout, stderr } = run("slim-refuses.mjs", `
+    import { readFileSync } from "node:fs";
+    import { createRequire } from "node:module";
+    import { runInNewContext } from "node:vm";
+    import { initialize, QueuePool } from "edgepool/slim";
+    const empty = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]);
+    for (const wrong of [undefined, "edgepool.wasm", Promise.resolve(), {}, empty, new WebAssembly.Module(empty)]) {
+      try {
+        initialize(wrong);
+      } catch (error) {
+        console.log(error.code, error.message);
+      }
+    }
+    const bytes = readFileSync(createRequire(import.meta.url).resolve("edgepool/edgepool.wasm"));
+    initialize(runInNewContext("new Uint8Array(bytes).buffer", { bytes })); // of another realm, as tests run in
+    console.log(await new QueuePool(() => ({ rollback() {} })).use(() => "used"));
+  `);
+  const refused = "ERR_POOL_ARGUMENT initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module; it got";
+  const other = "ERR_POOL_ARGUMENT initialize() wants edgepool/edgepool.wasm; it got another WebAssembly";
+  assert.equal(stdout, [`${refused} undefined`, `${refused} "edgepool.wasm"`, `${refused} an object (Promise)`, `${refused} an object (Object)`, other, other, "used"].join("\n"), stderr);
+});
+
+test("a host without WebAssembly is told what it must allow", () => {
+  const { stderr } = run("jitless.mjs", 'import "edgepool";', ["--jitless"]);
+  assert.match(stderr, /edgepool cannot compile its WebAssembly here: .*'wasm-unsafe-eval'/);
+  assert.match(stderr, /\[cause\]: ReferenceError/);
+});
+
+test("the types compile in a project for Node that has no types of the DOM and checks libraries", () => {
+  const types = join(root, "node_modules", "@types");
+  writeFileSync(join(project.folder, "node.ts"), `
+    import { QueuePool } from "edgepool";
+    import { pg } from "edgepool/dialects/pg";
+    await using pool = new QueuePool(() => ({ query: async (text: string) => text }), { poolSize: 1 });
+    await using lease = await pool.connect({ signal: AbortSignal.timeout(10) });
+    export const rows: Promise<string> = lease.connection.query("SELECT 1");
+    export const { name } = pg;
+  `);
+  for (const module of ["nodenext", "esnext"]) {
+    writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
+      compilerOptions: { strict: true, noEmit: true, module, ...(module === "esnext" && { moduleResolution: "bundler" }), target: "es2022", lib: ["es2022"], types: ["node"], typeRoots: [types], skipLibCheck: false },
+      files: ["node.ts"],
+    }));
+    const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+    assert.equal(status, 0, stdout);
+  }
 });
 
 test("the types say what a connection is, and refuse an unknown option", () => {

@@ -2,8 +2,22 @@
 
 import { bytes } from "../wasm/bytes.js";
 import { initSync } from "../wasm/edgepool.js";
+import { PoolError } from "../errors.js";
 import { attach, isAttached } from "../instance.js";
 
-if (!isAttached()) attach(initSync({ module: new WebAssembly.Module(bytes()) }));
+if (!isAttached()) attach(initSync({ module: compiled() }));
+
+function compiled(): WebAssembly.Module {
+  try {
+    return new WebAssembly.Module(bytes());
+  } catch (cause) {
+    throw new PoolError(
+      "ERR_POOL_INVALID_REQUEST",
+      "edgepool cannot compile its WebAssembly here: a page's Content-Security-Policy must allow 'wasm-unsafe-eval', a bundle for Cloudflare Workers wants the condition \"workerd\" (the cause says what the host said)",
+      "",
+      { cause },
+    );
+  }
+}
 
 export * from "../index.js";

@@ -1,14 +1,31 @@
 /** Bring your own WebAssembly: for hosts that forbid synchronous compilation or load the bytes in a way of their own. */
 
 import { initSync } from "../wasm/edgepool.js";
+import { ArgumentError } from "../errors.js";
 import { attach, isAttached } from "../instance.js";
+import { show } from "../values.js";
 
 /**
- * Gives the package its WebAssembly: `edgepool/edgepool.wasm`, as its bytes or compiled. Before the first pool is made;
- * calling it again does nothing.
+ * Gives the package its WebAssembly: `edgepool/edgepool.wasm` of the same version, as its bytes or compiled. Before the first
+ * pool is made; calling it again does nothing. Throws an {@link ArgumentError} for anything else, and the host's CompileError for
+ * bytes that are none of WebAssembly.
  */
 export function initialize(module: WebAssembly.Module | BufferSource): void {
-  if (!isAttached()) attach(initSync({ module: module as WebAssembly.Module }));
+  if (!isAttached()) attach(initSync({ module: checked(module) }));
+}
+
+/** The glue keeps the first instance that it is given: a wrong one would be there for good. */
+function checked(module: WebAssembly.Module | BufferSource): WebAssembly.Module {
+  const isCompiled = module instanceof WebAssembly.Module;
+  // Another realm's bytes are as good; its modules are none to the glue.
+  if (!isCompiled && !ArrayBuffer.isView(module) && Object.prototype.toString.call(module) !== "[object ArrayBuffer]") {
+    throw new ArgumentError(`initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module; it got ${show(module)}`);
+  }
+  const compiled = isCompiled ? module : new WebAssembly.Module(module);
+  if (!WebAssembly.Module.exports(compiled).some(({ name }) => name === "checkout_within")) {
+    throw new ArgumentError("initialize() wants edgepool/edgepool.wasm; it got another WebAssembly");
+  }
+  return compiled;
 }
 
 export * from "../index.js";
