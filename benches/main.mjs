@@ -8,16 +8,20 @@
 // which is killed after 20 s and shown as slower than that. Who needs less than 3 s is then measured here with the others;
 // of the rest the one round stands, marked "apart". The bytes of a waiter come from processes of their own, too.
 //
-// Options: --quick (fewer rounds, 5 s instead of 20 s), --only=a,steps,b,use,c,d,e.
+// Options: --quick (fewer rounds, 5 s instead of 20 s), --only=a,steps,b,use,c,d,e, --write (a whole run becomes
+// docs/speed-comparison.md).
 
+import { writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { contestants } from "./adapters.mjs";
 import { runApart } from "./apart.mjs";
+import { documentPath, figuresOf, render } from "./document.mjs";
 import { report } from "./report.mjs";
 import { prepare, scenarios, settle, warm } from "./scenarios.mjs";
 
-const { values: options } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } });
+const { values: options } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" }, write: { type: "boolean", default: false } } });
+if (options.write && (options.quick || options.only !== undefined)) throw new Error("--write wants a whole run: without --quick and --only");
 const limitMs = options.quick ? 5000 : 20_000;
 const longestHereMs = 3000;
 
@@ -57,6 +61,7 @@ for (const scenario of scenarios) {
 results.seconds = (performance.now() - started) / 1000;
 note("");
 report(results);
+if (options.write) writeFileSync(documentPath, render(figuresOf(results)));
 process.exit(0);
 
 async function measure(scenario) {

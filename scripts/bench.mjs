@@ -1,4 +1,5 @@
-// npm run bench: builds, then runs benches/main.mjs. Its options, after a `--`: --quick, --only=a,b.
+// npm run bench: builds, then runs benches/main.mjs. Its options, after a `--`: --quick, --only=a,b,
+// --write.
 
 import { join } from "node:path";
 import { build } from "./build.mjs";

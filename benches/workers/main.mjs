@@ -2,18 +2,22 @@
 // workerd, on one PostgreSQL, in turn: in every round each contestant runs once, in an order that rotates and alternates its
 // direction. Medians are compared, within one run.
 //
-// Options: --quick (fewer and shorter rounds), --pgbouncer=PATH (without it, PgBouncer is left out).
+// Options: --quick (fewer and shorter rounds), --pgbouncer=PATH (without it, PgBouncer is left out), --write (a whole run
+// becomes docs/workers-speed-comparison.md).
 
+import { writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Client } from "pg";
 import { startPostgres } from "../../scripts/postgres.mjs";
 import { startWorkerd } from "../../tests/integration/workers/workerd.mjs";
+import { documentPath, figuresOf, render } from "./document.mjs";
 import { startPgBouncer } from "./pgbouncer.mjs";
 import { report } from "./report.mjs";
 
-const { values: options } = parseArgs({ options: { quick: { type: "boolean", default: false }, pgbouncer: { type: "string" } } });
+const { values: options } = parseArgs({ options: { quick: { type: "boolean", default: false }, pgbouncer: { type: "string" }, write: { type: "boolean", default: false } } });
+if (options.write && (options.quick || options.pgbouncer === undefined)) throw new Error("--write wants a whole run: without --quick, with PgBouncer");
 const rounds = options.quick ? 3 : 9;
 const roundMs = options.quick ? 300 : 500;
 const contestants = ["clientPerQuery", "clientPerRequest", "edgepool", ...(options.pgbouncer === undefined ? [] : ["pgbouncer"]), "object", "batch"];
@@ -36,7 +40,7 @@ const started = performance.now();
 try {
   const results = [];
   for (const scenario of scenarios) results.push({ ...scenario, samples: await inTurn(scenario) });
-  report({
+  const measured = {
     date: new Date().toISOString(),
     node: process.version,
     cpu: cpus()[0]?.model,
@@ -46,7 +50,9 @@ try {
     seconds: (performance.now() - started) / 1000,
     mostBackendsOfObject: await mostBackends("object", ["object", "batch"]),
     results,
-  });
+  };
+  report(measured);
+  if (options.write) writeFileSync(documentPath, render(figuresOf(measured)));
 } finally {
   await admin.end();
   await workerd.stop();

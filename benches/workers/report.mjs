@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 
 const file = fileURLToPath(new URL("../../bench-workers-results.json", import.meta.url));
 
-const titles = {
+/** The contestants, in the order in which they are shown. */
+export const titles = {
   clientPerQuery: "a pg.Client per query",
   clientPerRequest: "a pg.Client per request",
   edgepool: "edgepool at module scope",
@@ -53,7 +54,7 @@ function targetsOf({ results, mostBackendsOfObject }) {
   return targets;
 }
 
-function median(samples) {
+export function median(samples) {
   const sorted = samples.toSorted((one, other) => one - other);
   const middle = (sorted.length - 1) / 2;
   return (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2;

@@ -1,0 +1,38 @@
+// docs/workers-speed-comparison.md: its words are here, its figures come from a whole run of main.mjs with --write. A test
+// reads the figures back (tests/package/speed-comparison.test.mjs).
+
+import { join } from "node:path";
+import { median, titles } from "./report.mjs";
+
+export const documentPath = join(import.meta.dirname, "..", "..", "docs", "workers-speed-comparison.md");
+
+export const names = Object.values(titles);
+/** What the others are compared with. */
+const measure = "clientPerRequest";
+
+/** By what was measured: how many times as many requests per second as with a client of pg for each request. */
+export function figuresOf({ results, node, cores }) {
+  const rows = Object.keys(titles).map((name) => results.map(({ samples }) => (samples[name] === undefined ? "–" : (median(samples[name]) / median(samples[measure])).toFixed(2))));
+  return { rows, host: `Node ${node}, ${cores} cores` };
+}
+
+export function render({ rows, host }) {
+  const head = ["", ...["1 query", "5 queries"].flatMap((queries) => ["1 client", "20 clients", "100 clients"].map((clients) => `${queries}, ${clients}`))];
+  const table = [head, head.map((_, column) => (column === 0 ? "---" : "---:")), ...rows.map((row, place) => [names[place], ...row])];
+  return `# Speed in Cloudflare Workers
+
+How many requests per second a Worker answers, by how it comes by its connections, as a multiple of what it answers with a
+pg.Client for each request: 2 means twice as many. So many clients ask at once; each request makes so many queries, which do
+next to nothing.
+
+${table.map((row) => `| ${row.join(" | ")} |`).join("\n")}
+
+- *edgepool at module scope* opens as many connections as a pg.Client for each request does: what it saves is a connection for
+  each query, and what it costs beside a bare client is the difference to 1.
+- *PgBouncer* and the *Durable Object* keep five connections to the server open. Here both run on the machine of the server
+  and of the Worker: the hop to an object that is far away costs its distance. *One batch per request* sends the queries of a
+  request to the object together.
+
+Written by \`npm run bench:workers -- --write\`: medians of one run, in one workerd on one PostgreSQL, in turn (${host}).
+`;
+}
