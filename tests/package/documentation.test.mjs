@@ -244,7 +244,7 @@ test("every statistic is in the documents", () => {
 /** Names in inline code that are neither the package's nor in the first column of a table. */
 const foreign = new Set([
   "connectionTimeoutMillis", "idleTimeoutMillis", "allowExitOnIdle", "maxLifetimeSeconds", "onConnect", "callbackWaitsForEmptyEventLoop", "setTimeout", "clearTimeout",
-  "getStore", "instanceof", "moduleResolution",
+  "getStore", "instanceof", "moduleResolution", "allowJs", "transformIgnorePatterns",
 ]);
 
 test("no document names in its inline code what does not exist", () => {
