@@ -5,13 +5,14 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "./build.mjs";
 import { ask, root, say } from "./run.mjs";
-import { setUpBrowserTests, setUpRuntimes } from "./setup.mjs";
+import { setUpBrowserTests, setUpJest, setUpRuntimes } from "./setup.mjs";
 
 const total = { passed: 0, failed: 0 };
 
 build();
 const path = setUpBrowserTests();
 const { node22 = process.execPath, node24, deno, bun } = setUpRuntimes();
+setUpJest();
 // The tests of lost leases ask for collections.
 const nodeAt = (binary, name, ...files) => [name, binary, ["--expose-gc", "--test", "--test-reporter=tap", ...files.map((file) => join(root, file))], {}];
 const node = (name, ...files) => nodeAt(process.execPath, name, ...files);
@@ -34,9 +35,9 @@ const suites = [
   node("the pools in Workers: requests and Durable Objects in real workerd", ...workers),
   nodeAt(node22, "the other dialects, each with its driver, in a Node that has SQLite", ...dialects),
   node("the demo page in headless Chromium", "tests/integration/demo.test.mjs"),
-  node("the documents: their examples, names and links", "tests/package/documentation.test.mjs"),
+  node("the documents: their examples, names and links", "tests/package/documentation.test.mjs", "tests/package/speed-comparison.test.mjs"),
   node("the package as it is published", "tests/package/tarball.test.mjs", "tests/package/size.test.mjs", "tests/package/layers.test.mjs", "tests/package/scenarios.test.mjs"),
-  node("the package in every bundler", "tests/package/bundlers.test.mjs"),
+  node("the package in every bundler, and in Jest", "tests/package/bundlers.test.mjs", "tests/package/jest.test.mjs"),
 ];
 
 for (const [name, command, args, env] of suites) {
