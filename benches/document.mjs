@@ -24,7 +24,7 @@ export function figuresOf({ scenarios, bytes, node, cores }) {
   const ratioOf = (name, id) => {
     const outcome = scenarios.find((scenario) => scenario.id === id).outcomes[name];
     if (outcome === undefined) return "–";
-    const digits = outcome.ratio < 10 ? 1 : 0;
+    const digits = outcome.ratio < 9.95 ? 1 : 0;
     return `${outcome.slowerThan === undefined ? "" : "> "}${outcome.ratio.toFixed(digits)}`;
   };
   const rows = names.map((name) => [...columns.map(({ id }) => ratioOf(name, id)), String(Math.round(bytes[name].total))]);

@@ -12,14 +12,16 @@ import { setUpBuild } from "./setup.mjs";
 const pkg = join(root, "pkg");
 const generated = join(pkg, "wasm");
 const wasmFile = join(generated, "edgepool_bg.wasm");
+/** Written last: scripts/prepack.mjs takes a package without it for none. */
+const noticesFile = join(pkg, "THIRD_PARTY_LICENSES");
 
 export function build() {
   setUpBuild();
   buildWasm();
   // What an earlier state of the sources left would be packed.
-  for (const entry of readdirSync(pkg)) if (entry !== "README.md" && entry !== "wasm") rmSync(join(pkg, entry), { recursive: true });
+  for (const entry of readdirSync(pkg)) if (entry !== "README.md" && entry !== "wasm") rmSync(join(pkg, entry), { recursive: true, force: true });
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
-  writeNotices(join(pkg, "THIRD_PARTY_LICENSES"));
+  writeNotices(noticesFile);
 }
 
 function buildWasm() {
@@ -36,6 +38,9 @@ function buildWasm() {
   const hash = sources.reduce((hash, file) => hash.update(readFileSync(file)), createHash("sha256")).digest("hex");
   if (existsSync(wasmFile) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
 
+  // An interrupted build must neither be taken for a whole one the next time, nor be packed.
+  rmSync(stamp, { force: true });
+  rmSync(noticesFile, { force: true });
   rmSync(generated, { recursive: true, force: true });
   mkdirSync(generated, { recursive: true });
   run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, generated]);

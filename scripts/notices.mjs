@@ -5,27 +5,30 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ask, fail, root } from "./run.mjs";
 
-/** What every licence here may be taken under. */
-const permissive = /\bMIT\b/;
-
 export function writeNotices(path) {
-  const [ownCopyright, ...terms] = readFileSync(join(root, "LICENSE"), "utf8").split("\n\n").slice(1);
-  if (!ownCopyright.startsWith("Copyright")) fail("LICENSE is not the MIT licence any more: scripts/notices.mjs takes its terms from there");
+  const [ownCopyright, ...terms] = readFileSync(join(root, "LICENSE"), "utf8").replaceAll("\r\n", "\n").split("\n\n").slice(1);
+  if (!ownCopyright?.startsWith("Copyright")) fail("LICENSE is not the MIT licence any more: scripts/notices.mjs takes its terms from there");
   const mit = (holder) => [`MIT License\n\nCopyright (c) ${holder}`, ...terms].join("\n\n").trim();
   const parts = [
     ["The Rust standard library", "MIT OR Apache-2.0", mit("The Rust Project contributors")],
     ...linkedCrates().map(({ name, version, license, authors, manifest_path }) => {
-      if (!permissive.test(license)) fail(`${name} ${version} is not under the MIT licence but ${license}: say in scripts/notices.mjs what that asks for`);
-      return [`${name} ${version}`, license, licenseIn(dirname(manifest_path)) ?? mit(authors.join(", ") || `the authors of ${name}`)];
+      const own = licenseIn(dirname(manifest_path), "MIT") ?? mit(authors.join(", ") || `the authors of ${name}`);
+      // "(MIT OR Apache-2.0) AND Unicode-3.0": of each part one licence, MIT where it may be.
+      const others = license.split(" AND ").filter((part) => !/\bMIT\b/.test(part)).map((part) => {
+        const other = licenseIn(dirname(manifest_path), part.replace(/-.*/, "").toUpperCase());
+        return other ?? fail(`${name} ${version} is also under ${part}, and its text was not found: say in scripts/notices.mjs where it is`);
+      });
+      return [`${name} ${version}`, license, [own, ...others].join("\n\n")];
     }),
   ];
   const text = parts.map(([title, license, terms]) => `${title} (${license})\n\n${terms}\n`).join(`\n${"-".repeat(80)}\n\n`);
-  writeFileSync(path, `pkg/wasm has these compiled in. Each is used under the MIT licence.\n\n${"-".repeat(80)}\n\n${text}`);
+  writeFileSync(path, `pkg/wasm has these compiled in. Each is used under the licences that follow its name: MIT wherever that may be chosen.\n\n${"-".repeat(80)}\n\n${text}`);
 }
 
 /** The crates that end in the WebAssembly: not those that only run while it is built. */
 function linkedCrates() {
-  const { packages, resolve } = JSON.parse(ask("cargo", ["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-unknown-unknown"]));
+  const metadata = ask("cargo", ["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-unknown-unknown"]);
+  const { packages, resolve } = JSON.parse(metadata ?? fail("cargo metadata failed: run it to see why (it wants every crate of Cargo.lock, also those that are not built)"));
   const packageOf = new Map(packages.map((crate) => [crate.id, crate]));
   const nodeOf = new Map(resolve.nodes.map((node) => [node.id, node]));
   const isMacro = (id) => packageOf.get(id).targets.some(({ kind }) => kind.includes("proc-macro"));
@@ -41,7 +44,9 @@ function linkedCrates() {
   return [...seen].map((id) => packageOf.get(id)).sort((one, other) => one.name.localeCompare(other.name));
 }
 
-function licenseIn(folder) {
-  const file = ["LICENSE-MIT", "LICENSE-MIT.md", "LICENSE-MIT.txt", "LICENSE", "LICENSE.md", "LICENSE.txt"].find((name) => readdirSync(folder).includes(name));
+/** The text of this licence in a crate's folder; a file that names none stands for MIT. */
+function licenseIn(folder, name) {
+  const names = [`LICENSE-${name}`, ...(name === "MIT" ? ["LICENSE"] : [])];
+  const file = readdirSync(folder).find((file) => names.includes(file.replace(/\.(md|txt)$/, "")));
   return file === undefined ? undefined : readFileSync(join(folder, file), "utf8").trim();
 }

@@ -1,5 +1,5 @@
-//! The room that translates: numbers in, numbers out, no decisions. wasm32 only; its callers are src/shell/books.ts and those
-//! who have its books.
+//! The room that translates: numbers in, numbers out, no decisions. wasm32 only; called through
+//! src/shell/books.ts.
 //!
 //! The rules of this boundary:
 //! - No call from here into JavaScript while the policy is borrowed: nothing can re-enter it. (The panic hook prints and

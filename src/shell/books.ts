@@ -1,7 +1,7 @@
 /**
  * One scope's part of the policy, as the shell sees it: the exports, the number that names it there, and whether it may
- * still be asked. A trap ends it, and so does giving up its I/O context. Calls of the policy are made by the four who have
- * these books: driver.ts, operations.ts, leases.ts and leaks.ts; words and step words: src/bindings/mod.rs.
+ * still be asked. A trap ends it, and so does giving up its I/O context. The calls of the policy are made through it, by
+ * driver.ts, operations.ts, leases.ts and leaks.ts; words and step words: src/bindings/mod.rs.
  */
 
 import { InvalidRequestError } from "./errors.js";
@@ -15,6 +15,8 @@ const gone = 2 ** 32 - 1;
 
 export class Books {
   readonly wasm: Exports;
+  /** Whether every checkout and return tells the time. */
+  readonly tellsTime: boolean;
   readonly #pool: string;
   /** Keeps the policy alive; calls name it by its number. */
   readonly #core: Core;
@@ -33,6 +35,7 @@ export class Books {
       throw crashError(this.#pool);
     }
     this.#number = this.#core.number();
+    this.tellsTime = this.wasm.tells_time(this.#number) !== 0;
   }
 
   /** What names this scope in every call. */

@@ -63,8 +63,6 @@ export class Driver<C> {
   readonly #context: Context | undefined;
   /** The call of the hot path: the exports are an object without a shape, in which every look is a search. */
   readonly #checkout: Books["wasm"]["checkout"];
-  /** Whether every checkout and return tells the time. */
-  readonly #tellsTime: boolean;
   /** Whether a checkout is one call and its answer: no clock, no stack, no debug log, no lost lease to tell. */
   #isPlain = true;
   /** Aborts that were heard in another I/O context, and how to wake this one for them. */
@@ -87,7 +85,6 @@ export class Driver<C> {
     const books = this.#books;
     const { wasm } = books;
     this.#checkout = wasm.checkout;
-    this.#tellsTime = wasm.tells_time(books.number) !== 0;
 
     this.#connections = new Connections(this, creator, settings);
     this.#slots = this.#connections.slots;
@@ -98,7 +95,7 @@ export class Driver<C> {
       {
         isNewSlot: (index) => wasm.is_new_slot(books.number, index) !== 0,
         leaseFor: (flow, held) => (settings.shares ? this.#lender.share(held, flow) : this.#lender.leaseOf(held, wasm.lease_of(books.number, held.record.index), flow.limits)),
-        listenerTimeout: (flow) => this.#refusals.now(Refusal.ListenerTimeout, flow.limits),
+        listenerTimeout: (flow) => this.#refusals.alone(Refusal.ListenerTimeout, flow.limits),
         staleness: (flow) => stalenesses[wasm.staleness(books.number, flow.operation)],
       },
       this.#connections, listeners, reporter, settings,
@@ -136,7 +133,7 @@ export class Driver<C> {
   }
 
   #looksClosely(): boolean {
-    return this.#tellsTime || this.#settings.keepsStacks || this.#settings.crosses || this.#settings.core.deadline !== Infinity;
+    return this.#books.tellsTime || this.#settings.keepsStacks || this.#settings.crosses || this.#settings.core.deadline !== Infinity;
   }
 
   // ---- one scope of several
@@ -219,17 +216,18 @@ export class Driver<C> {
   }
 
   #lookClosely(limits: Limits | undefined): Limits {
-    const startedAt = limits?.startedAt ?? (this.#tellsTime ? this.#clock.now() : undefined);
+    const startedAt = limits?.startedAt ?? (this.#books.tellsTime ? this.#clock.now() : undefined);
     const stack = this.#settings.keepsStacks ? stackBelow(this.connect) : undefined;
     return { timeoutMs: limits?.timeoutMs, deadlineMs: limits?.deadlineMs, startedAt, stack };
   }
 
   /** A checkout that is not granted at once. */
   #pend(word: number, limits: Limits | undefined, signal: AbortSignal | undefined): Promise<PooledConnection<C>> {
-    const { wasm, number } = this.#books;
+    const books = this.#books;
+    const { wasm } = books;
     try {
       if (this.#lostLeases.areAny) this.#lostLeases.tell();
-      if (word === refused) return Promise.reject(this.#refusals.now(wasm.refusal(number), limits));
+      if (word === refused) return Promise.reject(this.#refusals.alone(wasm.refusal(books.number), limits));
       const operation = ~word & ~asleep;
       const index = operation & indexMask;
       this.#timer.hold();
@@ -238,13 +236,13 @@ export class Driver<C> {
         if (signal !== undefined && this.#context !== undefined) this.#listenHere();
       } catch (error) {
         // The signal refused a listener: its caller leaves as if it had been aborted.
-        wasm.abort(number, operation);
+        wasm.abort(books.number, operation);
         this.#callers.forget(index);
         this.#operations.afterwards();
         return Promise.reject(error);
       }
       const isAsleep = word < -asleep;
-      const step = isAsleep ? ~Code.Wait : wasm.resume(number, operation);
+      const step = isAsleep ? ~Code.Wait : wasm.resume(books.number, operation);
       if ((~step & 15) === Code.Wait) {
         const promise = this.#settings.crosses ? this.#callers.waitAcross(index, () => this.#rang())
           : signal === undefined ? this.#callers.wait(index)
@@ -268,11 +266,12 @@ export class Driver<C> {
 
   /** Calls that listener. Where he answers at once, and all is well, the caller has the lease: no flow is made. */
   #present(operation: number, first: number): Promise<PooledConnection<C>> {
-    const { wasm, number } = this.#books;
+    const books = this.#books;
+    const { wasm } = books;
     const held = (this.#slots[(~first >> 4) & indexMask] as Slot<C>).held as Held<C>;
-    const lease = this.#lender.leaseOf(held, wasm.lease_of(number, held.record.index), undefined);
+    const lease = this.#lender.leaseOf(held, wasm.lease_of(books.number, held.record.index), undefined);
     const answer = this.#steps.performFirst(Code.Emit, held, lease);
-    const step = answer === undefined ? wasm.advance(number, operation, Outcome.Ok) : first;
+    const step = answer === undefined ? wasm.advance(books.number, operation, Outcome.Ok) : first;
     if (step >= 0) {
       if (step > handleMask) this.#operations.afterwards();
       return Promise.resolve(lease);
@@ -333,11 +332,12 @@ export class Driver<C> {
   async warm(count: number): Promise<void> {
     for (;;) {
       this.#books.assertAlive();
-      if (this.isClosed) throw this.#refusals.now(Refusal.Closed, undefined);
+      if (this.isClosed) throw this.#refusals.alone(Refusal.Closed, undefined);
       const isEnough = this.#books.wasm.warm(this.#books.number, count) === 0;
-      const children = this.#operations.startChildren();
+      const ended = Promise.allSettled(this.#operations.startChildren());
       this.#operations.afterwards();
-      const failure = (await Promise.allSettled(children)).find(({ status }) => status === "rejected");
+      const children = await ended;
+      const failure = children.find(({ status }) => status === "rejected");
       if (failure !== undefined) throw (failure as PromiseRejectedResult).reason;
       // Where it may open no more now, callers have the places: it leaves the rest to them.
       if (isEnough || children.length === 0) return;
@@ -358,7 +358,7 @@ export class Driver<C> {
     if (hasCrashed()) return done;
     try {
       end();
-      const closed = Promise.all(this.#operations.startChildren());
+      const closed = Promise.allSettled(this.#operations.startChildren());
       this.#operations.afterwards();
       return closed.then(() => undefined);
     } catch (trap) {

@@ -1,6 +1,6 @@
 /**
  * The one WebAssembly instance of this copy of the package: attached by an entry (entry/*.ts), and dead for good after
- * a trap. Its calls are made by those who have the books (books.ts).
+ * a trap. Its calls are made through the books of a driver (books.ts).
  */
 
 import type { InitOutput } from "./wasm/edgepool.js";
@@ -12,7 +12,7 @@ export type Exports = InitOutput;
 let attached: Exports | undefined;
 let trap: { cause: unknown } | undefined;
 
-/** Drivers whose host timer runs: they have callers who must hear of a crash. */
+/** Those whose host timer runs: they have callers who must hear of a crash. */
 const watching = new Set<{ crashed(): void }>();
 
 export function attach(exports: Exports): void {
@@ -30,16 +30,16 @@ export function exportsOf(pool: string): Exports {
   return attached;
 }
 
-export function watch(driver: { crashed(): void }, on: boolean): void {
-  if (on) watching.add(driver);
-  else watching.delete(driver);
+export function watch(operations: { crashed(): void }, on: boolean): void {
+  if (on) watching.add(operations);
+  else watching.delete(operations);
 }
 
 /** Records the trap and tells every pool with callers who wait. */
 export function crash(cause: unknown): void {
   if (trap !== undefined) return;
   trap = { cause };
-  for (const driver of watching) driver.crashed();
+  for (const operations of watching) operations.crashed();
   watching.clear();
 }
 

@@ -63,7 +63,6 @@ export class Leases<C> {
   readonly #checkin: Books["wasm"]["checkin"];
   /** Whether returns look for an open transaction: style commit commits either way. */
   readonly #resets: boolean;
-  readonly #tellsTime: boolean;
   /** Whether a return is one call and its answer: no clock, no debug log, no transaction to look for. */
   #isPlain = true;
 
@@ -85,13 +84,12 @@ export class Leases<C> {
     this.#isOneOfSeveral = isOneOfSeveral;
     this.#checkin = books.wasm.checkin;
     this.#resets = settings.resetOnReturn === "rollback";
-    this.#tellsTime = books.wasm.tells_time(books.number) !== 0;
     this.echoed();
   }
 
   /** The log's `echo` was set. */
   echoed(): void {
-    this.#isPlain = !this.#resets && !this.#tellsTime && !this.log.isDebug && !this.#isOneOfSeveral;
+    this.#isPlain = !this.#resets && !this.#books.tellsTime && !this.log.isDebug && !this.#isOneOfSeveral;
   }
 
   /** Throws where the code runs in another I/O context. */
@@ -131,7 +129,7 @@ export class Leases<C> {
 
   #beforeReturn(held: Held<C>, wasReset: boolean): 0 | 1 {
     const clean = this.#isClean(held, wasReset);
-    if (this.#tellsTime) this.#operations.readClock();
+    if (this.#books.tellsTime) this.#operations.readClock();
     this.log.debug("a connection is being returned");
     if (clean === 1 && this.#resets) this.log.debug("reset skipped: no transaction is open");
     return clean;
@@ -146,7 +144,7 @@ export class Leases<C> {
     const operation = ~result & ~resets;
     let step: number | undefined;
     let answer: Answer | undefined;
-    if (~result >= resets && !this.#tellsTime) {
+    if (~result >= resets && !this.#books.tellsTime) {
       // The reset comes first, and is performed without a flow, which most returns need not have.
       answer = this.#steps.performFirst(this.#resets ? Code.Rollback : Code.Commit, held, undefined);
       if (answer === undefined) {

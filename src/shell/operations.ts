@@ -44,8 +44,6 @@ export class Operations<C> {
   readonly #lender: Lender<C>;
   readonly #refusals: Refusals<C>;
   readonly #isBound: boolean;
-  /** Whether every checkout and return tells the time. */
-  readonly #tellsTime: boolean;
   /** By index of operation: the flow that performs its steps. */
   readonly #flows: (Flow<C> | undefined)[] = [];
 
@@ -60,7 +58,6 @@ export class Operations<C> {
     this.#lender = lender;
     this.#refusals = refusals;
     this.#isBound = isBound;
-    this.#tellsTime = books.wasm.tells_time(books.number) !== 0;
   }
 
   // ---- one operation
@@ -142,7 +139,7 @@ export class Operations<C> {
   }
 
   #advance(flow: Flow<C>, outcome: Outcome): number {
-    if (flow.limits?.startedAt !== undefined || this.#tellsTime) this.readClock();
+    if (flow.limits?.startedAt !== undefined || this.#books.tellsTime) this.readClock();
     if (this.#settings.core.recycleJitter !== 0) this.#books.wasm.set_random(this.#books.number, Math.random());
     const step = this.#books.wasm.advance(this.#books.number, flow.operation, outcome);
     this.#handOut();
@@ -207,7 +204,7 @@ export class Operations<C> {
   /** What the caller of a flow is told. */
   #refusalOf(flow: Flow<C>, refusal: number, limits: Limits | undefined): unknown {
     if (refusal === Refusal.Failed || (refusal === Refusal.ListenerTimeout && flow.error !== undefined)) return flow.error;
-    if (refusal !== Refusal.Disconnected) return this.#refusals.now(refusal, limits ?? flow.limits);
+    if (refusal !== Refusal.Disconnected) return this.#refusals.alone(refusal, limits ?? flow.limits);
     const { log, loggingName: pool } = this.#settings;
     log.info("reconnect attempts exhausted");
     this.#steps.invalidated(undefined);
@@ -231,9 +228,10 @@ export class Operations<C> {
 
   #handOut(): void {
     this.#refusals.renew();
-    const { wasm, number } = this.#books;
-    for (let news: number; (news = wasm.next_news(number)) !== noNews; ) {
-      if (news >= 0) this.#notify(news, wasm.notice(number));
+    const books = this.#books;
+    // What is handed out may run somebody's code, and that may give the scope up: its number is asked for each time.
+    for (let news: number; (news = books.wasm.next_news(books.number)) !== noNews; ) {
+      if (news >= 0) this.#notify(news, books.wasm.notice(books.number));
       // Nobody waits for a child; after a crash there is nothing to say.
       else this.#startChild(noNews - 1 - news).catch(() => {});
     }
@@ -254,7 +252,7 @@ export class Operations<C> {
       case Code.Reject: {
         const refusal = ~word >> 4;
         const limits = this.#callers.limitsOf(index);
-        const error = flow === undefined ? this.#refusals.error(refusal, limits) : this.#refusalOf(flow, refusal, limits);
+        const error = flow === undefined ? this.#refusals.together(refusal, limits) : this.#refusalOf(flow, refusal, limits);
         if (!this.#callers.refuse(index, error)) (flow ?? this.begin(operation, limits)).reject(error);
         this.#callers.forget(index);
         return;
@@ -263,9 +261,10 @@ export class Operations<C> {
         flow?.wake?.();
         return;
       default:
-        // The pool's close has ended.
+        // The pool's close has ended, or that of a scope, for which nobody waits: then its place may be another's already.
+        if (flow === undefined) return;
         this.#flows[index] = undefined;
-        flow?.resolve(undefined as never);
+        flow.resolve(undefined as never);
     }
   }
 
@@ -281,7 +280,7 @@ export class Operations<C> {
         return promise;
       }
       this.guard(flow, () => {
-        if (flow.limits?.startedAt !== undefined || this.#tellsTime) this.readClock();
+        if (flow.limits?.startedAt !== undefined || this.#books.tellsTime) this.readClock();
         this.run(flow, this.#books.wasm.resume(this.#books.number, operation));
       });
       return promise;

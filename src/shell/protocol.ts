@@ -1,4 +1,4 @@
-/** The numbers that cross to the WebAssembly and back, as src/bindings/words.rs defines them. Used by those who call the policy, and steps.ts. */
+/** The numbers that cross to the WebAssembly and back, as src/bindings/words.rs defines them. Used wherever they are read or written. */
 
 import type { DriverCall } from "./dialect.js";
 

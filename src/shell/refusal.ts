@@ -25,7 +25,7 @@ export class Refusals<C> {
   readonly #settings: Settings<C>;
   readonly #clock: PoolClock;
   readonly #slots: Slot<C>[];
-  #circumstances: Circumstances | undefined = undefined;
+  #seen: Circumstances | undefined = undefined;
 
   constructor(books: Books, settings: Settings<C>, clock: PoolClock, slots: Slot<C>[]) {
     this.#books = books;
@@ -34,25 +34,25 @@ export class Refusals<C> {
     this.#slots = slots;
   }
 
-  /** The books have changed: who is refused from now on is told how it is then. */
+  /** The books have changed: who is refused from now on is told how the pool does then. */
   renew(): void {
-    this.#circumstances = undefined;
+    this.#seen = undefined;
   }
 
-  /** The error for a refusal that is the pool's own, by the books as they are. `limits`: the caller's own times. */
-  now(refusal: number, limits: Limits | undefined): PoolError {
+  /** The error for one who is refused alone, by the books as they are. `limits`: the caller's own times. */
+  alone(refusal: number, limits: Limits | undefined): PoolError {
     this.renew();
-    return this.error(refusal, limits);
+    return this.together(refusal, limits);
   }
 
-  /** The same, for one of many who are refused together: the circumstances are looked up for the first. */
-  error(refusal: number, limits: Limits | undefined): PoolError {
+  /** The same for one of many who are refused together: how the pool does is looked up for the first of them. */
+  together(refusal: number, limits: Limits | undefined): PoolError {
     const pool = this.#settings.loggingName;
     if (refusal === Refusal.Closed) {
       return new PoolClosedError(pool, this.isScopeEnded ? `this scope of the pool ${pool} has ended: endScope() was called with its key, or its key was collected` : undefined);
     }
     if (refusal === Refusal.QueueFull) {
-      const { waiting, used, max } = this.#now.stats;
+      const { waiting, used, max } = this.#circumstances.stats;
       return new QueueFullError(
         `the queue of the pool ${pool} is full: callers who wait already: ${waiting} (maxWaiters: ${show(this.#settings.core.maxWaiters)}), connections in use: ${used} of at most ${max}`,
         pool,
@@ -71,7 +71,7 @@ export class Refusals<C> {
     const timeoutMs = (option === "deadline" ? limits?.deadlineMs : option === "timeout" ? limits?.timeoutMs : undefined) ?? core[option];
     // Where the start was not timed, the limit itself is what is known to have passed.
     const waitedMs = limits?.startedAt !== undefined ? this.#clock.now() - limits.startedAt : timeoutMs;
-    const { stats, counts, longestHeld } = this.#now;
+    const { stats, counts, longestHeld } = this.#circumstances;
     const { size, overflow } = counts;
     const held = longestHeld.length > 0 ? `; held longest, at least: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
     return new PoolTimeoutError(
@@ -81,9 +81,9 @@ export class Refusals<C> {
     );
   }
 
-  get #now(): Circumstances {
-    this.#circumstances ??= { stats: this.#books.stats(false), counts: this.#books.counts(), longestHeld: this.#longestHeld() };
-    return this.#circumstances;
+  get #circumstances(): Circumstances {
+    this.#seen ??= { stats: this.#books.stats(false), counts: this.#books.counts(), longestHeld: this.#longestHeld() };
+    return this.#seen;
   }
 
   #longestHeld(): Circumstances["longestHeld"] {

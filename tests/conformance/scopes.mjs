@@ -210,6 +210,31 @@ export default function (test) {
     expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
   });
 
+  test("close() settles where scopes have no connection any more, or never had one", async () => {
+    const open = { NullPool: (pool) => pool.use(() => {}), QueuePool: (pool) => pool.use(() => {}).then(() => pool.dispose()) };
+    for (const Kind of [NullPool, QueuePool]) {
+      const context = scopedPool({}, Kind);
+      const { pool, server } = context;
+      const keys = [{}, {}];
+      for (const key of keys) await within(context, key, () => open[Kind.name](pool));
+      for (const key of keys) await within(context, key, () => pool.dispose());
+      const closed = keys.map((key) => within(context, key, () => pool.close()));
+      await settled();
+      for (const promise of [...closed, pool.close()]) expect(await stateOf(promise)).to.equal("fulfilled");
+      expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
+    }
+  });
+
+  test("close() with a timeout of 0 settles with leases out in several scopes", async () => {
+    const context = scopedPool();
+    const { pool, server } = context;
+    const keys = [{}, {}, undefined];
+    await Promise.all(keys.map((key) => within(context, key, () => pool.connect())));
+    const closed = keys.map((key) => within(context, key, () => pool.close({ timeout: 0 })));
+    for (const promise of closed) expect(await stateOf(promise)).to.equal("fulfilled");
+    expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
+  });
+
   test("a scope function that throws keeps neither close() nor dispose() from their work", async () => {
     let isBroken = false;
     const { pool, server } = scriptedPool({ scope: () => { if (isBroken) throw new Error("no store"); return undefined; } });

@@ -106,7 +106,7 @@ test("slim refuses what is not its WebAssembly, by name, and takes the right one
     initialize(runInNewContext("new Uint8Array(bytes).buffer", { bytes })); // of another realm, as tests run in
     console.log(await new QueuePool(() => ({ rollback() {} })).use(() => "used"));
   `);
-  const refused = "ERR_POOL_ARGUMENT initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module; it got";
+  const refused = "ERR_POOL_ARGUMENT initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module of this realm; it got";
   const other = "ERR_POOL_ARGUMENT initialize() wants edgepool/edgepool.wasm; it got another WebAssembly";
   assert.equal(stdout, [`${refused} undefined`, `${refused} "edgepool.wasm"`, `${refused} an object (Promise)`, `${refused} an object (Object)`, other, other, "used"].join("\n"), stderr);
 });

@@ -19,10 +19,11 @@ function checked(module: WebAssembly.Module | BufferSource): WebAssembly.Module 
   const isCompiled = module instanceof WebAssembly.Module;
   // Another realm's bytes are as good; its modules are none to the glue.
   if (!isCompiled && !ArrayBuffer.isView(module) && Object.prototype.toString.call(module) !== "[object ArrayBuffer]") {
-    throw new ArgumentError(`initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module; it got ${show(module)}`);
+    throw new ArgumentError(`initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module of this realm; it got ${show(module)}`);
   }
   const compiled = isCompiled ? module : new WebAssembly.Module(module);
-  if (!WebAssembly.Module.exports(compiled).some(({ name }) => name === "checkout_within")) {
+  const names = new Set(WebAssembly.Module.exports(compiled).map(({ name }) => name));
+  if (!names.has("checkout_within") || !names.has("__wbindgen_start")) {
     throw new ArgumentError("initialize() wants edgepool/edgepool.wasm; it got another WebAssembly");
   }
   return compiled;
