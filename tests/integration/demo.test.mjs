@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
@@ -147,9 +148,19 @@ test("only the folders of the page are served, under a policy that allows WebAss
   const policy = (await fetch(url)).headers.get("content-security-policy");
   assert.match(policy, /script-src 'self' 'wasm-unsafe-eval';/);
   assert.doesNotMatch(policy, /'unsafe-/);
-  for (const path of ["package.json", "www/../package.json", "www/%2e%2e/package.json", "www/..%2fpackage.json", "node_modules/pg/package.json", "www/%ff", "www/absent.js", ".git/config"]) {
+  for (const path of ["package.json", "www/../package.json", "www/%2e%2e/package.json", "www/..%2fpackage.json", "node_modules/pg/package.json", "www/absent.js", ".git/config"]) {
     assert.equal((await fetch(new URL(`/${path}`, url))).status, 404, path);
   }
+});
+
+test("a request that cannot be read is refused, and the server goes on", async () => {
+  const statusOf = (line) => new Promise((resolve, reject) => {
+    const socket = connect(server.address().port, "127.0.0.1", () => socket.write(`GET ${line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`));
+    let text = "";
+    socket.on("data", (bytes) => (text += bytes)).on("end", () => resolve(Number(text.split(" ")[1]))).on("error", reject);
+  });
+  for (const line of ["//", "http://[", "/www/%00.html", "/www/%ff"]) assert.equal(await statusOf(line), 400, line);
+  assert.equal(await statusOf("/www/"), 200);
 });
 
 test("a slider changes the picture while it runs", () => withPage("rate=2&waves=0", async (page) => {
