@@ -56,7 +56,11 @@ async function begin(wanted, at = 0) {
   byId("says").textContent = says;
   for (const button of byId("scenarios").children) button.setAttribute("aria-pressed", String(button.textContent === name));
   showSettings();
-  if (at > 0) await catchUp(at, () => mine === turn);
+  try {
+    if (at > 0) await catchUp(at, () => mine === turn);
+  } catch (error) {
+    stopAt(error);
+  }
   if (mine !== turn) return;
   chartsAreDue = true;
   draw(performance.now());
@@ -80,10 +84,22 @@ async function catchUp(at, isWanted) {
   }
 }
 
+/** Nothing is known of the experiment any more; the page stays, and says why. */
+function stopAt(error) {
+  isMoving = false;
+  isPaused = true;
+  showTransport();
+  byId("lag").textContent = `It cannot go on: ${error.message}. Start over.`;
+}
+
 async function act(action, value) {
-  experiment.perform(action, value);
-  // The picture follows at once, also while time stands still.
-  await experiment.advance(experiment.now, () => true);
+  try {
+    experiment.perform(action, value);
+    // The picture follows at once, also while time stands still.
+    await experiment.advance(experiment.now, () => true);
+  } catch (error) {
+    stopAt(error);
+  }
   draw(performance.now());
   writeAddress();
 }
@@ -121,7 +137,7 @@ function frame(realNow) {
     isMoving = false;
     noteSpeed(experiment.now - before, end - before, realNow);
     finish(realNow, start);
-  });
+  }).catch(stopAt);
 }
 
 const pace = { since: 0, reached: 0, wanted: 0 };
@@ -190,14 +206,19 @@ function writeAddress() {
   history.replaceState(null, "", hash === "" ? location.pathname + location.search : `#${hash}`);
 }
 
-function restore() {
+async function restore() {
   const state = readLink(location.hash);
   writtenHash = location.hash.slice(1);
   speed = state.speed;
   isPaused = state.isPaused;
   real.sql = state.sql;
   showTab(state.tab);
-  return begin(state, state.at);
+  try {
+    return await begin(state, state.at);
+  } catch {
+    // No pool can be made of these settings.
+    return begin(readLink(""));
+  }
 }
 
 addEventListener("hashchange", () => {
@@ -269,8 +290,12 @@ byId("step").addEventListener("click", async () => {
   showTransport();
   if (isMoving) return;
   isMoving = true;
-  await experiment.step();
-  isMoving = false;
+  try {
+    await experiment.step();
+    isMoving = false;
+  } catch (error) {
+    stopAt(error);
+  }
   draw(performance.now());
   writeAddress();
 });

@@ -95,6 +95,24 @@ test("a link brings back what it was written from, and what it does not understa
   assert.equal(writeLink({ experiment: experiment(), speed: 1, isPaused: false, tab: "simulation" }), "");
 });
 
+test("a number that no pool takes is left out of a link, and an empty one is none", () => {
+  const numeric = Object.entries(settings).filter(([, { stops }]) => stops);
+  for (const text of ["2.5", "-0.5", "", " ", "1e1", "0x2"]) {
+    for (const [name] of numeric) assert.equal(readLink(new URLSearchParams({ [name]: text }).toString()).initial[name], defaults[name], `${name}=${text}`);
+  }
+  assert.equal(readLink("query=123").initial.query, 123);
+});
+
+test("every whole number of a link makes a pool", async () => {
+  for (const [name, { of, stops }] of Object.entries(settings)) {
+    if (of !== "pool" || !stops) continue;
+    const numbers = stops.filter(Number.isFinite);
+    for (const kind of settings.kind.choices) {
+      for (const value of [Math.min(...numbers), Math.min(...numbers) + 1, Math.max(...numbers) - 1, Math.max(...numbers)]) await experiment({ kind, [name]: value }).advance(500, always);
+    }
+  }
+});
+
 test("a link whose script would be too long begins anew with the settings as they are", () => {
   const run = experiment();
   for (let turn = 0; turn < 401; turn++) run.perform(turn % 2 === 0 ? "rate" : "query", turn % 2 === 0 ? "12" : "500");
@@ -162,6 +180,18 @@ test("a request that cannot be read is refused, and the server goes on", async (
   for (const line of ["//", "http://[", "/www/%00.html", "/www/%ff"]) assert.equal(await statusOf(line), 400, line);
   assert.equal(await statusOf("/www/"), 200);
 });
+
+test("a link with a fraction opens the page, and its time goes on", () => withPage("poolSize=2.5&script=100-minIdle-9.5", async (page) => {
+  await eventually(page, () => globalThis.demo.experiment.now > 300);
+  assert.equal(await page.locator(".cell").count(), defaults.poolSize + defaults.maxOverflow);
+}));
+
+test("an experiment that cannot go on says why, and another one can begin", () => withPage("", async (page) => {
+  await page.evaluate(() => (globalThis.demo.experiment.advance = () => Promise.reject(new Error("the sky fell"))));
+  await eventually(page, () => document.getElementById("lag").textContent.includes("the sky fell"));
+  await page.getByRole("button", { name: "Start over" }).click();
+  await eventually(page, () => globalThis.demo.experiment.now > 300 && document.getElementById("lag").textContent === "");
+}));
 
 test("a slider changes the picture while it runs", () => withPage("rate=2&waves=0", async (page) => {
   await page.getByLabel("Query time").focus();
