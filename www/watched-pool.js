@@ -18,8 +18,10 @@ export class WatchedPool {
   database;
   /** Those who asked and have no connection yet, in the order in which they asked. Who has left the line, since one is opened or checked for him, `isOpening`. */
   pending = new Set();
-  /** By place on the picture: the connection there, or nothing. */
+  /** By place on the picture: the connection of the pool there, or nothing. */
   places = [];
+  /** Connections that only wait for their end: of a pool before, or replaced while callers still have them. */
+  leftovers = [];
   left = { served: 0, timedOut: 0, failed: 0, refused: 0 };
   /** The latest to leave, oldest first. */
   lastToLeave = [];
@@ -32,7 +34,7 @@ export class WatchedPool {
   #asking;
   /** By record: for whom the pool works on it, on the way to a checkout. */
   #servedIn = new Map();
-  /** The record whose connection begins at this moment. */
+  /** The record whose connection begins at this moment, and the places of its pool. */
   #opening;
   /** By connection: its record. */
   #recordOf = new Map();
@@ -63,13 +65,15 @@ export class WatchedPool {
   /** Pools cannot be changed: there is a new one, the old one ends when its leases have come back. */
   rebuild() {
     const old = this.pool;
+    this.leftovers.push(...this.places.filter((connection) => connection !== undefined));
     this.#makePool();
     void old.close({ timeout: "12h" });
   }
 
   #makePool() {
     const values = this.#settings();
-    const pool = new kinds[values.kind](this.#open, {
+    const places = (this.places = []);
+    const pool = new kinds[values.kind]((record) => this.#open(record, places), {
       ...poolOptions(values),
       dialect: this.#watchedDialect(),
       clock: this.#time.clock,
@@ -119,10 +123,10 @@ export class WatchedPool {
     this.#servedIn.set(record, caller);
   }
 
-  /** The creator. */
-  #open = async (record) => {
+  /** The creator of the pool that has these places. */
+  async #open(record, places) {
     this.#serveIn(record);
-    this.#opening = record;
+    this.#opening = { record, places };
     try {
       return await this.database.open();
     } catch (error) {
@@ -131,7 +135,7 @@ export class WatchedPool {
       this.#log(this.name, error.message, true);
       throw error;
     }
-  };
+  }
 
   /** A caller asks for a connection, uses it and gives it back. */
   async serve(arrival) {
@@ -252,25 +256,40 @@ export class WatchedPool {
   }
 
   #settle(connection) {
-    this.#recordOf.set(connection, this.#opening);
-    let place = this.places.indexOf(undefined);
-    if (place < 0) place = this.places.length;
-    this.places[place] = connection;
+    const { record, places } = this.#opening;
+    this.#recordOf.set(connection, record);
+    if (places !== this.places) {
+      this.leftovers.push(connection);
+      return;
+    }
+    let place = places.indexOf(undefined);
+    if (place < 0) place = places.length;
+    // More than the pool may have: it replaces one that callers still have, the oldest.
+    if (place >= this.limits.max) {
+      place = places.reduce((oldest, { id }, other) => (id < places[oldest].id ? other : oldest), 0);
+      this.leftovers.push(places[place]);
+    }
+    places[place] = connection;
   }
 
   /** The pool counts its overflow and marks no connection as such: one of those beyond takes a place that came free. Without a limit they close ranks. */
   #vacate(connection) {
     this.#holders.delete(connection);
     this.#recordOf.delete(connection);
-    const place = this.places.indexOf(connection);
-    this.places[place] = undefined;
-    const { kept, max } = this.limits;
-    const last = this.places.findLastIndex((other) => other !== undefined);
-    if (last > place && (kept === Infinity || (place < kept && last >= kept) || last >= max)) {
-      this.places[place] = this.places[last];
-      this.places[last] = undefined;
+    const { places, leftovers } = this;
+    const place = places.indexOf(connection);
+    if (place < 0) {
+      leftovers.splice(leftovers.indexOf(connection), 1);
+      return;
     }
-    while (this.places.length > 0 && this.places.at(-1) === undefined) this.places.pop();
+    places[place] = undefined;
+    const { kept } = this.limits;
+    const last = places.findLastIndex((other) => other !== undefined);
+    if (last > place && (kept === Infinity || (place < kept && last >= kept))) {
+      places[place] = places[last];
+      places[last] = undefined;
+    }
+    while (places.length > 0 && places.at(-1) === undefined) places.pop();
   }
 }
 

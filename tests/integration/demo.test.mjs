@@ -49,6 +49,7 @@ test("the picture agrees with the pool's own numbers, for every kind, scenario a
     ...["QueuePool", "AssertionPool"].map((kind) => [`${kind}, which checks and recycles`, experiment({ kind, queryFailures: 5, openFailures: 10, maxUses: 7, recycle: 5000, prePing: true })]),
     ...scenarios.map(({ name, set, script }) => [name, experiment(set, { script })]),
     ...Object.entries(comparisonStarts).map(([compare, { set }]) => [compare, experiment(set, { compare })]),
+    ...Object.entries({ maxOverflow: "0", poolSize: "4", kind: "StaticPool", maxUses: "3" }).map(([action, value]) => [`${action} becomes ${value}`, experiment({ rate: 20, waves: 0, query: 800, timeout: 10_000 }, { script: [{ at: 4500, action, value }] })]),
     ["silent deaths", experiment({ silent: true, prePing: true }, { script: [{ at: 3000, action: "restart" }] })],
   ];
   for (const [name, run] of runs) {
@@ -58,8 +59,9 @@ test("the picture agrees with the pool's own numbers, for every kind, scenario a
         const stats = pane.pool.stats();
         const shown = { idle: 0, used: 0, opening: 0, closing: 0 };
         const place = { used: "used", forgotten: "used", resetting: "used", checking: "used", dead: "idle", idle: "idle", opening: "opening", closing: "closing" };
-        for (const connection of pane.places) if (connection) shown[place[pane.stateOf(connection)]]++;
         const at = `${name}, pane ${pane.name}, ${end} ms`;
+        assert.ok(pane.places.length <= stats.max, `${at}: no more places than connections allowed`);
+        for (const connection of pane.places) if (connection) shown[place[pane.stateOf(connection)]]++;
         assert.equal([...pane.queue()].length, stats.waiting, `${at}: who waits`);
         assert.equal(shown.idle, stats.idle, `${at}: idle`);
         // A connection that is closed to make room for its replacement is opening, for the pool: it counts slots.
@@ -146,7 +148,7 @@ async function withPage(hash, use, { width = 1280, height = 900, colorScheme = "
   page.on("pageerror", (error) => complaints.push(String(error)));
   try {
     await page.goto(hash === "" ? url : `${url}#${hash}`);
-    await page.waitForFunction(() => globalThis.demo?.experiment !== undefined && document.querySelector(".cell") !== null);
+    await page.waitForFunction(() => globalThis.demo?.experiment !== undefined && document.querySelector(".cell") !== null && document.getElementById("lag").textContent === "");
     await use(page);
   } finally {
     await context.close();
@@ -157,6 +159,8 @@ async function withPage(hash, use, { width = 1280, height = 900, colorScheme = "
 const number = async (page, selector) => Number.parseInt(await page.locator(selector).first().textContent(), 10);
 const waiting = (page) => number(page, ".waiting h3 b");
 const connections = (page) => number(page, ".slots h3 b");
+/** All that the legend counts, but for the empty places. */
+const legendSum = (page) => page.locator(".legend li").evaluateAll((items) => items.filter(({ hidden, textContent }) => !hidden && !textContent.includes("empty")).reduce((sum, { textContent }) => sum + Number.parseInt(textContent, 10), 0));
 const clock = (page) => page.locator("#clock").textContent();
 
 /** Waits until the page says so, for at most half a minute: other work may share the machine. */
@@ -221,6 +225,37 @@ test("pause stands still, a step goes on to the next thing that happens, and the
   await page.getByRole("button", { name: "Go on" }).click();
   await eventually(page, (text) => document.getElementById("clock").textContent !== text, stepped);
 }));
+
+test("after a change of the pool its connections stand in its places, and those of the pool before in a frame of their own", async () => {
+  for (const [change, max] of [["maxOverflow-0", 5], ["poolSize-4", 7], ["kind-StaticPool", 1], ["useLifo-yes", 8]]) {
+    await withPage(`rate=20&waves=0&query=3000&timeout=10000&script=3000-${change}&at=4500&paused=yes`, async (page) => {
+      const ids = (area) => page.locator(`${area} .cell:not([data-state="empty"])`).evaluateAll((cells) => cells.map((cell) => Number(/\d+/.exec(cell.getAttribute("aria-label"))[0])).sort((a, b) => a - b));
+      const before = await ids(".before");
+      const now = [...await ids(".slots > .cells"), ...await ids(".overflow")].sort((a, b) => a - b);
+      assert.equal(now.length, max, change);
+      assert.ok(before.length > 0 && Math.max(...before) < Math.min(...now), `${change}: ${before} before ${now}`);
+      assert.equal(await page.locator(".slots h3 b").textContent(), `${max} of at most ${max}, and ${before.length} from before`);
+      assert.match(await page.locator(".before .hint").textContent(), new RegExp(`^from before: ${before.length},`));
+      assert.equal(await page.locator(".before").isVisible(), true);
+      assert.equal(await legendSum(page), max + before.length);
+    });
+  }
+});
+
+test("the counts under the picture add up to the connections, also of those that have no cell", async () => {
+  await withPage("rate=500&kind=NullPool&query=5000&connect=5000&at=4000&paused=yes", async (page) => {
+    const all = await connections(page);
+    assert.ok(all > 1000, String(all));
+    assert.equal(await legendSum(page), all);
+    assert.match(await page.locator(".slots").innerText(), new RegExp(`300 of ${all} are shown`));
+  });
+  await withPage("kind=StaticPool&rate=10&waves=0&script=3000-invalidateAll&at=3500&paused=yes", async (page) => {
+    assert.equal(await page.locator(".slots h3 b").textContent(), "1 of at most 1, and 1 from before");
+    assert.equal(await legendSum(page), 2);
+    assert.match(await page.locator(".before .cell").getAttribute("aria-label"), /^Connection 1: in use/);
+  });
+  await withPage("at=3000&paused=yes", async (page) => assert.match(await page.locator(".charts").innerText(), /Lent \(in use or resetting\)/));
+});
 
 test("a killed connection is replaced", () => withPage("rate=8&waves=0&at=3000&paused=yes", async (page) => {
   const cell = page.locator('.cell[data-state="used"]').first();
