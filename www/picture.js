@@ -117,7 +117,7 @@ export class PanePicture {
 
     const waiting = stats.waiting;
     write(parts.waiting, waiting);
-    const patienceMs = kind === "QueuePool" ? (settings.timeout ?? Infinity) : Infinity;
+    const { patienceMs } = this.#pane;
     write(parts.queueHint, patienceMs === Infinity ? "first come, first served" : "bars show the patience that is left");
     parts.queue.setAttribute("aria-label", `${waiting} callers wait`);
     this.#queue.draw(this.#pane.queue(), waiting, patienceMs, now, pending.size > 0 ? "nobody waits in line" : "nobody waits");

@@ -5,7 +5,7 @@
 import { AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool } from "../pkg/entry/inline.js";
 import { Series } from "./measurements.js";
 import { seeded } from "./seeded-random.js";
-import { poolOptions } from "./settings.js";
+import { poolOptions, settings } from "./settings.js";
 import { SimulatedDatabase } from "./simulated-database.js";
 
 const kinds = { AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool };
@@ -246,6 +246,13 @@ export class WatchedPool {
       };
       this.#time.after(series.pieceMs, piece);
     }
+  }
+
+  /** How long a caller waits at most, as the pool was told; Infinity where for ever. */
+  get patienceMs() {
+    const { kind, timeout, deadline } = this.#settings();
+    const patience = settings.timeout.kinds.includes(kind) ? timeout : null;
+    return Math.min(patience ?? Infinity, deadline ?? Infinity);
   }
 
   /** How many connections the pool keeps, and how many it may have; Infinity where nothing limits them. */

@@ -74,6 +74,21 @@ test("the picture agrees with the pool's own numbers, for every kind, scenario a
   }
 });
 
+/** A pool may wake somebody so much later, to set fewer timers. */
+const slackMs = 20;
+
+test("nobody waits longer than the patience that the picture shows, whichever option limits it", async () => {
+  for (const [set, patienceMs] of [[{ timeout: 10_000, deadline: 1000 }, 1000], [{ timeout: null, deadline: 2000 }, 2000], [{ timeout: 500, deadline: 2000 }, 500], [{ timeout: null }, Infinity], [{ kind: "AssertionPool", timeout: 500 }, Infinity]]) {
+    const run = experiment({ rate: 20, waves: 0, ...set });
+    const [pane] = run.panes;
+    assert.equal(pane.patienceMs, patienceMs, JSON.stringify(set));
+    for (let end = 50; end <= 4000; end += 50) {
+      await run.advance(end, always);
+      for (const caller of pane.queue()) assert.ok(run.now - caller.askedAt <= patienceMs + slackMs, `${JSON.stringify(set)}: caller ${caller.id} at ${end} ms`);
+    }
+  }
+});
+
 test("the first ten seconds show overflow, waiting and a time-out", async () => {
   const run = experiment();
   let mostWaiting = 0;
@@ -241,6 +256,10 @@ test("after a change of the pool its connections stand in its places, and those 
     });
   }
 });
+
+test("the bars of the queue show a deadline, too", () => withPage("rate=20&waves=0&timeout=null&deadline=1000&at=3000&paused=yes", async (page) => {
+  assert.equal(await page.locator(".waiting .hint").textContent(), "bars show the patience that is left");
+}));
 
 test("the counts under the picture add up to the connections, also of those that have no cell", async () => {
   await withPage("rate=500&kind=NullPool&query=5000&connect=5000&at=4000&paused=yes", async (page) => {
