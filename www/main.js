@@ -267,7 +267,7 @@ for (const [compare, { label }] of Object.entries(comparisons)) {
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: label });
   button.dataset.compare = compare;
   button.addEventListener("click", () => {
-    start({ ...defaults, ...comparisonStarts[compare].set }, compare);
+    start({ ...defaults, ...comparisonStarts[compare].set }, compare, comparisonStarts[compare].script);
   });
   byId("comparisons").append(button);
 }

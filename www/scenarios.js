@@ -20,9 +20,13 @@ export const scenarios = [
   { name: "Leak", says: "One caller in twenty never gives its connection back, until nobody gets one any more.", set: { rate: 8, waves: 0, leaks: 5, timeout: 3000 }, script: [] },
 ];
 
-/** What a comparison starts with: a load on which the two differ visibly. */
+/** What a comparison starts with: a load on which the two differ visibly, within seconds. */
 export const comparisonStarts = {
-  one: { says: scenarios[0].says, set: {} },
-  lifo: { says: "The same callers, twice. First out first keeps all connections busy in turn; latest first lets the surplus rest until it is closed.", set: { rate: 7, waves: 60, poolSize: 8, maxOverflow: 0, idleTimeout: 3000 } },
-  nullPool: { says: "The same callers, twice. Without a pool every caller waits for a connection of its own to open.", set: { rate: 6, waves: 40, poolSize: 8, maxOverflow: 7, connect: 600 } },
+  one: { says: scenarios[0].says, set: {}, script: [] },
+  lifo: {
+    says: "The same callers, twice; after a second there are fewer. First out first keeps all connections busy in turn; latest first lets the surplus rest until it is closed.",
+    set: { rate: 14, waves: 0, query: 150, poolSize: 8, maxOverflow: 0, idleTimeout: 2000 },
+    script: [{ at: 1000, action: "rate", value: "6" }],
+  },
+  nullPool: { says: "The same callers, twice. Without a pool every caller waits for a connection of its own to open.", set: { rate: 6, waves: 40, poolSize: 8, maxOverflow: 7, connect: 600 }, script: [] },
 };

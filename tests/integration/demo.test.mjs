@@ -48,7 +48,7 @@ test("the picture agrees with the pool's own numbers, for every kind, scenario a
     // Whose check of a shared connection is under way cannot be told from outside: there only the pool's number is shown.
     ...["QueuePool", "AssertionPool"].map((kind) => [`${kind}, which checks and recycles`, experiment({ kind, queryFailures: 5, openFailures: 10, maxUses: 7, recycle: 5000, prePing: true })]),
     ...scenarios.map(({ name, set, script }) => [name, experiment(set, { script })]),
-    ...Object.entries(comparisonStarts).map(([compare, { set }]) => [compare, experiment(set, { compare })]),
+    ...Object.entries(comparisonStarts).map(([compare, { set, script }]) => [compare, experiment(set, { compare, script })]),
     ...Object.entries({ maxOverflow: "0", poolSize: "4", kind: "StaticPool", maxUses: "3" }).map(([action, value]) => [`${action} becomes ${value}`, experiment({ rate: 20, waves: 0, query: 800, timeout: 10_000 }, { script: [{ at: 4500, action, value }] })]),
     ["silent deaths", experiment({ silent: true, prePing: true }, { script: [{ at: 3000, action: "restart" }] })],
   ];
@@ -101,6 +101,16 @@ test("the first ten seconds show overflow, waiting and a time-out", async () => 
   }
   const { timedOut, served } = run.panes[0].left;
   assert.ok(mostConnections > defaults.poolSize && mostWaiting > 2 && timedOut > 0 && served > 10 * timedOut, JSON.stringify({ mostConnections, mostWaiting, timedOut, served }));
+});
+
+test("first out first and latest first differ within five seconds, and go on to", async () => {
+  const { set, script } = comparisonStarts.lifo;
+  const run = experiment(set, { compare: "lifo", script });
+  for (let end = 4000; end <= 15_000; end += 1000) {
+    await run.advance(end, always);
+    const [fifo, lifo] = run.panes.map(({ pool }) => pool.stats().total);
+    assert.ok(fifo >= lifo + 2, `${fifo} and ${lifo} connections at ${end} ms`);
+  }
 });
 
 test("a link brings back what it was written from, and what it does not understand is left out", () => {
