@@ -106,7 +106,7 @@ test("the first ten seconds show overflow, waiting and a time-out", async () => 
 test("first out first and latest first differ within five seconds, and go on to", async () => {
   const { set, script } = comparisonStarts.lifo;
   const run = experiment(set, { compare: "lifo", script });
-  for (let end = 4000; end <= 15_000; end += 1000) {
+  for (let end = 4000; end <= 12_000; end += 1000) {
     await run.advance(end, always);
     const [fifo, lifo] = run.panes.map(({ pool }) => pool.stats().total);
     assert.ok(fifo >= lifo + 2, `${fifo} and ${lifo} connections at ${end} ms`);
@@ -164,12 +164,12 @@ after(async () => {
   server?.close();
 });
 
-/** Opens the page, runs `use`, and expects that the console stayed clean. */
-async function withPage(hash, use, { width = 1280, height = 900, colorScheme = "light" } = {}) {
+/** Opens the page, runs `use`, and expects that the console stayed clean but for what is `allowed`. */
+async function withPage(hash, use, { width = 1280, height = 900, colorScheme = "light", allowed = /^$/ } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, permissions: ["clipboard-read", "clipboard-write"] });
   const page = await context.newPage();
   const complaints = [];
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && !allowed.test(message.text()) && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(String(error)));
   try {
     await page.goto(hash === "" ? url : `${url}#${hash}`);
@@ -389,6 +389,50 @@ test("SQLite answers a query and runs its load through the pool", () => withPage
   await page.getByLabel("SQL", { exact: true }).fill("SELECT (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM products) AS products");
   await page.keyboard.press("Control+Enter");
   await eventually(page, () => [...document.querySelectorAll("#sql-result td")].map(({ textContent }) => textContent).join() === "300,4");
+}));
+
+test("SQL that came with a link waits for the visitor, and SQL without an end is stopped", () => withPage(`tab=real&sql=${encodeURIComponent("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c")}`, async (page) => {
+  await eventually(page, () => document.getElementById("sql-said").textContent.startsWith("This SQL came with the link"));
+  assert.equal(await page.locator("#real-stats").innerText().then((text) => /checkouts\s+0/.test(text)), true);
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await eventually(page, () => document.getElementById("sql-said").textContent === "stopped after 3 seconds");
+  await page.evaluate(() => (location.hash = "tab=real"));
+  await eventually(page, () => document.querySelectorAll("#sql-result tbody tr").length === 4);
+  assert.match(await page.getByLabel("SQL", { exact: true }).inputValue(), /^SELECT name/);
+}, { allowed: /SQLITE_INTERRUPT/ }));
+
+test("the load tells why tasks failed, counts only those that did not, and the tables can be reset", () => withPage("tab=real", async (page) => {
+  await eventually(page, () => document.querySelectorAll("#sql-result tbody tr").length === 4);
+  await page.getByLabel("SQL", { exact: true }).fill("DROP TABLE orders");
+  await page.keyboard.press("Control+Enter");
+  await eventually(page, () => document.getElementById("sql-said").textContent.startsWith("0 rows"));
+  await page.getByRole("button", { name: "Run them through the pool" }).click();
+  await eventually(page, () => document.getElementById("load-said").textContent !== "");
+  assert.match(await page.locator("#load-said").textContent(), /^0 tasks in [\d.]+ s, 0 a second\. 1000 failed, the first with: .*no such table: orders/);
+  await page.getByRole("button", { name: "Reset the tables" }).click();
+  await eventually(page, () => document.getElementById("sql-said").textContent.startsWith("the tables are"));
+  const tasks = page.getByRole("spinbutton", { name: "Tasks" });
+  const most = await tasks.getAttribute("max");
+  await tasks.fill(most);
+  await page.getByRole("button", { name: "Run them through the pool" }).click();
+  await page.getByLabel("SQL", { exact: true }).fill("SELECT 1");
+  await page.keyboard.press("Control+Enter");
+  await eventually(page, () => document.getElementById("sql-said").textContent === "waiting for a connection …");
+  await eventually(page, () => document.getElementById("load-said").textContent !== "");
+  assert.match(await page.locator("#load-said").textContent(), new RegExp(`^${most} tasks in`));
+  assert.doesNotMatch(await page.locator("#load-said").textContent(), /failed/);
+}));
+
+test("an emptied field is no number: the load and the seed wait for one", () => withPage("tab=real", async (page) => {
+  await eventually(page, () => document.querySelectorAll("#sql-result tbody tr").length === 4);
+  await page.getByRole("spinbutton", { name: "Tasks" }).fill("");
+  await page.getByRole("button", { name: "Run them through the pool" }).click();
+  assert.equal(await page.getByRole("button", { name: "Run them through the pool" }).isEnabled(), true);
+  await page.getByRole("tab", { name: "Simulation" }).click();
+  await page.getByRole("spinbutton", { name: "Seed" }).fill("");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => globalThis.demo.experiment.seed), 7);
+  assert.doesNotMatch(page.url(), /NaN/);
 }));
 
 test("the keyboard reaches everything, and the focus can be seen", () => withPage("paused=yes&at=1000", async (page) => {
