@@ -88,7 +88,6 @@ export class WatchedPool {
       for (const series of this.series) series.noteOpened();
       tell(`opened connection ${connection.id}`);
     });
-    pool.on("checkout", (connection) => tell(`lent connection ${connection.id}`));
     pool.on("reset", (connection) => connection.inTransaction && tell(`connection ${connection.id} came back with an open transaction`));
     pool.on("checkin", (connection) => tell(connection === null ? "an emptied slot came back" : `connection ${connection.id} is back`));
     pool.on("close", (connection) => tell(`closing connection ${connection.id}`));
@@ -177,6 +176,7 @@ export class WatchedPool {
   async #work(caller, connection) {
     this.pending.delete(caller);
     this.#noteWait(caller);
+    this.#log(this.name, `lent connection ${connection.id} to caller ${caller.id}`, false);
     caller.hasConnection = true;
     caller.gotAt = this.#time.now;
     const holders = this.#holders.get(connection) ?? new Set();
@@ -242,9 +242,9 @@ export class WatchedPool {
     for (const series of this.series) {
       const piece = () => {
         series.end(this.#time.now, this.pool.stats().used);
-        this.#time.after(series.pieceMs, piece);
+        this.#time.after(series.pieceMs, piece, true);
       };
-      this.#time.after(series.pieceMs, piece);
+      this.#time.after(series.pieceMs, piece, true);
     }
   }
 

@@ -11,7 +11,7 @@ import { serveDemo } from "../../scripts/demo.mjs";
 import { root } from "../../scripts/run.mjs";
 import { chromium as findChromium } from "../../scripts/setup.mjs";
 import { Experiment } from "../../www/experiment.js";
-import { readLink, writeLink } from "../../www/link.js";
+import { mostActions, readLink, writeLink } from "../../www/link.js";
 import { comparisonStarts, scenarios } from "../../www/scenarios.js";
 import { defaults, settings } from "../../www/settings.js";
 
@@ -118,7 +118,9 @@ test("a link brings back what it was written from, and what it does not understa
   const link = writeLink({ experiment: run, speed: 20, isPaused: true, tab: "real", sql: "SELECT 1 -- #&=" });
   const { initial, compare, seed, script, speed, isPaused, tab, sql } = readLink(`#${link}`);
   assert.deepEqual({ initial, compare, seed, script, speed, isPaused, tab, sql }, { initial: run.initial, compare: "lifo", seed: 12, script: run.script, speed: 20, isPaused: true, tab: "real", sql: "SELECT 1 -- #&=" });
-  assert.deepEqual(readLink("#poolSize=-5&kind=Evil&speed=3&seed=x&script=1-constructor_2-kill-A1&compare=constructor&rate=1e9").initial, defaults);
+  assert.deepEqual(readLink("#poolSize=-5&kind=Evil&speed=3&seed=x&script=1-constructor-2_2-kill-A1&compare=constructor&rate=1e9").initial, defaults);
+  assert.deepEqual(readLink("#script=1-constructor_1234567890-restart").script, [{ at: 1_234_567_890, action: "restart", value: "" }]);
+  assert.equal(writeLink({ experiment: experiment({}, { script: [{ at: 4000, action: "restart", value: undefined }] }), speed: 1, isPaused: false, tab: "simulation" }), "script=4000-restart");
   assert.equal(writeLink({ experiment: experiment(), speed: 1, isPaused: false, tab: "simulation" }), "");
 });
 
@@ -140,9 +142,46 @@ test("every whole number of a link makes a pool", async () => {
   }
 });
 
+test("to begin anew keeps what the experiment was given and what the visitor set, and nothing that he did", async () => {
+  const run = experiment({ rate: 8 }, { script: [{ at: 4000, action: "restart" }, { at: 5000, action: "query", value: "800" }] });
+  await run.advance(2000, always);
+  run.perform("rate", "20");
+  run.perform("restart");
+  await run.advance(6000, always);
+  run.perform("rate", "12");
+  assert.equal(run.isChanged, true);
+  const { initial, script, seed, compare } = run.anew;
+  assert.deepEqual({ initial, seed, compare }, { initial: { ...defaults, rate: 12 }, seed: 7, compare: "one" });
+  assert.deepEqual(script, [{ at: 4000, action: "restart", value: "" }, { at: 5000, action: "query", value: "800" }]);
+});
+
+test("a slider that moved on within one moment leaves one line in the log, as its link does", async () => {
+  const run = experiment();
+  await run.advance(1000, always);
+  for (const query of ["500", "800", "1000"]) run.perform("query", query);
+  await run.advance(3000, always);
+  const { initial, compare, seed, script } = readLink(writeLink({ experiment: run, speed: 1, isPaused: false, tab: "simulation" }));
+  const again = new Experiment({ initial, compare, seed, script });
+  await again.advance(3000, always);
+  const told = ({ lines }) => lines.map(({ at, text }) => `${at} ${text}`);
+  assert.deepEqual(told(again), told(run));
+});
+
+test("a step with nothing to come stays where it is", async () => {
+  const run = experiment({ rate: 0 });
+  assert.equal(await run.step(), false);
+  assert.equal(run.now, 0);
+  run.perform("rate", "8");
+  run.perform("rate", "0");
+  assert.equal(await run.step(), false);
+  const planned = experiment({ rate: 0 }, { script: [{ at: 700, action: "restart" }] });
+  assert.equal(await planned.step(), true);
+  assert.equal(planned.now, 700);
+});
+
 test("a link whose script would be too long begins anew with the settings as they are", () => {
   const run = experiment();
-  for (let turn = 0; turn < 401; turn++) run.perform(turn % 2 === 0 ? "rate" : "query", turn % 2 === 0 ? "12" : "500");
+  for (let turn = 0; turn <= mostActions; turn++) run.perform(turn % 2 === 0 ? "rate" : "query", turn % 2 === 0 ? "12" : "500");
   const { initial, script, at } = readLink(writeLink({ experiment: run, speed: 1, isPaused: false, tab: "simulation" }));
   assert.deepEqual({ initial, script, at }, { initial: { ...defaults, rate: 12, query: 500 }, script: [], at: 0 });
 });
