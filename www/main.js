@@ -1,16 +1,18 @@
-// The page: holds the experiment, moves it frame by frame, hands what the visitor does to it, and keeps the address true.
-// Everything else is in the file that its name says: experiment.js runs, picture.js and event-log.js show, controls.js
-// asks, link.js remembers, real-tab.js is the other tab.
+// The page: holds the experiment, moves it frame by frame, and hands what the visitor does to it. Everything else is in the
+// file that its name says: experiment.js runs, picture.js and event-log.js show, controls.js asks, address.js and link.js
+// remember, real-tab.js is the other tab.
 
+import { Address } from "./address.js";
 import { chartTops } from "./charts.js";
 import { Controls } from "./controls.js";
 import { EventLog } from "./event-log.js";
 import { Experiment } from "./experiment.js";
-import { readLink, speeds, writeLink } from "./link.js";
+import { isRepeatable, readLink, speeds, writeLink } from "./link.js";
 import { PanePicture } from "./picture.js";
 import { RealTab } from "./real-tab.js";
-import { comparisonStarts, scenarios } from "./scenarios.js";
+import { scenarios, storyOf, toCompare } from "./scenarios.js";
 import { comparisons, defaults } from "./settings.js";
+import { Tabs } from "./tabs.js";
 import { onThemeChange } from "./theme.js";
 
 const byId = (id) => document.getElementById(id);
@@ -23,20 +25,26 @@ let experiment;
 let pictures = [];
 let speed = 1;
 let isPaused = false;
-let tab = "simulation";
 /** Virtual milliseconds that are due and not a whole one yet. */
 let owed = 0;
 let isMoving = false;
+/** The moment of a link that the experiment is on the way to. */
+let goal;
 /** Counts experiments, so that one that is still catching up knows that it is over. */
 let turn = 0;
-let writtenHash;
 let chartsAreDue = true;
 let lastLog = 0;
 let lastAddress = 0;
 
 const controls = new Controls(byId("controls"), (name, text) => act(name, text));
 const log = new EventLog(byId("log"), byId("only-notable"));
-const real = new RealTab(document, () => writeAddress());
+const real = new RealTab(document, () => address.write());
+const tabs = new Tabs([byId("tab-simulation"), byId("tab-real")], () => {
+  address.write();
+  openTab();
+});
+// On the way to a goal the address still says it.
+const address = new Address(() => (goal === undefined ? writeLink({ experiment, speed, isPaused, tab: tabs.shown, sql: real.sqlForLink }) : undefined), () => void restore());
 
 // ---------------------------------------------------------------- experiments
 
@@ -52,36 +60,53 @@ async function begin(wanted, at = 0) {
   panes.replaceChildren(...pictures.map(({ element }) => element));
   panes.classList.toggle("has-two", pictures.length > 1);
   for (const picture of pictures) picture.onResize = () => (chartsAreDue = true);
-  const { name, says } = saysOf(experiment);
-  byId("says").textContent = says;
-  for (const button of byId("scenarios").children) button.setAttribute("aria-pressed", String(button.textContent === name));
+  say("");
+  showGoal(at > 0 ? at : undefined);
   showSettings();
   try {
-    if (at > 0) await catchUp(at, () => mine === turn);
+    if (at > 0) await catchUp(mine);
   } catch (error) {
     stopAt(error);
   }
   if (mine !== turn) return;
   chartsAreDue = true;
   draw(performance.now());
+  address.writeSoon();
 }
 
-async function catchUp(at, isWanted) {
+/** Goes to the goal, for as long as there is one. */
+async function catchUp(mine) {
   isMoving = true;
+  const isWanted = () => mine === turn && goal !== undefined;
   try {
-    while (isWanted() && experiment.now < at) {
-      const stopAt = performance.now() + 30;
-      await experiment.advance(at, () => performance.now() < stopAt);
-      byId("lag").textContent = `going to ${(at / 1000).toFixed(1)} s …`;
-      byId("clock").textContent = clockText(experiment.now);
+    while (isWanted() && experiment.now < goal) {
+      const sliceEnd = performance.now() + 30;
+      await experiment.advance(goal, () => performance.now() < sliceEnd);
+      if (mine === turn) write(byId("clock"), clockText(experiment.now));
       await new Promise((resolve) => setTimeout(resolve));
     }
   } finally {
-    if (isWanted()) {
+    if (mine === turn) {
       isMoving = false;
-      byId("lag").textContent = "";
+      showGoal(undefined);
+      say("");
     }
   }
+}
+
+/** On the way there nobody can interfere: his deeds would stand at a moment that nobody chose. */
+function showGoal(wanted) {
+  goal = wanted;
+  const isOnTheWay = goal !== undefined;
+  for (const id of ["panes", "deeds", "controls"]) byId(id).inert = isOnTheWay;
+  if (isOnTheWay) say(`going to ${(goal / 1000).toFixed(1)} s …`);
+  showTransport();
+}
+
+/** Says in the bar what the page is about; only news, since a screen reader tells every change. */
+function say(text, pace = "") {
+  write(byId("lag"), text);
+  write(byId("pace"), pace);
 }
 
 /** Nothing is known of the experiment any more; the page stays, and says why. */
@@ -89,7 +114,7 @@ function stopAt(error) {
   isMoving = false;
   isPaused = true;
   showTransport();
-  byId("lag").textContent = `It cannot go on: ${error.message}. Start over.`;
+  say(`It cannot go on: ${error.message}. Start over.`);
 }
 
 async function act(action, value) {
@@ -101,13 +126,18 @@ async function act(action, value) {
     stopAt(error);
   }
   draw(performance.now());
-  writeAddress();
+  address.writeSoon();
 }
 
+let shownChanges;
+
 function showSettings() {
+  shownChanges = experiment.changes;
   controls.show(experiment.current, experiment.compare);
+  const { scenario, says } = storyOf(experiment);
+  write(byId("says"), says);
+  for (const button of byId("scenarios").children) button.setAttribute("aria-pressed", String(button.textContent === scenario));
   for (const button of byId("comparisons").children) button.setAttribute("aria-pressed", String(button.dataset.compare === experiment.compare));
-  showTransport();
 }
 
 // ---------------------------------------------------------------- frames
@@ -122,7 +152,7 @@ function frame(realNow) {
   requestAnimationFrame(frame);
   const elapsed = Math.min(100, realNow - lastFrame);
   lastFrame = realNow;
-  if (tab !== "simulation" || isMoving) return;
+  if (tabs.shown !== "simulation" || isMoving) return;
   const start = performance.now();
   if (isPaused) {
     finish(realNow, start);
@@ -148,7 +178,8 @@ function noteSpeed(reached, wanted, realNow) {
   pace.wanted += wanted;
   if (realNow - pace.since < 1000) return;
   const times = pace.reached / (realNow - pace.since);
-  byId("lag").textContent = pace.reached < 0.8 * pace.wanted ? `as fast as it can: ${times < 10 ? times.toFixed(1) : Math.round(times)}×` : "";
+  if (pace.reached < 0.8 * pace.wanted) say("as fast as it can", `${times < 10 ? times.toFixed(1) : Math.round(times)}×`);
+  else say("");
   Object.assign(pace, { since: realNow, reached: 0, wanted: 0 });
 }
 
@@ -157,7 +188,10 @@ function finish(realNow, start) {
     lastDraw = realNow;
     draw(realNow);
   }
-  if (realNow - lastAddress > addressEveryMs && !isPaused) writeAddress();
+  if (realNow - lastAddress > addressEveryMs && !isPaused) {
+    lastAddress = realNow;
+    address.writeSoon();
+  }
   if (globalThis.demo.measuresFrames) {
     // Layout would come after this task; asked for here, it is part of what is measured.
     document.body.getBoundingClientRect();
@@ -166,14 +200,10 @@ function finish(realNow, start) {
 }
 
 let drawnPoints = -1;
-let shownChanges = 0;
 
 function draw(realNow) {
-  if (experiment.changes !== shownChanges) {
-    shownChanges = experiment.changes;
-    controls.show(experiment.current, experiment.compare);
-  }
-  byId("clock").textContent = clockText(experiment.now);
+  if (experiment.changes !== shownChanges) showSettings();
+  write(byId("clock"), clockText(experiment.now));
   for (const picture of pictures) picture.draw(experiment.now);
   const place = speed > 5 ? 1 : 0;
   const points = experiment.panes[0].series[place].points;
@@ -198,21 +228,13 @@ function clockText(ms) {
 
 // ---------------------------------------------------------------- the address
 
-function writeAddress() {
-  lastAddress = performance.now();
-  const hash = writeLink({ experiment, speed, isPaused, tab, sql: real.sqlForLink });
-  if (hash === writtenHash) return;
-  writtenHash = hash;
-  history.replaceState(null, "", hash === "" ? location.pathname + location.search : `#${hash}`);
-}
-
 async function restore() {
-  const state = readLink(location.hash);
-  writtenHash = location.hash.slice(1);
+  const state = readLink(address.read());
   speed = state.speed;
   isPaused = state.isPaused;
   real.sql = state.sql;
-  showTab(state.tab);
+  tabs.show(state.tab);
+  openTab();
   try {
     return await begin(state, state.at);
   } catch {
@@ -221,13 +243,12 @@ async function restore() {
   }
 }
 
-addEventListener("hashchange", () => {
-  if (location.hash.slice(1) !== writtenHash) void restore();
-});
-addEventListener("pagehide", () => writeAddress());
+function openTab() {
+  if (tabs.shown === "real") void real.open();
+}
 
 byId("copy-link").addEventListener("click", async () => {
-  writeAddress();
+  address.write();
   const button = byId("copy-link");
   try {
     await navigator.clipboard.writeText(location.href);
@@ -235,75 +256,67 @@ byId("copy-link").addEventListener("click", async () => {
   } catch {
     button.textContent = "Copy it from the address bar";
   }
+  write(byId("link-says"), isRepeatable(experiment) ? "" : "It has your settings, and begins anew: so many changes fit in no link.");
   setTimeout(() => (button.textContent = "Copy link"), 2000);
 });
 
 // ---------------------------------------------------------------- what the visitor can do
 
-/** What the scenario of this experiment says, where it is one of them. */
-function saysOf({ compare, initial, script }) {
-  const isSame = (set) => Object.entries({ ...defaults, ...set }).every(([name, value]) => initial[name] === value);
-  if (compare !== "one") return { name: undefined, says: comparisonStarts[compare].says };
-  const hasScript = (entries) => entries.every((entry) => script.some(({ at, action, value }) => at === entry.at && action === entry.action && value === (entry.value ?? "")));
-  return scenarios.toReversed().find(({ set, script: entries }) => isSame(set) && hasScript(entries)) ?? { name: undefined, says: "Your own settings." };
-}
-
-function start(initial, compare, script = [], seed = experiment.seed) {
+/** Another experiment; the browser's Back leads to the one before. */
+function start(wanted) {
+  address.write();
   isPaused = false;
-  byId("lag").textContent = "";
-  void begin({ initial, compare, script, seed });
-  writeAddress();
+  void begin(wanted);
+  address.write(true);
 }
 
 for (const { name, set, script } of scenarios) {
-  const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
-  button.addEventListener("click", () => {
-    start({ ...defaults, ...set }, "one", script);
-  });
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: name, title: "Begins with its own settings; the browser's Back brings yours back" });
+  button.addEventListener("click", () => start({ initial: { ...defaults, ...set }, compare: "one", script, seed: experiment.seed }));
   byId("scenarios").append(button);
 }
 
 for (const [compare, { label }] of Object.entries(comparisons)) {
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: label });
   button.dataset.compare = compare;
-  button.addEventListener("click", () => {
-    start({ ...defaults, ...comparisonStarts[compare].set }, compare, comparisonStarts[compare].script);
-  });
+  button.addEventListener("click", () => start(toCompare(compare, experiment)));
   byId("comparisons").append(button);
 }
 
 function showTransport() {
-  byId("pause").textContent = isPaused ? "Go on" : "Pause";
+  byId("pause").textContent = goal !== undefined ? "Stop" : isPaused ? "Go on" : "Pause";
   byId("speed").value = String(speeds.indexOf(speed));
   byId("speed").setAttribute("aria-valuetext", `${speed} times`);
-  byId("speed-shown").textContent = `${speed}×`;
+  write(byId("speed-shown"), `${speed}×`);
 }
 
 byId("pause").addEventListener("click", () => {
-  isPaused = !isPaused;
-  showTransport();
-  writeAddress();
+  // Who stops on the way to a goal stays where he is.
+  isPaused = goal !== undefined || !isPaused;
+  showGoal(undefined);
+  say("");
+  address.write();
 });
 
 byId("step").addEventListener("click", async () => {
   isPaused = true;
-  showTransport();
+  showGoal(undefined);
   if (isMoving) return;
   isMoving = true;
   try {
-    await experiment.step();
+    say(await experiment.step() ? "" : "nothing more happens by itself");
     isMoving = false;
   } catch (error) {
     stopAt(error);
   }
   draw(performance.now());
-  writeAddress();
+  address.write();
 });
 
-byId("again").addEventListener("click", () => start(experiment.current, experiment.compare));
+byId("again").addEventListener("click", () => start(experiment.anew));
 
 byId("seed").addEventListener("change", () => {
-  if (byId("seed").reportValidity()) start(experiment.current, experiment.compare, [], byId("seed").valueAsNumber);
+  if (byId("seed").reportValidity()) start({ ...experiment.anew, seed: byId("seed").valueAsNumber });
 });
 
 byId("speed").addEventListener("input", () => {
@@ -311,7 +324,7 @@ byId("speed").addEventListener("input", () => {
   chartsAreDue = true;
   showTransport();
 });
-byId("speed").addEventListener("change", () => writeAddress());
+byId("speed").addEventListener("change", () => address.writeSoon());
 
 byId("only-notable").addEventListener("change", () => log.draw(experiment));
 
@@ -331,32 +344,9 @@ for (const button of document.querySelectorAll("[data-deed]")) {
   });
 }
 
-// ---------------------------------------------------------------- tabs
-
-const tabs = [byId("tab-simulation"), byId("tab-real")];
-
-function showTab(wanted) {
-  tab = wanted;
-  for (const button of tabs) {
-    const isShown = button.id === `tab-${wanted}`;
-    button.setAttribute("aria-selected", String(isShown));
-    button.tabIndex = isShown ? 0 : -1;
-    byId(button.getAttribute("aria-controls")).hidden = !isShown;
-  }
-  if (wanted === "real") void real.open();
-}
-
-for (const [place, button] of tabs.entries()) {
-  button.addEventListener("click", () => {
-    showTab(button.id.slice("tab-".length));
-    writeAddress();
-  });
-  button.addEventListener("keydown", ({ key }) => {
-    if (key !== "ArrowLeft" && key !== "ArrowRight") return;
-    const other = tabs[1 - place];
-    other.focus();
-    other.click();
-  });
+/** Changes a text only where it differs. */
+function write(target, text) {
+  if (target.textContent !== text) target.textContent = text;
 }
 
 // ----------------------------------------------------------------
@@ -370,6 +360,9 @@ globalThis.demo = {
   measuresFrames: false,
   get experiment() {
     return experiment;
+  },
+  get isOnTheWay() {
+    return goal !== undefined;
   },
 };
 

@@ -11,7 +11,7 @@ import { serveDemo } from "../../scripts/demo.mjs";
 import { root } from "../../scripts/run.mjs";
 import { chromium as findChromium } from "../../scripts/setup.mjs";
 import { Experiment } from "../../www/experiment.js";
-import { mostActions, readLink, writeLink } from "../../www/link.js";
+import { isRepeatable, mostActions, readLink, writeLink } from "../../www/link.js";
 import { comparisonStarts, scenarios } from "../../www/scenarios.js";
 import { defaults, settings } from "../../www/settings.js";
 
@@ -182,6 +182,7 @@ test("a step with nothing to come stays where it is", async () => {
 test("a link whose script would be too long begins anew with the settings as they are", () => {
   const run = experiment();
   for (let turn = 0; turn <= mostActions; turn++) run.perform(turn % 2 === 0 ? "rate" : "query", turn % 2 === 0 ? "12" : "500");
+  assert.equal(isRepeatable(run), false);
   const { initial, script, at } = readLink(writeLink({ experiment: run, speed: 1, isPaused: false, tab: "simulation" }));
   assert.deepEqual({ initial, script, at }, { initial: { ...defaults, rate: 12, query: 500 }, script: [], at: 0 });
 });
@@ -212,7 +213,7 @@ async function withPage(hash, use, { width = 1280, height = 900, colorScheme = "
   page.on("pageerror", (error) => complaints.push(String(error)));
   try {
     await page.goto(hash === "" ? url : `${url}#${hash}`);
-    await page.waitForFunction(() => globalThis.demo?.experiment !== undefined && document.querySelector(".cell") !== null && document.getElementById("lag").textContent === "");
+    await page.waitForFunction(() => globalThis.demo?.experiment !== undefined && document.querySelector(".cell") !== null && !globalThis.demo.isOnTheWay);
     await use(page);
   } finally {
     await context.close();
@@ -383,7 +384,7 @@ test("an address restores the whole state, changes on the way included", () => w
   await page.getByRole("button", { name: "Copy link" }).click();
   const link = await page.evaluate(() => navigator.clipboard.readText());
   assert.equal(link, page.url());
-  const state = () => [document.getElementById("clock").textContent, document.querySelector(".flow").innerText, [...document.querySelectorAll(".cell")].map((cell) => cell.getAttribute("aria-label")), document.getElementById("log").innerText, [...document.querySelectorAll(".controls output")].map((output) => output.textContent)];
+  const state = () => [document.getElementById("clock").textContent, document.querySelector(".flow").innerText, [...document.querySelectorAll(".cell")].map((cell) => cell.getAttribute("aria-label")), document.getElementById("log").innerText, [...document.querySelectorAll(".setting-value")].map((output) => output.textContent)];
   const wanted = await page.evaluate(state);
   await page.reload();
   await eventually(page, (text) => document.getElementById("clock").textContent === text, wanted[0]);
@@ -394,6 +395,95 @@ test("an address restores the whole state, changes on the way included", () => w
     await other.waitForTimeout(300);
     assert.deepEqual(await other.evaluate(state), wanted);
   });
+}));
+
+test("who starts over keeps what the scenario does later, and his own settings", () => withPage("", async (page) => {
+  await page.getByRole("button", { name: "Server restarts" }).click();
+  await page.getByLabel("poolSize").focus();
+  await page.keyboard.press("ArrowRight");
+  await page.getByRole("button", { name: "Start over" }).click();
+  await eventually(page, () => globalThis.demo.experiment.script.length === 1);
+  assert.deepEqual(await page.evaluate(() => globalThis.demo.experiment.script), [{ at: 4000, action: "restart", value: "" }]);
+  assert.equal(await page.evaluate(() => globalThis.demo.experiment.initial.poolSize), 6);
+  assert.match(await page.locator("#says").textContent(), /^“Server restarts” with settings of yours/);
+  await page.getByRole("spinbutton", { name: "Seed" }).fill("12");
+  await page.keyboard.press("Enter");
+  assert.deepEqual(await page.evaluate(() => [globalThis.demo.experiment.seed, globalThis.demo.experiment.script.length]), [12, 1]);
+}));
+
+test("a scenario is no longer pressed once a setting is another", () => withPage("", async (page) => {
+  await page.getByRole("button", { name: "Rush hour" }).click();
+  assert.equal(await page.getByRole("button", { name: "Rush hour" }).getAttribute("aria-pressed"), "true");
+  await page.getByLabel("Kind of pool").selectOption("NullPool");
+  await eventually(page, () => document.getElementById("says").textContent.startsWith("“Rush hour”, changed by you"));
+  assert.equal(await page.locator('#scenarios [aria-pressed="true"]').count(), 0);
+}));
+
+test("who copies a link that cannot tell the whole way is told so", () => withPage("rate=3", async (page) => {
+  await page.evaluate(async (most) => {
+    for (let turn = 0; turn <= most; turn++) globalThis.demo.experiment.perform("rate", turn % 2 === 0 ? "4" : "5");
+  }, mostActions);
+  await page.getByRole("button", { name: "Copy link" }).click();
+  await eventually(page, () => /begins anew/.test(document.getElementById("link-says").textContent));
+}));
+
+test("a comparison takes the visitor's own settings, and Back brings back what was before a scenario", () => withPage("rate=20&poolSize=9", async (page) => {
+  const has = (compare, poolSize) => eventually(page, ([wanted, size]) => globalThis.demo.experiment.compare === wanted && globalThis.demo.experiment.current.poolSize === size, [compare, poolSize]);
+  await page.getByRole("button", { name: "FIFO | LIFO" }).click();
+  await has("lifo", 9);
+  await page.getByRole("button", { name: "One pool" }).click();
+  await has("one", 9);
+  await page.getByRole("button", { name: "One pool" }).click();
+  await has("one", 9);
+  await page.getByRole("button", { name: "Calm" }).click();
+  await has("one", defaults.poolSize);
+  await page.goBack();
+  await has("one", 9);
+  assert.equal(await page.getByLabel("poolSize").getAttribute("aria-valuetext"), "9");
+}));
+
+test("the settings show what is, also after another address was opened", () => withPage("", async (page) => {
+  await page.getByLabel("Callers per second").focus();
+  await page.keyboard.press("ArrowRight");
+  await eventually(page, () => globalThis.demo.experiment.current.rate === 9);
+  await page.evaluate(() => (location.hash = "script=100-rate-50&at=1000&paused=yes"));
+  await eventually(page, () => globalThis.demo.experiment.now === 1000 && !globalThis.demo.isOnTheWay);
+  await eventually(page, () => document.querySelector('[name="rate"]').getAttribute("aria-valuetext") === "50");
+}));
+
+test("on the way to the moment of a link nobody interferes, the address still says it, and Stop ends it", () => withPage("", async (page) => {
+  await page.evaluate(() => (location.hash = "at=999999999&rate=500"));
+  await eventually(page, () => globalThis.demo.isOnTheWay);
+  assert.equal(await page.locator("#deeds").evaluate(({ inert }) => inert), true);
+  assert.match(await page.locator("#lag").textContent(), /^going to 999999.999|^going to 1000000.0/);
+  await page.getByRole("button", { name: "Copy link" }).click();
+  assert.match(page.url(), /at=999999999/);
+  await page.getByRole("button", { name: "Stop" }).click();
+  await eventually(page, () => !globalThis.demo.isOnTheWay && document.getElementById("pause").textContent === "Go on");
+  assert.equal(await page.locator("#deeds").evaluate(({ inert }) => inert), false);
+  assert.ok(await page.evaluate(() => globalThis.demo.experiment.now < 999_999_999));
+}));
+
+test("a step with nothing to come says so and stays", () => withPage("rate=0&paused=yes", async (page) => {
+  await page.getByRole("button", { name: "Step" }).click();
+  await eventually(page, () => document.getElementById("lag").textContent === "nothing more happens by itself");
+  assert.equal(await clock(page), "0:00.000");
+}));
+
+test("a screen reader is told news only: nothing that changes with every frame is a live region", () => withPage("at=2000", async (page) => {
+  const told = await page.evaluate(() => new Promise((resolve) => {
+    let changes = 0;
+    const isLive = (node) => (node.nodeType === 1 ? node : node.parentElement).closest('[role="status"], [aria-live="polite"], output:not([aria-live="off"])') !== null;
+    const observer = new MutationObserver((records) => (changes += records.filter(({ target }) => isLive(target)).length));
+    observer.observe(document.body, { subtree: true, childList: true, characterData: true });
+    const { now } = globalThis.demo.experiment;
+    const look = () => {
+      if (globalThis.demo.experiment.now < now + 1000) requestAnimationFrame(look);
+      else resolve(changes);
+    };
+    look();
+  }));
+  assert.ok(told <= 2, `${told} changes in a second`);
 }));
 
 test("two panes run on the same load", () => withPage("", async (page) => {
