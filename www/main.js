@@ -8,6 +8,7 @@ import { Controls } from "./controls.js";
 import { EventLog } from "./event-log.js";
 import { Experiment } from "./experiment.js";
 import { isRepeatable, readLink, speeds, writeLink } from "./link.js";
+import { Pace } from "./pace.js";
 import { PanePicture } from "./picture.js";
 import { RealTab } from "./real-tab.js";
 import { scenarios, storyOf, toCompare } from "./scenarios.js";
@@ -16,8 +17,6 @@ import { Tabs } from "./tabs.js";
 import { onThemeChange } from "./theme.js";
 
 const byId = (id) => document.getElementById(id);
-/** What the simulation may cost of a frame; where that is too little, virtual time goes as fast as it can. */
-const budgetMs = 5;
 const addressEveryMs = 1000;
 const logEveryMs = 200;
 
@@ -37,6 +36,7 @@ let lastLog = 0;
 let lastAddress = 0;
 
 const controls = new Controls(byId("controls"), (name, text) => act(name, text));
+const pace = new Pace();
 const log = new EventLog(byId("log"), byId("only-notable"));
 const real = new RealTab(document, () => address.write());
 const tabs = new Tabs([byId("tab-simulation"), byId("tab-real")], () => {
@@ -163,30 +163,27 @@ function frame(realNow) {
   owed -= Math.floor(owed);
   isMoving = true;
   const before = experiment.now;
+  const { budgetMs } = pace;
   experiment.advance(end, () => performance.now() - start < budgetMs).then(() => {
     isMoving = false;
-    noteSpeed(experiment.now - before, end - before, realNow);
+    tellPace(pace.noteMove(experiment.now - before, end - before, realNow));
     finish(realNow, start);
   }).catch(stopAt);
 }
 
-const pace = { since: 0, reached: 0, wanted: 0 };
-
-/** Once a second: says so where the machine is slower than the speed that was asked for. */
-function noteSpeed(reached, wanted, realNow) {
-  pace.reached += reached;
-  pace.wanted += wanted;
-  if (realNow - pace.since < 1000) return;
-  const times = pace.reached / (realNow - pace.since);
-  if (pace.reached < 0.8 * pace.wanted) say("as fast as it can", `${times < 10 ? times.toFixed(1) : Math.round(times)}×`);
-  else say("");
-  Object.assign(pace, { since: realNow, reached: 0, wanted: 0 });
+/** Says so where the machine is slower than the speed that was asked for. */
+function tellPace(times) {
+  if (times === undefined) return;
+  if (times === 0) say("");
+  else say("as fast as it can", `${times < 10 ? times.toFixed(1) : Math.round(times)}×`);
 }
 
 function finish(realNow, start) {
   if (!wantsStillness.matches || realNow - lastDraw > stillForMs) {
     lastDraw = realNow;
+    const drawStart = performance.now();
     draw(realNow);
+    pace.noteDraw(performance.now() - drawStart);
   }
   if (realNow - lastAddress > addressEveryMs && !isPaused) {
     lastAddress = realNow;
