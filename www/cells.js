@@ -26,12 +26,15 @@ export class Cells {
   /** The current pool's, by place; and those from before. */
   #current = [];
   #before = [];
+  /** The one that Tab comes to; the arrow keys go from there. A hundred cells are no hundred stops on the way. */
+  #tabStop;
 
   /** `areas`: the elements kept, overflow and before. `pick` is called with the connection of the cell that is pressed. */
   constructor(pane, areas, pick) {
     this.#pane = pane;
     this.#areas = areas;
     this.#pick = pick;
+    for (const area of [areas.kept, areas.overflow, areas.before]) area.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
   /** So many cells for the pool's places, the first `kept` of them in their own area, and so many for what is left. */
@@ -63,12 +66,43 @@ export class Cells {
         if (place < cells.length) this.#drawCell(cells[place], connection, state, now, isDense, connection !== undefined && connection === selected);
       }
     }
+    this.#keepTabStop();
     return counts;
   }
 
   #resize(cells, wanted) {
-    while (cells.length > wanted) cells.pop().button.remove();
+    while (cells.length > wanted) {
+      const { button } = cells.pop();
+      const hadFocus = button === document.activeElement;
+      button.remove();
+      // Else the focus would fall to the page's beginning.
+      if (hadFocus) this.#stopAt([...this.#current, ...this.#before].at(-1), true);
+    }
     while (cells.length < wanted) cells.push(this.#makeCell());
+  }
+
+  /** Tab comes to a connection where there is one; it stays where the focus is. */
+  #keepTabStop() {
+    const stop = this.#tabStop;
+    if (stop?.button.isConnected && (stop.connection !== undefined || stop.button === document.activeElement)) return;
+    this.#stopAt([...this.#current, ...this.#before].find(({ connection }) => connection !== undefined));
+  }
+
+  #stopAt(cell, isFocused = false) {
+    if (this.#tabStop) this.#tabStop.button.tabIndex = -1;
+    this.#tabStop = cell;
+    if (cell === undefined) return;
+    cell.button.tabIndex = 0;
+    if (isFocused) cell.button.focus();
+  }
+
+  #onKey(event) {
+    const cells = [...this.#current, ...this.#before].filter((cell) => cell.connection !== undefined || cell.button === event.target);
+    const place = cells.findIndex(({ button }) => button === event.target);
+    const to = { ArrowRight: place + 1, ArrowDown: place + 1, ArrowLeft: place - 1, ArrowUp: place - 1, Home: 0, End: cells.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    if (cells[to]) this.#stopAt(cells[to], true);
   }
 
   #makeCell() {
@@ -79,8 +113,14 @@ export class Cells {
     const made = (tag, className) => Object.assign(document.createElement(tag), { className });
     const cell = { button: made("button", "cell"), use, who: made("span", "who"), word: made("span", "word"), bar: made("i", "bar"), state: undefined, connection: undefined, caller: undefined, done: 0, isSelected: false };
     cell.button.type = "button";
+    cell.button.tabIndex = -1;
+    cell.button.setAttribute("aria-disabled", "true");
     cell.button.append(svg, cell.who, cell.word, cell.bar);
-    cell.button.addEventListener("click", () => this.#pick(cell.connection));
+    cell.button.addEventListener("click", () => {
+      if (cell.connection === undefined) return;
+      this.#stopAt(cell);
+      this.#pick(cell.connection);
+    });
     return cell;
   }
 
@@ -95,6 +135,8 @@ export class Cells {
         cell.word.textContent = stateWords[state];
       }
       if (cell.caller !== caller) cell.who.textContent = caller;
+      // Not disabled: that would take the focus from whoever has it there when the connection goes.
+      if ((cell.connection === undefined) !== (connection === undefined)) cell.button.setAttribute("aria-disabled", String(connection === undefined));
       cell.button.setAttribute("aria-label", connection === undefined ? "Empty place" : `Connection ${connection.id}: ${stateWords[state]}${caller === "" ? "" : `, ${caller}`}`);
       Object.assign(cell, { state, connection, caller });
     }

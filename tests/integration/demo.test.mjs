@@ -588,6 +588,23 @@ test("the keyboard reaches everything, and the focus can be seen", () => withPag
   await eventually(page, () => !document.getElementById("real").hidden && document.activeElement.id === "tab-real");
 }));
 
+test("the connections are one stop for Tab, the arrow keys go from one to the next, and the focus outlives a cell", () => withPage("poolSize=60&maxOverflow=40&rate=60&waves=0&query=800&at=4000&paused=yes", async (page) => {
+  assert.equal(await page.locator(".cell").count(), 100);
+  assert.equal(await page.locator('.cell[tabindex="0"]').count(), 1);
+  const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.tagName);
+  await page.locator('.cell[tabindex="0"]').focus();
+  await page.keyboard.press("ArrowRight");
+  const second = await focused();
+  await page.keyboard.press("End");
+  const last = await focused();
+  assert.ok(/^Connection/.test(second) && /^Connection/.test(last) && second !== last, `${second} and ${last}`);
+  assert.equal(await page.locator('.cell[tabindex="0"]').count(), 1);
+  await page.evaluate(() => globalThis.demo.experiment.perform("kind", "StaticPool"));
+  await page.getByRole("button", { name: "Go on" }).evaluate((button) => button.click());
+  await eventually(page, () => document.querySelectorAll(".cell").length < 10);
+  assert.match(await focused(), /^Connection|^Empty place/);
+}));
+
 test("nothing is wider than a telephone", async () => {
   for (const hash of ["at=5000&paused=yes", "compare=nullPool&at=5000&paused=yes", "tab=real", "rate=300&query=2000&poolSize=60&maxOverflow=40&timeout=60000&at=4000&paused=yes"]) {
     await withPage(hash, async (page) => {
