@@ -13,6 +13,7 @@ import { PanePicture } from "./picture.js";
 import { RealTab } from "./real-tab.js";
 import { scenarios, storyOf, toCompare } from "./scenarios.js";
 import { comparisons, defaults } from "./settings.js";
+import { makeSheet } from "./sheet.js";
 import { Tabs } from "./tabs.js";
 import { onThemeChange } from "./theme.js";
 
@@ -38,6 +39,7 @@ let lastAddress = 0;
 const controls = new Controls(byId("controls"), (name, text) => act(name, text));
 const pace = new Pace();
 const log = new EventLog(byId("log"), byId("only-notable"));
+makeSheet(byId("sheet"), byId("sheet-toggle"));
 const real = new RealTab(document, () => address.write());
 const tabs = new Tabs([byId("tab-simulation"), byId("tab-real")], () => {
   address.write();

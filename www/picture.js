@@ -49,7 +49,7 @@ export class PanePicture {
       element("div", "frame", element("div", "flow",
         element("section", "waiting", heading("Waiting", part("waiting", "b", "")), part("queueHint", "p", "hint"), part("queue", "canvas", "")),
         element("section", "slots",
-          heading("Connections", part("total", "b", "")),
+          heading("Connections", part("total", "b", ""), part("fromBefore", "small", "")),
           part("keptName", "p", "hint"), part("kept", "div", "cells"),
           part("overflowArea", "div", "overflow", part("overflowName", "p", "hint"), part("overflow", "div", "cells")),
           part("beforeArea", "div", "before", part("beforeName", "p", "hint"), part("before", "div", "cells")),
@@ -92,7 +92,8 @@ export class PanePicture {
 
     // A replaced connection that callers still have is the pool's, and does not count against its limit.
     const total = Math.min(stats.total, max);
-    write(parts.total, `${total}${max === Infinity ? "" : ` of at most ${max}`}${leftovers.length > 0 ? `, and ${leftovers.length} from before` : ""}`);
+    write(parts.total, `${total}${max === Infinity ? "" : ` of at most ${max}`}`);
+    write(parts.fromBefore, leftovers.length > 0 ? `+ ${leftovers.length} from before` : "");
     const wanted = Math.min(mostCells, max === Infinity ? this.#endlessCells(places.length) : max);
     const before = Math.min(mostCells, leftovers.length);
     this.#cells.arrange(wanted, Math.min(wanted, kept), before);

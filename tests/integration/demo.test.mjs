@@ -224,6 +224,8 @@ async function withPage(hash, use, { width = 1280, height = 900, colorScheme = "
 const number = async (page, selector) => Number.parseInt(await page.locator(selector).first().textContent(), 10);
 const waiting = (page) => number(page, ".waiting h3 b");
 const connections = (page) => number(page, ".slots h3 b");
+/** How many connections there are, as the picture says it. */
+const total = async (page) => `${await page.locator(".slots h3 b").textContent()} ${await page.locator(".slots h3 small").textContent()}`;
 /** All that the legend counts, but for the empty places. */
 const legendSum = (page) => page.locator(".legend li").evaluateAll((items) => items.filter(({ hidden, textContent }) => !hidden && !textContent.includes("empty")).reduce((sum, { textContent }) => sum + Number.parseInt(textContent, 10), 0));
 const clock = (page) => page.locator("#clock").textContent();
@@ -299,7 +301,7 @@ test("after a change of the pool its connections stand in its places, and those 
       const now = [...await ids(".slots > .cells"), ...await ids(".overflow")].sort((a, b) => a - b);
       assert.equal(now.length, max, change);
       assert.ok(before.length > 0 && Math.max(...before) < Math.min(...now), `${change}: ${before} before ${now}`);
-      assert.equal(await page.locator(".slots h3 b").textContent(), `${max} of at most ${max}, and ${before.length} from before`);
+      assert.equal(await total(page), `${max} of at most ${max} + ${before.length} from before`);
       assert.match(await page.locator(".before .hint").textContent(), new RegExp(`^from before: ${before.length},`));
       assert.equal(await page.locator(".before").isVisible(), true);
       assert.equal(await legendSum(page), max + before.length);
@@ -319,7 +321,7 @@ test("the counts under the picture add up to the connections, also of those that
     assert.match(await page.locator(".slots").innerText(), new RegExp(`300 of ${all} are shown`));
   });
   await withPage("kind=StaticPool&rate=10&waves=0&script=3000-invalidateAll&at=3500&paused=yes", async (page) => {
-    assert.equal(await page.locator(".slots h3 b").textContent(), "1 of at most 1, and 1 from before");
+    assert.equal(await total(page), "1 of at most 1 + 1 from before");
     assert.equal(await legendSum(page), 2);
     assert.match(await page.locator(".before .cell").getAttribute("aria-label"), /^Connection 1: in use/);
   });
@@ -604,6 +606,19 @@ test("the connections are one stop for Tab, the arrow keys go from one to the ne
   await eventually(page, () => document.querySelectorAll(".cell").length < 10);
   assert.match(await focused(), /^Connection|^Empty place/);
 }));
+
+test("on a telephone the picture is on the first screen, and the settings open beside it", () => withPage("at=5000&paused=yes", async (page) => {
+  const top = (selector) => page.locator(selector).first().evaluate((element) => element.getBoundingClientRect().top);
+  assert.ok(await top(".cell") < 600, `the first connection is at ${await top(".cell")}`);
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByLabel("Query time").focus();
+  await page.keyboard.press("ArrowRight");
+  await eventually(page, () => globalThis.demo.experiment.current.query === 400);
+  await page.locator(".cell").first().evaluate((cell) => cell.scrollIntoView());
+  assert.ok(await top(".cell") > -1 && await top(".cell") + 60 < await top("#sheet"));
+  await page.keyboard.press("Escape");
+  await eventually(page, () => document.getElementById("sheet-toggle").getAttribute("aria-expanded") === "false" && document.activeElement.id === "sheet-toggle");
+}, { width: 360, height: 740 }));
 
 test("nothing is wider than a telephone", async () => {
   for (const hash of ["at=5000&paused=yes", "compare=nullPool&at=5000&paused=yes", "tab=real", "rate=300&query=2000&poolSize=60&maxOverflow=40&timeout=60000&at=4000&paused=yes"]) {
