@@ -19,6 +19,7 @@ export class Address {
     addEventListener("pagehide", () => this.write());
   }
 
+  /** What stands there now. */
   read() {
     return (this.#written = location.hash.slice(1));
   }
@@ -32,9 +33,10 @@ export class Address {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const text = this.#textNow();
-    if (text === undefined || text === this.#written) return;
+    // Somebody's new address of which the event is still to come is not to be written over.
+    if (text === undefined || text === this.#written || location.hash.slice(1) !== this.#written) return;
     this.#lastAt = performance.now();
-    this.#written = text;
     history[isNew ? "pushState" : "replaceState"](null, "", text === "" ? location.pathname + location.search : `#${text}`);
+    this.read();
   }
 }
