@@ -1,28 +1,23 @@
 // The page: holds the experiment, moves it frame by frame, and hands what the visitor does to it. Everything else is in the
-// file that its name says: experiment.js runs, picture.js and event-log.js show, controls.js asks, address.js and link.js
-// remember, real-tab.js is the other tab.
+// file that its name says: experiment.js runs, screen.js shows, controls.js asks, address.js and link.js remember,
+// real-tab.js is the other tab.
 
 import { Address } from "./address.js";
-import { chartTops } from "./charts.js";
 import { Controls } from "./controls.js";
-import { EventLog } from "./event-log.js";
 import { Experiment } from "./experiment.js";
 import { isRepeatable, readLink, speeds, writeLink } from "./link.js";
 import { Pace } from "./pace.js";
-import { PanePicture } from "./picture.js";
 import { RealTab } from "./real-tab.js";
 import { scenarios, storyOf, toCompare } from "./scenarios.js";
+import { Screen } from "./screen.js";
 import { comparisons, defaults } from "./settings.js";
 import { makeSheet } from "./sheet.js";
 import { Tabs } from "./tabs.js";
-import { onThemeChange } from "./theme.js";
 
 const byId = (id) => document.getElementById(id);
 const addressEveryMs = 1000;
-const logEveryMs = 200;
 
 let experiment;
-let pictures = [];
 let speed = 1;
 let isPaused = false;
 /** Virtual milliseconds that are due and not a whole one yet. */
@@ -32,13 +27,11 @@ let isMoving = false;
 let goal;
 /** Counts experiments, so that one that is still catching up knows that it is over. */
 let turn = 0;
-let chartsAreDue = true;
-let lastLog = 0;
 let lastAddress = 0;
 
 const controls = new Controls(byId("controls"), (name, text) => act(name, text));
 const pace = new Pace();
-const log = new EventLog(byId("log"), byId("only-notable"));
+const screen = new Screen({ panes: byId("panes"), clock: byId("clock"), log: byId("log"), onlyNotable: byId("only-notable") }, act);
 makeSheet(byId("sheet"), byId("sheet-toggle"));
 const real = new RealTab(document, () => address.write());
 const tabs = new Tabs([byId("tab-simulation"), byId("tab-real")], () => {
@@ -57,11 +50,7 @@ async function begin(wanted, at = 0) {
   owed = 0;
   isMoving = false;
   byId("seed").value = String(experiment.seed);
-  const panes = byId("panes");
-  pictures = experiment.panes.map((pane) => new PanePicture(pane, experiment.panes.length > 1, act));
-  panes.replaceChildren(...pictures.map(({ element }) => element));
-  panes.classList.toggle("has-two", pictures.length > 1);
-  for (const picture of pictures) picture.onResize = () => (chartsAreDue = true);
+  screen.begin(experiment);
   say("");
   showGoal(at > 0 ? at : undefined);
   showSettings();
@@ -71,7 +60,7 @@ async function begin(wanted, at = 0) {
     stopAt(error);
   }
   if (mine !== turn) return;
-  chartsAreDue = true;
+  screen.drawChartsSoon();
   draw(performance.now());
   address.writeSoon();
 }
@@ -84,7 +73,7 @@ async function catchUp(mine) {
     while (isWanted() && experiment.now < goal) {
       const sliceEnd = performance.now() + 30;
       await experiment.advance(goal, () => performance.now() < sliceEnd);
-      if (mine === turn) write(byId("clock"), clockText(experiment.now));
+      if (mine === turn) screen.showClock(isPaused);
       await new Promise((resolve) => setTimeout(resolve));
     }
   } finally {
@@ -198,31 +187,9 @@ function finish(realNow, start) {
   }
 }
 
-let drawnPoints = -1;
-
 function draw(realNow) {
   if (experiment.changes !== shownChanges) showSettings();
-  write(byId("clock"), clockText(experiment.now));
-  for (const picture of pictures) picture.draw(experiment.now);
-  const place = speed > 5 ? 1 : 0;
-  const points = experiment.panes[0].series[place].points;
-  const latest = points.at(-1)?.at ?? 0;
-  if (chartsAreDue || latest !== drawnPoints) {
-    drawnPoints = latest;
-    chartsAreDue = false;
-    const tops = experiment.panes.map(({ series }) => chartTops(series[place].points)).reduce((one, other) => one.map((top, chart) => Math.max(top, other[chart])));
-    for (const [pane, picture] of pictures.entries()) picture.drawCharts(experiment.panes[pane].series[place], latest, tops);
-  }
-  if (realNow - lastLog > logEveryMs || isPaused) {
-    lastLog = realNow;
-    log.draw(experiment);
-  }
-}
-
-/** To the millisecond where time stands still: a step may be no longer. */
-function clockText(ms) {
-  const decimals = isPaused ? 3 : 2;
-  return `${Math.floor(ms / 60_000)}:${((ms % 60_000) / 1000).toFixed(decimals).padStart(decimals + 3, "0")}`;
+  screen.draw(realNow, speed, isPaused);
 }
 
 // ---------------------------------------------------------------- the address
@@ -320,12 +287,10 @@ byId("seed").addEventListener("change", () => {
 
 byId("speed").addEventListener("input", () => {
   speed = speeds[byId("speed").value];
-  chartsAreDue = true;
+  screen.drawChartsSoon();
   showTransport();
 });
 byId("speed").addEventListener("change", () => address.writeSoon());
-
-byId("only-notable").addEventListener("change", () => log.draw(experiment));
 
 for (const button of document.querySelectorAll("[data-deed]")) {
   const { deed } = button.dataset;
@@ -347,12 +312,6 @@ for (const button of document.querySelectorAll("[data-deed]")) {
 function write(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
-
-// ----------------------------------------------------------------
-
-onThemeChange(() => {
-  chartsAreDue = true;
-});
 
 /** For the console and for tests. */
 globalThis.demo = {
