@@ -4,6 +4,7 @@
 import { createReadStream, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize, sep } from "node:path";
+import { pipeline } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { build } from "./build.mjs";
 import { fail, root, say } from "./run.mjs";
@@ -24,23 +25,12 @@ const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-
 /** Serves the page on this machine only; answers the server and where the page is. Port 0 is any free one. */
 export async function serveDemo(port) {
   const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url, "http://localhost");
-    if (pathname === "/" || pathname === "/www") {
-      response.writeHead(302, { location: "/www/" }).end();
-      return;
+    try {
+      answer(request, response);
+    } catch {
+      // An address that cannot be read: the sender's mistake, and no reason to end for everybody.
+      response.writeHead(400, { "content-type": "text/plain" }).end("bad request\n");
     }
-    const path = fileOf(pathname);
-    if (path === undefined) {
-      response.writeHead(404, { "content-type": "text/plain" }).end("not found\n");
-      return;
-    }
-    response.writeHead(200, {
-      "content-type": types[extname(path)],
-      "content-security-policy": policy,
-      "x-content-type-options": "nosniff",
-      "cache-control": "no-cache",
-    });
-    createReadStream(path).pipe(response);
   });
   await new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -49,25 +39,43 @@ export async function serveDemo(port) {
   return { server, url: `http://127.0.0.1:${server.address().port}/www/` };
 }
 
+function answer(request, response) {
+  const { pathname } = new URL(request.url, "http://localhost");
+  if (pathname === "/" || pathname === "/www") {
+    response.writeHead(302, { location: "/www/" }).end();
+    return;
+  }
+  const path = fileOf(decodeURIComponent(pathname));
+  if (path === undefined) {
+    response.writeHead(404, { "content-type": "text/plain" }).end("not found\n");
+    return;
+  }
+  response.writeHead(200, {
+    "content-type": types[extname(path)],
+    "content-security-policy": policy,
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-cache",
+  });
+  // A visitor who goes away in the middle is no error.
+  pipeline(createReadStream(path), response, () => {});
+}
+
 /** The file behind a path; undefined where there is none to show. */
 function fileOf(pathname) {
-  let path;
-  try {
-    path = normalize(join(root, decodeURIComponent(pathname.endsWith("/") ? `${pathname}index.html` : pathname)));
-  } catch {
-    return undefined;
-  }
+  const path = normalize(join(root, pathname.endsWith("/") ? `${pathname}index.html` : pathname));
   const isShown = folders.some((folder) => path.startsWith(folder)) && extname(path) in types;
   return isShown && statSync(path, { throwIfNoEntry: false })?.isFile() ? path : undefined;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  build();
   const port = Number(process.env.PORT ?? 8080);
+  let url;
   try {
-    const { url } = await serveDemo(port);
-    say(`the demo is at ${url} (Ctrl+C ends it; PORT=… takes another port)`);
+    // The port before the build: that would replace pkg/ under a server that is there already.
+    ({ url } = await serveDemo(port));
   } catch (error) {
     fail(`the demo cannot be served on port ${port} (${error.code}): choose another one, as in PORT=8081 npm run demo`);
   }
+  build();
+  say(`the demo is at ${url} (Ctrl+C ends it; PORT=… takes another port)`);
 }

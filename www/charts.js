@@ -9,7 +9,7 @@ const perSecond = (value) => `${value < 10 ? decimal(value) : Math.round(value)}
 
 const charts = [
   { name: "Wait for a connection", lines: [{ of: "p50", colour: "used", word: "typical" }, { of: "p95", colour: "urgent", word: "slowest 5 %", isDashed: true }], show: seconds, atLeast: 100 },
-  { name: "Connections in use", lines: [{ of: "used", colour: "used", isFilled: true }], show: (value) => String(value ?? 0), atLeast: 4, hasLimits: true },
+  { name: "Lent (in use or resetting)", lines: [{ of: "used", colour: "used", isFilled: true }], show: (value) => String(value ?? 0), atLeast: 4, hasLimits: true },
   { name: "Callers served", lines: [{ of: "served", colour: "served", isFilled: true }], show: (value) => perSecond(value ?? 0), atLeast: 4 },
   { name: "Connections opened", lines: [{ of: "opened", colour: "opening", isFilled: true }], show: (value) => perSecond(value ?? 0), atLeast: 4 },
 ];

@@ -51,8 +51,8 @@ function makeRow(name, setting, choose) {
   words.className = "setting-name";
   if (setting.option) words.append(textIn("code", name), " ", textIn("small", setting.label));
   else words.append(setting.label);
-  const output = document.createElement("output");
-  // Else the label would be the output's: that can have one, too, and comes first.
+  // Shown only: the slider tells it itself.
+  const shown = Object.assign(document.createElement("span"), { className: "setting-value", ariaHidden: "true" });
   element.htmlFor = `setting-${name}`;
   const { stops, choices } = setting;
 
@@ -60,7 +60,7 @@ function makeRow(name, setting, choose) {
     const input = Object.assign(document.createElement("input"), { type: "range", min: "0", max: String(stops.length - 1), step: "1" });
     identify(input, name);
     const tell = (value) => {
-      output.textContent = setting.show(value);
+      shown.textContent = setting.show(value);
       input.setAttribute("aria-valuetext", setting.show(value));
     };
     input.addEventListener("input", () => {
@@ -69,7 +69,7 @@ function makeRow(name, setting, choose) {
       if (setting.of === "world") choose(name, written(stops[input.value]));
     });
     if (setting.of === "pool") input.addEventListener("change", () => choose(name, written(stops[input.value])));
-    element.append(words, output, input);
+    element.append(words, shown, input);
     return { element, input, show: (value) => {
       input.value = String(placeOf(stops, value));
       tell(value);

@@ -28,7 +28,9 @@ function onOne(panes, value, act) {
   if (pane) act(pane, Number(value.slice(1)));
 }
 
-export const isAction = (name) => name in deeds || name in settings;
+const isDeed = (name) => Object.hasOwn(deeds, name);
+const isSetting = (name) => Object.hasOwn(settings, name);
+export const isAction = (name) => isDeed(name) || isSetting(name);
 
 export class Experiment {
   time = new VirtualTime();
@@ -43,6 +45,8 @@ export class Experiment {
   #sides;
   /** The first line of the script that has not happened yet. */
   #next = 0;
+  /** The lines of the script that the visitor wrote; the others were there from the beginning. */
+  #own = new Set();
 
   /** `initial`: the settings at the first moment; `script`: what happens later, in order of time. */
   constructor({ initial, seed, compare, script }) {
@@ -50,7 +54,7 @@ export class Experiment {
     this.current = { ...initial };
     this.seed = seed;
     this.compare = compare;
-    this.script = script.map((entry) => ({ ...entry }));
+    this.script = script.map(({ at, action, value = "" }) => ({ at, action, value }));
     const { first, second } = comparisons[compare];
     const sides = second ? [first, second] : [{}];
     this.#sides = sides.map((differences) => ({ differences, values: { ...initial, ...differences } }));
@@ -65,19 +69,43 @@ export class Experiment {
     return this.time.now;
   }
 
+  /** The script that it began with. */
+  get given() {
+    return this.script.filter((entry) => !this.#own.has(entry));
+  }
+
+  /** Whether the visitor has changed a setting. */
+  get isChanged() {
+    return [...this.#own].some(({ action }) => isSetting(action));
+  }
+
+  /** The same from the first moment on, with what the visitor has set: what he did besides is over. */
+  get anew() {
+    const initial = { ...this.initial };
+    for (const { action, value } of this.#own) if (isSetting(action)) initial[action] = readValue(action, value) ?? initial[action];
+    return { initial, seed: this.seed, compare: this.compare, script: this.given };
+  }
+
   /** Does it now, and writes it into the script. */
   perform(action, value = "") {
     const last = this.script[this.#next - 1];
     const { of, steersLoad } = settings[action] ?? {};
     // What is only looked up later has one value at a moment, however a slider moved there. A new pool or a new arrival
     // has consequences at once, and is written down each time.
-    if (of === "world" && !steersLoad && last?.at === this.now && last.action === action) last.value = value;
-    else this.script.splice(this.#next++, 0, { at: this.now, action, value });
-    this.#apply(action, value);
+    if (of === "world" && !steersLoad && this.#own.has(last) && last.at === this.now && last.action === action) {
+      last.value = value;
+      if (this.lines.at(-1)?.about === last) this.lines.pop();
+    } else {
+      const entry = { at: this.now, action, value };
+      this.#own.add(entry);
+      this.script.splice(this.#next++, 0, entry);
+    }
+    this.#apply(this.script[this.#next - 1]);
   }
 
-  #apply(action, value) {
-    if (action in deeds) {
+  #apply(entry) {
+    const { action, value } = entry;
+    if (isDeed(action)) {
       this.#tell("", words[action] ?? `${action === "kill" ? "kill connection" : "give back connection"} ${value}`, true);
       deeds[action](this.panes, value);
       return;
@@ -88,7 +116,7 @@ export class Experiment {
     this.changes++;
     for (const side of this.#sides) side.values = { ...this.current, ...side.differences };
     const setting = settings[action];
-    this.#tell("", `${setting.option ? action : setting.label.toLowerCase()} is now ${setting.show ? setting.show(chosen) : written(chosen)}`, true);
+    this.#tell("", `${setting.option ? action : setting.label.toLowerCase()} is now ${setting.show ? setting.show(chosen) : written(chosen)}`, true, entry);
     if (setting.of === "pool") this.panes.forEach((pane) => pane.rebuild());
     else if (setting.steersLoad) this.#load.changed();
   }
@@ -105,22 +133,24 @@ export class Experiment {
       await this.time.advanceTo(stop);
       for (let due; (due = this.script[this.#next]) && due.at <= this.now; ) {
         this.#next++;
-        this.#apply(due.action, due.value);
+        this.#apply(due);
         await settled();
       }
     }
   }
 
-  /** Moves on to the next moment at which something happens. */
+  /** Moves on to the next moment at which something happens; answers whether it came to one. */
   async step() {
     const told = this.linesTold;
     let stepsLeft = 2000;
-    await this.advance(Infinity, () => stepsLeft-- > 0 && this.linesTold === told);
+    await this.advance(Infinity, () => stepsLeft-- > 0 && this.linesTold === told && (this.time.isAwaited || this.#next < this.script.length));
+    return this.linesTold !== told;
   }
 
-  #tell = (pane, text, isNotable) => {
+  /** `about`: the line of the script that it tells of. */
+  #tell = (pane, text, isNotable, about) => {
     this.linesTold++;
-    this.lines.push({ at: this.now, pane, text, isNotable });
+    this.lines.push({ at: this.now, pane, text, isNotable, about });
     if (this.lines.length > 1000) this.lines.splice(0, 500);
   };
 }

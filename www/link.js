@@ -7,13 +7,15 @@ import { comparisons, defaults, readValue, settings, written } from "./settings.
 
 export const speeds = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100];
 export const startSeed = 7;
-/** A link that grew longer than this would not survive a chat or a mail: it has the settings as they are, and begins anew. */
-const mostActions = 400;
+/** Of a longer script there is no link: the address has the settings as they are, and begins anew. */
+export const mostActions = 5000;
+
+export const isRepeatable = ({ script }) => script.length <= mostActions;
 
 export function writeLink({ experiment, speed, isPaused, tab, sql }) {
   const parameters = new URLSearchParams();
-  const isRepeatable = experiment.script.length <= mostActions;
-  const settingsAtStart = isRepeatable ? experiment.initial : experiment.current;
+  const isWhole = isRepeatable(experiment);
+  const settingsAtStart = isWhole ? experiment.initial : experiment.current;
   if (tab !== "simulation") parameters.set("tab", tab);
   if (sql !== undefined) parameters.set("sql", sql);
   if (experiment.compare !== "one") parameters.set("compare", experiment.compare);
@@ -21,8 +23,8 @@ export function writeLink({ experiment, speed, isPaused, tab, sql }) {
   for (const name of Object.keys(settings)) if (settingsAtStart[name] !== defaults[name]) parameters.set(name, written(settingsAtStart[name]));
   if (speed !== 1) parameters.set("speed", speed);
   if (isPaused) parameters.set("paused", "yes");
-  if (isRepeatable && experiment.now > 0) parameters.set("at", Math.round(experiment.now));
-  if (isRepeatable && experiment.script.length > 0) {
+  if (isWhole && experiment.now > 0) parameters.set("at", Math.round(experiment.now));
+  if (isWhole && experiment.script.length > 0) {
     parameters.set("script", experiment.script.map(({ at, action, value }) => [Math.round(at), action, value].filter((part) => part !== "").join("-")).join("_"));
   }
   return parameters.toString();
@@ -35,7 +37,7 @@ export function readLink(hash) {
     const value = parameters.has(name) ? readValue(name, parameters.get(name)) : undefined;
     if (value !== undefined) initial[name] = value;
   }
-  const whole = (name, otherwise) => (/^\d{1,9}$/.test(parameters.get(name) ?? "") ? Number(parameters.get(name)) : otherwise);
+  const whole = (name, otherwise) => (/^\d{1,12}$/.test(parameters.get(name) ?? "") ? Number(parameters.get(name)) : otherwise);
   const speed = Number(parameters.get("speed"));
   return {
     tab: parameters.get("tab") === "real" ? "real" : "simulation",
@@ -53,7 +55,7 @@ export function readLink(hash) {
 function readScript(text) {
   const entries = [];
   for (const part of text.split("_").slice(0, mostActions)) {
-    const [, at, action, value = ""] = /^(\d{1,9})-([a-zA-Z]+)(?:-(.*))?$/.exec(part) ?? [];
+    const [, at, action, value = ""] = /^(\d{1,12})-([a-zA-Z]+)(?:-(.*))?$/.exec(part) ?? [];
     if (at !== undefined && isAction(action)) entries.push({ at: Number(at), action, value });
   }
   return entries.sort((a, b) => a.at - b.at);

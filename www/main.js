@@ -1,42 +1,45 @@
-// The page: holds the experiment, moves it frame by frame, hands what the visitor does to it, and keeps the address true.
-// Everything else is in the file that its name says: experiment.js runs, picture.js and event-log.js show, controls.js
-// asks, link.js remembers, real-tab.js is the other tab.
+// The page: holds the experiment, moves it frame by frame, and hands what the visitor does to it. Everything else is in the
+// file that its name says: experiment.js runs, screen.js shows, controls.js asks, address.js and link.js remember,
+// real-tab.js is the other tab.
 
-import { chartTops } from "./charts.js";
+import { Address } from "./address.js";
 import { Controls } from "./controls.js";
-import { EventLog } from "./event-log.js";
 import { Experiment } from "./experiment.js";
-import { readLink, speeds, writeLink } from "./link.js";
-import { PanePicture } from "./picture.js";
+import { isRepeatable, readLink, speeds, writeLink } from "./link.js";
+import { Pace } from "./pace.js";
 import { RealTab } from "./real-tab.js";
-import { comparisonStarts, scenarios } from "./scenarios.js";
+import { scenarios, storyOf, toCompare } from "./scenarios.js";
+import { Screen } from "./screen.js";
 import { comparisons, defaults } from "./settings.js";
-import { onThemeChange } from "./theme.js";
+import { makeSheet } from "./sheet.js";
+import { Tabs } from "./tabs.js";
 
 const byId = (id) => document.getElementById(id);
-/** What the simulation may cost of a frame; where that is too little, virtual time goes as fast as it can. */
-const budgetMs = 5;
 const addressEveryMs = 1000;
-const logEveryMs = 200;
 
 let experiment;
-let pictures = [];
 let speed = 1;
 let isPaused = false;
-let tab = "simulation";
 /** Virtual milliseconds that are due and not a whole one yet. */
 let owed = 0;
 let isMoving = false;
+/** The moment of a link that the experiment is on the way to. */
+let goal;
 /** Counts experiments, so that one that is still catching up knows that it is over. */
 let turn = 0;
-let writtenHash;
-let chartsAreDue = true;
-let lastLog = 0;
 let lastAddress = 0;
 
 const controls = new Controls(byId("controls"), (name, text) => act(name, text));
-const log = new EventLog(byId("log"), byId("only-notable"));
-const real = new RealTab(document, () => writeAddress());
+const pace = new Pace();
+const screen = new Screen({ panes: byId("panes"), clock: byId("clock"), log: byId("log"), onlyNotable: byId("only-notable") }, act);
+makeSheet(byId("sheet"), byId("sheet-toggle"));
+const real = new RealTab(document, () => address.write());
+const tabs = new Tabs([byId("tab-simulation"), byId("tab-real")], () => {
+  address.write();
+  openTab();
+});
+// On the way to a goal the address still says it.
+const address = new Address(() => (goal === undefined ? writeLink({ experiment, speed, isPaused, tab: tabs.shown, sql: real.sqlForLink }) : undefined), () => void restore());
 
 // ---------------------------------------------------------------- experiments
 
@@ -47,51 +50,85 @@ async function begin(wanted, at = 0) {
   owed = 0;
   isMoving = false;
   byId("seed").value = String(experiment.seed);
-  const panes = byId("panes");
-  pictures = experiment.panes.map((pane) => new PanePicture(pane, experiment.panes.length > 1, act));
-  panes.replaceChildren(...pictures.map(({ element }) => element));
-  panes.classList.toggle("has-two", pictures.length > 1);
-  for (const picture of pictures) picture.onResize = () => (chartsAreDue = true);
-  const { name, says } = saysOf(experiment);
-  byId("says").textContent = says;
-  for (const button of byId("scenarios").children) button.setAttribute("aria-pressed", String(button.textContent === name));
+  screen.begin(experiment);
+  say("");
+  showGoal(at > 0 ? at : undefined);
   showSettings();
-  if (at > 0) await catchUp(at, () => mine === turn);
+  try {
+    if (at > 0) await catchUp(mine);
+  } catch (error) {
+    stopAt(error);
+  }
   if (mine !== turn) return;
-  chartsAreDue = true;
+  screen.drawChartsSoon();
   draw(performance.now());
+  address.writeSoon();
 }
 
-async function catchUp(at, isWanted) {
+/** Goes to the goal, for as long as there is one. */
+async function catchUp(mine) {
   isMoving = true;
+  const isWanted = () => mine === turn && goal !== undefined;
   try {
-    while (isWanted() && experiment.now < at) {
-      const stopAt = performance.now() + 30;
-      await experiment.advance(at, () => performance.now() < stopAt);
-      byId("lag").textContent = `going to ${(at / 1000).toFixed(1)} s …`;
-      byId("clock").textContent = clockText(experiment.now);
+    while (isWanted() && experiment.now < goal) {
+      const sliceEnd = performance.now() + 30;
+      await experiment.advance(goal, () => performance.now() < sliceEnd);
+      if (mine === turn) screen.showClock(isPaused);
       await new Promise((resolve) => setTimeout(resolve));
     }
   } finally {
-    if (isWanted()) {
+    if (mine === turn) {
       isMoving = false;
-      byId("lag").textContent = "";
+      showGoal(undefined);
+      say("");
     }
   }
 }
 
-async function act(action, value) {
-  experiment.perform(action, value);
-  // The picture follows at once, also while time stands still.
-  await experiment.advance(experiment.now, () => true);
-  draw(performance.now());
-  writeAddress();
+/** On the way there nobody can interfere: his deeds would stand at a moment that nobody chose. */
+function showGoal(wanted) {
+  goal = wanted;
+  const isOnTheWay = goal !== undefined;
+  for (const id of ["panes", "deeds", "controls"]) byId(id).inert = isOnTheWay;
+  if (isOnTheWay) say(`going to ${(goal / 1000).toFixed(1)} s …`);
+  showTransport();
 }
 
-function showSettings() {
-  controls.show(experiment.current, experiment.compare);
-  for (const button of byId("comparisons").children) button.setAttribute("aria-pressed", String(button.dataset.compare === experiment.compare));
+/** Says in the bar what the page is about; only news, since a screen reader tells every change. */
+function say(text, pace = "") {
+  write(byId("lag"), text);
+  write(byId("pace"), pace);
+}
+
+/** Nothing is known of the experiment any more; the page stays, and says why. */
+function stopAt(error) {
+  isMoving = false;
+  isPaused = true;
   showTransport();
+  say(`It cannot go on: ${error.message}. Start over.`);
+}
+
+async function act(action, value) {
+  try {
+    experiment.perform(action, value);
+    // The picture follows at once, also while time stands still.
+    await experiment.advance(experiment.now, () => true);
+  } catch (error) {
+    stopAt(error);
+  }
+  draw(performance.now());
+  address.writeSoon();
+}
+
+let shownChanges;
+
+function showSettings() {
+  shownChanges = experiment.changes;
+  controls.show(experiment.current, experiment.compare);
+  const { scenario, says } = storyOf(experiment);
+  write(byId("says"), says);
+  for (const button of byId("scenarios").children) button.setAttribute("aria-pressed", String(button.textContent === scenario));
+  for (const button of byId("comparisons").children) button.setAttribute("aria-pressed", String(button.dataset.compare === experiment.compare));
 }
 
 // ---------------------------------------------------------------- frames
@@ -106,7 +143,7 @@ function frame(realNow) {
   requestAnimationFrame(frame);
   const elapsed = Math.min(100, realNow - lastFrame);
   lastFrame = realNow;
-  if (tab !== "simulation" || isMoving) return;
+  if (tabs.shown !== "simulation" || isMoving) return;
   const start = performance.now();
   if (isPaused) {
     finish(realNow, start);
@@ -117,31 +154,32 @@ function frame(realNow) {
   owed -= Math.floor(owed);
   isMoving = true;
   const before = experiment.now;
+  const { budgetMs } = pace;
   experiment.advance(end, () => performance.now() - start < budgetMs).then(() => {
     isMoving = false;
-    noteSpeed(experiment.now - before, end - before, realNow);
+    tellPace(pace.noteMove(experiment.now - before, end - before, realNow));
     finish(realNow, start);
-  });
+  }).catch(stopAt);
 }
 
-const pace = { since: 0, reached: 0, wanted: 0 };
-
-/** Once a second: says so where the machine is slower than the speed that was asked for. */
-function noteSpeed(reached, wanted, realNow) {
-  pace.reached += reached;
-  pace.wanted += wanted;
-  if (realNow - pace.since < 1000) return;
-  const times = pace.reached / (realNow - pace.since);
-  byId("lag").textContent = pace.reached < 0.8 * pace.wanted ? `as fast as it can: ${times < 10 ? times.toFixed(1) : Math.round(times)}×` : "";
-  Object.assign(pace, { since: realNow, reached: 0, wanted: 0 });
+/** Says so where the machine is slower than the speed that was asked for. */
+function tellPace(times) {
+  if (times === undefined) return;
+  if (times === 0) say("");
+  else say("as fast as it can", `${times < 10 ? times.toFixed(1) : Math.round(times)}×`);
 }
 
 function finish(realNow, start) {
   if (!wantsStillness.matches || realNow - lastDraw > stillForMs) {
     lastDraw = realNow;
+    const drawStart = performance.now();
     draw(realNow);
+    pace.noteDraw(performance.now() - drawStart);
   }
-  if (realNow - lastAddress > addressEveryMs && !isPaused) writeAddress();
+  if (realNow - lastAddress > addressEveryMs && !isPaused) {
+    lastAddress = realNow;
+    address.writeSoon();
+  }
   if (globalThis.demo.measuresFrames) {
     // Layout would come after this task; asked for here, it is part of what is measured.
     document.body.getBoundingClientRect();
@@ -149,64 +187,34 @@ function finish(realNow, start) {
   }
 }
 
-let drawnPoints = -1;
-let shownChanges = 0;
-
 function draw(realNow) {
-  if (experiment.changes !== shownChanges) {
-    shownChanges = experiment.changes;
-    controls.show(experiment.current, experiment.compare);
-  }
-  byId("clock").textContent = clockText(experiment.now);
-  for (const picture of pictures) picture.draw(experiment.now);
-  const place = speed > 5 ? 1 : 0;
-  const points = experiment.panes[0].series[place].points;
-  const latest = points.at(-1)?.at ?? 0;
-  if (chartsAreDue || latest !== drawnPoints) {
-    drawnPoints = latest;
-    chartsAreDue = false;
-    const tops = experiment.panes.map(({ series }) => chartTops(series[place].points)).reduce((one, other) => one.map((top, chart) => Math.max(top, other[chart])));
-    for (const [pane, picture] of pictures.entries()) picture.drawCharts(experiment.panes[pane].series[place], latest, tops);
-  }
-  if (realNow - lastLog > logEveryMs || isPaused) {
-    lastLog = realNow;
-    log.draw(experiment);
-  }
-}
-
-/** To the millisecond where time stands still: a step may be no longer. */
-function clockText(ms) {
-  const decimals = isPaused ? 3 : 2;
-  return `${Math.floor(ms / 60_000)}:${((ms % 60_000) / 1000).toFixed(decimals).padStart(decimals + 3, "0")}`;
+  if (experiment.changes !== shownChanges) showSettings();
+  screen.draw(realNow, speed, isPaused);
 }
 
 // ---------------------------------------------------------------- the address
 
-function writeAddress() {
-  lastAddress = performance.now();
-  const hash = writeLink({ experiment, speed, isPaused, tab, sql: real.sqlForLink });
-  if (hash === writtenHash) return;
-  writtenHash = hash;
-  history.replaceState(null, "", hash === "" ? location.pathname + location.search : `#${hash}`);
-}
-
-function restore() {
-  const state = readLink(location.hash);
-  writtenHash = location.hash.slice(1);
+async function restore() {
+  const state = readLink(address.read());
   speed = state.speed;
   isPaused = state.isPaused;
   real.sql = state.sql;
-  showTab(state.tab);
-  return begin(state, state.at);
+  tabs.show(state.tab);
+  openTab();
+  try {
+    return await begin(state, state.at);
+  } catch {
+    // No pool can be made of these settings.
+    return begin(readLink(""));
+  }
 }
 
-addEventListener("hashchange", () => {
-  if (location.hash.slice(1) !== writtenHash) void restore();
-});
-addEventListener("pagehide", () => writeAddress());
+function openTab() {
+  if (tabs.shown === "real") void real.open();
+}
 
 byId("copy-link").addEventListener("click", async () => {
-  writeAddress();
+  address.write();
   const button = byId("copy-link");
   try {
     await navigator.clipboard.writeText(location.href);
@@ -214,81 +222,75 @@ byId("copy-link").addEventListener("click", async () => {
   } catch {
     button.textContent = "Copy it from the address bar";
   }
+  write(byId("link-says"), isRepeatable(experiment) ? "" : "It has your settings, and begins anew: so many changes fit in no link.");
   setTimeout(() => (button.textContent = "Copy link"), 2000);
 });
 
 // ---------------------------------------------------------------- what the visitor can do
 
-/** What the scenario of this experiment says, where it is one of them. */
-function saysOf({ compare, initial, script }) {
-  const isSame = (set) => Object.entries({ ...defaults, ...set }).every(([name, value]) => initial[name] === value);
-  if (compare !== "one") return { name: undefined, says: comparisonStarts[compare].says };
-  const hasScript = (entries) => entries.every((entry) => script.some(({ at, action, value }) => at === entry.at && action === entry.action && value === (entry.value ?? "")));
-  return scenarios.toReversed().find(({ set, script: entries }) => isSame(set) && hasScript(entries)) ?? { name: undefined, says: "Your own settings." };
-}
-
-function start(initial, compare, script = [], seed = experiment.seed) {
+/** Another experiment; the browser's Back leads to the one before. */
+function start(wanted) {
+  address.write();
   isPaused = false;
-  byId("lag").textContent = "";
-  void begin({ initial, compare, script, seed });
-  writeAddress();
+  void begin(wanted);
+  address.write(true);
 }
 
 for (const { name, set, script } of scenarios) {
-  const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
-  button.addEventListener("click", () => {
-    start({ ...defaults, ...set }, "one", script);
-  });
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: name, title: "Begins with its own settings; the browser's Back brings yours back" });
+  button.addEventListener("click", () => start({ initial: { ...defaults, ...set }, compare: "one", script, seed: experiment.seed }));
   byId("scenarios").append(button);
 }
 
 for (const [compare, { label }] of Object.entries(comparisons)) {
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: label });
   button.dataset.compare = compare;
-  button.addEventListener("click", () => {
-    start({ ...defaults, ...comparisonStarts[compare].set }, compare);
-  });
+  button.addEventListener("click", () => start(toCompare(compare, experiment)));
   byId("comparisons").append(button);
 }
 
 function showTransport() {
-  byId("pause").textContent = isPaused ? "Go on" : "Pause";
+  byId("pause").textContent = goal !== undefined ? "Stop" : isPaused ? "Go on" : "Pause";
   byId("speed").value = String(speeds.indexOf(speed));
   byId("speed").setAttribute("aria-valuetext", `${speed} times`);
-  byId("speed-shown").textContent = `${speed}×`;
+  write(byId("speed-shown"), `${speed}×`);
 }
 
 byId("pause").addEventListener("click", () => {
-  isPaused = !isPaused;
-  showTransport();
-  writeAddress();
+  // Who stops on the way to a goal stays where he is.
+  isPaused = goal !== undefined || !isPaused;
+  showGoal(undefined);
+  say("");
+  address.write();
 });
 
 byId("step").addEventListener("click", async () => {
   isPaused = true;
-  showTransport();
+  showGoal(undefined);
   if (isMoving) return;
   isMoving = true;
-  await experiment.step();
-  isMoving = false;
+  try {
+    say(await experiment.step() ? "" : "nothing more happens by itself");
+    isMoving = false;
+  } catch (error) {
+    stopAt(error);
+  }
   draw(performance.now());
-  writeAddress();
+  address.write();
 });
 
-byId("again").addEventListener("click", () => start(experiment.current, experiment.compare));
+byId("again").addEventListener("click", () => start(experiment.anew));
 
 byId("seed").addEventListener("change", () => {
-  if (byId("seed").reportValidity()) start(experiment.current, experiment.compare, [], byId("seed").valueAsNumber);
+  if (byId("seed").reportValidity()) start({ ...experiment.anew, seed: byId("seed").valueAsNumber });
 });
 
 byId("speed").addEventListener("input", () => {
   speed = speeds[byId("speed").value];
-  chartsAreDue = true;
+  screen.drawChartsSoon();
   showTransport();
 });
-byId("speed").addEventListener("change", () => writeAddress());
-
-byId("only-notable").addEventListener("change", () => log.draw(experiment));
+byId("speed").addEventListener("change", () => address.writeSoon());
 
 for (const button of document.querySelectorAll("[data-deed]")) {
   const { deed } = button.dataset;
@@ -306,45 +308,19 @@ for (const button of document.querySelectorAll("[data-deed]")) {
   });
 }
 
-// ---------------------------------------------------------------- tabs
-
-const tabs = [byId("tab-simulation"), byId("tab-real")];
-
-function showTab(wanted) {
-  tab = wanted;
-  for (const button of tabs) {
-    const isShown = button.id === `tab-${wanted}`;
-    button.setAttribute("aria-selected", String(isShown));
-    button.tabIndex = isShown ? 0 : -1;
-    byId(button.getAttribute("aria-controls")).hidden = !isShown;
-  }
-  if (wanted === "real") void real.open();
+/** Changes a text only where it differs. */
+function write(target, text) {
+  if (target.textContent !== text) target.textContent = text;
 }
-
-for (const [place, button] of tabs.entries()) {
-  button.addEventListener("click", () => {
-    showTab(button.id.slice("tab-".length));
-    writeAddress();
-  });
-  button.addEventListener("keydown", ({ key }) => {
-    if (key !== "ArrowLeft" && key !== "ArrowRight") return;
-    const other = tabs[1 - place];
-    other.focus();
-    other.click();
-  });
-}
-
-// ----------------------------------------------------------------
-
-onThemeChange(() => {
-  chartsAreDue = true;
-});
 
 /** For the console and for tests. */
 globalThis.demo = {
   measuresFrames: false,
   get experiment() {
     return experiment;
+  },
+  get isOnTheWay() {
+    return goal !== undefined;
   },
 };
 

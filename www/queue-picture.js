@@ -14,16 +14,23 @@ const sizes = [
 ];
 
 const urgentBelow = 0.3;
+/** Past so many, a caller is a few pixels: it is enough to draw them at every third frame. */
+const manyCallers = 200;
+const framesForMany = 3;
 
 export class QueuePicture {
   #sharp;
+  #framesToRest = 0;
 
   constructor(canvas) {
     this.#sharp = new SharpCanvas(canvas);
+    this.#sharp.onResize = () => (this.#framesToRest = 0);
   }
 
   /** `patienceMs`: how long a caller waits at most; Infinity where for ever. */
   draw(callers, count, patienceMs, now, nobody) {
+    if (count > manyCallers && this.#framesToRest-- > 0) return;
+    this.#framesToRest = framesForMany - 1;
     const { width, height } = this.#sharp;
     const context = this.#sharp.begin();
     const colours = theme();

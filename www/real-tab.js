@@ -17,16 +17,18 @@ const shownStats = ["total", "idle", "used", "waiting", "opened", "checkouts", "
 
 export class RealTab {
   #byId;
+  /** What a link has to remember; undefined while it is the example of the beginning. */
   #sql;
   #pool;
   #driver;
   #slots = new Map();
+  /** The SQL came with the address, or is new: nothing has been said of it yet. */
+  #isFresh = true;
 
   /** `changed` is called when the SQL is another. */
   constructor(document, changed) {
     this.#byId = (id) => document.getElementById(id);
     const sql = this.#byId("sql");
-    sql.value = examples["Best sellers"];
     sql.addEventListener("change", () => {
       this.#sql = sql.value;
       changed();
@@ -47,39 +49,43 @@ export class RealTab {
     sql.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#byId("sql-form").requestSubmit();
     });
+    this.#byId("sql-reset").addEventListener("click", () => void this.#reset());
     this.#byId("run-load").addEventListener("click", () => void this.#runLoad());
   }
 
-  /** What a link has to remember; undefined while it is the example of the beginning. */
   get sqlForLink() {
     return this.#sql;
   }
 
+  /** As an address has it; open() comes next. */
   set sql(text) {
     this.#sql = text;
-    if (text !== undefined) this.#byId("sql").value = text;
+    this.#byId("sql").value = text ?? examples["Best sellers"];
+    this.#isFresh = true;
   }
 
   /** SQLite is there from now on, or the words say why not. */
   async open() {
-    if (this.#pool) return;
-    const said = this.#byId("sql-said");
-    said.textContent = "loading SQLite …";
-    try {
-      this.#driver ??= await import("./sqlite-connections.js");
-    } catch (error) {
-      said.textContent = `SQLite could not be loaded: ${error.message}`;
-      return;
+    if (!this.#pool) {
+      this.#say("loading SQLite …");
+      try {
+        this.#driver ??= await import("./sqlite-connections.js");
+      } catch (error) {
+        this.#say(`SQLite could not be loaded: ${error.message}`, true);
+        return;
+      }
+      this.#pool ??= this.#makePool();
+      this.#showPool();
     }
-    if (this.#pool) return;
-    this.#pool = this.#makePool();
-    said.textContent = "";
-    this.#showPool();
-    await this.#runSql();
+    if (!this.#isFresh) return;
+    this.#isFresh = false;
+    // Whoever wrote a link does not decide what runs on the visitor's machine.
+    if (this.#sql === undefined) await this.#runSql();
+    else this.#say("This SQL came with the link. Run it if you like.");
   }
 
   #makePool() {
-    const pool = new QueuePool(this.#driver.openConnection, { dialect: this.#driver.dialect, poolSize, maxOverflow, timeout: "60s", loggingName: "sqlite" });
+    const pool = new QueuePool(this.#driver.openConnection, { dialect: this.#driver.dialect, poolSize, maxOverflow, timeout: null, loggingName: "sqlite" });
     const note = (word) => (connection) => void (connection && this.#slots.set(connection.id, word));
     pool.on("connect", note("idle"));
     pool.on("checkout", note("in use"));
@@ -88,24 +94,42 @@ export class RealTab {
     return pool;
   }
 
-  async #runSql() {
+  /** What is said of the SQL; the result goes with it. */
+  #say(text, isError = false, ...result) {
     const said = this.#byId("sql-said");
-    const frame = this.#byId("sql-result");
-    const sql = this.#byId("sql").value;
+    said.textContent = text;
+    said.className = isError ? "is-error" : "";
+    this.#byId("sql-result").replaceChildren(...result);
+  }
+
+  /** Runs it on a connection of the pool. */
+  #onConnection(sql) {
+    this.#say("waiting for a connection …");
+    return this.#pool.use((connection) => {
+      const result = this.#driver.run(connection, sql);
+      return { result, id: connection.id, wasOpen: connection.inTransaction() };
+    });
+  }
+
+  async #runSql() {
     if (!this.#pool) return;
     const start = performance.now();
     try {
-      const { result, id, wasOpen } = await this.#pool.use((connection) => {
-        const result = this.#driver.run(connection, sql);
-        return { result, id: connection.id, wasOpen: connection.inTransaction() };
-      });
-      said.textContent = `${count(result.rows.length, "row")}${result.changes > 0 ? `, ${result.changes} changed` : ""} in ${(performance.now() - start).toFixed(1)} ms on connection ${id}${wasOpen ? ". The transaction was left open: the pool rolled it back" : ""}`;
-      said.className = "";
-      frame.replaceChildren(table(result));
+      const { result, id, wasOpen } = await this.#onConnection(this.#byId("sql").value);
+      this.#say(`${counted(result.rows.length, "row")}${result.changes > 0 ? `, ${result.changes} changed` : ""} in ${(performance.now() - start).toFixed(1)} ms on connection ${id}${wasOpen ? ". The transaction was left open: the pool rolled it back" : ""}`, false, table(result));
     } catch (error) {
-      said.textContent = error.message;
-      said.className = "is-error";
-      frame.replaceChildren();
+      this.#say(error.message, true);
+    }
+    this.#showPool();
+  }
+
+  async #reset() {
+    if (!this.#pool) return;
+    try {
+      await this.#onConnection(this.#driver.resetSql);
+      this.#say("the tables are as they were at the beginning");
+    } catch (error) {
+      this.#say(error.message, true);
     }
     this.#showPool();
   }
@@ -113,7 +137,7 @@ export class RealTab {
   async #runLoad() {
     const input = this.#byId("tasks");
     if (!input.reportValidity() || !this.#pool) return;
-    const count = input.valueAsNumber;
+    const tasks = input.valueAsNumber;
     const button = this.#byId("run-load");
     const progress = this.#byId("load-progress");
     const said = this.#byId("load-said");
@@ -122,6 +146,7 @@ export class RealTab {
     const waits = [];
     let done = 0;
     let failed = 0;
+    let firstError;
     const task = async (number) => {
       const asked = performance.now();
       try {
@@ -129,26 +154,28 @@ export class RealTab {
           waits.push(performance.now() - asked);
           this.#driver.run(connection, `INSERT INTO orders (product, amount) VALUES (${1 + (number % 4)}, ${1 + (number % 7)})`);
           await new Promise((resolve) => setTimeout(resolve));
-          this.#driver.run(connection, "SELECT sum(amount) FROM orders");
+          this.#driver.run(connection, "SELECT amount FROM orders WHERE id = last_insert_rowid()");
         });
-      } catch {
+      } catch (error) {
         failed++;
+        firstError ??= error;
       }
       done++;
     };
     const show = () => {
-      progress.value = done / count;
+      progress.value = done / tasks;
       this.#showPool();
-      if (done < count) requestAnimationFrame(show);
+      if (done < tasks) requestAnimationFrame(show);
     };
     const start = performance.now();
-    const tasks = Array.from({ length: count }, (_, number) => task(number));
+    const all = Array.from({ length: tasks }, (_, number) => task(number));
     show();
-    await Promise.all(tasks);
+    await Promise.all(all);
     const ms = performance.now() - start;
     waits.sort((a, b) => a - b);
     const wait = (part) => `${(waits[Math.floor(part * (waits.length - 1))] ?? 0).toFixed(0)} ms`;
-    said.textContent = `${count - failed} tasks in ${(ms / 1000).toFixed(2)} s, ${Math.round((count / ms) * 1000)} a second${failed > 0 ? `, ${failed} failed` : ""}. Wait for a connection: half of them ${wait(0.5)}, 95 % ${wait(0.95)}.`;
+    const served = tasks - failed;
+    said.textContent = `${counted(served, "task")} in ${(ms / 1000).toFixed(2)} s, ${Math.round((served / ms) * 1000)} a second. ${failed > 0 ? `${failed} failed, the first with: ${firstError.message}. ` : ""}Wait for a connection: half of them ${wait(0.5)}, 95 % ${wait(0.95)}.`;
     progress.value = 1;
     button.disabled = false;
     this.#showPool();
@@ -174,7 +201,7 @@ export class RealTab {
   }
 }
 
-const count = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
+const counted = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
 const textIn = (tag, textContent) => Object.assign(document.createElement(tag), { textContent });
 
 function table({ columns, rows }) {

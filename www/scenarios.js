@@ -1,5 +1,8 @@
-// The scenarios behind the buttons: settings at the start, and what happens later by itself. experiment.js runs them;
-// a scenario is nothing but a link that somebody has written already.
+// The scenarios behind the buttons: settings at the start, and what happens later by itself; and what is said of an
+// experiment, whether it is one of them or not. experiment.js runs them; a scenario is nothing but a link that somebody
+// has written already.
+
+import { defaults } from "./settings.js";
 
 export const scenarios = [
   { name: "Normal day", says: "The load comes in waves. At each crest the pool opens its overflow, then callers wait, and a few run out of patience.", set: {}, script: [] },
@@ -20,9 +23,48 @@ export const scenarios = [
   { name: "Leak", says: "One caller in twenty never gives its connection back, until nobody gets one any more.", set: { rate: 8, waves: 0, leaks: 5, timeout: 3000 }, script: [] },
 ];
 
-/** What a comparison starts with: a load on which the two differ visibly. */
+/** What a comparison starts with: a load on which the two differ visibly, within seconds. */
 export const comparisonStarts = {
-  one: { says: scenarios[0].says, set: {} },
-  lifo: { says: "The same callers, twice. First out first keeps all connections busy in turn; latest first lets the surplus rest until it is closed.", set: { rate: 7, waves: 60, poolSize: 8, maxOverflow: 0, idleTimeout: 3000 } },
-  nullPool: { says: "The same callers, twice. Without a pool every caller waits for a connection of its own to open.", set: { rate: 6, waves: 40, poolSize: 8, maxOverflow: 7, connect: 600 } },
+  one: { says: scenarios[0].says, set: {}, script: [] },
+  lifo: {
+    says: "The same callers, twice; after a second there are fewer.",
+    shows: "First out first keeps all connections busy in turn; latest first lets the surplus rest until it is closed.",
+    set: { rate: 14, waves: 0, query: 150, poolSize: 8, maxOverflow: 0, idleTimeout: 2000 },
+    script: [{ at: 1000, action: "rate", value: "6" }],
+  },
+  nullPool: {
+    says: "The same callers, twice.",
+    shows: "Without a pool every caller waits for a connection of its own to open.",
+    set: { rate: 6, waves: 40, poolSize: 8, maxOverflow: 7, connect: 600 },
+    script: [],
+  },
 };
+
+const isSameLine = (one, other) => one.at === other.at && one.action === other.action && (one.value ?? "") === (other.value ?? "");
+const has = (script, part) => part.every((line) => script.some((other) => isSameLine(line, other)));
+const isSame = (initial, set) => Object.entries({ ...defaults, ...set }).every(([name, value]) => initial[name] === value);
+
+/** What is said of an experiment; `scenario`: whose name it bears; `isOwn`: the visitor's settings would be lost with it. */
+export function storyOf({ compare, initial, given, isChanged }) {
+  if (compare !== "one") {
+    const { says, shows, set, script } = comparisonStarts[compare];
+    const isOwn = isChanged || !isSame(initial, set) || !has(given, script);
+    return { isOwn, says: `${isOwn ? "The same callers, twice, with settings of yours." : says} ${shows}` };
+  }
+  const found = scenarios.toReversed().find(({ set, script }) => has(given, script) && (script.length > 0 || isSame(initial, set)));
+  if (found === undefined) return { isOwn: true, says: "Your own settings." };
+  const { name, says, set } = found;
+  if (!isSame(initial, set)) return { isOwn: true, says: `“${name}” with settings of yours. ${says}` };
+  return isChanged ? { isOwn: true, says: `“${name}”, changed by you. At first: ${says}` } : { isOwn: false, scenario: name, says };
+}
+
+/** What another comparison begins with: the visitor's own settings where there are some, else such as show the difference. */
+export function toCompare(compare, experiment) {
+  const { isOwn } = storyOf(experiment);
+  const { initial, seed, script } = experiment.anew;
+  const start = comparisonStarts[compare];
+  if (!isOwn) return { initial: { ...defaults, ...start.set }, seed, compare, script: start.script };
+  // What a comparison does by itself is over with it.
+  const before = compare === experiment.compare ? [] : comparisonStarts[experiment.compare].script;
+  return { initial, seed, compare, script: script.filter((line) => !has(before, [line])) };
+}

@@ -58,9 +58,10 @@ export function readValue(name, text) {
   const known = setting.choices ?? setting.stops ?? [true, false];
   const exact = known.find((value) => written(value) === text);
   if (exact !== undefined || setting.stops === undefined) return exact;
+  // Between two stops, as somebody wrote it by hand: a pool takes whole numbers only.
   const numbers = setting.stops.filter(Number.isFinite);
-  const number = Number(text);
-  return Number.isFinite(number) && number >= Math.min(...numbers) && number <= Math.max(...numbers) ? number : undefined;
+  const number = /^-?\d+$/.test(text) ? Number(text) : NaN;
+  return number >= Math.min(...numbers) && number <= Math.max(...numbers) ? number : undefined;
 }
 
 /** Durations reach the pool as text with their unit: a bare number would be seconds. */

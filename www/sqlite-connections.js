@@ -3,37 +3,53 @@
 
 import sqlite3InitModule from "../node_modules/@sqlite.org/sqlite-wasm/dist/index.mjs";
 
-const schema = `
-  CREATE TABLE IF NOT EXISTS products (id INTEGER PRIMARY KEY, name TEXT NOT NULL, price REAL NOT NULL);
-  CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, product INTEGER NOT NULL REFERENCES products, amount INTEGER NOT NULL);
-  INSERT INTO products (name, price) SELECT column1, column2 FROM (VALUES ('Tea', 4.5), ('Coffee', 6.0), ('Cocoa', 5.25), ('Maté', 7.75))
-    WHERE NOT EXISTS (SELECT 1 FROM products);
+const tables = `
+  CREATE TABLE products (id INTEGER PRIMARY KEY, name TEXT NOT NULL, price REAL NOT NULL);
+  CREATE TABLE orders (id INTEGER PRIMARY KEY, product INTEGER NOT NULL REFERENCES products, amount INTEGER NOT NULL);
+  INSERT INTO products (name, price) VALUES ('Tea', 4.5), ('Coffee', 6.0), ('Cocoa', 5.25), ('Maté', 7.75);
+  PRAGMA user_version = 1;
 `;
+/** The tables as they were at the beginning. */
+export const resetSql = `DROP TABLE IF EXISTS orders; DROP TABLE IF EXISTS products; ${tables}`;
+
+/** SQLite runs on the page's own thread: what takes longer than this would look like a dead page. */
+export const mostSeconds = 3;
+const stepsBetweenLooks = 10_000;
 
 let loading;
 let opened = 0;
 
 /** The creator. */
 export async function openConnection() {
-  const sqlite3 = await (loading ??= sqlite3InitModule());
+  const { oo1, capi } = await (loading ??= sqlite3InitModule());
   // The name begins with a slash: such a database in memory is common to all handles of this page.
-  const database = new sqlite3.oo1.DB({ filename: "/shop", flags: "c", vfs: "memdb" });
+  const database = new oo1.DB({ filename: "/shop", flags: "c", vfs: "memdb" });
+  const connection = { id: ++opened, database, stopAt: Infinity, inTransaction: () => capi.sqlite3_get_autocommit(database.pointer) === 0 };
   try {
-    database.exec(schema);
+    // Only the first connection finds a database without a version: a table that the visitor drops stays dropped.
+    if (database.selectValue("PRAGMA user_version") === 0) database.exec(tables);
+    capi.sqlite3_progress_handler(database.pointer, stepsBetweenLooks, () => Number(performance.now() > connection.stopAt), 0);
   } catch (error) {
     database.close();
     throw error;
   }
-  return { id: ++opened, database, inTransaction: () => sqlite3.capi.sqlite3_get_autocommit(database.pointer) === 0 };
+  return connection;
 }
 
-/** Columns and rows of the last statement that had any, and how many rows were changed. */
+/** Columns and rows of the first statement that has any, and how many rows were changed. */
 export function run(connection, sql) {
   const { database } = connection;
   const columns = [];
   const rows = [];
   const before = database.changes(true);
-  database.exec({ sql, rowMode: "array", columnNames: columns, resultRows: rows });
+  connection.stopAt = performance.now() + mostSeconds * 1000;
+  try {
+    database.exec({ sql, rowMode: "array", columnNames: columns, resultRows: rows });
+  } catch (error) {
+    throw performance.now() > connection.stopAt ? new Error(`stopped after ${mostSeconds} seconds`, { cause: error }) : error;
+  } finally {
+    connection.stopAt = Infinity;
+  }
   return { columns, rows, changes: database.changes(true) - before };
 }
 

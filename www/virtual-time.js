@@ -15,6 +15,12 @@ export class VirtualTime {
   now = 0;
   #timers = [];
   #made = 0;
+  #awaited = 0;
+
+  /** Whether anything is to come but those who watch. */
+  get isAwaited() {
+    return this.#awaited > 0;
+  }
 
   /** What the pool's option `clock` takes. */
   get clock() {
@@ -25,15 +31,25 @@ export class VirtualTime {
     };
   }
 
-  after(ms, run) {
-    const timer = { due: this.now + Math.max(0, ms), order: this.#made++, run };
+  /** `isWatching`: it only looks, and nothing comes of it. */
+  after(ms, run, isWatching = false) {
+    const timer = { due: this.now + Math.max(0, ms), order: this.#made++, run, isWatching };
+    if (!isWatching) this.#awaited++;
     push(this.#timers, timer);
     return timer;
   }
 
   /** It stays in the heap and does nothing when its time comes. */
   cancel(timer) {
-    if (timer) timer.run = undefined;
+    if (timer?.run !== undefined) this.#take(timer);
+  }
+
+  /** Answers what it runs, and forgets it. */
+  #take(timer) {
+    const { run } = timer;
+    timer.run = undefined;
+    if (!timer.isWatching) this.#awaited--;
+    return run;
   }
 
   sleep(ms) {
@@ -50,7 +66,7 @@ export class VirtualTime {
     while (this.nextDue <= end) {
       const timer = pop(this.#timers);
       this.now = timer.due;
-      timer.run();
+      this.#take(timer)();
       await settled();
     }
     this.now = end;

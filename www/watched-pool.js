@@ -5,7 +5,7 @@
 import { AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool } from "../pkg/entry/inline.js";
 import { Series } from "./measurements.js";
 import { seeded } from "./seeded-random.js";
-import { poolOptions } from "./settings.js";
+import { poolOptions, settings } from "./settings.js";
 import { SimulatedDatabase } from "./simulated-database.js";
 
 const kinds = { AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool };
@@ -18,8 +18,10 @@ export class WatchedPool {
   database;
   /** Those who asked and have no connection yet, in the order in which they asked. Who has left the line, since one is opened or checked for him, `isOpening`. */
   pending = new Set();
-  /** By place on the picture: the connection there, or nothing. */
+  /** By place on the picture: the connection of the pool there, or nothing. */
   places = [];
+  /** Connections that only wait for their end: of a pool before, or replaced while callers still have them. */
+  leftovers = [];
   left = { served: 0, timedOut: 0, failed: 0, refused: 0 };
   /** The latest to leave, oldest first. */
   lastToLeave = [];
@@ -32,7 +34,7 @@ export class WatchedPool {
   #asking;
   /** By record: for whom the pool works on it, on the way to a checkout. */
   #servedIn = new Map();
-  /** The record whose connection begins at this moment. */
+  /** The record whose connection begins at this moment, and the places of its pool. */
   #opening;
   /** By connection: its record. */
   #recordOf = new Map();
@@ -63,13 +65,15 @@ export class WatchedPool {
   /** Pools cannot be changed: there is a new one, the old one ends when its leases have come back. */
   rebuild() {
     const old = this.pool;
+    this.leftovers.push(...this.places.filter((connection) => connection !== undefined));
     this.#makePool();
     void old.close({ timeout: "12h" });
   }
 
   #makePool() {
     const values = this.#settings();
-    const pool = new kinds[values.kind](this.#open, {
+    const places = (this.places = []);
+    const pool = new kinds[values.kind]((record) => this.#open(record, places), {
       ...poolOptions(values),
       dialect: this.#watchedDialect(),
       clock: this.#time.clock,
@@ -84,7 +88,6 @@ export class WatchedPool {
       for (const series of this.series) series.noteOpened();
       tell(`opened connection ${connection.id}`);
     });
-    pool.on("checkout", (connection) => tell(`lent connection ${connection.id}`));
     pool.on("reset", (connection) => connection.inTransaction && tell(`connection ${connection.id} came back with an open transaction`));
     pool.on("checkin", (connection) => tell(connection === null ? "an emptied slot came back" : `connection ${connection.id} is back`));
     pool.on("close", (connection) => tell(`closing connection ${connection.id}`));
@@ -119,10 +122,10 @@ export class WatchedPool {
     this.#servedIn.set(record, caller);
   }
 
-  /** The creator. */
-  #open = async (record) => {
+  /** The creator of the pool that has these places. */
+  async #open(record, places) {
     this.#serveIn(record);
-    this.#opening = record;
+    this.#opening = { record, places };
     try {
       return await this.database.open();
     } catch (error) {
@@ -131,7 +134,7 @@ export class WatchedPool {
       this.#log(this.name, error.message, true);
       throw error;
     }
-  };
+  }
 
   /** A caller asks for a connection, uses it and gives it back. */
   async serve(arrival) {
@@ -173,6 +176,7 @@ export class WatchedPool {
   async #work(caller, connection) {
     this.pending.delete(caller);
     this.#noteWait(caller);
+    this.#log(this.name, `lent connection ${connection.id} to caller ${caller.id}`, false);
     caller.hasConnection = true;
     caller.gotAt = this.#time.now;
     const holders = this.#holders.get(connection) ?? new Set();
@@ -238,10 +242,17 @@ export class WatchedPool {
     for (const series of this.series) {
       const piece = () => {
         series.end(this.#time.now, this.pool.stats().used);
-        this.#time.after(series.pieceMs, piece);
+        this.#time.after(series.pieceMs, piece, true);
       };
-      this.#time.after(series.pieceMs, piece);
+      this.#time.after(series.pieceMs, piece, true);
     }
+  }
+
+  /** How long a caller waits at most, as the pool was told; Infinity where for ever. */
+  get patienceMs() {
+    const { kind, timeout, deadline } = this.#settings();
+    const patience = settings.timeout.kinds.includes(kind) ? timeout : null;
+    return Math.min(patience ?? Infinity, deadline ?? Infinity);
   }
 
   /** How many connections the pool keeps, and how many it may have; Infinity where nothing limits them. */
@@ -252,25 +263,40 @@ export class WatchedPool {
   }
 
   #settle(connection) {
-    this.#recordOf.set(connection, this.#opening);
-    let place = this.places.indexOf(undefined);
-    if (place < 0) place = this.places.length;
-    this.places[place] = connection;
+    const { record, places } = this.#opening;
+    this.#recordOf.set(connection, record);
+    if (places !== this.places) {
+      this.leftovers.push(connection);
+      return;
+    }
+    let place = places.indexOf(undefined);
+    if (place < 0) place = places.length;
+    // More than the pool may have: it replaces one that callers still have, the oldest.
+    if (place >= this.limits.max) {
+      place = places.reduce((oldest, { id }, other) => (id < places[oldest].id ? other : oldest), 0);
+      this.leftovers.push(places[place]);
+    }
+    places[place] = connection;
   }
 
   /** The pool counts its overflow and marks no connection as such: one of those beyond takes a place that came free. Without a limit they close ranks. */
   #vacate(connection) {
     this.#holders.delete(connection);
     this.#recordOf.delete(connection);
-    const place = this.places.indexOf(connection);
-    this.places[place] = undefined;
-    const { kept, max } = this.limits;
-    const last = this.places.findLastIndex((other) => other !== undefined);
-    if (last > place && (kept === Infinity || (place < kept && last >= kept) || last >= max)) {
-      this.places[place] = this.places[last];
-      this.places[last] = undefined;
+    const { places, leftovers } = this;
+    const place = places.indexOf(connection);
+    if (place < 0) {
+      leftovers.splice(leftovers.indexOf(connection), 1);
+      return;
     }
-    while (this.places.length > 0 && this.places.at(-1) === undefined) this.places.pop();
+    places[place] = undefined;
+    const { kept } = this.limits;
+    const last = places.findLastIndex((other) => other !== undefined);
+    if (last > place && (kept === Infinity || (place < kept && last >= kept))) {
+      places[place] = places[last];
+      places[last] = undefined;
+    }
+    while (places.length > 0 && places.at(-1) === undefined) places.pop();
   }
 }
 

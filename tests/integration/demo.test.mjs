@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
@@ -10,7 +11,7 @@ import { serveDemo } from "../../scripts/demo.mjs";
 import { root } from "../../scripts/run.mjs";
 import { chromium as findChromium } from "../../scripts/setup.mjs";
 import { Experiment } from "../../www/experiment.js";
-import { readLink, writeLink } from "../../www/link.js";
+import { isRepeatable, mostActions, readLink, writeLink } from "../../www/link.js";
 import { comparisonStarts, scenarios } from "../../www/scenarios.js";
 import { defaults, settings } from "../../www/settings.js";
 
@@ -47,7 +48,8 @@ test("the picture agrees with the pool's own numbers, for every kind, scenario a
     // Whose check of a shared connection is under way cannot be told from outside: there only the pool's number is shown.
     ...["QueuePool", "AssertionPool"].map((kind) => [`${kind}, which checks and recycles`, experiment({ kind, queryFailures: 5, openFailures: 10, maxUses: 7, recycle: 5000, prePing: true })]),
     ...scenarios.map(({ name, set, script }) => [name, experiment(set, { script })]),
-    ...Object.entries(comparisonStarts).map(([compare, { set }]) => [compare, experiment(set, { compare })]),
+    ...Object.entries(comparisonStarts).map(([compare, { set, script }]) => [compare, experiment(set, { compare, script })]),
+    ...Object.entries({ maxOverflow: "0", poolSize: "4", kind: "StaticPool", maxUses: "3" }).map(([action, value]) => [`${action} becomes ${value}`, experiment({ rate: 20, waves: 0, query: 800, timeout: 10_000 }, { script: [{ at: 4500, action, value }] })]),
     ["silent deaths", experiment({ silent: true, prePing: true }, { script: [{ at: 3000, action: "restart" }] })],
   ];
   for (const [name, run] of runs) {
@@ -57,8 +59,9 @@ test("the picture agrees with the pool's own numbers, for every kind, scenario a
         const stats = pane.pool.stats();
         const shown = { idle: 0, used: 0, opening: 0, closing: 0 };
         const place = { used: "used", forgotten: "used", resetting: "used", checking: "used", dead: "idle", idle: "idle", opening: "opening", closing: "closing" };
-        for (const connection of pane.places) if (connection) shown[place[pane.stateOf(connection)]]++;
         const at = `${name}, pane ${pane.name}, ${end} ms`;
+        assert.ok(pane.places.length <= stats.max, `${at}: no more places than connections allowed`);
+        for (const connection of pane.places) if (connection) shown[place[pane.stateOf(connection)]]++;
         assert.equal([...pane.queue()].length, stats.waiting, `${at}: who waits`);
         assert.equal(shown.idle, stats.idle, `${at}: idle`);
         // A connection that is closed to make room for its replacement is opening, for the pool: it counts slots.
@@ -68,6 +71,21 @@ test("the picture agrees with the pool's own numbers, for every kind, scenario a
     }
     const { left } = run.panes[0];
     assert.ok(left.served > 10, `${name}: ${JSON.stringify(left)}`);
+  }
+});
+
+/** A pool may wake somebody so much later, to set fewer timers. */
+const slackMs = 20;
+
+test("nobody waits longer than the patience that the picture shows, whichever option limits it", async () => {
+  for (const [set, patienceMs] of [[{ timeout: 10_000, deadline: 1000 }, 1000], [{ timeout: null, deadline: 2000 }, 2000], [{ timeout: 500, deadline: 2000 }, 500], [{ timeout: null }, Infinity], [{ kind: "AssertionPool", timeout: 500 }, Infinity]]) {
+    const run = experiment({ rate: 20, waves: 0, ...set });
+    const [pane] = run.panes;
+    assert.equal(pane.patienceMs, patienceMs, JSON.stringify(set));
+    for (let end = 50; end <= 4000; end += 50) {
+      await run.advance(end, always);
+      for (const caller of pane.queue()) assert.ok(run.now - caller.askedAt <= patienceMs + slackMs, `${JSON.stringify(set)}: caller ${caller.id} at ${end} ms`);
+    }
   }
 });
 
@@ -85,18 +103,86 @@ test("the first ten seconds show overflow, waiting and a time-out", async () => 
   assert.ok(mostConnections > defaults.poolSize && mostWaiting > 2 && timedOut > 0 && served > 10 * timedOut, JSON.stringify({ mostConnections, mostWaiting, timedOut, served }));
 });
 
+test("first out first and latest first differ within five seconds, and go on to", async () => {
+  const { set, script } = comparisonStarts.lifo;
+  const run = experiment(set, { compare: "lifo", script });
+  for (let end = 4000; end <= 12_000; end += 1000) {
+    await run.advance(end, always);
+    const [fifo, lifo] = run.panes.map(({ pool }) => pool.stats().total);
+    assert.ok(fifo >= lifo + 2, `${fifo} and ${lifo} connections at ${end} ms`);
+  }
+});
+
 test("a link brings back what it was written from, and what it does not understand is left out", () => {
   const run = experiment({ timeout: null, maxWaiters: Infinity, recycle: 5000, useLifo: true, maxOverflow: -1 }, { compare: "lifo", seed: 12, script: [{ at: 10, action: "recycle", value: "-1" }, { at: 20, action: "kill", value: "A3" }] });
   const link = writeLink({ experiment: run, speed: 20, isPaused: true, tab: "real", sql: "SELECT 1 -- #&=" });
   const { initial, compare, seed, script, speed, isPaused, tab, sql } = readLink(`#${link}`);
   assert.deepEqual({ initial, compare, seed, script, speed, isPaused, tab, sql }, { initial: run.initial, compare: "lifo", seed: 12, script: run.script, speed: 20, isPaused: true, tab: "real", sql: "SELECT 1 -- #&=" });
-  assert.deepEqual(readLink("#poolSize=-5&kind=Evil&speed=3&seed=x&script=1-constructor_2-kill-A1&compare=constructor&rate=1e9").initial, defaults);
+  assert.deepEqual(readLink("#poolSize=-5&kind=Evil&speed=3&seed=x&script=1-constructor-2_2-kill-A1&compare=constructor&rate=1e9").initial, defaults);
+  assert.deepEqual(readLink("#script=1-constructor_1234567890-restart").script, [{ at: 1_234_567_890, action: "restart", value: "" }]);
+  assert.equal(writeLink({ experiment: experiment({}, { script: [{ at: 4000, action: "restart", value: undefined }] }), speed: 1, isPaused: false, tab: "simulation" }), "script=4000-restart");
   assert.equal(writeLink({ experiment: experiment(), speed: 1, isPaused: false, tab: "simulation" }), "");
+});
+
+test("a number that no pool takes is left out of a link, and an empty one is none", () => {
+  const numeric = Object.entries(settings).filter(([, { stops }]) => stops);
+  for (const text of ["2.5", "-0.5", "", " ", "1e1", "0x2"]) {
+    for (const [name] of numeric) assert.equal(readLink(new URLSearchParams({ [name]: text }).toString()).initial[name], defaults[name], `${name}=${text}`);
+  }
+  assert.equal(readLink("query=123").initial.query, 123);
+});
+
+test("every whole number of a link makes a pool", async () => {
+  for (const [name, { of, stops }] of Object.entries(settings)) {
+    if (of !== "pool" || !stops) continue;
+    const numbers = stops.filter(Number.isFinite);
+    for (const kind of settings.kind.choices) {
+      for (const value of [Math.min(...numbers), Math.min(...numbers) + 1, Math.max(...numbers) - 1, Math.max(...numbers)]) await experiment({ kind, [name]: value }).advance(500, always);
+    }
+  }
+});
+
+test("to begin anew keeps what the experiment was given and what the visitor set, and nothing that he did", async () => {
+  const run = experiment({ rate: 8 }, { script: [{ at: 4000, action: "restart" }, { at: 5000, action: "query", value: "800" }] });
+  await run.advance(2000, always);
+  run.perform("rate", "20");
+  run.perform("restart");
+  await run.advance(6000, always);
+  run.perform("rate", "12");
+  assert.equal(run.isChanged, true);
+  const { initial, script, seed, compare } = run.anew;
+  assert.deepEqual({ initial, seed, compare }, { initial: { ...defaults, rate: 12 }, seed: 7, compare: "one" });
+  assert.deepEqual(script, [{ at: 4000, action: "restart", value: "" }, { at: 5000, action: "query", value: "800" }]);
+});
+
+test("a slider that moved on within one moment leaves one line in the log, as its link does", async () => {
+  const run = experiment();
+  await run.advance(1000, always);
+  for (const query of ["500", "800", "1000"]) run.perform("query", query);
+  await run.advance(3000, always);
+  const { initial, compare, seed, script } = readLink(writeLink({ experiment: run, speed: 1, isPaused: false, tab: "simulation" }));
+  const again = new Experiment({ initial, compare, seed, script });
+  await again.advance(3000, always);
+  const told = ({ lines }) => lines.map(({ at, text }) => `${at} ${text}`);
+  assert.deepEqual(told(again), told(run));
+});
+
+test("a step with nothing to come stays where it is", async () => {
+  const run = experiment({ rate: 0 });
+  assert.equal(await run.step(), false);
+  assert.equal(run.now, 0);
+  run.perform("rate", "8");
+  run.perform("rate", "0");
+  assert.equal(await run.step(), false);
+  const planned = experiment({ rate: 0 }, { script: [{ at: 700, action: "restart" }] });
+  assert.equal(await planned.step(), true);
+  assert.equal(planned.now, 700);
 });
 
 test("a link whose script would be too long begins anew with the settings as they are", () => {
   const run = experiment();
-  for (let turn = 0; turn < 401; turn++) run.perform(turn % 2 === 0 ? "rate" : "query", turn % 2 === 0 ? "12" : "500");
+  for (let turn = 0; turn <= mostActions; turn++) run.perform(turn % 2 === 0 ? "rate" : "query", turn % 2 === 0 ? "12" : "500");
+  assert.equal(isRepeatable(run), false);
   const { initial, script, at } = readLink(writeLink({ experiment: run, speed: 1, isPaused: false, tab: "simulation" }));
   assert.deepEqual({ initial, script, at }, { initial: { ...defaults, rate: 12, query: 500 }, script: [], at: 0 });
 });
@@ -118,16 +204,16 @@ after(async () => {
   server?.close();
 });
 
-/** Opens the page, runs `use`, and expects that the console stayed clean. */
-async function withPage(hash, use, { width = 1280, height = 900, colorScheme = "light" } = {}) {
+/** Opens the page, runs `use`, and expects that the console stayed clean but for what is `allowed`. */
+async function withPage(hash, use, { width = 1280, height = 900, colorScheme = "light", allowed = /^$/ } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, permissions: ["clipboard-read", "clipboard-write"] });
   const page = await context.newPage();
   const complaints = [];
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && !allowed.test(message.text()) && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(String(error)));
   try {
     await page.goto(hash === "" ? url : `${url}#${hash}`);
-    await page.waitForFunction(() => globalThis.demo?.experiment !== undefined && document.querySelector(".cell") !== null);
+    await page.waitForFunction(() => globalThis.demo?.experiment !== undefined && document.querySelector(".cell") !== null && !globalThis.demo.isOnTheWay);
     await use(page);
   } finally {
     await context.close();
@@ -138,6 +224,10 @@ async function withPage(hash, use, { width = 1280, height = 900, colorScheme = "
 const number = async (page, selector) => Number.parseInt(await page.locator(selector).first().textContent(), 10);
 const waiting = (page) => number(page, ".waiting h3 b");
 const connections = (page) => number(page, ".slots h3 b");
+/** How many connections there are, as the picture says it. */
+const total = async (page) => `${await page.locator(".slots h3 b").textContent()} ${await page.locator(".slots h3 small").textContent()}`;
+/** All that the legend counts, but for the empty places. */
+const legendSum = (page) => page.locator(".legend li").evaluateAll((items) => items.filter(({ hidden, textContent }) => !hidden && !textContent.includes("empty")).reduce((sum, { textContent }) => sum + Number.parseInt(textContent, 10), 0));
 const clock = (page) => page.locator("#clock").textContent();
 
 /** Waits until the page says so, for at most half a minute: other work may share the machine. */
@@ -147,10 +237,32 @@ test("only the folders of the page are served, under a policy that allows WebAss
   const policy = (await fetch(url)).headers.get("content-security-policy");
   assert.match(policy, /script-src 'self' 'wasm-unsafe-eval';/);
   assert.doesNotMatch(policy, /'unsafe-/);
-  for (const path of ["package.json", "www/../package.json", "www/%2e%2e/package.json", "www/..%2fpackage.json", "node_modules/pg/package.json", "www/%ff", "www/absent.js", ".git/config"]) {
+  for (const path of ["package.json", "www/../package.json", "www/%2e%2e/package.json", "www/..%2fpackage.json", "node_modules/pg/package.json", "www/absent.js", ".git/config"]) {
     assert.equal((await fetch(new URL(`/${path}`, url))).status, 404, path);
   }
 });
+
+test("a request that cannot be read is refused, and the server goes on", async () => {
+  const statusOf = (line) => new Promise((resolve, reject) => {
+    const socket = connect(server.address().port, "127.0.0.1", () => socket.write(`GET ${line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`));
+    let text = "";
+    socket.on("data", (bytes) => (text += bytes)).on("end", () => resolve(Number(text.split(" ")[1]))).on("error", reject);
+  });
+  for (const line of ["//", "http://[", "/www/%00.html", "/www/%ff"]) assert.equal(await statusOf(line), 400, line);
+  assert.equal(await statusOf("/www/"), 200);
+});
+
+test("a link with a fraction opens the page, and its time goes on", () => withPage("poolSize=2.5&script=100-minIdle-9.5", async (page) => {
+  await eventually(page, () => globalThis.demo.experiment.now > 300);
+  assert.equal(await page.locator(".cell").count(), defaults.poolSize + defaults.maxOverflow);
+}));
+
+test("an experiment that cannot go on says why, and another one can begin", () => withPage("", async (page) => {
+  await page.evaluate(() => (globalThis.demo.experiment.advance = () => Promise.reject(new Error("the sky fell"))));
+  await eventually(page, () => document.getElementById("lag").textContent.includes("the sky fell"));
+  await page.getByRole("button", { name: "Start over" }).click();
+  await eventually(page, () => globalThis.demo.experiment.now > 300 && document.getElementById("lag").textContent === "");
+}));
 
 test("a slider changes the picture while it runs", () => withPage("rate=2&waves=0", async (page) => {
   await page.getByLabel("Query time").focus();
@@ -180,6 +292,41 @@ test("pause stands still, a step goes on to the next thing that happens, and the
   await page.getByRole("button", { name: "Go on" }).click();
   await eventually(page, (text) => document.getElementById("clock").textContent !== text, stepped);
 }));
+
+test("after a change of the pool its connections stand in its places, and those of the pool before in a frame of their own", async () => {
+  for (const [change, max] of [["maxOverflow-0", 5], ["poolSize-4", 7], ["kind-StaticPool", 1], ["useLifo-yes", 8]]) {
+    await withPage(`rate=20&waves=0&query=3000&timeout=10000&script=3000-${change}&at=4500&paused=yes`, async (page) => {
+      const ids = (area) => page.locator(`${area} .cell:not([data-state="empty"])`).evaluateAll((cells) => cells.map((cell) => Number(/\d+/.exec(cell.getAttribute("aria-label"))[0])).sort((a, b) => a - b));
+      const before = await ids(".before");
+      const now = [...await ids(".slots > .cells"), ...await ids(".overflow")].sort((a, b) => a - b);
+      assert.equal(now.length, max, change);
+      assert.ok(before.length > 0 && Math.max(...before) < Math.min(...now), `${change}: ${before} before ${now}`);
+      assert.equal(await total(page), `${max} of at most ${max} + ${before.length} from before`);
+      assert.match(await page.locator(".before .hint").textContent(), new RegExp(`^from before: ${before.length},`));
+      assert.equal(await page.locator(".before").isVisible(), true);
+      assert.equal(await legendSum(page), max + before.length);
+    });
+  }
+});
+
+test("the bars of the queue show a deadline, too", () => withPage("rate=20&waves=0&timeout=null&deadline=1000&at=3000&paused=yes", async (page) => {
+  assert.equal(await page.locator(".waiting .hint").textContent(), "bars show the patience that is left");
+}));
+
+test("the counts under the picture add up to the connections, also of those that have no cell", async () => {
+  await withPage("rate=500&kind=NullPool&query=5000&connect=5000&at=4000&paused=yes", async (page) => {
+    const all = await connections(page);
+    assert.ok(all > 1000, String(all));
+    assert.equal(await legendSum(page), all);
+    assert.match(await page.locator(".slots").innerText(), new RegExp(`300 of ${all} are shown`));
+  });
+  await withPage("kind=StaticPool&rate=10&waves=0&script=3000-invalidateAll&at=3500&paused=yes", async (page) => {
+    assert.equal(await total(page), "1 of at most 1 + 1 from before");
+    assert.equal(await legendSum(page), 2);
+    assert.match(await page.locator(".before .cell").getAttribute("aria-label"), /^Connection 1: in use/);
+  });
+  await withPage("at=3000&paused=yes", async (page) => assert.match(await page.locator(".charts").innerText(), /Lent \(in use or resetting\)/));
+});
 
 test("a killed connection is replaced", () => withPage("rate=8&waves=0&at=3000&paused=yes", async (page) => {
   const cell = page.locator('.cell[data-state="used"]').first();
@@ -239,7 +386,7 @@ test("an address restores the whole state, changes on the way included", () => w
   await page.getByRole("button", { name: "Copy link" }).click();
   const link = await page.evaluate(() => navigator.clipboard.readText());
   assert.equal(link, page.url());
-  const state = () => [document.getElementById("clock").textContent, document.querySelector(".flow").innerText, [...document.querySelectorAll(".cell")].map((cell) => cell.getAttribute("aria-label")), document.getElementById("log").innerText, [...document.querySelectorAll(".controls output")].map((output) => output.textContent)];
+  const state = () => [document.getElementById("clock").textContent, document.querySelector(".flow").innerText, [...document.querySelectorAll(".cell")].map((cell) => cell.getAttribute("aria-label")), document.getElementById("log").innerText, [...document.querySelectorAll(".setting-value")].map((output) => output.textContent)];
   const wanted = await page.evaluate(state);
   await page.reload();
   await eventually(page, (text) => document.getElementById("clock").textContent === text, wanted[0]);
@@ -250,6 +397,95 @@ test("an address restores the whole state, changes on the way included", () => w
     await other.waitForTimeout(300);
     assert.deepEqual(await other.evaluate(state), wanted);
   });
+}));
+
+test("who starts over keeps what the scenario does later, and his own settings", () => withPage("", async (page) => {
+  await page.getByRole("button", { name: "Server restarts" }).click();
+  await page.getByLabel("poolSize").focus();
+  await page.keyboard.press("ArrowRight");
+  await page.getByRole("button", { name: "Start over" }).click();
+  await eventually(page, () => globalThis.demo.experiment.script.length === 1);
+  assert.deepEqual(await page.evaluate(() => globalThis.demo.experiment.script), [{ at: 4000, action: "restart", value: "" }]);
+  assert.equal(await page.evaluate(() => globalThis.demo.experiment.initial.poolSize), 6);
+  assert.match(await page.locator("#says").textContent(), /^“Server restarts” with settings of yours/);
+  await page.getByRole("spinbutton", { name: "Seed" }).fill("12");
+  await page.keyboard.press("Enter");
+  assert.deepEqual(await page.evaluate(() => [globalThis.demo.experiment.seed, globalThis.demo.experiment.script.length]), [12, 1]);
+}));
+
+test("a scenario is no longer pressed once a setting is another", () => withPage("", async (page) => {
+  await page.getByRole("button", { name: "Rush hour" }).click();
+  assert.equal(await page.getByRole("button", { name: "Rush hour" }).getAttribute("aria-pressed"), "true");
+  await page.getByLabel("Kind of pool").selectOption("NullPool");
+  await eventually(page, () => document.getElementById("says").textContent.startsWith("“Rush hour”, changed by you"));
+  assert.equal(await page.locator('#scenarios [aria-pressed="true"]').count(), 0);
+}));
+
+test("who copies a link that cannot tell the whole way is told so", () => withPage("rate=3", async (page) => {
+  await page.evaluate(async (most) => {
+    for (let turn = 0; turn <= most; turn++) globalThis.demo.experiment.perform("rate", turn % 2 === 0 ? "4" : "5");
+  }, mostActions);
+  await page.getByRole("button", { name: "Copy link" }).click();
+  await eventually(page, () => /begins anew/.test(document.getElementById("link-says").textContent));
+}));
+
+test("a comparison takes the visitor's own settings, and Back brings back what was before a scenario", () => withPage("rate=20&poolSize=9", async (page) => {
+  const has = (compare, poolSize) => eventually(page, ([wanted, size]) => globalThis.demo.experiment.compare === wanted && globalThis.demo.experiment.current.poolSize === size, [compare, poolSize]);
+  await page.getByRole("button", { name: "FIFO | LIFO" }).click();
+  await has("lifo", 9);
+  await page.getByRole("button", { name: "One pool" }).click();
+  await has("one", 9);
+  await page.getByRole("button", { name: "One pool" }).click();
+  await has("one", 9);
+  await page.getByRole("button", { name: "Calm" }).click();
+  await has("one", defaults.poolSize);
+  await page.goBack();
+  await has("one", 9);
+  assert.equal(await page.getByLabel("poolSize").getAttribute("aria-valuetext"), "9");
+}));
+
+test("the settings show what is, also after another address was opened", () => withPage("", async (page) => {
+  await page.getByLabel("Callers per second").focus();
+  await page.keyboard.press("ArrowRight");
+  await eventually(page, () => globalThis.demo.experiment.current.rate === 9);
+  await page.evaluate(() => (location.hash = "script=100-rate-50&at=1000&paused=yes"));
+  await eventually(page, () => globalThis.demo.experiment.now === 1000 && !globalThis.demo.isOnTheWay);
+  await eventually(page, () => document.querySelector('[name="rate"]').getAttribute("aria-valuetext") === "50");
+}));
+
+test("on the way to the moment of a link nobody interferes, the address still says it, and Stop ends it", () => withPage("", async (page) => {
+  await page.evaluate(() => (location.hash = "at=999999999&rate=500"));
+  await eventually(page, () => globalThis.demo.isOnTheWay);
+  assert.equal(await page.locator("#deeds").evaluate(({ inert }) => inert), true);
+  assert.match(await page.locator("#lag").textContent(), /^going to 999999.999|^going to 1000000.0/);
+  await page.getByRole("button", { name: "Copy link" }).click();
+  assert.match(page.url(), /at=999999999/);
+  await page.getByRole("button", { name: "Stop" }).click();
+  await eventually(page, () => !globalThis.demo.isOnTheWay && document.getElementById("pause").textContent === "Go on");
+  assert.equal(await page.locator("#deeds").evaluate(({ inert }) => inert), false);
+  assert.ok(await page.evaluate(() => globalThis.demo.experiment.now < 999_999_999));
+}));
+
+test("a step with nothing to come says so and stays", () => withPage("rate=0&paused=yes", async (page) => {
+  await page.getByRole("button", { name: "Step" }).click();
+  await eventually(page, () => document.getElementById("lag").textContent === "nothing more happens by itself");
+  assert.equal(await clock(page), "0:00.000");
+}));
+
+test("a screen reader is told news only: nothing that changes with every frame is a live region", () => withPage("at=2000", async (page) => {
+  const told = await page.evaluate(() => new Promise((resolve) => {
+    let changes = 0;
+    const isLive = (node) => (node.nodeType === 1 ? node : node.parentElement).closest('[role="status"], [aria-live="polite"], output:not([aria-live="off"])') !== null;
+    const observer = new MutationObserver((records) => (changes += records.filter(({ target }) => isLive(target)).length));
+    observer.observe(document.body, { subtree: true, childList: true, characterData: true });
+    const { now } = globalThis.demo.experiment;
+    const look = () => {
+      if (globalThis.demo.experiment.now < now + 1000) requestAnimationFrame(look);
+      else resolve(changes);
+    };
+    look();
+  }));
+  assert.ok(told <= 2, `${told} changes in a second`);
 }));
 
 test("two panes run on the same load", () => withPage("", async (page) => {
@@ -286,6 +522,50 @@ test("SQLite answers a query and runs its load through the pool", () => withPage
   await eventually(page, () => [...document.querySelectorAll("#sql-result td")].map(({ textContent }) => textContent).join() === "300,4");
 }));
 
+test("SQL that came with a link waits for the visitor, and SQL without an end is stopped", () => withPage(`tab=real&sql=${encodeURIComponent("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c")}`, async (page) => {
+  await eventually(page, () => document.getElementById("sql-said").textContent.startsWith("This SQL came with the link"));
+  assert.equal(await page.locator("#real-stats").innerText().then((text) => /checkouts\s+0/.test(text)), true);
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await eventually(page, () => document.getElementById("sql-said").textContent === "stopped after 3 seconds");
+  await page.evaluate(() => (location.hash = "tab=real"));
+  await eventually(page, () => document.querySelectorAll("#sql-result tbody tr").length === 4);
+  assert.match(await page.getByLabel("SQL", { exact: true }).inputValue(), /^SELECT name/);
+}, { allowed: /SQLITE_INTERRUPT/ }));
+
+test("the load tells why tasks failed, counts only those that did not, and the tables can be reset", () => withPage("tab=real", async (page) => {
+  await eventually(page, () => document.querySelectorAll("#sql-result tbody tr").length === 4);
+  await page.getByLabel("SQL", { exact: true }).fill("DROP TABLE orders");
+  await page.keyboard.press("Control+Enter");
+  await eventually(page, () => document.getElementById("sql-said").textContent.startsWith("0 rows"));
+  await page.getByRole("button", { name: "Run them through the pool" }).click();
+  await eventually(page, () => document.getElementById("load-said").textContent !== "");
+  assert.match(await page.locator("#load-said").textContent(), /^0 tasks in [\d.]+ s, 0 a second\. 1000 failed, the first with: .*no such table: orders/);
+  await page.getByRole("button", { name: "Reset the tables" }).click();
+  await eventually(page, () => document.getElementById("sql-said").textContent.startsWith("the tables are"));
+  const tasks = page.getByRole("spinbutton", { name: "Tasks" });
+  const most = await tasks.getAttribute("max");
+  await tasks.fill(most);
+  await page.getByRole("button", { name: "Run them through the pool" }).click();
+  await page.getByLabel("SQL", { exact: true }).fill("SELECT 1");
+  await page.keyboard.press("Control+Enter");
+  await eventually(page, () => document.getElementById("sql-said").textContent === "waiting for a connection …");
+  await eventually(page, () => document.getElementById("load-said").textContent !== "");
+  assert.match(await page.locator("#load-said").textContent(), new RegExp(`^${most} tasks in`));
+  assert.doesNotMatch(await page.locator("#load-said").textContent(), /failed/);
+}));
+
+test("an emptied field is no number: the load and the seed wait for one", () => withPage("tab=real", async (page) => {
+  await eventually(page, () => document.querySelectorAll("#sql-result tbody tr").length === 4);
+  await page.getByRole("spinbutton", { name: "Tasks" }).fill("");
+  await page.getByRole("button", { name: "Run them through the pool" }).click();
+  assert.equal(await page.getByRole("button", { name: "Run them through the pool" }).isEnabled(), true);
+  await page.getByRole("tab", { name: "Simulation" }).click();
+  await page.getByRole("spinbutton", { name: "Seed" }).fill("");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => globalThis.demo.experiment.seed), 7);
+  assert.doesNotMatch(page.url(), /NaN/);
+}));
+
 test("the keyboard reaches everything, and the focus can be seen", () => withPage("paused=yes&at=1000", async (page) => {
   const reached = [];
   let invisible = 0;
@@ -309,6 +589,36 @@ test("the keyboard reaches everything, and the focus can be seen", () => withPag
   await page.keyboard.press("ArrowRight");
   await eventually(page, () => !document.getElementById("real").hidden && document.activeElement.id === "tab-real");
 }));
+
+test("the connections are one stop for Tab, the arrow keys go from one to the next, and the focus outlives a cell", () => withPage("poolSize=60&maxOverflow=40&rate=60&waves=0&query=800&at=4000&paused=yes", async (page) => {
+  assert.equal(await page.locator(".cell").count(), 100);
+  assert.equal(await page.locator('.cell[tabindex="0"]').count(), 1);
+  const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.tagName);
+  await page.locator('.cell[tabindex="0"]').focus();
+  await page.keyboard.press("ArrowRight");
+  const second = await focused();
+  await page.keyboard.press("End");
+  const last = await focused();
+  assert.ok(second.startsWith("Connection") && last.startsWith("Connection") && second !== last, `${second} and ${last}`);
+  assert.equal(await page.locator('.cell[tabindex="0"]').count(), 1);
+  await page.evaluate(() => globalThis.demo.experiment.perform("kind", "StaticPool"));
+  await page.getByRole("button", { name: "Go on" }).evaluate((button) => button.click());
+  await eventually(page, () => document.querySelectorAll(".cell").length < 10);
+  assert.match(await focused(), /^Connection|^Empty place/);
+}));
+
+test("on a telephone the picture is on the first screen, and the settings open beside it", () => withPage("at=5000&paused=yes", async (page) => {
+  const top = (selector) => page.locator(selector).first().evaluate((element) => element.getBoundingClientRect().top);
+  assert.ok(await top(".cell") < 600, `the first connection is at ${await top(".cell")}`);
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByLabel("Query time").focus();
+  await page.keyboard.press("ArrowRight");
+  await eventually(page, () => globalThis.demo.experiment.current.query === 400);
+  await page.locator(".cell").first().evaluate((cell) => cell.scrollIntoView());
+  assert.ok(await top(".cell") > -1 && await top(".cell") + 60 < await top("#sheet"));
+  await page.keyboard.press("Escape");
+  await eventually(page, () => document.getElementById("sheet-toggle").getAttribute("aria-expanded") === "false" && document.activeElement.id === "sheet-toggle");
+}, { width: 360, height: 740 }));
 
 test("nothing is wider than a telephone", async () => {
   for (const hash of ["at=5000&paused=yes", "compare=nullPool&at=5000&paused=yes", "tab=real", "rate=300&query=2000&poolSize=60&maxOverflow=40&timeout=60000&at=4000&paused=yes"]) {

@@ -1,0 +1,152 @@
+// The cells of one pane: one for each connection and each empty place, in three areas: kept open, overflow, and what is
+// left from before. Shows what watched-pool.js knows of each connection, and counts it for the legend. picture.js says how
+// many there are, and draws them at every frame; only what has changed reaches the document.
+
+/** What a cell can show, with its word; the order is that of the legend. */
+export const stateWords = {
+  used: "in use",
+  idle: "idle",
+  opening: "opening",
+  resetting: "resetting",
+  checking: "checking",
+  closing: "closing",
+  dead: "broken",
+  forgotten: "leaked",
+  empty: "empty",
+};
+const busy = new Set(["used", "opening", "resetting", "checking", "closing"]);
+
+/** Past so many, a cell has room for its sign only. */
+export const wordyCells = 40;
+
+export class Cells {
+  #pane;
+  #areas;
+  #pick;
+  /** The current pool's, by place; and those from before. */
+  #current = [];
+  #before = [];
+  /** The one that Tab comes to; the arrow keys go from there. A hundred cells are no hundred stops on the way. */
+  #tabStop;
+
+  /** `areas`: the elements kept, overflow and before. `pick` is called with the connection of the cell that is pressed. */
+  constructor(pane, areas, pick) {
+    this.#pane = pane;
+    this.#areas = areas;
+    this.#pick = pick;
+    for (const area of [areas.kept, areas.overflow, areas.before]) area.addEventListener("keydown", (event) => this.#onKey(event));
+  }
+
+  /** So many cells for the pool's places, the first `kept` of them in their own area, and so many for what is left. */
+  arrange(places, kept, before) {
+    const { kept: keptArea, overflow, before: beforeArea } = this.#areas;
+    if (this.#current.length !== places || keptArea.childElementCount !== kept) {
+      this.#resize(this.#current, places);
+      for (const [place, { button }] of this.#current.entries()) {
+        const area = place < kept ? keptArea : overflow;
+        if (button.parentElement !== area) area.append(button);
+      }
+    }
+    if (this.#before.length !== before) {
+      this.#resize(this.#before, before);
+      for (const { button } of this.#before) if (!button.isConnected) beforeArea.append(button);
+    }
+  }
+
+  /** Answers how many connections are in which state, also of those that have no cell. */
+  draw(now, selected) {
+    const { places, leftovers } = this.#pane;
+    const counts = {};
+    const isDense = this.#current.length + this.#before.length > wordyCells;
+    for (const [cells, connections] of [[this.#current, places], [this.#before, leftovers]]) {
+      for (let place = 0; place < Math.max(cells.length, connections.length); place++) {
+        const connection = connections[place];
+        const state = connection === undefined ? "empty" : this.#pane.stateOf(connection);
+        counts[state] = (counts[state] ?? 0) + 1;
+        if (place < cells.length) this.#drawCell(cells[place], connection, state, now, isDense, connection !== undefined && connection === selected);
+      }
+    }
+    this.#keepTabStop();
+    return counts;
+  }
+
+  #resize(cells, wanted) {
+    while (cells.length > wanted) {
+      const { button } = cells.pop();
+      const hadFocus = button === document.activeElement;
+      button.remove();
+      // Else the focus would fall to the page's beginning.
+      if (hadFocus) this.#stopAt([...this.#current, ...this.#before].at(-1), true);
+    }
+    while (cells.length < wanted) cells.push(this.#makeCell());
+  }
+
+  /** Tab comes to a connection where there is one; it stays where the focus is. */
+  #keepTabStop() {
+    const stop = this.#tabStop;
+    if (stop?.button.isConnected && (stop.connection !== undefined || stop.button === document.activeElement)) return;
+    this.#stopAt([...this.#current, ...this.#before].find(({ connection }) => connection !== undefined));
+  }
+
+  #stopAt(cell, isFocused = false) {
+    if (this.#tabStop) this.#tabStop.button.tabIndex = -1;
+    this.#tabStop = cell;
+    if (cell === undefined) return;
+    cell.button.tabIndex = 0;
+    if (isFocused) cell.button.focus();
+  }
+
+  #onKey(event) {
+    const cells = [...this.#current, ...this.#before].filter((cell) => cell.connection !== undefined || cell.button === event.target);
+    const place = cells.findIndex(({ button }) => button === event.target);
+    const to = { ArrowRight: place + 1, ArrowDown: place + 1, ArrowLeft: place - 1, ArrowUp: place - 1, Home: 0, End: cells.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    if (cells[to]) this.#stopAt(cells[to], true);
+  }
+
+  #makeCell() {
+    const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("aria-hidden", "true");
+    svg.append(use);
+    const made = (tag, className) => Object.assign(document.createElement(tag), { className });
+    const cell = { button: made("button", "cell"), use, who: made("span", "who"), word: made("span", "word"), bar: made("i", "bar"), state: undefined, connection: undefined, caller: undefined, done: 0, isSelected: false };
+    cell.button.type = "button";
+    cell.button.tabIndex = -1;
+    cell.button.setAttribute("aria-disabled", "true");
+    cell.button.append(svg, cell.who, cell.word, cell.bar);
+    cell.button.addEventListener("click", () => {
+      if (cell.connection === undefined) return;
+      this.#stopAt(cell);
+      this.#pick(cell.connection);
+    });
+    return cell;
+  }
+
+  #drawCell(cell, connection, state, now, isDense, isSelected) {
+    const holders = connection === undefined ? undefined : this.#pane.holdersOf(connection);
+    const first = holders?.values().next().value ?? (state === "opening" || state === "checking" ? this.#pane.servedBy(connection) : undefined);
+    const caller = first === undefined ? "" : holders.size > 1 ? `${holders.size} callers` : `#${first.id}`;
+    if (cell.state !== state || cell.connection !== connection || cell.caller !== caller) {
+      if (cell.state !== state) {
+        cell.button.dataset.state = state;
+        cell.use.setAttribute("href", `#icon-${state}`);
+        cell.word.textContent = stateWords[state];
+      }
+      if (cell.caller !== caller) cell.who.textContent = caller;
+      // Not disabled: that would take the focus from whoever has it there when the connection goes.
+      if ((cell.connection === undefined) !== (connection === undefined)) cell.button.setAttribute("aria-disabled", String(connection === undefined));
+      cell.button.setAttribute("aria-label", connection === undefined ? "Empty place" : `Connection ${connection.id}: ${stateWords[state]}${caller === "" ? "" : `, ${caller}`}`);
+      Object.assign(cell, { state, connection, caller });
+    }
+    const isBusy = connection !== undefined && connection.until > connection.since && busy.has(state);
+    const done = isBusy ? Math.min(1, (now - connection.since) / (connection.until - connection.since)) : 0;
+    // What nobody could see costs nothing: a step is about a pixel of the cell.
+    if (Math.abs(done - cell.done) > (isDense ? 0.04 : 0.01) || (done === 1 && cell.done !== 1)) {
+      cell.bar.style.transform = `scaleX(${done.toFixed(3)})`;
+      cell.done = done;
+    }
+    if (isSelected !== cell.isSelected) cell.button.classList.toggle("is-selected", (cell.isSelected = isSelected));
+  }
+}

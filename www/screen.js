@@ -1,0 +1,72 @@
+// What is seen of an experiment: its panes, the lines over time, the clock and the log, each drawn as often as it is worth
+// it. Decides nothing about the experiment. main.js begins it and calls draw() at every frame.
+
+import { chartTops } from "./charts.js";
+import { EventLog } from "./event-log.js";
+import { PanePicture } from "./picture.js";
+import { onThemeChange } from "./theme.js";
+
+const logEveryMs = 200;
+/** Past this speed the lines go back further. */
+const nearSpeed = 5;
+
+export class Screen {
+  #panes;
+  #clock;
+  #log;
+  #act;
+  #experiment;
+  #pictures = [];
+  #chartsAreDue = true;
+  #drawnPoints = -1;
+  #loggedAt = 0;
+
+  /** `act` does what a visitor asks of one connection. */
+  constructor({ panes, clock, log, onlyNotable }, act) {
+    this.#panes = panes;
+    this.#clock = clock;
+    this.#log = new EventLog(log, onlyNotable);
+    this.#act = act;
+    onlyNotable.addEventListener("change", () => this.#log.draw(this.#experiment));
+    onThemeChange(() => this.drawChartsSoon());
+  }
+
+  begin(experiment) {
+    this.#experiment = experiment;
+    this.#pictures = experiment.panes.map((pane) => new PanePicture(pane, experiment.panes.length > 1, this.#act));
+    for (const picture of this.#pictures) picture.onResize = () => this.drawChartsSoon();
+    this.#panes.replaceChildren(...this.#pictures.map(({ element }) => element));
+    this.#panes.classList.toggle("has-two", this.#pictures.length > 1);
+    this.drawChartsSoon();
+  }
+
+  /** Else they are drawn when there are new points. */
+  drawChartsSoon() {
+    this.#chartsAreDue = true;
+  }
+
+  draw(realNow, speed, isPaused) {
+    const { now, panes } = this.#experiment;
+    this.showClock(isPaused);
+    for (const picture of this.#pictures) picture.draw(now);
+    const series = panes.map((pane) => pane.series[speed > nearSpeed ? 1 : 0]);
+    const latest = series[0].points.at(-1)?.at ?? 0;
+    if (this.#chartsAreDue || latest !== this.#drawnPoints) {
+      this.#drawnPoints = latest;
+      this.#chartsAreDue = false;
+      const tops = series.map(({ points }) => chartTops(points)).reduce((one, other) => one.map((top, chart) => Math.max(top, other[chart])));
+      for (const [pane, picture] of this.#pictures.entries()) picture.drawCharts(series[pane], latest, tops);
+    }
+    if (realNow - this.#loggedAt > logEveryMs || isPaused) {
+      this.#loggedAt = realNow;
+      this.#log.draw(this.#experiment);
+    }
+  }
+
+  /** To the millisecond where time stands still: a step may be no longer. */
+  showClock(isPaused) {
+    const { now } = this.#experiment;
+    const decimals = isPaused ? 3 : 2;
+    this.#clock.textContent = `${Math.floor(now / 60_000)}:${((now % 60_000) / 1000).toFixed(decimals).padStart(decimals + 3, "0")}`;
+  }
+}
