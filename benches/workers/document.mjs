@@ -34,5 +34,6 @@ ${table.map((row) => `| ${row.join(" | ")} |`).join("\n")}
   request to the object together.
 
 Written by \`npm run bench:workers -- --write\`: medians of one run, in one workerd on one PostgreSQL, in turn (${host}).
+The figures for one client move by a tenth between runs.
 `;
 }
