@@ -2,11 +2,11 @@
 // experiment, whether it is one of them or not. experiment.js runs them; a scenario is nothing but a link that somebody
 // has written already.
 
-import { defaults } from "./settings.js";
+import { defaults, settings } from "./settings.js";
 
 export const scenarios = [
   { name: "Normal day", says: "The load comes in waves. At each crest the pool opens its overflow, then callers wait, and a few run out of patience.", set: {}, script: [] },
-  { name: "Calm", says: "Fewer callers than connections: nobody waits.", set: { rate: 4, waves: 0 }, script: [] },
+  { name: "Calm", says: "Fewer callers than connections: once the first are open, nobody waits.", set: { rate: 4, waves: 0 }, script: [] },
   { name: "Rush hour", says: "More callers than the pool can serve: the queue grows, and some run out of patience.", set: { rate: 14, waves: 30, timeout: 3000 }, script: [] },
   {
     name: "Database slows down",
@@ -46,16 +46,18 @@ const isSame = (initial, set) => Object.entries({ ...defaults, ...set }).every((
 
 /** What is said of an experiment; `scenario`: whose name it bears; `isOwn`: the visitor's settings would be lost with it. */
 export function storyOf({ compare, initial, given, isChanged }) {
+  // A link has the visitor's changes in the script that it gives.
+  const isOtherThan = (script) => isChanged || given.some((line) => Object.hasOwn(settings, line.action) && !has(script, [line]));
   if (compare !== "one") {
     const { says, shows, set, script } = comparisonStarts[compare];
-    const isOwn = isChanged || !isSame(initial, set) || !has(given, script);
+    const isOwn = isOtherThan(script) || !isSame(initial, set) || !has(given, script);
     return { isOwn, says: `${isOwn ? "The same callers, twice, with settings of yours." : says} ${shows}` };
   }
   const found = scenarios.toReversed().find(({ set, script }) => has(given, script) && (script.length > 0 || isSame(initial, set)));
   if (found === undefined) return { isOwn: true, says: "Your own settings." };
-  const { name, says, set } = found;
+  const { name, says, set, script } = found;
   if (!isSame(initial, set)) return { isOwn: true, says: `“${name}” with settings of yours. ${says}` };
-  return isChanged ? { isOwn: true, says: `“${name}”, changed by you. At first: ${says}` } : { isOwn: false, scenario: name, says };
+  return isOtherThan(script) ? { isOwn: true, says: `“${name}”, changed by you. At first: ${says}` } : { isOwn: false, scenario: name, says };
 }
 
 /** What another comparison begins with: the visitor's own settings where there are some, else such as show the difference. */

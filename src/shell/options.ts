@@ -64,9 +64,9 @@ export interface PoolOptions<C> {
 export interface QueuePoolOptions<C> extends PoolOptions<C> {
   /** Connections kept open. Default 5. 0 = no limit (then `maxOverflow` does not matter). */
   poolSize?: number;
-  /** Connections beyond `poolSize` under load, closed on return. Default 10; in a Workers request 0. -1 = no limit. */
+  /** Connections beyond `poolSize` under load; one that comes back is closed where nobody waits and `poolSize` are idle already. Default 10; in a Workers request 0. -1 = no limit. */
   maxOverflow?: number;
-  /** How long connect() may queue for a free connection; opening is bounded by `driverTimeout`. Default `"30s"`, 0 = not at all, null = for ever. Late by at most 1/16 of it or 10 ms. */
+  /** How long connect() may queue for a free connection; opening is bounded by `driverTimeout`. Default `"30s"`, 0 = not at all, null = for ever. Late by at most 1/16 of it, or 10 ms where that is more. */
   timeout?: Duration | null;
   /** Hand out the most recently returned connection first. Default false. */
   useLifo?: boolean;

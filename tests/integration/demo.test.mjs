@@ -429,6 +429,14 @@ test("who copies a link that cannot tell the whole way is told so", () => withPa
   await eventually(page, () => /begins anew/.test(document.getElementById("link-says").textContent));
 }));
 
+test("a link with a change to a scenario does not say that it is the scenario, and a comparison keeps the change", () => withPage("script=700-poolSize-4&at=1150&paused=yes", async (page) => {
+  await eventually(page, () => document.getElementById("says").textContent.startsWith("“Normal day”, changed by you"));
+  assert.equal(await page.locator("#scenarios [aria-pressed=true]").count(), 0);
+  await page.getByRole("button", { name: "QueuePool | NullPool" }).click();
+  await eventually(page, () => globalThis.demo.experiment.compare === "nullPool");
+  assert.ok(await page.evaluate(() => globalThis.demo.experiment.script.some(({ action, value }) => action === "poolSize" && value === "4")));
+}));
+
 test("a comparison takes the visitor's own settings, and Back brings back what was before a scenario", () => withPage("rate=20&poolSize=9", async (page) => {
   const has = (compare, poolSize) => eventually(page, ([wanted, size]) => globalThis.demo.experiment.compare === wanted && globalThis.demo.experiment.current.poolSize === size, [compare, poolSize]);
   await page.getByRole("button", { name: "FIFO | LIFO" }).click();
