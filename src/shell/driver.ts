@@ -43,7 +43,7 @@ export interface Home {
 export class Driver<C> {
   readonly name: string;
   readonly log: Log;
-  /** What leases, records and drivers ask of this pool. */
+  /** What leases and records ask of this pool. */
   readonly leases: Leases<C>;
   readonly #settings: Settings<C>;
   readonly #listeners: Listeners;

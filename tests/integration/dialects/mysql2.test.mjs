@@ -2,11 +2,13 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { after, before, beforeEach, test } from "node:test";
 import { QueuePool } from "edgepool";
 import { mysql2 } from "edgepool/dialects/mysql2";
 import callbacks from "mysql2";
 import promises from "mysql2/promise";
+import { plainResult } from "../../../pkg/durable-object/running.js";
 import { startScriptedMysql } from "./scripted-mysql.mjs";
 
 let server;
@@ -182,3 +184,14 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     await one.close();
   });
 }
+
+test("the guide's runQuery gives a Durable Object the rows of a SELECT and the count of a change", async () => {
+  const [, source] = /```js\n(async function runQuery[^]*?)```/.exec(readFileSync(new URL("../../../docs/guide.md", import.meta.url), "utf8"));
+  const { runQuery } = await import(`data:text/javascript,${encodeURIComponent(`export ${source}`)}`);
+  const connection = await promises.createConnection(server.options);
+  const select = plainResult(await runQuery(connection, "SELECT 7 AS id"));
+  assert.deepEqual([select.rows, select.rowCount], [[{ id: 7 }], 1]);
+  const change = plainResult(await runQuery(connection, "UPDATE things SET name = 'a'"));
+  assert.deepEqual([change.rows, typeof change.rowCount], [[], "number"]);
+  await connection.end();
+});

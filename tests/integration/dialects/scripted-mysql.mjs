@@ -57,11 +57,16 @@ class Session {
     this.#connection.sequenceId = 0;
   }
 
-  /** `FAIL 1064` fails with that error, `HANG` is never answered, `FAIL 1053 AND CLOSE` is what a shutdown does; all else succeeds. */
+  /** `FAIL 1064` fails with that error, `HANG` is never answered, `FAIL 1053 AND CLOSE` is what a shutdown does, `SELECT 7 AS id` answers that row; all else succeeds. */
   #answer(text) {
     this.received.push(text);
     const [, code, close] = /^FAIL (\d+)( AND CLOSE)?$/.exec(text) ?? [];
     if (text === "HANG") return;
+    if (text === "SELECT 7 AS id") {
+      this.#connection.writeTextResult([{ id: 7 }], [{ catalog: "def", schema: "", table: "", orgTable: "", name: "id", orgName: "", characterSet: 63, columnLength: 1, columnType: 3, flags: 0, decimals: 0 }]);
+      this.#connection.sequenceId = 0;
+      return;
+    }
     if (code === undefined) return this.#say("writeOk");
     this.#say("writeError", { code: Number(code), message: "scripted" });
     if (close !== undefined) this.#connection.stream.end();
