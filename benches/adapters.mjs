@@ -112,7 +112,13 @@ export const contestants = [
     kind: "peer",
     load: () => import("tarn"),
     adapt: ({ Pool }, size) => {
-      const pool = new Pool({ create: async () => ({}), destroy: () => {}, min: size, max: size, acquireTimeoutMillis: 30_000 });
+      const pool = new Pool({
+        create: async () => ({}),
+        destroy: () => {},
+        min: size,
+        max: size,
+        acquireTimeoutMillis: 30_000,
+      });
       let toCancel = [];
       return {
         acquire: () => pool.acquire().promise,
@@ -135,7 +141,10 @@ export const contestants = [
     kind: "peer",
     load: () => import("generic-pool"),
     adapt: ({ createPool }, size) => {
-      const pool = createPool({ create: async () => ({}), destroy: async () => {} }, { min: size, max: size, acquireTimeoutMillis: 30_000 });
+      const pool = createPool(
+        { create: async () => ({}), destroy: async () => {} },
+        { min: size, max: size, acquireTimeoutMillis: 30_000 },
+      );
       return {
         acquire: () => pool.acquire(),
         release: (resource) => pool.release(resource),
@@ -181,7 +190,13 @@ export const contestants = [
     adapt: ({ Pool }, size) => {
       const pool = new Pool(
         { create: async () => ({}), destroy: async () => {} },
-        { max: size, maxQueue: 10_000_000, acquireTimeoutMillis: 30_000, idleTimeoutMillis: 3_600_000, validation: false },
+        {
+          max: size,
+          maxQueue: 10_000_000,
+          acquireTimeoutMillis: 30_000,
+          idleTimeoutMillis: 3_600_000,
+          validation: false,
+        },
       );
       return {
         acquire: () => pool.acquire(),
@@ -203,7 +218,13 @@ export const contestants = [
     load: () => import("sequelize-pool"),
     adapt: ({ Pool }, size) => {
       const pool = new Pool({
-        create: async () => ({}), destroy: async () => {}, validate: () => true, min: size, max: size, acquireTimeoutMillis: 30_000, log: false,
+        create: async () => ({}),
+        destroy: async () => {},
+        validate: () => true,
+        min: size,
+        max: size,
+        acquireTimeoutMillis: 30_000,
+        log: false,
       });
       return {
         acquire: () => pool.acquire(),

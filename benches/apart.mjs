@@ -9,7 +9,10 @@ import { collect, prepare, scenarios, settle, warm } from "./scenarios.mjs";
 /** Answers { value }, or { stopped: true } where the measured part took longer than `limitMs`. */
 export function runApart(job, limitMs) {
   return new Promise((resolve, reject) => {
-    const child = fork(fileURLToPath(import.meta.url), [], { execArgv: ["--expose-gc"], env: { ...process.env, EDGEPOOL_BENCH: "apart" } });
+    const child = fork(fileURLToPath(import.meta.url), [], {
+      execArgv: ["--expose-gc"],
+      env: { ...process.env, EDGEPOOL_BENCH: "apart" },
+    });
     let timer;
     let answer;
     child.on("message", (message) => {
@@ -47,7 +50,8 @@ async function bytesPerWaiter(contestant, library) {
   await earlier.measure({ count: 1000, batch: 1000 });
 
   // The raw exports: the instance module is the one that edgepool itself uses.
-  const wasm = contestant.kind === "edgepool" ? (await import("../pkg/instance.js")).exportsOf("bench").memory : undefined;
+  const wasm =
+    contestant.kind === "edgepool" ? (await import("../pkg/instance.js")).exportsOf("bench").memory : undefined;
   const memory = () => {
     const { heapUsed, arrayBuffers } = process.memoryUsage();
     return { js: heapUsed + arrayBuffers, wasm: wasm?.buffer.byteLength ?? 0 };
@@ -74,7 +78,8 @@ if (process.env.EDGEPOOL_BENCH === "apart" && process.argv[1] === fileURLToPath(
   process.on("message", async ({ contestant: name, what }) => {
     const contestant = contestants.find((one) => one.name === name);
     const library = await contestant.load();
-    const value = what === "bytes" ? await bytesPerWaiter(contestant, library) : await measureOnce(contestant, library, what);
+    const value =
+      what === "bytes" ? await bytesPerWaiter(contestant, library) : await measureOnce(contestant, library, what);
     process.send({ value }, () => process.exit(0));
   });
 }

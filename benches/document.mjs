@@ -17,7 +17,12 @@ export const columns = [
 ];
 
 /** The rows, with edgepool first and what is no pool to choose last. */
-export const names = ["edgepool", ...["peer", "floor"].flatMap((kind) => contestants.filter((contestant) => contestant.kind === kind).map(({ name }) => name))];
+export const names = [
+  "edgepool",
+  ...["peer", "floor"].flatMap((kind) =>
+    contestants.filter((contestant) => contestant.kind === kind).map(({ name }) => name),
+  ),
+];
 
 /** What the document shows of a run: for each row a ratio of every column, and the bytes of a waiter. */
 export function figuresOf({ scenarios, bytes, node, cores }) {
@@ -27,13 +32,20 @@ export function figuresOf({ scenarios, bytes, node, cores }) {
     const digits = outcome.ratio < 9.95 ? 1 : 0;
     return `${outcome.slowerThan === undefined ? "" : "> "}${outcome.ratio.toFixed(digits)}`;
   };
-  const rows = names.map((name) => [...columns.map(({ id }) => ratioOf(name, id)), String(Math.round(bytes[name].total))]);
+  const rows = names.map((name) => [
+    ...columns.map(({ id }) => ratioOf(name, id)),
+    String(Math.round(bytes[name].total)),
+  ]);
   return { rows, host: `Node ${node}, ${cores} cores` };
 }
 
 export function render({ rows, host }) {
   const head = ["", ...columns.map(({ title }) => title), "bytes a waiter"];
-  const table = [head, head.map((_, column) => (column === 0 ? "---" : "---:")), ...rows.map((row, place) => [names[place], ...row])];
+  const table = [
+    head,
+    head.map((_, column) => (column === 0 ? "---" : "---:")),
+    ...rows.map((row, place) => [names[place], ...row]),
+  ];
   return `# Speed, beside other pools
 
 How many times as long as edgepool each takes: 6 means that edgepool is six times as fast. Connections cost nothing here, and

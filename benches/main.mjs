@@ -20,17 +20,28 @@ import { documentPath, figuresOf, render } from "./document.mjs";
 import { report } from "./report.mjs";
 import { prepare, scenarios, settle, warm } from "./scenarios.mjs";
 
-const { values: options } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" }, write: { type: "boolean", default: false } } });
-if (options.write && (options.quick || options.only !== undefined)) throw new Error("--write wants a whole run: without --quick and --only");
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string" },
+    write: { type: "boolean", default: false },
+  },
+});
+if (options.write && (options.quick || options.only !== undefined))
+  throw new Error("--write wants a whole run: without --quick and --only");
 const limitMs = options.quick ? 5000 : 20_000;
 const longestHereMs = 3000;
 
 // pg-pool's timers do not keep a process alive, not even for those who wait.
 setInterval(() => {}, 60_000);
 
-const wanted = options.only === undefined ? undefined : new Set(options.only.split(",").flatMap((id) => (id === "e" ? ["c1000", "c"] : [id])));
+const wanted =
+  options.only === undefined
+    ? undefined
+    : new Set(options.only.split(",").flatMap((id) => (id === "e" ? ["c1000", "c"] : [id])));
 for (const id of wanted ?? []) {
-  if (!scenarios.some((scenario) => scenario.id === id)) throw new Error(`--only: there is no scenario ${id}; there are a, steps, b, use, c, d, e`);
+  if (!scenarios.some((scenario) => scenario.id === id))
+    throw new Error(`--only: there is no scenario ${id}; there are a, steps, b, use, c, d, e`);
 }
 
 const results = {
@@ -72,7 +83,10 @@ async function measure(scenario) {
     if (trial !== undefined) outcomes[contestant.name] = trial;
     else here.push(prepare(contestant, libraries.get(contestant), scenario));
   }
-  const samples = await inTurn(scenario, here.filter(({ can }) => can));
+  const samples = await inTurn(
+    scenario,
+    here.filter(({ can }) => can),
+  );
   for (const [name, values] of samples) outcomes[name] = { samples: values };
   for (const { pool, kept } of here) {
     if (kept !== undefined) await pool.release(kept[0]);

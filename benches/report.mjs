@@ -17,7 +17,9 @@ export function report(results) {
   if (Object.keys(results.bytes).length > 0) printBytes(results.bytes);
   if (growth !== undefined) printGrowth(growth);
   printTargets(targets);
-  console.log(`\nNode ${results.node}, ${results.cpu}, ${results.cores} cores, load ${results.load[0].toFixed(1)}, ${results.seconds.toFixed(0)} s${results.quick ? ", --quick" : ""}`);
+  console.log(
+    `\nNode ${results.node}, ${results.cpu}, ${results.cores} cores, load ${results.load[0].toFixed(1)}, ${results.seconds.toFixed(0)} s${results.quick ? ", --quick" : ""}`,
+  );
   writeFileSync(file, `${JSON.stringify({ ...results, growth, targets }, null, 2)}\n`);
   console.log(`written to ${file}`);
 }
@@ -44,7 +46,10 @@ function growthOf(measured) {
   const large = measured.find(({ id }) => id === "c")?.outcomes;
   if (small === undefined || large === undefined) return undefined;
   return Object.fromEntries(
-    Object.keys(small).map((name) => [name, { growth: large[name].median / small[name].median, atLeast: large[name].slowerThan !== undefined }]),
+    Object.keys(small).map((name) => [
+      name,
+      { growth: large[name].median / small[name].median, atLeast: large[name].slowerThan !== undefined },
+    ]),
   );
 }
 
@@ -52,17 +57,37 @@ function targetsOf({ scenarios, bytes }, growth) {
   const list = [];
   const outcomesOf = (id) => scenarios.find((scenario) => scenario.id === id)?.outcomes;
   const check = (what, value, byP25, bound, atLeast) =>
-    list.push({ what, value, byP25, bound: `${atLeast ? ">=" : "<="} ${bound}`, reached: atLeast ? value >= bound : value <= bound });
+    list.push({
+      what,
+      value,
+      byP25,
+      bound: `${atLeast ? ">=" : "<="} ${bound}`,
+      reached: atLeast ? value >= bound : value <= bound,
+    });
   const fasterThanPeers = (id, bound) => {
     const outcomes = outcomesOf(id);
     if (outcomes === undefined) return;
-    const [best] = peers.filter((name) => outcomes[name] !== undefined).toSorted((one, other) => outcomes[one].median - outcomes[other].median);
-    check(`(${id}) times as fast as the fastest peer, ${best}`, outcomes[best].ratio, outcomes[best].p25 / outcomes.edgepool.p25, bound, true);
+    const [best] = peers
+      .filter((name) => outcomes[name] !== undefined)
+      .toSorted((one, other) => outcomes[one].median - outcomes[other].median);
+    check(
+      `(${id}) times as fast as the fastest peer, ${best}`,
+      outcomes[best].ratio,
+      outcomes[best].p25 / outcomes.edgepool.p25,
+      bound,
+      true,
+    );
   };
   const closeTo = (id, name, bound) => {
     const outcomes = outcomesOf(id);
     if (outcomes === undefined) return;
-    check(`(${id}) time by that of the ${name}`, 1 / outcomes[name].ratio, outcomes.edgepool.p25 / outcomes[name].p25, bound, false);
+    check(
+      `(${id}) time by that of the ${name}`,
+      1 / outcomes[name].ratio,
+      outcomes.edgepool.p25 / outcomes[name].p25,
+      bound,
+      false,
+    );
   };
   fasterThanPeers("a", 8);
   closeTo("a", "twin", 1.1);
@@ -72,7 +97,8 @@ function targetsOf({ scenarios, bytes }, growth) {
   closeTo("b", "floor", 1.2);
   fasterThanPeers("c", 4);
   if (bytes.edgepool !== undefined) check("(c) bytes per waiter", bytes.edgepool.total, undefined, 280, false);
-  if (growth !== undefined) check("(e) growth by that of the floor", growth.edgepool.growth / growth.floor.growth, undefined, 1.2, false);
+  if (growth !== undefined)
+    check("(e) growth by that of the floor", growth.edgepool.growth / growth.floor.growth, undefined, 1.2, false);
   fasterThanPeers("d", 4);
   return list;
 }
@@ -80,11 +106,13 @@ function targetsOf({ scenarios, bytes }, growth) {
 function printScenario({ title, outcomes }) {
   printTable(
     [title, "ns/op", "p25", "ratio"],
-    contestants.filter(({ name }) => outcomes[name] !== undefined).map(({ name }) => {
-      const { median, p25, ratio, slowerThan, apart } = outcomes[name];
-      if (slowerThan !== undefined) return [name, `> ${whole(median)}`, "stopped", `> ${ratio.toFixed(1)} x`];
-      return [name, whole(median), apart ? "apart" : whole(p25), `${ratio.toFixed(2)} x`];
-    }),
+    contestants
+      .filter(({ name }) => outcomes[name] !== undefined)
+      .map(({ name }) => {
+        const { median, p25, ratio, slowerThan, apart } = outcomes[name];
+        if (slowerThan !== undefined) return [name, `> ${whole(median)}`, "stopped", `> ${ratio.toFixed(1)} x`];
+        return [name, whole(median), apart ? "apart" : whole(p25), `${ratio.toFixed(2)} x`];
+      }),
   );
 }
 
@@ -108,14 +136,23 @@ function printGrowth(growth) {
 function printTargets(targets) {
   printTable(
     ["target", "bound", "now", "by p25", ""],
-    targets.map(({ what, bound, value, byP25, reached }) => [what, bound, value.toFixed(2), byP25?.toFixed(2) ?? "", reached ? "reached" : "MISSED"]),
+    targets.map(({ what, bound, value, byP25, reached }) => [
+      what,
+      bound,
+      value.toFixed(2),
+      byP25?.toFixed(2) ?? "",
+      reached ? "reached" : "MISSED",
+    ]),
   );
 }
 
 function printTable(head, rows) {
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column].length)));
   widths[0] = Math.max(widths[0], 56);
-  const line = (row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(Math.max(widths[column], 10)))).join("  ");
+  const line = (row) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(Math.max(widths[column], 10))))
+      .join("  ");
   console.log(`\n${line(head)}`);
   for (const row of rows) console.log(line(row));
 }

@@ -91,18 +91,74 @@ async function cancelAndDrain(pool, { count, connections }, clock) {
  * has a listener to call at every checkout and a rollback at every return; the floor has neither.
  */
 export const scenarios = [
-  { id: "a", title: "(a) uncontended checkout and return", run: checkoutAndReturn, connections: 2, count: 10_000, rounds: 101 },
   {
-    id: "steps", title: "(a) with a checkout listener and a rollback, both sync", run: checkoutAndReturn, connections: 2, count: 10_000, rounds: 51,
-    steps: true, among: ["edgepool", "floor"],
+    id: "a",
+    title: "(a) uncontended checkout and return",
+    run: checkoutAndReturn,
+    connections: 2,
+    count: 10_000,
+    rounds: 101,
   },
-  { id: "b", title: "(b) 1,000 tasks over 10 connections", run: contend, connections: 10, count: 10_000, batch: 1000, rounds: 101 },
-  { id: "use", title: "use(), uncontended", run: use, connections: 2, count: 10_000, rounds: 51, work: async () => {}, needs: "use" },
-  { id: "c1000", title: "(e) 1,000 waiters queued, then drained", run: queueAndDrain, connections: 10, count: 10_000, batch: 1000, rounds: 51 },
-  { id: "c", title: "(c) 100,000 waiters queued, then drained", run: queueAndDrain, connections: 10, count: 100_000, batch: 100_000, rounds: 9, apart: true, leavesOldGarbage: true },
   {
-    id: "d", title: "(d) the same, every second one cancelled; CPU time", run: cancelAndDrain, connections: 10, count: 100_000, rounds: 5,
-    clock: "cpu", apart: true, leavesOldGarbage: true, needs: "acquireToCancel",
+    id: "steps",
+    title: "(a) with a checkout listener and a rollback, both sync",
+    run: checkoutAndReturn,
+    connections: 2,
+    count: 10_000,
+    rounds: 51,
+    steps: true,
+    among: ["edgepool", "floor"],
+  },
+  {
+    id: "b",
+    title: "(b) 1,000 tasks over 10 connections",
+    run: contend,
+    connections: 10,
+    count: 10_000,
+    batch: 1000,
+    rounds: 101,
+  },
+  {
+    id: "use",
+    title: "use(), uncontended",
+    run: use,
+    connections: 2,
+    count: 10_000,
+    rounds: 51,
+    work: async () => {},
+    needs: "use",
+  },
+  {
+    id: "c1000",
+    title: "(e) 1,000 waiters queued, then drained",
+    run: queueAndDrain,
+    connections: 10,
+    count: 10_000,
+    batch: 1000,
+    rounds: 51,
+  },
+  {
+    id: "c",
+    title: "(c) 100,000 waiters queued, then drained",
+    run: queueAndDrain,
+    connections: 10,
+    count: 100_000,
+    batch: 100_000,
+    rounds: 9,
+    apart: true,
+    leavesOldGarbage: true,
+  },
+  {
+    id: "d",
+    title: "(d) the same, every second one cancelled; CPU time",
+    run: cancelAndDrain,
+    connections: 10,
+    count: 100_000,
+    rounds: 5,
+    clock: "cpu",
+    apart: true,
+    leavesOldGarbage: true,
+    needs: "acquireToCancel",
   },
 ];
 
@@ -124,8 +180,11 @@ export function prepare(contestant, library, scenario) {
   return {
     contestant,
     pool,
-    can: (scenario.needs === undefined || pool[scenario.needs] !== undefined) && (scenario.among?.includes(contestant.name) ?? true),
-    measure: async (sizes = scenario) => (await run(pool, { ...scenario, ...sizes }, clock)) / (sizes.count ?? scenario.count),
+    can:
+      (scenario.needs === undefined || pool[scenario.needs] !== undefined) &&
+      (scenario.among?.includes(contestant.name) ?? true),
+    measure: async (sizes = scenario) =>
+      (await run(pool, { ...scenario, ...sizes }, clock)) / (sizes.count ?? scenario.count),
   };
 }
 

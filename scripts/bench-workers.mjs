@@ -9,4 +9,8 @@ import { setUpPgBouncer } from "./setup.mjs";
 build();
 const pgbouncer = setUpPgBouncer();
 say("measuring in workerd on an embedded PostgreSQL (usually three minutes, with --quick one)");
-run(process.execPath, [join(root, "benches", "workers", "main.mjs"), ...(pgbouncer === undefined ? [] : [`--pgbouncer=${pgbouncer}`]), ...process.argv.slice(2)]);
+run(process.execPath, [
+  join(root, "benches", "workers", "main.mjs"),
+  ...(pgbouncer === undefined ? [] : [`--pgbouncer=${pgbouncer}`]),
+  ...process.argv.slice(2),
+]);

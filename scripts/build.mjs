@@ -19,22 +19,32 @@ export function build() {
   setUpBuild();
   buildWasm();
   // What an earlier state of the sources left would be packed.
-  for (const entry of readdirSync(pkg)) if (entry !== "README.md" && entry !== "wasm") rmSync(join(pkg, entry), { recursive: true, force: true });
+  for (const entry of readdirSync(pkg))
+    if (entry !== "README.md" && entry !== "wasm") rmSync(join(pkg, entry), { recursive: true, force: true });
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
   writeNotices(noticesFile);
 }
 
 function buildWasm() {
   checkVersions();
-  if (!existsSync(join(root, "target", "debug", "edgepool-bindgen"))) say("building the glue writer (usually half a minute, once)");
+  if (!existsSync(join(root, "target", "debug", "edgepool-bindgen")))
+    say("building the glue writer (usually half a minute, once)");
   run("cargo", ["build", "--quiet", "--locked", "-p", "edgepool-bindgen"]);
   const compiled = join(root, "target", "wasm32-unknown-unknown", "release", "edgepool.wasm");
   if (!existsSync(compiled)) say("compiling the policy to WebAssembly (usually half a minute)");
-  run("cargo", ["build", "--quiet", "--locked", "--release", "--lib", "--target", "wasm32-unknown-unknown"], { env: { CARGO_ENCODED_RUSTFLAGS: compilerFlags().join("\x1f") } });
+  run("cargo", ["build", "--quiet", "--locked", "--release", "--lib", "--target", "wasm32-unknown-unknown"], {
+    env: { CARGO_ENCODED_RUSTFLAGS: compilerFlags().join("\x1f") },
+  });
 
   const stamp = join(root, "target", "pkg-built-from");
   const writer = join(root, "scripts", "bindgen", "src");
-  const sources = [compiled, fileURLToPath(import.meta.url), ...readdirSync(writer).sort().map((file) => join(writer, file))];
+  const sources = [
+    compiled,
+    fileURLToPath(import.meta.url),
+    ...readdirSync(writer)
+      .sort()
+      .map((file) => join(writer, file)),
+  ];
   const hash = sources.reduce((hash, file) => hash.update(readFileSync(file)), createHash("sha256")).digest("hex");
   if (existsSync(wasmFile) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
 
@@ -45,8 +55,19 @@ function buildWasm() {
   mkdirSync(generated, { recursive: true });
   run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, generated]);
   run(process.execPath, [
-    join(root, "node_modules", "binaryen", "bin", "wasm-opt"), wasmFile, "-o", wasmFile, "-Oz", "--strip-debug", "--strip-producers",
-    "--enable-bulk-memory", "--enable-nontrapping-float-to-int", "--enable-sign-ext", "--enable-mutable-globals", "--enable-reference-types", "--enable-multivalue",
+    join(root, "node_modules", "binaryen", "bin", "wasm-opt"),
+    wasmFile,
+    "-o",
+    wasmFile,
+    "-Oz",
+    "--strip-debug",
+    "--strip-producers",
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-reference-types",
+    "--enable-multivalue",
   ]);
   writeInlinedBytes(readFileSync(wasmFile));
   writeDeclarations();
@@ -58,7 +79,10 @@ function buildWasm() {
  * places in panic messages name no folder of this machine.
  */
 function compilerFlags() {
-  const folders = [join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src"), join(ask("rustc", ["--print", "sysroot"]), "lib", "rustlib", "src", "rust")];
+  const folders = [
+    join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src"),
+    join(ask("rustc", ["--print", "sysroot"]), "lib", "rustlib", "src", "rust"),
+  ];
   return ["-Clink-arg=--emit-relocs", ...folders.map((folder) => `--remap-path-prefix=${folder}=`)];
 }
 
@@ -82,15 +106,24 @@ function writeDeclarations() {
     .replace(/export type SyncInitInput = .*;/, "export type SyncInitInput = object;")
     .replace(/\/\*\*(?:(?!\*\/)[^])*\*\/\nexport default function __wbg_init .*\n/, "");
   const left = /RequestInfo|Response|BufferSource|WebAssembly\./.exec(declarations.replace(/^ \*.*$/gm, ""));
-  if (left) fail(`the glue's declarations name ${left[0]}, which is a type of the DOM: take it out in scripts/build.mjs`);
+  if (left)
+    fail(`the glue's declarations name ${left[0]}, which is a type of the DOM: take it out in scripts/build.mjs`);
   writeFileSync(path, declarations);
 }
 
 /** The crate, the glue writer and the test runner must be of one version of wasm-bindgen, or the glue is wrong. */
 function checkVersions() {
   const manifests = ["Cargo.toml", "scripts/bindgen/Cargo.toml", "scripts/test-runner/Cargo.toml"];
-  const versions = manifests.map((path) => /wasm-bindgen(?:-cli|-cli-support)?\s*=\s*(?:\{[^}]*version\s*=\s*)?"=([\d.]+)"/.exec(readFileSync(join(root, path), "utf8"))?.[1]);
-  if (new Set(versions).size !== 1) fail(`wasm-bindgen is pinned to different versions: ${manifests.map((path, index) => `${path}: ${versions[index]}`).join(", ")}`);
+  const versions = manifests.map(
+    (path) =>
+      /wasm-bindgen(?:-cli|-cli-support)?\s*=\s*(?:\{[^}]*version\s*=\s*)?"=([\d.]+)"/.exec(
+        readFileSync(join(root, path), "utf8"),
+      )?.[1],
+  );
+  if (new Set(versions).size !== 1)
+    fail(
+      `wasm-bindgen is pinned to different versions: ${manifests.map((path, index) => `${path}: ${versions[index]}`).join(", ")}`,
+    );
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -18,7 +18,11 @@ export const scenarios = [
   { title: "30 requests, one after another", clients: [{ path: "/", count: 1 }], requests: 30 },
   { title: "200 requests, 20 at a time", clients: [{ path: "/", count: 20 }], requests: 200 },
   { title: "20 requests that take a while, 4 at a time", clients: [{ path: "/slow", count: 4 }], requests: 20 },
-  { title: "200 requests to one Durable Object, 6 at a time", clients: [{ path: "/object/one/", count: 6 }], requests: 200 },
+  {
+    title: "200 requests to one Durable Object, 6 at a time",
+    clients: [{ path: "/object/one/", count: 6 }],
+    requests: 200,
+  },
   {
     title: "200 requests to the Worker and three Durable Objects, 5 at a time to each",
     clients: ["/", "/object/one/", "/object/two/", "/object/three/"].map((path) => ({ path, count: 5 })),
@@ -32,7 +36,10 @@ async function run(workerd, { clients, requests }) {
   let next = 0;
   const client = async (path) => {
     while (next++ < requests) {
-      const kind = await workerd.ask(path, { timeoutMs: patienceMs }).then(({ status }) => (status === 200 ? "answered" : "failed"), () => "silent");
+      const kind = await workerd.ask(path, { timeoutMs: patienceMs }).then(
+        ({ status }) => (status === 200 ? "answered" : "failed"),
+        () => "silent",
+      );
       outcome[kind]++;
     }
   };
@@ -89,5 +96,10 @@ Written by \`node scripts/compare-workers.mjs --write\`, in workerd and on a Pos
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const text = render(await compare());
   if (process.argv.includes("--write")) writeFileSync(documentPath, text);
-  console.log(text.split("\n").filter((line) => line.startsWith("|")).join("\n"));
+  console.log(
+    text
+      .split("\n")
+      .filter((line) => line.startsWith("|"))
+      .join("\n"),
+  );
 }

@@ -9,7 +9,9 @@ import { fileURLToPath } from "node:url";
 import { build } from "./build.mjs";
 import { fail, root, say } from "./run.mjs";
 
-const folders = ["www", "pkg", "node_modules/@sqlite.org/sqlite-wasm/dist"].map((path) => join(root, ...path.split("/")) + sep);
+const folders = ["www", "pkg", "node_modules/@sqlite.org/sqlite-wasm/dist"].map(
+  (path) => join(root, ...path.split("/")) + sep,
+);
 
 const types = {
   ".html": "text/html; charset=utf-8",
@@ -20,7 +22,8 @@ const types = {
   ".wasm": "application/wasm",
 };
 
-const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const policy =
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** Serves the page on this machine only; answers the server and where the page is. Port 0 is any free one. */
 export async function serveDemo(port) {

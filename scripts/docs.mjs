@@ -20,32 +20,70 @@ rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 writeEntry();
 extract(createRequire(join(tools, "package.json"))("@microsoft/api-extractor"));
-run(process.execPath, [join(tools, "node_modules", "@microsoft", "api-documenter", "bin", "api-documenter"), "markdown", "--input-folder", folder, "--output-folder", folder]);
+run(process.execPath, [
+  join(tools, "node_modules", "@microsoft", "api-documenter", "bin", "api-documenter"),
+  "markdown",
+  "--input-folder",
+  folder,
+  "--output-folder",
+  folder,
+]);
 say("wrote target/docs/index.md");
 
 run("cargo", ["doc", "--quiet", "--locked", "--no-deps"], { env: { RUSTDOCFLAGS: "-D warnings" } });
 // For who works on it: the bindings, and what is private, to which the public may link there.
-run("cargo", ["doc", "--quiet", "--locked", "--no-deps", "--lib", "--document-private-items", "--target", "wasm32-unknown-unknown"], {
-  env: { RUSTDOCFLAGS: "-D warnings -A rustdoc::private-intra-doc-links" },
-});
-say("wrote target/doc/edgepool/index.html, and with the bindings target/wasm32-unknown-unknown/doc/edgepool/index.html");
+run(
+  "cargo",
+  [
+    "doc",
+    "--quiet",
+    "--locked",
+    "--no-deps",
+    "--lib",
+    "--document-private-items",
+    "--target",
+    "wasm32-unknown-unknown",
+  ],
+  {
+    env: { RUSTDOCFLAGS: "-D warnings -A rustdoc::private-intra-doc-links" },
+  },
+);
+say(
+  "wrote target/doc/edgepool/index.html, and with the bindings target/wasm32-unknown-unknown/doc/edgepool/index.html",
+);
 
 /** Everything that the package exports under any of its subpaths, as one module. */
 function writeEntry() {
   const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `dialects/${name}`);
-  const modules = ["index", "durable-object/index", ...dialects].map((path) => `export * from "../../pkg/${path}.js";\n`);
-  const rest = 'export { initialize } from "../../pkg/entry/slim.js";\nexport type { TimeoutDetails, TimeoutStep } from "../../pkg/errors.js";\n';
-  writeFileSync(entry, `/**\n * A connection pool for JavaScript isolates.\n *\n * @packageDocumentation\n */\n${modules.join("")}${rest}`);
+  const modules = ["index", "durable-object/index", ...dialects].map(
+    (path) => `export * from "../../pkg/${path}.js";\n`,
+  );
+  const rest =
+    'export { initialize } from "../../pkg/entry/slim.js";\nexport type { TimeoutDetails, TimeoutStep } from "../../pkg/errors.js";\n';
+  writeFileSync(
+    entry,
+    `/**\n * A connection pool for JavaScript isolates.\n *\n * @packageDocumentation\n */\n${modules.join("")}${rest}`,
+  );
 }
 
 function extract({ Extractor, ExtractorConfig }) {
-  const compilerOptions = { target: "es2022", module: "nodenext", moduleResolution: "nodenext", lib: ["es2022", "esnext.disposable", "dom"], types: [], strict: true, skipLibCheck: true };
+  const compilerOptions = {
+    target: "es2022",
+    module: "nodenext",
+    moduleResolution: "nodenext",
+    lib: ["es2022", "esnext.disposable", "dom"],
+    types: [],
+    strict: true,
+    skipLibCheck: true,
+  };
   const warnings = { default: { logLevel: "warning" } };
   const config = ExtractorConfig.prepare({
     configObject: {
       projectFolder: root,
       mainEntryPointFilePath: entry,
-      compiler: { overrideTsconfig: { compilerOptions, files: [entry, join(root, "src", "shell", "cloudflare-workers.d.ts")] } },
+      compiler: {
+        overrideTsconfig: { compilerOptions, files: [entry, join(root, "src", "shell", "cloudflare-workers.d.ts")] },
+      },
       apiReport: { enabled: false },
       docModel: { enabled: true, apiJsonFilePath: join(folder, "edgepool.api.json") },
       dtsRollup: { enabled: false },
@@ -65,7 +103,10 @@ function extract({ Extractor, ExtractorConfig }) {
     localBuild: true,
     messageCallback(message) {
       message.handled = true;
-      if (message.logLevel === "warning" || message.logLevel === "error") found.push(`${message.sourceFilePath ?? ""}:${message.sourceFileLine ?? ""} ${message.messageId}: ${message.text}`);
+      if (message.logLevel === "warning" || message.logLevel === "error")
+        found.push(
+          `${message.sourceFilePath ?? ""}:${message.sourceFileLine ?? ""} ${message.messageId}: ${message.text}`,
+        );
     },
   });
   if (found.length > 0) fail(`the reference has warnings:\n${found.join("\n")}`);

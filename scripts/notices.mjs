@@ -6,29 +6,58 @@ import { dirname, join } from "node:path";
 import { ask, fail, root } from "./run.mjs";
 
 export function writeNotices(path) {
-  const [ownCopyright, ...terms] = readFileSync(join(root, "LICENSE"), "utf8").replaceAll("\r\n", "\n").split("\n\n").slice(1);
-  if (!ownCopyright?.startsWith("Copyright")) fail("LICENSE is not the MIT licence any more: scripts/notices.mjs takes its terms from there");
+  const [ownCopyright, ...terms] = readFileSync(join(root, "LICENSE"), "utf8")
+    .replaceAll("\r\n", "\n")
+    .split("\n\n")
+    .slice(1);
+  if (!ownCopyright?.startsWith("Copyright"))
+    fail("LICENSE is not the MIT licence any more: scripts/notices.mjs takes its terms from there");
   const mit = (holder) => [`MIT License\n\nCopyright (c) ${holder}`, ...terms].join("\n\n").trim();
   const parts = [
     ["The Rust standard library", "MIT OR Apache-2.0", mit("The Rust Project contributors")],
     ...linkedCrates().map(({ name, version, license, authors, manifest_path }) => {
       const own = licenseIn(dirname(manifest_path), "MIT") ?? mit(authors.join(", ") || `the authors of ${name}`);
       // "(MIT OR Apache-2.0) AND Unicode-3.0": of each part one licence, MIT where it may be.
-      const others = license.split(" AND ").filter((part) => !/\bMIT\b/.test(part)).map((part) => {
-        const other = licenseIn(dirname(manifest_path), part.replace(/-.*/, "").toUpperCase());
-        return other ?? fail(`${name} ${version} is also under ${part}, and its text was not found: say in scripts/notices.mjs where it is`);
-      });
+      const others = license
+        .split(" AND ")
+        .filter((part) => !/\bMIT\b/.test(part))
+        .map((part) => {
+          const other = licenseIn(dirname(manifest_path), part.replace(/-.*/, "").toUpperCase());
+          return (
+            other ??
+            fail(
+              `${name} ${version} is also under ${part}, and its text was not found: say in scripts/notices.mjs where it is`,
+            )
+          );
+        });
       return [`${name} ${version}`, license, [own, ...others].join("\n\n")];
     }),
   ];
-  const text = parts.map(([title, license, terms]) => `${title} (${license})\n\n${terms}\n`).join(`\n${"-".repeat(80)}\n\n`);
-  writeFileSync(path, `pkg/wasm has these compiled in. Each is used under the licences that follow its name: MIT wherever that may be chosen.\n\n${"-".repeat(80)}\n\n${text}`);
+  const text = parts
+    .map(([title, license, terms]) => `${title} (${license})\n\n${terms}\n`)
+    .join(`\n${"-".repeat(80)}\n\n`);
+  writeFileSync(
+    path,
+    `pkg/wasm has these compiled in. Each is used under the licences that follow its name: MIT wherever that may be chosen.\n\n${"-".repeat(80)}\n\n${text}`,
+  );
 }
 
 /** The crates that end in the WebAssembly: not those that only run while it is built. */
 function linkedCrates() {
-  const metadata = ask("cargo", ["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-unknown-unknown"]);
-  const { packages, resolve } = JSON.parse(metadata ?? fail("cargo metadata failed: run it to see why (it wants every crate of Cargo.lock, also those that are not built)"));
+  const metadata = ask("cargo", [
+    "metadata",
+    "--format-version",
+    "1",
+    "--locked",
+    "--filter-platform",
+    "wasm32-unknown-unknown",
+  ]);
+  const { packages, resolve } = JSON.parse(
+    metadata ??
+      fail(
+        "cargo metadata failed: run it to see why (it wants every crate of Cargo.lock, also those that are not built)",
+      ),
+  );
   const packageOf = new Map(packages.map((crate) => [crate.id, crate]));
   const nodeOf = new Map(resolve.nodes.map((node) => [node.id, node]));
   const isMacro = (id) => packageOf.get(id).targets.some(({ kind }) => kind.includes("proc-macro"));

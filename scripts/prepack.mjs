@@ -8,7 +8,8 @@ import { fail, root } from "./run.mjs";
 const read = (path) => readFileSync(join(root, path), "utf8");
 const { version, repository } = JSON.parse(read("package.json"));
 
-if (!existsSync(join(root, "pkg", "THIRD_PARTY_LICENSES"))) fail("there is no package to pack: run npm run build first");
+if (!existsSync(join(root, "pkg", "THIRD_PARTY_LICENSES")))
+  fail("there is no package to pack: run npm run build first");
 
 const lock = JSON.parse(read("package-lock.json"));
 const versions = {
@@ -17,7 +18,9 @@ const versions = {
   "Cargo.lock": [/^name = "edgepool"\nversion = "(.+)"$/m.exec(read("Cargo.lock"))?.[1]],
 };
 for (const [file, found] of Object.entries(versions)) {
-  for (const other of found) if (other !== version) fail(`package.json has the version ${version}, ${file} has ${other}: see "A release" in CONTRIBUTING.md`);
+  for (const other of found)
+    if (other !== version)
+      fail(`package.json has the version ${version}, ${file} has ${other}: see "A release" in CONTRIBUTING.md`);
 }
 
 if (process.env.npm_command === "publish" && repository === undefined) {

@@ -12,7 +12,8 @@ export function setUpBuild() {
     // Quietly: better-sqlite3, which one test loads, warns that it wants a newer Node than the package does.
     run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
   }
-  if (ask("cargo", ["--version"]) === undefined) fail("Rust is missing: install it with rustup (https://rustup.rs), then run this again");
+  if (ask("cargo", ["--version"]) === undefined)
+    fail("Rust is missing: install it with rustup (https://rustup.rs), then run this again");
   if (!existsSync(join(ask("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]) ?? ""))) {
     say("adding the Rust target wasm32-unknown-unknown (usually a few seconds)");
     run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
@@ -25,7 +26,9 @@ function hasPackages() {
   if (!existsSync(installed)) return false;
   const wanted = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
   const found = JSON.parse(readFileSync(installed, "utf8")).packages;
-  return Object.entries(wanted).every(([path, { version, optional }]) => path === "" || (found[path] ? found[path].version === version : optional));
+  return Object.entries(wanted).every(
+    ([path, { version, optional }]) => path === "" || (found[path] ? found[path].version === version : optional),
+  );
 }
 
 const wasmPackVersion = "0.15.1";
@@ -80,7 +83,11 @@ const documenterVersions = { "@microsoft/api-extractor": "7.60.1", "@microsoft/a
 
 /** Where API Extractor and API Documenter are. No devDependencies: they bring another TypeScript, and only `npm run docs` wants them. */
 export function setUpDocumenter() {
-  return installed("documenter", documenterVersions, "installing API Extractor and API Documenter into target/tools (usually ten seconds)");
+  return installed(
+    "documenter",
+    documenterVersions,
+    "installing API Extractor and API Documenter into target/tools (usually ten seconds)",
+  );
 }
 
 /** The folder of its own that holds these packages. */
@@ -88,7 +95,10 @@ function installed(name, versions, message) {
   const folder = join(toolsFolder, `${name}-${Object.values(versions).join("-")}`);
   if (!Object.keys(versions).every((name) => existsSync(join(folder, "node_modules", name, "package.json")))) {
     say(message);
-    install(folder, Object.entries(versions).map(([name, version]) => `${name}@${version}`));
+    install(
+      folder,
+      Object.entries(versions).map(([name, version]) => `${name}@${version}`),
+    );
   }
   return folder;
 }
@@ -103,7 +113,10 @@ export function chromium() {
 }
 
 function installChromium() {
-  if (!isDebianRoot()) fail("Chromium and chromedriver are missing: install both (on Debian: apt-get install chromium chromium-driver), then run this again");
+  if (!isDebianRoot())
+    fail(
+      "Chromium and chromedriver are missing: install both (on Debian: apt-get install chromium chromium-driver), then run this again",
+    );
   installFromDebian("chromium", "chromium-driver");
 }
 
@@ -111,7 +124,10 @@ function installChromium() {
 export function setUpPgBouncer() {
   const find = () => ["pgbouncer", "/usr/sbin/pgbouncer"].map((name) => ask("which", [name])).find((path) => path);
   if (find() === undefined && isDebianRoot()) installFromDebian("pgbouncer");
-  if (find() === undefined) say("PgBouncer is missing, so it is left out: install it to compare with it (on Debian: apt-get install pgbouncer)");
+  if (find() === undefined)
+    say(
+      "PgBouncer is missing, so it is left out: install it to compare with it (on Debian: apt-get install pgbouncer)",
+    );
   return find();
 }
 

@@ -36,7 +36,11 @@ export class Address {
     // Somebody's new address of which the event is still to come is not to be written over.
     if (text === undefined || text === this.#written || location.hash.slice(1) !== this.#written) return;
     this.#lastAt = performance.now();
-    history[isNew ? "pushState" : "replaceState"](null, "", text === "" ? location.pathname + location.search : `#${text}`);
+    history[isNew ? "pushState" : "replaceState"](
+      null,
+      "",
+      text === "" ? location.pathname + location.search : `#${text}`,
+    );
     this.read();
   }
 }

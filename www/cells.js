@@ -34,7 +34,8 @@ export class Cells {
     this.#pane = pane;
     this.#areas = areas;
     this.#pick = pick;
-    for (const area of [areas.kept, areas.overflow, areas.before]) area.addEventListener("keydown", (event) => this.#onKey(event));
+    for (const area of [areas.kept, areas.overflow, areas.before])
+      area.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
   /** So many cells for the pool's places, the first `kept` of them in their own area, and so many for what is left. */
@@ -58,12 +59,23 @@ export class Cells {
     const { places, leftovers } = this.#pane;
     const counts = {};
     const isDense = this.#current.length + this.#before.length > wordyCells;
-    for (const [cells, connections] of [[this.#current, places], [this.#before, leftovers]]) {
+    for (const [cells, connections] of [
+      [this.#current, places],
+      [this.#before, leftovers],
+    ]) {
       for (let place = 0; place < Math.max(cells.length, connections.length); place++) {
         const connection = connections[place];
         const state = connection === undefined ? "empty" : this.#pane.stateOf(connection);
         counts[state] = (counts[state] ?? 0) + 1;
-        if (place < cells.length) this.#drawCell(cells[place], connection, state, now, isDense, connection !== undefined && connection === selected);
+        if (place < cells.length)
+          this.#drawCell(
+            cells[place],
+            connection,
+            state,
+            now,
+            isDense,
+            connection !== undefined && connection === selected,
+          );
       }
     }
     this.#keepTabStop();
@@ -97,9 +109,18 @@ export class Cells {
   }
 
   #onKey(event) {
-    const cells = [...this.#current, ...this.#before].filter((cell) => cell.connection !== undefined || cell.button === event.target);
+    const cells = [...this.#current, ...this.#before].filter(
+      (cell) => cell.connection !== undefined || cell.button === event.target,
+    );
     const place = cells.findIndex(({ button }) => button === event.target);
-    const to = { ArrowRight: place + 1, ArrowDown: place + 1, ArrowLeft: place - 1, ArrowUp: place - 1, Home: 0, End: cells.length - 1 }[event.key];
+    const to = {
+      ArrowRight: place + 1,
+      ArrowDown: place + 1,
+      ArrowLeft: place - 1,
+      ArrowUp: place - 1,
+      Home: 0,
+      End: cells.length - 1,
+    }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     if (cells[to]) this.#stopAt(cells[to], true);
@@ -111,7 +132,18 @@ export class Cells {
     svg.setAttribute("aria-hidden", "true");
     svg.append(use);
     const made = (tag, className) => Object.assign(document.createElement(tag), { className });
-    const cell = { button: made("button", "cell"), use, who: made("span", "who"), word: made("span", "word"), bar: made("i", "bar"), state: undefined, connection: undefined, caller: undefined, done: 0, isSelected: false };
+    const cell = {
+      button: made("button", "cell"),
+      use,
+      who: made("span", "who"),
+      word: made("span", "word"),
+      bar: made("i", "bar"),
+      state: undefined,
+      connection: undefined,
+      caller: undefined,
+      done: 0,
+      isSelected: false,
+    };
     cell.button.type = "button";
     cell.button.tabIndex = -1;
     cell.button.setAttribute("aria-disabled", "true");
@@ -126,7 +158,9 @@ export class Cells {
 
   #drawCell(cell, connection, state, now, isDense, isSelected) {
     const holders = connection === undefined ? undefined : this.#pane.holdersOf(connection);
-    const first = holders?.values().next().value ?? (state === "opening" || state === "checking" ? this.#pane.servedBy(connection) : undefined);
+    const first =
+      holders?.values().next().value ??
+      (state === "opening" || state === "checking" ? this.#pane.servedBy(connection) : undefined);
     const caller = first === undefined ? "" : holders.size > 1 ? `${holders.size} callers` : `#${first.id}`;
     if (cell.state !== state || cell.connection !== connection || cell.caller !== caller) {
       if (cell.state !== state) {
@@ -136,8 +170,14 @@ export class Cells {
       }
       if (cell.caller !== caller) cell.who.textContent = caller;
       // Not disabled: that would take the focus from whoever has it there when the connection goes.
-      if ((cell.connection === undefined) !== (connection === undefined)) cell.button.setAttribute("aria-disabled", String(connection === undefined));
-      cell.button.setAttribute("aria-label", connection === undefined ? "Empty place" : `Connection ${connection.id}: ${stateWords[state]}${caller === "" ? "" : `, ${caller}`}`);
+      if ((cell.connection === undefined) !== (connection === undefined))
+        cell.button.setAttribute("aria-disabled", String(connection === undefined));
+      cell.button.setAttribute(
+        "aria-label",
+        connection === undefined
+          ? "Empty place"
+          : `Connection ${connection.id}: ${stateWords[state]}${caller === "" ? "" : `, ${caller}`}`,
+      );
       Object.assign(cell, { state, connection, caller });
     }
     const isBusy = connection !== undefined && connection.until > connection.since && busy.has(state);

@@ -8,10 +8,34 @@ const seconds = (ms) => (ms === undefined ? "–" : ms < 1000 ? `${Math.round(ms
 const perSecond = (value) => `${value < 10 ? decimal(value) : Math.round(value)} /s`;
 
 const charts = [
-  { name: "Wait for a connection", lines: [{ of: "p50", colour: "used", word: "typical" }, { of: "p95", colour: "urgent", word: "slowest 5 %", isDashed: true }], show: seconds, atLeast: 100 },
-  { name: "Lent (in use or resetting)", lines: [{ of: "used", colour: "used", isFilled: true }], show: (value) => String(value ?? 0), atLeast: 4, hasLimits: true },
-  { name: "Callers served", lines: [{ of: "served", colour: "served", isFilled: true }], show: (value) => perSecond(value ?? 0), atLeast: 4 },
-  { name: "Connections opened", lines: [{ of: "opened", colour: "opening", isFilled: true }], show: (value) => perSecond(value ?? 0), atLeast: 4 },
+  {
+    name: "Wait for a connection",
+    lines: [
+      { of: "p50", colour: "used", word: "typical" },
+      { of: "p95", colour: "urgent", word: "slowest 5 %", isDashed: true },
+    ],
+    show: seconds,
+    atLeast: 100,
+  },
+  {
+    name: "Lent (in use or resetting)",
+    lines: [{ of: "used", colour: "used", isFilled: true }],
+    show: (value) => String(value ?? 0),
+    atLeast: 4,
+    hasLimits: true,
+  },
+  {
+    name: "Callers served",
+    lines: [{ of: "served", colour: "served", isFilled: true }],
+    show: (value) => perSecond(value ?? 0),
+    atLeast: 4,
+  },
+  {
+    name: "Connections opened",
+    lines: [{ of: "opened", colour: "opening", isFilled: true }],
+    show: (value) => perSecond(value ?? 0),
+    atLeast: 4,
+  },
 ];
 
 /** The next of 1, 2, 4, 5, 8 times a power of ten, so that the top of the scale is a plain number. */
@@ -22,7 +46,9 @@ function plainTop(value) {
 
 /** The highest value of each chart, for a common scale. */
 export function chartTops(points) {
-  return charts.map(({ lines, atLeast }) => Math.max(atLeast, ...points.flatMap((point) => lines.map(({ of }) => point[of] ?? 0))));
+  return charts.map(({ lines, atLeast }) =>
+    Math.max(atLeast, ...points.flatMap((point) => lines.map(({ of }) => point[of] ?? 0))),
+  );
 }
 
 export class Charts {
@@ -42,7 +68,10 @@ export class Charts {
         item.append(sample, word ? `${word} ` : "", value);
         return { item, value };
       });
-      caption.append(Object.assign(document.createElement("span"), { textContent: chart.name, className: "chart-name" }), ...values.map(({ item }) => item));
+      caption.append(
+        Object.assign(document.createElement("span"), { textContent: chart.name, className: "chart-name" }),
+        ...values.map(({ item }) => item),
+      );
       const canvas = document.createElement("canvas");
       canvas.setAttribute("role", "img");
       figure.append(caption, canvas);
@@ -60,7 +89,10 @@ export class Charts {
     for (const [place, { chart, values, canvas, sharp }] of this.#drawn.entries()) {
       const last = series.points.at(-1);
       for (const [line, value] of values.entries()) value.textContent = chart.show(last?.[chart.lines[line].of]);
-      canvas.setAttribute("aria-label", `${chart.name}, at the moment ${chart.lines.map(({ of, word = "" }) => `${word} ${chart.show(last?.[of])}`).join(", ")}`);
+      canvas.setAttribute(
+        "aria-label",
+        `${chart.name}, at the moment ${chart.lines.map(({ of, word = "" }) => `${word} ${chart.show(last?.[of])}`).join(", ")}`,
+      );
       drawChart(sharp, chart, series, now, plainTop(tops[place]), chart.hasLimits ? limits : undefined);
     }
   }
@@ -113,7 +145,10 @@ function drawChart(sharp, { lines, show }, series, now, top, limits) {
   }
   context.setLineDash([]);
   if (limits) {
-    const marks = [[limits.kept, "kept"], [limits.max, "most"]].filter(([amount]) => amount > 0 && amount <= top);
+    const marks = [
+      [limits.kept, "kept"],
+      [limits.max, "most"],
+    ].filter(([amount]) => amount > 0 && amount <= top);
     for (const [amount, words] of limits.kept === limits.max ? marks.slice(1) : marks) {
       context.setLineDash([2, 3]);
       context.lineWidth = 1;

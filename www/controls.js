@@ -37,7 +37,8 @@ export class Controls {
     const kinds = compare === "nullPool" ? ["QueuePool", "NullPool"] : [fixed.kind ?? values.kind];
     for (const [name, row] of this.#rows) {
       row.show(values[name]);
-      row.element.hidden = settings[name].kinds !== undefined && !kinds.some((kind) => settings[name].kinds.includes(kind));
+      row.element.hidden =
+        settings[name].kinds !== undefined && !kinds.some((kind) => settings[name].kinds.includes(kind));
       row.input.disabled = name in fixed;
       row.element.title = name in fixed ? "The comparison decides this one" : "";
     }
@@ -57,7 +58,12 @@ function makeRow(name, setting, choose) {
   const { stops, choices } = setting;
 
   if (stops) {
-    const input = Object.assign(document.createElement("input"), { type: "range", min: "0", max: String(stops.length - 1), step: "1" });
+    const input = Object.assign(document.createElement("input"), {
+      type: "range",
+      min: "0",
+      max: String(stops.length - 1),
+      step: "1",
+    });
     identify(input, name);
     const tell = (value) => {
       shown.textContent = setting.show(value);
@@ -70,15 +76,20 @@ function makeRow(name, setting, choose) {
     });
     if (setting.of === "pool") input.addEventListener("change", () => choose(name, written(stops[input.value])));
     element.append(words, shown, input);
-    return { element, input, show: (value) => {
-      input.value = String(placeOf(stops, value));
-      tell(value);
-    } };
+    return {
+      element,
+      input,
+      show: (value) => {
+        input.value = String(placeOf(stops, value));
+        tell(value);
+      },
+    };
   }
 
   if (choices) {
     const input = identify(document.createElement("select"), name);
-    for (const choice of choices) input.append(Object.assign(document.createElement("option"), { value: choice, textContent: choice }));
+    for (const choice of choices)
+      input.append(Object.assign(document.createElement("option"), { value: choice, textContent: choice }));
     input.addEventListener("change", () => choose(name, input.value));
     element.append(words, input);
     return { element, input, show: (value) => void (input.value = value) };

@@ -19,7 +19,9 @@ export class EventLog {
     if (experiment.linesTold === this.#toldBefore && onlyNotable === this.#hadOnlyNotable) return;
     this.#toldBefore = experiment.linesTold;
     this.#hadOnlyNotable = onlyNotable;
-    const lines = (onlyNotable ? experiment.lines.filter(({ isNotable }) => isNotable) : experiment.lines).slice(-shown).toReversed();
+    const lines = (onlyNotable ? experiment.lines.filter(({ isNotable }) => isNotable) : experiment.lines)
+      .slice(-shown)
+      .toReversed();
     const items = this.#list.children;
     while (items.length > lines.length) items[items.length - 1].remove();
     while (items.length < lines.length) this.#list.append(makeItem());

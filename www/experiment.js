@@ -58,7 +58,9 @@ export class Experiment {
     const { first, second } = comparisons[compare];
     const sides = second ? [first, second] : [{}];
     this.#sides = sides.map((differences) => ({ differences, values: { ...initial, ...differences } }));
-    this.panes = this.#sides.map((side, place) => new WatchedPool("AB"[place], this.time, seed, () => side.values, this.#tell));
+    this.panes = this.#sides.map(
+      (side, place) => new WatchedPool("AB"[place], this.time, seed, () => side.values, this.#tell),
+    );
     this.#load = new Load(this.time, seed, () => this.current);
     this.#load.onArrival = (arrival) => {
       for (const pane of this.panes) void pane.serve(arrival);
@@ -82,7 +84,8 @@ export class Experiment {
   /** The same from the first moment on, with what the visitor has set: what he did besides is over. */
   get anew() {
     const initial = { ...this.initial };
-    for (const { action, value } of this.#own) if (isSetting(action)) initial[action] = readValue(action, value) ?? initial[action];
+    for (const { action, value } of this.#own)
+      if (isSetting(action)) initial[action] = readValue(action, value) ?? initial[action];
     return { initial, seed: this.seed, compare: this.compare, script: this.given };
   }
 
@@ -106,7 +109,11 @@ export class Experiment {
   #apply(entry) {
     const { action, value } = entry;
     if (isDeed(action)) {
-      this.#tell("", words[action] ?? `${action === "kill" ? "kill connection" : "give back connection"} ${value}`, true);
+      this.#tell(
+        "",
+        words[action] ?? `${action === "kill" ? "kill connection" : "give back connection"} ${value}`,
+        true,
+      );
       deeds[action](this.panes, value);
       return;
     }
@@ -116,7 +123,12 @@ export class Experiment {
     this.changes++;
     for (const side of this.#sides) side.values = { ...this.current, ...side.differences };
     const setting = settings[action];
-    this.#tell("", `${setting.option ? action : setting.label.toLowerCase()} is now ${setting.show ? setting.show(chosen) : written(chosen)}`, true, entry);
+    this.#tell(
+      "",
+      `${setting.option ? action : setting.label.toLowerCase()} is now ${setting.show ? setting.show(chosen) : written(chosen)}`,
+      true,
+      entry,
+    );
     if (setting.of === "pool") this.panes.forEach((pane) => pane.rebuild());
     else if (setting.steersLoad) this.#load.changed();
   }
@@ -129,9 +141,13 @@ export class Experiment {
     await settled();
     while (this.now < end && mayGoOn()) {
       const planned = this.script[this.#next];
-      const stop = Math.min(end, Math.max(this.now, planned?.at ?? Infinity), Math.max(this.now + 1, Math.ceil(this.time.nextDue)));
+      const stop = Math.min(
+        end,
+        Math.max(this.now, planned?.at ?? Infinity),
+        Math.max(this.now + 1, Math.ceil(this.time.nextDue)),
+      );
       await this.time.advanceTo(stop);
-      for (let due; (due = this.script[this.#next]) && due.at <= this.now; ) {
+      for (let due; (due = this.script[this.#next]) && due.at <= this.now;) {
         this.#next++;
         this.#apply(due);
         await settled();
@@ -143,7 +159,10 @@ export class Experiment {
   async step() {
     const told = this.linesTold;
     let stepsLeft = 2000;
-    await this.advance(Infinity, () => stepsLeft-- > 0 && this.linesTold === told && (this.time.isAwaited || this.#next < this.script.length));
+    await this.advance(
+      Infinity,
+      () => stepsLeft-- > 0 && this.linesTold === told && (this.time.isAwaited || this.#next < this.script.length),
+    );
     return this.linesTold !== told;
   }
 

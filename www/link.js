@@ -20,12 +20,18 @@ export function writeLink({ experiment, speed, isPaused, tab, sql }) {
   if (sql !== undefined) parameters.set("sql", sql);
   if (experiment.compare !== "one") parameters.set("compare", experiment.compare);
   if (experiment.seed !== startSeed) parameters.set("seed", experiment.seed);
-  for (const name of Object.keys(settings)) if (settingsAtStart[name] !== defaults[name]) parameters.set(name, written(settingsAtStart[name]));
+  for (const name of Object.keys(settings))
+    if (settingsAtStart[name] !== defaults[name]) parameters.set(name, written(settingsAtStart[name]));
   if (speed !== 1) parameters.set("speed", speed);
   if (isPaused) parameters.set("paused", "yes");
   if (isWhole && experiment.now > 0) parameters.set("at", Math.round(experiment.now));
   if (isWhole && experiment.script.length > 0) {
-    parameters.set("script", experiment.script.map(({ at, action, value }) => [Math.round(at), action, value].filter((part) => part !== "").join("-")).join("_"));
+    parameters.set(
+      "script",
+      experiment.script
+        .map(({ at, action, value }) => [Math.round(at), action, value].filter((part) => part !== "").join("-"))
+        .join("_"),
+    );
   }
   return parameters.toString();
 }
@@ -37,7 +43,8 @@ export function readLink(hash) {
     const value = parameters.has(name) ? readValue(name, parameters.get(name)) : undefined;
     if (value !== undefined) initial[name] = value;
   }
-  const whole = (name, otherwise) => (/^\d{1,12}$/.test(parameters.get(name) ?? "") ? Number(parameters.get(name)) : otherwise);
+  const whole = (name, otherwise) =>
+    /^\d{1,12}$/.test(parameters.get(name) ?? "") ? Number(parameters.get(name)) : otherwise;
   const speed = Number(parameters.get("speed"));
   return {
     tab: parameters.get("tab") === "real" ? "real" : "simulation",

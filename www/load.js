@@ -40,7 +40,10 @@ export class Load {
   #next() {
     const id = ++this.#arrived;
     const random = seeded(`${this.#seed} caller ${id}`);
-    const queries = Array.from({ length: 1 + Math.floor(3 * random()) }, () => ({ weight: spread(random), luck: 100 * random() }));
+    const queries = Array.from({ length: 1 + Math.floor(3 * random()) }, () => ({
+      weight: spread(random),
+      luck: 100 * random(),
+    }));
     return { id, at: this.#time.now, queries, forgetfulness: 100 * random(), leavesTransactionOpen: random() < 0.4 };
   }
 }

@@ -31,7 +31,10 @@ let lastAddress = 0;
 
 const controls = new Controls(byId("controls"), (name, text) => act(name, text));
 const pace = new Pace();
-const screen = new Screen({ panes: byId("panes"), clock: byId("clock"), log: byId("log"), onlyNotable: byId("only-notable") }, act);
+const screen = new Screen(
+  { panes: byId("panes"), clock: byId("clock"), log: byId("log"), onlyNotable: byId("only-notable") },
+  act,
+);
 makeSheet(byId("sheet"), byId("sheet-toggle"));
 const real = new RealTab(document, () => address.write());
 const tabs = new Tabs([byId("tab-simulation"), byId("tab-real")], () => {
@@ -39,7 +42,11 @@ const tabs = new Tabs([byId("tab-simulation"), byId("tab-real")], () => {
   openTab();
 });
 // On the way to a goal the address still says it.
-const address = new Address(() => (goal === undefined ? writeLink({ experiment, speed, isPaused, tab: tabs.shown, sql: real.sqlForLink }) : undefined), () => void restore());
+const address = new Address(
+  () =>
+    goal === undefined ? writeLink({ experiment, speed, isPaused, tab: tabs.shown, sql: real.sqlForLink }) : undefined,
+  () => void restore(),
+);
 
 // ---------------------------------------------------------------- experiments
 
@@ -127,8 +134,10 @@ function showSettings() {
   controls.show(experiment.current, experiment.compare);
   const { scenario, says } = storyOf(experiment);
   write(byId("says"), says);
-  for (const button of byId("scenarios").children) button.setAttribute("aria-pressed", String(button.textContent === scenario));
-  for (const button of byId("comparisons").children) button.setAttribute("aria-pressed", String(button.dataset.compare === experiment.compare));
+  for (const button of byId("scenarios").children)
+    button.setAttribute("aria-pressed", String(button.textContent === scenario));
+  for (const button of byId("comparisons").children)
+    button.setAttribute("aria-pressed", String(button.dataset.compare === experiment.compare));
 }
 
 // ---------------------------------------------------------------- frames
@@ -155,11 +164,14 @@ function frame(realNow) {
   isMoving = true;
   const before = experiment.now;
   const { budgetMs } = pace;
-  experiment.advance(end, () => performance.now() - start < budgetMs).then(() => {
-    isMoving = false;
-    tellPace(pace.noteMove(experiment.now - before, end - before, realNow));
-    finish(realNow, start);
-  }).catch(stopAt);
+  experiment
+    .advance(end, () => performance.now() - start < budgetMs)
+    .then(() => {
+      isMoving = false;
+      tellPace(pace.noteMove(experiment.now - before, end - before, realNow));
+      finish(realNow, start);
+    })
+    .catch(stopAt);
 }
 
 /** Says so where the machine is slower than the speed that was asked for. */
@@ -222,7 +234,10 @@ byId("copy-link").addEventListener("click", async () => {
   } catch {
     button.textContent = "Copy it from the address bar";
   }
-  write(byId("link-says"), isRepeatable(experiment) ? "" : "It has your settings, and begins anew: so many changes fit in no link.");
+  write(
+    byId("link-says"),
+    isRepeatable(experiment) ? "" : "It has your settings, and begins anew: so many changes fit in no link.",
+  );
   setTimeout(() => (button.textContent = "Copy link"), 2000);
 });
 
@@ -237,8 +252,14 @@ function start(wanted) {
 }
 
 for (const { name, set, script } of scenarios) {
-  const button = Object.assign(document.createElement("button"), { type: "button", textContent: name, title: "Begins with its own settings; the browser's Back brings yours back" });
-  button.addEventListener("click", () => start({ initial: { ...defaults, ...set }, compare: "one", script, seed: experiment.seed }));
+  const button = Object.assign(document.createElement("button"), {
+    type: "button",
+    textContent: name,
+    title: "Begins with its own settings; the browser's Back brings yours back",
+  });
+  button.addEventListener("click", () =>
+    start({ initial: { ...defaults, ...set }, compare: "one", script, seed: experiment.seed }),
+  );
   byId("scenarios").append(button);
 }
 
@@ -270,7 +291,7 @@ byId("step").addEventListener("click", async () => {
   if (isMoving) return;
   isMoving = true;
   try {
-    say(await experiment.step() ? "" : "nothing more happens by itself");
+    say((await experiment.step()) ? "" : "nothing more happens by itself");
     isMoving = false;
   } catch (error) {
     stopAt(error);

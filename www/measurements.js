@@ -33,8 +33,16 @@ export class Series {
   /** Ends a piece. Where nobody got a connection there is no wait to show. */
   end(at, used) {
     const waits = this.#latest.flatMap((piece) => piece.waits).sort((a, b) => a - b);
-    const perSecond = (name) => (this.#latest.reduce((sum, piece) => sum + piece[name], 0) * 1000) / (this.pieceMs * this.#latest.length);
-    this.points.push({ at, p50: quantile(waits, 0.5), p95: quantile(waits, 0.95), used, served: perSecond("served"), opened: perSecond("opened") });
+    const perSecond = (name) =>
+      (this.#latest.reduce((sum, piece) => sum + piece[name], 0) * 1000) / (this.pieceMs * this.#latest.length);
+    this.points.push({
+      at,
+      p50: quantile(waits, 0.5),
+      p95: quantile(waits, 0.95),
+      used,
+      served: perSecond("served"),
+      opened: perSecond("opened"),
+    });
     if (this.points.length > pieces) this.points.shift();
     this.#latest.push(emptyPiece());
     if (this.#latest.length > smoothed) this.#latest.shift();

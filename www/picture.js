@@ -44,20 +44,56 @@ export class PanePicture {
     this.#pane = pane;
     this.#select = act;
     const part = (name, tag, className, ...children) => (this.#parts[name] = element(tag, className, ...children));
-    this.element = element("section", "pane",
-      element("header", "pane-head", hasTwo ? element("span", "pane-name", pane.name) : "", part("kind", "h2", ""), part("motto", "p", "motto"), part("down", "p", "down", "the server is down")),
-      element("div", "frame", element("div", "flow",
-        element("section", "waiting", heading("Waiting", part("waiting", "b", "")), part("queueHint", "p", "hint"), part("queue", "canvas", "")),
-        element("section", "slots",
-          heading("Connections", part("total", "b", ""), part("fromBefore", "small", "")),
-          part("keptName", "p", "hint"), part("kept", "div", "cells"),
-          part("overflowArea", "div", "overflow", part("overflowName", "p", "hint"), part("overflow", "div", "cells")),
-          part("beforeArea", "div", "before", part("beforeName", "p", "hint"), part("before", "div", "cells")),
-          part("unseen", "p", "hint"),
-          part("legend", "ul", "legend"),
+    this.element = element(
+      "section",
+      "pane",
+      element(
+        "header",
+        "pane-head",
+        hasTwo ? element("span", "pane-name", pane.name) : "",
+        part("kind", "h2", ""),
+        part("motto", "p", "motto"),
+        part("down", "p", "down", "the server is down"),
+      ),
+      element(
+        "div",
+        "frame",
+        element(
+          "div",
+          "flow",
+          element(
+            "section",
+            "waiting",
+            heading("Waiting", part("waiting", "b", "")),
+            part("queueHint", "p", "hint"),
+            part("queue", "canvas", ""),
+          ),
+          element(
+            "section",
+            "slots",
+            heading("Connections", part("total", "b", ""), part("fromBefore", "small", "")),
+            part("keptName", "p", "hint"),
+            part("kept", "div", "cells"),
+            part(
+              "overflowArea",
+              "div",
+              "overflow",
+              part("overflowName", "p", "hint"),
+              part("overflow", "div", "cells"),
+            ),
+            part("beforeArea", "div", "before", part("beforeName", "p", "hint"), part("before", "div", "cells")),
+            part("unseen", "p", "hint"),
+            part("legend", "ul", "legend"),
+          ),
+          element(
+            "section",
+            "leaving",
+            heading("Leaving"),
+            part("endings", "ul", "endings"),
+            part("last", "canvas", ""),
+          ),
         ),
-        element("section", "leaving", heading("Leaving"), part("endings", "ul", "endings"), part("last", "canvas", "")),
-      )),
+      ),
       part("details", "p", "details"),
       element("div", "frame", this.#charts.element),
     );
@@ -76,7 +112,8 @@ export class PanePicture {
       this.#parts.legend.append(item);
       return { state, count, item };
     });
-    for (const [ending, word] of Object.entries(endings)) this.#parts.endings.append(element("li", ending, icon(ending), part(ending, "b", ""), element("span", "", word)));
+    for (const [ending, word] of Object.entries(endings))
+      this.#parts.endings.append(element("li", ending, icon(ending), part(ending, "b", ""), element("span", "", word)));
     this.#tellDetails();
   }
 
@@ -99,9 +136,21 @@ export class PanePicture {
     this.#cells.arrange(wanted, Math.min(wanted, kept), before);
     this.element.classList.toggle("is-large", wanted + before <= largeCells);
     this.element.classList.toggle("is-dense", wanted + before > wordyCells);
-    write(parts.keptName, kind === "QueuePool" ? (kept === Infinity ? "opened as needed, no limit" : "kept open; # is the caller who has it") : mottos[kind](settings));
+    write(
+      parts.keptName,
+      kind === "QueuePool"
+        ? kept === Infinity
+          ? "opened as needed, no limit"
+          : "kept open; # is the caller who has it"
+        : mottos[kind](settings),
+    );
     const beyond = Math.max(0, total - kept);
-    write(parts.overflowName, max === Infinity ? `overflow: ${beyond}, no limit, closed again when enough are idle` : `overflow: ${beyond} of ${max - kept}, opened under load, closed again when enough are idle`);
+    write(
+      parts.overflowName,
+      max === Infinity
+        ? `overflow: ${beyond}, no limit, closed again when enough are idle`
+        : `overflow: ${beyond} of ${max - kept}, opened under load, closed again when enough are idle`,
+    );
     parts.overflowArea.hidden = wanted <= kept;
     write(parts.beforeName, `from before: ${leftovers.length}, closed when given back`);
     parts.beforeArea.hidden = leftovers.length === 0;
@@ -119,9 +168,18 @@ export class PanePicture {
     const waiting = stats.waiting;
     write(parts.waiting, waiting);
     const { patienceMs } = this.#pane;
-    write(parts.queueHint, patienceMs === Infinity ? "first come, first served" : "bars show the patience that is left");
+    write(
+      parts.queueHint,
+      patienceMs === Infinity ? "first come, first served" : "bars show the patience that is left",
+    );
     parts.queue.setAttribute("aria-label", `${waiting} callers wait`);
-    this.#queue.draw(this.#pane.queue(), waiting, patienceMs, now, pending.size > 0 ? "nobody waits in line" : "nobody waits");
+    this.#queue.draw(
+      this.#pane.queue(),
+      waiting,
+      patienceMs,
+      now,
+      pending.size > 0 ? "nobody waits in line" : "nobody waits",
+    );
 
     for (const ending of Object.keys(endings)) write(parts[ending], left[ending]);
     this.#leaving.draw(lastToLeave);
@@ -138,7 +196,8 @@ export class PanePicture {
 
   /** In steps, and slow to shrink, so that the page stands still. */
   #endlessCells(taken) {
-    if (taken > this.#endless || taken < this.#endless - 1.5 * endlessStep) this.#endless = Math.max(1, Math.ceil(taken / endlessStep)) * endlessStep;
+    if (taken > this.#endless || taken < this.#endless - 1.5 * endlessStep)
+      this.#endless = Math.max(1, Math.ceil(taken / endlessStep)) * endlessStep;
     return this.#endless;
   }
 
@@ -152,11 +211,21 @@ export class PanePicture {
     }
     const state = connection.doing === "gone" ? "gone" : this.#pane.stateOf(connection);
     const caller = this.#pane.holdersOf(connection).values().next().value;
-    const does = state === "gone" ? "is closed" : state === "used" ? `is with caller ${caller.id}, query ${caller.step} of ${caller.queries.length}` : state === "forgotten" ? `was never given back by caller ${caller.id}` : `is ${stateWords[state]}`;
+    const does =
+      state === "gone"
+        ? "is closed"
+        : state === "used"
+          ? `is with caller ${caller.id}, query ${caller.step} of ${caller.queries.length}`
+          : state === "forgotten"
+            ? `was never given back by caller ${caller.id}`
+            : `is ${stateWords[state]}`;
     const deeds = [];
     if (state !== "gone" && connection.isAlive) deeds.push(["Kill it", "kill"]);
     if (state === "forgotten") deeds.push(["Give it back", "giveBack"]);
-    this.#say(`Connection ${connection.id} ${does}${connection.isAlive || state === "gone" ? "" : ", broken"}${connection.inTransaction ? ", in a transaction" : ""}.`, deeds);
+    this.#say(
+      `Connection ${connection.id} ${does}${connection.isAlive || state === "gone" ? "" : ", broken"}${connection.inTransaction ? ", in a transaction" : ""}.`,
+      deeds,
+    );
     details.dataset.connection = `${this.#pane.name}${connection.id}`;
   }
 
@@ -165,7 +234,11 @@ export class PanePicture {
     const signature = `${text} ${deeds.map(([, deed]) => deed).join(" ")}`;
     if (details.dataset.said === signature) return;
     details.dataset.said = signature;
-    const kept = deeds.map(([label, deed]) => [...details.querySelectorAll("button")].find((button) => button.dataset.deed === deed) ?? this.#deedButton(label, deed));
+    const kept = deeds.map(
+      ([label, deed]) =>
+        [...details.querySelectorAll("button")].find((button) => button.dataset.deed === deed) ??
+        this.#deedButton(label, deed),
+    );
     // A button that has the focus stays in the document.
     let words = details.querySelector("span");
     if (words === null) details.append((words = element("span", "")));

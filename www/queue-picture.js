@@ -41,7 +41,11 @@ export class QueuePicture {
       context.fillText(nobody, 0, 4);
       return;
     }
-    const fit = sizes.map((size) => ({ ...size, columns: Math.max(1, Math.floor((width + size.gap) / (size.width + size.gap))), rows: Math.floor((height + size.gap) / (size.height + size.gap)) }));
+    const fit = sizes.map((size) => ({
+      ...size,
+      columns: Math.max(1, Math.floor((width + size.gap) / (size.width + size.gap))),
+      rows: Math.floor((height + size.gap) / (size.height + size.gap)),
+    }));
     const size = fit.find(({ columns, rows }) => columns * rows >= count) ?? fit.at(-1);
     const cell = size.hasNumber ? (width - (size.columns - 1) * size.gap) / size.columns : size.width;
     const most = size.columns * size.rows;
@@ -80,7 +84,11 @@ export class QueuePicture {
       context.fillText(`${isUrgent ? "! " : ""}#${caller.id}`, x + 5, middle);
       if (!size.hasSeconds) continue;
       context.textAlign = "right";
-      context.fillText(patienceMs === Infinity ? "waits for ever" : `${(Math.max(0, leftMs) / 1000).toFixed(1)} s left`, x + cell - 5, middle);
+      context.fillText(
+        patienceMs === Infinity ? "waits for ever" : `${(Math.max(0, leftMs) / 1000).toFixed(1)} s left`,
+        x + cell - 5,
+        middle,
+      );
     }
     context.textAlign = "left";
   }
@@ -89,7 +97,8 @@ export class QueuePicture {
 /** `rectangles`: four numbers each. */
 function fillAll(context, colour, rectangles) {
   context.fillStyle = colour;
-  for (let at = 0; at < rectangles.length; at += 4) context.fillRect(rectangles[at], rectangles[at + 1], rectangles[at + 2], rectangles[at + 3]);
+  for (let at = 0; at < rectangles.length; at += 4)
+    context.fillRect(rectangles[at], rectangles[at + 1], rectangles[at + 2], rectangles[at + 3]);
 }
 
 /** The signs of the ends, drawn in a square of 12. */
@@ -112,7 +121,12 @@ export class LeavingPicture {
     const { width, height } = this.#sharp;
     const context = this.#sharp.begin();
     const colours = theme();
-    const colourOf = { served: colours.served, timedOut: colours.urgent, failed: colours.urgent, refused: colours.refused };
+    const colourOf = {
+      served: colours.served,
+      timedOut: colours.urgent,
+      failed: colours.urgent,
+      refused: colours.refused,
+    };
     const step = 16;
     const columns = Math.max(1, Math.floor(width / step));
     const most = columns * Math.floor(height / step);

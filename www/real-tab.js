@@ -4,9 +4,11 @@
 import { QueuePool } from "../pkg/entry/inline.js";
 
 const examples = {
-  "Products": "SELECT * FROM products;",
-  "Best sellers": "SELECT name, count(orders.id) AS orders, coalesce(sum(amount), 0) AS pieces\nFROM products LEFT JOIN orders ON orders.product = products.id\nGROUP BY products.id ORDER BY pieces DESC;",
-  "Forget to commit": "BEGIN;\nINSERT INTO products (name, price) VALUES ('Air', 0.0);\nSELECT count(*) AS products FROM products;",
+  Products: "SELECT * FROM products;",
+  "Best sellers":
+    "SELECT name, count(orders.id) AS orders, coalesce(sum(amount), 0) AS pieces\nFROM products LEFT JOIN orders ON orders.product = products.id\nGROUP BY products.id ORDER BY pieces DESC;",
+  "Forget to commit":
+    "BEGIN;\nINSERT INTO products (name, price) VALUES ('Air', 0.0);\nSELECT count(*) AS products FROM products;",
 };
 const mostRows = 200;
 const poolSize = 4;
@@ -85,7 +87,13 @@ export class RealTab {
   }
 
   #makePool() {
-    const pool = new QueuePool(this.#driver.openConnection, { dialect: this.#driver.dialect, poolSize, maxOverflow, timeout: null, loggingName: "sqlite" });
+    const pool = new QueuePool(this.#driver.openConnection, {
+      dialect: this.#driver.dialect,
+      poolSize,
+      maxOverflow,
+      timeout: null,
+      loggingName: "sqlite",
+    });
     const note = (word) => (connection) => void (connection && this.#slots.set(connection.id, word));
     pool.on("connect", note("idle"));
     pool.on("checkout", note("in use"));
@@ -116,7 +124,11 @@ export class RealTab {
     const start = performance.now();
     try {
       const { result, id, wasOpen } = await this.#onConnection(this.#byId("sql").value);
-      this.#say(`${counted(result.rows.length, "row")}${result.changes > 0 ? `, ${result.changes} changed` : ""} in ${(performance.now() - start).toFixed(1)} ms on connection ${id}${wasOpen ? ". The transaction was left open: the pool rolled it back" : ""}`, false, table(result));
+      this.#say(
+        `${counted(result.rows.length, "row")}${result.changes > 0 ? `, ${result.changes} changed` : ""} in ${(performance.now() - start).toFixed(1)} ms on connection ${id}${wasOpen ? ". The transaction was left open: the pool rolled it back" : ""}`,
+        false,
+        table(result),
+      );
     } catch (error) {
       this.#say(error.message, true);
     }
@@ -152,7 +164,10 @@ export class RealTab {
       try {
         await this.#pool.use(async (connection) => {
           waits.push(performance.now() - asked);
-          this.#driver.run(connection, `INSERT INTO orders (product, amount) VALUES (${1 + (number % 4)}, ${1 + (number % 7)})`);
+          this.#driver.run(
+            connection,
+            `INSERT INTO orders (product, amount) VALUES (${1 + (number % 4)}, ${1 + (number % 7)})`,
+          );
           await new Promise((resolve) => setTimeout(resolve));
           this.#driver.run(connection, "SELECT amount FROM orders WHERE id = last_insert_rowid()");
         });
@@ -185,19 +200,23 @@ export class RealTab {
     const stats = this.#pool.stats();
     const taken = [...this.#slots].map(([id, word]) => [`${id}`, word]);
     const empty = Array.from({ length: Math.max(0, stats.max - taken.length) }, () => ["", "empty"]);
-    this.#byId("real-slots").replaceChildren(...[...taken, ...empty].map(([id, word], place) => {
-      const item = document.createElement("li");
-      item.className = place < poolSize ? "cell is-flat" : "cell is-flat is-overflow";
-      item.dataset.state = looks[word];
-      if (id !== "") item.append(textIn("b", id));
-      item.append(word);
-      return item;
-    }));
-    this.#byId("real-stats").replaceChildren(...shownStats.map((name) => {
-      const item = document.createElement("li");
-      item.append(textIn("span", name), textIn("b", String(stats[name])));
-      return item;
-    }));
+    this.#byId("real-slots").replaceChildren(
+      ...[...taken, ...empty].map(([id, word], place) => {
+        const item = document.createElement("li");
+        item.className = place < poolSize ? "cell is-flat" : "cell is-flat is-overflow";
+        item.dataset.state = looks[word];
+        if (id !== "") item.append(textIn("b", id));
+        item.append(word);
+        return item;
+      }),
+    );
+    this.#byId("real-stats").replaceChildren(
+      ...shownStats.map((name) => {
+        const item = document.createElement("li");
+        item.append(textIn("span", name), textIn("b", String(stats[name])));
+        return item;
+      }),
+    );
   }
 }
 
@@ -205,7 +224,8 @@ const counted = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}
 const textIn = (tag, textContent) => Object.assign(document.createElement(tag), { textContent });
 
 function table({ columns, rows }) {
-  if (columns.length === 0) return Object.assign(document.createElement("p"), { className: "hint", textContent: "no rows" });
+  if (columns.length === 0)
+    return Object.assign(document.createElement("p"), { className: "hint", textContent: "no rows" });
   const made = document.createElement("table");
   const head = made.createTHead().insertRow();
   for (const [place, name] of columns.entries()) {

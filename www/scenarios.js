@@ -5,14 +5,32 @@
 import { defaults, settings } from "./settings.js";
 
 export const scenarios = [
-  { name: "Normal day", says: "The load comes in waves. At each crest the pool opens its overflow, then callers wait, and a few run out of patience.", set: {}, script: [] },
-  { name: "Calm", says: "Fewer callers than connections: once the first are open, nobody waits.", set: { rate: 4, waves: 0 }, script: [] },
-  { name: "Rush hour", says: "More callers than the pool can serve: the queue grows, and some run out of patience.", set: { rate: 14, waves: 30, timeout: 3000 }, script: [] },
+  {
+    name: "Normal day",
+    says: "The load comes in waves. At each crest the pool opens its overflow, then callers wait, and a few run out of patience.",
+    set: {},
+    script: [],
+  },
+  {
+    name: "Calm",
+    says: "Fewer callers than connections: once the first are open, nobody waits.",
+    set: { rate: 4, waves: 0 },
+    script: [],
+  },
+  {
+    name: "Rush hour",
+    says: "More callers than the pool can serve: the queue grows, and some run out of patience.",
+    set: { rate: 14, waves: 30, timeout: 3000 },
+    script: [],
+  },
   {
     name: "Database slows down",
     says: "After 4 seconds every query takes five times as long, for 8 seconds. Watch how long the queue needs to recover.",
     set: { rate: 8, waves: 0, timeout: 3000 },
-    script: [{ at: 4000, action: "query", value: "1500" }, { at: 12_000, action: "query", value: "300" }],
+    script: [
+      { at: 4000, action: "query", value: "1500" },
+      { at: 12_000, action: "query", value: "300" },
+    ],
   },
   {
     name: "Server restarts",
@@ -20,7 +38,12 @@ export const scenarios = [
     set: { rate: 8, waves: 0, timeout: 3000 },
     script: [{ at: 4000, action: "restart" }],
   },
-  { name: "Leak", says: "One caller in twenty never gives its connection back, until nobody gets one any more.", set: { rate: 8, waves: 0, leaks: 5, timeout: 3000 }, script: [] },
+  {
+    name: "Leak",
+    says: "One caller in twenty never gives its connection back, until nobody gets one any more.",
+    set: { rate: 8, waves: 0, leaks: 5, timeout: 3000 },
+    script: [],
+  },
 ];
 
 /** What a comparison starts with: a load on which the two differ visibly, within seconds. */
@@ -40,24 +63,31 @@ export const comparisonStarts = {
   },
 };
 
-const isSameLine = (one, other) => one.at === other.at && one.action === other.action && (one.value ?? "") === (other.value ?? "");
+const isSameLine = (one, other) =>
+  one.at === other.at && one.action === other.action && (one.value ?? "") === (other.value ?? "");
 const has = (script, part) => part.every((line) => script.some((other) => isSameLine(line, other)));
-const isSame = (initial, set) => Object.entries({ ...defaults, ...set }).every(([name, value]) => initial[name] === value);
+const isSame = (initial, set) =>
+  Object.entries({ ...defaults, ...set }).every(([name, value]) => initial[name] === value);
 
 /** What is said of an experiment; `scenario`: whose name it bears; `isOwn`: the visitor's settings would be lost with it. */
 export function storyOf({ compare, initial, given, isChanged }) {
   // A link has the visitor's changes in the script that it gives.
-  const isOtherThan = (script) => isChanged || given.some((line) => Object.hasOwn(settings, line.action) && !has(script, [line]));
+  const isOtherThan = (script) =>
+    isChanged || given.some((line) => Object.hasOwn(settings, line.action) && !has(script, [line]));
   if (compare !== "one") {
     const { says, shows, set, script } = comparisonStarts[compare];
     const isOwn = isOtherThan(script) || !isSame(initial, set) || !has(given, script);
     return { isOwn, says: `${isOwn ? "The same callers, twice, with settings of yours." : says} ${shows}` };
   }
-  const found = scenarios.toReversed().find(({ set, script }) => has(given, script) && (script.length > 0 || isSame(initial, set)));
+  const found = scenarios
+    .toReversed()
+    .find(({ set, script }) => has(given, script) && (script.length > 0 || isSame(initial, set)));
   if (found === undefined) return { isOwn: true, says: "Your own settings." };
   const { name, says, set, script } = found;
   if (!isSame(initial, set)) return { isOwn: true, says: `“${name}” with settings of yours. ${says}` };
-  return isOtherThan(script) ? { isOwn: true, says: `“${name}”, changed by you. At first: ${says}` } : { isOwn: false, scenario: name, says };
+  return isOtherThan(script)
+    ? { isOwn: true, says: `“${name}”, changed by you. At first: ${says}` }
+    : { isOwn: false, scenario: name, says };
 }
 
 /** What another comparison begins with: the visitor's own settings where there are some, else such as show the difference. */

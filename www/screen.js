@@ -54,7 +54,9 @@ export class Screen {
     if (this.#chartsAreDue || latest !== this.#drawnPoints) {
       this.#drawnPoints = latest;
       this.#chartsAreDue = false;
-      const tops = series.map(({ points }) => chartTops(points)).reduce((one, other) => one.map((top, chart) => Math.max(top, other[chart])));
+      const tops = series
+        .map(({ points }) => chartTops(points))
+        .reduce((one, other) => one.map((top, chart) => Math.max(top, other[chart])));
       for (const [pane, picture] of this.#pictures.entries()) picture.drawCharts(series[pane], latest, tops);
     }
     if (realNow - this.#loggedAt > logEveryMs || isPaused) {

@@ -24,11 +24,21 @@ export async function openConnection() {
   const { oo1, capi } = await (loading ??= sqlite3InitModule());
   // The name begins with a slash: such a database in memory is common to all handles of this page.
   const database = new oo1.DB({ filename: "/shop", flags: "c", vfs: "memdb" });
-  const connection = { id: ++opened, database, stopAt: Infinity, inTransaction: () => capi.sqlite3_get_autocommit(database.pointer) === 0 };
+  const connection = {
+    id: ++opened,
+    database,
+    stopAt: Infinity,
+    inTransaction: () => capi.sqlite3_get_autocommit(database.pointer) === 0,
+  };
   try {
     // Only the first connection finds a database without a version: a table that the visitor drops stays dropped.
     if (database.selectValue("PRAGMA user_version") === 0) database.exec(tables);
-    capi.sqlite3_progress_handler(database.pointer, stepsBetweenLooks, () => Number(performance.now() > connection.stopAt), 0);
+    capi.sqlite3_progress_handler(
+      database.pointer,
+      stepsBetweenLooks,
+      () => Number(performance.now() > connection.stopAt),
+      0,
+    );
   } catch (error) {
     database.close();
     throw error;
@@ -46,7 +56,9 @@ export function run(connection, sql) {
   try {
     database.exec({ sql, rowMode: "array", columnNames: columns, resultRows: rows });
   } catch (error) {
-    throw performance.now() > connection.stopAt ? new Error(`stopped after ${mostSeconds} seconds`, { cause: error }) : error;
+    throw performance.now() > connection.stopAt
+      ? new Error(`stopped after ${mostSeconds} seconds`, { cause: error })
+      : error;
   } finally {
     connection.stopAt = Infinity;
   }

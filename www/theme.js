@@ -1,7 +1,21 @@
 // The colours of style.css for what is drawn on canvases, read again when the visitor's colour scheme changes; and
 // canvases that are sharp on every screen. Used by queue-picture.js and charts.js.
 
-const names = ["text", "muted", "faint", "line", "surface", "used", "idle", "opening", "waiting", "urgent", "served", "overflow", "refused"];
+const names = [
+  "text",
+  "muted",
+  "faint",
+  "line",
+  "surface",
+  "used",
+  "idle",
+  "opening",
+  "waiting",
+  "urgent",
+  "served",
+  "overflow",
+  "refused",
+];
 let colours;
 
 /** By name, as text for a canvas. */

@@ -11,7 +11,12 @@ import { SimulatedDatabase } from "./simulated-database.js";
 const kinds = { AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool };
 
 /** How callers leave, by what the pool or the database told them. */
-const endings = { ERR_POOL_TIMEOUT: "timedOut", ERR_POOL_QUEUE_FULL: "refused", ERR_POOL_ASSERTION: "refused", ERR_POOL_CLOSED: "refused" };
+const endings = {
+  ERR_POOL_TIMEOUT: "timedOut",
+  ERR_POOL_QUEUE_FULL: "refused",
+  ERR_POOL_ASSERTION: "refused",
+  ERR_POOL_CLOSED: "refused",
+};
 
 export class WatchedPool {
   pool;
@@ -88,11 +93,19 @@ export class WatchedPool {
       for (const series of this.series) series.noteOpened();
       tell(`opened connection ${connection.id}`);
     });
-    pool.on("reset", (connection) => connection.inTransaction && tell(`connection ${connection.id} came back with an open transaction`));
-    pool.on("checkin", (connection) => tell(connection === null ? "an emptied slot came back" : `connection ${connection.id} is back`));
+    pool.on(
+      "reset",
+      (connection) =>
+        connection.inTransaction && tell(`connection ${connection.id} came back with an open transaction`),
+    );
+    pool.on("checkin", (connection) =>
+      tell(connection === null ? "an emptied slot came back" : `connection ${connection.id} is back`),
+    );
     pool.on("close", (connection) => tell(`closing connection ${connection.id}`));
     pool.on("invalidate", (connection) => void this.#distrusted.add(connection));
-    pool.on("invalidate", (connection, _record, error) => tell(`connection ${connection.id} is not to be trusted${error ? `: ${error.message}` : ""}`, true));
+    pool.on("invalidate", (connection, _record, error) =>
+      tell(`connection ${connection.id} is not to be trusted${error ? `: ${error.message}` : ""}`, true),
+    );
     pool.on("softInvalidate", (connection) => tell(`connection ${connection.id} will be replaced`, true));
     pool.on("error", (error, { operation }) => tell(`swallowed in ${operation}: ${error.message}`, true));
     this.pool = pool;
@@ -108,7 +121,8 @@ export class WatchedPool {
         return dialect.doPing(connection);
       },
       doTerminate: (connection) => {
-        if (this.#asking !== undefined || !this.#distrusted.has(connection)) this.#serveIn(this.#recordOf.get(connection));
+        if (this.#asking !== undefined || !this.#distrusted.has(connection))
+          this.#serveIn(this.#recordOf.get(connection));
         return dialect.doTerminate(connection);
       },
     };
@@ -198,7 +212,9 @@ export class WatchedPool {
   #forget(caller, connection) {
     caller.isForgetful = true;
     this.#log(this.name, `caller ${caller.id} forgot to give connection ${connection.id} back`, true);
-    return new Promise((resolve) => this.#forgotten.set(connection, resolve)).then(() => this.#forgotten.delete(connection));
+    return new Promise((resolve) => this.#forgotten.set(connection, resolve)).then(() =>
+      this.#forgotten.delete(connection),
+    );
   }
 
   /** Gives a forgotten lease back. */
@@ -207,7 +223,8 @@ export class WatchedPool {
   }
 
   kill(connectionId) {
-    for (const connection of this.database.connections) if (connection.id === connectionId) this.database.kill(connection);
+    for (const connection of this.database.connections)
+      if (connection.id === connectionId) this.database.kill(connection);
   }
 
   /** Those in the queue, first come first. */

@@ -12,13 +12,26 @@ const measure = "clientPerRequest";
 
 /** By what was measured: how many times as many requests per second as with a client of pg for each request. */
 export function figuresOf({ results, node, cores }) {
-  const rows = Object.keys(titles).map((name) => results.map(({ samples }) => (samples[name] === undefined ? "–" : (median(samples[name]) / median(samples[measure])).toFixed(2))));
+  const rows = Object.keys(titles).map((name) =>
+    results.map(({ samples }) =>
+      samples[name] === undefined ? "–" : (median(samples[name]) / median(samples[measure])).toFixed(2),
+    ),
+  );
   return { rows, host: `Node ${node}, ${cores} cores` };
 }
 
 export function render({ rows, host }) {
-  const head = ["", ...["1 query", "5 queries"].flatMap((queries) => ["1 client", "20 clients", "100 clients"].map((clients) => `${queries}, ${clients}`))];
-  const table = [head, head.map((_, column) => (column === 0 ? "---" : "---:")), ...rows.map((row, place) => [names[place], ...row])];
+  const head = [
+    "",
+    ...["1 query", "5 queries"].flatMap((queries) =>
+      ["1 client", "20 clients", "100 clients"].map((clients) => `${queries}, ${clients}`),
+    ),
+  ];
+  const table = [
+    head,
+    head.map((_, column) => (column === 0 ? "---" : "---:")),
+    ...rows.map((row, place) => [names[place], ...row]),
+  ];
   return `# Speed in Cloudflare Workers
 
 How many requests per second a Worker answers, by how it comes by its connections, as a multiple of what it answers with a

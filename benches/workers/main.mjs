@@ -16,11 +16,25 @@ import { documentPath, figuresOf, render } from "./document.mjs";
 import { startPgBouncer } from "./pgbouncer.mjs";
 import { report } from "./report.mjs";
 
-const { values: options } = parseArgs({ options: { quick: { type: "boolean", default: false }, pgbouncer: { type: "string" }, write: { type: "boolean", default: false } } });
-if (options.write && (options.quick || options.pgbouncer === undefined)) throw new Error("--write wants a whole run: without --quick, with PgBouncer");
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    pgbouncer: { type: "string" },
+    write: { type: "boolean", default: false },
+  },
+});
+if (options.write && (options.quick || options.pgbouncer === undefined))
+  throw new Error("--write wants a whole run: without --quick, with PgBouncer");
 const rounds = options.quick ? 3 : 9;
 const roundMs = options.quick ? 300 : 500;
-const contestants = ["clientPerQuery", "clientPerRequest", "edgepool", ...(options.pgbouncer === undefined ? [] : ["pgbouncer"]), "object", "batch"];
+const contestants = [
+  "clientPerQuery",
+  "clientPerRequest",
+  "edgepool",
+  ...(options.pgbouncer === undefined ? [] : ["pgbouncer"]),
+  "object",
+  "batch",
+];
 const scenarios = [1, 5].flatMap((queries) => [1, 20, 100].map((clients) => ({ queries, clients })));
 
 const postgres = await startPostgres({ maxConnections: 500 });
@@ -64,7 +78,9 @@ try {
 async function inTurn(scenario) {
   const samples = Object.fromEntries(contestants.map((name) => [name, []]));
   for (let round = -1; round < rounds; round++) {
-    note(`${scenario.clients} clients, ${scenario.queries} queries: ${round < 0 ? "warming up" : `round ${round + 1} of ${rounds}`}`);
+    note(
+      `${scenario.clients} clients, ${scenario.queries} queries: ${round < 0 ? "warming up" : `round ${round + 1} of ${rounds}`}`,
+    );
     for (const name of inOrder(round + 1)) {
       const perSecond = await measure(name, scenario);
       if (round >= 0) samples[name].push(perSecond);
@@ -99,8 +115,10 @@ async function measure(name, { queries, clients }) {
 
 /** What one contestant leaves to the server must not be the next one's burden. */
 async function untilClientsHaveEnded() {
-  const ended = "SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name IN ('client', 'edgepool') AND client_port IS NOT NULL";
-  while ((await admin.query(ended)).rows[0].count > (bouncer === undefined ? 0 : 5)) await new Promise((resolve) => setTimeout(resolve, 5));
+  const ended =
+    "SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name IN ('client', 'edgepool') AND client_port IS NOT NULL";
+  while ((await admin.query(ended)).rows[0].count > (bouncer === undefined ? 0 : 5))
+    await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 /** The most backends of one name while these contestants run, unmeasured, with the most clients. */
@@ -109,7 +127,10 @@ async function mostBackends(applicationName, names) {
   let isWatching = true;
   const watch = (async () => {
     while (isWatching) {
-      const { rows } = await admin.query("SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name = $1", [applicationName]);
+      const { rows } = await admin.query(
+        "SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name = $1",
+        [applicationName],
+      );
       most = Math.max(most, rows[0].count);
     }
   })();

@@ -15,7 +15,9 @@ export async function startPgBouncer(binary, { host, port, user, password, datab
   chmodSync(folder, 0o755);
   const ownPort = await freePort();
   writeFileSync(join(folder, "users.txt"), `"${user}" "${password}"\n`);
-  writeFileSync(join(folder, "pgbouncer.ini"), `[databases]
+  writeFileSync(
+    join(folder, "pgbouncer.ini"),
+    `[databases]
 ${database} = host=${host} port=${port} user=${user} password=${password}
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -28,7 +30,8 @@ default_pool_size = 5
 max_client_conn = 1000
 log_connections = 0
 log_disconnections = 0
-`);
+`,
+  );
   // It refuses to run as root.
   const args = [...(process.getuid?.() === 0 ? ["-u", "postgres"] : []), "-q", join(folder, "pgbouncer.ini")];
   const child = spawn(binary, args, { stdio: ["ignore", "inherit", "inherit"] });

@@ -22,15 +22,29 @@ export function report(run) {
   for (const queries of new Set(run.results.map((result) => result.queries))) {
     const measured = run.results.filter((result) => result.queries === queries);
     printTable(
-      [`requests per second, ${queries === 1 ? "one query" : `${queries} queries`} each`, ...measured.map(({ clients }) => (clients === 1 ? "1 client" : `${clients} clients`))],
-      Object.keys(measured[0].samples).map((name) => [titles[name], ...measured.map(({ samples }) => whole(median(samples[name])))]),
+      [
+        `requests per second, ${queries === 1 ? "one query" : `${queries} queries`} each`,
+        ...measured.map(({ clients }) => (clients === 1 ? "1 client" : `${clients} clients`)),
+      ],
+      Object.keys(measured[0].samples).map((name) => [
+        titles[name],
+        ...measured.map(({ samples }) => whole(median(samples[name]))),
+      ]),
     );
   }
   printTable(
     ["target", "bound", "now", "by round", ""],
-    targets.map(({ what, bound, value, byRound, reached }) => [what, bound, value.toFixed(2), byRound?.toFixed(2) ?? "", reached ? "reached" : "MISSED"]),
+    targets.map(({ what, bound, value, byRound, reached }) => [
+      what,
+      bound,
+      value.toFixed(2),
+      byRound?.toFixed(2) ?? "",
+      reached ? "reached" : "MISSED",
+    ]),
   );
-  console.log(`\nNode ${run.node}, ${run.cpu}, ${run.cores} cores, load ${run.load[0].toFixed(1)}, ${run.seconds.toFixed(0)} s${run.quick ? ", --quick" : ""}`);
+  console.log(
+    `\nNode ${run.node}, ${run.cpu}, ${run.cores} cores, load ${run.load[0].toFixed(1)}, ${run.seconds.toFixed(0)} s${run.quick ? ", --quick" : ""}`,
+  );
   writeFileSync(file, `${JSON.stringify({ ...run, targets }, null, 2)}\n`);
   console.log(`written to ${file}`);
 }
@@ -41,16 +55,41 @@ function targetsOf({ results, mostBackendsOfObject }) {
     const { samples } = results.find((result) => result.queries === queries && result.clients === clients);
     const value = median(samples[name]) / median(samples[other]);
     const byRound = median(samples[name].map((sample, round) => sample / samples[other][round]));
-    targets.push({ what: `${what}, ${clients === 1 ? "1 client" : `${clients} clients`}`, value, byRound, bound: `>= ${bound}`, reached: value >= bound });
+    targets.push({
+      what: `${what}, ${clients === 1 ? "1 client" : `${clients} clients`}`,
+      value,
+      byRound,
+      bound: `>= ${bound}`,
+      reached: value >= bound,
+    });
   };
-  for (const clients of [1, 20, 100]) atLeast("edgepool by a client per query, 5 queries", { queries: 5, clients }, "edgepool", "clientPerQuery", 3);
+  for (const clients of [1, 20, 100])
+    atLeast("edgepool by a client per query, 5 queries", { queries: 5, clients }, "edgepool", "clientPerQuery", 3);
   for (const queries of [1, 5]) {
     for (const clients of [1, 20, 100]) {
-      atLeast(`edgepool by a client per request, ${queries === 1 ? "1 query" : "5 queries"}`, { queries, clients }, "edgepool", "clientPerRequest", 0.9);
+      atLeast(
+        `edgepool by a client per request, ${queries === 1 ? "1 query" : "5 queries"}`,
+        { queries, clients },
+        "edgepool",
+        "clientPerRequest",
+        0.9,
+      );
     }
   }
-  atLeast("the Durable Object by a client per request, 1 query", { queries: 1, clients: 20 }, "object", "clientPerRequest", 5);
-  targets.push({ what: "backends of the Durable Object, 100 clients", value: mostBackendsOfObject, byRound: undefined, bound: "<= 5", reached: mostBackendsOfObject > 0 && mostBackendsOfObject <= 5 });
+  atLeast(
+    "the Durable Object by a client per request, 1 query",
+    { queries: 1, clients: 20 },
+    "object",
+    "clientPerRequest",
+    5,
+  );
+  targets.push({
+    what: "backends of the Durable Object, 100 clients",
+    value: mostBackendsOfObject,
+    byRound: undefined,
+    bound: "<= 5",
+    reached: mostBackendsOfObject > 0 && mostBackendsOfObject <= 5,
+  });
   return targets;
 }
 
@@ -62,7 +101,12 @@ export function median(samples) {
 
 function printTable(head, rows) {
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column].length)));
-  const line = (row) => row.map((cell, column) => (column === 0 ? cell.padEnd(Math.max(widths[0], 58)) : cell.padStart(Math.max(widths[column], 10)))).join("  ");
+  const line = (row) =>
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(Math.max(widths[0], 58)) : cell.padStart(Math.max(widths[column], 10)),
+      )
+      .join("  ");
   console.log(`\n${line(head)}`);
   for (const row of rows) console.log(line(row));
 }

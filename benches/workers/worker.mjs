@@ -39,12 +39,13 @@ async function inTurn(queries, query) {
 }
 
 const contestants = {
-  clientPerQuery: (queries, ctx) => inTurn(queries, async (number) => {
-    const client = await connected(env.DATABASE_URL, "client");
-    const result = await client.query(text, [number]);
-    ctx.waitUntil(client.end());
-    return result;
-  }),
+  clientPerQuery: (queries, ctx) =>
+    inTurn(queries, async (number) => {
+      const client = await connected(env.DATABASE_URL, "client");
+      const result = await client.query(text, [number]);
+      ctx.waitUntil(client.end());
+      return result;
+    }),
   clientPerRequest: onClient(env.DATABASE_URL),
   edgepool: (queries) => inTurn(queries, (number) => pool.use((client) => client.query(text, [number]))),
   pgbouncer: onClient(env.BOUNCER_URL),

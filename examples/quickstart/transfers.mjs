@@ -16,7 +16,10 @@ class AbortedOnPurpose extends Error {}
 export async function runTransfers(options, print = console.log) {
   const admin = await connected(options);
   await admin.query("CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL CHECK (balance >= 0))");
-  await admin.query("INSERT INTO accounts SELECT id, $1 FROM generate_series(0, $2) AS id", [startingBalance, accounts - 1]);
+  await admin.query("INSERT INTO accounts SELECT id, $1 FROM generate_series(0, $2) AS id", [
+    startingBalance,
+    accounts - 1,
+  ]);
 
   let connectionsOpened = 0;
   const pool = new QueuePool(
@@ -62,17 +65,30 @@ export async function runTransfers(options, print = console.log) {
 
   const expected = accounts * startingBalance;
   const checks = [
-    [`${tally.done} transfers committed and ${tally.aborted} aborted on purpose (${tally.leftOpen} of them with the transaction left open)`,
-      tally.done + tally.aborted === transfers && tally.aborted === transfers / 10 && tally.leftOpen > 0],
-    [`the accounts hold ${rows[0].total}, as in the beginning`, rows[0].total === expected && rows[0].accounts === accounts],
+    [
+      `${tally.done} transfers committed and ${tally.aborted} aborted on purpose (${tally.leftOpen} of them with the transaction left open)`,
+      tally.done + tally.aborted === transfers && tally.aborted === transfers / 10 && tally.leftOpen > 0,
+    ],
+    [
+      `the accounts hold ${rows[0].total}, as in the beginning`,
+      rows[0].total === expected && rows[0].accounts === accounts,
+    ],
     [`${tally.inherited} tasks received a connection with an open transaction`, tally.inherited === 0],
-    [`PostgreSQL saw at most ${mostBackends} connections of the pool at once, of ${connectionsOpened} opened in all`, mostBackends <= 15 && mostBackends > 0],
-    [`${stats.checkouts} checkouts, ${stats.opened} openings, ${stats.used} leases still out`, stats.checkouts === transfers && stats.opened === connectionsOpened && stats.used === 0],
+    [
+      `PostgreSQL saw at most ${mostBackends} connections of the pool at once, of ${connectionsOpened} opened in all`,
+      mostBackends <= 15 && mostBackends > 0,
+    ],
+    [
+      `${stats.checkouts} checkouts, ${stats.opened} openings, ${stats.used} leases still out`,
+      stats.checkouts === transfers && stats.opened === connectionsOpened && stats.used === 0,
+    ],
     [`${backendsAfter} connections are open after close()`, backendsAfter === 0],
   ];
   print(`\n${status}`);
   print(`stats: ${JSON.stringify(stats)}`);
-  print(`time: ${pooledMs.toFixed(0)} ms through the pool, ${singleMs.toFixed(0)} ms with one client per transfer (15 at once): ${(singleMs / pooledMs).toFixed(1)} times as fast\n`);
+  print(
+    `time: ${pooledMs.toFixed(0)} ms through the pool, ${singleMs.toFixed(0)} ms with one client per transfer (15 at once): ${(singleMs / pooledMs).toFixed(1)} times as fast\n`,
+  );
   for (const [text, holds] of checks) print(`${holds ? "ok    " : "FAILED"} ${text}`);
   return checks.every(([, holds]) => holds);
 }
@@ -94,14 +110,17 @@ async function runTasks(run, concurrency = tasks) {
 
 async function transfer(client, number, tally) {
   // The server's own word: a task that inherits an open transaction sees a start that lies before its own statement.
-  const { rows } = await client.query("SELECT pg_current_xact_id_if_assigned() IS NOT NULL OR now() <> statement_timestamp() AS inherited");
+  const { rows } = await client.query(
+    "SELECT pg_current_xact_id_if_assigned() IS NOT NULL OR now() <> statement_timestamp() AS inherited",
+  );
   if (rows[0].inherited) tally.inherited++;
 
   const from = number % accounts;
   const to = (number * 7 + 1) % accounts;
   await client.query("BEGIN");
   // In the order of their ids, so that two transfers never wait for each other in a circle.
-  for (const id of [from, to].sort((a, b) => a - b)) await client.query("SELECT balance FROM accounts WHERE id = $1 FOR UPDATE", [id]);
+  for (const id of [from, to].sort((a, b) => a - b))
+    await client.query("SELECT balance FROM accounts WHERE id = $1 FOR UPDATE", [id]);
   await client.query("UPDATE accounts SET balance = balance - 1 WHERE id = $1", [from]);
   if (number % 10 === 3) {
     tally.aborted++;
@@ -125,7 +144,9 @@ async function connected(options) {
 }
 
 async function countBackends(admin) {
-  const { rows } = await admin.query("SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name = 'quickstart'");
+  const { rows } = await admin.query(
+    "SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name = 'quickstart'",
+  );
   return rows[0].count;
 }
 

@@ -83,6 +83,9 @@ export class Books {
   /** The leases that have been out for longest, with the index of their slots. Without `nowMs` by the last time that was read. */
   longestHeld(nowMs: number | undefined): Array<{ ms: number; index: number }> {
     const numbers = longest_held(this.#number, nowMs ?? NaN) as number[];
-    return Array.from({ length: numbers.length / 2 }, (_, place) => ({ ms: numbers[2 * place] as number, index: numbers[2 * place + 1] as number }));
+    return Array.from({ length: numbers.length / 2 }, (_, place) => ({
+      ms: numbers[2 * place] as number,
+      index: numbers[2 * place + 1] as number,
+    }));
   }
 }

@@ -130,7 +130,9 @@ export class Callers<C> {
   resume(index: number, run: () => PromiseLike<PooledConnection<C>>): void {
     const resolve = this.#resolves[index];
     this.#resolves[index] = undefined;
-    resolve?.(thenableKeepsContext ? { then: (granted, refused) => run().then(granted, refused) } : new Resumption(run));
+    resolve?.(
+      thenableKeepsContext ? { then: (granted, refused) => run().then(granted, refused) } : new Resumption(run),
+    );
   }
 
   /** Gives one who waits its lease: the hot path of a return. */

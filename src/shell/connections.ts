@@ -50,7 +50,10 @@ export class Connections<C> {
   /** Puts what the creator answered into its slot. Throws where that is nothing. */
   adopt(index: number, connection: C): void {
     if (connection === undefined || connection === null) {
-      throw new ArgumentError(`creator must return a connection, or a promise of one; it returned ${show(connection)}`, this.#log.pool);
+      throw new ArgumentError(
+        `creator must return a connection, or a promise of one; it returned ${show(connection)}`,
+        this.#log.pool,
+      );
     }
     const slot = this.slots[index] as Slot<C>;
     const held = new Held(this.#pool.leases, connection, slot);
@@ -118,7 +121,8 @@ export class Connections<C> {
     const { inTransaction, doRollback } = this.#dialect;
     try {
       if (inTransaction !== undefined) return this.#dialect.inTransaction?.(connection) === false;
-      if (doRollback !== undefined || typeof (connection as { rollback?: unknown }).rollback === "function") return false;
+      if (doRollback !== undefined || typeof (connection as { rollback?: unknown }).rollback === "function")
+        return false;
     } catch (error) {
       this.#log.error("asking whether a transaction is open failed; the connection is reset", error);
       return false;

@@ -47,7 +47,8 @@ export class Context {
   /** Whether it is a Durable Object; undefined where nothing tells. */
   readonly isActor: boolean | undefined;
   /** What its keys hold: a context that only its own callers hold must go with them, and a span holds on to all of these. */
-  readonly reference: { deref(): Context | undefined } = typeof WeakRef === "function" ? new WeakRef(this) : { deref: () => this };
+  readonly reference: { deref(): Context | undefined } =
+    typeof WeakRef === "function" ? new WeakRef(this) : { deref: () => this };
   readonly #marker: Marker;
   /** What belongs to it, by whose it is. */
   readonly #scopes = new Map<object, Ends>();
@@ -69,7 +70,11 @@ export class Context {
       return Place.Here;
     } catch (error) {
       const { message } = error as Error;
-      return message.includes("different Durable Object") ? Place.Actor : message.includes("global scope") ? Place.Nowhere : Place.Request;
+      return message.includes("different Durable Object")
+        ? Place.Actor
+        : message.includes("global scope")
+          ? Place.Nowhere
+          : Place.Request;
     }
   }
 

@@ -21,7 +21,18 @@ import type { Log } from "./logger.js";
 import { Operations } from "./operations.js";
 import { connectLimits, coreIn, type ConnectOptions, type CoreOptions, type Limits, type Settings } from "./options.js";
 import { PooledConnection } from "./pooled-connection.js";
-import { asleep, Code, everyLease, handleMask, hookNames, indexMask, Outcome, Refusal, refused, toCoreMillis } from "./protocol.js";
+import {
+  asleep,
+  Code,
+  everyLease,
+  handleMask,
+  hookNames,
+  indexMask,
+  Outcome,
+  Refusal,
+  refused,
+  toCoreMillis,
+} from "./protocol.js";
 import type { Held, Slot } from "./record.js";
 import { Refusals } from "./refusal.js";
 import { Reporter } from "./report.js";
@@ -81,7 +92,11 @@ export class Driver<C> {
     this.#home = home;
     this.#context = context;
     this.#clock = guardedClock(settings.clock, log);
-    this.#books = new Books(settings, coreIn(settings, home === undefined ? false : context?.isActor), home === undefined ? undefined : home.first.#books);
+    this.#books = new Books(
+      settings,
+      coreIn(settings, home === undefined ? false : context?.isActor),
+      home === undefined ? undefined : home.first.#books,
+    );
     const books = this.#books;
     const { wasm } = books;
     this.#checkout = wasm.checkout;
@@ -94,11 +109,17 @@ export class Driver<C> {
     this.#steps = new Steps(
       {
         isNewSlot: (index) => wasm.is_new_slot(books.number, index) !== 0,
-        leaseFor: (flow, held) => (settings.shares ? this.#lender.share(held, flow) : this.#lender.leaseOf(held, wasm.lease_of(books.number, held.record.index), flow.limits)),
+        leaseFor: (flow, held) =>
+          settings.shares
+            ? this.#lender.share(held, flow)
+            : this.#lender.leaseOf(held, wasm.lease_of(books.number, held.record.index), flow.limits),
         listenerTimeout: (flow) => this.#refusals.alone(Refusal.ListenerTimeout, flow.limits),
         staleness: (flow) => stalenesses[wasm.staleness(books.number, flow.operation)],
       },
-      this.#connections, listeners, reporter, settings,
+      this.#connections,
+      listeners,
+      reporter,
+      settings,
     );
     this.#timer = new Timer(this.#clock, log, {
       tick: (nowMs) => wasm.tick(books.number, nowMs),
@@ -107,18 +128,33 @@ export class Driver<C> {
       rang: () => this.#rang(),
     });
     const shared = { books, settings, steps: this.#steps, callers: this.#callers, lender: this.#lender };
-    this.#operations = new Operations({ ...shared, clock: this.#clock, slots: this.#slots, timer: this.#timer, refusals: this.#refusals, isBound });
+    this.#operations = new Operations({
+      ...shared,
+      clock: this.#clock,
+      slots: this.#slots,
+      timer: this.#timer,
+      refusals: this.#refusals,
+      isBound,
+    });
     this.#lostLeases = new LostLeases(books, this.#slots, this.#operations, reporter, log, () => this.#look());
     this.leases = new Leases({
-      ...shared, connections: this.#connections, listeners, operations: this.#operations, reporter, lostLeases: this.#lostLeases, context, isOneOfSeveral: home !== undefined,
+      ...shared,
+      connections: this.#connections,
+      listeners,
+      operations: this.#operations,
+      reporter,
+      lostLeases: this.#lostLeases,
+      context,
+      isOneOfSeveral: home !== undefined,
     });
     this.#look();
     // A further scope was told of the events when it began.
-    if (home === undefined) listeners.onChange = (bits) => {
-      // A hand-over at once passes by the log and the stacks.
-      const all = log.isDebug || settings.keepsStacks ? bits | everyLease : bits;
-      if (!hasCrashed()) wasm.set_hooks(books.number, all);
-    };
+    if (home === undefined)
+      listeners.onChange = (bits) => {
+        // A hand-over at once passes by the log and the stacks.
+        const all = log.isDebug || settings.keepsStacks ? bits | everyLease : bits;
+        if (!hasCrashed()) wasm.set_hooks(books.number, all);
+      };
   }
 
   /** The log's `echo` was set. */
@@ -129,11 +165,17 @@ export class Driver<C> {
   }
 
   #look(): void {
-    this.#isPlain = !this.#looksClosely() && !this.log.isDebug && !this.#lostLeases.areAny && this.#context === undefined;
+    this.#isPlain =
+      !this.#looksClosely() && !this.log.isDebug && !this.#lostLeases.areAny && this.#context === undefined;
   }
 
   #looksClosely(): boolean {
-    return this.#books.tellsTime || this.#settings.keepsStacks || this.#settings.crosses || this.#settings.core.deadline !== Infinity;
+    return (
+      this.#books.tellsTime ||
+      this.#settings.keepsStacks ||
+      this.#settings.crosses ||
+      this.#settings.core.deadline !== Infinity
+    );
   }
 
   // ---- one scope of several
@@ -206,7 +248,12 @@ export class Driver<C> {
       word =
         limits === undefined
           ? this.#checkout(this.#books.number)
-          : this.#books.wasm.checkout_within(this.#books.number, toCoreMillis(limits.timeoutMs), toCoreMillis(limits.deadlineMs), limits.startedAt ?? 0);
+          : this.#books.wasm.checkout_within(
+              this.#books.number,
+              toCoreMillis(limits.timeoutMs),
+              toCoreMillis(limits.deadlineMs),
+              limits.startedAt ?? 0,
+            );
     } catch (error) {
       return Promise.reject(error instanceof WebAssembly.RuntimeError ? this.#operations.crash(error) : error);
     }
@@ -244,13 +291,16 @@ export class Driver<C> {
       const isAsleep = word < -asleep;
       const step = isAsleep ? ~Code.Wait : wasm.resume(books.number, operation);
       if ((~step & 15) === Code.Wait) {
-        const promise = this.#settings.crosses ? this.#callers.waitAcross(index, () => this.#rang())
-          : signal === undefined ? this.#callers.wait(index)
-          : this.#callers.waitAbortably(index);
+        const promise = this.#settings.crosses
+          ? this.#callers.waitAcross(index, () => this.#rang())
+          : signal === undefined
+            ? this.#callers.wait(index)
+            : this.#callers.waitAbortably(index);
         if (!isAsleep) this.#operations.afterwards();
         return promise;
       }
-      if (limits === undefined && signal === undefined && this.#isForOneListener(step)) return this.#present(operation, step);
+      if (limits === undefined && signal === undefined && this.#isForOneListener(step))
+        return this.#present(operation, step);
       const flow = this.#operations.begin(operation, limits);
       this.#operations.run(flow, step);
       return flow.start();
@@ -261,7 +311,12 @@ export class Driver<C> {
 
   /** Whether there is but one listener to call, who must be shown a lease. */
   #isForOneListener(step: number): boolean {
-    return this.#listeners.onlyCheckout !== undefined && (~step & 15) === Code.Emit && hookNames[~step >> 24] === "checkout" && !this.#settings.shares;
+    return (
+      this.#listeners.onlyCheckout !== undefined &&
+      (~step & 15) === Code.Emit &&
+      hookNames[~step >> 24] === "checkout" &&
+      !this.#settings.shares
+    );
   }
 
   /** Calls that listener. Where he answers at once, and all is well, the caller has the lease: no flow is made. */
@@ -375,7 +430,10 @@ export class Driver<C> {
     if (this.#closing !== undefined) return this.#closing;
     if (hasCrashed()) return (this.#closing = done);
     try {
-      const flow = this.#operations.begin(this.#books.wasm.close(this.#books.number, toCoreMillis(patienceMs)), undefined);
+      const flow = this.#operations.begin(
+        this.#books.wasm.close(this.#books.number, toCoreMillis(patienceMs)),
+        undefined,
+      );
       this.#closing = flow.start() as unknown as Promise<void>;
       this.#operations.guard(flow, () => this.#operations.afterwards());
     } catch (trap) {

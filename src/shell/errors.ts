@@ -144,7 +144,11 @@ export class DisconnectionError extends PoolError {
   /** Whether every connection opened no later is replaced, too. Default false. */
   readonly invalidatePool: boolean;
 
-  constructor(message = "the connection is dead", options: { cause?: unknown; invalidatePool?: boolean } = {}, pool = "") {
+  constructor(
+    message = "the connection is dead",
+    options: { cause?: unknown; invalidatePool?: boolean } = {},
+    pool = "",
+  ) {
     super("ERR_POOL_DISCONNECTION", message, pool, "cause" in options ? { cause: options.cause } : undefined);
     this.invalidatePool = options.invalidatePool === true;
   }

@@ -11,7 +11,8 @@ import type { ConnectionRecord } from "./record.js";
 import { isThenable } from "./thenable.js";
 
 /** What the pool was doing when it swallowed an error. */
-export type PoolOperation = "open" | "ping" | "reset" | "close" | "terminate" | "finalize" | "listener" | "leak" | "disconnect";
+export type PoolOperation =
+  "open" | "ping" | "reset" | "close" | "terminate" | "finalize" | "listener" | "leak" | "disconnect";
 
 /** What a `reset` listener may know of the connection that comes back. */
 export interface ResetState {
@@ -64,7 +65,9 @@ export interface ListenOptions {
 /** Listeners by event, as the option `events` takes them. */
 export type PoolListeners<C> = { [E in keyof PoolEvents<C>]?: PoolEvents<C>[E] | ReadonlyArray<PoolEvents<C>[E]> };
 /** One listener with its event, as the option `events` takes them, too. */
-export type PoolListenerPair<C> = { [E in keyof PoolEvents<C>]: readonly [listener: PoolEvents<C>[E], event: E] }[keyof PoolEvents<C>];
+export type PoolListenerPair<C> = {
+  [E in keyof PoolEvents<C>]: readonly [listener: PoolEvents<C>[E], event: E];
+}[keyof PoolEvents<C>];
 
 export type EventName = keyof PoolEvents<unknown>;
 type Listener = (...parameters: any[]) => unknown;
@@ -103,20 +106,40 @@ function add<R extends Registration>(list: R[], registration: R, insert: boolean
 }
 
 /** Checks what on() and listen() are given. */
-export function checkListener(event: unknown, listener: unknown, options: unknown, pool: string): asserts event is EventName {
+export function checkListener(
+  event: unknown,
+  listener: unknown,
+  options: unknown,
+  pool: string,
+): asserts event is EventName {
   if (!eventNames.includes(event as EventName)) {
     throw new ArgumentError(`event must be one of ${eventNames.join(", ")}; it is ${show(event)}`, pool);
   }
-  if (typeof listener !== "function") throw new ArgumentError(`the listener of ${event as string} must be a function; it is ${show(listener)}`, pool);
+  if (typeof listener !== "function")
+    throw new ArgumentError(`the listener of ${event as string} must be a function; it is ${show(listener)}`, pool);
   checkFlags(options, ["once", "insert"], "a listener", pool);
 }
 
 /** Adds a listener on every pool of a class, made before or after; answers the function that removes it. */
-export function listenOnClass(target: Function, event: EventName, listener: Listener, { once = false, insert = false }: ListenOptions): () => void {
+export function listenOnClass(
+  target: Function,
+  event: EventName,
+  listener: Listener,
+  { once = false, insert = false }: ListenOptions,
+): () => void {
   const registration: ClassRegistration = { target, event, listener, once };
-  add(ofClasses, registration, insert, (other) => other.target === target && other.event === event && other.listener === listener);
+  add(
+    ofClasses,
+    registration,
+    insert,
+    (other) => other.target === target && other.event === event && other.listener === listener,
+  );
   tellEveryone();
-  return () => void removeFrom(ofClasses, (other) => other.target === target && other.event === event && other.listener === listener);
+  return () =>
+    void removeFrom(
+      ofClasses,
+      (other) => other.target === target && other.event === event && other.listener === listener,
+    );
 }
 
 function removeFrom<R extends Registration>(list: R[], isIt: (registration: R) => boolean): boolean {
@@ -189,11 +212,19 @@ export class Listeners {
     return this.#call(this.#of(event), 0, parameters, step);
   }
 
-  #call(list: readonly Registration[], first: number, parameters: readonly unknown[], step: { readonly turn: number }): void | PromiseLike<void> {
+  #call(
+    list: readonly Registration[],
+    first: number,
+    parameters: readonly unknown[],
+    step: { readonly turn: number },
+  ): void | PromiseLike<void> {
     const { turn } = step;
     for (let place = first; place < list.length; place++) {
       const answer = this.#callOne(list[place] as Registration, parameters);
-      if (isThenable(answer)) return Promise.resolve(answer).then(() => (step.turn === turn ? this.#call(list, place + 1, parameters, step) : undefined));
+      if (isThenable(answer))
+        return Promise.resolve(answer).then(() =>
+          step.turn === turn ? this.#call(list, place + 1, parameters, step) : undefined,
+        );
     }
   }
 
@@ -221,7 +252,9 @@ export class Listeners {
   #of(event: EventName): readonly Registration[] {
     let list = this.#current.get(event);
     if (list === undefined) {
-      const ofClass = ofClasses.filter((registration) => registration.event === event && this.#pool instanceof registration.target);
+      const ofClass = ofClasses.filter(
+        (registration) => registration.event === event && this.#pool instanceof registration.target,
+      );
       list = [...ofClass, ...this.#own.filter((registration) => registration.event === event)];
       this.#current.set(event, list);
     }
@@ -246,7 +279,10 @@ export function eventPairs(events: unknown, pool: string): Array<[EventName, Lis
       for (const listener of Array.isArray(listeners) ? listeners : [listeners]) pairs.push([event, listener]);
     }
   } else {
-    throw new ArgumentError(`events must be { event: listener } or pairs of [listener, event]; it is ${show(events)}`, pool);
+    throw new ArgumentError(
+      `events must be { event: listener } or pairs of [listener, event]; it is ${show(events)}`,
+      pool,
+    );
   }
   return pairs.map(([event, listener]) => {
     checkListener(event, listener, {}, pool);

@@ -27,9 +27,23 @@ export {
   type TimeoutDetails,
   type TimeoutStep,
 } from "./errors.js";
-export type { ListenOptions, PoolEvents, PoolListenerPair, PoolListeners, PoolOperation, ResetState } from "./events.js";
+export type {
+  ListenOptions,
+  PoolEvents,
+  PoolListenerPair,
+  PoolListeners,
+  PoolOperation,
+  ResetState,
+} from "./events.js";
 export type { Echo, PoolLogger } from "./logger.js";
-export type { AssertionPoolOptions, ConnectOptions, PoolOptions, QueuePoolOptions, ResetStyle, SingletonThreadPoolOptions } from "./options.js";
+export type {
+  AssertionPoolOptions,
+  ConnectOptions,
+  PoolOptions,
+  QueuePoolOptions,
+  ResetStyle,
+  SingletonThreadPoolOptions,
+} from "./options.js";
 export { AssertionPool, NullPool, SingletonThreadPool, StaticPool } from "./other-pools.js";
 export { listen, Pool, type PoolClass } from "./pool.js";
 export type { InvalidateOptions, LeaseCloseOptions, PooledConnection } from "./pooled-connection.js";

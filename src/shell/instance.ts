@@ -25,7 +25,11 @@ export function isAttached(): boolean {
 
 export function exportsOf(pool: string): Exports {
   if (attached === undefined) {
-    throw new PoolError("ERR_POOL_INVALID_REQUEST", 'edgepool/slim has no WebAssembly yet: call initialize(module) first, or import "edgepool"', pool);
+    throw new PoolError(
+      "ERR_POOL_INVALID_REQUEST",
+      'edgepool/slim has no WebAssembly yet: call initialize(module) first, or import "edgepool"',
+      pool,
+    );
   }
   return attached;
 }

@@ -67,7 +67,12 @@ export function guardShare(held: Held<any>, operation: number): object {
 
 function register(held: Held<any>, shares: Set<number> | undefined): object {
   const sentinel = {};
-  registry?.register(sentinel, { leases: new WeakRef(held.leases), record: new WeakRef(held.record), held: new WeakRef(held), shares });
+  registry?.register(sentinel, {
+    leases: new WeakRef(held.leases),
+    record: new WeakRef(held.record),
+    held: new WeakRef(held),
+    shares,
+  });
   return sentinel;
 }
 
@@ -82,7 +87,14 @@ export class LostLeases<C> {
   /** Told when there are some, or none any more. */
   readonly #changed: () => void;
 
-  constructor(books: Books, slots: Slot<C>[], operations: Operations<C>, reporter: Reporter<C>, log: Log, changed: () => void) {
+  constructor(
+    books: Books,
+    slots: Slot<C>[],
+    operations: Operations<C>,
+    reporter: Reporter<C>,
+    log: Log,
+    changed: () => void,
+  ) {
     this.#books = books;
     this.#slots = slots;
     this.#operations = operations;
@@ -114,7 +126,8 @@ export class LostLeases<C> {
           continue;
         }
         for (const operation of lost.shares) {
-          if (this.#books.wasm.lose_share(this.#books.number, operation) !== 0) this.#report(lost, "those who share its connection are one less");
+          if (this.#books.wasm.lose_share(this.#books.number, operation) !== 0)
+            this.#report(lost, "those who share its connection are one less");
         }
       }
       this.#operations.afterwards();
@@ -132,8 +145,14 @@ export class LostLeases<C> {
 
   #report({ record, held }: Lost<C>, what: string): void {
     const pool = this.#log.pool;
-    const where = held?.stack === undefined ? ' (trackLeaks: "stack" tells where it was checked out)' : `; it was checked out\n${held.stack}`;
-    const error = new InvalidRequestError(`a lease of the pool ${pool} was garbage-collected without close(): ${what}${where}`, pool);
+    const where =
+      held?.stack === undefined
+        ? ' (trackLeaks: "stack" tells where it was checked out)'
+        : `; it was checked out\n${held.stack}`;
+    const error = new InvalidRequestError(
+      `a lease of the pool ${pool} was garbage-collected without close(): ${what}${where}`,
+      pool,
+    );
     this.#log.warn(error.message);
     this.#reporter.tell("leak", error, record);
   }

@@ -66,7 +66,20 @@ export class Leases<C> {
   /** Whether a return is one call and its answer: no clock, no debug log, no transaction to look for. */
   #isPlain = true;
 
-  constructor({ books, settings, connections, listeners, steps, operations, callers, lender, reporter, lostLeases, context, isOneOfSeveral }: LeasesParts<C>) {
+  constructor({
+    books,
+    settings,
+    connections,
+    listeners,
+    steps,
+    operations,
+    callers,
+    lender,
+    reporter,
+    lostLeases,
+    context,
+    isOneOfSeveral,
+  }: LeasesParts<C>) {
     this.name = settings.loggingName;
     this.log = settings.log;
     this.#books = books;
@@ -124,7 +137,9 @@ export class Leases<C> {
 
   /** 1 where a rollback would end nothing, or where none is asked for. A reset listener may change that: asked after it. */
   #isClean(held: Held<C>, wasReset: boolean): 0 | 1 {
-    return !this.#resets || wasReset || (!this.#listeners.hearsReset && this.#connections.isClean(held.connection)) ? 1 : 0;
+    return !this.#resets || wasReset || (!this.#listeners.hearsReset && this.#connections.isClean(held.connection))
+      ? 1
+      : 0;
   }
 
   #beforeReturn(held: Held<C>, wasReset: boolean): 0 | 1 {
@@ -167,7 +182,12 @@ export class Leases<C> {
 
   returnShare(operation: number, held: Held<C>, wasReset: boolean): Promise<void> {
     return this.#attempt(held, () => {
-      return this.#finish(this.#books.wasm.return_share(this.#books.number, operation, this.#beforeReturn(held, wasReset)), held, wasReset, undefined);
+      return this.#finish(
+        this.#books.wasm.return_share(this.#books.number, operation, this.#beforeReturn(held, wasReset)),
+        held,
+        wasReset,
+        undefined,
+      );
     });
   }
 
@@ -277,7 +297,12 @@ export class Leases<C> {
   closeDetached(operation: number, held: Held<C>, abrupt: boolean, wasReset: boolean): Promise<void> {
     return this.#attempt(held, () => {
       const clean = this.#isClean(held, abrupt || wasReset);
-      return this.#finish(this.#books.wasm.close_detached(this.#books.number, operation, clean, abrupt ? 1 : 0), held, wasReset, undefined);
+      return this.#finish(
+        this.#books.wasm.close_detached(this.#books.number, operation, clean, abrupt ? 1 : 0),
+        held,
+        wasReset,
+        undefined,
+      );
     });
   }
 
@@ -293,14 +318,20 @@ export class Leases<C> {
   }
 
   isInUse(slot: Slot<C>): boolean {
-    return !hasCrashed() && !this.#books.isGivenUp && this.#slots[slot.index] === slot && this.#books.wasm.is_in_use(this.#books.number, slot.index) !== 0;
+    return (
+      !hasCrashed() &&
+      !this.#books.isGivenUp &&
+      this.#slots[slot.index] === slot &&
+      this.#books.wasm.is_in_use(this.#books.number, slot.index) !== 0
+    );
   }
 
   /** The driver says that this connection is gone. */
   died(held: Held<C>): void {
     if (hasCrashed()) return;
     try {
-      if (this.#books.wasm.connection_died(this.#books.number, held.record.index) !== 0) this.#reporter.tell("disconnect", held.death, held.record);
+      if (this.#books.wasm.connection_died(this.#books.number, held.record.index) !== 0)
+        this.#reporter.tell("disconnect", held.death, held.record);
       else this.#steps.invalidated(held.death);
       this.#operations.afterwards();
     } catch (trap) {

@@ -55,7 +55,9 @@ export class Log {
   }
 
   error(message: string, error?: unknown): void {
-    this.#attempt(() => (error === undefined ? this.#logger.error(this.#named(message)) : this.#logger.error(this.#named(message), error)));
+    this.#attempt(() =>
+      error === undefined ? this.#logger.error(this.#named(message)) : this.#logger.error(this.#named(message), error),
+    );
   }
 
   #named(message: string): string {

@@ -178,7 +178,10 @@ export class Operations<C> {
     void settled.then((outcome) => {
       flow.wake = undefined;
       this.guard(flow, () => {
-        const result = outcome === Outcome.TimedOut ? this.#steps.timedOut(flow, code, argument) : this.#steps.ended(flow, code, argument, outcome, value);
+        const result =
+          outcome === Outcome.TimedOut
+            ? this.#steps.timedOut(flow, code, argument)
+            : this.#steps.ended(flow, code, argument, outcome, value);
         this.run(flow, this.#advance(flow, result));
       });
     });
@@ -203,13 +206,18 @@ export class Operations<C> {
 
   /** What the caller of a flow is told. */
   #refusalOf(flow: Flow<C>, refusal: number, limits: Limits | undefined): unknown {
-    if (refusal === Refusal.Failed || (refusal === Refusal.ListenerTimeout && flow.error !== undefined)) return flow.error;
+    if (refusal === Refusal.Failed || (refusal === Refusal.ListenerTimeout && flow.error !== undefined))
+      return flow.error;
     if (refusal !== Refusal.Disconnected) return this.#refusals.alone(refusal, limits ?? flow.limits);
     const { log, loggingName: pool } = this.#settings;
     log.info("reconnect attempts exhausted");
     this.#steps.invalidated(undefined);
     const cause = flow.disconnection ?? new DisconnectionError(undefined, {}, pool);
-    return new InvalidRequestError(`the pool ${pool} found one connection after the other dead, and gave up; the cause is the last one's error`, pool, { cause });
+    return new InvalidRequestError(
+      `the pool ${pool} found one connection after the other dead, and gave up; the cause is the last one's error`,
+      pool,
+      { cause },
+    );
   }
 
   // ---- news for the others
@@ -230,7 +238,7 @@ export class Operations<C> {
     this.#refusals.renew();
     const books = this.#books;
     // What is handed out may run somebody's code, and that may give the scope up: its number is asked for each time.
-    for (let news: number; (news = books.wasm.next_news(books.number)) !== noNews; ) {
+    for (let news: number; (news = books.wasm.next_news(books.number)) !== noNews;) {
       if (news >= 0) this.#notify(news, books.wasm.notice(books.number));
       // Nobody waits for a child; after a crash there is nothing to say.
       else this.#startChild(noNews - 1 - news).catch(() => {});
@@ -252,7 +260,8 @@ export class Operations<C> {
       case Code.Reject: {
         const refusal = ~word >> 4;
         const limits = this.#callers.limitsOf(index);
-        const error = flow === undefined ? this.#refusals.together(refusal, limits) : this.#refusalOf(flow, refusal, limits);
+        const error =
+          flow === undefined ? this.#refusals.together(refusal, limits) : this.#refusalOf(flow, refusal, limits);
         if (!this.#callers.refuse(index, error)) (flow ?? this.begin(operation, limits)).reject(error);
         this.#callers.forget(index);
         return;
@@ -297,7 +306,8 @@ export class Operations<C> {
   /** Starts every child; all of them are known before the first runs: a driver that re-enters the pool would start the rest, and nobody would wait. */
   startChildren(): Promise<unknown>[] {
     const children: number[] = [];
-    for (let operation: number; (operation = this.#books.wasm.next_child(this.#books.number)) >= 0; ) children.push(operation);
+    for (let operation: number; (operation = this.#books.wasm.next_child(this.#books.number)) >= 0;)
+      children.push(operation);
     return children.map((operation) => this.#startChild(operation));
   }
 

@@ -10,7 +10,17 @@ import { ArgumentError } from "./errors.js";
 import { eventPairs, type EventName, type PoolListenerPair, type PoolListeners } from "./events.js";
 import { canTrackLeaks } from "./leaks.js";
 import { Log, type Echo, type PoolLogger } from "./logger.js";
-import { checkedMillis, checkIsOptions, checkKeys, hasFunctions, isSignal, refuse, show, toMillis, type Duration } from "./values.js";
+import {
+  checkedMillis,
+  checkIsOptions,
+  checkKeys,
+  hasFunctions,
+  isSignal,
+  refuse,
+  show,
+  toMillis,
+  type Duration,
+} from "./values.js";
 
 /** What a return does about an open transaction. `true` is `"rollback"`; `false` and `null` are `"none"`. */
 export type ResetStyle = "rollback" | "commit" | "none" | boolean | null;
@@ -162,29 +172,68 @@ export interface Settings<C> {
 }
 
 const commonKeys = [
-  "recycle", "recycleJitter", "resetOnReturn", "prePing", "prePingAfterIdle", "dialect", "driverTimeout", "pingTimeout", "deadline", "events", "echo",
-  "loggingName", "logger", "clock", "trackLeaks", "scope",
+  "recycle",
+  "recycleJitter",
+  "resetOnReturn",
+  "prePing",
+  "prePingAfterIdle",
+  "dialect",
+  "driverTimeout",
+  "pingTimeout",
+  "deadline",
+  "events",
+  "echo",
+  "loggingName",
+  "logger",
+  "clock",
+  "trackLeaks",
+  "scope",
 ];
 
 const ownKeys: Record<Kind, readonly string[]> = {
-  QueuePool: ["poolSize", "maxOverflow", "timeout", "useLifo", "maxWaiters", "idleTimeout", "minIdle", "maxUses", "maxConnecting"],
+  QueuePool: [
+    "poolSize",
+    "maxOverflow",
+    "timeout",
+    "useLifo",
+    "maxWaiters",
+    "idleTimeout",
+    "minIdle",
+    "maxUses",
+    "maxConnecting",
+  ],
   NullPool: [],
   SingletonThreadPool: ["poolSize"],
   StaticPool: [],
   AssertionPool: ["storeTraceback"],
 };
 
-const dialectFunctions = ["doRollback", "doCommit", "doClose", "doTerminate", "doPing", "isDisconnect", "inTransaction", "onDisconnect"] as const;
+const dialectFunctions = [
+  "doRollback",
+  "doCommit",
+  "doClose",
+  "doTerminate",
+  "doPing",
+  "isDisconnect",
+  "inTransaction",
+  "onDisconnect",
+] as const;
 
 function checkDialect(dialect: unknown, pool: string): void {
   if (typeof dialect !== "object" || dialect === null) throw refuse("dialect", dialect, pool);
   // `import * as pg` brings a module, and a misspelt member would be missed only when it is needed.
-  const unknown = Object.keys(dialect).filter((key) => key !== "name" && !(dialectFunctions as readonly string[]).includes(key));
+  const unknown = Object.keys(dialect).filter(
+    (key) => key !== "name" && !(dialectFunctions as readonly string[]).includes(key),
+  );
   const isModule = !dialectFunctions.some((name) => name in dialect) && unknown.length > 0;
-  const isMisspelt = (key: string): boolean => dialectFunctions.some((name) => name.toLowerCase() === key.replaceAll("_", "").toLowerCase());
+  const isMisspelt = (key: string): boolean =>
+    dialectFunctions.some((name) => name.toLowerCase() === key.replaceAll("_", "").toLowerCase());
   const misspelt = isModule ? unknown[0] : unknown.find(isMisspelt);
   if (misspelt !== undefined) {
-    throw new ArgumentError(`dialect has no member ${show(misspelt)}; it may have ${dialectFunctions.join(", ")} (of a module, give its default export)`, pool);
+    throw new ArgumentError(
+      `dialect has no member ${show(misspelt)}; it may have ${dialectFunctions.join(", ")} (of a module, give its default export)`,
+      pool,
+    );
   }
   for (const name of dialectFunctions) {
     const member = (dialect as Record<string, unknown>)[name];
@@ -211,7 +260,17 @@ export function poolSettings<C>(kind: Kind, options: unknown): Settings<C> {
   checkIsOptions(options, kind, "");
   // A copy: what the caller does with the object later is no matter of recreate().
   const given: AnyOptions<C> = { ...options };
-  const { loggingName = null, logger = console, clock = hostClock, dialect = {}, events = {}, echo = null, trackLeaks = canTrackLeaks, storeTraceback = true, scope = "auto" } = given;
+  const {
+    loggingName = null,
+    logger = console,
+    clock = hostClock,
+    dialect = {},
+    events = {},
+    echo = null,
+    trackLeaks = canTrackLeaks,
+    storeTraceback = true,
+    scope = "auto",
+  } = given;
   if (loggingName !== null && typeof loggingName !== "string") throw refuse("loggingName", loggingName);
   const name = loggingName ?? `pool-${++poolsNamed}`;
   checkKeys(given, [...ownKeys[kind], ...commonKeys], kind, name);
@@ -223,12 +282,29 @@ export function poolSettings<C>(kind: Kind, options: unknown): Settings<C> {
   if (typeof storeTraceback !== "boolean") throw refuse("storeTraceback", storeTraceback, name);
   if (scope !== "auto" && scope !== "isolate" && typeof scope !== "function") throw refuse("scope", scope, name);
 
-  const { poolSize = 5, maxOverflow = 10, maxWaiters = Infinity, useLifo = false, minIdle = 0, maxUses = Infinity, maxConnecting = Infinity } = given;
+  const {
+    poolSize = 5,
+    maxOverflow = 10,
+    maxWaiters = Infinity,
+    useLifo = false,
+    minIdle = 0,
+    maxUses = Infinity,
+    maxConnecting = Infinity,
+  } = given;
   // Only a QueuePool's callers queue for a connection; the others' wait for one that is on its way, as long as that takes.
-  const { timeout = kind === "QueuePool" ? "30s" : null, driverTimeout = "30s", pingTimeout = "5s", deadline = null, idleTimeout = null } = given;
+  const {
+    timeout = kind === "QueuePool" ? "30s" : null,
+    driverTimeout = "30s",
+    pingTimeout = "5s",
+    deadline = null,
+    idleTimeout = null,
+  } = given;
   const { recycle = -1, recycleJitter = 0, prePing = false, prePingAfterIdle = 0, resetOnReturn = "rollback" } = given;
   if (prePing === true && dialect.doPing === undefined && kind !== "NullPool") {
-    throw new ArgumentError("prePing is true, but the dialect cannot ping: give one with doPing, for example edgepool/dialects/pg", name);
+    throw new ArgumentError(
+      "prePing is true, but the dialect cannot ping: give one with doPing, for example edgepool/dialects/pg",
+      name,
+    );
   }
   const core: CoreOptions = {
     kind: kinds.indexOf(kind),
@@ -253,7 +329,22 @@ export function poolSettings<C>(kind: Kind, options: unknown): Settings<C> {
   const log = new Log(logger, name, echo);
   const keepsStacks = trackLeaks === "stack" || (kind === "AssertionPool" && storeTraceback);
   const shares = kind === "StaticPool" || kind === "SingletonThreadPool";
-  return { given, kind, resetOnReturn: styles[core.resetOnReturn] ?? "none", shares, core, dialect, loggingName: name, log, clock, events: eventPairs(events, name), tracksLeaks: trackLeaks !== false && canTrackLeaks, keepsStacks, scope: scope !== "auto" ? scope : hasContexts ? "context" : "isolate", crosses: scope === "isolate" && hasContexts };
+  return {
+    given,
+    kind,
+    resetOnReturn: styles[core.resetOnReturn] ?? "none",
+    shares,
+    core,
+    dialect,
+    loggingName: name,
+    log,
+    clock,
+    events: eventPairs(events, name),
+    tracksLeaks: trackLeaks !== false && canTrackLeaks,
+    keepsStacks,
+    scope: scope !== "auto" ? scope : hasContexts ? "context" : "isolate",
+    crosses: scope === "isolate" && hasContexts,
+  };
 }
 
 /** The policy's options in one scope: in Workers some of a QueuePool's defaults are others. Of a context of which nothing is known, the careful ones of both kinds. */
@@ -290,7 +381,12 @@ export interface Limits {
 const connectKeys = ["signal", "timeout", "deadline", "scope"] as const;
 
 /** Checks the options of one connect(); answers its own times, if any. Throws an {@link ArgumentError} that names the first that is wrong. */
-export function connectLimits(options: unknown, poolDeadlineMs: number, clock: PoolClock, pool: string): Limits | undefined {
+export function connectLimits(
+  options: unknown,
+  poolDeadlineMs: number,
+  clock: PoolClock,
+  pool: string,
+): Limits | undefined {
   checkIsOptions(options, "connect()", pool);
   checkKeys(options, connectKeys, "connect()", pool);
   const { signal, timeout, deadline } = options as ConnectOptions;

@@ -5,7 +5,16 @@ import { Driver } from "./driver.js";
 import { ArgumentError } from "./errors.js";
 import { checkListener, listenOnClass, Listeners, type ListenOptions, type PoolEvents } from "./events.js";
 import type { Echo } from "./logger.js";
-import { checkEcho, checkScopeKey, closePatience, poolSettings, type ConnectOptions, type Kind, type PoolOptions, type Settings } from "./options.js";
+import {
+  checkEcho,
+  checkScopeKey,
+  closePatience,
+  poolSettings,
+  type ConnectOptions,
+  type Kind,
+  type PoolOptions,
+  type Settings,
+} from "./options.js";
 import type { PooledConnection } from "./pooled-connection.js";
 import { Scopes } from "./scopes.js";
 import type { PoolStats } from "./stats.js";
@@ -26,17 +35,25 @@ export abstract class Pool<C> implements AsyncDisposable {
   /** @internal */
   constructor(creator: Creator<C>, options: PoolOptions<C>, kind: Kind);
   constructor(creator: Creator<C>, options: PoolOptions<C> = {}, kind: Kind = "QueuePool") {
-    if (new.target === Pool) throw new ArgumentError("Pool is the common base of the pools: make a QueuePool, or another kind");
+    if (new.target === Pool)
+      throw new ArgumentError("Pool is the common base of the pools: make a QueuePool, or another kind");
     this.#settings = poolSettings<C>(kind, options);
     if (typeof creator !== "function") {
-      throw new ArgumentError(`creator must be a function that returns a connection, or a promise of one; it is ${show(creator)}`, this.#settings.loggingName);
+      throw new ArgumentError(
+        `creator must be a function that returns a connection, or a promise of one; it is ${show(creator)}`,
+        this.#settings.loggingName,
+      );
     }
     this.#creator = creator;
     this.#listeners = new Listeners(this);
     this.driver = new Driver(creator, this.#settings, this.#listeners);
     const { scope } = this.#settings;
     if (scope !== "isolate") {
-      this.#scopes = new Scopes(this.driver, (home) => new Driver(creator, this.#settings, this.#listeners, home), scope === "context" ? undefined : scope);
+      this.#scopes = new Scopes(
+        this.driver,
+        (home) => new Driver(creator, this.#settings, this.#listeners, home),
+        scope === "context" ? undefined : scope,
+      );
     }
     for (const [event, listener] of this.#settings.events) this.#listeners.add(event, listener, {});
   }
@@ -89,13 +106,20 @@ export abstract class Pool<C> implements AsyncDisposable {
    * Checks out, runs `fn`, returns the connection whatever happens. An error that the dialect's isDisconnect recognises
    * first invalidates the connection and every one as old. The error comes out unchanged.
    */
-  async use<R>(fn: (connection: C, lease: PooledConnection<C>) => R | PromiseLike<R>, options?: ConnectOptions): Promise<R> {
-    if (typeof fn !== "function") throw new ArgumentError(`use() wants a function of the connection; it got ${show(fn)}`, this.loggingName);
-    const lease = await (this.#scopes === undefined ? this.driver.connect(options) : this.#connectIn(this.#scopes, options));
+  async use<R>(
+    fn: (connection: C, lease: PooledConnection<C>) => R | PromiseLike<R>,
+    options?: ConnectOptions,
+  ): Promise<R> {
+    if (typeof fn !== "function")
+      throw new ArgumentError(`use() wants a function of the connection; it got ${show(fn)}`, this.loggingName);
+    const lease = await (this.#scopes === undefined
+      ? this.driver.connect(options)
+      : this.#connectIn(this.#scopes, options));
     try {
       return await fn(lease.connection, lease);
     } catch (error) {
-      if (lease.isValid && this.driver.isDisconnect(error, lease.connection)) await lease.invalidate(error, { pool: true });
+      if (lease.isValid && this.driver.isDisconnect(error, lease.connection))
+        await lease.invalidate(error, { pool: true });
       throw error;
     } finally {
       await lease.close();
@@ -110,7 +134,9 @@ export abstract class Pool<C> implements AsyncDisposable {
     const { log } = this.driver;
     const drivers = this.#withinReach();
     const disposed = Promise.all(drivers.map((driver) => driver.dispose()));
-    return disposed.then(() => (log.isInfo ? log.info(`disposed; ${this.#statusOf(drivers[0] as Driver<C>)}`) : undefined));
+    return disposed.then(() =>
+      log.isInfo ? log.info(`disposed; ${this.#statusOf(drivers[0] as Driver<C>)}`) : undefined,
+    );
   }
 
   /** A new pool of the same class with the same settings and the listeners of this moment. Opens nothing. */
@@ -213,9 +239,24 @@ export type PoolClass = abstract new (...parameters: any[]) => Pool<any>;
  * Listens on one pool, or on every pool of a class made before or after: `listen(Pool, …)`, `listen(QueuePool, …)`. The
  * listeners of classes come first. Answers the function that removes the listener.
  */
-export function listen<C, E extends keyof PoolEvents<C>>(target: Pool<C>, event: E, listener: PoolEvents<C>[E], options?: ListenOptions): () => void;
-export function listen<E extends keyof PoolEvents<any>>(target: PoolClass, event: E, listener: PoolEvents<any>[E], options?: ListenOptions): () => void;
-export function listen(target: Pool<any> | PoolClass, event: keyof PoolEvents<any>, listener: (...parameters: any[]) => unknown, options: ListenOptions = {}): () => void {
+export function listen<C, E extends keyof PoolEvents<C>>(
+  target: Pool<C>,
+  event: E,
+  listener: PoolEvents<C>[E],
+  options?: ListenOptions,
+): () => void;
+export function listen<E extends keyof PoolEvents<any>>(
+  target: PoolClass,
+  event: E,
+  listener: PoolEvents<any>[E],
+  options?: ListenOptions,
+): () => void;
+export function listen(
+  target: Pool<any> | PoolClass,
+  event: keyof PoolEvents<any>,
+  listener: (...parameters: any[]) => unknown,
+  options: ListenOptions = {},
+): () => void {
   if (Pool.isPool(target)) return target.on(event, listener, options);
   if (typeof target !== "function" || !(target === Pool || (target.prototype as unknown) instanceof Pool)) {
     throw new ArgumentError(`listen() wants a pool, or a class of pools; it got ${show(target)}`);

@@ -124,9 +124,12 @@ export class PooledConnection<C> implements AsyncDisposable {
     }
     const wasReset = options.transactionWasReset === true;
     this.#end();
-    return (this.#attachment = handle >= 0 ? held.leases.checkIn(handle, held, held.takeSentinel(), wasReset)
-      : detached.has(this) ? held.leases.closeDetached(ended - 1 - handle, held, false, wasReset)
-      : held.leases.returnShare(ended - 1 - handle, held, wasReset));
+    return (this.#attachment =
+      handle >= 0
+        ? held.leases.checkIn(handle, held, held.takeSentinel(), wasReset)
+        : detached.has(this)
+          ? held.leases.closeDetached(ended - 1 - handle, held, false, wasReset)
+          : held.leases.returnShare(ended - 1 - handle, held, wasReset));
   }
 
   /**
@@ -150,16 +153,22 @@ export class PooledConnection<C> implements AsyncDisposable {
     if (isAttached && options.pool === true) leases.invalidateAsOld(held);
     if (options.soft === true) return isAttached ? leases.invalidateSoft(held, error) : Promise.resolve();
     this.#end();
-    return (this.#attachment = handle >= 0 ? leases.invalidate(handle, held, error)
-      : isAttached ? leases.invalidateShare(ended - 1 - handle, held, error)
-      : leases.closeDetached(ended - 1 - handle, held, true, false));
+    return (this.#attachment =
+      handle >= 0
+        ? leases.invalidate(handle, held, error)
+        : isAttached
+          ? leases.invalidateShare(ended - 1 - handle, held, error)
+          : leases.closeDetached(ended - 1 - handle, held, true, false));
   }
 
   /** Takes the connection out of the pool for good: the slot is free at once, and close() then really closes. */
   detach(): Promise<void> {
     if (this.#handle === ended || detached.has(this)) return Promise.resolve();
     const held = this.#held;
-    const operation = this.#handle >= 0 ? held.leases.detach(this.#handle, held) : held.leases.detachShare(ended - 1 - this.#handle, held);
+    const operation =
+      this.#handle >= 0
+        ? held.leases.detach(this.#handle, held)
+        : held.leases.detachShare(ended - 1 - this.#handle, held);
     if (operation < 0) {
       // Its checkout has not ended yet, or the pool's close has ended it.
       this.#end();

@@ -21,24 +21,75 @@ export const noNews = -1;
 
 /** Codes of steps and notices. Of a step word: `~word & 15`; its argument: `~word >> 4`. */
 export const enum Code {
-  Wait = 0, Open = 1, Rollback = 2, Commit = 3, Close = 4, Terminate = 5, Reject = 6, Done = 7, Resume = 8, Expire = 9, Ping = 10, Finalize = 11, Emit = 12, Share = 13, Detach = 14,
+  Wait = 0,
+  Open = 1,
+  Rollback = 2,
+  Commit = 3,
+  Close = 4,
+  Terminate = 5,
+  Reject = 6,
+  Done = 7,
+  Resume = 8,
+  Expire = 9,
+  Ping = 10,
+  Finalize = 11,
+  Emit = 12,
+  Share = 13,
+  Detach = 14,
 }
 
-export const enum Outcome { Ok = 0, Failed = 1, TimedOut = 2, LateOk = 3, LateFailed = 4, Disconnected = 5, DisconnectedAll = 6 }
+export const enum Outcome {
+  Ok = 0,
+  Failed = 1,
+  TimedOut = 2,
+  LateOk = 3,
+  LateFailed = 4,
+  Disconnected = 5,
+  DisconnectedAll = 6,
+}
 
 export const enum Refusal {
-  Failed = 0, Aborted = 1, Closed = 2, QueueFull = 3, WaitTimeout = 4, WaitDeadline = 5, OpenTimeout = 6, OpenDeadline = 7, PingDeadline = 8, ListenerTimeout = 9,
-  ListenerDeadline = 10, Disconnected = 11, InUse = 12,
+  Failed = 0,
+  Aborted = 1,
+  Closed = 2,
+  QueueFull = 3,
+  WaitTimeout = 4,
+  WaitDeadline = 5,
+  OpenTimeout = 6,
+  OpenDeadline = 7,
+  PingDeadline = 8,
+  ListenerTimeout = 9,
+  ListenerDeadline = 10,
+  Disconnected = 11,
+  InUse = 12,
 }
 
 /** The events that the policy tells of, by their numbers: in a step the argument above the slot, in a set of hooks the bit. */
-export const hookNames = ["firstConnect", "connect", "checkout", "reset", "checkin", "invalidate", "softInvalidate", "close", "detach", "closeDetached"] as const;
+export const hookNames = [
+  "firstConnect",
+  "connect",
+  "checkout",
+  "reset",
+  "checkin",
+  "invalidate",
+  "softInvalidate",
+  "close",
+  "detach",
+  "closeDetached",
+] as const;
 export type HookName = (typeof hookNames)[number];
 /** In a set of hooks: no lease may be handed over at once. */
 export const everyLease = 1 << hookNames.length;
 
 /** What a step calls on a connection, by its code. */
-export const callOf: readonly (DriverCall | undefined)[] = [undefined, undefined, "rollback", "commit", "close", "terminate"];
+export const callOf: readonly (DriverCall | undefined)[] = [
+  undefined,
+  undefined,
+  "rollback",
+  "commit",
+  "close",
+  "terminate",
+];
 
 const poolsOwn = -2;
 const forever = -1;

@@ -91,7 +91,11 @@ export class Slot<C> implements ConnectionRecord<C> {
   }
 
   finalize(callback: (connection: C) => unknown): void {
-    if (typeof callback !== "function") throw new ArgumentError(`finalize() wants a function of the connection; it got ${show(callback)}`, this.#leases.name);
+    if (typeof callback !== "function")
+      throw new ArgumentError(
+        `finalize() wants a function of the connection; it got ${show(callback)}`,
+        this.#leases.name,
+      );
     if (this.held === undefined) return;
     this.finalizers.push(callback);
     this.#leases.addFinalizer(this);
@@ -104,7 +108,9 @@ export class Slot<C> implements ConnectionRecord<C> {
       return Promise.reject(refusal);
     }
     if (this.held === undefined) return Promise.resolve();
-    return options.soft === true ? this.#leases.invalidateSoft(this.held, error) : this.#leases.emptySlot(this, true, error);
+    return options.soft === true
+      ? this.#leases.invalidateSoft(this.held, error)
+      : this.#leases.emptySlot(this, true, error);
   }
 
   close(): Promise<void> {

@@ -2,7 +2,14 @@
 
 import type { Books } from "./books.js";
 import type { PoolClock } from "./clock.js";
-import { AssertionError, PoolClosedError, PoolTimeoutError, QueueFullError, type PoolError, type TimeoutStep } from "./errors.js";
+import {
+  AssertionError,
+  PoolClosedError,
+  PoolTimeoutError,
+  QueueFullError,
+  type PoolError,
+  type TimeoutStep,
+} from "./errors.js";
 import type { Limits, Settings } from "./options.js";
 import { Refusal } from "./protocol.js";
 import type { Slot } from "./record.js";
@@ -49,7 +56,12 @@ export class Refusals<C> {
   together(refusal: number, limits: Limits | undefined): PoolError {
     const pool = this.#settings.loggingName;
     if (refusal === Refusal.Closed) {
-      return new PoolClosedError(pool, this.isScopeEnded ? `this scope of the pool ${pool} has ended: endScope() was called with its key, or its key was collected` : undefined);
+      return new PoolClosedError(
+        pool,
+        this.isScopeEnded
+          ? `this scope of the pool ${pool} has ended: endScope() was called with its key, or its key was collected`
+          : undefined,
+      );
     }
     if (refusal === Refusal.QueueFull) {
       const { waiting, used, max } = this.#circumstances.stats;
@@ -68,12 +80,15 @@ export class Refusals<C> {
   #timeout(refusal: number, limits: Limits | undefined): PoolTimeoutError {
     const { core, loggingName: pool } = this.#settings;
     const { step, option, what } = timeouts[refusal] as (typeof timeouts)[number];
-    const timeoutMs = (option === "deadline" ? limits?.deadlineMs : option === "timeout" ? limits?.timeoutMs : undefined) ?? core[option];
+    const timeoutMs =
+      (option === "deadline" ? limits?.deadlineMs : option === "timeout" ? limits?.timeoutMs : undefined) ??
+      core[option];
     // Where the start was not timed, the limit itself is what is known to have passed.
     const waitedMs = limits?.startedAt !== undefined ? this.#clock.now() - limits.startedAt : timeoutMs;
     const { stats, counts, longestHeld } = this.#circumstances;
     const { size, overflow } = counts;
-    const held = longestHeld.length > 0 ? `; held longest, at least: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
+    const held =
+      longestHeld.length > 0 ? `; held longest, at least: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
     return new PoolTimeoutError(
       `${what} within ${timeoutMs} ms (${option}) in the pool ${pool}: ${stats.used} in use, ${stats.idle} idle, ${stats.opening} opening, ${stats.closing} closing, of at most ${stats.max} connections; others waiting: ${stats.waiting}${held}`,
       pool,
@@ -95,12 +110,13 @@ export class Refusals<C> {
 }
 
 /** Where the time ran out: in which step, by which option, and what was missing. */
-const timeouts: Record<number, { step: TimeoutStep; option: "timeout" | "deadline" | "driverTimeout"; what: string }> = {
-  [Refusal.WaitTimeout]: { step: "wait", option: "timeout", what: "no connection came free" },
-  [Refusal.WaitDeadline]: { step: "wait", option: "deadline", what: "no connection came free" },
-  [Refusal.OpenTimeout]: { step: "open", option: "driverTimeout", what: "the creator did not answer" },
-  [Refusal.OpenDeadline]: { step: "open", option: "deadline", what: "the creator did not answer" },
-  [Refusal.PingDeadline]: { step: "ping", option: "deadline", what: "the ping was not answered" },
-  [Refusal.ListenerTimeout]: { step: "listener", option: "driverTimeout", what: "a listener did not end" },
-  [Refusal.ListenerDeadline]: { step: "listener", option: "deadline", what: "a listener did not end" },
-};
+const timeouts: Record<number, { step: TimeoutStep; option: "timeout" | "deadline" | "driverTimeout"; what: string }> =
+  {
+    [Refusal.WaitTimeout]: { step: "wait", option: "timeout", what: "no connection came free" },
+    [Refusal.WaitDeadline]: { step: "wait", option: "deadline", what: "no connection came free" },
+    [Refusal.OpenTimeout]: { step: "open", option: "driverTimeout", what: "the creator did not answer" },
+    [Refusal.OpenDeadline]: { step: "open", option: "deadline", what: "the creator did not answer" },
+    [Refusal.PingDeadline]: { step: "ping", option: "deadline", what: "the ping was not answered" },
+    [Refusal.ListenerTimeout]: { step: "listener", option: "driverTimeout", what: "a listener did not end" },
+    [Refusal.ListenerDeadline]: { step: "listener", option: "deadline", what: "a listener did not end" },
+  };

@@ -36,6 +36,8 @@ export class Reporter<C> {
 
   /** The listeners alone. */
   tell(operation: PoolOperation, error: unknown, record: Slot<C> | null): void {
-    this.#listeners.fireError([error, { operation, record }], (failure) => this.#log.error("a listener of error failed", failure));
+    this.#listeners.fireError([error, { operation, record }], (failure) =>
+      this.#log.error("a listener of error failed", failure),
+    );
   }
 }

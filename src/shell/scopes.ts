@@ -20,7 +20,10 @@ export class Scopes<C> {
   /** Where none of them is out of reach: those of the keys that live. */
   readonly #reachable = new Set<Driver<C>>();
   /** Ends the scopes whose keys were collected. It must not keep them: a driver does not know its key. */
-  readonly #collected = typeof FinalizationRegistry === "function" && !hasContexts ? new FinalizationRegistry<Driver<C>>((driver) => void this.#end(driver)) : undefined;
+  readonly #collected =
+    typeof FinalizationRegistry === "function" && !hasContexts
+      ? new FinalizationRegistry<Driver<C>>((driver) => void this.#end(driver))
+      : undefined;
 
   constructor(first: Driver<C>, make: (home: Home) => Driver<C>, keyOf: (() => unknown) | undefined) {
     this.#first = first;
@@ -34,7 +37,10 @@ export class Scopes<C> {
     const context = hasContexts ? currentContext(this.#keyOf === undefined ? key : undefined) : undefined;
     if (hasContexts && context === undefined) {
       const pool = this.#first.name;
-      throw new InvalidRequestError(`the pool ${pool} was asked for a connection outside of any request, where Workers allow no connections: use the pool in a handler, not at module scope`, pool);
+      throw new InvalidRequestError(
+        `the pool ${pool} was asked for a connection outside of any request, where Workers allow no connections: use the pool in a handler, not at module scope`,
+        pool,
+      );
     }
     const driver = this.#find(key, context);
     if (driver !== undefined) {
@@ -62,7 +68,10 @@ export class Scopes<C> {
 
   /** Ends the scope of a key. */
   end(key: unknown): Promise<void> {
-    if (typeof key !== "object" || key === null) return Promise.reject(new ArgumentError(`endScope() wants the key of a scope, an object; it got ${show(key)}`, this.#first.name));
+    if (typeof key !== "object" || key === null)
+      return Promise.reject(
+        new ArgumentError(`endScope() wants the key of a scope, an object; it got ${show(key)}`, this.#first.name),
+      );
     const place = this.#placeOf(hasContexts ? seenContext() : undefined);
     const driver = this.#byKey.get(key)?.get(place);
     if (driver === undefined) return Promise.resolve();
@@ -79,7 +88,10 @@ export class Scopes<C> {
   #ownKey(): object | undefined {
     const key = this.#keyOf?.();
     if (key === undefined || (typeof key === "object" && key !== null && !isThenable(key))) return key;
-    throw new ArgumentError(`scope must return an object, or undefined; it returned ${isThenable(key) ? "a promise" : show(key)}`, this.#first.name);
+    throw new ArgumentError(
+      `scope must return an object, or undefined; it returned ${isThenable(key) ? "a promise" : show(key)}`,
+      this.#first.name,
+    );
   }
 
   /** What stands for a context, or for a host that has none, in {@link #byKey}. */
@@ -94,7 +106,11 @@ export class Scopes<C> {
 
   #begin(key: object | undefined, context: Context | undefined): Driver<C> {
     const isKeyed = this.#keyOf !== undefined && key !== undefined;
-    const driver: Driver<C> = this.#make({ context, first: this.#first, emptied: () => context?.drop(isKeyed ? driver : this) });
+    const driver: Driver<C> = this.#make({
+      context,
+      first: this.#first,
+      emptied: () => context?.drop(isKeyed ? driver : this),
+    });
     if (isKeyed) {
       let byPlace = this.#byKey.get(key);
       if (byPlace === undefined) this.#byKey.set(key, (byPlace = new WeakMap()));

@@ -47,7 +47,17 @@ export interface PoolCounts {
 }
 
 const gauges = ["total", "idle", "used", "opening", "closing", "waiting", "detached"] as const;
-const counters = ["opened", "openFailed", "checkouts", "waited", "timedOut", "aborted", "recycled", "invalidated", "leaked"] as const;
+const counters = [
+  "opened",
+  "openFailed",
+  "checkouts",
+  "waited",
+  "timedOut",
+  "aborted",
+  "recycled",
+  "invalidated",
+  "leaked",
+] as const;
 
 /** The policy's numbers with their names (`stats` in src/bindings/mod.rs). */
 export function toStats([gauged, max, counted]: [number[], number, number[]]): PoolStats {

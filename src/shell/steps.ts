@@ -35,7 +35,13 @@ export class Steps<C> {
   readonly #log: Log;
   readonly #settings: Settings<C>;
 
-  constructor(host: StepsHost<C>, connections: Connections<C>, listeners: Listeners, reporter: Reporter<C>, settings: Settings<C>) {
+  constructor(
+    host: StepsHost<C>,
+    connections: Connections<C>,
+    listeners: Listeners,
+    reporter: Reporter<C>,
+    settings: Settings<C>,
+  ) {
     this.#host = host;
     this.#connections = connections;
     this.#listeners = listeners;
@@ -86,7 +92,11 @@ export class Steps<C> {
       case Code.Finalize:
         return this.#finalize(flow, this.#slot(index), this.#heldBy(flow, index).connection);
       case Code.Emit:
-        return this.#listeners.fire(hookNames[argument >> 20] as HookName, this.#parameters(flow, hookNames[argument >> 20] as HookName, index), flow);
+        return this.#listeners.fire(
+          hookNames[argument >> 20] as HookName,
+          this.#parameters(flow, hookNames[argument >> 20] as HookName, index),
+          flow,
+        );
       case Code.Detach: {
         const slot = this.#slot(index);
         flow.held = slot.held;
@@ -97,7 +107,8 @@ export class Steps<C> {
       }
       case Code.Rollback:
         // A reset listener may have ended the transaction.
-        if (this.#listeners.hearsReset && this.#connections.isClean(this.#heldBy(flow, index).connection)) return undefined;
+        if (this.#listeners.hearsReset && this.#connections.isClean(this.#heldBy(flow, index).connection))
+          return undefined;
       // falls through
       case Code.Commit:
         return this.#reset(code, this.#heldBy(flow, index));
@@ -137,7 +148,12 @@ export class Steps<C> {
       if (!flow.isSettled) this.#disconnected(flow.error);
       return Outcome.TimedOut;
     }
-    const what = code === Code.Open ? "opening a connection" : code === Code.Finalize ? "a finalizer" : `${callOf[code]} of a connection`;
+    const what =
+      code === Code.Open
+        ? "opening a connection"
+        : code === Code.Finalize
+          ? "a finalizer"
+          : `${callOf[code]} of a connection`;
     const error = this.#tooLong(what);
     this.#reporter.report(operationOf(code), error, this.#recordOf(flow, index), error.message);
     // Of an end the caller need not hear: he is told why it came to that.
@@ -218,7 +234,11 @@ export class Steps<C> {
         return [connection, record, flow.lease];
       case "reset": {
         const isDetached = index === noSlot;
-        return [connection, isDetached ? null : record, Object.freeze({ transactionWasReset: flow.wasReset, terminateOnly: isDetached, asyncioSafe: !flow.isLost })];
+        return [
+          connection,
+          isDetached ? null : record,
+          Object.freeze({ transactionWasReset: flow.wasReset, terminateOnly: isDetached, asyncioSafe: !flow.isLost }),
+        ];
       }
       case "invalidate":
       case "softInvalidate":
@@ -231,7 +251,8 @@ export class Steps<C> {
   }
 
   #heard(flow: Flow<C>, event: HookName, index: number, outcome: Outcome, error: unknown): Outcome {
-    const recordInError = event === "detach" || event === "softInvalidate" ? flow.record : index === noSlot ? null : this.#slot(index);
+    const recordInError =
+      event === "detach" || event === "softInvalidate" ? flow.record : index === noSlot ? null : this.#slot(index);
     if (outcome === Outcome.Ok) {
       if (event !== "checkout" || flow.lease?.isValid !== false) return Outcome.Ok;
       error = new InvalidRequestError("a checkout listener has ended the lease that it was shown", this.#log.pool);
@@ -267,7 +288,8 @@ export class Steps<C> {
     // Whoever waits for the checkout is told.
     const isTold = event === "checkout" || event === "connect" || event === "firstConnect";
     if (isTold && !flow.isSettled) flow.error = this.#host.listenerTimeout(flow);
-    else if (event !== "checkout") this.#reporter.report("listener", error, index === noSlot ? null : this.#slot(index), error.message);
+    else if (event !== "checkout")
+      this.#reporter.report("listener", error, index === noSlot ? null : this.#slot(index), error.message);
     if (event === "reset") flow.error = error;
     if (event === "reset" || (event === "checkout" && !flow.isSettled)) this.invalidated(flow.error);
     return Outcome.TimedOut;
@@ -282,7 +304,10 @@ export class Steps<C> {
   }
 
   #end(flow: Flow<C>, call: DriverCall, index: number): unknown {
-    const { connection } = call === "close" && flow.held === undefined && index === noSlot ? { connection: flow.late as C } : this.#subjectOf(flow, index);
+    const { connection } =
+      call === "close" && flow.held === undefined && index === noSlot
+        ? { connection: flow.late as C }
+        : this.#subjectOf(flow, index);
     if (this.#log.isInfo) this.#say(flow, call);
     return this.#connections.call(call, connection);
   }
@@ -318,14 +343,24 @@ export class Steps<C> {
     return this.#finalizeFrom(flow, slot, finalizers, 0, connection);
   }
 
-  #finalizeFrom(flow: Flow<C>, slot: Slot<C>, finalizers: Array<(connection: C) => unknown>, first: number, connection: C): void | PromiseLike<void> {
+  #finalizeFrom(
+    flow: Flow<C>,
+    slot: Slot<C>,
+    finalizers: Array<(connection: C) => unknown>,
+    first: number,
+    connection: C,
+  ): void | PromiseLike<void> {
     const { turn } = flow;
     for (let place = first; place < finalizers.length; place++) {
       const failed = (error: unknown): void => this.#reporter.report("finalize", error, slot);
       try {
         const answer = Reflect.apply(finalizers[place] as (connection: C) => unknown, undefined, [connection]);
         if (isThenable(answer)) {
-          return Promise.resolve(answer).then(undefined, failed).then(() => (flow.turn === turn ? this.#finalizeFrom(flow, slot, finalizers, place + 1, connection) : undefined));
+          return Promise.resolve(answer)
+            .then(undefined, failed)
+            .then(() =>
+              flow.turn === turn ? this.#finalizeFrom(flow, slot, finalizers, place + 1, connection) : undefined,
+            );
         }
       } catch (error) {
         failed(error);
@@ -376,7 +411,10 @@ function operationOf(code: number): PoolOperation {
 
 /** Of any copy of the package. */
 function isDisconnection(error: unknown): error is { invalidatePool?: unknown } {
-  return error instanceof DisconnectionError || (typeof error === "object" && error !== null && (error as { code?: unknown }).code === "ERR_POOL_DISCONNECTION");
+  return (
+    error instanceof DisconnectionError ||
+    (typeof error === "object" && error !== null && (error as { code?: unknown }).code === "ERR_POOL_DISCONNECTION")
+  );
 }
 
 function reasonOf(error: unknown): string {

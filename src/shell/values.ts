@@ -64,7 +64,9 @@ export function show(value: unknown): string {
         return `${value}n`;
       case "object":
         if (value === null) return "null";
-        return Array.isArray(value) ? `an array of ${value.length}` : `an object (${value.constructor?.name ?? "no class"})`;
+        return Array.isArray(value)
+          ? `an array of ${value.length}`
+          : `an object (${value.constructor?.name ?? "no class"})`;
       default:
         return String(value);
     }
@@ -112,7 +114,10 @@ export function checkKeys(given: unknown, known: readonly string[], what: string
   checkIsOptions(given, what, pool);
   for (const key in given) {
     if (!known.includes(key)) {
-      throw new ArgumentError(`${what} has no option ${show(key)} (its value is ${show(given[key])}); it has ${known.join(", ")}`, pool);
+      throw new ArgumentError(
+        `${what} has no option ${show(key)} (its value is ${show(given[key])}); it has ${known.join(", ")}`,
+        pool,
+      );
     }
   }
 }
@@ -121,12 +126,17 @@ export function checkKeys(given: unknown, known: readonly string[], what: string
 export function checkFlags(given: unknown, known: readonly string[], what: string, pool: string): void {
   checkKeys(given, known, what, pool);
   for (const [key, value] of Object.entries(given as Record<string, unknown>)) {
-    if (value !== undefined && typeof value !== "boolean") throw new ArgumentError(`${key} must be true or false; it is ${show(value)}`, pool);
+    if (value !== undefined && typeof value !== "boolean")
+      throw new ArgumentError(`${key} must be true or false; it is ${show(value)}`, pool);
   }
 }
 
 /** An array is a mistake worth naming at once. */
-export function checkIsOptions(options: unknown, what: string, pool: string): asserts options is Record<string, unknown> {
+export function checkIsOptions(
+  options: unknown,
+  what: string,
+  pool: string,
+): asserts options is Record<string, unknown> {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new ArgumentError(`the options of ${what} must be an object; they are ${show(options)}`, pool);
   }
@@ -134,10 +144,20 @@ export function checkIsOptions(options: unknown, what: string, pool: string): as
 
 /** Whether all of these are functions of the value. */
 export function hasFunctions(value: unknown, names: readonly string[]): boolean {
-  return typeof value === "object" && value !== null && names.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    names.every((name) => typeof (value as Record<string, unknown>)[name] === "function")
+  );
 }
 
 /** Any AbortSignal-like: `aborted` itself is read once, by the driver; as a getter it costs more than the rest here. */
 export function isSignal(value: unknown): value is AbortSignal {
-  return typeof value === "object" && value !== null && "aborted" in value && typeof (value as AbortSignal).addEventListener === "function" && typeof (value as AbortSignal).removeEventListener === "function";
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "aborted" in value &&
+    typeof (value as AbortSignal).addEventListener === "function" &&
+    typeof (value as AbortSignal).removeEventListener === "function"
+  );
 }

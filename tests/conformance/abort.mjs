@@ -39,7 +39,8 @@ async function expectAbortableEverywhere(use, state) {
     const note = `${use} on ${state}, aborted after ${outcomes.length} microtasks:`;
     const context = scriptedKind(QueuePool, { poolSize: 1, maxOverflow: 0, prePing: true, dialect: pings });
     const { pool, server } = context;
-    for (const event of ["firstConnect", "connect", "checkout", "reset", "checkin", "invalidate", "close"]) pool.on(event, later());
+    for (const event of ["firstConnect", "connect", "checkout", "reset", "checkin", "invalidate", "close"])
+      pool.on(event, later());
     await states[state](pool);
     server.script = { open: later(), ping: later(true), rollback: later(), close: later(), terminate: later() };
     const controller = new AbortController();
@@ -118,7 +119,15 @@ export default (test) => {
   });
 
   test("the reason comes out as it is, whatever it is", async () => {
-    for (const reason of [new Error("e"), new DOMException("d", "TimeoutError"), "text", 0, null, false, { some: "object" }]) {
+    for (const reason of [
+      new Error("e"),
+      new DOMException("d", "TimeoutError"),
+      "text",
+      0,
+      null,
+      false,
+      { some: "object" },
+    ]) {
       const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
       await pool.connect();
       const controller = new AbortController();
@@ -268,7 +277,10 @@ export default (test) => {
       if (abortFirst) controller.abort(new Error("enough"));
       opening.open();
       if (!abortFirst) controller.abort(new Error("enough"));
-      await caller.then((lease) => lease.close(), () => {});
+      await caller.then(
+        (lease) => lease.close(),
+        () => {},
+      );
       await settled();
       expect(pool.stats(), `abort first: ${abortFirst}`).to.include({ total: 1, idle: 1, opened: 1 });
       await expectSound(context, `abort first: ${abortFirst}`);
@@ -341,7 +353,10 @@ export default (test) => {
   test("an abort while use() runs its function is the function's own matter", async () => {
     const { pool } = scriptedPool();
     const controller = new AbortController();
-    const result = await pool.use(async (connection) => (controller.abort(new Error("late")), await null, connection.id), { signal: controller.signal });
+    const result = await pool.use(
+      async (connection) => (controller.abort(new Error("late")), await null, connection.id),
+      { signal: controller.signal },
+    );
     expect(result).to.equal(1);
     expect(pool.stats().idle).to.equal(1);
   });

@@ -74,7 +74,11 @@ export default (test) => {
   });
 
   test("227 the error says where the first lease was taken, unless storeTraceback is false", async () => {
-    for (const [storeTraceback, says] of [[undefined, true], [true, true], [false, false]]) {
+    for (const [storeTraceback, says] of [
+      [undefined, true],
+      [true, true],
+      [false, false],
+    ]) {
       for (const recreated of [false, true]) {
         const original = scriptedKind(AssertionPool, { storeTraceback }).pool;
         const pool = recreated ? original.recreate() : original;

@@ -174,10 +174,12 @@ export default (test) => {
 
   test("081 finalizers run between the rollback and checkin, newest first, with the connection", async () => {
     const { lease, record, server, steps } = await leased();
-    const finalizer = (name) => (...given) => {
-      expect(given).to.deep.equal([server.connections[0]]);
-      server.calls.push(name);
-    };
+    const finalizer =
+      (name) =>
+      (...given) => {
+        expect(given).to.deep.equal([server.connections[0]]);
+        server.calls.push(name);
+      };
     record.finalize(finalizer("A"));
     record.finalize(finalizer("B"));
     await lease.close();
@@ -342,7 +344,14 @@ export default (test) => {
       await first.close();
       steps();
       await second.close();
-      expect(steps()).to.deep.equal(["reset 2", "rollback 2", "checkin 2", "close event 2", "error listener", "close 2"]);
+      expect(steps()).to.deep.equal([
+        "reset 2",
+        "rollback 2",
+        "checkin 2",
+        "close event 2",
+        "error listener",
+        "close 2",
+      ]);
       expect(given("error").map(([error]) => error)).to.deep.equal([failure]);
       expect(counts(pool)).to.deep.equal([1, 1, 0, 0]);
       await expectSound(context);
@@ -356,7 +365,10 @@ export default (test) => {
     server.script.rollback = () => Promise.reject(first);
     server.script.terminate = thrower(second);
     await lease.close();
-    expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal([[first, "reset"], [second, "terminate"]]);
+    expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal([
+      [first, "reset"],
+      [second, "terminate"],
+    ]);
     expect(steps().at(-1)).to.equal("checkin null");
     expect(counts(pool)).to.deep.equal([1, 1, 0, 0]);
     await expectSound(context);

@@ -8,9 +8,11 @@ import { cycle, leavable, onePool, thrower, tracedPool } from "./tracing.mjs";
 const stale = () => new DisconnectionError("stale");
 
 /** A checkout listener that refuses these connections. */
-const refuse = (ids, make = stale) => ({ id }) => {
-  if (ids.includes(id)) throw make();
-};
+const refuse =
+  (ids, make = stale) =>
+  ({ id }) => {
+    if (ids.includes(id)) throw make();
+  };
 
 /** Everything after the checkout that ends a connection for good and gives its slot back. */
 const discarded = (id) => [`invalidate ${id}`, `close event ${id}`, `terminate ${id}`, "checkin null"];
@@ -39,7 +41,16 @@ export default (test) => {
     const { pool, server } = onePool();
     let seen;
     server.script.checkout = (connection, record, lease) => {
-      seen = [connection, record, lease, lease.connection, lease.record, lease.isValid, record.inUse, record.connection];
+      seen = [
+        connection,
+        record,
+        lease,
+        lease.connection,
+        lease.record,
+        lease.isValid,
+        record.inUse,
+        record.connection,
+      ];
     };
     const lease = await pool.connect();
     const [connection] = server.connections;
@@ -90,8 +101,12 @@ export default (test) => {
     };
     const error = await rejection(pool.connect());
     expect(steps()).to.deep.equal([
-      "open", "firstConnect 1", "connect 1", "checkout 1",
-      ...replaced(1), "checkout 2",
+      "open",
+      "firstConnect 1",
+      "connect 1",
+      "checkout 1",
+      ...replaced(1),
+      "checkout 2",
       ...replaced(2),
       ...discarded(3),
     ]);
@@ -146,7 +161,8 @@ export default (test) => {
   });
 
   test("118 with invalidatePool: true every connection as old is replaced at its next checkout, too", async () => {
-    const branded = (message, { invalidatePool }) => Object.assign(new Error(message), { code: "ERR_POOL_DISCONNECTION", invalidatePool });
+    const branded = (message, { invalidatePool }) =>
+      Object.assign(new Error(message), { code: "ERR_POOL_DISCONNECTION", invalidatePool });
     for (const make of [(...given) => new DisconnectionError(...given), branded]) {
       const context = tracedPool({ poolSize: 2 });
       const { pool, server, steps } = context;
@@ -154,7 +170,15 @@ export default (test) => {
       server.script.checkout = refuse([1], () => make("failover", { invalidatePool: true }));
       steps();
       const first = await pool.connect();
-      expect(steps()).to.deep.equal(["checkout 1", "invalidate 1", "close event 1", "terminate 1", "open", "connect 3", "checkout 3"]);
+      expect(steps()).to.deep.equal([
+        "checkout 1",
+        "invalidate 1",
+        "close event 1",
+        "terminate 1",
+        "open",
+        "connect 3",
+        "checkout 3",
+      ]);
       const second = await pool.connect();
       expect(steps()).to.deep.equal(["close event 2", "terminate 2", "open", "connect 4", "checkout 4"]);
       await first.close();
@@ -174,7 +198,14 @@ export default (test) => {
     server.script.checkout = refuse([1]);
     server.script.open = thrower(failure);
     expect(await rejection(pool.connect())).to.equal(failure);
-    expect(steps()).to.deep.equal(["checkout 1", "invalidate 1", "close event 1", "terminate 1", "open", "checkin null"]);
+    expect(steps()).to.deep.equal([
+      "checkout 1",
+      "invalidate 1",
+      "close event 1",
+      "terminate 1",
+      "open",
+      "checkin null",
+    ]);
     expect(counts(pool)).to.deep.equal([1, 1, 0, 0]);
     await expectSound(context);
   });
@@ -343,7 +374,10 @@ export default (test) => {
       steps();
       running[end](stale());
       await settled();
-      expect(steps().filter((step) => step !== "error listener"), end).to.deep.equal([]);
+      expect(
+        steps().filter((step) => step !== "error listener"),
+        end,
+      ).to.deep.equal([]);
       await expectSound(context, end);
     }
   });
@@ -361,7 +395,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a deadline that ends while it runs refuses the caller with step \"listener\", and the connection is terminated", async () => {
+  test('a deadline that ends while it runs refuses the caller with step "listener", and the connection is terminated', async () => {
     const context = onePool();
     const { pool, server, clock, steps } = context;
     await cycle(pool);

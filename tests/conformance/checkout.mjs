@@ -12,7 +12,14 @@ export default (test) => {
       await pool.connect();
       seen.push(counts(pool));
     }
-    expect(seen).to.deep.equal([[3, 0, -2, 1], [3, 0, -1, 2], [3, 0, 0, 3], [3, 0, 1, 4], [3, 0, 2, 5], [3, 0, 3, 6]]);
+    expect(seen).to.deep.equal([
+      [3, 0, -2, 1],
+      [3, 0, -1, 2],
+      [3, 0, 0, 3],
+      [3, 0, 1, 4],
+      [3, 0, 2, 5],
+      [3, 0, 3, 6],
+    ]);
   });
 
   test("042 an idle connection is used before a new one is opened", async () => {
@@ -26,7 +33,9 @@ export default (test) => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const order = [];
     const holder = await pool.connect();
-    const waiters = ["w0", "w1", "w2"].map((name) => pool.connect().then(async (lease) => (order.push(name), lease.close())));
+    const waiters = ["w0", "w1", "w2"].map((name) =>
+      pool.connect().then(async (lease) => (order.push(name), lease.close())),
+    );
     void holder.close();
     const again = pool.connect().then(async (lease) => (order.push("holder"), lease.close()));
     await Promise.all([...waiters, again]);
@@ -126,7 +135,10 @@ export default (test) => {
   test("a creator may answer any thenable", async () => {
     const connection = { close() {} };
     // oxlint-disable-next-line unicorn/no-thenable -- being one is the point
-    const pool = new QueuePool(() => ({ then: (resolve) => resolve(connection) }), { resetOnReturn: "none", clock: virtualClock().poolClock });
+    const pool = new QueuePool(() => ({ then: (resolve) => resolve(connection) }), {
+      resetOnReturn: "none",
+      clock: virtualClock().poolClock,
+    });
     expect((await pool.connect()).connection).to.equal(connection);
   });
 

@@ -2,16 +2,31 @@
 
 import { expect } from "chai";
 import { QueuePool } from "edgepool";
-import { connects, gate, never, pass, rejection, rejectionTime, scriptedPool, settled, stateOf, virtualClock } from "./scripted.mjs";
+import {
+  connects,
+  gate,
+  never,
+  pass,
+  rejection,
+  rejectionTime,
+  scriptedPool,
+  settled,
+  stateOf,
+  virtualClock,
+} from "./scripted.mjs";
 
 /** Replaces properties while `run` runs: `[object, name, value]` each. */
 function replaced(properties, run) {
   const before = properties.map(([object, name]) => Object.getOwnPropertyDescriptor(object, name));
-  properties.forEach(([object, name, value]) => Object.defineProperty(object, name, { value, configurable: true, writable: true }));
+  properties.forEach(([object, name, value]) =>
+    Object.defineProperty(object, name, { value, configurable: true, writable: true }),
+  );
   try {
     return run();
   } finally {
-    properties.forEach(([object, name], index) => (before[index] === undefined ? delete object[name] : Object.defineProperty(object, name, before[index])));
+    properties.forEach(([object, name], index) =>
+      before[index] === undefined ? delete object[name] : Object.defineProperty(object, name, before[index]),
+    );
   }
 }
 
@@ -42,7 +57,9 @@ export default (test) => {
     await pool.connect();
     pool.stats();
     pool.status();
-    expect([pool.size(), pool.checkedIn(), pool.overflow(), pool.checkedOut(), pool.timeout()]).to.deep.equal([5, 0, -4, 1, 30]);
+    expect([pool.size(), pool.checkedIn(), pool.overflow(), pool.checkedOut(), pool.timeout()]).to.deep.equal([
+      5, 0, -4, 1, 30,
+    ]);
     expect([clock.reads, clock.set]).to.deep.equal([0, 0]);
   });
 
@@ -67,7 +84,9 @@ export default (test) => {
     server.script.open = never;
     const callers = [pool.connect()];
     for (let number = 0; number < 100; number++) {
-      callers.push(pool.connect(number % 2 === 0 ? undefined : { timeout: `${number * 10}ms`, deadline: `${number * 7 + 1}ms` }));
+      callers.push(
+        pool.connect(number % 2 === 0 ? undefined : { timeout: `${number * 10}ms`, deadline: `${number * 7 + 1}ms` }),
+      );
       look();
       await pass(clock, 1, 3);
       look();
@@ -150,7 +169,13 @@ export default (test) => {
     const { clock, poolClock } = virtualClock();
     for (const factor of [0.1, 0.9, 1.5]) {
       const skewed = { ...poolClock, setTimeout: (run, ms) => poolClock.setTimeout(run, Math.ceil(ms * factor)) };
-      const pool = new QueuePool(() => ({}), { poolSize: 1, maxOverflow: 0, timeout: "1s", resetOnReturn: "none", clock: skewed });
+      const pool = new QueuePool(() => ({}), {
+        poolSize: 1,
+        maxOverflow: 0,
+        timeout: "1s",
+        resetOnReturn: "none",
+        clock: skewed,
+      });
       await pool.connect();
       const start = clock.now;
       const noted = rejectionTime(pool.connect(), clock);
@@ -174,7 +199,12 @@ export default (test) => {
       clearTimeout: (handle) => poolClock.clearTimeout(handles.get(handle)),
     };
     const gates = { open: gate(), close: gate() };
-    const pool = new QueuePool(() => gates.open.promise, { poolSize: 1, maxOverflow: 0, clock: referring, resetOnReturn: "none" });
+    const pool = new QueuePool(() => gates.open.promise, {
+      poolSize: 1,
+      maxOverflow: 0,
+      clock: referring,
+      resetOnReturn: "none",
+    });
     const caller = pool.connect();
     expect(held).to.equal(true);
     gates.open.open({ close: () => gates.close.promise });
@@ -202,8 +232,20 @@ export default (test) => {
       },
     };
     const lines = [];
-    const logger = { debug() {}, info() {}, warn: (message) => lines.push(message), error: (message) => lines.push(message) };
-    const pool = new QueuePool(() => ({}), { poolSize: 1, maxOverflow: 0, timeout: "1s", resetOnReturn: "none", clock: forbidding, logger });
+    const logger = {
+      debug() {},
+      info() {},
+      warn: (message) => lines.push(message),
+      error: (message) => lines.push(message),
+    };
+    const pool = new QueuePool(() => ({}), {
+      poolSize: 1,
+      maxOverflow: 0,
+      timeout: "1s",
+      resetOnReturn: "none",
+      clock: forbidding,
+      logger,
+    });
     const lease = await pool.connect();
     const waiter = pool.connect();
     expect(await stateOf(waiter)).to.equal("pending");

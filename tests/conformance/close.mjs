@@ -2,7 +2,18 @@
 
 import { expect } from "chai";
 import { PoolClosedError } from "edgepool";
-import { connects, counts, expectSound, gate, never, pass, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import {
+  connects,
+  counts,
+  expectSound,
+  gate,
+  never,
+  pass,
+  rejection,
+  scriptedPool,
+  settled,
+  stateOf,
+} from "./scripted.mjs";
 
 export default (test) => {
   test("an empty pool closes at once, without a clock", async () => {
@@ -52,7 +63,9 @@ export default (test) => {
     const lease = await pool.connect();
     const refused = [];
     const options = [undefined, { deadline: "1m" }, { timeout: null }, { signal: new AbortController().signal }];
-    const waiters = options.map((given, number) => pool.connect(given).catch((error) => refused.push([number, error.code])));
+    const waiters = options.map((given, number) =>
+      pool.connect(given).catch((error) => refused.push([number, error.code])),
+    );
     const closed = pool.close();
     await Promise.all(waiters);
     expect(refused).to.deep.equal([0, 1, 2, 3].map((number) => [number, "ERR_POOL_CLOSED"]));
@@ -109,7 +122,13 @@ export default (test) => {
   });
 
   test("the timeout is ten seconds, or what is given", async () => {
-    for (const [options, ms] of [[undefined, 10_000], [{}, 10_000], [{ timeout: "2s" }, 2_000], [{ timeout: 2 }, 2_000], [{ timeout: "50ms" }, 50]]) {
+    for (const [options, ms] of [
+      [undefined, 10_000],
+      [{}, 10_000],
+      [{ timeout: "2s" }, 2_000],
+      [{ timeout: 2 }, 2_000],
+      [{ timeout: "50ms" }, 50],
+    ]) {
       const { pool, clock } = scriptedPool();
       await pool.connect();
       const closed = pool.close(options);

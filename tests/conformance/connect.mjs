@@ -44,7 +44,8 @@ export default (test) => {
   test("while it runs the record holds the connection and is not in use", async () => {
     const { pool, server } = tracedPool();
     let seen;
-    server.script.connect = (connection, record) => void (seen = [record.connection === connection, record.inUse, record.info]);
+    server.script.connect = (connection, record) =>
+      void (seen = [record.connection === connection, record.inUse, record.info]);
     await pool.connect();
     expect(seen).to.deep.equal([true, false, {}]);
   });
@@ -297,7 +298,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a deadline that ends while it runs refuses the caller with step \"listener\"; the opening goes on", async () => {
+  test('a deadline that ends while it runs refuses the caller with step "listener"; the opening goes on', async () => {
     const context = onePool();
     const { pool, server, clock } = context;
     const running = gate();

@@ -3,20 +3,36 @@
 
 import { expect } from "chai";
 import { PoolTimeoutError } from "edgepool";
-import { connects, expectSound, gate, never, pass, rejection, rejectionTime, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import {
+  connects,
+  expectSound,
+  gate,
+  never,
+  pass,
+  rejection,
+  rejectionTime,
+  scriptedPool,
+  settled,
+  stateOf,
+} from "./scripted.mjs";
 
 const latest = (ms) => ms + Math.max(ms / 16, 10);
 
 function expectInTime(noted, startedAt, ms, note) {
   expect(noted.error, note).to.be.instanceOf(PoolTimeoutError);
-  expect(noted.at - startedAt, note).to.be.at.least(ms).and.at.most(latest(ms));
+  expect(noted.at - startedAt, note)
+    .to.be.at.least(ms)
+    .and.at.most(latest(ms));
 }
 
 /** The pool's own deadline, or the call's: the same promise. */
 const ways = {
   "the pool's": (options, deadline) => ({ ...scriptedPool({ ...options, deadline }), asked: undefined }),
   "the call's": (options, deadline) => ({ ...scriptedPool(options), asked: { deadline } }),
-  "the call's, over the pool's": (options, deadline) => ({ ...scriptedPool({ ...options, deadline: "10m" }), asked: { deadline } }),
+  "the call's, over the pool's": (options, deadline) => ({
+    ...scriptedPool({ ...options, deadline: "10m" }),
+    asked: { deadline },
+  }),
 };
 
 export default (test) => {
@@ -210,7 +226,10 @@ export default (test) => {
   test("use() has the same deadline", async () => {
     const { pool, clock } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const [lease] = await connects(pool, 1);
-    const noted = rejectionTime(pool.use(() => expect.fail("must not run"), { deadline: "100ms" }), clock);
+    const noted = rejectionTime(
+      pool.use(() => expect.fail("must not run"), { deadline: "100ms" }),
+      clock,
+    );
     await pass(clock, 200);
     expectInTime(noted, 0, 100);
     await lease.close();

@@ -107,7 +107,10 @@ export default (test) => {
 
   test("185 a driver without terminate has its detached connection closed all the same", async () => {
     const calls = [];
-    const dialect = { doRollback: async () => void calls.push("rollback"), doClose: async () => void calls.push("close") };
+    const dialect = {
+      doRollback: async () => void calls.push("rollback"),
+      doClose: async () => void calls.push("close"),
+    };
     const { pool } = scriptedPool({ dialect });
     for (const end of ["close", "invalidate"]) {
       const lease = await pool.connect();

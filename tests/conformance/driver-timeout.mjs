@@ -3,13 +3,27 @@
 
 import { expect } from "chai";
 import { PoolTimeoutError, QueuePool } from "edgepool";
-import { counts, expectSound, gate, never, pass, rejection, rejectionTime, scriptedPool, settled, stateOf, virtualClock } from "./scripted.mjs";
+import {
+  counts,
+  expectSound,
+  gate,
+  never,
+  pass,
+  rejection,
+  rejectionTime,
+  scriptedPool,
+  settled,
+  stateOf,
+  virtualClock,
+} from "./scripted.mjs";
 
 const latest = (ms) => ms + Math.max(ms / 16, 10);
 
 function expectInTime(noted, startedAt, ms, note) {
   expect(noted.error, note).to.be.instanceOf(PoolTimeoutError);
-  expect(noted.at - startedAt, note).to.be.at.least(ms).and.at.most(latest(ms));
+  expect(noted.at - startedAt, note)
+    .to.be.at.least(ms)
+    .and.at.most(latest(ms));
 }
 
 export default (test) => {

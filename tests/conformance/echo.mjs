@@ -2,7 +2,15 @@
 // and return with "debug". What is not shown is not formatted.
 
 import { expect } from "chai";
-import { ArgumentError, AssertionPool, DisconnectionError, NullPool, QueuePool, SingletonThreadPool, StaticPool } from "edgepool";
+import {
+  ArgumentError,
+  AssertionPool,
+  DisconnectionError,
+  NullPool,
+  QueuePool,
+  SingletonThreadPool,
+  StaticPool,
+} from "edgepool";
 import { pass, rejection, settled, thrown } from "./scripted.mjs";
 import { pings, scriptedKind } from "./scripted-kind.mjs";
 
@@ -10,10 +18,26 @@ const gone = new Error("gone");
 
 /** Kinds of messages by their words; where one contains another the longer comes first. */
 const words = [
-  "recycling: age", "recycling: pool invalidated", "recycling: soft-invalidated", "soft-invalidated", "invalidated",
-  "disconnected at checkout", "reconnect attempts exhausted", "recreating", "disposed",
-  "created", "checked out", "being returned", "rollback on return", "commit on return", "reset skipped",
-  "pinging", "ping skipped", "ping failed", "closing", "terminating",
+  "recycling: age",
+  "recycling: pool invalidated",
+  "recycling: soft-invalidated",
+  "soft-invalidated",
+  "invalidated",
+  "disconnected at checkout",
+  "reconnect attempts exhausted",
+  "recreating",
+  "disposed",
+  "created",
+  "checked out",
+  "being returned",
+  "rollback on return",
+  "commit on return",
+  "reset skipped",
+  "pinging",
+  "ping skipped",
+  "ping failed",
+  "closing",
+  "terminating",
 ];
 
 /** The kinds of the messages of these levels, in order. */
@@ -44,9 +68,13 @@ async function everything(context) {
   await soft.invalidate(gone, { soft: true });
   await soft.close();
   await (await pool.connect()).close();
-  pool.on("checkout", () => {
-    throw new DisconnectionError("dead");
-  }, { once: true });
+  pool.on(
+    "checkout",
+    () => {
+      throw new DisconnectionError("dead");
+    },
+    { once: true },
+  );
   await (await pool.connect()).close();
   const remove = pool.on("checkout", () => {
     throw new DisconnectionError("dead");
@@ -65,12 +93,27 @@ async function everything(context) {
 
 /** What {@link everything} tells at info. */
 const told = [
-  "invalidated", "recycling: age", "recycling: pool invalidated", "invalidated", "soft-invalidated", "recycling: soft-invalidated",
-  "disconnected at checkout", "invalidated", "disconnected at checkout", "invalidated", "disconnected at checkout", "invalidated",
-  "reconnect attempts exhausted", "invalidated", "recreating", "invalidated", "disposed",
+  "invalidated",
+  "recycling: age",
+  "recycling: pool invalidated",
+  "invalidated",
+  "soft-invalidated",
+  "recycling: soft-invalidated",
+  "disconnected at checkout",
+  "invalidated",
+  "disconnected at checkout",
+  "invalidated",
+  "disconnected at checkout",
+  "invalidated",
+  "reconnect attempts exhausted",
+  "invalidated",
+  "recreating",
+  "invalidated",
+  "disposed",
 ];
 
-const everythingPool = (options) => scriptedKind(QueuePool, { poolSize: 1, maxOverflow: 0, recycle: 30, prePing: true, dialect: pings, ...options });
+const everythingPool = (options) =>
+  scriptedKind(QueuePool, { poolSize: 1, maxOverflow: 0, recycle: 30, prePing: true, dialect: pings, ...options });
 
 export default (test) => {
   test('249 with echo "debug" the messages of a pool\'s life come in order', async () => {
@@ -81,7 +124,18 @@ export default (test) => {
     await (await pool.connect()).close({ transactionWasReset: false });
     await (await pool.connect()).close();
     await pool.dispose();
-    expect(kindsOf(log)).to.deep.equal(["created", ...use, ...use, "checked out", "being returned", "reset skipped", ...use, ...use, "closing", "disposed"]);
+    expect(kindsOf(log)).to.deep.equal([
+      "created",
+      ...use,
+      ...use,
+      "checked out",
+      "being returned",
+      "reset skipped",
+      ...use,
+      ...use,
+      "closing",
+      "disposed",
+    ]);
     expect(log.lines.map(([level]) => level)).to.deep.equal([...Array(17).fill("debug"), "info"]);
   });
 
@@ -91,7 +145,14 @@ export default (test) => {
       await (await pool.connect()).close();
       await (await pool.connect()).close({ transactionWasReset: true });
       await pool.dispose();
-      expect(kindsOf(log, ["debug"])).to.deep.equal(["created", ...use, "checked out", "being returned", "reset skipped", "closing"]);
+      expect(kindsOf(log, ["debug"])).to.deep.equal([
+        "created",
+        ...use,
+        "checked out",
+        "being returned",
+        "reset skipped",
+        "closing",
+      ]);
     });
   }
 
@@ -103,7 +164,12 @@ export default (test) => {
   });
 
   test("a return says how it was reset", async () => {
-    const ends = [[{ resetOnReturn: "commit" }, undefined, ["commit on return"]], [{ resetOnReturn: "none" }, undefined, []], [{ resetOnReturn: "commit" }, { transactionWasReset: true }, ["commit on return"]], [{ dialect: { inTransaction: () => false } }, undefined, ["reset skipped"]]];
+    const ends = [
+      [{ resetOnReturn: "commit" }, undefined, ["commit on return"]],
+      [{ resetOnReturn: "none" }, undefined, []],
+      [{ resetOnReturn: "commit" }, { transactionWasReset: true }, ["commit on return"]],
+      [{ dialect: { inTransaction: () => false } }, undefined, ["reset skipped"]],
+    ];
     for (const [options, closeOptions, expected] of ends) {
       const { pool, log } = scriptedKind(QueuePool, { echo: "debug", ...options });
       await (await pool.connect()).close(closeOptions);
@@ -114,7 +180,13 @@ export default (test) => {
   });
 
   test("a ping, a ping that is spared and one that fails each have their message", async () => {
-    const { pool, server, log } = scriptedKind(QueuePool, { poolSize: 1, maxOverflow: 0, echo: "debug", prePing: true, dialect: pings });
+    const { pool, server, log } = scriptedKind(QueuePool, {
+      poolSize: 1,
+      maxOverflow: 0,
+      echo: "debug",
+      prePing: true,
+      dialect: pings,
+    });
     const first = await pool.connect();
     expect(kindsOf(log)).to.have.members(["created", "checked out", "ping skipped"]);
     await first.close();
@@ -126,7 +198,14 @@ export default (test) => {
     server.script.ping = () => false;
     await pool.connect();
     const kinds = kindsOf(log);
-    expect(kinds).to.include.members(["pinging", "ping failed", "invalidated", "terminating", "created", "checked out"]);
+    expect(kinds).to.include.members([
+      "pinging",
+      "ping failed",
+      "invalidated",
+      "terminating",
+      "created",
+      "checked out",
+    ]);
     const order = ["pinging", "ping failed", "terminating", "created"].map((kind) => kinds.indexOf(kind));
     expect(order).to.deep.equal(order.toSorted((left, right) => left - right));
   });
@@ -154,8 +233,14 @@ export default (test) => {
     expect(firsts(seen)).to.deep.equal(firsts(told));
   });
 
-  test("251 echo false, null or left out shows warnings and errors alone; true adds info, \"debug\" everything", async () => {
-    for (const [echo, levels] of [[undefined, ["error", "warn"]], [false, ["error", "warn"]], [null, ["error", "warn"]], [true, ["error", "info", "warn"]], ["debug", ["debug", "error", "info", "warn"]]]) {
+  test('251 echo false, null or left out shows warnings and errors alone; true adds info, "debug" everything', async () => {
+    for (const [echo, levels] of [
+      [undefined, ["error", "warn"]],
+      [false, ["error", "warn"]],
+      [null, ["error", "warn"]],
+      [true, ["error", "info", "warn"]],
+      ["debug", ["debug", "error", "info", "warn"]],
+    ]) {
       const context = everythingPool({ echo });
       await everything(context);
       const seen = [...new Set(context.log.lines.map(([level]) => level))].toSorted();
@@ -227,7 +312,8 @@ export default (test) => {
     const { pool, log } = scriptedKind(QueuePool, { echo: "debug", loggingName: undefined });
     await pool.use(() => {});
     expect(log.lines).to.have.length(4);
-    for (const [, message] of log.lines) expect(message.startsWith(`pool ${pool.loggingName}: `), message).to.equal(true);
+    for (const [, message] of log.lines)
+      expect(message.startsWith(`pool ${pool.loggingName}: `), message).to.equal(true);
   });
 
   test("253 a failed reset is an error with the error itself, whatever echo is", async () => {
@@ -243,8 +329,23 @@ export default (test) => {
   test("what is not shown is not formatted, and its logger is not called", async () => {
     let formatted = 0;
     const count = () => (formatted++, "shown");
-    const connection = () => ({ rollback() {}, close() {}, toString: count, toJSON: count, [Symbol.toPrimitive]: count, get [Symbol.toStringTag]() { return count(); } });
-    const reason = { toString: count, [Symbol.toPrimitive]: count, get message() { return count(); } };
+    const connection = () => ({
+      rollback() {},
+      close() {},
+      toString: count,
+      toJSON: count,
+      [Symbol.toPrimitive]: count,
+      get [Symbol.toStringTag]() {
+        return count();
+      },
+    });
+    const reason = {
+      toString: count,
+      [Symbol.toPrimitive]: count,
+      get message() {
+        return count();
+      },
+    };
     const calls = { debug: 0, info: 0 };
     const logger = { debug: () => calls.debug++, info: () => calls.info++, warn() {}, error() {} };
     for (const echo of [false, true]) {
@@ -261,7 +362,7 @@ export default (test) => {
     }
   });
 
-  test("with echo \"debug\" each message is one call of the logger", async () => {
+  test('with echo "debug" each message is one call of the logger', async () => {
     let calls = 0;
     const logger = { debug: () => calls++, info() {}, warn() {}, error() {} };
     const { pool } = scriptedKind(QueuePool, { echo: "debug", logger });

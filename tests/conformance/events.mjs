@@ -3,7 +3,18 @@
 
 import { expect } from "chai";
 import { ArgumentError, NullPool, Pool, PoolTimeoutError, QueuePool, listen } from "edgepool";
-import { connects, expectSound, gate, never, pass, rejection, scriptedPool, settled, stateOf, thrown } from "./scripted.mjs";
+import {
+  connects,
+  expectSound,
+  gate,
+  never,
+  pass,
+  rejection,
+  scriptedPool,
+  settled,
+  stateOf,
+  thrown,
+} from "./scripted.mjs";
 import { cycle, onePool, thrower, tracedPool } from "./tracing.mjs";
 
 /** Listeners that note their names. */
@@ -353,7 +364,12 @@ export default (test) => {
 
   test("018 events: pairs of listener and event, given in any order, run in the order of the events", async () => {
     const { called, named } = namedListeners();
-    const { pool } = scriptedPool({ events: [[named("checkout"), "checkout"], [named("connect"), "connect"]] });
+    const { pool } = scriptedPool({
+      events: [
+        [named("checkout"), "checkout"],
+        [named("connect"), "connect"],
+      ],
+    });
     await cycle(pool);
     expect(called).to.deep.equal(["connect", "checkout"]);
   });
@@ -361,7 +377,14 @@ export default (test) => {
   test("events: pairs of one event run in the order of the pairs, before what on() adds", async () => {
     const { called, named } = namedListeners();
     const twice = named("b");
-    const { pool } = scriptedPool({ events: [[named("a"), "checkout"], [twice, "checkout"], [named("c"), "checkout"], [twice, "checkout"]] });
+    const { pool } = scriptedPool({
+      events: [
+        [named("a"), "checkout"],
+        [twice, "checkout"],
+        [named("c"), "checkout"],
+        [twice, "checkout"],
+      ],
+    });
     pool.on("checkout", named("d"));
     await cycle(pool);
     expect(called).to.deep.equal(["a", "b", "c", "d"]);
@@ -370,7 +393,9 @@ export default (test) => {
 
   test("events: an object of listeners, one or a list for each event", async () => {
     const { called, named } = namedListeners();
-    const { pool } = scriptedPool({ events: { checkout: [named("a"), named("b")], connect: named("connect"), checkin: undefined, reset: [] } });
+    const { pool } = scriptedPool({
+      events: { checkout: [named("a"), named("b")], connect: named("connect"), checkin: undefined, reset: [] },
+    });
     pool.on("checkout", named("c"));
     await cycle(pool);
     expect(called).to.deep.equal(["connect", "a", "b", "c"]);
@@ -476,7 +501,10 @@ export default (test) => {
 
   test("an unknown option of a listener is refused by its name", () => {
     const { pool } = scriptedPool();
-    for (const call of [() => pool.on("connect", () => {}, { named: true }), () => listen(QueuePool, "connect", () => {}, { named: true })]) {
+    for (const call of [
+      () => pool.on("connect", () => {}, { named: true }),
+      () => listen(QueuePool, "connect", () => {}, { named: true }),
+    ]) {
       const error = thrown(call);
       expect(error).to.be.instanceOf(ArgumentError);
       expect(error.message).to.include("named");
@@ -576,7 +604,9 @@ export default (test) => {
         const happened = steps();
         expect(happened.filter((step) => step !== "error listener")).to.deep.equal(undisturbed.steps());
         expect(happened.indexOf("error listener")).to.be.above(happened.findIndex((step) => step.startsWith(name)));
-        expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal([[failure, "listener"]]);
+        expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal([
+          [failure, "listener"],
+        ]);
         expect(log.errors).to.deep.equal([failure]);
         await expectSound(context);
       });
@@ -623,10 +653,12 @@ export default (test) => {
         const { pool, server } = context;
         let called = false;
         server.script[name] = () => Promise.reject(failure);
-        const outcome = await pool.use(() => (called = true)).then(
-          () => "fulfilled",
-          (error) => ["rejected", error],
-        );
+        const outcome = await pool
+          .use(() => (called = true))
+          .then(
+            () => "fulfilled",
+            (error) => ["rejected", error],
+          );
         expect(outcome).to.deep.equal(["rejected", failure]);
         expect(called).to.equal(false);
         await expectSound(context);
@@ -756,7 +788,13 @@ export default (test) => {
       server.script.error = failing(own);
       await cycle(pool);
       await settled();
-      expect(steps().slice(-5)).to.have.members(["error reset", "invalidate 1", "close event 1", "terminate 1", "checkin null"]);
+      expect(steps().slice(-5)).to.have.members([
+        "error reset",
+        "invalidate 1",
+        "close event 1",
+        "terminate 1",
+        "checkin null",
+      ]);
       expect(given("error").map(([error]) => error)).to.deep.equal([reset]);
       expect(log.errors).to.have.members([reset, own]).and.to.have.length(2);
       await expectSound(context);
@@ -779,7 +817,19 @@ export default (test) => {
       const context = tracedPool({ poolSize: 2, maxOverflow: 1 });
       const { pool, server } = context;
       const leases = await connects(pool, 3);
-      for (const name of ["reset", "rollback", "checkin", "invalidate", "softInvalidate", "close event", "detach", "closeDetached", "error", "close", "terminate"]) {
+      for (const name of [
+        "reset",
+        "rollback",
+        "checkin",
+        "invalidate",
+        "softInvalidate",
+        "close event",
+        "detach",
+        "closeDetached",
+        "error",
+        "close",
+        "terminate",
+      ]) {
         server.script[name] = failing(new Error(name));
       }
       await leases[0].invalidate(undefined, { soft: true });

@@ -1,7 +1,17 @@
 // What every kind of pool promises, whatever it keeps and shares: the life of one connection under one caller at a time.
 
 import { expect } from "chai";
-import { AssertionPool, DisconnectionError, InvalidRequestError, NullPool, Pool, PoolClosedError, PoolTimeoutError, SingletonThreadPool, StaticPool } from "edgepool";
+import {
+  AssertionPool,
+  DisconnectionError,
+  InvalidRequestError,
+  NullPool,
+  Pool,
+  PoolClosedError,
+  PoolTimeoutError,
+  SingletonThreadPool,
+  StaticPool,
+} from "edgepool";
 import { expectSound, gate, never, pass, rejection, rejectionTime, settled, stateOf, thrown } from "./scripted.mjs";
 import { expectExtrasRefused, newCalls, pings, scriptedKind, traced } from "./scripted-kind.mjs";
 
@@ -53,16 +63,29 @@ export default (test) => {
     test(`005 ${name}: recreate() carries the ping, the reset, the age, the name, the dialect and the echo`, async () => {
       const asked = [];
       const dialect = { ...pings, inTransaction: (connection) => void asked.push(connection.id) };
-      const { pool, server, clock, log } = scriptedKind(Kind, { prePing: true, resetOnReturn: "commit", recycle: 30, loggingName: "orders", dialect, echo: "debug" });
+      const { pool, server, clock, log } = scriptedKind(Kind, {
+        prePing: true,
+        resetOnReturn: "commit",
+        recycle: 30,
+        loggingName: "orders",
+        dialect,
+        echo: "debug",
+      });
       const again = pool.recreate();
       expect([again.loggingName, again.echo]).to.deep.equal(["orders", "debug"]);
       await (await again.connect()).close();
       await (await again.connect()).close();
-      expect(server.calls).to.deep.equal(keeps ? ["open", "commit 1", "ping 1", "commit 1"] : ["open", "commit 1", "close 1", "open", "commit 2", "close 2"]);
+      expect(server.calls).to.deep.equal(
+        keeps
+          ? ["open", "commit 1", "ping 1", "commit 1"]
+          : ["open", "commit 1", "close 1", "open", "commit 2", "close 2"],
+      );
       server.calls.length = 0;
       await pass(clock, 31_000);
       await (await again.connect()).close();
-      expect(server.calls, "the age").to.deep.equal(keeps ? ["terminate 1", "open", "commit 2"] : ["open", "commit 3", "close 3"]);
+      expect(server.calls, "the age").to.deep.equal(
+        keeps ? ["terminate 1", "open", "commit 2"] : ["open", "commit 3", "close 3"],
+      );
       expect(log.of("debug").length, "in the same log").to.be.above(0);
     });
 
@@ -116,7 +139,20 @@ export default (test) => {
       await lease.close();
       expect(newCalls(context)).to.deep.equal(["on reset 1", "rollback 1", "on checkin 1", ...discarded(1)]);
       await (await pool.connect()).close();
-      expect(newCalls(context)).to.deep.equal(keeps ? ["on checkout 1", "on reset 1", "rollback 1", "on checkin 1"] : ["open", "on connect 2", "on checkout 2", "on reset 2", "rollback 2", "on checkin 2", "on close 2", "close 2"]);
+      expect(newCalls(context)).to.deep.equal(
+        keeps
+          ? ["on checkout 1", "on reset 1", "rollback 1", "on checkin 1"]
+          : [
+              "open",
+              "on connect 2",
+              "on checkout 2",
+              "on reset 2",
+              "rollback 2",
+              "on checkin 2",
+              "on close 2",
+              "close 2",
+            ],
+      );
       await expectSound(context);
     });
 
@@ -141,7 +177,9 @@ export default (test) => {
         pool.on(event, () => thrower(down), { once: true });
         traced(context);
         expect(await rejection(pool.connect()), event).to.equal(down);
-        expect(newCalls(context), event).to.deep.equal(event === "connect" ? ["open", "on firstConnect 1", "terminate 1"] : ["open", "terminate 1"]);
+        expect(newCalls(context), event).to.deep.equal(
+          event === "connect" ? ["open", "on firstConnect 1", "terminate 1"] : ["open", "terminate 1"],
+        );
         expect(pool.stats(), event).to.include({ total: 0, used: 0 });
         await (await pool.connect()).close();
         await expectSound(context, event);
@@ -153,7 +191,13 @@ export default (test) => {
       const { pool } = context;
       pool.on("checkout", () => Promise.reject(down), { once: true });
       expect(await rejection(pool.connect())).to.equal(down);
-      expect(newCalls(context).slice(3)).to.deep.equal(["on checkout 1", "on invalidate 1", "on close 1", "terminate 1", "on checkin null"]);
+      expect(newCalls(context).slice(3)).to.deep.equal([
+        "on checkout 1",
+        "on invalidate 1",
+        "on close 1",
+        "terminate 1",
+        "on checkin null",
+      ]);
       const lease = await pool.connect();
       expect(lease.connection.id).to.equal(2);
       await lease.close();
@@ -171,7 +215,15 @@ export default (test) => {
       const lease = await pool.connect();
       expect(lease.connection.id).to.equal(2);
       expect(records).to.deep.equal([lease.record, lease.record]);
-      expect(newCalls(context).slice(3)).to.deep.equal(["on checkout 1", "on invalidate 1", "on close 1", "terminate 1", "open", "on connect 2", "on checkout 2"]);
+      expect(newCalls(context).slice(3)).to.deep.equal([
+        "on checkout 1",
+        "on invalidate 1",
+        "on close 1",
+        "terminate 1",
+        "open",
+        "on connect 2",
+        "on checkout 2",
+      ]);
       await lease.close();
       await expectSound(context);
     });
@@ -188,7 +240,13 @@ export default (test) => {
       expect(error).to.be.instanceOf(InvalidRequestError);
       expect(thrownErrors).to.have.length(2);
       expect(error.cause).to.equal(thrownErrors[1]);
-      expect(newCalls(context).slice(-5)).to.deep.equal(["on connect 3", "on invalidate 3", "on close 3", "terminate 3", "on checkin null"]);
+      expect(newCalls(context).slice(-5)).to.deep.equal([
+        "on connect 3",
+        "on invalidate 3",
+        "on close 3",
+        "terminate 3",
+        "on checkin null",
+      ]);
       expect(server.live).to.equal(0);
       remove();
       await expectSound(context);
@@ -258,7 +316,12 @@ export default (test) => {
       expect(next.connection.id).to.equal(2);
       newCalls(context);
       await lease.close();
-      expect(newCalls(context)).to.deep.equal(["on reset 1 terminateOnly", "rollback 1", "on closeDetached 1", "close 1"]);
+      expect(newCalls(context)).to.deep.equal([
+        "on reset 1 terminateOnly",
+        "rollback 1",
+        "on closeDetached 1",
+        "close 1",
+      ]);
       expect(next.isValid).to.equal(true);
       await next.close();
       await expectSound(context);
@@ -274,7 +337,14 @@ export default (test) => {
         else pool.on("reset", () => thrower(gone), { once: true });
         await lease.close();
         const seen = newCalls(context).filter((call) => call !== "rollback 1");
-        expect(seen, fail).to.deep.equal(["on reset 1", `on error ${fail === "rollback" ? "reset" : "listener"}`, "on invalidate 1", "on close 1", "terminate 1", "on checkin null"]);
+        expect(seen, fail).to.deep.equal([
+          "on reset 1",
+          `on error ${fail === "rollback" ? "reset" : "listener"}`,
+          "on invalidate 1",
+          "on close 1",
+          "terminate 1",
+          "on checkin null",
+        ]);
         expect(log.errors, fail).to.deep.equal([gone]);
         server.script = {};
         expect(await pool.use(({ id }) => id), fail).to.equal(2);
@@ -297,15 +367,25 @@ export default (test) => {
     });
 
     test(`${name}: resetOnReturn "commit", "none" and transactionWasReset are heeded`, async () => {
-      const ends = [["commit", undefined, ["commit 1"]], ["none", undefined, []], ["rollback", { transactionWasReset: true }, []], ["commit", { transactionWasReset: true }, ["commit 1"]]];
+      const ends = [
+        ["commit", undefined, ["commit 1"]],
+        ["none", undefined, []],
+        ["rollback", { transactionWasReset: true }, []],
+        ["commit", { transactionWasReset: true }, ["commit 1"]],
+      ];
       for (const [resetOnReturn, options, calls] of ends) {
         const { pool, server } = scriptedKind(Kind, { resetOnReturn });
         const states = [];
         pool.on("reset", (_connection, _record, state) => states.push({ ...state }));
         await (await pool.connect()).close(options);
         const note = `${resetOnReturn} ${JSON.stringify(options)}`;
-        expect(server.calls.filter((call) => !/open|close/.test(call)), note).to.deep.equal(calls);
-        expect(states, note).to.deep.equal([{ transactionWasReset: options !== undefined, terminateOnly: false, asyncioSafe: true }]);
+        expect(
+          server.calls.filter((call) => !/open|close/.test(call)),
+          note,
+        ).to.deep.equal(calls);
+        expect(states, note).to.deep.equal([
+          { transactionWasReset: options !== undefined, terminateOnly: false, asyncioSafe: true },
+        ]);
       }
     });
 
@@ -317,7 +397,13 @@ export default (test) => {
       lease.record.finalize((connection) => server.calls.push(`second ${connection.id}`));
       newCalls(context);
       await lease.close();
-      expect(newCalls(context).slice(0, 5)).to.deep.equal(["on reset 1", "rollback 1", "second 1", "first 1", "on checkin 1"]);
+      expect(newCalls(context).slice(0, 5)).to.deep.equal([
+        "on reset 1",
+        "rollback 1",
+        "second 1",
+        "first 1",
+        "on checkin 1",
+      ]);
       await (await pool.connect()).close();
       expect(newCalls(context).some((call) => /first|second/.test(call))).to.equal(false);
     });
@@ -330,7 +416,9 @@ export default (test) => {
         const { record } = lease;
         newCalls(context);
         await record[end]();
-        expect(newCalls(context), end).to.deep.equal(end === "close" ? ["on close 1", "close 1"] : ["on invalidate 1", "on close 1", "terminate 1"]);
+        expect(newCalls(context), end).to.deep.equal(
+          end === "close" ? ["on close 1", "close 1"] : ["on invalidate 1", "on close 1", "terminate 1"],
+        );
         expect([record.connection, lease.isValid, lease.connection.id], end).to.deep.equal([null, true, 1]);
         await lease.close();
         expect(newCalls(context), end).to.deep.equal(["on reset 1", "rollback 1", "on checkin null"]);
@@ -494,7 +582,9 @@ export default (test) => {
     test(`${name}: status() is one line`, async () => {
       const { pool } = scriptedKind(Kind);
       const lease = await pool.connect();
-      expect(pool.status()).to.be.a("string").and.to.match(/^[^\n]+$/);
+      expect(pool.status())
+        .to.be.a("string")
+        .and.to.match(/^[^\n]+$/);
       await lease.close();
       expect(pool.status()).to.match(/^[^\n]+$/);
     });
@@ -525,7 +615,15 @@ export default (test) => {
       expect(newCalls(context).slice(0, 2)).to.deep.equal(["ping 1", "on checkout 1"]);
       server.script.ping = () => false;
       const lease = await pool.connect();
-      expect(newCalls(context)).to.deep.equal(["ping 1", "on invalidate 1", "on close 1", "terminate 1", "open", "on connect 2", "on checkout 2"]);
+      expect(newCalls(context)).to.deep.equal([
+        "ping 1",
+        "on invalidate 1",
+        "on close 1",
+        "terminate 1",
+        "open",
+        "on connect 2",
+        "on checkout 2",
+      ]);
       await lease.close();
       await expectSound(context);
     });
@@ -560,7 +658,9 @@ export default (test) => {
 
     test(`${name}: what onDisconnect says of the idle connection ends it, and the next caller has another one`, async () => {
       const deaths = [];
-      const context = traced(scriptedKind(Kind, { dialect: { onDisconnect: (_, died) => (deaths.push(died), () => {}) } }));
+      const context = traced(
+        scriptedKind(Kind, { dialect: { onDisconnect: (_, died) => (deaths.push(died), () => {}) } }),
+      );
       const { pool, log } = context;
       await (await pool.connect()).close();
       newCalls(context);

@@ -27,7 +27,8 @@ const interferences = {
   dispose: ({ pool }) => pool.dispose(),
   "pool close": ({ pool }) => pool.close({ timeout: "1s" }),
   invalidateAll: ({ pool }) => pool.invalidateAll(),
-  "a second close of every lease": ({ leases }) => Promise.all(leases.flatMap((lease) => [lease.close(), lease.close()])),
+  "a second close of every lease": ({ leases }) =>
+    Promise.all(leases.flatMap((lease) => [lease.close(), lease.close()])),
 };
 
 /** When, in milliseconds: as the first is asked, in its listeners, while it is held, as it goes back, and in the later rounds. */
@@ -70,8 +71,26 @@ function isExpected({ fulfilled, errors }, more) {
  */
 function twoCallers({ time, note }) {
   const { clock, poolClock } = time;
-  const { pool, server } = scriptedKind(QueuePool, { poolSize: 1, maxOverflow: 0, prePing: true, dialect: pings, driverTimeout: "5s", clock: poolClock });
-  const context = { pool, server, clock, note, controller: new AbortController(), leases: [], callers: [], ends: [], act: undefined, fired: 0 };
+  const { pool, server } = scriptedKind(QueuePool, {
+    poolSize: 1,
+    maxOverflow: 0,
+    prePing: true,
+    dialect: pings,
+    driverTimeout: "5s",
+    clock: poolClock,
+  });
+  const context = {
+    pool,
+    server,
+    clock,
+    note,
+    controller: new AbortController(),
+    leases: [],
+    callers: [],
+    ends: [],
+    act: undefined,
+    fired: 0,
+  };
   // The second connection's first reset fails, so that `error` has something to say.
   server.script.rollback = ({ id }) => (id === 2 ? Promise.reject(new Error("reset")) : undefined);
   return context;
@@ -124,8 +143,14 @@ function listen(context, event) {
 
 function expectSettled(contexts, more = []) {
   for (const { note, callers, ends } of contexts) {
-    expect(callers.filter((caller) => !isExpected(caller, more)), `${note} each caller is settled once, as it should`).to.have.length(0);
-    expect(ends.filter(({ fulfilled, errors }) => fulfilled !== 1 || errors.length > 0), `${note} every return and every end is fulfilled, once`).to.have.length(0);
+    expect(
+      callers.filter((caller) => !isExpected(caller, more)),
+      `${note} each caller is settled once, as it should`,
+    ).to.have.length(0);
+    expect(
+      ends.filter(({ fulfilled, errors }) => fulfilled !== 1 || errors.length > 0),
+      `${note} every return and every end is fulfilled, once`,
+    ).to.have.length(0);
   }
 }
 
@@ -133,26 +158,31 @@ function expectSettled(contexts, more = []) {
 function combinations(event, interference) {
   const time = virtualClock();
   const interfere = interferences[interference];
-  return Object.keys(faults).flatMap((fault) => [1, Infinity].flatMap((times) => (interfere === undefined ? [0] : moments).map((at) => {
-    const note = `a listener of ${event} that ${fault}, ${times === 1 ? "once" : "always"}, with ${interference} at ${at} ms:`;
-    const context = twoCallers({ time, note });
-    let faulty = 0;
-    context.act = () => (++faulty <= times ? faults[fault](time.clock) : undefined);
-    listen(context, event);
-    run(context);
-    const come = () => context.ends.push(watch(Promise.resolve(interfere(context))));
-    if (interfere !== undefined && at === 0) come();
-    else if (interfere !== undefined) void after(time.clock, at).then(come);
-    return context;
-  })));
+  return Object.keys(faults).flatMap((fault) =>
+    [1, Infinity].flatMap((times) =>
+      (interfere === undefined ? [0] : moments).map((at) => {
+        const note = `a listener of ${event} that ${fault}, ${times === 1 ? "once" : "always"}, with ${interference} at ${at} ms:`;
+        const context = twoCallers({ time, note });
+        let faulty = 0;
+        context.act = () => (++faulty <= times ? faults[fault](time.clock) : undefined);
+        listen(context, event);
+        run(context);
+        const come = () => context.ends.push(watch(Promise.resolve(interfere(context))));
+        if (interfere !== undefined && at === 0) come();
+        else if (interfere !== undefined) void after(time.clock, at).then(come);
+        return context;
+      }),
+    ),
+  );
 }
 
 /** What a listener does to the pool that calls it. `lease`: the one that is shown, or the one that was given last. */
 const reentries = {
-  "connect()": ({ pool, leases }) => pool.connect().then((lease) => {
-    leases.push(lease);
-    return lease.close();
-  }),
+  "connect()": ({ pool, leases }) =>
+    pool.connect().then((lease) => {
+      leases.push(lease);
+      return lease.close();
+    }),
   "lease.close()": (_, { lease }) => lease?.close(),
   "lease.invalidate()": (_, { lease }) => lease?.invalidate(down),
   "a soft lease.invalidate()": (_, { lease }) => lease?.invalidate(down, { soft: true }),
@@ -196,7 +226,11 @@ export default (test) => {
         const all = combinations(event, interference);
         await pass(all[0].clock, 150_000, turns);
         expectSettled(all);
-        if (interference === "none") expect(all.filter(({ fired }) => fired === 0), "the listener was called").to.have.length(0);
+        if (interference === "none")
+          expect(
+            all.filter(({ fired }) => fired === 0),
+            "the listener was called",
+          ).to.have.length(0);
         for (const context of all) {
           context.act = undefined;
           for (const lease of context.leases) void lease.close();
@@ -209,11 +243,18 @@ export default (test) => {
       test(`${reentry} from a listener of ${event}: nobody hangs, nothing leaks, the next use works`, async () => {
         const time = virtualClock();
         const flags = [false, true];
-        const all = flags.flatMap((awaited) => flags.flatMap((isLater) => [1, 2, 3].map((firing) => reenter({ time, event, reentry, awaited, isLater, firing }))));
+        const all = flags.flatMap((awaited) =>
+          flags.flatMap((isLater) =>
+            [1, 2, 3].map((firing) => reenter({ time, event, reentry, awaited, isLater, firing })),
+          ),
+        );
         await pass(time.clock, 150_000, turns);
         // A checkout listener that ends the lease it is shown.
         expectSettled(all, ["ERR_POOL_INVALID_REQUEST"]);
-        expect(all.filter(({ fired }) => fired === 0), "the listener was called").to.have.length(0);
+        expect(
+          all.filter(({ fired }) => fired === 0),
+          "the listener was called",
+        ).to.have.length(0);
         for (const context of all) context.act = undefined;
         for (let round = 0; round < 3; round++) {
           for (const { leases } of all) for (const lease of leases) void lease.close();
@@ -234,7 +275,10 @@ export default (test) => {
     expect([...heard].toSorted()).to.deep.equal(eventNames.toSorted());
     expect(context.callers).to.have.length(6);
     expect(context.callers.every(({ fulfilled }) => fulfilled === 1)).to.equal(true);
-    expect(context.server.calls.some((call) => call.startsWith("ping")), "a ping, too").to.equal(true);
+    expect(
+      context.server.calls.some((call) => call.startsWith("ping")),
+      "a ping, too",
+    ).to.equal(true);
     expectSettled([context]);
     await expectAllSound([context]);
   });
@@ -274,7 +318,9 @@ export default (test) => {
       await pass(time.clock, latest - driverTimeout + 100);
       expect(endedAt, `${event}: then`).to.be.within(driverTimeout, latest);
       const isOpening = ["checkout", "connect", "firstConnect"].includes(event);
-      expect([noted.fulfilled, noted.errors[0]?.code, noted.errors[0]?.step], event).to.deep.equal(isOpening ? [0, "ERR_POOL_TIMEOUT", "listener"] : [1, undefined, undefined]);
+      expect([noted.fulfilled, noted.errors[0]?.code, noted.errors[0]?.step], event).to.deep.equal(
+        isOpening ? [0, "ERR_POOL_TIMEOUT", "listener"] : [1, undefined, undefined],
+      );
       context.act = undefined;
       for (const held of context.leases) void held.close();
       await expectAllSound([context]);

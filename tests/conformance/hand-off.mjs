@@ -2,7 +2,18 @@
 // appears in any way (a return, a failed opening, an invalidation, a detach) is never left lying while somebody waits.
 
 import { expect } from "chai";
-import { connects, counts, expectSound, gate, never, pass, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import {
+  connects,
+  counts,
+  expectSound,
+  gate,
+  never,
+  pass,
+  rejection,
+  scriptedPool,
+  settled,
+  stateOf,
+} from "./scripted.mjs";
 
 /** `count` callers in the queue, each noting its number when it is served and returning at once. */
 function queue(pool, count, served, name = "") {
@@ -39,8 +50,17 @@ export default (test) => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
     const served = [];
-    const asked = [undefined, { timeout: "5m" }, { signal: new AbortController().signal }, { deadline: "1s" }, undefined, { timeout: null }];
-    const waiters = asked.map((options, number) => pool.connect(options).then(async (held) => (served.push(number), held.close())));
+    const asked = [
+      undefined,
+      { timeout: "5m" },
+      { signal: new AbortController().signal },
+      { deadline: "1s" },
+      undefined,
+      { timeout: null },
+    ];
+    const waiters = asked.map((options, number) =>
+      pool.connect(options).then(async (held) => (served.push(number), held.close())),
+    );
     await lease.close();
     await Promise.all(waiters);
     expect(served).to.deep.equal([0, 1, 2, 3, 4, 5]);
@@ -157,7 +177,11 @@ export default (test) => {
 
   test("the place of an idle connection that died goes to a caller without delay", async () => {
     let died;
-    const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0, dialect: { onDisconnect: (_, tell) => ((died = tell), () => {}) } });
+    const { pool, server } = scriptedPool({
+      poolSize: 1,
+      maxOverflow: 0,
+      dialect: { onDisconnect: (_, tell) => ((died = tell), () => {}) },
+    });
     server.script.terminate = () => closing.promise;
     const closing = gate();
     await (await pool.connect()).close();
@@ -248,7 +272,12 @@ export default (test) => {
   });
 
   test("034 ten callers in ten rounds never share a connection, whatever the size", async () => {
-    for (const [poolSize, maxOverflow] of [[10, 0], [3, 5], [3, 0], [7, 0]]) {
+    for (const [poolSize, maxOverflow] of [
+      [10, 0],
+      [3, 5],
+      [3, 0],
+      [7, 0],
+    ]) {
       const context = scriptedPool({ poolSize, maxOverflow });
       const { pool, server } = context;
       server.script.open = () => Promise.resolve();

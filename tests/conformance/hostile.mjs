@@ -8,8 +8,18 @@ const failure = new Error("of its own");
 
 /** Promises that do not behave as promises. */
 const promises = {
-  "whose then throws": () => Object.assign(Promise.resolve({}), { then: () => { throw failure; } }),
-  "whose constructor cannot be read": () => Object.defineProperty(Promise.resolve({}), "constructor", { get: () => { throw failure; } }),
+  "whose then throws": () =>
+    Object.assign(Promise.resolve({}), {
+      then: () => {
+        throw failure;
+      },
+    }),
+  "whose constructor cannot be read": () =>
+    Object.defineProperty(Promise.resolve({}), "constructor", {
+      get: () => {
+        throw failure;
+      },
+    }),
 };
 
 export default (test) => {
@@ -36,7 +46,13 @@ export default (test) => {
   test("a signal that takes no listener costs its caller an error, and nobody else anything", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
-    const signal = { aborted: false, addEventListener: () => { throw failure; }, removeEventListener() {} };
+    const signal = {
+      aborted: false,
+      addEventListener: () => {
+        throw failure;
+      },
+      removeEventListener() {},
+    };
     expect(await rejection(pool.connect({ signal }))).to.equal(failure);
     expect(pool.stats().waiting).to.equal(0);
     const waiter = pool.connect();
@@ -47,7 +63,13 @@ export default (test) => {
   test("a signal that keeps its listener does not keep its waiter from the connection", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
-    const signal = { aborted: false, addEventListener() {}, removeEventListener: () => { throw failure; } };
+    const signal = {
+      aborted: false,
+      addEventListener() {},
+      removeEventListener: () => {
+        throw failure;
+      },
+    };
     const waiter = pool.connect({ signal });
     await lease.close();
     await (await waiter).close();

@@ -3,7 +3,18 @@
 
 import { expect } from "chai";
 import { QueuePool } from "edgepool";
-import { connects, counts, expectSound, gate, never, pass, scriptedPool, settled, stateOf, virtualClock } from "./scripted.mjs";
+import {
+  connects,
+  counts,
+  expectSound,
+  gate,
+  never,
+  pass,
+  scriptedPool,
+  settled,
+  stateOf,
+  virtualClock,
+} from "./scripted.mjs";
 import { newCalls, traced } from "./scripted-kind.mjs";
 
 const down = new Error("down");
@@ -23,7 +34,11 @@ function referringClock() {
   const poolClock = {
     now: () => clock.now,
     setTimeout(run, ms) {
-      const handle = { held: true, ref: () => ((handle.held = true), handle), unref: () => ((handle.held = false), handle) };
+      const handle = {
+        held: true,
+        ref: () => ((handle.held = true), handle),
+        unref: () => ((handle.held = false), handle),
+      };
       handles.add(handle);
       handle.timer = clock.setTimeout(() => {
         handles.delete(handle);
@@ -138,21 +153,33 @@ export default (test) => {
       await used.close();
       await pass(clock, latest(30_000) - 20_000);
       const survivor = useLifo ? 3 : 1;
-      expect(server.connections.filter(({ closed }) => closed === 0).map(({ id }) => id), String(useLifo)).to.deep.equal([survivor]);
+      expect(
+        server.connections.filter(({ closed }) => closed === 0).map(({ id }) => id),
+        String(useLifo),
+      ).to.deep.equal([survivor]);
       expect(await pool.use(({ id }) => id), String(useLifo)).to.equal(survivor);
     }
   });
 
   test("with minIdle, too, those go that have been idle longest", async () => {
     for (const useLifo of [false, true]) {
-      const { pool, server, clock } = scriptedPool({ poolSize: 3, maxOverflow: 0, idleTimeout: "30s", minIdle: 1, useLifo });
+      const { pool, server, clock } = scriptedPool({
+        poolSize: 3,
+        maxOverflow: 0,
+        idleTimeout: "30s",
+        minIdle: 1,
+        useLifo,
+      });
       const leases = await connects(pool, 3);
       for (const number of [1, 2, 0]) {
         await leases[number].close();
         await pass(clock, 1_000);
       }
       await pass(clock, 60_000);
-      expect(server.connections.filter(({ closed }) => closed === 0).map(({ id }) => id), String(useLifo)).to.deep.equal([1]);
+      expect(
+        server.connections.filter(({ closed }) => closed === 0).map(({ id }) => id),
+        String(useLifo),
+      ).to.deep.equal([1]);
     }
   });
 
@@ -196,7 +223,13 @@ export default (test) => {
 
   test("its timer does not keep the process alive", async () => {
     const { clock, poolClock, handles, holding } = referringClock();
-    const pool = new QueuePool(() => ({ close() {} }), { poolSize: 2, maxOverflow: 0, idleTimeout: "30s", resetOnReturn: "none", clock: poolClock });
+    const pool = new QueuePool(() => ({ close() {} }), {
+      poolSize: 2,
+      maxOverflow: 0,
+      idleTimeout: "30s",
+      resetOnReturn: "none",
+      clock: poolClock,
+    });
     await returned(pool, 2);
     expect([handles.size, holding()]).to.deep.equal([1, false]);
     await pass(clock, 20_000);
@@ -210,7 +243,13 @@ export default (test) => {
   test("a caller who waits keeps the process alive beside it, and no longer than he waits", async () => {
     const { poolClock, holding } = referringClock();
     let opening = gate();
-    const pool = new QueuePool(() => opening.promise, { poolSize: 2, maxOverflow: 0, idleTimeout: "30s", resetOnReturn: "none", clock: poolClock });
+    const pool = new QueuePool(() => opening.promise, {
+      poolSize: 2,
+      maxOverflow: 0,
+      idleTimeout: "30s",
+      resetOnReturn: "none",
+      clock: poolClock,
+    });
     opening.open({ close() {} });
     await returned(pool, 1);
     expect(holding(), "only idle").to.equal(false);
@@ -244,7 +283,13 @@ export default (test) => {
   });
 
   test("a close that fails or hangs is reported, and its slot ends all the same", async () => {
-    for (const close of [() => Promise.reject(down), () => { throw down; }, never]) {
+    for (const close of [
+      () => Promise.reject(down),
+      () => {
+        throw down;
+      },
+      never,
+    ]) {
       const context = traced(scriptedPool({ poolSize: 2, maxOverflow: 0, idleTimeout: "30s", driverTimeout: "5s" }));
       const { pool, server, clock, log } = context;
       await returned(pool, 2);

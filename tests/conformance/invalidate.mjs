@@ -2,7 +2,18 @@
 // (every one as old), and invalidateAll().
 
 import { expect } from "chai";
-import { connects, counts, expectSound, gate, never, pass, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import {
+  connects,
+  counts,
+  expectSound,
+  gate,
+  never,
+  pass,
+  rejection,
+  scriptedPool,
+  settled,
+  stateOf,
+} from "./scripted.mjs";
 
 const gone = new Error("gone");
 
@@ -134,7 +145,10 @@ export default (test) => {
     const [first, second, third] = await connects(pool, 3);
     await third.close();
     await first.invalidate(gone, { pool: true });
-    expect(server.connections.map(({ closed }) => closed), "the others only when they are wanted").to.deep.equal([1, 0, 0]);
+    expect(
+      server.connections.map(({ closed }) => closed),
+      "the others only when they are wanted",
+    ).to.deep.equal([1, 0, 0]);
     expect(second.isValid).to.equal(true);
     await second.close();
     expect(ids(await connects(pool, 3))).to.deep.equal([4, 5, 6]);

@@ -57,7 +57,10 @@ export default (test) => {
     await second.close();
     expect(steps()).to.deep.equal(["reset 2", "rollback 2", "checkin 2"]);
     await connects(pool, 2);
-    expect(steps().filter((step) => /^(invalidate|close|terminate)/.test(step))).to.deep.equal(["close event 2", "terminate 2"]);
+    expect(steps().filter((step) => /^(invalidate|close|terminate)/.test(step))).to.deep.equal([
+      "close event 2",
+      "terminate 2",
+    ]);
   });
 
   test("invalidateAll() fires nothing; each connection's close is fired at its next checkout", async () => {
@@ -121,7 +124,9 @@ export default (test) => {
       server.script["close event"] = failing(gone);
       await pool.dispose();
       expect(server.live).to.equal(0);
-      expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal(Array(3).fill([gone, "listener"]));
+      expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal(
+        Array(3).fill([gone, "listener"]),
+      );
       expect(pool.stats().total).to.equal(0);
       await expectSound(context);
     });
@@ -138,12 +143,22 @@ export default (test) => {
   test("170 any other error of use() fires no invalidate", async () => {
     const { pool, steps } = onePool({ dialect: { isDisconnect: () => false } });
     await rejection(pool.use(() => Promise.reject(gone)));
-    expect(steps()).to.deep.equal(["open", "firstConnect 1", "connect 1", "checkout 1", "reset 1", "rollback 1", "checkin 1"]);
+    expect(steps()).to.deep.equal([
+      "open",
+      "firstConnect 1",
+      "connect 1",
+      "checkout 1",
+      "reset 1",
+      "rollback 1",
+      "checkin 1",
+    ]);
   });
 
   test("an idle connection that dies: invalidate with the driver's error, close, terminate, no checkin and no report; its slot is gone", async () => {
     let die;
-    const { pool, record, server, steps, given } = await idle({ dialect: { onDisconnect: (_, tell) => ((die = tell), () => {}) } });
+    const { pool, record, server, steps, given } = await idle({
+      dialect: { onDisconnect: (_, tell) => ((die = tell), () => {}) },
+    });
     die(gone);
     await settled();
     expect(steps()).to.deep.equal(died);
@@ -154,7 +169,9 @@ export default (test) => {
 
   test("a connection that dies in use is reported to `error`, and replaced at its next checkout", async () => {
     let die;
-    const { pool, lease, record, steps, given } = await leased({ dialect: { onDisconnect: (_, tell) => ((die = tell), () => {}) } });
+    const { pool, lease, record, steps, given } = await leased({
+      dialect: { onDisconnect: (_, tell) => ((die = tell), () => {}) },
+    });
     die(gone);
     await settled();
     expect(steps()).to.deep.equal(["error disconnect"]);
@@ -288,7 +305,11 @@ export default (test) => {
     const { pool, lease, record, server, steps } = context;
     await record.close();
     expect(steps()).to.deep.equal(["close event 1", "close 1"]);
-    expect([record.connection, lease.isValid, lease.connection === server.connections[0]]).to.deep.equal([null, true, true]);
+    expect([record.connection, lease.isValid, lease.connection === server.connections[0]]).to.deep.equal([
+      null,
+      true,
+      true,
+    ]);
     await lease.close();
     expect(steps()).to.deep.equal(["reset 1", "rollback 1", "checkin null"]);
     expect(counts(pool)).to.deep.equal([1, 1, 0, 0]);
@@ -297,7 +318,10 @@ export default (test) => {
 
   test("what the driver throws at record.close() or record.invalidate() is reported; they resolve, and the slot goes on", async () => {
     for (const make of [idle, leased]) {
-      for (const [end, call] of [["close", "close"], ["invalidate", "terminate"]]) {
+      for (const [end, call] of [
+        ["close", "close"],
+        ["invalidate", "terminate"],
+      ]) {
         const context = await make();
         const { lease, record, server, given } = context;
         server.script[call] = () => Promise.reject(gone);
@@ -353,7 +377,8 @@ export default (test) => {
   test("179 detach() fires detach alone, neither reset nor checkin; the slot is free before its listeners run", async () => {
     const { pool, lease, record, server, steps, given } = await leased();
     let seen;
-    server.script.detach = (connection, of) => void (seen = [of.connection, of.inUse, lease.isDetached, lease.connection === connection, counts(pool)]);
+    server.script.detach = (connection, of) =>
+      void (seen = [of.connection, of.inUse, lease.isDetached, lease.connection === connection, counts(pool)]);
     await lease.detach();
     expect(steps()).to.deep.equal(["detach 1"]);
     expect(given("detach")).to.have.length(1);
@@ -381,7 +406,10 @@ export default (test) => {
     steps();
     await lease.close();
     expect(steps()).to.deep.equal(["reset 1", "rollback 1", "closeDetached 1", "close 1"]);
-    expect(given("reset")[0].slice(1)).to.deep.equal([null, { transactionWasReset: false, terminateOnly: true, asyncioSafe: true }]);
+    expect(given("reset")[0].slice(1)).to.deep.equal([
+      null,
+      { transactionWasReset: false, terminateOnly: true, asyncioSafe: true },
+    ]);
   });
 
   test("182 a hard invalidation of a detached lease: closeDetached and a termination, no other event", async () => {
@@ -413,7 +441,9 @@ export default (test) => {
       const happened = steps();
       expect(happened.slice(-2)).to.deep.equal(["closeDetached 1", "terminate 1"]);
       expect(happened.filter((step) => /^(invalidate|close event|checkin)/.test(step))).to.deep.equal([]);
-      expect(given("error")).to.deep.equal([[gone, { operation: name === "reset" ? "listener" : "reset", record: null }]]);
+      expect(given("error")).to.deep.equal([
+        [gone, { operation: name === "reset" ? "listener" : "reset", record: null }],
+      ]);
       await expectSound(context);
     });
   }
@@ -447,7 +477,9 @@ export default (test) => {
     server.script.close = ({ id }) => (id === 2 ? undefined : Promise.reject(gone));
     await pool.dispose();
     expect(server.live).to.equal(0);
-    expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal(Array(2).fill([gone, "close"]));
+    expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal(
+      Array(2).fill([gone, "close"]),
+    );
   });
 
   test("dispose fires nothing for an emptied slot", async () => {

@@ -3,7 +3,18 @@
 
 import { expect } from "chai";
 import { DisconnectionError, PoolClosedError, PoolTimeoutError } from "edgepool";
-import { connects, expectSound, gate, never, pass, rejection, rejectionTime, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import {
+  connects,
+  expectSound,
+  gate,
+  never,
+  pass,
+  rejection,
+  rejectionTime,
+  scriptedPool,
+  settled,
+  stateOf,
+} from "./scripted.mjs";
 
 const down = new Error("down");
 const enough = new Error("enough");
@@ -126,7 +137,13 @@ export default (test) => {
   });
 
   test("a creator that hangs frees its place after driverTimeout", async () => {
-    const context = scriptedPool({ poolSize: 10, maxOverflow: 0, maxConnecting: 1, driverTimeout: "2s", timeout: null });
+    const context = scriptedPool({
+      poolSize: 10,
+      maxOverflow: 0,
+      maxConnecting: 1,
+      driverTimeout: "2s",
+      timeout: null,
+    });
     const { pool, server, clock } = context;
     server.script.open = never;
     const first = rejection(pool.connect());

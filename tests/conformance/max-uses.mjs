@@ -18,13 +18,24 @@ export default (test) => {
     await pool.use(() => {});
     newCalls(context);
     await pool.use(() => {});
-    expect(newCalls(context)).to.deep.equal(["on checkout 1", "on reset 1", "rollback 1", "on checkin 1", "on close 1", "close 1"]);
+    expect(newCalls(context)).to.deep.equal([
+      "on checkout 1",
+      "on reset 1",
+      "rollback 1",
+      "on checkin 1",
+      "on close 1",
+      "close 1",
+    ]);
     expect(pool.stats()).to.include({ total: 0, idle: 0, invalidated: 0, recycled: 0 });
     await expectSound(context);
   });
 
   test("each connection is used as often as that, and no more", async () => {
-    for (const [maxUses, expected] of [[1, [1, 2, 3, 4, 5, 6]], [2, [1, 1, 2, 2, 3, 3]], [3, [1, 1, 1, 2, 2, 2]]]) {
+    for (const [maxUses, expected] of [
+      [1, [1, 2, 3, 4, 5, 6]],
+      [2, [1, 1, 2, 2, 3, 3]],
+      [3, [1, 1, 1, 2, 2, 2]],
+    ]) {
       const context = scriptedPool({ poolSize: 1, maxOverflow: 0, maxUses });
       expect(await usedBy(context.pool, 6), String(maxUses)).to.deep.equal(expected);
       expect(context.server.live, String(maxUses)).to.equal(0);
@@ -122,7 +133,12 @@ export default (test) => {
     expect([server.connections[0].closed, second.connection.closed]).to.deep.equal([1, 0]);
     newCalls(context);
     await second.close();
-    expect(newCalls(context)).to.deep.equal(["on reset 2 terminateOnly", "rollback 2", "on closeDetached 2", "close 2"]);
+    expect(newCalls(context)).to.deep.equal([
+      "on reset 2 terminateOnly",
+      "rollback 2",
+      "on closeDetached 2",
+      "close 2",
+    ]);
     await expectSound(context);
   });
 

@@ -2,7 +2,15 @@
 // are refused at construction, by name, with the value and with what is allowed.
 
 import { expect } from "chai";
-import { ArgumentError, AssertionPool, NullPool, PoolError, QueuePool, SingletonThreadPool, StaticPool } from "edgepool";
+import {
+  ArgumentError,
+  AssertionPool,
+  NullPool,
+  PoolError,
+  QueuePool,
+  SingletonThreadPool,
+  StaticPool,
+} from "edgepool";
 import { thrown } from "./scripted.mjs";
 import { scriptedKind } from "./scripted-kind.mjs";
 
@@ -10,9 +18,41 @@ const create = () => ({ close() {} });
 const listener = () => {};
 const canPing = { doPing: () => true };
 
-const wrongDurations = [[-2, "-2"], [-0.5, "-0.5"], [NaN, "NaN"], [Infinity, "Infinity"], ["", '""'], ["30", '"30"'], ["30 s", '"30 s"'], ["-1s", '"-1s"'], ["1d", '"1d"'], [true, "true"], [5n, "5n"], [{}, "an object (Object)"], [[], "an array of 0"], [create, "a function (create)"]];
-const wrongCounts = [[-1, "-1"], [1.5, "1.5"], [NaN, "NaN"], [2 ** 32, "4294967296"], ["5", '"5"'], [null, "null"], [true, "true"], [5n, "5n"], [{}, "an object (Object)"]];
-const wrongFlags = [[1, "1"], [0, "0"], [null, "null"], ["yes", '"yes"'], ["true", '"true"'], [{}, "an object (Object)"]];
+const wrongDurations = [
+  [-2, "-2"],
+  [-0.5, "-0.5"],
+  [NaN, "NaN"],
+  [Infinity, "Infinity"],
+  ["", '""'],
+  ["30", '"30"'],
+  ["30 s", '"30 s"'],
+  ["-1s", '"-1s"'],
+  ["1d", '"1d"'],
+  [true, "true"],
+  [5n, "5n"],
+  [{}, "an object (Object)"],
+  [[], "an array of 0"],
+  [create, "a function (create)"],
+];
+const wrongCounts = [
+  [-1, "-1"],
+  [1.5, "1.5"],
+  [NaN, "NaN"],
+  [2 ** 32, "4294967296"],
+  ["5", '"5"'],
+  [null, "null"],
+  [true, "true"],
+  [5n, "5n"],
+  [{}, "an object (Object)"],
+];
+const wrongFlags = [
+  [1, "1"],
+  [0, "0"],
+  [null, "null"],
+  ["yes", '"yes"'],
+  ["true", '"true"'],
+  [{}, "an object (Object)"],
+];
 const goodDurations = [0, 0.25, 30, 600, "0s", "500ms", "1.5s", "5m", "1h", "100000s"];
 
 const every = { QueuePool, NullPool, StaticPool, SingletonThreadPool, AssertionPool };
@@ -20,19 +60,101 @@ const queueOnly = { QueuePool };
 
 /** Each option: whose it is, what it takes, what it refuses (value, as it is shown), and what its error says is allowed. */
 const options = {
-  recycle: { kinds: every, good: [-1, ...goodDurations, 86_400], wrong: [...wrongDurations, [null, "null"]], allowed: ["a duration", "-1"] },
-  recycleJitter: { kinds: every, good: [0, 0.1, 1], wrong: [[-0.1, "-0.1"], [1.1, "1.1"], [NaN, "NaN"], [Infinity, "Infinity"], ["0.1", '"0.1"'], [null, "null"], [true, "true"], [{}, "an object (Object)"]], allowed: ["0", "1"] },
-  prePing: { kinds: every, good: [true, false], wrong: wrongFlags, allowed: ["true or false"], with: { dialect: canPing } },
-  prePingAfterIdle: { kinds: every, good: goodDurations, wrong: [...wrongDurations, [-1, "-1"], [null, "null"]], allowed: ["a duration of 0 or more"] },
-  pingTimeout: { kinds: every, good: [null, ...goodDurations], wrong: [...wrongDurations, [-1, "-1"]], allowed: ["a duration of 0 or more", "null"] },
-  echo: { kinds: every, good: [true, false, null, "debug"], wrong: [[1, "1"], ["info", '"info"'], ["DEBUG", '"DEBUG"'], ["", '""'], [{}, "an object (Object)"]], allowed: ["true", "false", '"debug"'] },
-  trackLeaks: { kinds: every, good: [true, false, "stack"], wrong: [[1, "1"], [null, "null"], ["yes", '"yes"'], ["STACK", '"STACK"'], [{}, "an object (Object)"]], allowed: ["true", "false", '"stack"'] },
-  idleTimeout: { kinds: queueOnly, good: [1, 7_200, "500ms", "3h", "10000s"], wrong: [...wrongDurations, [-1, "-1"], [null, "null"]], allowed: ["a duration"] },
-  minIdle: { kinds: queueOnly, good: [0, 1, 5], wrong: [...wrongCounts, [Infinity, "Infinity"]], allowed: ["a whole number, 0 or more"] },
-  maxUses: { kinds: queueOnly, good: [1, 1000, Infinity], wrong: [...wrongCounts, [0, "0"]], allowed: ["a whole number, 1 or more", "Infinity"] },
-  maxConnecting: { kinds: queueOnly, good: [1, 5, Infinity], wrong: [...wrongCounts, [0, "0"]], allowed: ["a whole number, 1 or more", "Infinity"] },
+  recycle: {
+    kinds: every,
+    good: [-1, ...goodDurations, 86_400],
+    wrong: [...wrongDurations, [null, "null"]],
+    allowed: ["a duration", "-1"],
+  },
+  recycleJitter: {
+    kinds: every,
+    good: [0, 0.1, 1],
+    wrong: [
+      [-0.1, "-0.1"],
+      [1.1, "1.1"],
+      [NaN, "NaN"],
+      [Infinity, "Infinity"],
+      ["0.1", '"0.1"'],
+      [null, "null"],
+      [true, "true"],
+      [{}, "an object (Object)"],
+    ],
+    allowed: ["0", "1"],
+  },
+  prePing: {
+    kinds: every,
+    good: [true, false],
+    wrong: wrongFlags,
+    allowed: ["true or false"],
+    with: { dialect: canPing },
+  },
+  prePingAfterIdle: {
+    kinds: every,
+    good: goodDurations,
+    wrong: [...wrongDurations, [-1, "-1"], [null, "null"]],
+    allowed: ["a duration of 0 or more"],
+  },
+  pingTimeout: {
+    kinds: every,
+    good: [null, ...goodDurations],
+    wrong: [...wrongDurations, [-1, "-1"]],
+    allowed: ["a duration of 0 or more", "null"],
+  },
+  echo: {
+    kinds: every,
+    good: [true, false, null, "debug"],
+    wrong: [
+      [1, "1"],
+      ["info", '"info"'],
+      ["DEBUG", '"DEBUG"'],
+      ["", '""'],
+      [{}, "an object (Object)"],
+    ],
+    allowed: ["true", "false", '"debug"'],
+  },
+  trackLeaks: {
+    kinds: every,
+    good: [true, false, "stack"],
+    wrong: [
+      [1, "1"],
+      [null, "null"],
+      ["yes", '"yes"'],
+      ["STACK", '"STACK"'],
+      [{}, "an object (Object)"],
+    ],
+    allowed: ["true", "false", '"stack"'],
+  },
+  idleTimeout: {
+    kinds: queueOnly,
+    good: [1, 7_200, "500ms", "3h", "10000s"],
+    wrong: [...wrongDurations, [-1, "-1"], [null, "null"]],
+    allowed: ["a duration"],
+  },
+  minIdle: {
+    kinds: queueOnly,
+    good: [0, 1, 5],
+    wrong: [...wrongCounts, [Infinity, "Infinity"]],
+    allowed: ["a whole number, 0 or more"],
+  },
+  maxUses: {
+    kinds: queueOnly,
+    good: [1, 1000, Infinity],
+    wrong: [...wrongCounts, [0, "0"]],
+    allowed: ["a whole number, 1 or more", "Infinity"],
+  },
+  maxConnecting: {
+    kinds: queueOnly,
+    good: [1, 5, Infinity],
+    wrong: [...wrongCounts, [0, "0"]],
+    allowed: ["a whole number, 1 or more", "Infinity"],
+  },
   storeTraceback: { kinds: { AssertionPool }, good: [true, false], wrong: wrongFlags, allowed: ["true or false"] },
-  poolSize: { kinds: { SingletonThreadPool }, good: [1, 5, 1000], wrong: [...wrongCounts, [0, "0"], [Infinity, "Infinity"]], allowed: ["a whole number, 1 or more"] },
+  poolSize: {
+    kinds: { SingletonThreadPool },
+    good: [1, 5, 1000],
+    wrong: [...wrongCounts, [0, "0"], [Infinity, "Infinity"]],
+    allowed: ["a whole number, 1 or more"],
+  },
 };
 
 function expectArgumentError(error, parts, note) {
@@ -63,7 +185,14 @@ export default (test) => {
   }
 
   test("a bare number that must be meant as milliseconds is refused with what to write instead; a string never for its size", async () => {
-    const limits = { pingTimeout: 600, timeout: 600, driverTimeout: 600, deadline: 600, idleTimeout: 7_200, recycle: 86_400 };
+    const limits = {
+      pingTimeout: 600,
+      timeout: 600,
+      driverTimeout: 600,
+      deadline: 600,
+      idleTimeout: 7_200,
+      recycle: 86_400,
+    };
     for (const [option, longest] of Object.entries(limits)) {
       expect(new QueuePool(create, { [option]: longest }), option).to.be.instanceOf(QueuePool);
       for (const value of [longest + 1, longest * 1_000]) {
@@ -76,20 +205,43 @@ export default (test) => {
   });
 
   test("the kinds refuse what is wrong in the options that all have", async () => {
-    const wrongBase = { resetOnReturn: "hi", dialect: 1, driverTimeout: -1, deadline: "soon", loggingName: 5, logger: {}, clock: {} };
+    const wrongBase = {
+      resetOnReturn: "hi",
+      dialect: 1,
+      driverTimeout: -1,
+      deadline: "soon",
+      loggingName: 5,
+      logger: {},
+      clock: {},
+    };
     for (const [name, Kind] of Object.entries(every)) {
       for (const [option, value] of Object.entries(wrongBase)) {
-        expectArgumentError(thrown(() => new Kind(create, { [option]: value })), [option], `${name} ${option}`);
+        expectArgumentError(
+          thrown(() => new Kind(create, { [option]: value })),
+          [option],
+          `${name} ${option}`,
+        );
       }
-      expectArgumentError(thrown(() => new Kind("postgres://")), ["creator", '"postgres://"'], name);
-      expectArgumentError(thrown(() => new Kind(create, null)), [name, "null"], name);
+      expectArgumentError(
+        thrown(() => new Kind("postgres://")),
+        ["creator", '"postgres://"'],
+        name,
+      );
+      expectArgumentError(
+        thrown(() => new Kind(create, null)),
+        [name, "null"],
+        name,
+      );
     }
   });
 
   test("prePing wants a dialect that can ping, whatever else the dialect can", async () => {
     for (const dialect of [undefined, {}, { doRollback() {} }]) {
       for (const Kind of [QueuePool, StaticPool, SingletonThreadPool, AssertionPool]) {
-        expectArgumentError(thrown(() => new Kind(create, { prePing: true, dialect })), ["prePing", "doPing"]);
+        expectArgumentError(
+          thrown(() => new Kind(create, { prePing: true, dialect })),
+          ["prePing", "doPing"],
+        );
         expect(new Kind(create, { prePing: false, dialect })).to.be.instanceOf(Kind);
       }
       expect(new NullPool(create, { prePing: true, dialect })).to.be.instanceOf(NullPool);
@@ -97,7 +249,18 @@ export default (test) => {
   });
 
   test("events are taken as an object of functions and lists, or as pairs; empty, too", async () => {
-    const good = [{}, [], { connect: listener }, { connect: [listener], checkout: [listener, () => {}], error: undefined }, { checkin: [] }, [[listener, "connect"], [listener, "reset"]], undefined];
+    const good = [
+      {},
+      [],
+      { connect: listener },
+      { connect: [listener], checkout: [listener, () => {}], error: undefined },
+      { checkin: [] },
+      [
+        [listener, "connect"],
+        [listener, "reset"],
+      ],
+      undefined,
+    ];
     for (const events of good) {
       for (const Kind of Object.values(every)) expect(new Kind(create, { events })).to.be.instanceOf(Kind);
     }
@@ -105,12 +268,17 @@ export default (test) => {
 
   test("a dialect that is a module, or has a misspelt member, is refused by that name", () => {
     const dialect = { doRollback() {} };
-    for (const [wrong, name] of [[{ default: dialect, pg: dialect }, "default"], [{ ...dialect, doclose() {} }, "doclose"], [{ do_rollback() {} }, "do_rollback"]]) {
+    for (const [wrong, name] of [
+      [{ default: dialect, pg: dialect }, "default"],
+      [{ ...dialect, doclose() {} }, "doclose"],
+      [{ do_rollback() {} }, "do_rollback"],
+    ]) {
       const error = thrown(() => new QueuePool(() => ({}), { dialect: wrong }));
       expect(error).to.be.instanceOf(ArgumentError);
       expect(error.message).to.contain(`"${name}"`).and.to.contain("doRollback");
     }
-    for (const right of [{}, { name: "mine" }, dialect, { ...dialect, cache: new Map() }]) new QueuePool(() => ({}), { dialect: right });
+    for (const right of [{}, { name: "mine" }, dialect, { ...dialect, cache: new Map() }])
+      new QueuePool(() => ({}), { dialect: right });
   });
 
   test("events that are none are refused by name", async () => {
@@ -130,7 +298,12 @@ export default (test) => {
       [[["connect", "connect"]], ["connect", "function"]],
     ];
     for (const Kind of [QueuePool, StaticPool]) {
-      for (const [events, parts] of wrong) expectArgumentError(thrown(() => new Kind(create, { events })), parts, parts.join(" "));
+      for (const [events, parts] of wrong)
+        expectArgumentError(
+          thrown(() => new Kind(create, { events })),
+          parts,
+          parts.join(" "),
+        );
     }
   });
 
@@ -138,7 +311,13 @@ export default (test) => {
     for (const Kind of Object.values(every)) {
       const heard = [];
       const [f, g, h] = ["f", "g", "h"].map((name) => () => void heard.push(name));
-      const { pool } = scriptedKind(Kind, { events: [[f, "checkout"], [g, "connect"], [h, "checkout"]] });
+      const { pool } = scriptedKind(Kind, {
+        events: [
+          [f, "checkout"],
+          [g, "connect"],
+          [h, "checkout"],
+        ],
+      });
       await pool.use(() => {});
       expect(heard).to.deep.equal(["g", "f", "h"]);
     }

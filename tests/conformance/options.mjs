@@ -12,9 +12,44 @@ const counted = "a whole number, 0 or more";
 const duration = "a duration of 0 or more";
 
 /** Each option with values that it refuses, as the error shows them, and what the error says is allowed. */
-const wrongDurations = [[-1, "-1"], [-0.5, "-0.5"], [NaN, "NaN"], [Infinity, "Infinity"], [-Infinity, "-Infinity"], ["", '""'], ["30", '"30"'], ["30 s", '"30 s"'], ["-1s", '"-1s"'], ["1d", '"1d"'], ["soon", '"soon"'], [true, "true"], [5n, "5n"], [{}, "an object (Object)"], [[], "an array of 0"], [create, "a function (create)"], [Symbol("s"), "Symbol(s)"]];
-const wrongCounts = [[-2, "-2"], [1.5, "1.5"], [NaN, "NaN"], [-Infinity, "-Infinity"], [2 ** 32, "4294967296"], ["5", '"5"'], [null, "null"], [true, "true"], [5n, "5n"], [{}, "an object (Object)"], [[5], "an array of 1"]];
-const wrongObjects = [[null, "null"], [1, "1"], ["pg", '"pg"'], [create, "a function (create)"]];
+const wrongDurations = [
+  [-1, "-1"],
+  [-0.5, "-0.5"],
+  [NaN, "NaN"],
+  [Infinity, "Infinity"],
+  [-Infinity, "-Infinity"],
+  ["", '""'],
+  ["30", '"30"'],
+  ["30 s", '"30 s"'],
+  ["-1s", '"-1s"'],
+  ["1d", '"1d"'],
+  ["soon", '"soon"'],
+  [true, "true"],
+  [5n, "5n"],
+  [{}, "an object (Object)"],
+  [[], "an array of 0"],
+  [create, "a function (create)"],
+  [Symbol("s"), "Symbol(s)"],
+];
+const wrongCounts = [
+  [-2, "-2"],
+  [1.5, "1.5"],
+  [NaN, "NaN"],
+  [-Infinity, "-Infinity"],
+  [2 ** 32, "4294967296"],
+  ["5", '"5"'],
+  [null, "null"],
+  [true, "true"],
+  [5n, "5n"],
+  [{}, "an object (Object)"],
+  [[5], "an array of 1"],
+];
+const wrongObjects = [
+  [null, "null"],
+  [1, "1"],
+  ["pg", '"pg"'],
+  [create, "a function (create)"],
+];
 const wrong = {
   poolSize: [counted, [...wrongCounts, [-1, "-1"], [Infinity, "Infinity"]]],
   maxOverflow: [`${counted}, or -1`, [...wrongCounts, [Infinity, "Infinity"], [-5, "-5"]]],
@@ -22,12 +57,46 @@ const wrong = {
   timeout: [duration, wrongDurations],
   driverTimeout: [duration, wrongDurations],
   deadline: [duration, wrongDurations],
-  useLifo: ["true or false", [[1, "1"], [null, "null"], ["lifo", '"lifo"']]],
-  resetOnReturn: ['"rollback" (true), "commit", or "none" (false, null)', [["hi", '"hi"'], [3, "3"], ["NONE", '"NONE"'], ["Rollback", '"Rollback"'], [{}, "an object (Object)"]]],
+  useLifo: [
+    "true or false",
+    [
+      [1, "1"],
+      [null, "null"],
+      ["lifo", '"lifo"'],
+    ],
+  ],
+  resetOnReturn: [
+    '"rollback" (true), "commit", or "none" (false, null)',
+    [
+      ["hi", '"hi"'],
+      [3, "3"],
+      ["NONE", '"NONE"'],
+      ["Rollback", '"Rollback"'],
+      [{}, "an object (Object)"],
+    ],
+  ],
   dialect: ["an object", wrongObjects],
-  loggingName: ["a string, or null", [[1, "1"], [{}, "an object (Object)"], [true, "true"]]],
-  logger: ["debug, info, warn and error", [...wrongObjects, [{}, "an object (Object)"], [new Strange(), "an object (Strange)"], [{ debug() {}, info() {}, warn() {}, error: 1 }, "an object (Object)"]]],
-  clock: ["now, setTimeout and clearTimeout", [...wrongObjects, [{}, "an object (Object)"], [{ now() {}, setTimeout() {} }, "an object (Object)"]]],
+  loggingName: [
+    "a string, or null",
+    [
+      [1, "1"],
+      [{}, "an object (Object)"],
+      [true, "true"],
+    ],
+  ],
+  logger: [
+    "debug, info, warn and error",
+    [
+      ...wrongObjects,
+      [{}, "an object (Object)"],
+      [new Strange(), "an object (Strange)"],
+      [{ debug() {}, info() {}, warn() {}, error: 1 }, "an object (Object)"],
+    ],
+  ],
+  clock: [
+    "now, setTimeout and clearTimeout",
+    [...wrongObjects, [{}, "an object (Object)"], [{ now() {}, setTimeout() {} }, "an object (Object)"]],
+  ],
 };
 
 /** Checks that `error` is an ArgumentError that says all of `parts`. */
@@ -42,7 +111,10 @@ export default (test) => {
     const number = option === "resetOnReturn" ? "010 " : option === "timeout" ? "047 " : "";
     test(`${number}${option} is refused where it is wrong, with its name, its value and what is allowed`, async () => {
       for (const [value, shown] of values) {
-        const error = thrown(() => new QueuePool(create, { [option]: value, ...(option === "loggingName" ? {} : { loggingName: "mine" }) }));
+        const error = thrown(
+          () =>
+            new QueuePool(create, { [option]: value, ...(option === "loggingName" ? {} : { loggingName: "mine" }) }),
+        );
         expectArgumentError(error, [option, allowed, `it is ${shown}`], `${option} = ${shown}`);
         if (option !== "loggingName") expect(error.pool).to.equal("mine");
       }
@@ -51,41 +123,101 @@ export default (test) => {
 
   test("a bare number that must be meant as milliseconds is refused with what to write instead", async () => {
     for (const option of ["timeout", "driverTimeout", "deadline"]) {
-      expectArgumentError(thrown(() => new QueuePool(create, { [option]: 30_000 })), [option, "30000", "seconds", '"30000ms"', '"30000s"']);
+      expectArgumentError(
+        thrown(() => new QueuePool(create, { [option]: 30_000 })),
+        [option, "30000", "seconds", '"30000ms"', '"30000s"'],
+      );
       expect(new QueuePool(create, { [option]: 600 })).to.be.instanceOf(QueuePool);
       expect(new QueuePool(create, { [option]: "30000s" })).to.be.instanceOf(QueuePool);
     }
   });
 
   test("a member of the dialect that is no function is refused by its name", async () => {
-    for (const member of ["doRollback", "doCommit", "doClose", "doTerminate", "doPing", "isDisconnect", "inTransaction", "onDisconnect"]) {
-      expectArgumentError(thrown(() => new QueuePool(create, { dialect: { [member]: "yes" } })), [`dialect.${member}`, "a function or absent", '"yes"']);
+    for (const member of [
+      "doRollback",
+      "doCommit",
+      "doClose",
+      "doTerminate",
+      "doPing",
+      "isDisconnect",
+      "inTransaction",
+      "onDisconnect",
+    ]) {
+      expectArgumentError(
+        thrown(() => new QueuePool(create, { dialect: { [member]: "yes" } })),
+        [`dialect.${member}`, "a function or absent", '"yes"'],
+      );
       expect(new QueuePool(create, { dialect: { [member]: undefined } })).to.be.instanceOf(QueuePool);
     }
   });
 
   test("011 an unknown option is refused by its name, with the list of those that exist", async () => {
     const error = thrown(() => new QueuePool(create, { pool_size: 7 }));
-    expectArgumentError(error, ['"pool_size"', "7", "poolSize", "maxOverflow", "timeout", "useLifo", "maxWaiters", "resetOnReturn", "dialect", "driverTimeout", "deadline", "loggingName", "logger", "clock"]);
-    expectArgumentError(thrown(() => new QueuePool(create, { size: undefined })), ['"size"']);
+    expectArgumentError(error, [
+      '"pool_size"',
+      "7",
+      "poolSize",
+      "maxOverflow",
+      "timeout",
+      "useLifo",
+      "maxWaiters",
+      "resetOnReturn",
+      "dialect",
+      "driverTimeout",
+      "deadline",
+      "loggingName",
+      "logger",
+      "clock",
+    ]);
+    expectArgumentError(
+      thrown(() => new QueuePool(create, { size: undefined })),
+      ['"size"'],
+    );
   });
 
   test("options that are no object are refused", async () => {
-    for (const [options, shown] of [[null, "null"], [5, "5"], ["x", '"x"'], [[], "an array of 0"], [create, "a function (create)"]]) {
-      expectArgumentError(thrown(() => new QueuePool(create, options)), ["options of QueuePool", "an object", shown]);
+    for (const [options, shown] of [
+      [null, "null"],
+      [5, "5"],
+      ["x", '"x"'],
+      [[], "an array of 0"],
+      [create, "a function (create)"],
+    ]) {
+      expectArgumentError(
+        thrown(() => new QueuePool(create, options)),
+        ["options of QueuePool", "an object", shown],
+      );
     }
   });
 
   test("a creator that is no function is refused at construction", async () => {
-    for (const [creator, shown] of [[undefined, "undefined"], [null, "null"], [{}, "an object (Object)"], [Promise.resolve({}), "an object (Promise)"], ["postgres://", '"postgres://"']]) {
-      expectArgumentError(thrown(() => new QueuePool(creator)), ["creator", "a function", shown]);
+    for (const [creator, shown] of [
+      [undefined, "undefined"],
+      [null, "null"],
+      [{}, "an object (Object)"],
+      [Promise.resolve({}), "an object (Promise)"],
+      ["postgres://", '"postgres://"'],
+    ]) {
+      expectArgumentError(
+        thrown(() => new QueuePool(creator)),
+        ["creator", "a function", shown],
+      );
     }
   });
 
   test("a creator that returns nothing is an argument error of connect(), and the slot is free again", async () => {
-    for (const [answer, shown] of [[undefined, "undefined"], [null, "null"], [Promise.resolve(undefined), "undefined"], [Promise.resolve(null), "null"]]) {
+    for (const [answer, shown] of [
+      [undefined, "undefined"],
+      [null, "null"],
+      [Promise.resolve(undefined), "undefined"],
+      [Promise.resolve(null), "null"],
+    ]) {
       const pool = new QueuePool(() => answer, { poolSize: 1, maxOverflow: 0, clock: virtualClock().poolClock });
-      expectArgumentError(await rejection(pool.connect()), ["creator", "must return a connection", `it returned ${shown}`]);
+      expectArgumentError(await rejection(pool.connect()), [
+        "creator",
+        "must return a connection",
+        `it returned ${shown}`,
+      ]);
       expect(pool.stats()).to.include({ total: 0, openFailed: 1, opened: 0 });
     }
   });
@@ -109,7 +241,9 @@ export default (test) => {
       [{ signal: new AbortController() }, ["signal", "an AbortSignal", "AbortController"]],
       [{ timeout: 30_000 }, ["timeout", "30000", '"30000ms"']],
       [{ deadline: 1000 }, ["deadline", "1000", '"1000ms"']],
-      ...["timeout", "deadline"].flatMap((option) => wrongDurations.map(([value, shown]) => [{ [option]: value }, [option, duration, `it is ${shown}`]])),
+      ...["timeout", "deadline"].flatMap((option) =>
+        wrongDurations.map(([value, shown]) => [{ [option]: value }, [option, duration, `it is ${shown}`]]),
+      ),
     ];
     for (const [options, parts] of calls) {
       const note = parts.join(" ");
@@ -122,7 +256,10 @@ export default (test) => {
 
   test("options of connect() are checked before the signal, and undefined is as good as absent", async () => {
     const { pool } = scriptedPool();
-    expectArgumentError(await rejection(pool.connect({ signal: AbortSignal.abort(new Error("gone")), timeout: -1 })), ["timeout", "-1"]);
+    expectArgumentError(await rejection(pool.connect({ signal: AbortSignal.abort(new Error("gone")), timeout: -1 })), [
+      "timeout",
+      "-1",
+    ]);
     await (await pool.connect({ signal: undefined, timeout: undefined, deadline: undefined })).close();
     await (await pool.connect({})).close();
     await (await pool.connect(undefined)).close();
@@ -130,7 +267,12 @@ export default (test) => {
 
   test("use() rejects without a function, before it checks out", async () => {
     const { pool, server } = scriptedPool();
-    for (const [fn, shown] of [[undefined, "undefined"], [null, "null"], [{}, "an object (Object)"], ["select", '"select"']]) {
+    for (const [fn, shown] of [
+      [undefined, "undefined"],
+      [null, "null"],
+      [{}, "an object (Object)"],
+      ["select", '"select"'],
+    ]) {
       expectArgumentError(await rejection(pool.use(fn)), ["use()", "a function", shown]);
     }
     expect(server.calls).to.deep.equal([]);
@@ -186,13 +328,30 @@ export default (test) => {
   });
 
   test("durations are seconds as bare numbers and carry their unit as strings", async () => {
-    for (const [timeout, seconds] of [[0, 0], [0.25, 0.25], [30, 30], ["500ms", 0.5], ["1.5s", 1.5], ["5m", 300], ["1h", 3600], [null, null]]) {
+    for (const [timeout, seconds] of [
+      [0, 0],
+      [0.25, 0.25],
+      [30, 30],
+      ["500ms", 0.5],
+      ["1.5s", 1.5],
+      ["5m", 300],
+      ["1h", 3600],
+      [null, null],
+    ]) {
       expect(new QueuePool(create, { timeout }).timeout(), String(timeout)).to.equal(seconds);
     }
   });
 
   test("009 each way to write resetOnReturn means what it says", async () => {
-    const expected = [["rollback", ["rollback 1"]], [true, ["rollback 1"]], ["commit", ["commit 1"]], [null, []], [false, []], ["none", []], [undefined, ["rollback 1"]]];
+    const expected = [
+      ["rollback", ["rollback 1"]],
+      [true, ["rollback 1"]],
+      ["commit", ["commit 1"]],
+      [null, []],
+      [false, []],
+      ["none", []],
+      [undefined, ["rollback 1"]],
+    ];
     for (const [resetOnReturn, calls] of expected) {
       const { pool, server } = scriptedPool({ resetOnReturn });
       await (await pool.connect()).close();

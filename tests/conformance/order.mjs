@@ -32,7 +32,11 @@ export default (test) => {
   });
 
   test("a return: reset, rollback or commit, finalizers, checkin", async () => {
-    for (const [resetOnReturn, calls] of [["rollback", ["rollback 1"]], ["commit", ["commit 1"]], ["none", []]]) {
+    for (const [resetOnReturn, calls] of [
+      ["rollback", ["rollback 1"]],
+      ["commit", ["commit 1"]],
+      ["none", []],
+    ]) {
       const { pool, server, steps } = tracedPool({ resetOnReturn });
       const lease = await pool.connect();
       lease.record.finalize(() => void server.calls.push("finalizer"));
@@ -44,7 +48,14 @@ export default (test) => {
   test("the return of a surplus connection: reset, rollback, checkin, close, the driver's close", async () => {
     const { pool, steps } = tracedPool({ poolSize: 1, maxOverflow: 1 });
     for (const lease of await connects(pool, 2)) await lease.close();
-    expect(steps()).to.deep.equal([...first, ...reconnected, ...returned(1), ...returned(2), "close event 2", "close 2"]);
+    expect(steps()).to.deep.equal([
+      ...first,
+      ...reconnected,
+      ...returned(1),
+      ...returned(2),
+      "close event 2",
+      "close 2",
+    ]);
   });
 
   test("the return to a NullPool: the same as of a surplus connection", async () => {
@@ -128,7 +139,14 @@ export default (test) => {
     for (const lease of await connects(pool, 2)) await lease.close();
     await pool.dispose();
     expect(steps()).to.deep.equal([
-      ...first, ...reconnected, ...returned(1), ...returned(2), "close event 1", "close 1", "close event 2", "close 2",
+      ...first,
+      ...reconnected,
+      ...returned(1),
+      ...returned(2),
+      "close event 1",
+      "close 1",
+      "close event 2",
+      "close 2",
     ]);
   });
 
@@ -141,8 +159,14 @@ export default (test) => {
     await cycle(pool);
     await (await pool.connect()).invalidate();
     expect(seen).to.deep.equal([
-      "firstConnect false", "connect false", "checkout true", "reset true", "checkin false",
-      "checkout true", "invalidate true", "checkin false",
+      "firstConnect false",
+      "connect false",
+      "checkout true",
+      "reset true",
+      "checkin false",
+      "checkout true",
+      "invalidate true",
+      "checkin false",
     ]);
   });
 };

@@ -1,8 +1,27 @@
 // prePing: whether a connection that was used before is tested first, what its death does, and how long a ping may take.
 
 import { expect } from "chai";
-import { ArgumentError, DisconnectionError, InvalidRequestError, NullPool, PoolTimeoutError, QueuePool } from "edgepool";
-import { connects, counts, expectSound, gate, never, pass, rejection, rejectionTime, settled, stateOf, thrown } from "./scripted.mjs";
+import {
+  ArgumentError,
+  DisconnectionError,
+  InvalidRequestError,
+  NullPool,
+  PoolTimeoutError,
+  QueuePool,
+} from "edgepool";
+import {
+  connects,
+  counts,
+  expectSound,
+  gate,
+  never,
+  pass,
+  rejection,
+  rejectionTime,
+  settled,
+  stateOf,
+  thrown,
+} from "./scripted.mjs";
 import { cycle, leavable, onePool, thrower, tracedPool } from "./tracing.mjs";
 
 const gone = new Error("gone");
@@ -15,7 +34,15 @@ export default (test) => {
   test("103 with prePing the first checkout pings nothing, and each later one once, before the checkout event", async () => {
     const { pool, server, steps } = pinging();
     await cycle(pool);
-    expect(steps()).to.deep.equal(["open", "firstConnect 1", "connect 1", "checkout 1", "reset 1", "rollback 1", "checkin 1"]);
+    expect(steps()).to.deep.equal([
+      "open",
+      "firstConnect 1",
+      "connect 1",
+      "checkout 1",
+      "reset 1",
+      "rollback 1",
+      "checkin 1",
+    ]);
     for (let round = 0; round < 3; round++) {
       await cycle(pool);
       expect(steps()).to.deep.equal(["ping 1", "checkout 1", "reset 1", "rollback 1", "checkin 1"]);
@@ -207,7 +234,15 @@ export default (test) => {
     server.script.ping = dead;
     steps();
     const first = await pool.connect();
-    expect(steps()).to.deep.equal(["ping 1", "invalidate 1", "close event 1", "terminate 1", "open", "connect 3", "checkout 3"]);
+    expect(steps()).to.deep.equal([
+      "ping 1",
+      "invalidate 1",
+      "close event 1",
+      "terminate 1",
+      "open",
+      "connect 3",
+      "checkout 3",
+    ]);
     const second = await pool.connect();
     expect(steps()).to.deep.equal(["close event 2", "terminate 2", "open", "connect 4", "checkout 4"]);
     await first.close();
@@ -279,8 +314,16 @@ export default (test) => {
     expect(error).to.be.instanceOf(InvalidRequestError);
     expect(error.cause).to.equal(refused);
     expect(steps()).to.deep.equal([
-      ...replaced, "invalidate 2", "close event 2", "terminate 2",
-      "open", "connect 3", "invalidate 3", "close event 3", "terminate 3", "checkin null",
+      ...replaced,
+      "invalidate 2",
+      "close event 2",
+      "terminate 2",
+      "open",
+      "connect 3",
+      "invalidate 3",
+      "close event 3",
+      "terminate 3",
+      "checkin null",
     ]);
     await expectSound(context);
   });
@@ -293,7 +336,16 @@ export default (test) => {
       if (id === 1) throw new DisconnectionError("refused");
     };
     await pool.connect();
-    expect(steps()).to.deep.equal(["ping 1", "checkout 1", "invalidate 1", "close event 1", "terminate 1", "open", "connect 2", "checkout 2"]);
+    expect(steps()).to.deep.equal([
+      "ping 1",
+      "checkout 1",
+      "invalidate 1",
+      "close event 1",
+      "terminate 1",
+      "open",
+      "connect 2",
+      "checkout 2",
+    ]);
   });
 
   test("prePing is refused at construction where the dialect cannot ping", () => {
@@ -328,7 +380,10 @@ export default (test) => {
   });
 
   test("a ping that hangs counts as dead after pingTimeout", async () => {
-    for (const [pingTimeout, ms] of [[undefined, 5_000], ["1s", 1_000]]) {
+    for (const [pingTimeout, ms] of [
+      [undefined, 5_000],
+      ["1s", 1_000],
+    ]) {
       const context = pinging({ pingTimeout });
       const { pool, server, clock, steps, given } = context;
       await cycle(pool);
@@ -424,13 +479,16 @@ export default (test) => {
     }
   });
 
-  test("a deadline that ends while a ping runs refuses the caller with step \"ping\", and the connection is terminated", async () => {
+  test('a deadline that ends while a ping runs refuses the caller with step "ping", and the connection is terminated', async () => {
     const context = pinging();
     const { pool, server, clock, steps } = context;
     await cycle(pool);
     steps();
     server.script.ping = never;
-    const noted = rejectionTime(pool.use(() => {}, { deadline: "1s" }), clock);
+    const noted = rejectionTime(
+      pool.use(() => {}, { deadline: "1s" }),
+      clock,
+    );
     await pass(clock, 1_100);
     expect(noted.error).to.be.instanceOf(PoolTimeoutError);
     expect(noted.error).to.include({ step: "ping", timeoutMs: 1000 });

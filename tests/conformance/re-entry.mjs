@@ -9,11 +9,18 @@ const gone = new Error("gone");
 
 /** What the foreign code does to the pool, and to the leases that are out. */
 const actions = {
-  connect: ({ pool, leases }) => void pool.connect().then((lease) => leases.push(lease), () => {}),
+  connect: ({ pool, leases }) =>
+    void pool.connect().then(
+      (lease) => leases.push(lease),
+      () => {},
+    ),
   use: ({ pool }) => void pool.use(() => {}).catch(() => {}),
   "connect and abort": ({ pool }) => {
     const controller = new AbortController();
-    pool.connect({ signal: controller.signal }).then((lease) => lease.close(), () => {});
+    pool.connect({ signal: controller.signal }).then(
+      (lease) => lease.close(),
+      () => {},
+    );
     controller.abort(gone);
   },
   dispose: ({ pool }) => void pool.dispose(),
@@ -44,7 +51,9 @@ const places = {
 /** Comes by every place: opens, returns, waits, invalidates, replaces, detaches, disposes. */
 async function visitEverything({ pool, leases }) {
   const ignore = () => {};
-  leases.push(...(await Promise.all([pool.connect(), pool.connect()].map((promise) => promise.catch(ignore)))).filter(Boolean));
+  leases.push(
+    ...(await Promise.all([pool.connect(), pool.connect()].map((promise) => promise.catch(ignore)))).filter(Boolean),
+  );
   const waiters = Array.from({ length: 3 }, () => pool.use(() => settled(2)).catch(ignore));
   await leases[0]?.close();
   await leases[1]?.invalidate(gone);
@@ -58,7 +67,11 @@ async function visitEverything({ pool, leases }) {
 
 async function reenter(wire, action, isLater) {
   const dialect = {};
-  const context = { ...scriptedPool({ poolSize: 2, maxOverflow: 0, dialect, driverTimeout: "5s" }), dialect, leases: [] };
+  const context = {
+    ...scriptedPool({ poolSize: 2, maxOverflow: 0, dialect, driverTimeout: "5s" }),
+    dialect,
+    leases: [],
+  };
   let calls = 0;
   wire(context, () => {
     // Not for ever: a creator that always asks the pool for a connection would never end.
@@ -272,7 +285,11 @@ export default (test) => {
   });
 
   test("dispose() waits for every close, also for those that a re-entering driver starts", async () => {
-    const reentries = [(pool) => void pool.dispose(), (pool) => void pool.use(() => {}), (pool) => pool.invalidateAll()];
+    const reentries = [
+      (pool) => void pool.dispose(),
+      (pool) => void pool.use(() => {}),
+      (pool) => pool.invalidateAll(),
+    ];
     for (const reenterPool of reentries) {
       const { pool, server } = scriptedPool({ poolSize: 3, maxOverflow: 1 });
       for (const lease of await connects(pool, 3)) await lease.close();

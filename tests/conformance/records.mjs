@@ -17,10 +17,13 @@ export default (test) => {
   test("the creator is called with the record that will hold its connection, and nothing else", async () => {
     let given;
     let receiver;
-    const pool = new QueuePool(function (...parameters) {
-      [given, receiver] = [parameters, this];
-      return { close() {} };
-    }, { resetOnReturn: "none", clock: virtualClock().poolClock });
+    const pool = new QueuePool(
+      function (...parameters) {
+        [given, receiver] = [parameters, this];
+        return { close() {} };
+      },
+      { resetOnReturn: "none", clock: virtualClock().poolClock },
+    );
     const lease = await pool.connect();
     expect(given).to.have.length(1);
     expect(lease.record).to.equal(given[0]);
@@ -34,7 +37,13 @@ export default (test) => {
     let seen;
     server.script.open = (given) => {
       record = given;
-      seen = { connection: given.connection, info: given.info, recordInfo: given.recordInfo, inUse: given.inUse, lastConnectTime: given.lastConnectTime };
+      seen = {
+        connection: given.connection,
+        info: given.info,
+        recordInfo: given.recordInfo,
+        inUse: given.inUse,
+        lastConnectTime: given.lastConnectTime,
+      };
       return opening.promise;
     };
     const caller = pool.connect();
@@ -192,7 +201,10 @@ export default (test) => {
     const [first, second] = await connects(pool, 2);
     await first.close();
     await second.invalidate();
-    expect(records.map(({ connection, inUse }) => [connection?.id ?? null, inUse])).to.deep.equal([[1, false], [null, false]]);
+    expect(records.map(({ connection, inUse }) => [connection?.id ?? null, inUse])).to.deep.equal([
+      [1, false],
+      [null, false],
+    ]);
   });
 
   test("a lease that has ended has no record and no recordInfo, and keeps its info", async () => {

@@ -23,7 +23,14 @@ export default (test) => {
   });
 
   test("006 the new pool has the options of the old one, and its creator", async () => {
-    const { pool, server, log, clock } = scriptedPool({ poolSize: 1, maxOverflow: 0, resetOnReturn: "none", timeout: "7s", maxWaiters: 1, loggingName: "orders" });
+    const { pool, server, log, clock } = scriptedPool({
+      poolSize: 1,
+      maxOverflow: 0,
+      resetOnReturn: "none",
+      timeout: "7s",
+      maxWaiters: 1,
+      loggingName: "orders",
+    });
     const again = pool.recreate();
     expect([again.size(), again.stats().max, again.timeout(), again.loggingName]).to.deep.equal([1, 1, 7, "orders"]);
     const lease = await again.connect();

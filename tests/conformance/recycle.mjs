@@ -91,7 +91,16 @@ export default (test) => {
     steps();
     await lease.close();
     expect((await waiter).connection.id).to.equal(2);
-    expect(steps()).to.deep.equal(["reset 1", "rollback 1", "checkin 1", "close event 1", "terminate 1", "open", "connect 2", "checkout 2"]);
+    expect(steps()).to.deep.equal([
+      "reset 1",
+      "rollback 1",
+      "checkin 1",
+      "close event 1",
+      "terminate 1",
+      "open",
+      "connect 2",
+      "checkout 2",
+    ]);
   });
 
   test("a termination that fails is reported, and the caller has the new connection", async () => {
@@ -115,7 +124,14 @@ export default (test) => {
     steps();
     server.script["close event"] = thrower(new Error("close listener"));
     expect(await nextId(pool)).to.equal(2);
-    expect(steps().slice(0, 6)).to.deep.equal(["close event 1", "error listener", "terminate 1", "open", "connect 2", "checkout 2"]);
+    expect(steps().slice(0, 6)).to.deep.equal([
+      "close event 1",
+      "error listener",
+      "terminate 1",
+      "open",
+      "connect 2",
+      "checkout 2",
+    ]);
     await expectSound(context);
   });
 

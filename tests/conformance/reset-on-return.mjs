@@ -3,14 +3,30 @@
 
 import { expect } from "chai";
 import { QueuePool } from "edgepool";
-import { Log, counts, expectSound, gate, never, pass, scriptedPool, settled, stateOf, virtualClock } from "./scripted.mjs";
+import {
+  Log,
+  counts,
+  expectSound,
+  gate,
+  never,
+  pass,
+  scriptedPool,
+  settled,
+  stateOf,
+  virtualClock,
+} from "./scripted.mjs";
 
 /** A pool of connections that have exactly these members; each call is noted by its name. */
 function poolOf(names, options = {}) {
   const calls = [];
   const log = new Log();
   const creator = () => Object.fromEntries(names.map((name) => [name, () => void calls.push(name)]));
-  const pool = new QueuePool(creator, { logger: log, clock: virtualClock().poolClock, loggingName: "duck", ...options });
+  const pool = new QueuePool(creator, {
+    logger: log,
+    clock: virtualClock().poolClock,
+    loggingName: "duck",
+    ...options,
+  });
   return { pool, calls, log };
 }
 
@@ -97,7 +113,10 @@ export default (test) => {
 
   test("142 every member of a dialect is called as its method, with the driver's connection", async () => {
     const names = ["doRollback", "doCommit", "doClose", "doTerminate"];
-    for (const [resetOnReturn, reset] of [["rollback", "doRollback"], ["commit", "doCommit"]]) {
+    for (const [resetOnReturn, reset] of [
+      ["rollback", "doRollback"],
+      ["commit", "doCommit"],
+    ]) {
       const { dialect, calls } = dialectOf(names);
       const { pool, server } = scriptedPool({ dialect, resetOnReturn });
       await (await pool.connect()).close();
@@ -105,7 +124,12 @@ export default (test) => {
       await (await pool.connect()).close();
       await pool.dispose();
       const [first, second] = server.connections;
-      expect(calls).to.deep.equal([[reset, true, first], ["doTerminate", true, first], [reset, true, second], ["doClose", true, second]]);
+      expect(calls).to.deep.equal([
+        [reset, true, first],
+        ["doTerminate", true, first],
+        [reset, true, second],
+        ["doClose", true, second],
+      ]);
       expect(server.calls, "the connection's own members are left alone").to.deep.equal(["open", "open"]);
     }
   });
@@ -163,7 +187,10 @@ export default (test) => {
 
   test("a function may be the connection", async () => {
     const calls = [];
-    const connection = Object.assign(() => {}, { rollback: () => void calls.push("rollback"), close: () => void calls.push("close") });
+    const connection = Object.assign(() => {}, {
+      rollback: () => void calls.push("rollback"),
+      close: () => void calls.push("close"),
+    });
     const pool = new QueuePool(() => connection);
     expect(await pool.use((given) => given === connection)).to.equal(true);
     await pool.close();
@@ -171,19 +198,29 @@ export default (test) => {
   });
 
   test("a reset that finds nothing to call says so once, and the connection is kept", async () => {
-    for (const [resetOnReturn, missing, other] of [["rollback", "rollback", "commit"], ["commit", "commit", "rollback"]]) {
+    for (const [resetOnReturn, missing, other] of [
+      ["rollback", "rollback", "commit"],
+      ["commit", "commit", "rollback"],
+    ]) {
       const { pool, calls, log } = poolOf(["close", other], { resetOnReturn });
       for (let round = 0; round < 3; round++) await (await pool.connect()).close();
       expect(calls).to.deep.equal([]);
       expect(log.of("warn"), resetOnReturn).to.have.length(1);
-      expect(log.of("warn")[0]).to.include("duck").and.to.include(missing).and.to.include('resetOnReturn: "none"').and.not.to.include(other);
+      expect(log.of("warn")[0])
+        .to.include("duck")
+        .and.to.include(missing)
+        .and.to.include('resetOnReturn: "none"')
+        .and.not.to.include(other);
       expect(log.lines).to.have.length(1);
       expect(pool.stats().opened).to.equal(1);
     }
   });
 
   test("style commit needs no rollback, and style rollback no commit: neither warns of the other", async () => {
-    for (const [resetOnReturn, name] of [["commit", "commit"], ["rollback", "rollback"]]) {
+    for (const [resetOnReturn, name] of [
+      ["commit", "commit"],
+      ["rollback", "rollback"],
+    ]) {
       const { pool, calls, log } = poolOf([name, "close"], { resetOnReturn });
       await (await pool.connect()).close();
       expect(calls, resetOnReturn).to.deep.equal([name]);
@@ -227,7 +264,9 @@ export default (test) => {
 
   test("inTransaction is asked with the connection, once for each return", async () => {
     const asked = [];
-    const { pool, server } = scriptedPool({ dialect: { inTransaction: (connection) => (asked.push(connection), false) } });
+    const { pool, server } = scriptedPool({
+      dialect: { inTransaction: (connection) => (asked.push(connection), false) },
+    });
     const lease = await pool.connect();
     await lease.close();
     await lease.close();

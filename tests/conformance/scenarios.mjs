@@ -8,8 +8,16 @@ export const scenarios = [
   // Construction
   [1, "kept", "no constructor, dispose() or recreate() ever calls a creator; a recreated pool is of the same class"],
   [2, "kept", "the same after a use: dispose() and recreate() need no creator that works"],
-  [3, "kept", "without options: five connections, ten more under load, 30 s in the queue, a rollback at return, nothing else"],
-  [5, "kept", "NullPool, SingletonThreadPool, StaticPool and AssertionPool carry ping, reset, age, name, dialect and echo to a recreated pool"],
+  [
+    3,
+    "kept",
+    "without options: five connections, ten more under load, 30 s in the queue, a rollback at return, nothing else",
+  ],
+  [
+    5,
+    "kept",
+    "NullPool, SingletonThreadPool, StaticPool and AssertionPool carry ping, reset, age, name, dialect and echo to a recreated pool",
+  ],
   [6, "kept", "QueuePool carries size, overflow and reset"],
   [7, "kept", "a recreated pool calls the same creator"],
   [9, "kept", "resetOnReturn may be written as a word, a boolean or null"],
@@ -57,7 +65,11 @@ export const scenarios = [
   [54, "fixed", "a task in a loop cannot starve a waiter"],
   [55, "fixed", "when an opening fails, the next waiter is served at once, not at the end of its time"],
   [57, "adapted", "a waiter whose signal aborts leaves no trace in the counts"],
-  [58, "adapted", "an abort in the same tick as the return: refused with the connection idle, or served, by which came first"],
+  [
+    58,
+    "adapted",
+    "an abort in the same tick as the return: refused with the connection idle, or served, by which came first",
+  ],
   [59, "kept", "the timeout is for the queue; an opening may take longer"],
 
   // What hangs on a connection
@@ -92,8 +104,16 @@ export const scenarios = [
   [90, "kept", "a listener may be put in front of the others"],
   [91, "kept", "firstConnect, then connect, then checkout"],
   [92, "adapted", "nobody is served before firstConnect is over, however many tasks come"],
-  [93, "adapted", "until connect listeners have succeeded once they run for one connection at a time, then for all at once"],
-  [94, "adapted", "a connect listener that fails on a reconnect is its caller's error, whatever it throws, and the pool recovers"],
+  [
+    93,
+    "adapted",
+    "until connect listeners have succeeded once they run for one connection at a time, then for all at once",
+  ],
+  [
+    94,
+    "adapted",
+    "a connect listener that fails on a reconnect is its caller's error, whatever it throws, and the pool recovers",
+  ],
   [95, "kept", "on a new connection it has that terminated without another event, and the slot is gone"],
   [97, "kept", "that does not bring firstConnect back"],
   [98, "kept", "on a reconnect the slot is checked in empty"],
@@ -131,16 +151,28 @@ export const scenarios = [
   [133, "kept", "an invalidated one is not reset"],
   [134, "kept", "the rollback follows the event, and nothing is committed"],
   [135, "kept", "style commit commits and does not roll back"],
-  [137, "adapted", "close({ transactionWasReset: true }) and the dialect's inTransaction spare the rollback, not the event"],
+  [
+    137,
+    "adapted",
+    "close({ transactionWasReset: true }) and the dialect's inTransaction spare the rollback, not the event",
+  ],
   [138, "adapted", "they do not spare the commit"],
   [139, "n/a", "whether a transaction was begun is known to engines, not to a pool; its user says so at close()"],
   [141, "kept", "which calls a driver sees from first use to dispose() and recreate(), for each class"],
   [142, "adapted", "every member of a dialect is given the driver's connection"],
-  [143, "kept", "a rollback that fails: close() resolves, the connection is invalidated and terminated, the slot checked in empty"],
+  [
+    143,
+    "kept",
+    "a rollback that fails: close() resolves, the connection is invalidated and terminated, the slot checked in empty",
+  ],
   [145, "kept", "where the termination fails as well, both are reported"],
   [146, "fixed", "a checkin listener that throws costs no slot"],
   [147, "fixed", "a close listener that throws is reported, and the surplus connection closed; close() resolves"],
-  [149, "adapted", "a reset listener that throws is a failed reset; the lease is over and cannot disturb the next holder"],
+  [
+    149,
+    "adapted",
+    "a reset listener that throws is a failed reset; the lease is over and cannot disturb the next holder",
+  ],
   [150, "kept", "a return tells its listeners that the connection may be used"],
 
   // Invalidation and age
@@ -176,7 +208,11 @@ export const scenarios = [
   [186, "n/a", "no engine's connection; detach() of an ended lease does nothing"],
 
   // The end of a pool
-  [187, "fixed", "dispose() closes what is idle, and a lease from before is closed at its return instead of being kept"],
+  [
+    187,
+    "fixed",
+    "dispose() closes what is idle, and a lease from before is closed at its return instead of being kept",
+  ],
   [189, "fixed", "leases from before still count, so that there are never more connections than the maximum"],
   [190, "kept", "it closes politely"],
   [191, "kept", "a close that fails is reported and stops nothing"],
@@ -195,7 +231,11 @@ export const scenarios = [
   [206, "adapted", "an abort never stops a return"],
 
   // Lost leases
-  [207, "adapted", "a lease that is collected unreturned is reported; a query may be running, so its connection is ended, not returned"],
+  [
+    207,
+    "adapted",
+    "a lease that is collected unreturned is reported; a query may be running, so its connection is ended, not returned",
+  ],
   [209, "adapted", "a driver without an abrupt close has that connection closed politely, and not reset"],
   [210, "adapted", "where its record was emptied before, nothing is closed twice and the slot comes back"],
   [211, "adapted", "a cycle of references hides no lease"],
@@ -215,7 +255,11 @@ export const scenarios = [
   [227, "kept", "AssertionPool: which says where the first was taken, unless that is not wanted"],
   [229, "kept", "AssertionPool: a detached lease does not count"],
   [230, "fixed", "AssertionPool: dispose() leaves the lease that is out to its holder"],
-  [231, "adapted", "SingletonThreadPool: who connects inside shares the connection through a lease of its own, and the last close resets"],
+  [
+    231,
+    "adapted",
+    "SingletonThreadPool: who connects inside shares the connection through a lease of its own, and the last close resets",
+  ],
   [233, "adapted", "SingletonThreadPool: an invalidation inside ends the connection for all; the next has another"],
   [234, "n/a", "no threads: one scope for the isolate"],
   [235, "n/a", "with one scope there is nobody to make room for"],
@@ -232,7 +276,7 @@ export const scenarios = [
   [247, "adapted", "a listener for one firing is gone though it threw"],
 
   // Messages
-  [249, "adapted", "with echo \"debug\" each step of a connection's life has its message, in order, for every class"],
+  [249, "adapted", 'with echo "debug" each step of a connection\'s life has its message, in order, for every class'],
   [250, "adapted", "every message begins with the pool's name, its own or a generated one"],
   [251, "adapted", "echo alone decides what is told, for each pool"],
   [253, "kept", "a failed reset is told with its error"],

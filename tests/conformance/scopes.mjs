@@ -63,7 +63,10 @@ export default function (test) {
     const context = scopedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, clock } = context;
     const [a, b] = [{}, {}];
-    const [first, other] = [await within(context, a, () => pool.connect()), await within(context, b, () => pool.connect())];
+    const [first, other] = [
+      await within(context, a, () => pool.connect()),
+      await within(context, b, () => pool.connect()),
+    ];
     const waiting = within(context, a, () => pool.connect({ timeout: "5s" }));
     const late = rejection(within(context, b, () => pool.connect({ timeout: "1s" })));
     await first.close();
@@ -95,12 +98,26 @@ export default function (test) {
     const [a, b] = [{}, {}];
     const lease = await within(context, a, () => pool.connect());
     await within(context, b, () => pool.use(() => {}));
-    expect(within(context, a, () => pool.stats())).to.include({ total: 1, used: 1, idle: 0, opened: 2, checkouts: 2, max: 4 });
-    expect(within(context, b, () => pool.stats({ scope: "current" }))).to.include({ total: 1, used: 0, idle: 1, opened: 2 });
+    expect(within(context, a, () => pool.stats())).to.include({
+      total: 1,
+      used: 1,
+      idle: 0,
+      opened: 2,
+      checkouts: 2,
+      max: 4,
+    });
+    expect(within(context, b, () => pool.stats({ scope: "current" }))).to.include({
+      total: 1,
+      used: 0,
+      idle: 1,
+      opened: 2,
+    });
     expect(pool.stats({ scope: "all" })).to.include({ total: 2, used: 1, idle: 1, opened: 2 });
     const unseen = {};
     expect(within(context, unseen, () => pool.stats())).to.include({ total: 0, opened: 2, max: 4 });
-    expect(within(context, unseen, () => [pool.size(), pool.checkedIn(), pool.overflow(), pool.checkedOut()])).to.deep.equal([3, 0, -3, 0]);
+    expect(
+      within(context, unseen, () => [pool.size(), pool.checkedIn(), pool.overflow(), pool.checkedOut()]),
+    ).to.deep.equal([3, 0, -3, 0]);
     expect(within(context, a, () => pool.checkedOut())).to.equal(1);
     expect(within(context, a, () => pool.status())).to.contain("1 in use");
     await lease.close();
@@ -166,7 +183,9 @@ export default function (test) {
     const [a, b] = [{}, {}];
     for (const key of [a, b]) await within(context, key, () => pool.use(() => {}));
     await within(context, a, () => pool.dispose());
-    expect(server.calls.filter((call) => call.startsWith("close"))).to.have.members(isWorkers ? ["close 1"] : ["close 1", "close 2"]);
+    expect(server.calls.filter((call) => call.startsWith("close"))).to.have.members(
+      isWorkers ? ["close 1"] : ["close 1", "close 2"],
+    );
     expect(await within(context, b, () => pool.use(({ id }) => id))).to.equal(3);
     expect(server.calls).to.include("close 2");
     expect(server.live).to.equal(1);
@@ -191,7 +210,8 @@ export default function (test) {
     await within(context, a, () => pool.use(() => {}));
     const closed = within(context, a, () => pool.close());
     expect(pool.closed).to.equal(true);
-    for (const key of [a, b, {}, undefined]) expect(await rejection(within(context, key, () => pool.connect()))).to.be.instanceOf(PoolClosedError);
+    for (const key of [a, b, {}, undefined])
+      expect(await rejection(within(context, key, () => pool.connect()))).to.be.instanceOf(PoolClosedError);
     expect(await waiting).to.be.instanceOf(PoolClosedError);
     expect(await stateOf(closed)).to.equal(isWorkers ? "fulfilled" : "pending");
     await lease.close();
@@ -211,7 +231,10 @@ export default function (test) {
   });
 
   test("close() settles where scopes have no connection any more, or never had one", async () => {
-    const open = { NullPool: (pool) => pool.use(() => {}), QueuePool: (pool) => pool.use(() => {}).then(() => pool.dispose()) };
+    const open = {
+      NullPool: (pool) => pool.use(() => {}),
+      QueuePool: (pool) => pool.use(() => {}).then(() => pool.dispose()),
+    };
     for (const Kind of [NullPool, QueuePool]) {
       const context = scopedPool({}, Kind);
       const { pool, server } = context;
@@ -237,7 +260,12 @@ export default function (test) {
 
   test("a scope function that throws keeps neither close() nor dispose() from their work", async () => {
     let isBroken = false;
-    const { pool, server } = scriptedPool({ scope: () => { if (isBroken) throw new Error("no store"); return undefined; } });
+    const { pool, server } = scriptedPool({
+      scope: () => {
+        if (isBroken) throw new Error("no store");
+        return undefined;
+      },
+    });
     await pool.use(() => {});
     isBroken = true;
     await pool.dispose();
@@ -323,7 +351,11 @@ export default function (test) {
 
   test("what the function throws rejects connect() as it is", async () => {
     const failure = new Error("no store");
-    const { pool } = scriptedPool({ scope: () => { throw failure; } });
+    const { pool } = scriptedPool({
+      scope: () => {
+        throw failure;
+      },
+    });
     expect(await rejection(pool.connect())).to.equal(failure);
     expect(await rejection(pool.use(() => {}))).to.equal(failure);
   });
@@ -334,7 +366,9 @@ export default function (test) {
       expect((await rejection(pool.connect({ scope }))).message).to.match(/^scope of connect\(\) must be an object/);
     }
     const context = scopedPool();
-    expect((await rejection(context.pool.endScope("a"))).message).to.contain('endScope() wants the key of a scope, an object; it got "a"');
+    expect((await rejection(context.pool.endScope("a"))).message).to.contain(
+      'endScope() wants the key of a scope, an object; it got "a"',
+    );
     expect(thrown(() => pool.stats({ scope: "mine" })).message).to.contain('must be "current" or "all"; it is "mine"');
     expect(thrown(() => pool.stats({ all: true })).message).to.contain('"all"');
   });

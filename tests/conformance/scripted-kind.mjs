@@ -26,11 +26,29 @@ export function scriptedKind(Kind, options = {}) {
   const { clock, poolClock } = virtualClock();
   const log = new Log();
   const defaults = Kind === QueuePool ? everywhere : {};
-  const pool = new Kind(server.open, { clock: poolClock, logger: log, loggingName: "scripted", ...defaults, ...options });
+  const pool = new Kind(server.open, {
+    clock: poolClock,
+    logger: log,
+    loggingName: "scripted",
+    ...defaults,
+    ...options,
+  });
   return { pool, server, clock, log };
 }
 
-export const eventNames = ["connect", "firstConnect", "checkout", "checkin", "reset", "invalidate", "softInvalidate", "close", "detach", "closeDetached", "error"];
+export const eventNames = [
+  "connect",
+  "firstConnect",
+  "checkout",
+  "checkin",
+  "reset",
+  "invalidate",
+  "softInvalidate",
+  "close",
+  "detach",
+  "closeDetached",
+  "error",
+];
 
 /** Writes every event into the server's trace: "on checkout 1", "on checkin null", "on error reset". */
 export function traced(context) {
@@ -38,7 +56,8 @@ export function traced(context) {
   for (const name of eventNames) {
     pool.on(name, (subject, second, third) => {
       if (name === "error") server.calls.push(`on error ${second.operation}`);
-      else if (name === "reset") server.calls.push(`on reset ${subject.id}${third.terminateOnly ? " terminateOnly" : ""}`);
+      else if (name === "reset")
+        server.calls.push(`on reset ${subject.id}${third.terminateOnly ? " terminateOnly" : ""}`);
       else server.calls.push(`on ${name} ${subject?.id ?? null}`);
     });
   }
@@ -51,7 +70,18 @@ export function newCalls({ server }) {
 }
 
 /** Options that only some kinds have, each with a value that is good there. */
-const extras = { poolSize: 2, maxOverflow: 0, timeout: 5, useLifo: true, maxWaiters: 1, idleTimeout: 5, minIdle: 1, maxUses: 2, maxConnecting: 2, storeTraceback: true };
+const extras = {
+  poolSize: 2,
+  maxOverflow: 0,
+  timeout: 5,
+  useLifo: true,
+  maxWaiters: 1,
+  idleTimeout: 5,
+  minIdle: 1,
+  maxUses: 2,
+  maxConnecting: 2,
+  storeTraceback: true,
+};
 
 /** Every option that is another kind's is refused by its name, with its value and the kind's name. */
 export function expectExtrasRefused(Kind, name, own = []) {

@@ -37,12 +37,20 @@ export class Server {
   connection() {
     const server = this;
     const id = this.connections.length + 1;
-    const perform = (call) => function () {
-      server.calls.push(`${call} ${id}`);
-      if (call === "close" || call === "terminate") this.closed++;
-      return server.script[call]?.(this);
+    const perform = (call) =>
+      function () {
+        server.calls.push(`${call} ${id}`);
+        if (call === "close" || call === "terminate") this.closed++;
+        return server.script[call]?.(this);
+      };
+    const connection = {
+      id,
+      closed: 0,
+      rollback: perform("rollback"),
+      commit: perform("commit"),
+      close: perform("close"),
+      terminate: perform("terminate"),
     };
-    const connection = { id, closed: 0, rollback: perform("rollback"), commit: perform("commit"), close: perform("close"), terminate: perform("terminate") };
     this.connections.push(connection);
     return connection;
   }
@@ -113,7 +121,13 @@ export function scriptedPool(options = {}) {
   const server = new Server();
   const { clock, poolClock } = virtualClock();
   const log = new Log();
-  const pool = new QueuePool(server.open, { clock: poolClock, logger: log, loggingName: "scripted", ...everywhere, ...options });
+  const pool = new QueuePool(server.open, {
+    clock: poolClock,
+    logger: log,
+    loggingName: "scripted",
+    ...everywhere,
+    ...options,
+  });
   return { pool, server, clock, log };
 }
 
@@ -126,7 +140,7 @@ export async function settled(turns = 50) {
 export async function pass(clock, ms, turns = 50) {
   const end = clock.now + ms;
   await settled(turns);
-  for (let next; (next = Math.min(...clock.due.values())) <= end; ) {
+  for (let next; (next = Math.min(...clock.due.values())) <= end;) {
     clock.tick(next - clock.now);
     await settled(turns);
   }
@@ -200,12 +214,17 @@ export async function expectAllSound(contexts) {
   }
   const open = contexts.filter(({ pool }) => !pool.closed);
   const closedBefore = await Promise.all(open.map(({ pool }) => pool.use(({ closed }) => closed)));
-  open.forEach(({ note }, number) => expect(closedBefore[number], `${note} the next use has an open connection`).to.equal(0));
+  open.forEach(({ note }, number) =>
+    expect(closedBefore[number], `${note} the next use has an open connection`).to.equal(0),
+  );
   const ends = contexts.map(({ pool }) => pool.close({ timeout: "1s" }));
   await pass(clock, 2_000);
   const states = await Promise.all(ends.map(stateOf));
   for (const [number, { pool, server, note }] of contexts.entries()) {
     expect(states[number], `${note} the pool's close`).to.equal("fulfilled");
-    expect({ total: pool.stats().total, live: server.live, closedTwice: server.closedTwice, timers: clock.due.size }, note).to.deep.equal({ total: 0, live: 0, closedTwice: 0, timers: 0 });
+    expect(
+      { total: pool.stats().total, live: server.live, closedTwice: server.closedTwice, timers: clock.due.size },
+      note,
+    ).to.deep.equal({ total: 0, live: 0, closedTwice: 0, timers: 0 });
   }
 }

@@ -144,7 +144,14 @@ export default (test) => {
   });
 
   test("a poolSize below 1, or no whole number, is refused", async () => {
-    for (const [poolSize, shown] of [[0, "0"], [-1, "-1"], [1.5, "1.5"], [NaN, "NaN"], ["5", '"5"'], [null, "null"]]) {
+    for (const [poolSize, shown] of [
+      [0, "0"],
+      [-1, "-1"],
+      [1.5, "1.5"],
+      [NaN, "NaN"],
+      ["5", '"5"'],
+      [null, "null"],
+    ]) {
       const error = thrown(() => new SingletonThreadPool(() => ({}), { poolSize }));
       expect(error, shown).to.be.instanceOf(ArgumentError);
       expect(error.message).to.contain("poolSize").and.to.contain(`it is ${shown}`).and.to.contain("1 or more");
@@ -172,7 +179,11 @@ export default (test) => {
   });
 
   test("a connection that is merely stale serves its nested callers to the end; the next outermost connect() replaces it", async () => {
-    for (const makeStale of [({ outer }) => outer.invalidate(undefined, { soft: true }), ({ pool }) => pool.invalidateAll(), ({ clock }) => pass(clock, 61_000)]) {
+    for (const makeStale of [
+      ({ outer }) => outer.invalidate(undefined, { soft: true }),
+      ({ pool }) => pool.invalidateAll(),
+      ({ clock }) => pass(clock, 61_000),
+    ]) {
       const context = scriptedKind(SingletonThreadPool, { recycle: 60 });
       const outer = await context.pool.connect();
       await makeStale({ ...context, outer });

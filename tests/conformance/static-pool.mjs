@@ -55,7 +55,11 @@ export default (test) => {
     expect(second.connection.id).to.equal(2);
     expect(first.isValid).to.equal(true);
     await first.close();
-    expect([second.isValid, second.connection.closed, server.calls.includes("rollback 2")]).to.deep.equal([true, 0, false]);
+    expect([second.isValid, second.connection.closed, server.calls.includes("rollback 2")]).to.deep.equal([
+      true,
+      0,
+      false,
+    ]);
     await second.close();
     expect(server.connections[0].closed).to.equal(1);
     await expectSound(context);

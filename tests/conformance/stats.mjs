@@ -6,7 +6,17 @@ import { QueuePool } from "edgepool";
 import { connects, counts, expectSound, gate, pass, rejection, scriptedPool, settled } from "./scripted.mjs";
 
 const gauges = ["total", "idle", "used", "opening", "closing", "waiting", "detached", "max"];
-const counters = ["opened", "openFailed", "checkouts", "waited", "timedOut", "aborted", "recycled", "invalidated", "leaked"];
+const counters = [
+  "opened",
+  "openFailed",
+  "checkouts",
+  "waited",
+  "timedOut",
+  "aborted",
+  "recycled",
+  "invalidated",
+  "leaked",
+];
 
 /** The gauges in their order; checks what holds at each moment. */
 function gaugesOf(pool) {
@@ -20,7 +30,10 @@ function gaugesOf(pool) {
 export default (test) => {
   test("a new pool has every number, and every one but max is 0", async () => {
     const { pool } = scriptedPool();
-    expect(pool.stats()).to.deep.equal({ ...Object.fromEntries([...gauges, ...counters].map((name) => [name, 0])), max: 15 });
+    expect(pool.stats()).to.deep.equal({
+      ...Object.fromEntries([...gauges, ...counters].map((name) => [name, 0])),
+      max: 15,
+    });
   });
 
   test("the gauges follow one connection through its life", async () => {
@@ -91,13 +104,17 @@ export default (test) => {
       const before = pool.stats();
       await run();
       const after = pool.stats();
-      return Object.fromEntries(counters.filter((name) => after[name] !== before[name]).map((name) => [name, after[name] - before[name]]));
+      return Object.fromEntries(
+        counters.filter((name) => after[name] !== before[name]).map((name) => [name, after[name] - before[name]]),
+      );
     };
     let lease;
     expect(await changes(async () => (lease = await pool.connect()))).to.deep.equal({ opened: 1, checkouts: 1 });
     expect(await changes(() => lease.close())).to.deep.equal({});
     expect(await changes(async () => (lease = await pool.connect()))).to.deep.equal({ checkouts: 1 });
-    expect(await changes(async () => void (await Promise.all([rejection(pool.connect()), pass(clock, 1100)])))).to.deep.equal({ waited: 1, timedOut: 1 });
+    expect(
+      await changes(async () => void (await Promise.all([rejection(pool.connect()), pass(clock, 1100)]))),
+    ).to.deep.equal({ waited: 1, timedOut: 1 });
     expect(await changes(() => rejection(pool.connect({ timeout: 0 })))).to.deep.equal({ timedOut: 1 });
     const controller = new AbortController();
     expect(
@@ -123,7 +140,11 @@ export default (test) => {
     server.script.open = undefined;
     expect(await changes(async () => (await pool.connect()).close())).to.deep.equal({ opened: 1, checkouts: 1 });
     expect(await changes(() => pool.invalidateAll())).to.deep.equal({});
-    expect(await changes(async () => (lease = await pool.connect()))).to.deep.equal({ recycled: 1, opened: 1, checkouts: 1 });
+    expect(await changes(async () => (lease = await pool.connect()))).to.deep.equal({
+      recycled: 1,
+      opened: 1,
+      checkouts: 1,
+    });
     server.script.rollback = () => Promise.reject(new Error("reset failed"));
     expect(await changes(() => lease.close())).to.deep.equal({ invalidated: 1 });
   });
@@ -137,8 +158,17 @@ export default (test) => {
   });
 
   test("max is poolSize and maxOverflow together, or Infinity", async () => {
-    for (const [poolSize, maxOverflow, max] of [[5, 10, 15], [1, 0, 1], [3, -1, Infinity], [0, 0, Infinity], [0, 7, Infinity], [0, -1, Infinity]]) {
-      expect(new QueuePool(() => ({}), { poolSize, maxOverflow }).stats().max, `${poolSize}/${maxOverflow}`).to.equal(max);
+    for (const [poolSize, maxOverflow, max] of [
+      [5, 10, 15],
+      [1, 0, 1],
+      [3, -1, Infinity],
+      [0, 0, Infinity],
+      [0, 7, Infinity],
+      [0, -1, Infinity],
+    ]) {
+      expect(new QueuePool(() => ({}), { poolSize, maxOverflow }).stats().max, `${poolSize}/${maxOverflow}`).to.equal(
+        max,
+      );
     }
   });
 
@@ -186,7 +216,12 @@ export default (test) => {
   test("029 a connect that fails in the creator leaves the overflow as it was", async () => {
     const { pool, server } = scriptedPool({ poolSize: 2, maxOverflow: 3 });
     await connects(pool, 3);
-    for (const down of [() => Promise.reject(new Error("down")), () => { throw new Error("down"); }]) {
+    for (const down of [
+      () => Promise.reject(new Error("down")),
+      () => {
+        throw new Error("down");
+      },
+    ]) {
       server.script.open = down;
       await rejection(pool.connect());
       expect(counts(pool)).to.deep.equal([2, 0, 1, 3]);

@@ -49,14 +49,52 @@ import use from "./use.mjs";
 import warm from "./warm.mjs";
 
 const topics = {
-  abort, "assertion-pool": assertionPool, checkin, checkout, "checkout-event": checkoutEvent, clock, close, connect,
-  deadline, detach, dispose, "driver-timeout": driverTimeout, echo, events, "every-kind": everyKind, faults,
-  "first-connect": firstConnect, "hand-off": handOff, hostile, "idle-timeout": idleTimeout, invalidate,
-  "invalidation-events": invalidationEvents, lease, "max-connecting": maxConnecting, "max-uses": maxUses,
-  "null-pool": nullPool, "on-disconnect": onDisconnect, "option-values": optionValues, options, order,
-  "pre-ping": prePing, "re-entry": reEntry, records, recreate, recycle, "reset-on-return": resetOnReturn,
-  scopes, "shared-connection": sharedConnection, "singleton-thread-pool": singletonThreadPool, "static-pool": staticPool,
-  stats, sweep, timeout, "track-leaks": trackLeaks, use, warm,
+  abort,
+  "assertion-pool": assertionPool,
+  checkin,
+  checkout,
+  "checkout-event": checkoutEvent,
+  clock,
+  close,
+  connect,
+  deadline,
+  detach,
+  dispose,
+  "driver-timeout": driverTimeout,
+  echo,
+  events,
+  "every-kind": everyKind,
+  faults,
+  "first-connect": firstConnect,
+  "hand-off": handOff,
+  hostile,
+  "idle-timeout": idleTimeout,
+  invalidate,
+  "invalidation-events": invalidationEvents,
+  lease,
+  "max-connecting": maxConnecting,
+  "max-uses": maxUses,
+  "null-pool": nullPool,
+  "on-disconnect": onDisconnect,
+  "option-values": optionValues,
+  options,
+  order,
+  "pre-ping": prePing,
+  "re-entry": reEntry,
+  records,
+  recreate,
+  recycle,
+  "reset-on-return": resetOnReturn,
+  scopes,
+  "shared-connection": sharedConnection,
+  "singleton-thread-pool": singletonThreadPool,
+  "static-pool": staticPool,
+  stats,
+  sweep,
+  timeout,
+  "track-leaks": trackLeaks,
+  use,
+  warm,
 };
 
 /** Every test as `{ name, run }`; the name begins with its topic. */
@@ -74,7 +112,9 @@ export async function runAll(limitMs = 20_000) {
   for (const { name, run } of collect()) {
     let error;
     let timer;
-    const limit = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`not over after ${limitMs} ms`)), limitMs)));
+    const limit = new Promise(
+      (_, reject) => (timer = setTimeout(() => reject(new Error(`not over after ${limitMs} ms`)), limitMs)),
+    );
     try {
       await Promise.race([run(), limit]);
     } catch (thrown) {

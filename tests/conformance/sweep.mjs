@@ -27,7 +27,8 @@ const interferences = {
   dispose: ({ pool }) => pool.dispose(),
   "pool close": ({ pool }) => pool.close({ timeout: "1s" }),
   invalidateAll: ({ pool }) => pool.invalidateAll(),
-  "a second close of every lease": ({ leases }) => Promise.all(leases.flatMap((lease) => [lease.close(), lease.close()])),
+  "a second close of every lease": ({ leases }) =>
+    Promise.all(leases.flatMap((lease) => [lease.close(), lease.close()])),
 };
 
 /** When, in milliseconds: as it is asked, while it opens, is held, is reset, is ended, and after. */
@@ -65,11 +66,14 @@ function combine({ open, reset, end, interfere, at, time, note }) {
 
   const call = (holdMs, finish) => {
     const caller = pool.connect({ signal: context.controller.signal });
-    caller.then(async (lease) => {
-      context.leases.push(lease);
-      await after(clock, holdMs);
-      ends.push(watch(lease[finish]()));
-    }, () => {});
+    caller.then(
+      async (lease) => {
+        context.leases.push(lease);
+        await after(clock, holdMs);
+        ends.push(watch(lease[finish]()));
+      },
+      () => {},
+    );
     return watch(caller);
   };
   const callers = [call(1_000, "close"), call(500, "invalidate")];
@@ -82,7 +86,10 @@ function combine({ open, reset, end, interfere, at, time, note }) {
 
 /** A connection, or an error that can come of all this; one of them, once. */
 function isExpected({ fulfilled, errors }) {
-  const known = errors.filter((error) => error === down || error === enough || error.code === "ERR_POOL_TIMEOUT" || error.code === "ERR_POOL_CLOSED");
+  const known = errors.filter(
+    (error) =>
+      error === down || error === enough || error.code === "ERR_POOL_TIMEOUT" || error.code === "ERR_POOL_CLOSED",
+  );
   return fulfilled + errors.length === 1 && known.length === errors.length;
 }
 
@@ -93,17 +100,26 @@ function isTold({ fulfilled, errors }, name) {
 }
 
 /** Without interference every caller is told the outcome of its own opening. */
-const told = { throws: "down", rejects: "down", "never settles": "ERR_POOL_TIMEOUT", "settles late": "ERR_POOL_TIMEOUT" };
+const told = {
+  throws: "down",
+  rejects: "down",
+  "never settles": "ERR_POOL_TIMEOUT",
+  "settles late": "ERR_POOL_TIMEOUT",
+};
 
 /** Every combination of the other outcomes and moments, at the same time on one clock: so many turns are taken only once. */
 function combinations(open, interference) {
   const time = virtualClock();
   const interfere = interferences[interference];
   const names = Object.keys(outcomes);
-  return names.flatMap((reset) => names.flatMap((end) => (interfere === undefined ? [0] : moments).map((at) => {
-    const note = `open ${open}, reset ${reset}, close and terminate ${end}, ${interference} at ${at} ms:`;
-    return combine({ open, reset, end, interfere, at, time, note });
-  })));
+  return names.flatMap((reset) =>
+    names.flatMap((end) =>
+      (interfere === undefined ? [0] : moments).map((at) => {
+        const note = `open ${open}, reset ${reset}, close and terminate ${end}, ${interference} at ${at} ms:`;
+        return combine({ open, reset, end, interfere, at, time, note });
+      }),
+    ),
+  );
 }
 
 export default (test) => {
@@ -113,7 +129,9 @@ export default (test) => {
         const all = combinations(open, interference);
         await pass(all[0].context.clock, 60_000, 20);
         for (const { context, callers, ends } of all) {
-          const odd = callers.filter((caller) => !(interference === "none" ? isTold(caller, told[open]) : isExpected(caller)));
+          const odd = callers.filter(
+            (caller) => !(interference === "none" ? isTold(caller, told[open]) : isExpected(caller)),
+          );
           expect(odd, `${context.note} each caller is settled once, as it should`).to.have.length(0);
           const unfinished = ends.filter(({ fulfilled, errors }) => fulfilled !== 1 || errors.length > 0);
           expect(unfinished, `${context.note} every return and every end is fulfilled, once`).to.have.length(0);

@@ -3,7 +3,19 @@
 
 import { expect } from "chai";
 import { PoolError, PoolTimeoutError, QueueFullError, QueuePool } from "edgepool";
-import { connects, counts, expectSound, gate, pass, rejection, rejectionTime, scriptedPool, settled, stateOf, virtualClock } from "./scripted.mjs";
+import {
+  connects,
+  counts,
+  expectSound,
+  gate,
+  pass,
+  rejection,
+  rejectionTime,
+  scriptedPool,
+  settled,
+  stateOf,
+  virtualClock,
+} from "./scripted.mjs";
 
 /** A full pool of one, its lease out. */
 async function fullPool(options) {
@@ -16,7 +28,9 @@ const latest = (ms) => ms + Math.max(ms / 16, 10);
 
 function expectInTime(noted, startedAt, ms, note) {
   expect(noted.error, note).to.be.instanceOf(PoolTimeoutError);
-  expect(noted.at - startedAt, note).to.be.at.least(ms).and.at.most(latest(ms));
+  expect(noted.at - startedAt, note)
+    .to.be.at.least(ms)
+    .and.at.most(latest(ms));
 }
 
 export default (test) => {
@@ -33,7 +47,10 @@ export default (test) => {
   });
 
   test("a timeout of any length is never early and late by at most a sixteenth or 10 ms", async () => {
-    const lengths = [1, 2, 3, 5, 9, 10, 33, 64, 65, 97, 100, 129, 160, 250, 319, 320, 321, 500, 1000, 1023, 1025, 4097, 10_000, 30_000, 60_001, 600_000, 3_600_001];
+    const lengths = [
+      1, 2, 3, 5, 9, 10, 33, 64, 65, 97, 100, 129, 160, 250, 319, 320, 321, 500, 1000, 1023, 1025, 4097, 10_000, 30_000,
+      60_001, 600_000, 3_600_001,
+    ];
     for (const ms of lengths) {
       const { pool, clock } = await fullPool({ timeout: `${ms}ms` });
       clock.tick(12_345);
@@ -72,7 +89,11 @@ export default (test) => {
     const lengths = [5000, 100, 60_000, 10, undefined, 700, 100, 2500, undefined, 15, 59_000, 1];
     const noted = [];
     for (const ms of lengths) {
-      noted.push([clock.now, ms ?? 20_000, rejectionTime(pool.connect(ms === undefined ? undefined : { timeout: `${ms}ms` }), clock)]);
+      noted.push([
+        clock.now,
+        ms ?? 20_000,
+        rejectionTime(pool.connect(ms === undefined ? undefined : { timeout: `${ms}ms` }), clock),
+      ]);
       await pass(clock, 3, 3);
     }
     await pass(clock, 70_000);
@@ -186,11 +207,29 @@ export default (test) => {
     await pass(clock, 100);
     const { error } = noted;
     expect(error).to.be.instanceOf(PoolTimeoutError).and.instanceOf(PoolError);
-    expect(error).to.include({ code: "ERR_POOL_TIMEOUT", name: "PoolTimeoutError", pool: "scripted", size: 2, overflow: 1, timeoutMs: 10, step: "wait" });
+    expect(error).to.include({
+      code: "ERR_POOL_TIMEOUT",
+      name: "PoolTimeoutError",
+      pool: "scripted",
+      size: 2,
+      overflow: 1,
+      timeoutMs: 10,
+      step: "wait",
+    });
     expect(error.waitedMs).to.be.at.least(10);
-    expect(error.stats).to.deep.include({ total: 3, used: 3, idle: 0, opening: 0, closing: 0, waiting: 1, max: 3, timedOut: 1 });
+    expect(error.stats).to.deep.include({
+      total: 3,
+      used: 3,
+      idle: 0,
+      opening: 0,
+      closing: 0,
+      waiting: 1,
+      max: 3,
+      timedOut: 1,
+    });
     expect(error.cause).to.equal(undefined);
-    for (const part of ["scripted", "10 ms", "timeout", "3 in use", "at most 3 connections", "others waiting: 1"]) expect(error.message).to.contain(part);
+    for (const part of ["scripted", "10 ms", "timeout", "3 in use", "at most 3 connections", "others waiting: 1"])
+      expect(error.message).to.contain(part);
     expect(await stateOf(other)).to.equal("pending");
   });
 
@@ -233,7 +272,8 @@ export default (test) => {
     const error = await rejection(pool.connect());
     expect(error).to.be.instanceOf(QueueFullError).and.instanceOf(PoolError);
     expect(error).to.include({ code: "ERR_POOL_QUEUE_FULL", name: "QueueFullError", pool: "scripted" });
-    for (const part of ["scripted", "wait already: 2", "maxWaiters: 2", "1 of at most 1"]) expect(error.message).to.contain(part);
+    for (const part of ["scripted", "wait already: 2", "maxWaiters: 2", "1 of at most 1"])
+      expect(error.message).to.contain(part);
     expect(clock.now).to.equal(0);
     expect(pool.stats()).to.include({ waiting: 2, waited: 2, timedOut: 0 });
     await lease.close();
@@ -270,14 +310,22 @@ export default (test) => {
   test("a clock that steps back stands still until it has caught up: nothing ends early, nobody is lost", async () => {
     const { clock, poolClock } = virtualClock();
     let stepMs = 0;
-    const pool = new QueuePool(() => ({}), { poolSize: 1, maxOverflow: 0, timeout: "1s", resetOnReturn: "none", clock: { ...poolClock, now: () => clock.now + stepMs } });
+    const pool = new QueuePool(() => ({}), {
+      poolSize: 1,
+      maxOverflow: 0,
+      timeout: "1s",
+      resetOnReturn: "none",
+      clock: { ...poolClock, now: () => clock.now + stepMs },
+    });
     const lease = await pool.connect();
     const noted = rejectionTime(pool.connect(), clock);
     await pass(clock, 300);
     stepMs = -500;
     await pass(clock, 2000);
     expect(noted.error).to.be.instanceOf(PoolTimeoutError);
-    expect(noted.at).to.be.at.least(1000).and.at.most(500 + latest(1000));
+    expect(noted.at)
+      .to.be.at.least(1000)
+      .and.at.most(500 + latest(1000));
     await lease.close();
     expect(counts(pool)).to.deep.equal([1, 1, 0, 0]);
   });
@@ -288,7 +336,12 @@ export default (test) => {
         const { clock, poolClock } = virtualClock();
         let fraction = phase;
         const now = () => clock.now + fraction;
-        const pool = new QueuePool(() => ({}), { poolSize: 1, maxOverflow: 0, timeout: `${ms}ms`, clock: { ...poolClock, now } });
+        const pool = new QueuePool(() => ({}), {
+          poolSize: 1,
+          maxOverflow: 0,
+          timeout: `${ms}ms`,
+          clock: { ...poolClock, now },
+        });
         await pool.connect();
         const start = now();
         const noted = rejectionTime(pool.connect(), clock);
@@ -297,7 +350,9 @@ export default (test) => {
         fraction = 0;
         await pass(clock, latest(ms) + 2);
         expect(noted.error, `${ms} ms`).to.be.instanceOf(PoolTimeoutError);
-        expect(noted.at - start, `${ms} ms`).to.be.at.least(ms - phase).and.at.most(latest(ms) + 1);
+        expect(noted.at - start, `${ms} ms`)
+          .to.be.at.least(ms - phase)
+          .and.at.most(latest(ms) + 1);
       }
     }
   });

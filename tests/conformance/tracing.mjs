@@ -4,8 +4,17 @@ import { QueuePool } from "edgepool";
 import { Log, Server, virtualClock } from "./scripted.mjs";
 
 const events = [
-  "firstConnect", "connect", "checkout", "reset", "checkin", "invalidate", "softInvalidate", "close", "detach",
-  "closeDetached", "error",
+  "firstConnect",
+  "connect",
+  "checkout",
+  "reset",
+  "checkin",
+  "invalidate",
+  "softInvalidate",
+  "close",
+  "detach",
+  "closeDetached",
+  "error",
 ];
 
 /**
@@ -40,7 +49,11 @@ export function tracedPool(options = {}, Kind = QueuePool) {
     return server.script.ping ? server.script.ping(connection) : true;
   };
   const pool = new Kind(server.open, {
-    clock: poolClock, logger: log, loggingName: "scripted", ...options, dialect: { doPing, ...options.dialect },
+    clock: poolClock,
+    logger: log,
+    loggingName: "scripted",
+    ...options,
+    dialect: { doPing, ...options.dialect },
   });
   return trace({ pool, server, clock, log });
 }

@@ -66,7 +66,12 @@ export default (test) => {
     await pass(clock, grace - 100);
     expect(newCalls(context)).to.deep.equal([]);
     await pass(clock, latest - grace + 100);
-    expect(newCalls(context)).to.deep.equal(["on reset 1 terminateOnly", "on detach 1", "on closeDetached 1", "terminate 1"]);
+    expect(newCalls(context)).to.deep.equal([
+      "on reset 1 terminateOnly",
+      "on detach 1",
+      "on closeDetached 1",
+      "terminate 1",
+    ]);
     expect(states).to.deep.equal([{ transactionWasReset: false, terminateOnly: true, asyncioSafe: false }]);
     expect(pool.stats()).to.include({ leaked: 1, used: 0, total: 0, detached: 0 });
     expect(server.live).to.equal(0);
@@ -193,7 +198,11 @@ export default (test) => {
   });
 
   test('with "stack" the report says where the lease was taken; without, it does not', async () => {
-    for (const [trackLeaks, says] of [["stack", true], [true, false], [undefined, false]]) {
+    for (const [trackLeaks, says] of [
+      ["stack", true],
+      [true, false],
+      [undefined, false],
+    ]) {
       const context = listening(scriptedPool({ poolSize: 1, maxOverflow: 0, trackLeaks }));
       await leak(context);
       const [{ error }] = context.reports;
@@ -267,7 +276,11 @@ export default (test) => {
       death: () => deaths.at(-1)(new Error("gone")),
     };
     for (const [note, come] of Object.entries(between)) {
-      const context = scriptedPool({ poolSize: 1, maxOverflow: 0, dialect: { onDisconnect: (_, died) => (deaths.push(died), () => {}) } });
+      const context = scriptedPool({
+        poolSize: 1,
+        maxOverflow: 0,
+        dialect: { onDisconnect: (_, died) => (deaths.push(died), () => {}) },
+      });
       await leak(context);
       await come(context);
       await pass(context.clock, latest);

@@ -2,7 +2,18 @@
 
 import { expect } from "chai";
 import { ArgumentError, PoolClosedError } from "edgepool";
-import { connects, counts, expectSound, gate, never, pass, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import {
+  connects,
+  counts,
+  expectSound,
+  gate,
+  never,
+  pass,
+  rejection,
+  scriptedPool,
+  settled,
+  stateOf,
+} from "./scripted.mjs";
 import { newCalls, traced } from "./scripted-kind.mjs";
 
 const down = new Error("down");
@@ -219,7 +230,15 @@ export default (test) => {
 
   test("a count that is no whole number of 0 or more is refused, and nothing is opened", async () => {
     const { pool, server } = scriptedPool();
-    for (const [count, shown] of [[-1, "-1"], [1.5, "1.5"], [NaN, "NaN"], ["3", '"3"'], [null, "null"], [{}, "an object (Object)"], [true, "true"]]) {
+    for (const [count, shown] of [
+      [-1, "-1"],
+      [1.5, "1.5"],
+      [NaN, "NaN"],
+      ["3", '"3"'],
+      [null, "null"],
+      [{}, "an object (Object)"],
+      [true, "true"],
+    ]) {
       const error = await rejection(pool.warm(count));
       expect(error, shown).to.be.instanceOf(ArgumentError);
       expect(error.message, shown).to.contain("count").and.to.contain(`it is ${shown}`).and.to.contain("whole number");

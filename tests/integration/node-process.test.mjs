@@ -79,6 +79,9 @@ test("a process waits for a caller who came after another had left his opening t
     await pool.connect({ deadline: "10ms" }).catch(({ code }) => console.log(code));
     await pool.connect().catch(({ step }) => console.log(step));
   `;
-  const { status, stdout } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], { cwd: root, encoding: "utf8" });
+  const { status, stdout } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], {
+    cwd: root,
+    encoding: "utf8",
+  });
   assert.deepEqual([status, stdout], [0, "ERR_POOL_TIMEOUT\nopen\n"]);
 });

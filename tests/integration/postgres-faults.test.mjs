@@ -22,7 +22,10 @@ test("backends that are killed while idle are dropped quietly, and the next call
 
   const leases = await Promise.all([pool.connect(), pool.connect(), pool.connect()]);
   const pids = await Promise.all(leases.map(({ connection }) => pidOf(connection)));
-  assert.equal(pids.some((pid) => killed.includes(pid)), false);
+  assert.equal(
+    pids.some((pid) => killed.includes(pid)),
+    false,
+  );
   await Promise.all(leases.map((lease) => lease.close()));
   assert.deepEqual(swallowed, []);
   assert.deepEqual(logged, []);
@@ -40,7 +43,10 @@ test("one backend that is killed while idle costs the others nothing", async () 
   await Promise.all([1, 2, 3].map(() => pool.use(answers)));
   assert.equal(pool.stats().opened, 4);
   const now = await server.backends("one-of-three");
-  assert.deepEqual(kept.filter((pid) => now.includes(pid)), kept);
+  assert.deepEqual(
+    kept.filter((pid) => now.includes(pid)),
+    kept,
+  );
   await server.assertNothingLeaks(pool, "one-of-three");
   await pool.close();
 });
@@ -48,7 +54,7 @@ test("one backend that is killed while idle costs the others nothing", async () 
 test("where the driver's word is not heard, one ping finds the death, and every connection as old is replaced without one", async () => {
   const { pool, statements } = server.pool("pinged", { poolSize: 3, maxOverflow: 0, dialect: deaf, prePing: true });
   await pool.warm();
-  await server.kill(...await server.backends("pinged"));
+  await server.kill(...(await server.backends("pinged")));
 
   const leases = [await pool.connect(), await pool.connect(), await pool.connect()];
   assert.deepEqual(statements, ["SELECT 1"]);
@@ -63,7 +69,7 @@ test("where the driver's word is not heard, one ping finds the death, and every 
 test("three callers who ping three dead backends at once are all given live ones", async () => {
   const { pool } = server.pool("pinged-at-once", { poolSize: 3, maxOverflow: 0, dialect: deaf, prePing: true });
   await pool.warm();
-  await server.kill(...await server.backends("pinged-at-once"));
+  await server.kill(...(await server.backends("pinged-at-once")));
   await Promise.all([1, 2, 3, 4, 5, 6].map(() => pool.use(answers)));
   assert.equal(pool.stats().opened, 6);
   await server.assertNothingLeaks(pool, "pinged-at-once");
@@ -112,15 +118,21 @@ test("a backend that is killed under a query fails its own caller with the serve
 test("a backend that is killed in mid-transaction, between two queries, is reported, and its caller's next query fails", async () => {
   await server.run("CREATE TABLE between_two (id int)");
   const { pool, swallowed } = server.pool("between-two", { poolSize: 1, maxOverflow: 0 });
-  await assert.rejects(pool.use(async (client) => {
-    await client.query("BEGIN");
-    await client.query("INSERT INTO between_two VALUES (1)");
-    const reported = heard(pool, "error");
-    await server.kill(await pidOf(client));
-    await reported;
-    await client.query("COMMIT");
-  }), isDriversError);
-  assert.deepEqual(swallowed.map(({ operation }) => operation), ["disconnect"]);
+  await assert.rejects(
+    pool.use(async (client) => {
+      await client.query("BEGIN");
+      await client.query("INSERT INTO between_two VALUES (1)");
+      const reported = heard(pool, "error");
+      await server.kill(await pidOf(client));
+      await reported;
+      await client.query("COMMIT");
+    }),
+    isDriversError,
+  );
+  assert.deepEqual(
+    swallowed.map(({ operation }) => operation),
+    ["disconnect"],
+  );
   assert.ok(isDriversError(swallowed[0].error));
   assert.deepEqual(await server.run("SELECT * FROM between_two"), []);
   await pool.use(answers);
@@ -153,7 +165,10 @@ test("the same, where the driver's word is not heard: a transaction cannot be ro
   await lease.close();
   await answers((await next).connection);
   await (await next).close();
-  assert.deepEqual(swallowed.map(({ operation }) => operation), ["reset"]);
+  assert.deepEqual(
+    swallowed.map(({ operation }) => operation),
+    ["reset"],
+  );
   await server.assertNothingLeaks(pool, "unheard");
   await pool.close();
 });
@@ -174,19 +189,25 @@ test("a detached connection whose backend is killed fails its caller at the next
 
 /** Kills the backends of this name as soon as so many of them sleep. */
 async function killSleepers(name, count) {
-  const sleepers = () => server.run("SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'PgSleep'", [name]);
+  const sleepers = () =>
+    server.run("SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'PgSleep'", [name]);
   await until(async () => (await sleepers()).length === count, `${count} sleep`);
-  await server.kill(...await server.backends(name));
+  await server.kill(...(await server.backends(name)));
 }
 
 test("those who wait in the queue are served in their order when the backend before them is killed", async () => {
   const { pool } = server.pool("queue", { poolSize: 1, maxOverflow: 0 });
-  const holder = assert.rejects(pool.use((client) => client.query("SELECT pg_sleep(60)")), { code: "57P01" });
+  const holder = assert.rejects(
+    pool.use((client) => client.query("SELECT pg_sleep(60)")),
+    { code: "57P01" },
+  );
   const served = [];
-  const waiters = Array.from({ length: 8 }, (_, number) => pool.use(async (client) => {
-    served.push(number);
-    await answers(client);
-  }));
+  const waiters = Array.from({ length: 8 }, (_, number) =>
+    pool.use(async (client) => {
+      served.push(number);
+      await answers(client);
+    }),
+  );
   assert.equal(pool.stats().waiting, 8);
   await killSleepers("queue", 1);
   await Promise.all([holder, ...waiters]);
@@ -198,7 +219,12 @@ test("those who wait in the queue are served in their order when the backend bef
 
 test("when every backend is killed at once, none of those who wait fails, however many there are", async () => {
   const { pool } = server.pool("queue-of-many", { poolSize: 2, maxOverflow: 1 });
-  const holders = [1, 2, 3].map(() => assert.rejects(pool.use((client) => client.query("SELECT pg_sleep(60)")), { code: "57P01" }));
+  const holders = [1, 2, 3].map(() =>
+    assert.rejects(
+      pool.use((client) => client.query("SELECT pg_sleep(60)")),
+      { code: "57P01" },
+    ),
+  );
   const waiters = Array.from({ length: 50 }, () => pool.use(answers));
   assert.equal(pool.stats().waiting, 50);
   await killSleepers("queue-of-many", 3);
@@ -212,10 +238,14 @@ test("when every backend is killed at once, none of those who wait fails, howeve
 
 test("a backend that is killed while a connect listener uses it fails that caller, and the slot comes back", async () => {
   const { pool } = server.pool("opening", { poolSize: 1, maxOverflow: 0 });
-  pool.on("connect", async (client) => {
-    const pid = await pidOf(client);
-    await Promise.all([client.query("SELECT pg_sleep(60)"), server.kill(pid)]);
-  }, { once: true });
+  pool.on(
+    "connect",
+    async (client) => {
+      const pid = await pidOf(client);
+      await Promise.all([client.query("SELECT pg_sleep(60)"), server.kill(pid)]);
+    },
+    { once: true },
+  );
   const failing = pool.use(answers);
   const waiting = pool.use(answers);
   await assert.rejects(failing, { code: "57P01" });
@@ -225,12 +255,19 @@ test("a backend that is killed while a connect listener uses it fails that calle
 });
 
 test("a backend that is killed under its ROLLBACK costs nobody an error: the pool reports it and opens another", async () => {
-  const { pool, statements, swallowed } = server.pool("on-the-way-back", { poolSize: 1, maxOverflow: 0, dialect: deaf });
+  const { pool, statements, swallowed } = server.pool("on-the-way-back", {
+    poolSize: 1,
+    maxOverflow: 0,
+    dialect: deaf,
+  });
   pool.on("reset", async (client) => server.kill(client.processID), { once: true });
   await pool.use((client) => client.query("BEGIN"));
   await pool.use(answers);
   assert.deepEqual(statements, ["BEGIN", "ROLLBACK", "SELECT 7 AS seven"]);
-  assert.deepEqual(swallowed.map(({ operation }) => operation), ["reset"]);
+  assert.deepEqual(
+    swallowed.map(({ operation }) => operation),
+    ["reset"],
+  );
   assert.ok(isDriversError(swallowed[0].error));
   await server.assertNothingLeaks(pool, "on-the-way-back");
   await pool.close();
@@ -240,7 +277,7 @@ test("a pool whose backends were all killed closes in peace", async () => {
   const { pool, swallowed } = server.pool("closing", { poolSize: 3, maxOverflow: 0, dialect: deaf });
   await pool.warm();
   const lease = await pool.connect();
-  await server.kill(...await server.backends("closing"));
+  await server.kill(...(await server.backends("closing")));
   const closed = pool.close();
   await lease.close();
   await closed;
@@ -283,13 +320,24 @@ test("twenty tasks under fifty kills lose no money, no slot and no backend", asy
   async function assassin() {
     for (; kills < 50; kills++) {
       await until(async () => (await server.backends("storm")).length > 0, "a backend");
-      await server.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'storm' ORDER BY random() LIMIT 1");
+      await server.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'storm' ORDER BY random() LIMIT 1",
+      );
     }
   }
 
-  await Promise.all([assassin().finally(() => (isOver = true)), ...Array.from({ length: 20 }, (_, number) => task(number))]);
-  assert.deepEqual(errors.filter((error) => !isDriversError(error)), []);
-  assert.deepEqual(swallowed.filter(({ error }) => !isDriversError(error)), []);
+  await Promise.all([
+    assassin().finally(() => (isOver = true)),
+    ...Array.from({ length: 20 }, (_, number) => task(number)),
+  ]);
+  assert.deepEqual(
+    errors.filter((error) => !isDriversError(error)),
+    [],
+  );
+  assert.deepEqual(
+    swallowed.filter(({ error }) => !isDriversError(error)),
+    [],
+  );
   assert.ok(errors.length <= 50, `${errors.length} errors of 50 kills`);
   assert.ok(transfers >= 20 * 19 - 50);
   assert.deepEqual(await server.run("SELECT sum(balance)::int AS sum FROM accounts"), [{ sum: 10_000 }]);

@@ -13,10 +13,12 @@ test("a NullPool opens a backend for each use, and has closed it when the use en
   const { pool } = server.pool("null", {}, NullPool);
   const pids = [];
   for (let use = 0; use < 4; use++) {
-    pids.push(await pool.use(async (client) => {
-      assert.equal((await server.backends("null")).length, 1);
-      return pidOf(client);
-    }));
+    pids.push(
+      await pool.use(async (client) => {
+        assert.equal((await server.backends("null")).length, 1);
+        return pidOf(client);
+      }),
+    );
     assert.deepEqual(await server.backends("null"), []);
   }
   assert.equal(new Set(pids).size, 4);
@@ -60,8 +62,18 @@ test("a StaticPool's backend that is killed while idle is replaced for the next 
 test("a StaticPool's backend that is killed in use fails all who share it, and nobody after them", async () => {
   const { pool } = server.pool("static-in-use", {}, StaticPool);
   const pid = await pool.use(pidOf);
-  const sharing = [1, 2, 3].map(() => assert.rejects(pool.use((client) => client.query("SELECT pg_sleep(60)")), isDriversError));
-  await until(async () => (await server.run("SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'", [pid])).length === 1, "it sleeps");
+  const sharing = [1, 2, 3].map(() =>
+    assert.rejects(
+      pool.use((client) => client.query("SELECT pg_sleep(60)")),
+      isDriversError,
+    ),
+  );
+  await until(
+    async () =>
+      (await server.run("SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'", [pid])).length ===
+      1,
+    "it sleeps",
+  );
   assert.equal((await server.backends("static-in-use")).length, 1);
   await server.kill(pid);
   await Promise.all(sharing);
@@ -109,7 +121,13 @@ test("an AssertionPool refuses a second lease and says where the first was taken
   const { pool } = server.pool("assertion", {}, AssertionPool);
   await pool.use(async (client) => {
     await client.query("BEGIN");
-    await assert.rejects(pool.connect(), (error) => error instanceof AssertionError && error.code === "ERR_POOL_ASSERTION" && error.message.includes("postgres-kinds.test.mjs"));
+    await assert.rejects(
+      pool.connect(),
+      (error) =>
+        error instanceof AssertionError &&
+        error.code === "ERR_POOL_ASSERTION" &&
+        error.message.includes("postgres-kinds.test.mjs"),
+    );
     await assert.rejects(pool.use(answers), AssertionError);
     await answers(client);
     assert.equal(client.getTransactionStatus(), "T");
@@ -133,12 +151,15 @@ test("an AssertionPool's next caller waits for the ROLLBACK of the one before", 
 
 test("an AssertionPool's backend that is killed in use is replaced for the next caller", async () => {
   const { pool } = server.pool("assertion-killed", {}, AssertionPool);
-  await assert.rejects(pool.use(async (client) => {
-    const killed = assert.rejects(client.query("SELECT pg_sleep(60)"), { code: "57P01" });
-    await server.kill(client.processID);
-    await killed;
-    await client.query("SELECT 1");
-  }), isDriversError);
+  await assert.rejects(
+    pool.use(async (client) => {
+      const killed = assert.rejects(client.query("SELECT pg_sleep(60)"), { code: "57P01" });
+      await server.kill(client.processID);
+      await killed;
+      await client.query("SELECT 1");
+    }),
+    isDriversError,
+  );
   await pool.use(answers);
   await server.assertNothingLeaks(pool, "assertion-killed");
   await pool.close();

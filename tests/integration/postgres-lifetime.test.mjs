@@ -36,7 +36,10 @@ test("a connection is not recycled under its lease, however old", async () => {
 });
 
 test("recycle 0 opens a backend for each use, recycle -1 never", async () => {
-  for (const [recycle, opened] of [[0, 4], [-1, 1]]) {
+  for (const [recycle, opened] of [
+    [0, 4],
+    [-1, 1],
+  ]) {
     const { pool } = server.pool("always", { poolSize: 1, maxOverflow: 0, recycle });
     const pids = [];
     for (let use = 0; use < 4; use++) pids.push(await pool.use(pidOf));
@@ -138,7 +141,10 @@ test("warm() opens before anybody asks, up to poolSize and not twice", async () 
   const warmed = await server.backends("warm");
   assert.equal(warmed.length, 4);
   const pids = await Promise.all([1, 2, 3, 4].map(() => pool.use(pidOf)));
-  assert.deepEqual(pids.toSorted((a, b) => a - b), warmed);
+  assert.deepEqual(
+    pids.toSorted((a, b) => a - b),
+    warmed,
+  );
   assert.equal(pool.stats().opened, 4);
   await pool.close();
   await server.untilBackends("warm", 0);
@@ -161,7 +167,9 @@ test("where the server takes fewer connections than the pool wants, its error re
   const held = [await pool.connect(), await pool.connect()];
   await assert.rejects(pool.connect(), { code: "53300" });
   for (const lease of held) await lease.close();
-  const results = await Promise.allSettled(Array.from({ length: 10 }, () => pool.use((client) => client.query("SELECT pg_sleep(0.01)"))));
+  const results = await Promise.allSettled(
+    Array.from({ length: 10 }, () => pool.use((client) => client.query("SELECT pg_sleep(0.01)"))),
+  );
   for (const { status, reason } of results) if (status === "rejected") assert.equal(reason.code, "53300");
   assert.ok(results.some(({ status }) => status === "fulfilled"));
   await server.assertNothingLeaks(pool, "narrow");
@@ -187,7 +195,11 @@ test("a connect listener's query is awaited before the first caller has the conn
   const { pool, statements } = server.pool("unnamed", { poolSize: 3, maxOverflow: 0 });
   pool.on("firstConnect", (client) => client.query("SELECT 'first'"));
   pool.on("connect", (client) => client.query("SET application_name = 'named'"));
-  const names = await Promise.all(Array.from({ length: 9 }, () => pool.use(async (client) => (await client.query("SHOW application_name")).rows[0].application_name)));
+  const names = await Promise.all(
+    Array.from({ length: 9 }, () =>
+      pool.use(async (client) => (await client.query("SHOW application_name")).rows[0].application_name),
+    ),
+  );
   assert.deepEqual(names, new Array(9).fill("named"));
   assert.equal(statements[0], "SELECT 'first'");
   assert.equal(statements.filter((text) => text === "SELECT 'first'").length, 1);

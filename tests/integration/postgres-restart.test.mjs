@@ -65,11 +65,14 @@ test("while the server is stopped, a pool that pings gives the creator's own err
 
 test("a NullPool's connection dies with the server, and the next use opens another", async () => {
   const { pool } = server.pool("null", {}, NullPool);
-  await assert.rejects(pool.use(async (client) => {
-    await client.query("BEGIN");
-    await server.halt();
-    await client.query("SELECT 1");
-  }), isDriversError);
+  await assert.rejects(
+    pool.use(async (client) => {
+      await client.query("BEGIN");
+      await server.halt();
+      await client.query("SELECT 1");
+    }),
+    isDriversError,
+  );
   await server.resume();
   await pool.use(answers);
   await server.untilBackends("null", 0);
@@ -80,15 +83,29 @@ test("a backend that crashes takes every session with it: whoever is in use fail
   const { pool, swallowed } = server.pool("crashed", { poolSize: 3, maxOverflow: 0 });
   await pool.warm();
   const old = await server.backends("crashed");
-  const other = assert.rejects(pool.use((client) => client.query("SELECT pg_sleep(60)")), isDriversError);
-  await assert.rejects(pool.use(async (client) => {
-    await server.crash(client.processID);
-    await client.query("SELECT 1");
-  }), isDriversError);
+  const other = assert.rejects(
+    pool.use((client) => client.query("SELECT pg_sleep(60)")),
+    isDriversError,
+  );
+  await assert.rejects(
+    pool.use(async (client) => {
+      await server.crash(client.processID);
+      await client.query("SELECT 1");
+    }),
+    isDriversError,
+  );
   await other;
-  const pids = await Promise.all([1, 2, 3].map(() => pool.use(async (client) => (await client.query("SELECT pg_sleep(0.01)"), pidOf(client)))));
-  assert.equal(pids.some((pid) => old.includes(pid)), false);
-  assert.deepEqual(swallowed.filter(({ operation, error }) => operation !== "disconnect" || !isDriversError(error)), []);
+  const pids = await Promise.all(
+    [1, 2, 3].map(() => pool.use(async (client) => (await client.query("SELECT pg_sleep(0.01)"), pidOf(client)))),
+  );
+  assert.equal(
+    pids.some((pid) => old.includes(pid)),
+    false,
+  );
+  assert.deepEqual(
+    swallowed.filter(({ operation, error }) => operation !== "disconnect" || !isDriversError(error)),
+    [],
+  );
   await server.assertNothingLeaks(pool, "crashed");
   await pool.close();
   await server.untilBackends("crashed", 0);
@@ -102,7 +119,9 @@ async function sentry(name, isOver) {
     const client = await server.connected({ application_name: "sentry" }).catch(() => undefined);
     client?.on("error", () => {});
     while (client !== undefined && !isOver()) {
-      const answer = await client.query("SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name = $1", [name]).catch(() => undefined);
+      const answer = await client
+        .query("SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name = $1", [name])
+        .catch(() => undefined);
       if (answer === undefined) break;
       most = Math.max(most, answer.rows[0].count);
       looks++;
@@ -115,7 +134,13 @@ async function sentry(name, isOver) {
 }
 
 test("twenty tasks through ten connections survive a restart: they fail while the server is down, and all succeed after", async () => {
-  const { pool, swallowed } = server.pool("busy", { poolSize: 5, maxOverflow: 5, prePing: true, timeout: "2s", driverTimeout: "5s" });
+  const { pool, swallowed } = server.pool("busy", {
+    poolSize: 5,
+    maxOverflow: 5,
+    prePing: true,
+    timeout: "2s",
+    driverTimeout: "5s",
+  });
   const tasks = Array.from({ length: 20 }, () => ({ done: 0, errors: [] }));
   let isOver = false;
   const watching = sentry("busy", () => isOver);
@@ -140,7 +165,10 @@ test("twenty tasks through ten connections survive a restart: they fail while th
   };
   try {
     await allSucceed("all tasks work");
-    assert.deepEqual(tasks.flatMap(({ errors }) => errors), []);
+    assert.deepEqual(
+      tasks.flatMap(({ errors }) => errors),
+      [],
+    );
     await server.halt();
     const marks = tasks.map(({ errors }) => errors.length);
     await until(() => tasks.every(({ errors }, number) => errors.length > marks[number]), "all tasks fail");
@@ -156,8 +184,14 @@ test("twenty tasks through ten connections survive a restart: they fail while th
 
   const { most, looks } = await watching;
   const errors = tasks.flatMap((task) => task.errors);
-  assert.deepEqual(errors.filter((error) => !isDriversError(error) && !(error instanceof PoolTimeoutError)), []);
-  assert.deepEqual(swallowed.filter(({ error }) => !isDriversError(error)), []);
+  assert.deepEqual(
+    errors.filter((error) => !isDriversError(error) && !(error instanceof PoolTimeoutError)),
+    [],
+  );
+  assert.deepEqual(
+    swallowed.filter(({ error }) => !isDriversError(error)),
+    [],
+  );
   assert.ok(errors.length >= 20);
   assert.ok(looks > 10 && most > 0 && most <= 10, `${most} backends at most, in ${looks} looks`);
   await server.assertNothingLeaks(pool, "busy");

@@ -14,7 +14,9 @@ const one = { poolSize: 1, maxOverflow: 0 };
 async function assertNextIsClean(pool, pid, note) {
   await pool.use(async (client) => {
     assert.equal(client.getTransactionStatus(), "I");
-    const { rows } = await client.query("SELECT pg_backend_pid() AS pid, now() = statement_timestamp() AS fresh, pg_current_xact_id_if_assigned() AS xact");
+    const { rows } = await client.query(
+      "SELECT pg_backend_pid() AS pid, now() = statement_timestamp() AS fresh, pg_current_xact_id_if_assigned() AS xact",
+    );
     assert.deepEqual(rows, [{ pid, fresh: true, xact: null }]);
   });
   assert.deepEqual(await server.run("SELECT * FROM notes WHERE text = $1", [note]), []);
@@ -52,42 +54,61 @@ const endings = {
   },
   "was returned with a whole transaction queued": async (pool, note) => {
     const lease = await pool.connect();
-    const queued = [lease.connection.query("SELECT 1"), lease.connection.query("BEGIN"), lease.connection.query("INSERT INTO notes VALUES ($1)", [note])];
+    const queued = [
+      lease.connection.query("SELECT 1"),
+      lease.connection.query("BEGIN"),
+      lease.connection.query("INSERT INTO notes VALUES ($1)", [note]),
+    ];
     await lease.close();
     await Promise.all(queued);
   },
   "ended by an error thrown in use()": async (pool, note) => {
     const error = new Error("the caller's own");
-    await assert.rejects(pool.use(async (client) => {
-      await beginWith(client, note);
-      throw error;
-    }), error);
+    await assert.rejects(
+      pool.use(async (client) => {
+        await beginWith(client, note);
+        throw error;
+      }),
+      error,
+    );
   },
   "ended by an error of the server in use()": async (pool, note) => {
-    await assert.rejects(pool.use(async (client) => {
-      await beginWith(client, note);
-      await client.query("SELECT * FROM no_such_table");
-    }), { code: "42P01" });
+    await assert.rejects(
+      pool.use(async (client) => {
+        await beginWith(client, note);
+        await client.query("SELECT * FROM no_such_table");
+      }),
+      { code: "42P01" },
+    );
   },
   "was aborted in mid-transaction, under a query": async (pool, note) => {
     const controller = new AbortController();
     const { signal } = controller;
     let sleep;
-    await assert.rejects(pool.use(async (client) => {
-      await beginWith(client, note);
-      sleep = client.query("SELECT pg_sleep(0.1)");
-      const aborted = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-      controller.abort(new Error("enough"));
-      await Promise.race([sleep, aborted]);
-    }, { signal }), /enough/);
+    await assert.rejects(
+      pool.use(
+        async (client) => {
+          await beginWith(client, note);
+          sleep = client.query("SELECT pg_sleep(0.1)");
+          const aborted = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+          controller.abort(new Error("enough"));
+          await Promise.race([sleep, aborted]);
+        },
+        { signal },
+      ),
+      /enough/,
+    );
     await sleep;
   },
   "was canceled by the server in mid-transaction": async (pool, note) => {
-    await assert.rejects(pool.use(async (client) => {
-      await beginWith(client, note);
-      await client.query("SET LOCAL statement_timeout = '10ms'");
-      await client.query("SELECT pg_sleep(60)");
-    }), { code: "57014" });
+    await assert.rejects(
+      pool.use(async (client) => {
+        await beginWith(client, note);
+        await client.query("SET LOCAL statement_timeout = '10ms'");
+        await client.query("SELECT pg_sleep(60)");
+      }),
+      { code: "57014" },
+    );
   },
 };
 
@@ -125,10 +146,13 @@ test('with resetOnReturn "commit" an open transaction is committed, and a failed
   const { pool } = server.pool("commit", { ...one, resetOnReturn: "commit" });
   await pool.use((client) => beginWith(client, "commit"));
   assert.equal((await server.run("SELECT * FROM notes WHERE text = 'commit'")).length, 1);
-  await assert.rejects(pool.use(async (client) => {
-    await beginWith(client, "commit-failed");
-    await client.query("SELECT 1 / 0");
-  }), { code: "22012" });
+  await assert.rejects(
+    pool.use(async (client) => {
+      await beginWith(client, "commit-failed");
+      await client.query("SELECT 1 / 0");
+    }),
+    { code: "22012" },
+  );
   await assertNextIsClean(pool, await pool.use(pidOf), "commit-failed");
   await pool.close();
 });
@@ -190,7 +214,9 @@ test("a reset listener is told of transactionWasReset", async () => {
 
 /** What a borrower can see of the session's state. */
 async function sessionOf(client) {
-  const { rows } = await client.query("SELECT current_setting('work_mem') AS work_mem, to_regclass('pg_temp.mine') IS NOT NULL AS has_table");
+  const { rows } = await client.query(
+    "SELECT current_setting('work_mem') AS work_mem, to_regclass('pg_temp.mine') IS NOT NULL AS has_table",
+  );
   return rows[0];
 }
 
@@ -256,7 +282,10 @@ test("a reset listener that fails costs the connection, and the next borrower ha
     await leaveState(client);
     await beginWith(client, "discard-refused");
   });
-  assert.deepEqual(swallowed.map(({ operation, error }) => [operation, error.code]), [["listener", "25001"]]);
+  assert.deepEqual(
+    swallowed.map(({ operation, error }) => [operation, error.code]),
+    [["listener", "25001"]],
+  );
   assert.deepEqual(await pool.use(sessionOf), clear);
   assert.deepEqual(await server.run("SELECT * FROM notes WHERE text = 'discard-refused'"), []);
   assert.equal(pool.stats().opened, 2);

@@ -75,10 +75,13 @@ test("a transaction that was left open is rolled back before the next caller", a
 
 test("a transaction that failed is rolled back, too", async () => {
   const { pool: one } = pool("failed", { poolSize: 1, maxOverflow: 0 });
-  await assert.rejects(one.use(async (client) => {
-    await client.query("BEGIN");
-    await client.query("SELECT 1 / 0");
-  }), /division by zero/);
+  await assert.rejects(
+    one.use(async (client) => {
+      await client.query("BEGIN");
+      await client.query("SELECT 1 / 0");
+    }),
+    /division by zero/,
+  );
   const { rows } = await one.use((client) => client.query("SELECT 1 AS one"));
   assert.equal(rows[0].one, 1);
   await one.close();
@@ -119,12 +122,14 @@ test("a backend that is killed while idle is dropped quietly, and the next calle
 
 test("a backend that is killed in use fails its caller, and nobody else", async () => {
   const { pool: one } = pool("killed-in-use", { poolSize: 1, maxOverflow: 0 });
-  await assert.rejects(one.use(async (client) => {
-    await client.query("BEGIN");
-    const { rows } = await client.query("SELECT pg_backend_pid() AS pid");
-    await admin.query("SELECT pg_terminate_backend($1)", [rows[0].pid]);
-    await client.query("SELECT 1");
-  }));
+  await assert.rejects(
+    one.use(async (client) => {
+      await client.query("BEGIN");
+      const { rows } = await client.query("SELECT pg_backend_pid() AS pid");
+      await admin.query("SELECT pg_terminate_backend($1)", [rows[0].pid]);
+      await client.query("SELECT 1");
+    }),
+  );
   assert.equal((await one.use((client) => client.query("SELECT 1 AS one"))).rows[0].one, 1);
   assert.equal(one.stats().invalidated, 1);
   await one.close();
@@ -132,11 +137,14 @@ test("a backend that is killed in use fails its caller, and nobody else", async 
 
 test("a session that the server ends for a reason of its own is dropped", async () => {
   const { pool: one } = pool("ended", { poolSize: 1, maxOverflow: 0 });
-  await assert.rejects(one.use(async (client) => {
-    await client.query("SET transaction_timeout = '10ms'");
-    await client.query("BEGIN");
-    await client.query("SELECT pg_sleep(30)");
-  }), { code: "25P04", severity: "FATAL" });
+  await assert.rejects(
+    one.use(async (client) => {
+      await client.query("SET transaction_timeout = '10ms'");
+      await client.query("BEGIN");
+      await client.query("SELECT pg_sleep(30)");
+    }),
+    { code: "25P04", severity: "FATAL" },
+  );
   assert.equal(one.stats().invalidated, 1);
   assert.equal((await one.use((client) => client.query("SELECT 1 AS one"))).rows[0].one, 1);
   await one.close();
@@ -144,7 +152,10 @@ test("a session that the server ends for a reason of its own is dropped", async 
 
 test("a statement with a parameter too many costs nobody a connection", async () => {
   const { pool: one } = pool("parameters", { poolSize: 1, maxOverflow: 0 });
-  await assert.rejects(one.use((client) => client.query("SELECT 1", [2])), { code: "08P01", severity: "ERROR" });
+  await assert.rejects(
+    one.use((client) => client.query("SELECT 1", [2])),
+    { code: "08P01", severity: "ERROR" },
+  );
   await one.use((client) => client.query("SELECT 1"));
   assert.equal(one.stats().opened, 1);
   await one.close();
@@ -153,8 +164,14 @@ test("a statement with a parameter too many costs nobody a connection", async ()
 test("another service that refuses or resets a caller costs nobody a connection", async () => {
   const { pool: one } = pool("other-service", { poolSize: 1, maxOverflow: 0 });
   const port = await freePort();
-  await assert.rejects(one.use(() => once(connect(port, "127.0.0.1"), "connect")), { code: "ECONNREFUSED" });
-  await assert.rejects(one.use(() => Promise.reject(Object.assign(new Error("socket hang up"), { code: "ECONNRESET" }))), { code: "ECONNRESET" });
+  await assert.rejects(
+    one.use(() => once(connect(port, "127.0.0.1"), "connect")),
+    { code: "ECONNREFUSED" },
+  );
+  await assert.rejects(
+    one.use(() => Promise.reject(Object.assign(new Error("socket hang up"), { code: "ECONNRESET" }))),
+    { code: "ECONNRESET" },
+  );
   await one.use((client) => client.query("SELECT 1"));
   assert.equal(one.stats().opened, 1);
   await one.close();
@@ -163,11 +180,14 @@ test("another service that refuses or resets a caller costs nobody a connection"
 test("a socket that is reset under a query fails its caller, and nobody else", async () => {
   const { pool: one } = pool("reset", { poolSize: 1, maxOverflow: 0 });
   const reset = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" });
-  await assert.rejects(one.use((client) => {
-    const query = client.query("SELECT pg_sleep(30)");
-    client.connection.stream.destroy(reset);
-    return query;
-  }), reset);
+  await assert.rejects(
+    one.use((client) => {
+      const query = client.query("SELECT pg_sleep(30)");
+      client.connection.stream.destroy(reset);
+      return query;
+    }),
+    reset,
+  );
   assert.equal(one.stats().invalidated, 1);
   assert.equal((await one.use((client) => client.query("SELECT 1 AS one"))).rows[0].one, 1);
   await one.close();
@@ -187,8 +207,13 @@ test("a client that its caller ended is not handed to the next one", async () =>
 
 test("more callers than the server takes connections are all served", async () => {
   const { pool: few } = pool("few", { poolSize: 3, maxOverflow: 2 });
-  const results = await Promise.all(Array.from({ length: 200 }, (_, number) => few.use((client) => client.query("SELECT $1::int AS number", [number]))));
-  assert.deepEqual(results.map(({ rows }) => rows[0].number), Array.from({ length: 200 }, (_, number) => number));
+  const results = await Promise.all(
+    Array.from({ length: 200 }, (_, number) => few.use((client) => client.query("SELECT $1::int AS number", [number]))),
+  );
+  assert.deepEqual(
+    results.map(({ rows }) => rows[0].number),
+    Array.from({ length: 200 }, (_, number) => number),
+  );
   assert.ok(few.stats().opened <= 5);
   await few.close();
 });

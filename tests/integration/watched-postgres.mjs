@@ -91,8 +91,22 @@ export class WatchedPostgres {
   async crash(pid) {
     process.kill(pid, "SIGKILL");
     // Whatever it says until then, it is not up before it takes connections again after having refused this one.
-    await until(() => this.#admin.query("SELECT 1").then(() => false, () => true), "the server has noticed");
-    await until(() => this.#watch().then(() => true, () => false), "the server has recovered");
+    await until(
+      () =>
+        this.#admin.query("SELECT 1").then(
+          () => false,
+          () => true,
+        ),
+      "the server has noticed",
+    );
+    await until(
+      () =>
+        this.#watch().then(
+          () => true,
+          () => false,
+        ),
+      "the server has recovered",
+    );
   }
 
   /** Runs a statement beside all pools. */
@@ -117,14 +131,20 @@ export class WatchedPostgres {
       client.on("error", startled);
       creators.most = Math.max(creators.most, ++creators.now);
       await client.connect().finally(() => creators.now--);
-      if (options.dialect?.onDisconnect !== undefined || options.dialect === undefined) setImmediate(() => client.off("error", startled));
+      if (options.dialect?.onDisconnect !== undefined || options.dialect === undefined)
+        setImmediate(() => client.off("error", startled));
       const query = client.query.bind(client);
       client.query = (text, ...rest) => (statements.push(text), query(text, ...rest));
       return client;
     };
     const log = (message) => void logged.push(message);
     const { client: _client, ...given } = options;
-    const pool = new Kind(creator, { dialect: pg, loggingName: name, logger: { debug() {}, info() {}, warn: log, error: log }, ...given });
+    const pool = new Kind(creator, {
+      dialect: pg,
+      loggingName: name,
+      logger: { debug() {}, info() {}, warn: log, error: log },
+      ...given,
+    });
     this.#pools.push(pool);
     pool.on("error", (error, { operation }) => void swallowed.push({ operation, error }));
     return { pool, statements, swallowed, logged, creators };
@@ -144,7 +164,10 @@ export class WatchedPostgres {
   /** Kills backends, and waits until the server has. */
   async kill(...pids) {
     await this.run("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", [pids]);
-    await until(async () => (await this.run("SELECT 1 FROM pg_stat_activity WHERE pid = ANY($1::int[])", [pids])).length === 0, `the end of ${pids}`);
+    await until(
+      async () => (await this.run("SELECT 1 FROM pg_stat_activity WHERE pid = ANY($1::int[])", [pids])).length === 0,
+      `the end of ${pids}`,
+    );
   }
 
   /** No slot without a backend, no backend without a slot, and nobody who waits or holds one. */
@@ -152,7 +175,10 @@ export class WatchedPostgres {
     // What was terminated is closed in nobody's time but its own.
     await until(() => pool.stats().closing === 0, "nothing is being closed any more");
     const { used, opening, waiting, idle, total, leaked, detached } = pool.stats();
-    assert.deepEqual({ used, opening, waiting, leaked, detached, busy: total - idle }, { used: 0, opening: 0, waiting: 0, leaked: 0, detached: 0, busy: 0 });
+    assert.deepEqual(
+      { used, opening, waiting, leaked, detached, busy: total - idle },
+      { used: 0, opening: 0, waiting: 0, leaked: 0, detached: 0, busy: 0 },
+    );
     await this.untilBackends(name, total);
   }
 }

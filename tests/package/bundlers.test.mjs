@@ -46,21 +46,59 @@ const urls = {
 
 /** Each writes main.js into a folder: an ES module, or for webpack a script. */
 const bundlers = {
-  esbuild: (entry, folder) => esbuild({ entryPoints: [entry], outfile: join(folder, "main.js"), bundle: true, minify: true, format: "esm", platform: "browser", loader: { ".wasm": "dataurl" }, logLevel: "error" }),
+  esbuild: (entry, folder) =>
+    esbuild({
+      entryPoints: [entry],
+      outfile: join(folder, "main.js"),
+      bundle: true,
+      minify: true,
+      format: "esm",
+      platform: "browser",
+      loader: { ".wasm": "dataurl" },
+      logLevel: "error",
+    }),
   Vite: (entry, folder) =>
-    vite({ root: join(folder, ".."), base: "./", logLevel: "error", configFile: false, build: { outDir: folder, emptyOutDir: false, rolldownOptions: { input: entry, output: { entryFileNames: "main.js" } } } }),
+    vite({
+      root: join(folder, ".."),
+      base: "./",
+      logLevel: "error",
+      configFile: false,
+      build: {
+        outDir: folder,
+        emptyOutDir: false,
+        rolldownOptions: { input: entry, output: { entryFileNames: "main.js" } },
+      },
+    }),
   async Rollup(entry, folder) {
-    const bundle = await rollup({ input: entry, plugins: [nodeResolve({ browser: true })], onLog(level, { message }) { throw new Error(`${level}: ${message}`); } });
+    const bundle = await rollup({
+      input: entry,
+      plugins: [nodeResolve({ browser: true })],
+      onLog(level, { message }) {
+        throw new Error(`${level}: ${message}`);
+      },
+    });
     await bundle.write({ file: join(folder, "main.js"), format: "esm" });
     await bundle.close();
   },
   webpack: (entry, folder) =>
     new Promise((resolve, reject) => {
-      webpack({ mode: "production", target: "web", context: join(folder, ".."), entry, output: { path: folder, filename: "main.js", publicPath: "" }, performance: false }, (error, stats) => {
-        const told = error ?? (stats.hasErrors() || stats.hasWarnings() ? new Error(stats.toString("errors-warnings")) : undefined);
-        if (told) reject(told);
-        else resolve();
-      });
+      webpack(
+        {
+          mode: "production",
+          target: "web",
+          context: join(folder, ".."),
+          entry,
+          output: { path: folder, filename: "main.js", publicPath: "" },
+          performance: false,
+        },
+        (error, stats) => {
+          const told =
+            error ??
+            (stats.hasErrors() || stats.hasWarnings() ? new Error(stats.toString("errors-warnings")) : undefined);
+          if (told) reject(told);
+          else resolve();
+        },
+      );
     }),
 };
 
@@ -85,10 +123,21 @@ describe("in a browser", () => {
       response.setHeader("content-security-policy", csp);
       const isPage = request.url.endsWith("/");
       response.setHeader("content-type", isPage ? "text/html" : "text/javascript");
-      response.end(isPage ? '<!doctype html><script type="module" src="main.js"></script>' : readFileSync(join(project.folder, request.url)));
+      response.end(
+        isPage
+          ? '<!doctype html><script type="module" src="main.js"></script>'
+          : readFileSync(join(project.folder, request.url)),
+      );
     });
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const args = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-gpu"];
+    const args = [
+      "--no-sandbox",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--no-first-run",
+      "--disable-gpu",
+    ];
     browser = await chromium.launch({ executablePath: findChromium(), args });
   });
 
@@ -126,18 +175,31 @@ describe("in a browser", () => {
       const slim = join(project.folder, `${folder}.mjs`);
       writeFileSync(slim, slimApp(url));
       await bundlers[name](slim, join(project.folder, folder));
-      assert.equal(await open(folder, "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' data:"), "function");
+      assert.equal(
+        await open(folder, "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' data:"),
+        "function",
+      );
     });
   }
 
   test("without 'wasm-unsafe-eval' the page is told what its policy must allow", async () => {
-    assert.match(await open("out-esbuild", "default-src 'none'; script-src 'self'"), /edgepool cannot compile its WebAssembly here: .*'wasm-unsafe-eval'/);
+    assert.match(
+      await open("out-esbuild", "default-src 'none'; script-src 'self'"),
+      /edgepool cannot compile its WebAssembly here: .*'wasm-unsafe-eval'/,
+    );
   });
 });
 
 test("what esbuild builds for Node runs from one file", async () => {
   const outfile = join(project.folder, "node.mjs");
-  await esbuild({ stdin: { contents: `${app} console.log(await globalThis.answer);`, resolveDir: project.folder }, outfile, bundle: true, format: "esm", platform: "node", logLevel: "error" });
+  await esbuild({
+    stdin: { contents: `${app} console.log(await globalThis.answer);`, resolveDir: project.folder },
+    outfile,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    logLevel: "error",
+  });
   assert.equal(execFileSync(process.execPath, [outfile], { encoding: "utf8", cwd: "/" }).trim(), expected);
 });
 
@@ -158,11 +220,18 @@ test("what is built under wrangler's conditions runs in workerd", async () => {
 test("publint finds nothing to say", async () => {
   const pkg = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const { messages } = await publint({ pkgDir: root, strict: true });
-  assert.deepEqual(messages.map((message) => formatMessage(message, pkg)), []);
+  assert.deepEqual(
+    messages.map((message) => formatMessage(message, pkg)),
+    [],
+  );
 });
 
 test("are-the-types-wrong finds them right for an ESM package", () => {
   const attw = join(root, "node_modules", ".bin", "attw");
-  const { status, stdout } = spawnSync(attw, [join(project.folder, project.tarball), "--profile", "esm-only", "--no-color", "--no-emoji"], { encoding: "utf8" });
+  const { status, stdout } = spawnSync(
+    attw,
+    [join(project.folder, project.tarball), "--profile", "esm-only", "--no-color", "--no-emoji"],
+    { encoding: "utf8" },
+  );
   assert.equal(status, 0, stdout);
 });

@@ -82,7 +82,10 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
   async function run(source, { node = process.execPath, meanwhile = async () => {} } = {}) {
     const file = join(project.folder, `example-${++files}.mjs`);
     writeFileSync(file, source);
-    const child = spawn(node, ["--no-warnings", file], { env: { ...process.env, DATABASE_URL: databaseUrl, PORT: "0", NODE_TEST_CONTEXT: undefined }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(node, ["--no-warnings", file], {
+      env: { ...process.env, DATABASE_URL: databaseUrl, PORT: "0", NODE_TEST_CONTEXT: undefined },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
     let stderr = "";
     child.stderr.on("data", (chunk) => (stderr += chunk));
@@ -109,13 +112,19 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
         for (const id of [1, 2, 3]) console.log(JSON.stringify(await handler({ id })));
         await pool.close();`);
       assert.equal(status, 0, stderr);
-      assert.deepEqual(stdout.split("\n").map((line) => JSON.parse(line).statusCode), [200, 200, 404], stdout);
+      assert.deepEqual(
+        stdout.split("\n").map((line) => JSON.parse(line).statusCode),
+        [200, 200, 404],
+        stdout,
+      );
     },
     /** Answers a hundred requests at once, and ends by itself after SIGTERM. */
     async server({ text }) {
       const { status, stderr } = await run(text, {
         async meanwhile(child, line) {
-          const answers = await Promise.all(Array.from({ length: 100 }, () => fetch(`http://127.0.0.1:${/\d+/.exec(line)[0]}`)));
+          const answers = await Promise.all(
+            Array.from({ length: 100 }, () => fetch(`http://127.0.0.1:${/\d+/.exec(line)[0]}`)),
+          );
           assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([200]));
           assert.equal((await answers[0].json())[0].name, "Ada");
           await Promise.all(answers.slice(1).map((answer) => answer.text()));
@@ -128,7 +137,11 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
       const className = /class (\w+) extends PoolObject/.exec(text)?.[1];
       const binding = /poolOf\(env\.(\w+)/.exec(text)?.[1];
       const durableObjects = className === undefined ? {} : { [binding]: className };
-      const workerd = await startWorkerd({ workers: { example: { source: text, resolveDir: project.folder, vars: { DATABASE_URL: databaseUrl }, durableObjects } } });
+      const workerd = await startWorkerd({
+        workers: {
+          example: { source: text, resolveDir: project.folder, vars: { DATABASE_URL: databaseUrl }, durableObjects },
+        },
+      });
       try {
         const answers = await Promise.all(Array.from({ length: 20 }, () => workerd.ask("/")));
         assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]), workerd.log.join("\n"));
@@ -141,7 +154,11 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
 
   for (const block of documents.flatMap(({ blocks }) => blocks).filter(({ language }) => language === "js")) {
     const isTooNew = block.text.includes("node:sqlite") && nodeWithSqlite === undefined;
-    test(`${block.document}:${block.line} (${block.heading || "the first"}), a ${block.kind}`, { skip: isTooNew && "it wants a newer Node" }, () => runners[block.kind](block));
+    test(
+      `${block.document}:${block.line} (${block.heading || "the first"}), a ${block.kind}`,
+      { skip: isTooNew && "it wants a newer Node" },
+      () => runners[block.kind](block),
+    );
   }
 });
 
@@ -156,7 +173,10 @@ function expectOutput({ status, stdout, stderr }, prints) {
 test("every code block has a language that is checked here or needs no check", () => {
   for (const { blocks } of documents) {
     for (const { document, line, language, text } of blocks) {
-      assert.ok(["js", "sh", "text", "jsonc", "python", "sql", "ini"].includes(language), `${document}:${line} has the language "${language}"`);
+      assert.ok(
+        ["js", "sh", "text", "jsonc", "python", "sql", "ini"].includes(language),
+        `${document}:${line} has the language "${language}"`,
+      );
       if (language === "jsonc") JSON.parse(text.replace(/^\s*\/\/.*$/gm, ""));
     }
   }
@@ -176,7 +196,9 @@ function exportsOf(path) {
   const text = declarations(path);
   const named = [...text.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, names]) => names.split(","));
   const own = [...text.matchAll(/^export (?:declare )?(?:const|function|class) (\w+)/gm)].map(([, name]) => name);
-  return [...named.map((name) => name.trim().replace(/^type /, "")), ...own].filter((name) => name !== "" && name !== "default");
+  return [...named.map((name) => name.trim().replace(/^type /, "")), ...own].filter(
+    (name) => name !== "" && name !== "default",
+  );
 }
 
 /** Whether an export of the index is more than a type. */
@@ -184,11 +206,20 @@ function isValue(name) {
   return !new RegExp(`type \\{[^}]*\\b${name}\\b|type ${name}\\b`).test(declarations("index"));
 }
 
-const constructorOptions = new Set(["PoolOptions", "QueuePoolOptions", "SingletonThreadPoolOptions", "AssertionPoolOptions"].flatMap((name) => membersOf("options", name)));
+const constructorOptions = new Set(
+  ["PoolOptions", "QueuePoolOptions", "SingletonThreadPoolOptions", "AssertionPoolOptions"].flatMap((name) =>
+    membersOf("options", name),
+  ),
+);
 const callOptions = [
-  ["options", "ConnectOptions"], ["pooled-connection", "InvalidateOptions"], ["pooled-connection", "LeaseCloseOptions"], ["events", "ListenOptions"],
-  ["durable-object/pool-object", "PoolObjectOptions"], ["durable-object/pool-of", "PoolOfOptions"],
-  ["durable-object/statements", "WaitOptions"], ["durable-object/statements", "LeaseBatchOptions"],
+  ["options", "ConnectOptions"],
+  ["pooled-connection", "InvalidateOptions"],
+  ["pooled-connection", "LeaseCloseOptions"],
+  ["events", "ListenOptions"],
+  ["durable-object/pool-object", "PoolObjectOptions"],
+  ["durable-object/pool-of", "PoolOfOptions"],
+  ["durable-object/statements", "WaitOptions"],
+  ["durable-object/statements", "LeaseBatchOptions"],
 ].flatMap(([path, name]) => membersOf(path, name));
 
 test("docs/options.md has a section for every option of a constructor, its table a row, and no other", () => {
@@ -201,16 +232,24 @@ test("docs/options.md has a section for every option of a constructor, its table
 
 test("docs/options.md tells of every option of a call", () => {
   const told = new Set(find("docs/options.md").inlineCode);
-  assert.deepEqual(callOptions.filter((name) => !told.has(name)), []);
+  assert.deepEqual(
+    callOptions.filter((name) => !told.has(name)),
+    [],
+  );
 });
 
 test("docs/options.md tells of every member of a dialect", () => {
   const told = new Set(find("docs/options.md").inlineCode);
-  assert.deepEqual(membersOf("dialect", "Dialect").filter((name) => !told.has(name)), []);
+  assert.deepEqual(
+    membersOf("dialect", "Dialect").filter((name) => !told.has(name)),
+    [],
+  );
 });
 
 test("the README's table has every option of a constructor but storeTraceback, and no other", () => {
-  const rows = find("README.md").tables[0].rows.flatMap(([first]) => [...first.text.matchAll(/`(\w+)`/g)].map(([, name]) => name));
+  const rows = find("README.md").tables[0].rows.flatMap(([first]) =>
+    [...first.text.matchAll(/`(\w+)`/g)].map(([, name]) => name),
+  );
   const inTheThird = ["prePingAfterIdle", "pingTimeout"];
   assert.deepEqual([...rows, ...inTheThird, "storeTraceback"].toSorted(), [...constructorOptions].toSorted());
 });
@@ -218,13 +257,18 @@ test("the README's table has every option of a constructor but storeTraceback, a
 test("docs/events.md has a section for every event, and no other", () => {
   const { headings } = find("docs/events.md");
   const from = headings.findIndex(({ title }) => title === "Each event");
-  const sections = headings.slice(from + 1, headings.findIndex(({ depth }, place) => place > from && depth === 2));
+  const sections = headings.slice(
+    from + 1,
+    headings.findIndex(({ depth }, place) => place > from && depth === 2),
+  );
   assert.deepEqual(sections.map(({ title }) => title).toSorted(), membersOf("events", "PoolEvents").toSorted());
 });
 
 test("docs/errors.md has a section for every code, and no other", () => {
   const codes = [...declarations("errors").matchAll(/"(ERR_POOL_\w+)"/g)].map(([, code]) => code);
-  const sections = find("docs/errors.md").headings.filter(({ depth }) => depth === 3).map(({ title }) => title);
+  const sections = find("docs/errors.md")
+    .headings.filter(({ depth }) => depth === 3)
+    .map(({ title }) => title);
   assert.deepEqual(sections.toSorted(), [...new Set(codes)].toSorted());
 });
 
@@ -233,25 +277,66 @@ test("every exported name is in the documents", () => {
   const names = new Set(["index", "entry/slim", "durable-object/index", ...dialects].flatMap(exportsOf));
   const all = documents.map(({ text }) => text).join("\n");
   assert.ok(names.size > 50, `only ${names.size} names were found`);
-  assert.deepEqual([...names].filter((name) => !new RegExp(`\\b${name}\\b`).test(all)), []);
+  assert.deepEqual(
+    [...names].filter((name) => !new RegExp(`\\b${name}\\b`).test(all)),
+    [],
+  );
 });
 
 test("every statistic is in the documents", () => {
   const all = new Set(documents.flatMap(({ inlineCode }) => inlineCode));
-  assert.deepEqual(membersOf("stats", "PoolStats").filter((name) => !all.has(name)), []);
+  assert.deepEqual(
+    membersOf("stats", "PoolStats").filter((name) => !all.has(name)),
+    [],
+  );
 });
 
 /** Names in inline code that are neither the package's nor in the first column of a table. */
 const foreign = new Set([
-  "connectionTimeoutMillis", "idleTimeoutMillis", "allowExitOnIdle", "maxLifetimeSeconds", "onConnect", "callbackWaitsForEmptyEventLoop", "setTimeout", "clearTimeout",
-  "getStore", "instanceof", "moduleResolution", "allowJs", "transformIgnorePatterns",
+  "connectionTimeoutMillis",
+  "idleTimeoutMillis",
+  "allowExitOnIdle",
+  "maxLifetimeSeconds",
+  "onConnect",
+  "callbackWaitsForEmptyEventLoop",
+  "setTimeout",
+  "clearTimeout",
+  "getStore",
+  "instanceof",
+  "moduleResolution",
+  "allowJs",
+  "transformIgnorePatterns",
 ]);
 
 test("no document names in its inline code what does not exist", () => {
   const publicFiles = [
-    "index", "pool", "queue-pool", "other-pools", "options", "events", "errors", "stats", "record", "pooled-connection", "dialect", "clock", "logger", "connections", "values",
-    "entry/slim", "durable-object/index", "durable-object/pool-object", "durable-object/pool-of", "durable-object/statements", "durable-object/lease", "durable-object/running",
-    "dialects/pg", "dialects/mysql2", "dialects/pglite", "dialects/better-sqlite3", "dialects/node-sqlite",
+    "index",
+    "pool",
+    "queue-pool",
+    "other-pools",
+    "options",
+    "events",
+    "errors",
+    "stats",
+    "record",
+    "pooled-connection",
+    "dialect",
+    "clock",
+    "logger",
+    "connections",
+    "values",
+    "entry/slim",
+    "durable-object/index",
+    "durable-object/pool-object",
+    "durable-object/pool-of",
+    "durable-object/statements",
+    "durable-object/lease",
+    "durable-object/running",
+    "dialects/pg",
+    "dialects/mysql2",
+    "dialects/pglite",
+    "dialects/better-sqlite3",
+    "dialects/node-sqlite",
   ];
   const known = new Set(publicFiles.flatMap((path) => declarations(path).match(/\w+/g)));
   for (const document of documents) {
@@ -285,7 +370,10 @@ test("every link inside the repository leads to a file, and to a heading of it",
 
 test("the README links to every document", () => {
   const { links } = find("README.md");
-  assert.deepEqual(guides.filter((name) => !links.includes(name)), []);
+  assert.deepEqual(
+    guides.filter((name) => !links.includes(name)),
+    [],
+  );
 });
 
 test("no document is longer than what is read", () => {

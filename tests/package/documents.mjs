@@ -8,7 +8,10 @@ import { Lexer, walkTokens } from "marked";
 import { root } from "../../scripts/run.mjs";
 
 /** The README, the guides, and what is for those who work here. */
-export const guides = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md")).sort().map((name) => `docs/${name}`);
+export const guides = readdirSync(join(root, "docs"))
+  .filter((name) => name.endsWith(".md"))
+  .sort()
+  .map((name) => `docs/${name}`);
 export const documents = ["README.md", ...guides].map(readDocument);
 export const otherDocuments = ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(readDocument);
 
@@ -69,6 +72,8 @@ function kindOf(text) {
 /** The inline code of a table's cells, but for the first column: there it is another library's. */
 export function codeInFirstColumns(document) {
   const names = [];
-  for (const { rows } of document.tables) for (const [first] of rows) walkTokens(first.tokens, (token) => token.type === "codespan" && names.push(token.text));
+  for (const { rows } of document.tables)
+    for (const [first] of rows)
+      walkTokens(first.tokens, (token) => token.type === "codespan" && names.push(token.text));
   return names;
 }

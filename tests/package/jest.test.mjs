@@ -22,7 +22,8 @@ let jest;
 before(() => {
   project = installTarball();
   const tools = join(setUpJest(), "node_modules");
-  for (const name of ["@babel", "babel-jest"]) symlinkSync(join(tools, name), join(project.folder, "node_modules", name));
+  for (const name of ["@babel", "babel-jest"])
+    symlinkSync(join(tools, name), join(project.folder, "node_modules", name));
   jest = join(tools, "jest", "bin", "jest.js");
 });
 
@@ -33,8 +34,13 @@ function runJest(name, files, nodeOptions) {
   const folder = join(project.folder, name);
   mkdirSync(folder);
   symlinkSync(join(project.folder, "node_modules"), join(folder, "node_modules"));
-  for (const [file, content] of Object.entries(files)) writeFileSync(join(folder, file), typeof content === "string" ? content : JSON.stringify(content));
-  const { status, stderr } = spawnSync(process.execPath, [...nodeOptions, jest, "--ci", "--watchman=false"], { cwd: folder, encoding: "utf8", env: { ...process.env, NODE_TEST_CONTEXT: undefined } });
+  for (const [file, content] of Object.entries(files))
+    writeFileSync(join(folder, file), typeof content === "string" ? content : JSON.stringify(content));
+  const { status, stderr } = spawnSync(process.execPath, [...nodeOptions, jest, "--ci", "--watchman=false"], {
+    cwd: folder,
+    encoding: "utf8",
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+  });
   assert.equal(status, 0, stderr);
   assert.match(stderr, /Tests: +1 passed, 1 total/);
 }
@@ -44,17 +50,35 @@ const flag = /`node (--experimental-vm-modules) node_modules\/jest\/bin\/jest\.j
 const pattern = /`"transformIgnorePatterns": (\[[^\]]+\])`/.exec(guide)?.[1];
 
 test("in Jest, tests that are ES modules import it under the flag that the guide gives", () => {
-  runJest("modules", { "package.json": { type: "module", jest: { transform: {} } }, "pool.test.js": `${statically} test("it works", async () => {${body}});` }, [flag]);
+  runJest(
+    "modules",
+    {
+      "package.json": { type: "module", jest: { transform: {} } },
+      "pool.test.js": `${statically} test("it works", async () => {${body}});`,
+    },
+    [flag],
+  );
 });
 
 test("in Jest, tests that Babel compiles to CommonJS import it with the pattern that the guide gives", () => {
-  runJest("babel", {
-    "package.json": { jest: { transformIgnorePatterns: JSON.parse(pattern) } },
-    "babel.config.json": { presets: [["@babel/preset-env", { targets: { node: "current" } }]] },
-    "pool.test.js": `${statically} test("it works", async () => {${body}});`,
-  }, []);
+  runJest(
+    "babel",
+    {
+      "package.json": { jest: { transformIgnorePatterns: JSON.parse(pattern) } },
+      "babel.config.json": { presets: [["@babel/preset-env", { targets: { node: "current" } }]] },
+      "pool.test.js": `${statically} test("it works", async () => {${body}});`,
+    },
+    [],
+  );
 });
 
 test("in Jest, tests in CommonJS import it dynamically under the flag", () => {
-  runJest("commonjs", { "package.json": {}, "pool.test.js": `test("it works", async () => { const { AssertionPool } = await import("edgepool"); ${body}});` }, [flag]);
+  runJest(
+    "commonjs",
+    {
+      "package.json": {},
+      "pool.test.js": `test("it works", async () => { const { AssertionPool } = await import("edgepool"); ${body}});`,
+    },
+    [flag],
+  );
 });

@@ -20,7 +20,8 @@ test("the shell imports only itself, and the WebAssembly only where it may", () 
   for (const { name, text } of files("src/shell", ".ts")) {
     for (const specifier of imports(text)) {
       // Every Worker has this module; nobody else loads these files.
-      if (specifier === "cloudflare:workers" && /^src\/shell\/(entry\/workerd|durable-object\/.*)\.ts$/.test(name)) continue;
+      if (specifier === "cloudflare:workers" && /^src\/shell\/(entry\/workerd|durable-object\/.*)\.ts$/.test(name))
+        continue;
       assert.ok(specifier.startsWith("."), `${name} imports ${specifier}: the package has no dependencies`);
       if (specifier.includes("/wasm/")) assert.match(name, mayReach, `${name} reaches for the WebAssembly`);
     }
@@ -30,19 +31,34 @@ test("the shell imports only itself, and the WebAssembly only where it may", () 
 test("an integration imports the core; the core imports no integration", () => {
   for (const { name, text } of files("src/shell", ".ts")) {
     if (name.startsWith("src/shell/durable-object/")) continue;
-    assert.deepEqual(imports(text).filter((specifier) => specifier.includes("durable-object")), [], name);
+    assert.deepEqual(
+      imports(text).filter((specifier) => specifier.includes("durable-object")),
+      [],
+      name,
+    );
   }
 });
 
 test("the policy is called by five files, and the steps are not among them", () => {
-  const callers = files("src/shell", ".ts").filter(({ text }) => /\bwasm\.[a-z_]+\(/.test(text)).map(({ name }) => name);
-  assert.deepEqual(callers.sort(), ["books", "driver", "leaks", "leases", "operations"].map((name) => `src/shell/${name}.ts`));
+  const callers = files("src/shell", ".ts")
+    .filter(({ text }) => /\bwasm\.[a-z_]+\(/.test(text))
+    .map(({ name }) => name);
+  assert.deepEqual(
+    callers.sort(),
+    ["books", "driver", "leaks", "leases", "operations"].map((name) => `src/shell/${name}.ts`),
+  );
 });
 
 test("a dialect knows the shape of a dialect, and nothing else of the pool", () => {
-  for (const { name, text } of files("src/shell/dialects", ".ts")) assert.deepEqual(imports(text).filter((from) => from !== "../dialect.js"), [], name);
+  for (const { name, text } of files("src/shell/dialects", ".ts"))
+    assert.deepEqual(
+      imports(text).filter((from) => from !== "../dialect.js"),
+      [],
+      name,
+    );
 });
 
 test("the policy names no host", () => {
-  for (const { name, text } of files("src/policy", ".rs")) assert.doesNotMatch(text, /wasm_bindgen|js_sys|std::time|std::thread/, name);
+  for (const { name, text } of files("src/policy", ".rs"))
+    assert.doesNotMatch(text, /wasm_bindgen|js_sys|std::time|std::thread/, name);
 });

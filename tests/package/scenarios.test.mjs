@@ -25,8 +25,12 @@ function texts(folder, extension) {
 }
 
 const conformance = collect().map(({ name }) => name.slice(name.indexOf(": ") + 2));
-const policy = texts("tests/policy", ".rs").flatMap((text) => [...text.matchAll(/fn scenario_((?:\d{3}_)+)/g)].map(([, numbers]) => numbers.replaceAll("_", " ")));
-const integration = texts("tests/integration", ".test.mjs").flatMap((text) => [...text.matchAll(/\btest\(["'`](\d{3} [^"'`]*)/g)].map(([, name]) => name));
+const policy = texts("tests/policy", ".rs").flatMap((text) =>
+  [...text.matchAll(/fn scenario_((?:\d{3}_)+)/g)].map(([, numbers]) => numbers.replaceAll("_", " ")),
+);
+const integration = texts("tests/integration", ".test.mjs").flatMap((text) =>
+  [...text.matchAll(/\btest\(["'`](\d{3} [^"'`]*)/g)].map(([, name]) => name),
+);
 
 const proven = new Set(conformance.flatMap(leading));
 const provenNatively = new Set([...policy, ...integration].flatMap(leading));
@@ -64,21 +68,36 @@ test("every scenario has one line: a number, a class, and what is promised or wh
     assert.deepEqual(more, [], String(number));
   }
   const numbers = scenarios.map(([number]) => number);
-  assert.deepEqual(numbers, [...new Set(numbers)].toSorted((one, other) => one - other), "each number once, in their order");
+  assert.deepEqual(
+    numbers,
+    [...new Set(numbers)].toSorted((one, other) => one - other),
+    "each number once, in their order",
+  );
 });
 
 test("every scenario that applies is the beginning of a test's name", () => {
-  const unproven = scenarios.filter(([number, kind, , where]) => kind !== "n/a" && !(where === "native" ? provenNatively : proven).has(number));
-  assert.deepEqual(unproven.map(([number]) => number), []);
+  const unproven = scenarios.filter(
+    ([number, kind, , where]) => kind !== "n/a" && !(where === "native" ? provenNatively : proven).has(number),
+  );
+  assert.deepEqual(
+    unproven.map(([number]) => number),
+    [],
+  );
 });
 
 test("every number in a test's name is a scenario that applies", () => {
   const applying = new Set(scenarios.filter(([, kind]) => kind !== "n/a").map(([number]) => number));
-  assert.deepEqual([...proven, ...provenNatively].filter((number) => !applying.has(number)), []);
+  assert.deepEqual(
+    [...proven, ...provenNatively].filter((number) => !applying.has(number)),
+    [],
+  );
   const odd = conformance.filter((name) => /^\d/.test(name) && !/^(\d{3} )+\D/.test(name));
   assert.deepEqual(odd, [], "a name begins with a sentence, or with numbers of three digits, without a colon");
 });
 
 test("docs/scenarios.md says what the data says", () => {
-  assert.ok(existsSync(file) && readFileSync(file, "utf8") === table(), "run `node tests/package/scenarios.test.mjs --write`");
+  assert.ok(
+    existsSync(file) && readFileSync(file, "utf8") === table(),
+    "run `node tests/package/scenarios.test.mjs --write`",
+  );
 });

@@ -14,10 +14,16 @@ function read({ documentPath }) {
   return { text, rows: rows.map(([name, ...cells]) => ({ name, cells })), host: /in turn \((.+)\)\./.exec(text)?.[1] };
 }
 
-for (const [command, document] of [["npm run bench", pools], ["npm run bench:workers", workers]]) {
+for (const [command, document] of [
+  ["npm run bench", pools],
+  ["npm run bench:workers", workers],
+]) {
   test(`the comparison is as \`${command}\` writes it, with every contestant in every scenario`, () => {
     const { text, rows, host } = read(document);
-    assert.deepEqual(rows.map(({ name }) => name), document.names);
+    assert.deepEqual(
+      rows.map(({ name }) => name),
+      document.names,
+    );
     assert.equal(text, document.render({ rows: rows.map(({ cells }) => cells), host }), `run: ${command} -- --write`);
     for (const { name, cells } of rows) for (const cell of cells) assert.match(cell, /^(> )?\d+(\.\d+)?$|^–$/, name);
   });

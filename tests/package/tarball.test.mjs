@@ -9,7 +9,13 @@ import { root } from "../../scripts/run.mjs";
 import { installTarball } from "./packed.mjs";
 
 /** Each dialect's subpath and its name there. */
-const dialects = { pg: "pg", mysql2: "mysql2", pglite: "pglite", "better-sqlite3": "betterSqlite3", "node-sqlite": "nodeSqlite" };
+const dialects = {
+  pg: "pg",
+  mysql2: "mysql2",
+  pglite: "pglite",
+  "better-sqlite3": "betterSqlite3",
+  "node-sqlite": "nodeSqlite",
+};
 
 let project;
 
@@ -23,19 +29,49 @@ after(() => project.remove());
 function run(name, source, args = []) {
   writeFileSync(join(project.folder, name), source);
   const start = performance.now();
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...args, join(project.folder, name)], { encoding: "utf8", timeout: 20_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...args, join(project.folder, name)], {
+    encoding: "utf8",
+    timeout: 20_000,
+  });
   return { status, stdout: stdout.trim(), stderr, ms: performance.now() - start };
 }
 
 test("the tarball holds what is built, its types and its documents, and no source", () => {
-  for (const name of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "pkg/index.d.ts", "pkg/entry/inline.js", "pkg/entry/workerd.js", "pkg/entry/slim.js", "pkg/durable-object/index.js", "pkg/durable-object/index.d.ts", ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`), "pkg/wasm/edgepool_bg.wasm", "pkg/THIRD_PARTY_LICENSES"]) {
+  for (const name of [
+    "package.json",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "pkg/index.d.ts",
+    "pkg/entry/inline.js",
+    "pkg/entry/workerd.js",
+    "pkg/entry/slim.js",
+    "pkg/durable-object/index.js",
+    "pkg/durable-object/index.d.ts",
+    ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
+    "pkg/wasm/edgepool_bg.wasm",
+    "pkg/THIRD_PARTY_LICENSES",
+  ]) {
     assert.ok(project.names.includes(name), `${name} is missing of ${project.names.length} files`);
   }
-  const strays = project.names.filter((name) => !/^(pkg\/.*\.(js|d\.ts|wasm)|docs\/[\w-]+\.md|pkg\/THIRD_PARTY_LICENSES|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name));
+  const strays = project.names.filter(
+    (name) =>
+      !/^(pkg\/.*\.(js|d\.ts|wasm)|docs\/[\w-]+\.md|pkg\/THIRD_PARTY_LICENSES|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+        name,
+      ),
+  );
   assert.deepEqual(strays, []);
-  const modules = readdirSync(join(root, "src", "shell"), { recursive: true }).filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"));
-  const packed = project.names.filter((name) => name.startsWith("pkg/") && name.endsWith(".js") && !name.startsWith("pkg/wasm/"));
-  assert.deepEqual(packed.sort(), modules.map((name) => `pkg/${name.replace(/ts$/, "js")}`).sort(), "a module is missing, or one is of a source that is gone");
+  const modules = readdirSync(join(root, "src", "shell"), { recursive: true }).filter(
+    (name) => name.endsWith(".ts") && !name.endsWith(".d.ts"),
+  );
+  const packed = project.names.filter(
+    (name) => name.startsWith("pkg/") && name.endsWith(".js") && !name.startsWith("pkg/wasm/"),
+  );
+  assert.deepEqual(
+    packed.sort(),
+    modules.map((name) => `pkg/${name.replace(/ts$/, "js")}`).sort(),
+    "a module is missing, or one is of a source that is gone",
+  );
 });
 
 test("the tarball holds what the README says that npm installs", () => {
@@ -45,34 +81,55 @@ test("the tarball holds what the README says that npm installs", () => {
 });
 
 test("import gives the API, with no init call", () => {
-  const { stdout, stderr } = run("import.mjs", `
+  const { stdout, stderr } = run(
+    "import.mjs",
+    `
     import { QueuePool, PoolError } from "edgepool";
     const pool = new QueuePool(() => ({ close() {} }));
     console.log(await pool.use((connection) => typeof connection), typeof PoolError);
     await pool.close();
-  `);
+  `,
+  );
   assert.equal(stdout, "object function", stderr);
 });
 
 test("every dialect is imported without its driver, by name and as the default", () => {
-  const { stdout, stderr } = run("dialects.mjs", Object.entries(dialects).map(([path, name]) => `
+  const { stdout, stderr } = run(
+    "dialects.mjs",
+    Object.entries(dialects)
+      .map(
+        ([path, name]) => `
     import byDefault_${name}, { ${name} } from "edgepool/dialects/${path}";
     console.log(${name}.name, ${name} === byDefault_${name});
-  `).join(""));
-  assert.equal(stdout, Object.keys(dialects).map((path) => `${path} true`).join("\n"), stderr);
+  `,
+      )
+      .join(""),
+  );
+  assert.equal(
+    stdout,
+    Object.keys(dialects)
+      .map((path) => `${path} true`)
+      .join("\n"),
+    stderr,
+  );
 });
 
 test("require gives the same", () => {
-  const { stdout, stderr } = run("require.cjs", `
+  const { stdout, stderr } = run(
+    "require.cjs",
+    `
     const { QueuePool } = require("edgepool");
     const pool = new QueuePool(() => ({ rollback() {}, close() {} }));
     pool.use(() => "used").then((answer) => console.log(answer));
-  `);
+  `,
+  );
   assert.equal(stdout, "used", stderr);
 });
 
 test("slim takes the WebAssembly from its user, and says so when it has none", () => {
-  const { stdout, stderr } = run("slim.mjs", `
+  const { stdout, stderr } = run(
+    "slim.mjs",
+    `
     import { readFileSync } from "node:fs";
     import { createRequire } from "node:module";
     import { initialize, QueuePool } from "edgepool/slim";
@@ -84,12 +141,15 @@ test("slim takes the WebAssembly from its user, and says so when it has none", (
     initialize(readFileSync(createRequire(import.meta.url).resolve("edgepool/edgepool.wasm")));
     const pool = new QueuePool(() => ({ rollback() {} }));
     console.log(await pool.use(() => "used"));
-  `);
+  `,
+  );
   assert.equal(stdout, "ERR_POOL_INVALID_REQUEST\nused", stderr);
 });
 
 test("slim refuses what is not its WebAssembly, by name, and takes the right one afterwards", () => {
-  const { stdout, stderr } = run("slim-refuses.mjs", `
+  const { stdout, stderr } = run(
+    "slim-refuses.mjs",
+    `
     import { readFileSync } from "node:fs";
     import { createRequire } from "node:module";
     import { runInNewContext } from "node:vm";
@@ -105,10 +165,24 @@ test("slim refuses what is not its WebAssembly, by name, and takes the right one
     const bytes = readFileSync(createRequire(import.meta.url).resolve("edgepool/edgepool.wasm"));
     initialize(runInNewContext("new Uint8Array(bytes).buffer", { bytes })); // of another realm, as tests run in
     console.log(await new QueuePool(() => ({ rollback() {} })).use(() => "used"));
-  `);
-  const refused = "ERR_POOL_ARGUMENT initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module of this realm; it got";
+  `,
+  );
+  const refused =
+    "ERR_POOL_ARGUMENT initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module of this realm; it got";
   const other = "ERR_POOL_ARGUMENT initialize() wants edgepool/edgepool.wasm; it got another WebAssembly";
-  assert.equal(stdout, [`${refused} undefined`, `${refused} "edgepool.wasm"`, `${refused} an object (Promise)`, `${refused} an object (Object)`, other, other, "used"].join("\n"), stderr);
+  assert.equal(
+    stdout,
+    [
+      `${refused} undefined`,
+      `${refused} "edgepool.wasm"`,
+      `${refused} an object (Promise)`,
+      `${refused} an object (Object)`,
+      other,
+      other,
+      "used",
+    ].join("\n"),
+    stderr,
+  );
 });
 
 test("a host without WebAssembly is told what it must allow", () => {
@@ -119,26 +193,48 @@ test("a host without WebAssembly is told what it must allow", () => {
 
 test("the types compile in a project for Node that has no types of the DOM and checks libraries", () => {
   const types = join(root, "node_modules", "@types");
-  writeFileSync(join(project.folder, "node.ts"), `
+  writeFileSync(
+    join(project.folder, "node.ts"),
+    `
     import { QueuePool } from "edgepool";
     import { pg } from "edgepool/dialects/pg";
     await using pool = new QueuePool(() => ({ query: async (text: string) => text }), { poolSize: 1 });
     await using lease = await pool.connect({ signal: AbortSignal.timeout(10) });
     export const rows: Promise<string> = lease.connection.query("SELECT 1");
     export const { name } = pg;
-  `);
+  `,
+  );
   for (const module of ["nodenext", "esnext"]) {
-    writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
-      compilerOptions: { strict: true, noEmit: true, module, ...(module === "esnext" && { moduleResolution: "bundler" }), target: "es2022", lib: ["es2022"], types: ["node"], typeRoots: [types], skipLibCheck: false },
-      files: ["node.ts"],
-    }));
-    const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+    writeFileSync(
+      join(project.folder, "tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          noEmit: true,
+          module,
+          ...(module === "esnext" && { moduleResolution: "bundler" }),
+          target: "es2022",
+          lib: ["es2022"],
+          types: ["node"],
+          typeRoots: [types],
+          skipLibCheck: false,
+        },
+        files: ["node.ts"],
+      }),
+    );
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder],
+      { encoding: "utf8" },
+    );
     assert.equal(status, 0, stdout);
   }
 });
 
 test("the types say what a connection is, and refuse an unknown option", () => {
-  writeFileSync(join(project.folder, "types.ts"), `
+  writeFileSync(
+    join(project.folder, "types.ts"),
+    `
     import { QueuePool, PoolTimeoutError, type PooledConnection, type PoolStats } from "edgepool";
     import { initialize } from "edgepool/slim";
     import { pg, type PgClient } from "edgepool/dialects/pg";
@@ -155,26 +251,47 @@ test("the types say what a connection is, and refuse an unknown option", () => {
     new QueuePool(() => new Connection(), { max: 3 });
     // @ts-expect-error: a duration has a unit
     new QueuePool(() => new Connection(), { timeout: "5 seconds" });
-  `);
-  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
-    compilerOptions: { strict: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable", "dom"], types: [], skipLibCheck: false },
-    files: ["types.ts"],
-  }));
-  const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+  `,
+  );
+  writeFileSync(
+    join(project.folder, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        noEmit: true,
+        module: "nodenext",
+        target: "es2022",
+        lib: ["es2022", "esnext.disposable", "dom"],
+        types: [],
+        skipLibCheck: false,
+      },
+      files: ["types.ts"],
+    }),
+  );
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder],
+    { encoding: "utf8" },
+  );
   assert.equal(status, 0, stdout);
 });
 
 test("a Durable Object's pool has the types of its class, its rows and its leases, beside the types of Cloudflare", () => {
   // As the runtime's own types are where it matters: a class is branded, and a stub's methods are its own.
-  writeFileSync(join(project.folder, "cloudflare.d.ts"), `
+  writeFileSync(
+    join(project.folder, "cloudflare.d.ts"),
+    `
     interface DurableObjectState { readonly id: unknown }
     interface DurableObjectNamespace<T extends { readonly __brand: never }> { idFromName(name: string): { hash: string }; get(id: { hash: string }, options?: { locationHint?: "weur" }): T }
     declare module "cloudflare:workers" {
       export abstract class DurableObject<Env = unknown> { readonly __brand: never; protected ctx: DurableObjectState; protected env: Env; constructor(ctx: DurableObjectState, env: Env) }
       export abstract class RpcTarget { readonly __target: never }
     }
-  `);
-  writeFileSync(join(project.folder, "object.ts"), `
+  `,
+  );
+  writeFileSync(
+    join(project.folder, "object.ts"),
+    `
     import { PoolObject, poolOf, type QueryResult, type RemoteLease } from "edgepool/durable-object";
     class Connection { query(text: string): Promise<{ rows: object[] }> { return Promise.resolve({ rows: [{ text }] }); } }
     interface Env { DATABASE: DurableObjectNamespace<Database>; URL: string }
@@ -198,42 +315,98 @@ test("a Durable Object's pool has the types of its class, its rows and its lease
       poolOf(env.URL);
       return rows[0]?.id ?? results[0]?.rows[0]?.id ?? (await pool.use((held) => held.query<{ n: number }>("SELECT 1 AS n"))).rows[0]?.n;
     }
-  `);
-  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
-    compilerOptions: { strict: true, exactOptionalPropertyTypes: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable", "dom"], types: [], skipLibCheck: false },
-    files: ["cloudflare.d.ts", "object.ts"],
-  }));
-  const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+  `,
+  );
+  writeFileSync(
+    join(project.folder, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noEmit: true,
+        module: "nodenext",
+        target: "es2022",
+        lib: ["es2022", "esnext.disposable", "dom"],
+        types: [],
+        skipLibCheck: false,
+      },
+      files: ["cloudflare.d.ts", "object.ts"],
+    }),
+  );
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder],
+    { encoding: "utf8" },
+  );
   assert.equal(status, 0, stdout);
 });
 
 test("every name, parameter and result that is exported is of the type that contract/ states", () => {
   cpSync(new URL("contract", import.meta.url), join(project.folder, "contract"), { recursive: true });
-  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
-    compilerOptions: { strict: true, exactOptionalPropertyTypes: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable", "dom"], types: [], skipLibCheck: false },
-    include: ["contract"],
-  }));
-  const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+  writeFileSync(
+    join(project.folder, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noEmit: true,
+        module: "nodenext",
+        target: "es2022",
+        lib: ["es2022", "esnext.disposable", "dom"],
+        types: [],
+        skipLibCheck: false,
+      },
+      include: ["contract"],
+    }),
+  );
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder],
+    { encoding: "utf8" },
+  );
   assert.equal(status, 0, stdout);
 });
 
 test("the first example of the README compiles with the types of pg, its rows are known, and so do its events and the recipes", () => {
-  const blocks = (name) => [...readFileSync(join(root, name), "utf8").matchAll(/```js\n([^]*?)```/g)].map(([, block]) => block);
+  const blocks = (name) =>
+    [...readFileSync(join(root, name), "utf8").matchAll(/```js\n([^]*?)```/g)].map(([, block]) => block);
   const [first, , events] = blocks("README.md");
   const recipes = blocks("docs/events.md").filter((block) => /^pool\.on\("reset"|^const held/.test(block));
   assert.equal(recipes.length, 2);
-  writeFileSync(join(project.folder, "readme.ts"), `${first}\nexport const first: any = rows[0];\n${[events, ...recipes].map((block) => `{\n${block}}`).join("\n")}`);
+  writeFileSync(
+    join(project.folder, "readme.ts"),
+    `${first}\nexport const first: any = rows[0];\n${[events, ...recipes].map((block) => `{\n${block}}`).join("\n")}`,
+  );
   const types = join(root, "node_modules", "@types");
-  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
-    compilerOptions: { strict: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable"], types: ["node"], typeRoots: [types], paths: { pg: [join(types, "pg", "index.d.ts")] }, skipLibCheck: true },
-    files: ["readme.ts"],
-  }));
-  const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+  writeFileSync(
+    join(project.folder, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        noEmit: true,
+        module: "nodenext",
+        target: "es2022",
+        lib: ["es2022", "esnext.disposable"],
+        types: ["node"],
+        typeRoots: [types],
+        paths: { pg: [join(types, "pg", "index.d.ts")] },
+        skipLibCheck: true,
+      },
+      files: ["readme.ts"],
+    }),
+  );
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder],
+    { encoding: "utf8" },
+  );
   assert.equal(status, 0, stdout);
 });
 
 test("every dialect takes the connections of its driver, by the driver's own types", () => {
-  writeFileSync(join(project.folder, "drivers.ts"), `
+  writeFileSync(
+    join(project.folder, "drivers.ts"),
+    `
     import { QueuePool } from "edgepool";
     import { mysql2 } from "edgepool/dialects/mysql2";
     import { pglite } from "edgepool/dialects/pglite";
@@ -252,7 +425,8 @@ test("every dialect takes the connections of its driver, by the driver's own typ
     export const thread: Promise<number> = pools.callbacks.use((connection) => connection.threadId);
     export const isInTransaction: Promise<boolean> = pools.pglite.use((database) => database.isInTransaction());
     export const statement: Promise<Database.Statement> = pools.sqlite.use((database) => database.prepare("SELECT 1"));
-  `);
+  `,
+  );
   const packages = join(root, "node_modules");
   const paths = {
     mysql2: ["mysql2/index.d.ts"],
@@ -260,19 +434,35 @@ test("every dialect takes the connections of its driver, by the driver's own typ
     "@electric-sql/pglite": ["@electric-sql/pglite/dist/index.d.ts"],
     "better-sqlite3": ["@types/better-sqlite3/index.d.ts"],
   };
-  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({
-    compilerOptions: {
-      strict: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2022", "esnext.disposable", "dom"], types: ["node"], typeRoots: [join(packages, "@types")],
-      paths: Object.fromEntries(Object.entries(paths).map(([name, [path]]) => [name, [join(packages, path)]])), skipLibCheck: true,
-    },
-    files: ["drivers.ts"],
-  }));
-  const { status, stdout } = spawnSync(process.execPath, [join(packages, "typescript", "bin", "tsc"), "-p", project.folder], { encoding: "utf8" });
+  writeFileSync(
+    join(project.folder, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        noEmit: true,
+        module: "nodenext",
+        target: "es2022",
+        lib: ["es2022", "esnext.disposable", "dom"],
+        types: ["node"],
+        typeRoots: [join(packages, "@types")],
+        paths: Object.fromEntries(Object.entries(paths).map(([name, [path]]) => [name, [join(packages, path)]])),
+        skipLibCheck: true,
+      },
+      files: ["drivers.ts"],
+    }),
+  );
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [join(packages, "typescript", "bin", "tsc"), "-p", project.folder],
+    { encoding: "utf8" },
+  );
   assert.equal(status, 0, stdout);
 });
 
 test("importing and constructing set no timer, read no clock and draw no random number", () => {
-  const { stdout, stderr } = run("idle.mjs", `
+  const { stdout, stderr } = run(
+    "idle.mjs",
+    `
     const touched = [];
     for (const [host, name] of [[globalThis, "setTimeout"], [globalThis, "setInterval"], [globalThis, "setImmediate"], [globalThis, "queueMicrotask"], [Date, "now"], [performance, "now"], [Math, "random"], [crypto, "getRandomValues"], [crypto, "randomUUID"]]) {
       const real = host[name];
@@ -283,25 +473,31 @@ test("importing and constructing set no timer, read no clock and draw no random 
     const pool = new QueuePool(() => ({ rollback() {} }), { timeout: "5s", deadline: "5s" });
     pool.recreate();
     console.log(JSON.stringify(touched));
-  `);
+  `,
+  );
   assert.equal(stdout, "[]", stderr);
 });
 
 test("an idle pool lets the process end", () => {
-  const { status, ms, stderr } = run("ends.mjs", `
+  const { status, ms, stderr } = run(
+    "ends.mjs",
+    `
     import { QueuePool } from "edgepool";
     const pool = new QueuePool(() => ({ rollback() {} }), { poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
     const waiter = pool.connect();
     await lease.close();
     await (await waiter).close();
-  `);
+  `,
+  );
   assert.equal(status, 0, stderr);
   assert.ok(ms < 10_000, `it took ${ms} ms, and the pool's timeout is 30 s`);
 });
 
 test("a caller who waits keeps the process alive, without a limit too", () => {
-  const { status, stdout, stderr } = run("waits.mjs", `
+  const { status, stdout, stderr } = run(
+    "waits.mjs",
+    `
     import { QueuePool } from "edgepool";
     const pool = new QueuePool(() => ({ rollback() {} }), { poolSize: 1, maxOverflow: 0, timeout: null });
     const lease = await pool.connect();
@@ -311,14 +507,17 @@ test("a caller who waits keeps the process alive, without a limit too", () => {
       console.log(error.code, process.getActiveResourcesInfo().includes("Timeout"));
       process.exit(7);
     });
-  `);
+  `,
+  );
   assert.equal(stdout, "ERR_POOL_TIMEOUT true", stderr);
   assert.equal(status, 7);
 });
 
 test("a crash of the WebAssembly reaches every caller of every pool, and leases can still be closed", () => {
   // Memory that cannot grow is a real way to crash it.
-  const { stdout, stderr } = run("crash.mjs", `
+  const { stdout, stderr } = run(
+    "crash.mjs",
+    `
     import { readFileSync } from "node:fs";
     import { createRequire } from "node:module";
     const require = createRequire(import.meta.url);
@@ -349,6 +548,8 @@ test("a crash of the WebAssembly reaches every caller of every pool, and leases 
     await held.close();
     console.log([...codes].join(), after, beside, closed.length);
     process.exit(0);
-  `, ["--no-warnings"]);
+  `,
+    ["--no-warnings"],
+  );
   assert.equal(stdout, "ERR_POOL_CRASHED ERR_POOL_CRASHED ERR_POOL_CRASHED 2", stderr);
 });

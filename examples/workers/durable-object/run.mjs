@@ -15,14 +15,21 @@ const main = {
   entry: beside(settings.main),
   compatibilityDate: settings.compatibility_date,
   compatibilityFlags: settings.compatibility_flags,
-  durableObjects: Object.fromEntries(settings.durable_objects.bindings.map((binding) => [binding.name, binding.class_name])),
+  durableObjects: Object.fromEntries(
+    settings.durable_objects.bindings.map((binding) => [binding.name, binding.class_name]),
+  ),
 };
 const { postgres, workerd, stop } = await startWorkerdOnPostgres({ workers: { main } });
 const admin = new Client(postgres.options);
 await admin.connect();
 await admin.query("CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL CHECK (balance >= 0))");
 await admin.query("INSERT INTO accounts SELECT id, 20 FROM generate_series(1, $1) AS id", [accounts]);
-const countBackends = async () => (await admin.query("SELECT count(*)::int AS count FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")).rows[0].count;
+const countBackends = async () =>
+  (
+    await admin.query(
+      "SELECT count(*)::int AS count FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+    )
+  ).rows[0].count;
 
 let held = false;
 try {
@@ -32,10 +39,12 @@ try {
     while (isWatching) mostBackends = Math.max(mostBackends, await countBackends());
   })();
   const start = performance.now();
-  const answers = await Promise.all(Array.from({ length: transfers }, (_, number) => {
-    const amount = number % 50 === 0 ? 1000 : 1 + (number % 9); // nobody ever has 1000
-    return workerd.ask(`/transfer/${1 + (number % accounts)}/${1 + ((number * 7 + 3) % accounts)}/${amount}`);
-  }));
+  const answers = await Promise.all(
+    Array.from({ length: transfers }, (_, number) => {
+      const amount = number % 50 === 0 ? 1000 : 1 + (number % 9); // nobody ever has 1000
+      return workerd.ask(`/transfer/${1 + (number % accounts)}/${1 + ((number * 7 + 3) % accounts)}/${amount}`);
+    }),
+  );
   const ms = performance.now() - start;
   isWatching = false;
   await watch;
@@ -44,7 +53,10 @@ try {
   const refused = answers.filter((answer) => answer.status === 409).length;
   const total = (await workerd.ask("/")).body.reduce((sum, { balance }) => sum + balance, 0);
   const checks = [
-    [`${done} transfers were made and ${refused} refused for want of money, of ${transfers} asked for at once (${ms.toFixed(0)} ms)`, done + refused === transfers && done > 0 && refused >= transfers / 50],
+    [
+      `${done} transfers were made and ${refused} refused for want of money, of ${transfers} asked for at once (${ms.toFixed(0)} ms)`,
+      done + refused === transfers && done > 0 && refused >= transfers / 50,
+    ],
     [`the accounts hold ${total} in all, as in the beginning`, total === accounts * 20],
     [`PostgreSQL saw at most ${mostBackends} connections at once`, mostBackends > 0 && mostBackends <= 5],
   ];

@@ -27,13 +27,18 @@ try {
   await Promise.all(Array.from({ length: atOnce }, client));
   const ms = performance.now() - start;
 
-  const right = answers.filter(({ id, status, body }) => status === 200 && body.name === `customer ${id}` && body.orders.join() === "bread,tea");
+  const right = answers.filter(
+    ({ id, status, body }) => status === 200 && body.name === `customer ${id}` && body.orders.join() === "bread,tea",
+  );
   const backends = new Set(right.map(({ body }) => body.backend));
   const left = await backendsLeft(admin);
   await admin.end();
   const wrong = answers.find((answer) => !right.includes(answer));
   const checks = [
-    [`${right.length} of ${requests} requests were answered rightly, ${atOnce} at a time, in ${ms.toFixed(0)} ms`, right.length === requests],
+    [
+      `${right.length} of ${requests} requests were answered rightly, ${atOnce} at a time, in ${ms.toFixed(0)} ms`,
+      right.length === requests,
+    ],
     [`${backends.size} backends served them: none served two`, backends.size === requests],
     [`${left} backends were left a moment later`, left === 0],
   ];
@@ -47,7 +52,9 @@ try {
 /** How many there are beside the admin's, once they are none or two seconds have passed. */
 async function backendsLeft(admin) {
   for (const end = Date.now() + 2000; ;) {
-    const { rows } = await admin.query("SELECT count(*)::int AS count FROM pg_stat_activity WHERE client_addr IS NOT NULL AND pid <> pg_backend_pid()");
+    const { rows } = await admin.query(
+      "SELECT count(*)::int AS count FROM pg_stat_activity WHERE client_addr IS NOT NULL AND pid <> pg_backend_pid()",
+    );
     if (rows[0].count === 0 || Date.now() > end) return rows[0].count;
   }
 }

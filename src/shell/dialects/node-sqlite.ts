@@ -61,7 +61,11 @@ function close(database: NodeSqliteDatabase): void {
 }
 
 function isDisconnect(error: unknown): boolean {
-  return error instanceof Error && (error as { code?: unknown }).code === "ERR_INVALID_STATE" && error.message === "database is not open";
+  return (
+    error instanceof Error &&
+    (error as { code?: unknown }).code === "ERR_INVALID_STATE" &&
+    error.message === "database is not open"
+  );
 }
 
 export default nodeSqlite;

@@ -31,7 +31,15 @@ interface ClientState {
 const shutdownStates = /^57P0[1-5]$/;
 
 /** Errors of an established socket, by Node's code: for a client that does not say whether it is queryable. */
-const networkCodes = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "ECONNABORTED"]);
+const networkCodes = new Set([
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "ECONNABORTED",
+]);
 
 /** What pg itself says of a client whose socket is gone; it gives these no code. */
 const clientMessages = /^(Connection terminated|Client has encountered a connection error|Client was closed)/;

@@ -58,7 +58,9 @@ export class Borrowed<C> {
 
   async #giveBack(): Promise<void> {
     if (this.#pending === 0 || (await settles(this.#lastTurn, patienceMs))) return this.#lease.close();
-    return this.#lease.invalidate(new InvalidRequestError("a statement still ran when its lease ended", this.#driving.pool));
+    return this.#lease.invalidate(
+      new InvalidRequestError("a statement still ran when its lease ended", this.#driving.pool),
+    );
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -102,11 +104,17 @@ export class Borrowed<C> {
     this.#checkUsable();
     const { pool } = this.#driving;
     if (this.#mayBeInTransaction()) {
-      throw new InvalidRequestError("this lease has an open transaction already: end it before batch(), or give batch() transaction: false to run inside it", pool);
+      throw new InvalidRequestError(
+        "this lease has an open transaction already: end it before batch(), or give batch() transaction: false to run inside it",
+        pool,
+      );
     }
     const refused = statements.find(({ text }) => beginsOrEnds(text));
     if (refused !== undefined) {
-      throw new ArgumentError(`statements[${statements.indexOf(refused)}] (${shortened(refused.text)}) begins or ends a transaction, and batch() runs all of them in its own: leave it out, or give batch() transaction: false`, pool);
+      throw new ArgumentError(
+        `statements[${statements.indexOf(refused)}] (${shortened(refused.text)}) begins or ends a transaction, and batch() runs all of them in its own: leave it out, or give batch() transaction: false`,
+        pool,
+      );
     }
     await this.#send("BEGIN");
     try {
@@ -132,13 +140,18 @@ export class Borrowed<C> {
   async #runAll(statements: readonly CheckedStatement[], inTransaction: boolean): Promise<QueryResult[]> {
     const results: QueryResult[] = [];
     for (const [statementIndex, statement] of statements.entries()) {
-      const place = (): string => `statement ${statementIndex + 1} of ${statements.length} (${shortened(statement.text)})`;
+      const place = (): string =>
+        `statement ${statementIndex + 1} of ${statements.length} (${shortened(statement.text)})`;
       try {
         results.push(await this.#run(statement));
       } catch (error) {
         const failure = failureOf(error);
         const consequence = inTransaction ? "all of it was rolled back" : "those before it stay";
-        throw errorOf({ ...failure, message: `${failure.message} [${place()}; ${consequence}]`, properties: { ...failure.properties, statementIndex } });
+        throw errorOf({
+          ...failure,
+          message: `${failure.message} [${place()}; ${consequence}]`,
+          properties: { ...failure.properties, statementIndex },
+        });
       }
       if (inTransaction && !this.#mayBeInTransaction()) {
         const message = `${place()} ended the transaction that batch() runs all of them in: what ran until then is as it left it, and what comes after it did not run; statements that begin or end one need transaction: false`;
@@ -155,8 +168,15 @@ export class Borrowed<C> {
 
   #checkUsable(): void {
     const { pool } = this.#driving;
-    if (this.#lost !== undefined) throw new InvalidRequestError("the connection of this lease was lost: take a new one with lease()", pool, { cause: this.#lost });
-    if (this.#end !== undefined) throw new InvalidRequestError("this lease has ended: it was released or disposed, and its connection may be with another caller now; take a new one with lease()", pool);
+    if (this.#lost !== undefined)
+      throw new InvalidRequestError("the connection of this lease was lost: take a new one with lease()", pool, {
+        cause: this.#lost,
+      });
+    if (this.#end !== undefined)
+      throw new InvalidRequestError(
+        "this lease has ended: it was released or disposed, and its connection may be with another caller now; take a new one with lease()",
+        pool,
+      );
   }
 
   #isDisconnect(error: unknown, connection: C): boolean {

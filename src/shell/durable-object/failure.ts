@@ -38,9 +38,17 @@ const deepestCause = 3;
 const mostErrors = 8;
 
 const poolErrors = new Map<string, { prototype: PoolError }>(
-  [PoolError, ArgumentError, AssertionError, DisconnectionError, InvalidRequestError, PoolClosedError, PoolCrashedError, PoolTimeoutError, QueueFullError].map(
-    (kind) => [kind.prototype.name, kind],
-  ),
+  [
+    PoolError,
+    ArgumentError,
+    AssertionError,
+    DisconnectionError,
+    InvalidRequestError,
+    PoolClosedError,
+    PoolCrashedError,
+    PoolTimeoutError,
+    QueueFullError,
+  ].map((kind) => [kind.prototype.name, kind]),
 );
 
 /** The call's value or its failure; never rejects. */
@@ -54,7 +62,9 @@ export async function outcomeOf<T>(call: () => Promise<T>): Promise<Outcome<T>> 
 
 /** What was thrown, as data. Never throws, whatever it is. */
 export function failureOf(thrown: unknown, depth = deepestCause): Failure {
-  const failure = tried(() => (typeof thrown === "object" && thrown !== null ? failureOfObject(thrown, depth) : textFailure(String(thrown))));
+  const failure = tried(() =>
+    typeof thrown === "object" && thrown !== null ? failureOfObject(thrown, depth) : textFailure(String(thrown)),
+  );
   return failure ?? textFailure(`${show(thrown)} was thrown`);
 }
 
@@ -65,8 +75,12 @@ function textFailure(text: string): Failure {
 function failureOfObject(thrown: object, depth: number): Failure {
   const read = (key: string): unknown => tried(() => (thrown as Record<string, unknown>)[key]);
   const [name, message, cause, errors] = ["name", "message", "cause", "errors"].map(read);
-  const all = thrown instanceof AggregateError && Array.isArray(errors) && depth > 0 ? errors.slice(0, mostErrors).map((error) => failureOf(error, 0)) : undefined;
-  const fallback = all?.map((failure) => failure.message).join("; ") ?? (thrown instanceof Error ? "" : `${show(thrown)} was thrown`);
+  const all =
+    thrown instanceof AggregateError && Array.isArray(errors) && depth > 0
+      ? errors.slice(0, mostErrors).map((error) => failureOf(error, 0))
+      : undefined;
+  const fallback =
+    all?.map((failure) => failure.message).join("; ") ?? (thrown instanceof Error ? "" : `${show(thrown)} was thrown`);
   return {
     name: typeof name === "string" && name !== "" ? name : "Error",
     message: (typeof message === "string" && message !== "" ? message : fallback).slice(0, mostUnits),
@@ -79,11 +93,13 @@ function failureOfObject(thrown: object, depth: number): Failure {
 /** The error again. The pool's own are of their class; a driver's is an Error with the name and properties it had. */
 export function errorOf({ name, message, properties, cause, errors }: Failure): Error {
   const options = cause === undefined ? undefined : { cause: errorOf(cause) };
-  const error = errors === undefined ? new Error(message, options) : new AggregateError(errors.map(errorOf), message, options);
+  const error =
+    errors === undefined ? new Error(message, options) : new AggregateError(errors.map(errorOf), message, options);
   const { code } = properties;
   const kind = typeof code === "string" && code.startsWith("ERR_POOL_") ? poolErrors.get(name) : undefined;
   if (kind !== undefined) Object.setPrototypeOf(error, kind.prototype);
-  else if (name !== error.name) Object.defineProperty(error, "name", { value: name, configurable: true, writable: true });
+  else if (name !== error.name)
+    Object.defineProperty(error, "name", { value: name, configurable: true, writable: true });
   return Object.assign(error, properties);
 }
 

@@ -6,7 +6,15 @@
 import { RpcTarget } from "cloudflare:workers";
 import type { Borrowed } from "./borrowed.js";
 import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
-import { checkLeaseBatch, checkStatement, checkStatements, unknownCall, type LeaseBatchOptions, type QueryResult, type Statement } from "./statements.js";
+import {
+  checkLeaseBatch,
+  checkStatement,
+  checkStatements,
+  unknownCall,
+  type LeaseBatchOptions,
+  type QueryResult,
+  type Statement,
+} from "./statements.js";
 
 /** The calls of a lease, with their parameters still unchecked. */
 export type LeaseCall = "query" | "batch" | "release";
@@ -27,7 +35,10 @@ export class Lease extends RpcTarget {
   }
 
   /** Runs statements in their order, by default in a transaction of their own; see {@link PoolObject.batch}. */
-  batch<Row extends object = object>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]> {
+  batch<Row extends object = object>(
+    statements: readonly Statement[],
+    options?: LeaseBatchOptions,
+  ): Promise<QueryResult<Row>[]> {
     return valueOrThrow(this.answerPoolOf("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
   }
 

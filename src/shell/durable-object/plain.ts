@@ -15,7 +15,9 @@ const deepest = 4;
 /** The object's own enumerable properties without the named ones, as far as they are plain data. A getter that throws is left out. */
 export function plainPropertiesOf(source: object, without: readonly string[]): Record<string, unknown> {
   const plain: Record<string, unknown> = {};
-  for (const key of Object.keys(source).filter((name) => !without.includes(name)).slice(0, mostProperties)) {
+  for (const key of Object.keys(source)
+    .filter((name) => !without.includes(name))
+    .slice(0, mostProperties)) {
     const value = tried(() => plainOf((source as Record<string, unknown>)[key]));
     if (value !== undefined) plain[key] = value;
   }
@@ -49,7 +51,8 @@ function plainOf(whole: unknown): unknown {
     if (value instanceof Uint8Array) return counted(Uint8Array.from(value.subarray(0, left)));
     if (depth === 0) return undefined;
     if (Array.isArray(value)) return Array.from(value.slice(0, left), (item) => copyOf(item, depth - 1));
-    if (value instanceof Error) return { name: copyOf(value.name, 0), message: copyOf(value.message, 0), ...propertiesOf(value, depth - 1) };
+    if (value instanceof Error)
+      return { name: copyOf(value.name, 0), message: copyOf(value.message, 0), ...propertiesOf(value, depth - 1) };
     const prototype: unknown = Object.getPrototypeOf(value);
     return prototype === Object.prototype || prototype === null ? propertiesOf(value, depth - 1) : undefined;
   };

@@ -72,8 +72,17 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
     super(ctx, env);
     checkIsOptions(options, "PoolObject", "");
     const { runQuery = queryConnection, ...poolOptions } = options as PoolObjectOptions<C>;
-    if (typeof runQuery !== "function") throw new ArgumentError(`runQuery must be a function (connection, text, values) => ({ rows }); it is ${show(runQuery)}`);
-    this.pool = new QueuePool<C>(creator, { poolSize: 5, maxOverflow: 0, idleTimeout: "30s", loggingName: new.target.name, ...poolOptions });
+    if (typeof runQuery !== "function")
+      throw new ArgumentError(
+        `runQuery must be a function (connection, text, values) => ({ rows }); it is ${show(runQuery)}`,
+      );
+    this.pool = new QueuePool<C>(creator, {
+      poolSize: 5,
+      maxOverflow: 0,
+      idleTimeout: "30s",
+      loggingName: new.target.name,
+      ...poolOptions,
+    });
     this.#driving = { runQuery, dialect: poolOptions.dialect ?? {}, pool: this.pool.loggingName };
   }
 
@@ -81,7 +90,11 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
    * Runs one statement on any connection. Rejects with the driver's error; with a PoolTimeoutError where no connection
    * came free in time; with an ArgumentError. A transaction that it leaves open is rolled back.
    */
-  query<Row extends object = object>(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult<Row>> {
+  query<Row extends object = object>(
+    text: string,
+    values?: readonly unknown[],
+    options?: WaitOptions,
+  ): Promise<QueryResult<Row>> {
     return valueOrThrow(this.answerPoolOf("query", [text, values, options]) as Promise<Outcome<QueryResult<Row>>>);
   }
 
@@ -92,7 +105,10 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
    * rejects with an ArgumentError, before any has run: those need `transaction: false`. What the database commits by
    * itself, as MySQL does at DDL, stays.
    */
-  batch<Row extends object = object>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]> {
+  batch<Row extends object = object>(
+    statements: readonly Statement[],
+    options?: BatchOptions,
+  ): Promise<QueryResult<Row>[]> {
     return valueOrThrow(this.answerPoolOf("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
   }
 

@@ -51,9 +51,16 @@ export interface RemotePool {
    * properties those that are plain data; with an ArgumentError, though the statement ran, where its result is above the
    * 32 MiB of RPC or has a value that RPC refuses.
    */
-  query<Row = Record<string, any>>(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult<Row>>;
+  query<Row = Record<string, any>>(
+    text: string,
+    values?: readonly unknown[],
+    options?: WaitOptions,
+  ): Promise<QueryResult<Row>>;
   /** Runs statements in their order on one connection, in one round trip, by default in a transaction; see {@link PoolObject.batch}. */
-  batch<Row = Record<string, any>>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]>;
+  batch<Row = Record<string, any>>(
+    statements: readonly Statement[],
+    options?: BatchOptions,
+  ): Promise<QueryResult<Row>[]>;
   /** Checks one connection out: `using lease = await pool.lease()`. It goes back, reset, however this request ends. */
   lease(options?: WaitOptions): Promise<RemoteLease>;
   /** Checks out, runs `fn`, releases whatever happens. */
@@ -71,7 +78,10 @@ export interface RemoteLease extends Disposable, AsyncDisposable {
   /** Runs one statement. After the end it rejects with an InvalidRequestError. */
   query<Row = Record<string, any>>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>>;
   /** Runs statements in their order, by default in a transaction of their own. */
-  batch<Row = Record<string, any>>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]>;
+  batch<Row = Record<string, any>>(
+    statements: readonly Statement[],
+    options?: LeaseBatchOptions,
+  ): Promise<QueryResult<Row>[]>;
   /** Returns the connection; resolves once it is reset. Again, it does nothing. Never rejects. */
   release(): Promise<void>;
 }
@@ -87,20 +97,33 @@ interface Answering<Call extends string> {
  */
 export function poolOf(namespace: ObjectNamespace, options: PoolOfOptions = {}): RemotePool {
   if (!hasFunctions(namespace, ["idFromName", "get"])) {
-    throw new ArgumentError(`namespace must be a binding to a Durable Object class, such as env.DATABASE; it is ${show(namespace)}`);
+    throw new ArgumentError(
+      `namespace must be a binding to a Durable Object class, such as env.DATABASE; it is ${show(namespace)}`,
+    );
   }
   checkKeys(options, ["name", "shards", "key", "locationHint"], "poolOf()", "");
   const { name = "pool", shards, key, locationHint } = options;
   for (const [option, value] of Object.entries({ name, key, locationHint })) {
-    if (value !== undefined && (typeof value !== "string" || value === "")) throw new ArgumentError(`${option} must be a string that is not empty; it is ${show(value)}`);
+    if (value !== undefined && (typeof value !== "string" || value === ""))
+      throw new ArgumentError(`${option} must be a string that is not empty; it is ${show(value)}`);
   }
-  if (shards !== undefined && !(Number.isSafeInteger(shards) && shards >= 1)) throw new ArgumentError(`shards must be a whole number, 1 or more; it is ${show(shards)}`);
-  if (key !== undefined && shards === undefined) throw new ArgumentError(`key must come with shards, the number of objects that it chooses from; it is ${show(key)}, and shards was left out`);
+  if (shards !== undefined && !(Number.isSafeInteger(shards) && shards >= 1))
+    throw new ArgumentError(`shards must be a whole number, 1 or more; it is ${show(shards)}`);
+  if (key !== undefined && shards === undefined)
+    throw new ArgumentError(
+      `key must come with shards, the number of objects that it chooses from; it is ${show(key)}, and shards was left out`,
+    );
   const objectName = (): string => {
     if (shards === undefined) return name;
     return `${name}-${key === undefined ? Math.floor(Math.random() * shards) : hash(key) % shards}`;
   };
-  return new ObjectPool(() => namespace.get(namespace.idFromName(objectName()), locationHint === undefined ? undefined : { locationHint }) as Answering<PoolCall>);
+  return new ObjectPool(
+    () =>
+      namespace.get(
+        namespace.idFromName(objectName()),
+        locationHint === undefined ? undefined : { locationHint },
+      ) as Answering<PoolCall>,
+  );
 }
 
 class ObjectPool implements RemotePool {
@@ -192,22 +215,37 @@ class HeldLease implements RemoteLease {
 
   async #ask<T>(call: LeaseCall, parameters: readonly unknown[]): Promise<T> {
     if (this.#ending !== undefined) {
-      throw new InvalidRequestError("this lease has ended: it was released or disposed here, and its connection may be with another caller now; take a new one with lease()", "");
+      throw new InvalidRequestError(
+        "this lease has ended: it was released or disposed here, and its connection may be with another caller now; take a new one with lease()",
+        "",
+      );
     }
-    if (!this.#isHere()) throw new InvalidRequestError("this lease was taken by another request, and only that one can use it; take a new one with lease()", "");
+    if (!this.#isHere())
+      throw new InvalidRequestError(
+        "this lease was taken by another request, and only that one can use it; take a new one with lease()",
+        "",
+      );
     let outcome: Outcome<unknown>;
     try {
       outcome = await sent(this.#lease, call, parameters);
     } catch (error) {
       if (error instanceof ArgumentError || !isOfLostObject(error)) throw error;
-      throw new InvalidRequestError("the Durable Object that held this lease was reset or is out of reach: the connection is lost, and what was not committed with it; take a new one with lease()", "", { cause: error });
+      throw new InvalidRequestError(
+        "the Durable Object that held this lease was reset or is out of reach: the connection is lost, and what was not committed with it; take a new one with lease()",
+        "",
+        { cause: error },
+      );
     }
     return valueOf(outcome);
   }
 }
 
 /** The answer. What the runtime itself says of the object (`durableObjectReset`, `overloaded`, `retryable`) is rejected as it is. */
-async function sent<Call extends string>(target: Answering<Call>, call: Call, parameters: readonly unknown[]): Promise<Outcome<unknown> & Partial<Disposable>> {
+async function sent<Call extends string>(
+  target: Answering<Call>,
+  call: Call,
+  parameters: readonly unknown[],
+): Promise<Outcome<unknown> & Partial<Disposable>> {
   try {
     return await target.answerPoolOf(call, parameters);
   } catch (error) {
@@ -224,7 +262,10 @@ async function sent<Call extends string>(target: Answering<Call>, call: Call, pa
 /** Whether the runtime says that what a stub stood for is gone. */
 function isOfLostObject(error: unknown): boolean {
   const { message, durableObjectReset } = error as { message?: unknown; durableObjectReset?: unknown };
-  return durableObjectReset === true || /no longer (running|exists)|connection lost|disconnected|stub used after being disposed/i.test(String(message));
+  return (
+    durableObjectReset === true ||
+    /no longer (running|exists)|connection lost|disconnected|stub used after being disposed/i.test(String(message))
+  );
 }
 
 function valueOf<T>(outcome: Outcome<unknown>): T {

@@ -11,14 +11,23 @@ import type { QueryResult } from "./statements.js";
 export type RunResult = { readonly rows: readonly unknown[] } & Partial<Omit<QueryResult, "rows">>;
 
 /** Runs one statement on a connection. */
-export type RunQuery<C> = (connection: C, text: string, values?: readonly unknown[]) => RunResult | PromiseLike<RunResult>;
+export type RunQuery<C> = (
+  connection: C,
+  text: string,
+  values?: readonly unknown[],
+) => RunResult | PromiseLike<RunResult>;
 
 const remedy = "give the option runQuery: (connection, text, values) => ({ rows })";
 
 /** The default of `runQuery`. Of a text with several statements, the last one's result. */
-export async function queryConnection(connection: unknown, text: string, values?: readonly unknown[]): Promise<RunResult> {
+export async function queryConnection(
+  connection: unknown,
+  text: string,
+  values?: readonly unknown[],
+): Promise<RunResult> {
   const { query } = connection as { query?: unknown };
-  if (typeof query !== "function") throw new ArgumentError(`the connection has no function query(text, values); it is ${show(connection)}: ${remedy}`);
+  if (typeof query !== "function")
+    throw new ArgumentError(`the connection has no function query(text, values); it is ${show(connection)}: ${remedy}`);
   const answer: unknown = await Reflect.apply(query, connection, values === undefined ? [text] : [text, values]);
   return (Array.isArray(answer) ? answer.at(-1) : answer) as RunResult;
 }
@@ -33,7 +42,8 @@ export function plainResult(answer: RunResult): QueryResult {
   const { rows, rowCount, fields, command } = answer ?? {};
   if (!Array.isArray(rows)) throw wrong("the driver's answer to a statement", "have an array rows", answer);
   const plainRows = (rows as unknown[]).map(plainRow);
-  if (rowCount !== undefined && rowCount !== null && typeof rowCount !== "number") throw wrong("rowCount of the driver's answer", "be a number or null", rowCount);
+  if (rowCount !== undefined && rowCount !== null && typeof rowCount !== "number")
+    throw wrong("rowCount of the driver's answer", "be a number or null", rowCount);
   return {
     rows: plainRows as QueryResult["rows"],
     rowCount: rowCount === undefined ? plainRows.length : rowCount,
@@ -45,7 +55,8 @@ export function plainResult(answer: RunResult): QueryResult {
 function plainFields(fields: unknown): QueryResult["fields"] {
   if (!Array.isArray(fields)) throw wrong("fields of the driver's answer", "be an array", fields);
   return (fields as Partial<QueryResult["fields"][number]>[]).map((field, index) => {
-    if (typeof field?.name !== "string") throw wrong(`fields[${index}] of the driver's answer`, "be an object with a name", field);
+    if (typeof field?.name !== "string")
+      throw wrong(`fields[${index}] of the driver's answer`, "be an object with a name", field);
     const { name, dataTypeID } = field;
     return typeof dataTypeID === "number" ? { name, dataTypeID } : { name };
   });
@@ -53,7 +64,8 @@ function plainFields(fields: unknown): QueryResult["fields"] {
 
 function plainRow(row: unknown, index: number): unknown {
   if (Array.isArray(row)) return row.map(plainValue);
-  if (typeof row !== "object" || row === null) throw wrong(`rows[${index}] of the driver's answer`, "be an object or an array", row);
+  if (typeof row !== "object" || row === null)
+    throw wrong(`rows[${index}] of the driver's answer`, "be an object or an array", row);
   const plain: Record<string, unknown> = {};
   for (const [column, value] of Object.entries(row)) plain[column] = plainValue(value);
   return plain;

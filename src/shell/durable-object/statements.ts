@@ -48,17 +48,21 @@ export interface CheckedStatement {
 
 /** The statement of a query(); throws an {@link ArgumentError} that names what is wrong. */
 export function checkStatement(text: unknown, values: unknown, where = ""): CheckedStatement {
-  if (typeof text !== "string" || text.trim() === "") throw new ArgumentError(`${where}text must be a string with a statement; it is ${show(text)}`);
+  if (typeof text !== "string" || text.trim() === "")
+    throw new ArgumentError(`${where}text must be a string with a statement; it is ${show(text)}`);
   // Null is what a left-out argument becomes where JSON was on the way.
   if (values !== undefined && values !== null && !Array.isArray(values)) {
-    throw new ArgumentError(`${where}values must be an array with one value for each placeholder, or be left out; it is ${show(values)}`);
+    throw new ArgumentError(
+      `${where}values must be an array with one value for each placeholder, or be left out; it is ${show(values)}`,
+    );
   }
   return { text, values: values ?? undefined };
 }
 
 /** The statements of a batch(); the same. */
 export function checkStatements(statements: unknown): CheckedStatement[] {
-  if (!Array.isArray(statements)) throw new ArgumentError(`statements must be an array of strings and { text, values }; it is ${show(statements)}`);
+  if (!Array.isArray(statements))
+    throw new ArgumentError(`statements must be an array of strings and { text, values }; it is ${show(statements)}`);
   return statements.map((statement: unknown, index) => {
     const where = `statements[${index}]`;
     if (typeof statement === "string") return checkStatement(statement, undefined, `${where}: its `);
@@ -73,7 +77,9 @@ export function checkStatements(statements: unknown): CheckedStatement[] {
 
 /** The error for a call that there is none of: the caller's version is not the object's. */
 export function unknownCall(target: string, call: unknown): ArgumentError {
-  return new ArgumentError(`${target} has no call ${show(call)}: the Worker that called and the one with the object may have different versions of the package`);
+  return new ArgumentError(
+    `${target} has no call ${show(call)}: the Worker that called and the one with the object may have different versions of the package`,
+  );
 }
 
 /** The options of a query() or lease(), as connect() takes them. */
@@ -101,6 +107,7 @@ function waitOf({ timeout }: WaitOptions): { timeout?: Duration | null } {
 }
 
 function transactionOf({ transaction = true }: LeaseBatchOptions): boolean {
-  if (typeof transaction !== "boolean") throw new ArgumentError(`transaction must be true or false; it is ${show(transaction)}`);
+  if (typeof transaction !== "boolean")
+    throw new ArgumentError(`transaction must be true or false; it is ${show(transaction)}`);
   return transaction;
 }

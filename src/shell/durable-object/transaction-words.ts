@@ -18,7 +18,10 @@ export function beginsOrEnds(text: string): boolean {
 
 /** Whether a transaction may be open after the text ran, when one was or was not before. */
 export function mayBeOpenAfter(text: string, before: boolean): boolean {
-  const statements = text.split(";").map(bare).filter((statement) => statement !== "");
+  const statements = text
+    .split(";")
+    .map(bare)
+    .filter((statement) => statement !== "");
   const [first = ""] = statements;
   if (statements.length === 1 && ends(first)) return andChain.test(first);
   return before || statements.some((statement) => begin.test(statement));

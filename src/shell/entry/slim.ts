@@ -19,7 +19,9 @@ function checked(module: WebAssembly.Module | BufferSource): WebAssembly.Module 
   const isCompiled = module instanceof WebAssembly.Module;
   // Another realm's bytes are as good; its modules are none to the glue.
   if (!isCompiled && !ArrayBuffer.isView(module) && Object.prototype.toString.call(module) !== "[object ArrayBuffer]") {
-    throw new ArgumentError(`initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module of this realm; it got ${show(module)}`);
+    throw new ArgumentError(
+      `initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module of this realm; it got ${show(module)}`,
+    );
   }
   const compiled = isCompiled ? module : new WebAssembly.Module(module);
   const names = new Set(WebAssembly.Module.exports(compiled).map(({ name }) => name));

@@ -20,12 +20,23 @@ test("the conformance suite in headless Chromium", async (t) => {
   const server = createServer((request, response) => {
     const isScript = request.url === "/main.js";
     response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
-    response.end(isScript ? readFileSync(join(folder, "main.js")) : '<!doctype html><script type="module" src="/main.js"></script>');
+    response.end(
+      isScript
+        ? readFileSync(join(folder, "main.js"))
+        : '<!doctype html><script type="module" src="/main.js"></script>',
+    );
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const browser = await chromium.launch({
     executablePath: findChromium(),
-    args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-gpu"],
+    args: [
+      "--no-sandbox",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--no-first-run",
+      "--disable-gpu",
+    ],
   });
   try {
     const page = await browser.newPage();

@@ -23,9 +23,15 @@ before(async () => {
 
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-for (const [name, program, args] of [["Deno", process.env.DENO, ["run", "--no-prompt", "--no-remote"]], ["Bun", process.env.BUN, []]]) {
+for (const [name, program, args] of [
+  ["Deno", process.env.DENO, ["run", "--no-prompt", "--no-remote"]],
+  ["Bun", process.env.BUN, []],
+]) {
   test(`the conformance suite in ${name}`, async (t) => {
-    const { stdout } = await promisify(execFile)(program, [...args, join(folder, "main.js")], { maxBuffer: 2 ** 28, env: { ...process.env, NO_COLOR: "1" } });
+    const { stdout } = await promisify(execFile)(program, [...args, join(folder, "main.js")], {
+      maxBuffer: 2 ** 28,
+      env: { ...process.env, NO_COLOR: "1" },
+    });
     // The last line: before it stands what pools without a logger of their own have logged.
     await report(t, JSON.parse(stdout.trimEnd().split("\n").at(-1)));
   });

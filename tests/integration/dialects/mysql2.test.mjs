@@ -30,11 +30,15 @@ const styles = {
     core: (connection) => connection.connection,
   },
   callbacks: {
-    open: () => new Promise((resolve, reject) => {
-      const connection = callbacks.createConnection(server.options);
-      connection.connect((error) => (error ? reject(error) : resolve(connection)));
-    }),
-    query: (connection, text) => new Promise((resolve, reject) => connection.query(text, (error, rows) => (error ? reject(error) : resolve([rows])))),
+    open: () =>
+      new Promise((resolve, reject) => {
+        const connection = callbacks.createConnection(server.options);
+        connection.connect((error) => (error ? reject(error) : resolve(connection)));
+      }),
+    query: (connection, text) =>
+      new Promise((resolve, reject) =>
+        connection.query(text, (error, rows) => (error ? reject(error) : resolve([rows]))),
+      ),
     core: (connection) => connection,
   },
 };
@@ -42,14 +46,18 @@ const styles = {
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 for (const [name, { open, query, core }] of Object.entries(styles)) {
-  const pool = (options) => new QueuePool(open, { dialect: mysql2, logger: silent, poolSize: 1, maxOverflow: 0, ...options });
+  const pool = (options) =>
+    new QueuePool(open, { dialect: mysql2, logger: silent, poolSize: 1, maxOverflow: 0, ...options });
 
   test(`${name}: a return rolls back before the next caller has the connection`, async () => {
     const one = pool();
     await one.use((connection) => query(connection, "BEGIN"));
     await one.use((connection) => query(connection, "SELECT 1"));
     await one.close();
-    assert.deepEqual(server.sessions.map(({ received }) => received), [["BEGIN", "ROLLBACK", "SELECT 1", "ROLLBACK", "quit"]]);
+    assert.deepEqual(
+      server.sessions.map(({ received }) => received),
+      [["BEGIN", "ROLLBACK", "SELECT 1", "ROLLBACK", "quit"]],
+    );
   });
 
   test(`${name}: with resetOnReturn "commit" a return commits`, async () => {
@@ -94,7 +102,9 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     const lease = await one.connect();
     const { connection } = lease;
     server.sessions[0].freeze();
-    const statements = ["HANG", "SELECT 1"].map((text) => assert.rejects(query(connection, text), { code: "PROTOCOL_CONNECTION_LOST" }));
+    const statements = ["HANG", "SELECT 1"].map((text) =>
+      assert.rejects(query(connection, text), { code: "PROTOCOL_CONNECTION_LOST" }),
+    );
     await lease.invalidate();
     assert.equal(core(connection).stream.destroyed, true);
     await Promise.all(statements);
@@ -122,7 +132,10 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
   test(`${name}: a server that shuts down fails the caller, and every connection as old is replaced`, async () => {
     const two = pool({ poolSize: 2 });
     const other = await two.connect();
-    await assert.rejects(two.use((connection) => query(connection, "FAIL 1053 AND CLOSE")), { errno: 1053 });
+    await assert.rejects(
+      two.use((connection) => query(connection, "FAIL 1053 AND CLOSE")),
+      { errno: 1053 },
+    );
     assert.equal(two.stats().invalidated, 1);
     const old = other.connection;
     await other.close();
@@ -131,7 +144,11 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
   });
 
   test(`${name}: a socket that ends under a statement fails its caller, and nobody else`, async () => {
-    const ends = [(session) => session.end(), (session) => session.reset(), (_, connection) => connection.stream.destroy()];
+    const ends = [
+      (session) => session.end(),
+      (session) => session.reset(),
+      (_, connection) => connection.stream.destroy(),
+    ];
     for (const end of ends) {
       const one = pool({ resetOnReturn: "none" });
       const lease = await one.connect();
@@ -147,8 +164,16 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
 
   test(`${name}: an ordinary error costs nobody a connection, nor does that of another service`, async () => {
     const one = pool();
-    for (const code of [1064, 1213, 1317]) await assert.rejects(one.use((connection) => query(connection, `FAIL ${code}`)), { errno: code });
-    for (const code of ["ECONNREFUSED", "ECONNRESET"]) await assert.rejects(one.use(() => Promise.reject(Object.assign(new Error(code), { code }))), { code });
+    for (const code of [1064, 1213, 1317])
+      await assert.rejects(
+        one.use((connection) => query(connection, `FAIL ${code}`)),
+        { errno: code },
+      );
+    for (const code of ["ECONNREFUSED", "ECONNRESET"])
+      await assert.rejects(
+        one.use(() => Promise.reject(Object.assign(new Error(code), { code }))),
+        { code },
+      );
     await one.use((connection) => query(connection, "SELECT 1"));
     assert.equal(one.stats().opened, 1);
     await one.close();
@@ -186,7 +211,9 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
 }
 
 test("the guide's runQuery gives a Durable Object the rows of a SELECT and the count of a change", async () => {
-  const [, source] = /```js\n(async function runQuery[^]*?)```/.exec(readFileSync(new URL("../../../docs/guide.md", import.meta.url), "utf8"));
+  const [, source] = /```js\n(async function runQuery[^]*?)```/.exec(
+    readFileSync(new URL("../../../docs/guide.md", import.meta.url), "utf8"),
+  );
   const { runQuery } = await import(`data:text/javascript,${encodeURIComponent(`export ${source}`)}`);
   const connection = await promises.createConnection(server.options);
   const select = plainResult(await runQuery(connection, "SELECT 7 AS id"));

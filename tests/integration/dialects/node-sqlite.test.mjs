@@ -22,7 +22,12 @@ test("where Node does not say whether a transaction is open, every return asks S
       this.#database.close();
     }
   }
-  const one = new QueuePool(() => new OlderDatabase(), { dialect: nodeSqlite, logger: silent, poolSize: 1, maxOverflow: 0 });
+  const one = new QueuePool(() => new OlderDatabase(), {
+    dialect: nodeSqlite,
+    logger: silent,
+    poolSize: 1,
+    maxOverflow: 0,
+  });
   await one.use((database) => database.exec("SELECT 1"));
   await one.use((database) => database.exec("BEGIN"));
   await one.use((database) => database.exec("BEGIN"));

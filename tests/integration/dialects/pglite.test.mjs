@@ -23,7 +23,8 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const count = () => pool.use(async (database) => (await database.query("SELECT count(*)::int AS count FROM accounts")).rows[0].count);
+const count = () =>
+  pool.use(async (database) => (await database.query("SELECT count(*)::int AS count FROM accounts")).rows[0].count);
 
 test("a transaction that was left open is rolled back before the next caller", async () => {
   await pool.use(async (database) => {
@@ -34,10 +35,13 @@ test("a transaction that was left open is rolled back before the next caller", a
 });
 
 test("a transaction that failed is rolled back, too", async () => {
-  await assert.rejects(pool.use(async (database) => {
-    await database.exec("BEGIN");
-    await database.exec("SELECT 1 / 0");
-  }), { code: "22012" });
+  await assert.rejects(
+    pool.use(async (database) => {
+      await database.exec("BEGIN");
+      await database.exec("SELECT 1 / 0");
+    }),
+    { code: "22012" },
+  );
   assert.equal(await count(), 0);
   assert.equal(pool.stats().opened, 1);
 });
@@ -64,10 +68,13 @@ test("a database that its caller closed is not handed to the next one, and a pin
 
 test("a query on a closed database fails its caller, and nobody else", async () => {
   const { invalidated } = pool.stats();
-  await assert.rejects(pool.use(async (database) => {
-    await database.close();
-    await database.query("SELECT 1");
-  }), /PGlite is closed/);
+  await assert.rejects(
+    pool.use(async (database) => {
+      await database.close();
+      await database.query("SELECT 1");
+    }),
+    /PGlite is closed/,
+  );
   assert.equal(pool.stats().invalidated, invalidated + 1);
   assert.equal(await count(), 0);
 });

@@ -63,7 +63,24 @@ class Session {
     const [, code, close] = /^FAIL (\d+)( AND CLOSE)?$/.exec(text) ?? [];
     if (text === "HANG") return;
     if (text === "SELECT 7 AS id") {
-      this.#connection.writeTextResult([{ id: 7 }], [{ catalog: "def", schema: "", table: "", orgTable: "", name: "id", orgName: "", characterSet: 63, columnLength: 1, columnType: 3, flags: 0, decimals: 0 }]);
+      this.#connection.writeTextResult(
+        [{ id: 7 }],
+        [
+          {
+            catalog: "def",
+            schema: "",
+            table: "",
+            orgTable: "",
+            name: "id",
+            orgName: "",
+            characterSet: 63,
+            columnLength: 1,
+            columnType: 3,
+            flags: 0,
+            decimals: 0,
+          },
+        ],
+      );
       this.#connection.sequenceId = 0;
       return;
     }

@@ -28,7 +28,12 @@ export function testSqlite({ dialect, open, code, skip }) {
     const one = new QueuePool(creator, { dialect, logger, loggingName: name, poolSize: 1, maxOverflow: 0, ...options });
     await one.use((database) => database.exec("CREATE TABLE accounts (id int)"));
     statements.length = 0;
-    return { one, statements, complaints, count: () => one.use((database) => database.prepare("SELECT count(*) AS count FROM accounts").get().count) };
+    return {
+      one,
+      statements,
+      complaints,
+      count: () => one.use((database) => database.prepare("SELECT count(*) AS count FROM accounts").get().count),
+    };
   }
 
   test("a transaction that was left open is rolled back before the next caller", { skip }, async () => {
@@ -54,20 +59,27 @@ export function testSqlite({ dialect, open, code, skip }) {
     await one.close();
   });
 
-  test('with resetOnReturn "commit" a transaction that was left open is committed, and a clean return is none', { skip }, async () => {
-    const { one, count } = await pool("commit", { resetOnReturn: "commit" });
-    await one.use((database) => {
-      database.exec("BEGIN");
-      database.exec("INSERT INTO accounts VALUES (1)");
-    });
-    assert.equal(await count(), 1);
-    assert.equal(one.stats().opened, 1);
-    await one.close();
-  });
+  test(
+    'with resetOnReturn "commit" a transaction that was left open is committed, and a clean return is none',
+    { skip },
+    async () => {
+      const { one, count } = await pool("commit", { resetOnReturn: "commit" });
+      await one.use((database) => {
+        database.exec("BEGIN");
+        database.exec("INSERT INTO accounts VALUES (1)");
+      });
+      assert.equal(await count(), 1);
+      assert.equal(one.stats().opened, 1);
+      await one.close();
+    },
+  );
 
   test("an ordinary error costs nobody a connection", { skip }, async () => {
     const { one, count } = await pool("error");
-    await assert.rejects(one.use((database) => database.exec("SELECT nonsense")), { code: code });
+    await assert.rejects(
+      one.use((database) => database.exec("SELECT nonsense")),
+      { code: code },
+    );
     assert.equal(await count(), 0);
     assert.equal(one.stats().opened, 1);
     await one.close();
@@ -84,10 +96,13 @@ export function testSqlite({ dialect, open, code, skip }) {
 
   test("a statement on a closed database fails its caller, and nobody else", { skip }, async () => {
     const { one, count } = await pool("closed-in-use");
-    await assert.rejects(one.use((database) => {
-      database.close();
-      database.prepare("SELECT 1");
-    }), /database .*is not open/);
+    await assert.rejects(
+      one.use((database) => {
+        database.close();
+        database.prepare("SELECT 1");
+      }),
+      /database .*is not open/,
+    );
     assert.equal(one.stats().invalidated, 1);
     assert.equal(await count(), 0);
     await one.close();

@@ -11,12 +11,15 @@ const connectionString = env.DATABASE_URL;
 const pgPool = new Pool({ connectionString, max: 5 });
 pgPool.on("error", () => {});
 
-const edgepool = new QueuePool(async () => {
-  const client = new Client({ connectionString });
-  client.on("error", () => {});
-  await client.connect();
-  return client;
-}, { dialect: pg, poolSize: 5, maxOverflow: 0 });
+const edgepool = new QueuePool(
+  async () => {
+    const client = new Client({ connectionString });
+    client.on("error", () => {});
+    await client.connect();
+    return client;
+  },
+  { dialect: pg, poolSize: 5, maxOverflow: 0 },
+);
 
 const query = (text) => (env.POOL === "edgepool" ? edgepool.use((client) => client.query(text)) : pgPool.query(text));
 

@@ -26,7 +26,12 @@ class Connection {
 /** Every connection, whoever has it: closed ones are found by their calls. */
 const connections = [];
 const logged = [];
-const logger = { debug() {}, info() {}, warn: (message) => void logged.push(message), error: (message, error) => void logged.push(`${message}: ${error?.message}`) };
+const logger = {
+  debug() {},
+  info() {},
+  warn: (message) => void logged.push(message),
+  error: (message, error) => void logged.push(`${message}: ${error?.message}`),
+};
 const open = () => {
   const connection = new Connection();
   connections.push(connection);
@@ -35,9 +40,19 @@ const open = () => {
 
 const pool = new QueuePool(open, { poolSize: 2, timeout: "2s", logger });
 const patient = new QueuePool(open, { poolSize: 1, timeout: null, logger });
-const kinds = { NullPool: new NullPool(open, { logger }), SingletonThreadPool: new SingletonThreadPool(open, { logger }), StaticPool: new StaticPool(open, { logger }) };
+const kinds = {
+  NullPool: new NullPool(open, { logger }),
+  SingletonThreadPool: new SingletonThreadPool(open, { logger }),
+  StaticPool: new StaticPool(open, { logger }),
+};
 const keyed = new QueuePool(open, { logger, scope: () => currentKey });
-const shared = new QueuePool(() => ({ id: ++opened, rollback() {}, close() {} }), { poolSize: 1, maxOverflow: 0, scope: "isolate", timeout: "5s", logger });
+const shared = new QueuePool(() => ({ id: ++opened, rollback() {}, close() {} }), {
+  poolSize: 1,
+  maxOverflow: 0,
+  scope: "isolate",
+  timeout: "5s",
+  logger,
+});
 let atModuleScope;
 pool.connect().catch((error) => (atModuleScope = error));
 let currentKey;
@@ -68,11 +83,17 @@ const deeds = {
     await sleep(50);
     return [first, await pool.use(id)];
   },
-  "/stats": () => ({ current: pool.stats(), all: pool.stats({ scope: "all" }), counts: [pool.size(), pool.checkedIn(), pool.overflow(), pool.checkedOut()] }),
+  "/stats": () => ({
+    current: pool.stats(),
+    all: pool.stats({ scope: "all" }),
+    counts: [pool.size(), pool.checkedIn(), pool.overflow(), pool.checkedOut()],
+  }),
   "/limits": () => ({ max: pool.stats().max, status: pool.status() }),
   /** Two connections, and three who want one. */
   "/queue": async () => {
-    const seen = await Promise.all(Array.from({ length: 5 }, () => pool.use(async (connection) => (await sleep(5), connection.query()))));
+    const seen = await Promise.all(
+      Array.from({ length: 5 }, () => pool.use(async (connection) => (await sleep(5), connection.query()))),
+    );
     return { seen, waited: pool.stats().waited };
   },
   "/time-out": async () => {

@@ -16,7 +16,11 @@ for (const compatibilityDate of dates) {
     let workerd;
     const ask = async (path) => {
       const { status, body } = await workerd.ask(path);
-      assert.equal(status, 200, `${path}: ${typeof body === "string" ? body : JSON.stringify(body)}\n${workerd.log.join("\n")}`);
+      assert.equal(
+        status,
+        200,
+        `${path}: ${typeof body === "string" ? body : JSON.stringify(body)}\n${workerd.log.join("\n")}`,
+      );
       return body;
     };
     /** Asks again until the other request has come so far. */
@@ -29,7 +33,16 @@ for (const compatibilityDate of dates) {
     };
     const start = async () => {
       const entry = join(root, "tests/integration/workers/contexts-worker.mjs");
-      workerd = await startWorkerd({ workers: { main: { entry, compatibilityDate, compatibilityFlags: compatibilityDate < "2026-08-04" ? ["nodejs_compat"] : [], durableObjects: { ACTOR: "Actor" } } } });
+      workerd = await startWorkerd({
+        workers: {
+          main: {
+            entry,
+            compatibilityDate,
+            compatibilityFlags: compatibilityDate < "2026-08-04" ? ["nodejs_compat"] : [],
+            durableObjects: { ACTOR: "Actor" },
+          },
+        },
+      });
     };
     before(start);
     after(() => workerd.stop());
@@ -65,7 +78,10 @@ for (const compatibilityDate of dates) {
     it("takes no key's word for it: one that every request gives parts them all the same", async () => {
       const [one, two] = await Promise.all([ask("/use?scope=env"), ask("/use?scope=env")]);
       assert.equal(new Set([...one, ...two]).size >= 2, true);
-      assert.equal(one.some((id) => two.includes(id)), false);
+      assert.equal(
+        one.some((id) => two.includes(id)),
+        false,
+      );
     });
 
     it("keeps the connections of requests apart that run at the same time", async () => {
@@ -131,7 +147,8 @@ for (const compatibilityDate of dates) {
       const keeping = ask("/keep-record");
       await ask("/nothing");
       const answer = await askUntil("/borrow-record", ({ invalidate }) => /belongs/.test(invalidate.message));
-      for (const use of ["connection", "invalidate", "soft", "close", "finalize"]) assert.match(answer[use].message, /another request/, use);
+      for (const use of ["connection", "invalidate", "soft", "close", "finalize"])
+        assert.match(answer[use].message, /another request/, use);
       assert.equal(await keeping, "nothing");
     });
 
@@ -197,14 +214,18 @@ for (const compatibilityDate of dates) {
 
     it("keeps the scopes of one key apart by request and object, and finds each again", async () => {
       const objects = [];
-      for (let round = 0; round < 3; round++) for (const object of ["a", "b"]) objects.push(await ask(`/same-key?object=${object}`));
+      for (let round = 0; round < 3; round++)
+        for (const object of ["a", "b"]) objects.push(await ask(`/same-key?object=${object}`));
       assert.equal(new Set(objects).size, 2);
       assert.equal(objects.includes(await ask("/same-key")), false);
     });
 
     it("shares connections within a request that has spans of its own, while others run", async () => {
       const sizes = await Promise.all(Array.from({ length: 4 }, () => ask("/spans")));
-      assert.ok(sizes.every((size) => size <= 3), `${sizes} connections in ten spans`);
+      assert.ok(
+        sizes.every((size) => size <= 3),
+        `${sizes} connections in ten spans`,
+      );
     });
 
     it("works for a thousand requests at once that each hold a lease", async () => {
@@ -232,7 +253,10 @@ for (const compatibilityDate of dates) {
     it("has logged nothing that went wrong", async () => {
       const lines = (await ask("/logged")).filter((line) => !line.includes("garbage-collected"));
       assert.deepEqual(lines, []);
-      assert.deepEqual(workerd.log.filter((line) => /different request|different Durable Object/.test(line)), []);
+      assert.deepEqual(
+        workerd.log.filter((line) => /different request|different Durable Object/.test(line)),
+        [],
+      );
     });
   });
 }

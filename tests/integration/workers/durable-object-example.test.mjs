@@ -6,7 +6,11 @@ import test from "node:test";
 import { fileURLToPath } from "node:url";
 
 test("examples/workers/durable-object makes its transfers through five connections, and says so with its exit code", () => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [fileURLToPath(new URL("../../../examples/workers/durable-object/run.mjs", import.meta.url))], { encoding: "utf8", timeout: 60_000 });
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [fileURLToPath(new URL("../../../examples/workers/durable-object/run.mjs", import.meta.url))],
+    { encoding: "utf8", timeout: 60_000 },
+  );
   assert.equal(status, 0, stdout + stderr);
   assert.equal(stdout.match(/^ok {4}/gm)?.length, 3, stdout);
 });

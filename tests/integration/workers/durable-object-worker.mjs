@@ -9,7 +9,10 @@ import { Client } from "pg";
 
 /** A creator whose backends bear the class's name and the object's id. */
 const creator = (name, ctx, env) => async () => {
-  const client = new Client({ connectionString: env.DATABASE_URL, application_name: `${name}-${ctx.id.toString().slice(0, 8)}` });
+  const client = new Client({
+    connectionString: env.DATABASE_URL,
+    application_name: `${name}-${ctx.id.toString().slice(0, 8)}`,
+  });
   client.on("error", () => {});
   await client.connect();
   return client;
@@ -23,7 +26,10 @@ export class Database extends PoolObject {
 
   /** An RPC method of the user's own. */
   countTo(last) {
-    return this.pool.use(async (client) => (await client.query("SELECT count(*)::int AS n FROM generate_series(1, $1::int)", [last])).rows[0].n);
+    return this.pool.use(
+      async (client) =>
+        (await client.query("SELECT count(*)::int AS n FROM generate_series(1, $1::int)", [last])).rows[0].n,
+    );
   }
 
   /** What a new version of the code, or a failure of the host, does. */
@@ -50,7 +56,9 @@ export class Brief extends PoolObject {
 export class Foreign extends PoolObject {
   constructor(ctx, env) {
     super(ctx, env, () => ({ ask: (text) => text.toUpperCase(), rollback() {} }), {
-      runQuery: (connection, text) => ({ rows: [{ said: text === "a symbol" ? Symbol("said") : connection.ask(text) }] }),
+      runQuery: (connection, text) => ({
+        rows: [{ said: text === "a symbol" ? Symbol("said") : connection.ask(text) }],
+      }),
     });
   }
 }
@@ -68,14 +76,44 @@ class Interval {
 
 /** What drivers may throw, by the statement. */
 const thrown = {
-  instance: () => Object.assign(new Error("its detail is an instance"), { code: "E_REAL", detail: new Interval(), at: { line: 7, span: new Interval() }, when: new Date(0) }),
-  getter: () => Object.defineProperty(Object.assign(new Error("a property throws"), { code: "E_REAL" }), "detail", { enumerable: true, get() { throw new Error("the getter"); } }),
+  instance: () =>
+    Object.assign(new Error("its detail is an instance"), {
+      code: "E_REAL",
+      detail: new Interval(),
+      at: { line: 7, span: new Interval() },
+      when: new Date(0),
+    }),
+  getter: () =>
+    Object.defineProperty(Object.assign(new Error("a property throws"), { code: "E_REAL" }), "detail", {
+      enumerable: true,
+      get() {
+        throw new Error("the getter");
+      },
+    }),
   client: () => {
-    const error = Object.assign(new Error("a graph hangs on it"), { code: "E_REAL", lines: "x".repeat(40e6), rows: Array(1e6).fill("row") });
+    const error = Object.assign(new Error("a graph hangs on it"), {
+      code: "E_REAL",
+      lines: "x".repeat(40e6),
+      rows: Array(1e6).fill("row"),
+    });
     return Object.assign(error, { self: error, graph: { error, again: [error, error] } });
   },
-  aggregate: () => Object.assign(new AggregateError([new Error("connect ECONNREFUSED ::1"), Object.assign(new Error("connect ECONNREFUSED 127.0.0.1"), { port: 5432 })], ""), { code: "ECONNREFUSED" }),
-  many: () => new AggregateError(Array.from({ length: 1000 }, (_, number) => new Error(`error ${number}`)), "all of them"),
+  aggregate: () =>
+    Object.assign(
+      new AggregateError(
+        [
+          new Error("connect ECONNREFUSED ::1"),
+          Object.assign(new Error("connect ECONNREFUSED 127.0.0.1"), { port: 5432 }),
+        ],
+        "",
+      ),
+      { code: "ECONNREFUSED" },
+    ),
+  many: () =>
+    new AggregateError(
+      Array.from({ length: 1000 }, (_, number) => new Error(`error ${number}`)),
+      "all of them",
+    ),
   plain: () => ({ code: "E_PLAIN", message: "thrown without a class", at: { line: 7 } }),
   bare: () => Object.create(null),
   unreadable: () => {
@@ -88,7 +126,12 @@ const thrown = {
     error.errors.push(error);
     return error;
   },
-  unreadableFunction: () => Object.assign(() => {}, { toString: () => { throw new Error("the text"); } }),
+  unreadableFunction: () =>
+    Object.assign(() => {}, {
+      toString: () => {
+        throw new Error("the text");
+      },
+    }),
   text: () => "a text",
   nothing: () => undefined,
 };
@@ -119,7 +162,10 @@ export class Odd extends PoolObject {
 export class Unreachable extends PoolObject {
   constructor(ctx, env) {
     super(ctx, env, async () => {
-      throw Object.assign(new Error("no server there", { cause: new Error("the socket says no") }), { code: "ECONNREFUSED", retry: () => {} });
+      throw Object.assign(new Error("no server there", { cause: new Error("the socket says no") }), {
+        code: "ECONNREFUSED",
+        retry: () => {},
+      });
     });
   }
 }
@@ -137,8 +183,12 @@ const isolate = { requests: 0, number: 0 };
 
 /** An error as JSON, with what a caller would ask of it. */
 const told = (error) => ({
-  ...error, name: error.name, message: error.message, cause: error.cause?.message,
-  isPoolError: error instanceof PoolError, isPoolTimeout: error instanceof PoolTimeoutError,
+  ...error,
+  name: error.name,
+  message: error.message,
+  cause: error.cause?.message,
+  isPoolError: error instanceof PoolError,
+  isPoolTimeout: error instanceof PoolTimeoutError,
 });
 const failureOf = (promise) => Promise.resolve(promise).then((value) => ({ unexpected: value }), told);
 const attempt = (call) => failureOf((async () => call())());
@@ -154,13 +204,39 @@ async function open(pool) {
 
 const handlers = {
   async crosses({ env }) {
-    const values = [new Date(0), { a: [1, { b: null }] }, null, Buffer.from("abc"), new Uint8Array([1, 255]), 2n ** 80n, true, "ö", 1.5];
+    const values = [
+      new Date(0),
+      { a: [1, { b: null }] },
+      null,
+      Buffer.from("abc"),
+      new Uint8Array([1, 255]),
+      2n ** 80n,
+      true,
+      "ö",
+      1.5,
+    ];
     const { rows } = await poolOf(env.ODD).query("echo", values);
-    return rows.map(({ type, value }) => [type, typeOf(value), typeof value === "bigint" ? String(value) : value instanceof Uint8Array ? [...value] : value]);
+    return rows.map(({ type, value }) => [
+      type,
+      typeOf(value),
+      typeof value === "bigint" ? String(value) : value instanceof Uint8Array ? [...value] : value,
+    ]);
   },
   async thrown({ env, key }) {
-    const { name, message, code, cause, ...error } = await poolOf(env.ODD).query(key).catch((error) => Object.assign(error, { isAggregate: error instanceof AggregateError, all: error.errors?.map(told) }));
-    return { name, message, code, cause: cause?.message, ...error, inLease: (await failureOf(poolOf(env.ODD).use((lease) => lease.query(key)))).message, inBatch: (await failureOf(poolOf(env.ODD).batch(["echo", key]))).message };
+    const { name, message, code, cause, ...error } = await poolOf(env.ODD)
+      .query(key)
+      .catch((error) =>
+        Object.assign(error, { isAggregate: error instanceof AggregateError, all: error.errors?.map(told) }),
+      );
+    return {
+      name,
+      message,
+      code,
+      cause: cause?.message,
+      ...error,
+      inLease: (await failureOf(poolOf(env.ODD).use((lease) => lease.query(key)))).message,
+      inBatch: (await failureOf(poolOf(env.ODD).batch(["echo", key]))).message,
+    };
   },
   async answered({ env, key }) {
     const pool = poolOf(env.ODD);
@@ -172,7 +248,10 @@ const handlers = {
   },
   async tooMuch({ pool }) {
     const lease = await open(pool);
-    const answer = { result: await failureOf(lease.query("SELECT repeat('x', 40000000)")), value: await failureOf(lease.query("SELECT $1", ["x".repeat(40e6)])) };
+    const answer = {
+      result: await failureOf(lease.query("SELECT repeat('x', 40000000)")),
+      value: await failureOf(lease.query("SELECT $1", ["x".repeat(40e6)])),
+    };
     await lease.query("COMMIT");
     await lease.release();
     return answer;
@@ -180,7 +259,13 @@ const handlers = {
   async unknownCalls({ env }) {
     const object = env.DATABASE.get(env.DATABASE.idFromName("pool"));
     using lease = await object.lease();
-    return [await object.answerPoolOf("nonsense", []), await object.answerPoolOf(), await object.answerPoolOf("query"), await lease.answerPoolOf("nonsense", []), await lease.answerPoolOf("query")];
+    return [
+      await object.answerPoolOf("nonsense", []),
+      await object.answerPoolOf(),
+      await object.answerPoolOf("query"),
+      await lease.answerPoolOf("nonsense", []),
+      await lease.answerPoolOf("query"),
+    ];
   },
   async ownTransaction({ pool, key }) {
     const lease = await pool.lease();
@@ -195,19 +280,31 @@ const handlers = {
     return { nested, stillNested };
   },
   async endsWithin({ pool, key }) {
-    return failureOf(pool.batch(["INSERT INTO marks VALUES ('before it')", key, "INSERT INTO marks VALUES ('after it')"]));
+    return failureOf(
+      pool.batch(["INSERT INTO marks VALUES ('before it')", key, "INSERT INTO marks VALUES ('after it')"]),
+    );
   },
   async types({ pool }) {
-    const { rows: [row], ...rest } = await pool.query(
+    const {
+      rows: [row],
+      ...rest
+    } = await pool.query(
       "SELECT $1::int AS number, $2::text AS text, $3::timestamptz AS date, $4::bytea AS bytes, $5::jsonb AS json, NULL AS nothing, '1 day 2 hours'::interval AS span, ARRAY[1, 2] AS list, $6::int8 AS big, point(1, 2) AS point",
       [7, "ö'\n", new Date(0), new Uint8Array([1, 255]), { a: [1] }, 2n ** 60n],
     );
-    return { row: { ...row, bytes: [...row.bytes] }, isDate: row.date instanceof Date, isBytes: row.bytes instanceof Uint8Array, ...rest };
+    return {
+      row: { ...row, bytes: [...row.bytes] },
+      isDate: row.date instanceof Date,
+      isBytes: row.bytes instanceof Uint8Array,
+      ...rest,
+    };
   },
   async commands({ pool }) {
     const inserted = await pool.query("INSERT INTO marks VALUES ('inserted')");
     const several = await pool.query("SELECT 1 AS one; SELECT 2 AS two");
-    const { rows: [row] } = await pool.query("SELECT 3 AS three", null);
+    const {
+      rows: [row],
+    } = await pool.query("SELECT 3 AS three", null);
     return { inserted, several: several.rows, row };
   },
   async errors({ pool }) {
@@ -225,7 +322,9 @@ const handlers = {
     const lease = await object.lease();
     const answer = {
       rows: (await object.query("SELECT $1::int AS n", [1])).rows,
-      batch: (await object.batch(["SELECT 1 AS n", { text: "SELECT $1::int AS n", values: [2] }])).map(({ rows }) => rows[0].n),
+      batch: (await object.batch(["SELECT 1 AS n", { text: "SELECT $1::int AS n", values: [2] }])).map(
+        ({ rows }) => rows[0].n,
+      ),
       lease: (await lease.query("SELECT 4 AS n")).rows,
       leaseBatch: (await lease.batch(["SELECT 5 AS n"])).map(({ rows }) => rows[0].n),
       unique: await failureOf(object.query("INSERT INTO people VALUES ('bob')")),
@@ -239,17 +338,46 @@ const handlers = {
     return answer;
   },
   async batches({ pool }) {
-    const committed = await pool.batch(["INSERT INTO marks VALUES ('one')", { text: "INSERT INTO marks VALUES ($1) RETURNING name", values: ["two"] }]);
-    const failed = await failureOf(pool.batch(["INSERT INTO marks VALUES ('three')", { text: "INSERT INTO people VALUES ($1)", values: ["cy"] }, { text: "INSERT INTO people VALUES ($1)", values: ["cy"] }]));
-    const kept = await failureOf(pool.batch(["INSERT INTO marks VALUES ('four')", "SELECT 1/0", "INSERT INTO marks VALUES ('five')"], { transaction: false }));
+    const committed = await pool.batch([
+      "INSERT INTO marks VALUES ('one')",
+      { text: "INSERT INTO marks VALUES ($1) RETURNING name", values: ["two"] },
+    ]);
+    const failed = await failureOf(
+      pool.batch([
+        "INSERT INTO marks VALUES ('three')",
+        { text: "INSERT INTO people VALUES ($1)", values: ["cy"] },
+        { text: "INSERT INTO people VALUES ($1)", values: ["cy"] },
+      ]),
+    );
+    const kept = await failureOf(
+      pool.batch(["INSERT INTO marks VALUES ('four')", "SELECT 1/0", "INSERT INTO marks VALUES ('five')"], {
+        transaction: false,
+      }),
+    );
     const deferred = await failureOf(pool.batch(["INSERT INTO late VALUES (1)", "INSERT INTO late VALUES (1)"]));
     const pids = await pool.batch(["SELECT pg_backend_pid() AS pid", "SELECT pg_backend_pid() AS pid"]);
-    return { committed, failed, kept, deferred, onePid: pids[0].rows[0].pid === pids[1].rows[0].pid, none: await pool.batch([]), stats: await pool.stats() };
+    return {
+      committed,
+      failed,
+      kept,
+      deferred,
+      onePid: pids[0].rows[0].pid === pids[1].rows[0].pid,
+      none: await pool.batch([]),
+      stats: await pool.stats(),
+    };
   },
   async lease({ pool }) {
     const lease = await pool.lease();
-    const pids = [await pid(lease), await pid(lease), (await lease.batch(["SELECT pg_backend_pid() AS pid"]))[0].rows[0].pid];
-    const several = await Promise.all([lease.query("SELECT pg_sleep(0.05), 1 AS n"), lease.batch(["SELECT 2 AS n"]), lease.query("SELECT 3 AS n")]);
+    const pids = [
+      await pid(lease),
+      await pid(lease),
+      (await lease.batch(["SELECT pg_backend_pid() AS pid"]))[0].rows[0].pid,
+    ];
+    const several = await Promise.all([
+      lease.query("SELECT pg_sleep(0.05), 1 AS n"),
+      lease.batch(["SELECT 2 AS n"]),
+      lease.query("SELECT 3 AS n"),
+    ]);
     await lease.query("BEGIN");
     const nested = await failureOf(lease.batch(["SELECT 1"]));
     const inside = await lease.batch(["SELECT 4 AS n"], { transaction: false });
@@ -260,8 +388,15 @@ const handlers = {
     await lease.release();
     await lease.release();
     return {
-      onePid: new Set(pids).size === 1, several: several.flat().map(({ rows }) => rows[0].n), nested, inside: inside[0].rows, failed, goesOn, used,
-      after: await failureOf(lease.query("SELECT 1")), usedAfter: (await pool.stats()).used,
+      onePid: new Set(pids).size === 1,
+      several: several.flat().map(({ rows }) => rows[0].n),
+      nested,
+      inside: inside[0].rows,
+      failed,
+      goesOn,
+      used,
+      after: await failureOf(lease.query("SELECT 1")),
+      usedAfter: (await pool.stats()).used,
     };
   },
   async lost({ pool }) {
@@ -273,10 +408,12 @@ const handlers = {
   },
   async use({ pool }) {
     const inside = await pool.use(async (lease) => (await lease.query("SELECT 1 AS one")).rows);
-    const threw = await failureOf(pool.use(async (lease) => {
-      await lease.query("BEGIN");
-      throw new RangeError("the caller's own");
-    }));
+    const threw = await failureOf(
+      pool.use(async (lease) => {
+        await lease.query("BEGIN");
+        throw new RangeError("the caller's own");
+      }),
+    );
     return { inside, threw, used: (await pool.stats()).used };
   },
 
@@ -331,7 +468,9 @@ const handlers = {
     return "held";
   },
   async next({ pool }) {
-    const { rows } = await pool.query("SELECT pg_backend_pid() AS pid, pg_current_xact_id_if_assigned() IS NOT NULL OR now() <> statement_timestamp() AS inherited");
+    const { rows } = await pool.query(
+      "SELECT pg_backend_pid() AS pid, pg_current_xact_id_if_assigned() IS NOT NULL OR now() <> statement_timestamp() AS inherited",
+    );
     return rows[0];
   },
   async marks({ pool }) {
@@ -386,12 +525,21 @@ const handlers = {
   },
   async late({ pool }) {
     const lease = await pool.lease();
-    const answer = { query: await failureOf(pool.query("SELECT 1", [], { timeout: "30ms" })), lease: await failureOf(pool.lease({ timeout: "30ms" })), batch: await failureOf(pool.batch(["SELECT 1"], { timeout: 0 })) };
+    const answer = {
+      query: await failureOf(pool.query("SELECT 1", [], { timeout: "30ms" })),
+      lease: await failureOf(pool.lease({ timeout: "30ms" })),
+      batch: await failureOf(pool.batch(["SELECT 1"], { timeout: 0 })),
+    };
     await lease.release();
     return answer;
   },
   async shards({ env }) {
-    const objectOf = async (options) => (await poolOf(env.DATABASE, { shards: 4, ...options }).query("SELECT current_setting('application_name') AS object")).rows[0].object;
+    const objectOf = async (options) =>
+      (
+        await poolOf(env.DATABASE, { shards: 4, ...options }).query(
+          "SELECT current_setting('application_name') AS object",
+        )
+      ).rows[0].object;
     const keys = ["ann", "bob", "cy", "dee", "eve", "fay", "gus", "hal"];
     return {
       first: await Promise.all(keys.map((key) => objectOf({ key }))),
@@ -420,25 +568,29 @@ const handlers = {
     };
   },
   async mistakes({ pool, env }) {
-    return Object.fromEntries(await Promise.all(Object.entries({
-      namespace: () => poolOf("DATABASE"),
-      shards: () => poolOf(env.DATABASE, { shards: 0 }),
-      key: () => poolOf(env.DATABASE, { shards: 2, key: 7 }),
-      keyAlone: () => poolOf(env.DATABASE, { key: "ann" }),
-      name: () => poolOf(env.DATABASE, { name: "" }),
-      unknown: () => poolOf(env.DATABASE, { shard: 2 }),
-      text: () => pool.query({ text: "SELECT 1" }),
-      values: () => pool.query("SELECT $1", 7),
-      value: () => pool.query("SELECT $1", [Symbol("seven")]),
-      valueInLease: () => pool.use((lease) => lease.query("SELECT $1", [new (class SevenDisconnected {})()])),
-      timeout: () => pool.query("SELECT 1", [], { timeout: "5 seconds" }),
-      option: () => pool.lease({ signal: AbortSignal.abort() }),
-      statements: () => pool.batch("SELECT 1"),
-      statement: () => pool.batch(["SELECT 1", 7]),
-      member: () => pool.batch([{ sql: "SELECT 1" }]),
-      transaction: () => pool.batch(["SELECT 1"], { transaction: "yes" }),
-      fn: () => pool.use("SELECT 1"),
-    }).map(async ([name, call]) => [name, await attempt(call)])));
+    return Object.fromEntries(
+      await Promise.all(
+        Object.entries({
+          namespace: () => poolOf("DATABASE"),
+          shards: () => poolOf(env.DATABASE, { shards: 0 }),
+          key: () => poolOf(env.DATABASE, { shards: 2, key: 7 }),
+          keyAlone: () => poolOf(env.DATABASE, { key: "ann" }),
+          name: () => poolOf(env.DATABASE, { name: "" }),
+          unknown: () => poolOf(env.DATABASE, { shard: 2 }),
+          text: () => pool.query({ text: "SELECT 1" }),
+          values: () => pool.query("SELECT $1", 7),
+          value: () => pool.query("SELECT $1", [Symbol("seven")]),
+          valueInLease: () => pool.use((lease) => lease.query("SELECT $1", [new (class SevenDisconnected {})()])),
+          timeout: () => pool.query("SELECT 1", [], { timeout: "5 seconds" }),
+          option: () => pool.lease({ signal: AbortSignal.abort() }),
+          statements: () => pool.batch("SELECT 1"),
+          statement: () => pool.batch(["SELECT 1", 7]),
+          member: () => pool.batch([{ sql: "SELECT 1" }]),
+          transaction: () => pool.batch(["SELECT 1"], { transaction: "yes" }),
+          fn: () => pool.use("SELECT 1"),
+        }).map(async ([name, call]) => [name, await attempt(call)]),
+      ),
+    );
   },
 };
 
@@ -447,6 +599,13 @@ export default {
     const { pathname, searchParams } = new URL(request.url);
     const binding = searchParams.get("on") ?? "DATABASE";
     const pool = poolOf(env[binding], { name: searchParams.get("name") ?? undefined });
-    return Response.json(await handlers[pathname.slice(1)]({ pool, env, ms: Number(searchParams.get("ms") ?? 0), key: searchParams.get("key") }));
+    return Response.json(
+      await handlers[pathname.slice(1)]({
+        pool,
+        env,
+        ms: Number(searchParams.get("ms") ?? 0),
+        key: searchParams.get("key"),
+      }),
+    );
   },
 };

@@ -16,7 +16,16 @@ const dates = {
   "2026-10-01": [],
 };
 
-const classes = { DATABASE: "Database", NARROW: "Narrow", BRIEF: "Brief", FOREIGN: "Foreign", UNTOLD: "Untold", ODD: "Odd", UNREACHABLE: "Unreachable", MISTAKEN: "Mistaken" };
+const classes = {
+  DATABASE: "Database",
+  NARROW: "Narrow",
+  BRIEF: "Brief",
+  FOREIGN: "Foreign",
+  UNTOLD: "Untold",
+  ODD: "Odd",
+  UNREACHABLE: "Unreachable",
+  MISTAKEN: "Mistaken",
+};
 const entry = fileURLToPath(new URL("durable-object-worker.mjs", import.meta.url));
 
 let postgres;
@@ -35,427 +44,560 @@ after(async () => {
 
 const run = async (text, values) => (await admin.query(text, values)).rows;
 
-for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates)) describe(`a pool in a Durable Object, at ${compatibilityDate}`, () => {
-  let workerd;
-  const ask = async (path, options) => {
-    const { status, body } = await workerd.ask(`/${path}`, options);
-    return status === 200 ? body : `${status} ${body}`;
-  };
+for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
+  describe(`a pool in a Durable Object, at ${compatibilityDate}`, () => {
+    let workerd;
+    const ask = async (path, options) => {
+      const { status, body } = await workerd.ask(`/${path}`, options);
+      return status === 200 ? body : `${status} ${body}`;
+    };
 
-  before(async () => {
-    await run(`DROP TABLE IF EXISTS marks, people, late, turns;
+    before(async () => {
+      await run(`DROP TABLE IF EXISTS marks, people, late, turns;
       CREATE TABLE marks (name text); CREATE TABLE people (name text PRIMARY KEY);
       CREATE TABLE late (number int UNIQUE DEFERRABLE INITIALLY DEFERRED); CREATE TABLE turns (place serial, caller int)`);
-    const { host, port, user, password, database } = postgres.options;
-    const worker = { entry, compatibilityDate, compatibilityFlags, vars: { DATABASE_URL: `postgres://${user}:${password}@${host}:${port}/${database}` } };
-    const elsewhere = Object.fromEntries(Object.entries(classes).map(([binding, className]) => [binding, { className, service: "first" }]));
-    const workers = { first: { ...worker, durableObjects: classes }, second: { ...worker, durableObjects: elsewhere }, third: { ...worker, durableObjects: elsewhere } };
-    workerd = await startWorkerd({ workers });
-  });
-
-  after(() => workerd.stop());
-
-  /** The process ids of the backends of one class. */
-  const backends = async (name) => (await run("SELECT pid FROM pg_stat_activity WHERE application_name LIKE $1 || '-%' ORDER BY pid", [name])).map(({ pid }) => pid);
-  const marks = () => run("SELECT name FROM marks ORDER BY name").then((rows) => rows.map(({ name }) => name));
-  const nobodyHoldsOne = (on) => until(async () => {
-    const { used, waiting, opening } = await ask(`stats?on=${on}`);
-    return used + waiting + opening === 0;
-  }, `every connection of ${on} is back`);
-
-  test("values arrive as what they are, and values of a driver's own class as plain objects", async () => {
-    const { row, isDate, isBytes, rowCount, command, fields } = await ask("types");
-    assert.deepEqual(row, {
-      number: 7, text: "ö'\n", date: "1970-01-01T00:00:00.000Z", bytes: [1, 255], json: { a: [1] }, nothing: null,
-      span: { days: 1, hours: 2 }, list: [1, 2], big: "1152921504606846976", point: { x: 1, y: 2 },
+      const { host, port, user, password, database } = postgres.options;
+      const worker = {
+        entry,
+        compatibilityDate,
+        compatibilityFlags,
+        vars: { DATABASE_URL: `postgres://${user}:${password}@${host}:${port}/${database}` },
+      };
+      const elsewhere = Object.fromEntries(
+        Object.entries(classes).map(([binding, className]) => [binding, { className, service: "first" }]),
+      );
+      const workers = {
+        first: { ...worker, durableObjects: classes },
+        second: { ...worker, durableObjects: elsewhere },
+        third: { ...worker, durableObjects: elsewhere },
+      };
+      workerd = await startWorkerd({ workers });
     });
-    assert.deepEqual({ isDate, isBytes, rowCount, command }, { isDate: true, isBytes: true, rowCount: 1, command: "SELECT" });
-    assert.deepEqual(fields.slice(0, 2), [{ name: "number", dataTypeID: 23 }, { name: "text", dataTypeID: 25 }]);
-  });
 
-  test("a date, a JSON object, null, bytes and a bigint cross in both directions as what they are; a Buffer becomes a Uint8Array", async () => {
-    assert.deepEqual(await ask("crosses"), [
-      ["Date", "Date", "1970-01-01T00:00:00.000Z"], ["Object", "Object", { a: [1, { b: null }] }], ["null", "null", null],
-      ["Uint8Array", "Uint8Array", [97, 98, 99]], ["Uint8Array", "Uint8Array", [1, 255]], ["bigint", "bigint", String(2n ** 80n)],
-      ["boolean", "boolean", true], ["string", "string", "ö"], ["number", "number", 1.5],
-    ]);
-  });
+    after(() => workerd.stop());
 
-  test("a command tells its count; of several statements in one text the last one answers", async () => {
-    const { inserted, several, row } = await ask("commands");
-    assert.deepEqual(inserted, { rows: [], rowCount: 1, fields: [], command: "INSERT" });
-    assert.deepEqual({ several, row }, { several: [{ two: 2 }], row: { three: 3 } });
-  });
+    /** The process ids of the backends of one class. */
+    const backends = async (name) =>
+      (await run("SELECT pid FROM pg_stat_activity WHERE application_name LIKE $1 || '-%' ORDER BY pid", [name])).map(
+        ({ pid }) => pid,
+      );
+    const marks = () => run("SELECT name FROM marks ORDER BY name").then((rows) => rows.map(({ name }) => name));
+    const nobodyHoldsOne = (on) =>
+      until(async () => {
+        const { used, waiting, opening } = await ask(`stats?on=${on}`);
+        return used + waiting + opening === 0;
+      }, `every connection of ${on} is back`);
 
-  test("a database's error arrives with its message, SQLSTATE and constraint", async () => {
-    const { unique, syntax } = await ask("errors");
-    assert.equal(unique.message, 'duplicate key value violates unique constraint "people_pkey"');
-    assert.deepEqual([unique.code, unique.severity, unique.constraint, unique.detail], ["23505", "ERROR", "people_pkey", "Key (name)=(ann) already exists."]);
-    assert.deepEqual([syntax.code, syntax.position], ["42601", "1"]);
-  });
+    test("values arrive as what they are, and values of a driver's own class as plain objects", async () => {
+      const { row, isDate, isBytes, rowCount, command, fields } = await ask("types");
+      assert.deepEqual(row, {
+        number: 7,
+        text: "ö'\n",
+        date: "1970-01-01T00:00:00.000Z",
+        bytes: [1, 255],
+        json: { a: [1] },
+        nothing: null,
+        span: { days: 1, hours: 2 },
+        list: [1, 2],
+        big: "1152921504606846976",
+        point: { x: 1, y: 2 },
+      });
+      assert.deepEqual(
+        { isDate, isBytes, rowCount, command },
+        { isDate: true, isBytes: true, rowCount: 1, command: "SELECT" },
+      );
+      assert.deepEqual(fields.slice(0, 2), [
+        { name: "number", dataTypeID: 23 },
+        { name: "text", dataTypeID: 25 },
+      ]);
+    });
 
-  test("an error arrives whatever hangs on it: of its properties what is plain data, and not too much of it", async () => {
-    const instance = await ask("thrown?key=instance");
-    assert.deepEqual([instance.message, instance.code, instance.detail, instance.at, instance.when], ["its detail is an instance", "E_REAL", undefined, { line: 7 }, "1970-01-01T00:00:00.000Z"]);
-    assert.equal(instance.inLease, "its detail is an instance");
-    assert.match(instance.inBatch, /^its detail is an instance \[statement 2 of 2/);
-    const getter = await ask("thrown?key=getter");
-    assert.deepEqual([getter.message, getter.code, getter.detail, getter.inLease], ["a property throws", "E_REAL", undefined, "a property throws"]);
-    const client = await ask("thrown?key=client");
-    assert.deepEqual([client.message, client.code, client.self.message], ["a graph hangs on it", "E_REAL", "a graph hangs on it"]);
-    assert.ok(JSON.stringify(client).length < 500_000, "all of it was sent");
-  });
+    test("a date, a JSON object, null, bytes and a bigint cross in both directions as what they are; a Buffer becomes a Uint8Array", async () => {
+      assert.deepEqual(await ask("crosses"), [
+        ["Date", "Date", "1970-01-01T00:00:00.000Z"],
+        ["Object", "Object", { a: [1, { b: null }] }],
+        ["null", "null", null],
+        ["Uint8Array", "Uint8Array", [97, 98, 99]],
+        ["Uint8Array", "Uint8Array", [1, 255]],
+        ["bigint", "bigint", String(2n ** 80n)],
+        ["boolean", "boolean", true],
+        ["string", "string", "ö"],
+        ["number", "number", 1.5],
+      ]);
+    });
 
-  test("an error of several arrives with each of them, and its message says what they say where it has none of its own", async () => {
-    const { isAggregate, name, message, code, all } = await ask("thrown?key=aggregate");
-    assert.deepEqual({ isAggregate, name, message, code }, { isAggregate: true, name: "AggregateError", message: "connect ECONNREFUSED ::1; connect ECONNREFUSED 127.0.0.1", code: "ECONNREFUSED" });
-    assert.deepEqual(all.map(({ message, port }) => [message, port]), [["connect ECONNREFUSED ::1", undefined], ["connect ECONNREFUSED 127.0.0.1", 5432]]);
-    const many = await ask("thrown?key=many");
-    assert.deepEqual([many.message, many.all.length, many.all[0].message], ["all of them", 8, "error 0"]);
-    assert.equal((await ask("thrown?key=circular")).message, "itself");
-  });
+    test("a command tells its count; of several statements in one text the last one answers", async () => {
+      const { inserted, several, row } = await ask("commands");
+      assert.deepEqual(inserted, { rows: [], rowCount: 1, fields: [], command: "INSERT" });
+      assert.deepEqual({ several, row }, { several: [{ two: 2 }], row: { three: 3 } });
+    });
 
-  test("whatever else is thrown arrives as an error that says what it is", async () => {
-    const plain = await ask("thrown?key=plain");
-    assert.deepEqual([plain.name, plain.message, plain.code, plain.at], ["Error", "thrown without a class", "E_PLAIN", { line: 7 }]);
-    const messages = { bare: "an object (no class) was thrown", unreadable: "something that cannot be shown was thrown", unreadableFunction: "a function (anonymous) was thrown", text: "a text", nothing: "undefined" };
-    for (const [key, message] of Object.entries(messages)) {
-      const thrown = await ask(`thrown?key=${key}`);
-      assert.deepEqual([thrown.name, thrown.message, thrown.inLease], ["Error", message, message]);
-      assert.ok(thrown.inBatch.startsWith(`${message} [statement 2 of 2 (${key}); all of it was rolled back`), thrown.inBatch);
-    }
-  });
+    test("a database's error arrives with its message, SQLSTATE and constraint", async () => {
+      const { unique, syntax } = await ask("errors");
+      assert.equal(unique.message, 'duplicate key value violates unique constraint "people_pkey"');
+      assert.deepEqual(
+        [unique.code, unique.severity, unique.constraint, unique.detail],
+        ["23505", "ERROR", "people_pkey", "Key (name)=(ann) already exists."],
+      );
+      assert.deepEqual([syntax.code, syntax.position], ["42601", "1"]);
+    });
 
-  test("a connection that the server ends rejects one statement, and the next caller has another", async () => {
-    await run("DELETE FROM people");
-    const { killed, after: next } = await ask("errors");
-    assert.equal(killed.code, "57P01");
-    assert.deepEqual(next, [{ one: 1 }]);
-    const lost = await ask("lost");
-    assert.equal(lost.killed.code, "57P01");
-    assert.equal(lost.after.code, "ERR_POOL_INVALID_REQUEST");
-    assert.match(lost.after.message, /connection of this lease was lost/);
-    assert.match(lost.after.cause, /terminating connection/);
-    assert.deepEqual(lost.next, [{ one: 1 }]);
-  });
+    test("an error arrives whatever hangs on it: of its properties what is plain data, and not too much of it", async () => {
+      const instance = await ask("thrown?key=instance");
+      assert.deepEqual(
+        [instance.message, instance.code, instance.detail, instance.at, instance.when],
+        ["its detail is an instance", "E_REAL", undefined, { line: 7 }, "1970-01-01T00:00:00.000Z"],
+      );
+      assert.equal(instance.inLease, "its detail is an instance");
+      assert.match(instance.inBatch, /^its detail is an instance \[statement 2 of 2/);
+      const getter = await ask("thrown?key=getter");
+      assert.deepEqual(
+        [getter.message, getter.code, getter.detail, getter.inLease],
+        ["a property throws", "E_REAL", undefined, "a property throws"],
+      );
+      const client = await ask("thrown?key=client");
+      assert.deepEqual(
+        [client.message, client.code, client.self.message],
+        ["a graph hangs on it", "E_REAL", "a graph hangs on it"],
+      );
+      assert.ok(JSON.stringify(client).length < 500_000, "all of it was sent");
+    });
 
-  test("called without poolOf(), the methods give the same results, and errors tell their code in the message", async () => {
-    const { unique, argument, ended, hidden, ...given } = await ask("direct");
-    assert.deepEqual(given, { rows: [{ n: 1 }], batch: [1, 2], lease: [{ n: 4 }], leaseBatch: [5], counted: 9, used: 0 });
-    assert.match(unique.message, /^(error: )?duplicate key value violates unique constraint "people_pkey" \(23505\)$/);
-    assert.match(argument.message, /text must be a string with a statement; it is 7 \(ERR_POOL_ARGUMENT\)$/);
-    assert.match(ended.message, /this lease has ended.*\(ERR_POOL_INVALID_REQUEST\)$/);
-    assert.match(hidden.message, /does not implement the method "pool"/);
-  });
+    test("an error of several arrives with each of them, and its message says what they say where it has none of its own", async () => {
+      const { isAggregate, name, message, code, all } = await ask("thrown?key=aggregate");
+      assert.deepEqual(
+        { isAggregate, name, message, code },
+        {
+          isAggregate: true,
+          name: "AggregateError",
+          message: "connect ECONNREFUSED ::1; connect ECONNREFUSED 127.0.0.1",
+          code: "ECONNREFUSED",
+        },
+      );
+      assert.deepEqual(
+        all.map(({ message, port }) => [message, port]),
+        [
+          ["connect ECONNREFUSED ::1", undefined],
+          ["connect ECONNREFUSED 127.0.0.1", 5432],
+        ],
+      );
+      const many = await ask("thrown?key=many");
+      assert.deepEqual([many.message, many.all.length, many.all[0].message], ["all of them", 8, "error 0"]);
+      assert.equal((await ask("thrown?key=circular")).message, "itself");
+    });
 
-  test("a batch runs on one connection and commits as one, or is rolled back and names the statement that failed", async () => {
-    await run("TRUNCATE marks, people");
-    const { committed, failed, kept, deferred, onePid, none, stats } = await ask("batches");
-    assert.deepEqual(committed.map(({ rowCount, rows }) => [rowCount, rows]), [[1, []], [1, [{ name: "two" }]]]);
-    assert.deepEqual([failed.code, failed.constraint, failed.statementIndex], ["23505", "people_pkey", 2]);
-    assert.match(failed.message, /statement 3 of 3 \(INSERT INTO people VALUES \(\$1\)\); all of it was rolled back/);
-    assert.deepEqual([kept.code, kept.statementIndex], ["22012", 1]);
-    assert.match(kept.message, /statement 2 of 3 \(SELECT 1\/0\); those before it stay/);
-    assert.deepEqual([deferred.code, deferred.constraint, deferred.statementIndex], ["23505", "late_number_key", undefined]);
-    assert.deepEqual({ onePid, none, used: stats.used }, { onePid: true, none: [], used: 0 });
-    assert.deepEqual(await marks(), ["four", "one", "two"]);
-    assert.deepEqual(await run("SELECT * FROM people UNION ALL SELECT number::text FROM late"), []);
-  });
+    test("whatever else is thrown arrives as an error that says what it is", async () => {
+      const plain = await ask("thrown?key=plain");
+      assert.deepEqual(
+        [plain.name, plain.message, plain.code, plain.at],
+        ["Error", "thrown without a class", "E_PLAIN", { line: 7 }],
+      );
+      const messages = {
+        bare: "an object (no class) was thrown",
+        unreadable: "something that cannot be shown was thrown",
+        unreadableFunction: "a function (anonymous) was thrown",
+        text: "a text",
+        nothing: "undefined",
+      };
+      for (const [key, message] of Object.entries(messages)) {
+        const thrown = await ask(`thrown?key=${key}`);
+        assert.deepEqual([thrown.name, thrown.message, thrown.inLease], ["Error", message, message]);
+        assert.ok(
+          thrown.inBatch.startsWith(`${message} [statement 2 of 2 (${key}); all of it was rolled back`),
+          thrown.inBatch,
+        );
+      }
+    });
 
-  test("a lease runs everything on its one connection, in turn, and goes on after a failed batch", async () => {
-    const { nested, failed, after: afterwards, ...given } = await ask("lease");
-    assert.deepEqual(given, { onePid: true, several: [1, 2, 3], inside: [{ n: 4 }], goesOn: [{ n: 5 }], used: 1, usedAfter: 0 });
-    assert.match(nested.message, /open transaction already/);
-    assert.deepEqual([failed.code, failed.statementIndex], ["22012", 1]);
-    assert.deepEqual([afterwards.code, afterwards.isPoolError], ["ERR_POOL_INVALID_REQUEST", true]);
-    assert.match(afterwards.message, /this lease has ended: it was released or disposed/);
-  });
+    test("a connection that the server ends rejects one statement, and the next caller has another", async () => {
+      await run("DELETE FROM people");
+      const { killed, after: next } = await ask("errors");
+      assert.equal(killed.code, "57P01");
+      assert.deepEqual(next, [{ one: 1 }]);
+      const lost = await ask("lost");
+      assert.equal(lost.killed.code, "57P01");
+      assert.equal(lost.after.code, "ERR_POOL_INVALID_REQUEST");
+      assert.match(lost.after.message, /connection of this lease was lost/);
+      assert.match(lost.after.cause, /terminating connection/);
+      assert.deepEqual(lost.next, [{ one: 1 }]);
+    });
 
-  for (const on of ["DATABASE", "UNTOLD"]) {
-    const knowing = on === "DATABASE" ? "whose dialect knows of transactions" : "whose dialect does not";
+    test("called without poolOf(), the methods give the same results, and errors tell their code in the message", async () => {
+      const { unique, argument, ended, hidden, ...given } = await ask("direct");
+      assert.deepEqual(given, {
+        rows: [{ n: 1 }],
+        batch: [1, 2],
+        lease: [{ n: 4 }],
+        leaseBatch: [5],
+        counted: 9,
+        used: 0,
+      });
+      assert.match(
+        unique.message,
+        /^(error: )?duplicate key value violates unique constraint "people_pkey" \(23505\)$/,
+      );
+      assert.match(argument.message, /text must be a string with a statement; it is 7 \(ERR_POOL_ARGUMENT\)$/);
+      assert.match(ended.message, /this lease has ended.*\(ERR_POOL_INVALID_REQUEST\)$/);
+      assert.match(hidden.message, /does not implement the method "pool"/);
+    });
 
-    test(`a batch never commits the transaction that its lease has open: of a pool ${knowing}`, async () => {
-      for (const begin of ["BEGIN", "-- mine\nstart  transaction", "SELECT 1; BEGIN"]) {
-        await run("TRUNCATE marks");
-        const { nested, stillNested } = await ask(`ownTransaction?on=${on}&key=${encodeURIComponent(begin)}`);
-        for (const { code, message } of [nested, stillNested]) {
-          assert.equal(code, "ERR_POOL_INVALID_REQUEST", message);
-          assert.match(message, /open transaction already.*transaction: false/);
+    test("a batch runs on one connection and commits as one, or is rolled back and names the statement that failed", async () => {
+      await run("TRUNCATE marks, people");
+      const { committed, failed, kept, deferred, onePid, none, stats } = await ask("batches");
+      assert.deepEqual(
+        committed.map(({ rowCount, rows }) => [rowCount, rows]),
+        [
+          [1, []],
+          [1, [{ name: "two" }]],
+        ],
+      );
+      assert.deepEqual([failed.code, failed.constraint, failed.statementIndex], ["23505", "people_pkey", 2]);
+      assert.match(failed.message, /statement 3 of 3 \(INSERT INTO people VALUES \(\$1\)\); all of it was rolled back/);
+      assert.deepEqual([kept.code, kept.statementIndex], ["22012", 1]);
+      assert.match(kept.message, /statement 2 of 3 \(SELECT 1\/0\); those before it stay/);
+      assert.deepEqual(
+        [deferred.code, deferred.constraint, deferred.statementIndex],
+        ["23505", "late_number_key", undefined],
+      );
+      assert.deepEqual({ onePid, none, used: stats.used }, { onePid: true, none: [], used: 0 });
+      assert.deepEqual(await marks(), ["four", "one", "two"]);
+      assert.deepEqual(await run("SELECT * FROM people UNION ALL SELECT number::text FROM late"), []);
+    });
+
+    test("a lease runs everything on its one connection, in turn, and goes on after a failed batch", async () => {
+      const { nested, failed, after: afterwards, ...given } = await ask("lease");
+      assert.deepEqual(given, {
+        onePid: true,
+        several: [1, 2, 3],
+        inside: [{ n: 4 }],
+        goesOn: [{ n: 5 }],
+        used: 1,
+        usedAfter: 0,
+      });
+      assert.match(nested.message, /open transaction already/);
+      assert.deepEqual([failed.code, failed.statementIndex], ["22012", 1]);
+      assert.deepEqual([afterwards.code, afterwards.isPoolError], ["ERR_POOL_INVALID_REQUEST", true]);
+      assert.match(afterwards.message, /this lease has ended: it was released or disposed/);
+    });
+
+    for (const on of ["DATABASE", "UNTOLD"]) {
+      const knowing = on === "DATABASE" ? "whose dialect knows of transactions" : "whose dialect does not";
+
+      test(`a batch never commits the transaction that its lease has open: of a pool ${knowing}`, async () => {
+        for (const begin of ["BEGIN", "-- mine\nstart  transaction", "SELECT 1; BEGIN"]) {
+          await run("TRUNCATE marks");
+          const { nested, stillNested } = await ask(`ownTransaction?on=${on}&key=${encodeURIComponent(begin)}`);
+          for (const { code, message } of [nested, stillNested]) {
+            assert.equal(code, "ERR_POOL_INVALID_REQUEST", message);
+            assert.match(message, /open transaction already.*transaction: false/);
+          }
+          assert.deepEqual(await marks(), ["afterwards"]);
         }
-        assert.deepEqual(await marks(), ["afterwards"]);
-      }
-    });
+      });
 
-    test(`a statement that begins or ends a transaction is refused in a batch that has one, before any runs: of a pool ${knowing}`, async () => {
+      test(`a statement that begins or ends a transaction is refused in a batch that has one, before any runs: of a pool ${knowing}`, async () => {
+        await run("TRUNCATE marks");
+        for (const statement of [
+          "COMMIT",
+          "rollback;",
+          "/* now */ End",
+          "ABORT",
+          "BEGIN",
+          "START TRANSACTION",
+          "COMMIT AND CHAIN",
+        ]) {
+          const { code, message } = await ask(`endsWithin?on=${on}&key=${encodeURIComponent(statement)}`);
+          assert.equal(code, "ERR_POOL_ARGUMENT", message);
+          assert.match(message, /statements\[1\] .*begins or ends a transaction.*transaction: false/);
+        }
+        assert.deepEqual(await marks(), []);
+        const savepoints = await ask(
+          `endsWithin?on=${on}&key=${encodeURIComponent("SAVEPOINT s; ROLLBACK TO s; RELEASE s")}`,
+        );
+        assert.equal(savepoints.unexpected?.length, 3, savepoints.message);
+        assert.deepEqual(await marks(), ["after it", "before it"]);
+      });
+    }
+
+    test("a batch whose transaction is ended in the midst of a text stops there, and does not claim that it was rolled back", async () => {
       await run("TRUNCATE marks");
-      for (const statement of ["COMMIT", "rollback;", "/* now */ End", "ABORT", "BEGIN", "START TRANSACTION", "COMMIT AND CHAIN"]) {
-        const { code, message } = await ask(`endsWithin?on=${on}&key=${encodeURIComponent(statement)}`);
-        assert.equal(code, "ERR_POOL_ARGUMENT", message);
-        assert.match(message, /statements\[1\] .*begins or ends a transaction.*transaction: false/);
-      }
-      assert.deepEqual(await marks(), []);
-      const savepoints = await ask(`endsWithin?on=${on}&key=${encodeURIComponent("SAVEPOINT s; ROLLBACK TO s; RELEASE s")}`);
-      assert.equal(savepoints.unexpected?.length, 3, savepoints.message);
-      assert.deepEqual(await marks(), ["after it", "before it"]);
+      const { code, message, statementIndex } = await ask(`endsWithin?key=${encodeURIComponent("SELECT 1; COMMIT")}`);
+      assert.deepEqual([code, statementIndex], ["ERR_POOL_INVALID_REQUEST", 1]);
+      assert.match(message, /statement 2 of 3 \(SELECT 1; COMMIT\) ended the transaction.*transaction: false/);
+      assert.doesNotMatch(message, /rolled back/);
+      assert.deepEqual(await marks(), ["before it"]);
     });
-  }
 
-  test("a batch whose transaction is ended in the midst of a text stops there, and does not claim that it was rolled back", async () => {
-    await run("TRUNCATE marks");
-    const { code, message, statementIndex } = await ask(`endsWithin?key=${encodeURIComponent("SELECT 1; COMMIT")}`);
-    assert.deepEqual([code, statementIndex], ["ERR_POOL_INVALID_REQUEST", 1]);
-    assert.match(message, /statement 2 of 3 \(SELECT 1; COMMIT\) ended the transaction.*transaction: false/);
-    assert.doesNotMatch(message, /rolled back/);
-    assert.deepEqual(await marks(), ["before it"]);
-  });
+    test("use() returns the lease whatever its function does, and its error comes out unchanged", async () => {
+      const { inside, threw, used } = await ask("use");
+      assert.deepEqual([inside, threw.name, threw.message, used], [[{ one: 1 }], "RangeError", "the caller's own", 0]);
+    });
 
-  test("use() returns the lease whatever its function does, and its error comes out unchanged", async () => {
-    const { inside, threw, used } = await ask("use");
-    assert.deepEqual([inside, threw.name, threw.message, used], [[{ one: 1 }], "RangeError", "the caller's own", 0]);
-  });
+    // The object has one connection, so whoever comes next has the one on which a transaction was left open.
+    const ends = {
+      "is released": async () => assert.equal(await ask("releases?on=NARROW"), 0),
+      "is disposed": async () => assert.match((await ask("disposes?on=NARROW")).message, /this lease has ended/),
+      "is forgotten": async () => assert.equal(await ask("forgets?on=NARROW"), "forgotten"),
+      "is lost in a throw": async () => assert.match(await ask("throws?on=NARROW"), /^500/),
+      "is held by a request that is ended because it hangs": async () =>
+        assert.match(await ask("hangs?on=NARROW"), /^500/),
+      "is held by a request whose client disconnects": async () => {
+        const client = new AbortController();
+        const asked = ask("dawdles?on=NARROW&ms=300", { signal: client.signal });
+        const outcome = assert.rejects(asked, { name: "AbortError" });
+        await until(async () => (await ask("stats?on=NARROW")).used === 1, "the lease is out");
+        client.abort();
+        await outcome;
+      },
+    };
+    for (const [how, end] of Object.entries(ends)) {
+      test(`a lease that ${how} goes back to the pool, its transaction rolled back before anybody has it`, async () => {
+        await run("TRUNCATE marks");
+        const { pid } = await ask("next?on=NARROW");
+        await end();
+        assert.deepEqual(await ask("next?on=NARROW"), { pid, inherited: false });
+        await nobodyHoldsOne("NARROW");
+        assert.deepEqual(await marks(), []);
+        assert.deepEqual(await backends("Narrow"), [pid]);
+      });
+    }
 
-  // The object has one connection, so whoever comes next has the one on which a transaction was left open.
-  const ends = {
-    "is released": async () => assert.equal(await ask("releases?on=NARROW"), 0),
-    "is disposed": async () => assert.match((await ask("disposes?on=NARROW")).message, /this lease has ended/),
-    "is forgotten": async () => assert.equal(await ask("forgets?on=NARROW"), "forgotten"),
-    "is lost in a throw": async () => assert.match(await ask("throws?on=NARROW"), /^500/),
-    "is held by a request that is ended because it hangs": async () => assert.match(await ask("hangs?on=NARROW"), /^500/),
-    "is held by a request whose client disconnects": async () => {
-      const client = new AbortController();
-      const asked = ask("dawdles?on=NARROW&ms=300", { signal: client.signal });
-      const outcome = assert.rejects(asked, { name: "AbortError" });
+    test("however 200 callers end, the object has its five connections afterwards, and none with a transaction", async () => {
+      await run("TRUNCATE marks");
+      const paths = ["releases", "disposes", "forgets", "throws", "hangs", "leavesTheQueue", "work", "dawdles?ms=5"];
+      await Promise.all(
+        Array.from({ length: 200 }, async (_, number) => {
+          const path = paths[number % paths.length];
+          const worker = ["first", "second", "third"][number % 3];
+          // Every other one of those who dawdle disconnects.
+          if (path.startsWith("dawdles") && number % 16 > 8)
+            await ask(path, { worker, signal: AbortSignal.timeout(number) }).catch(() => {});
+          else await ask(path, { worker });
+        }),
+      );
+      await nobodyHoldsOne("DATABASE");
+      const { idle, total, leaked } = await ask("stats");
+      assert.deepEqual([idle, total, leaked], [5, 5, 0]);
+      for (let number = 0; number < 5; number++) assert.equal((await ask("next")).inherited, false);
+      assert.deepEqual(await marks(), []);
+    });
+
+    test("a caller that is gone while it queues costs no connection", async () => {
+      const held = ask("hold?on=NARROW&ms=300");
       await until(async () => (await ask("stats?on=NARROW")).used === 1, "the lease is out");
-      client.abort();
-      await outcome;
-    },
-  };
-  for (const [how, end] of Object.entries(ends)) {
-    test(`a lease that ${how} goes back to the pool, its transaction rolled back before anybody has it`, async () => {
-      await run("TRUNCATE marks");
-      const { pid } = await ask("next?on=NARROW");
-      await end();
-      assert.deepEqual(await ask("next?on=NARROW"), { pid, inherited: false });
+      for (let number = 0; number < 5; number++) assert.equal(await ask("leavesTheQueue?on=NARROW"), "gone");
+      assert.equal(await held, "held");
+      assert.equal((await ask("next?on=NARROW")).inherited, false);
       await nobodyHoldsOne("NARROW");
-      assert.deepEqual(await marks(), []);
-      assert.deepEqual(await backends("Narrow"), [pid]);
     });
-  }
 
-  test("however 200 callers end, the object has its five connections afterwards, and none with a transaction", async () => {
-    await run("TRUNCATE marks");
-    const paths = ["releases", "disposes", "forgets", "throws", "hangs", "leavesTheQueue", "work", "dawdles?ms=5"];
-    await Promise.all(Array.from({ length: 200 }, async (_, number) => {
-      const path = paths[number % paths.length];
-      const worker = ["first", "second", "third"][number % 3];
-      // Every other one of those who dawdle disconnects.
-      if (path.startsWith("dawdles") && number % 16 > 8) await ask(path, { worker, signal: AbortSignal.timeout(number) }).catch(() => {});
-      else await ask(path, { worker });
-    }));
-    await nobodyHoldsOne("DATABASE");
-    const { idle, total, leaked } = await ask("stats");
-    assert.deepEqual([idle, total, leaked], [5, 5, 0]);
-    for (let number = 0; number < 5; number++) assert.equal((await ask("next")).inherited, false);
-    assert.deepEqual(await marks(), []);
-  });
+    test("a short statement that still runs when its lease ends is waited for; what waited behind it never runs", async () => {
+      await run("TRUNCATE marks");
+      const { before: held, running, waiting } = await ask("disposesRunning?on=NARROW&ms=200");
+      assert.equal(running.unexpected.rowCount, 1);
+      assert.match(waiting.message, /this lease has ended/);
+      assert.deepEqual(await ask("next?on=NARROW"), { pid: held, inherited: false });
+      assert.deepEqual(await marks(), []);
+    });
 
-  test("a caller that is gone while it queues costs no connection", async () => {
-    const held = ask("hold?on=NARROW&ms=300");
-    await until(async () => (await ask("stats?on=NARROW")).used === 1, "the lease is out");
-    for (let number = 0; number < 5; number++) assert.equal(await ask("leavesTheQueue?on=NARROW"), "gone");
-    assert.equal(await held, "held");
-    assert.equal((await ask("next?on=NARROW")).inherited, false);
-    await nobodyHoldsOne("NARROW");
-  });
+    test("a long statement that still runs when its lease ends costs its connection, and nobody waits for it", async () => {
+      const start = Date.now();
+      const { before: held, running } = await ask("disposesRunning?on=NARROW&ms=8000");
+      assert.equal(running.unexpected, undefined);
+      const { pid, inherited } = await ask("next?on=NARROW");
+      assert.ok(Date.now() - start < 5000, "the next caller waited for the statement");
+      assert.deepEqual([pid === held, inherited], [false, false]);
+      await run("SELECT pg_terminate_backend($1)", [held]);
+    });
 
-  test("a short statement that still runs when its lease ends is waited for; what waited behind it never runs", async () => {
-    await run("TRUNCATE marks");
-    const { before: held, running, waiting } = await ask("disposesRunning?on=NARROW&ms=200");
-    assert.equal(running.unexpected.rowCount, 1);
-    assert.match(waiting.message, /this lease has ended/);
-    assert.deepEqual(await ask("next?on=NARROW"), { pid: held, inherited: false });
-    assert.deepEqual(await marks(), []);
-  });
+    test("three isolates share one object: at most five backends in all", async () => {
+      // Other tests have objects of this class, too.
+      const name = await ask("name");
+      let most = 0;
+      let isWatching = true;
+      const watch = (async () => {
+        while (isWatching)
+          most = Math.max(
+            most,
+            (await run("SELECT 1 FROM pg_stat_activity WHERE application_name = $1", [name])).length,
+          );
+      })();
+      const answers = await Promise.all(
+        Array.from({ length: 90 }, (_, number) => ask("work", { worker: ["first", "second", "third"][number % 3] })),
+      );
+      isWatching = false;
+      await watch;
+      assert.equal(new Set(answers.map(({ isolate }) => isolate)).size, 3);
+      assert.ok(most <= 5, `${most} backends at once`);
+      assert.equal(new Set(answers.map(({ pid }) => pid)).size, 5);
+      const { max, total, waited } = await ask("stats");
+      assert.deepEqual([max, total], [5, 5]);
+      assert.ok(waited > 0, "nobody queued");
+    });
 
-  test("a long statement that still runs when its lease ends costs its connection, and nobody waits for it", async () => {
-    const start = Date.now();
-    const { before: held, running } = await ask("disposesRunning?on=NARROW&ms=8000");
-    assert.equal(running.unexpected, undefined);
-    const { pid, inherited } = await ask("next?on=NARROW");
-    assert.ok(Date.now() - start < 5000, "the next caller waited for the statement");
-    assert.deepEqual([pid === held, inherited], [false, false]);
-    await run("SELECT pg_terminate_backend($1)", [held]);
-  });
-
-  test("three isolates share one object: at most five backends in all", async () => {
-    // Other tests have objects of this class, too.
-    const name = await ask("name");
-    let most = 0;
-    let isWatching = true;
-    const watch = (async () => {
-      while (isWatching) most = Math.max(most, (await run("SELECT 1 FROM pg_stat_activity WHERE application_name = $1", [name])).length);
-    })();
-    const answers = await Promise.all(Array.from({ length: 90 }, (_, number) => ask("work", { worker: ["first", "second", "third"][number % 3] })));
-    isWatching = false;
-    await watch;
-    assert.equal(new Set(answers.map(({ isolate }) => isolate)).size, 3);
-    assert.ok(most <= 5, `${most} backends at once`);
-    assert.equal(new Set(answers.map(({ pid }) => pid)).size, 5);
-    const { max, total, waited } = await ask("stats");
-    assert.deepEqual([max, total], [5, 5]);
-    assert.ok(waited > 0, "nobody queued");
-  });
-
-  test("callers of three isolates are served in the order in which they came", async () => {
-    await run("TRUNCATE turns RESTART IDENTITY");
-    const held = ask("hold?on=NARROW&ms=600");
-    await until(async () => (await ask("stats?on=NARROW")).used === 1, "the lease is out");
-    const turns = [];
-    for (let number = 1; number <= 12; number++) {
-      turns.push(ask(`turn?on=NARROW&key=${number}`, { worker: ["first", "second", "third"][number % 3] }));
-      await until(async () => (await ask("stats?on=NARROW")).waiting === number, `caller ${number} queues`);
-    }
-    await held;
-    assert.deepEqual(await Promise.all(turns), Array.from({ length: 12 }, (_, index) => index + 1));
-  });
-
-  test("a caller for whom no connection comes free in time is told so, with the pool's numbers", async () => {
-    await nobodyHoldsOne("NARROW");
-    for (const error of Object.values(await ask("late?on=NARROW"))) {
-      assert.deepEqual([error.name, error.code, error.isPoolTimeout, error.step, error.stats?.used, error.size], ["PoolTimeoutError", "ERR_POOL_TIMEOUT", true, "wait", 1, 1]);
-    }
-  });
-
-  test("idle connections are closed after idleTimeout, and the next caller has a new one", async () => {
-    const { pid } = await ask("next?on=BRIEF");
-    assert.deepEqual(await backends("Brief"), [pid]);
-    await until(async () => (await backends("Brief")).length === 0, "the idle connection is closed");
-    assert.equal((await ask("stats?on=BRIEF")).total, 0);
-    assert.notEqual((await ask("next?on=BRIEF")).pid, pid);
-  });
-
-  test("a key always goes to the same shard; without one, calls spread over all", async () => {
-    const { first, again, random, named } = await ask("shards");
-    assert.deepEqual(again, first);
-    assert.ok(new Set(first).size > 1, "every key went to one shard");
-    assert.equal(new Set([...first, ...random]).size, 4);
-    assert.ok(![...first, ...random].includes(named));
-  });
-
-  test("an object that is reset loses what was not committed, and its next caller finds a working pool", async () => {
-    await run("TRUNCATE marks");
-    const { reset, running, after: afterwards, next } = await ask("reset");
-    assert.match(reset, /reset for the test/);
-    for (const { code, message } of [running, afterwards]) {
-      assert.equal(code, "ERR_POOL_INVALID_REQUEST");
-      assert.match(message, /Durable Object .* was reset/);
-    }
-    assert.deepEqual(next, [{ one: 1 }]);
-    assert.deepEqual(await marks(), []);
-    await until(async () => (await run("SELECT 1 FROM pg_stat_activity WHERE application_name = $1", [await ask("name")])).length === 1, "the old connections are gone");
-  });
-
-  test("poolOf() at module scope serves one request after the other, and several at once", async () => {
-    const pid = await ask("moduleScope");
-    assert.equal(await ask("moduleScope"), pid);
-    assert.ok((await Promise.all(Array.from({ length: 20 }, () => ask("moduleScope")))).includes(pid));
-  });
-
-  test("a lease that another request uses is refused in words of our own, and went back with its own", async () => {
-    assert.deepEqual(await ask("shares"), [{ one: 1 }]);
-    const used = await ask("takes");
-    assert.equal(used.code, "ERR_POOL_INVALID_REQUEST");
-    assert.match(used.message, /this lease was taken by another request/);
-  });
-
-  test("a lease that another request releases or disposes goes on with its own", async () => {
-    const owner = ask("owns?ms=400");
-    await until(async () => (await ask("stats?name=owned")).used === 1, "the lease is out");
-    assert.match((await ask("meddles")).message, /this lease was taken by another request/);
-    const { isSame, after: afterwards } = await owner;
-    assert.equal(isSame, true);
-    assert.match(afterwards.message, /this lease has ended/);
-  });
-
-  test("a result that cannot be sent is an error of the one who asked, which says why, that it ran, and what to do; the lease goes on", async () => {
-    const why = { huge: /32MiB/, "an instance within": /Interval/ };
-    for (const [key, reason] of Object.entries(why)) {
-      const { inPool, inLease, goesOn } = await ask(`answered?key=${encodeURIComponent(key)}`);
-      for (const { code, message } of [inPool, inLease]) {
-        assert.equal(code, "ERR_POOL_ARGUMENT", message);
-        assert.match(message, /result cannot be sent.*ran.*LIMIT.*cast.*runQuery/);
-        assert.match(message, reason);
+    test("callers of three isolates are served in the order in which they came", async () => {
+      await run("TRUNCATE turns RESTART IDENTITY");
+      const held = ask("hold?on=NARROW&ms=600");
+      await until(async () => (await ask("stats?on=NARROW")).used === 1, "the lease is out");
+      const turns = [];
+      for (let number = 1; number <= 12; number++) {
+        turns.push(ask(`turn?on=NARROW&key=${number}`, { worker: ["first", "second", "third"][number % 3] }));
+        await until(async () => (await ask("stats?on=NARROW")).waiting === number, `caller ${number} queues`);
       }
-      assert.deepEqual(goesOn, [{ type: "number", value: 1 }]);
-    }
-    assert.match((await ask("unanswerable")).message, /result cannot be sent.*Symbol\(said\)/);
-    assert.equal((await ask("stats?on=FOREIGN")).used, 0);
-  });
+      await held;
+      assert.deepEqual(
+        await Promise.all(turns),
+        Array.from({ length: 12 }, (_, index) => index + 1),
+      );
+    });
 
-  test("a value or a result above 32 MiB is told as that, and the open transaction of its lease can still commit", async () => {
-    await run("TRUNCATE marks");
-    const { result, value } = await ask("tooMuch");
-    assert.match(result.message, /result cannot be sent.*32MiB/);
-    assert.match(value.message, /values must be .*32 MiB/);
-    assert.deepEqual(await marks(), ["left open"]);
-  });
-
-  test("an answer of the driver that is none is refused in words that say what it must be", async () => {
-    const expected = {
-      "a null row": /rows\[1\] of the driver's answer must be an object or an array; it is null.*runQuery/,
-      "a text row": /rows\[0\] of the driver's answer must be an object or an array; it is "ab"/,
-      "no list of fields": /fields of the driver's answer must be an array.*it is 5/,
-      "a null field": /fields\[0\] of the driver's answer must be an object with a name; it is null/,
-      "a count that is none": /rowCount of the driver's answer must be a number or null; it is a function/,
-    };
-    for (const [key, message] of Object.entries(expected)) {
-      const { inPool, inLease } = await ask(`answered?key=${encodeURIComponent(key)}`);
-      for (const error of [inPool, inLease]) {
-        assert.match(error.message, message);
-        assert.equal(error.code, "ERR_POOL_ARGUMENT");
+    test("a caller for whom no connection comes free in time is told so, with the pool's numbers", async () => {
+      await nobodyHoldsOne("NARROW");
+      for (const error of Object.values(await ask("late?on=NARROW"))) {
+        assert.deepEqual(
+          [error.name, error.code, error.isPoolTimeout, error.step, error.stats?.used, error.size],
+          ["PoolTimeoutError", "ERR_POOL_TIMEOUT", true, "wait", 1, 1],
+        );
       }
-    }
-  });
+    });
 
-  test("a call that the object or a lease does not have is refused, not answered with nothing", async () => {
-    const messages = (await ask("unknownCalls")).map(({ failure }) => `${failure?.name}: ${failure?.message}`);
-    const [object, nothing, query, lease, leaseQuery] = messages;
-    for (const message of [object, lease]) assert.match(message, /^ArgumentError: .*"nonsense"/);
-    assert.match(nothing, /^ArgumentError: .*undefined/);
-    for (const message of [query, leaseQuery]) assert.match(message, /^ArgumentError: text must be a string/);
-  });
+    test("idle connections are closed after idleTimeout, and the next caller has a new one", async () => {
+      const { pid } = await ask("next?on=BRIEF");
+      assert.deepEqual(await backends("Brief"), [pid]);
+      await until(async () => (await backends("Brief")).length === 0, "the idle connection is closed");
+      assert.equal((await ask("stats?on=BRIEF")).total, 0);
+      assert.notEqual((await ask("next?on=BRIEF")).pid, pid);
+    });
 
-  test("any driver will do with runQuery; an error of the creator arrives as it was thrown, one of the options too", async () => {
-    const { foreign, unreachable, mistaken } = await ask("others");
-    assert.deepEqual(foreign, { rows: [{ said: "HELLO" }], rowCount: 1, fields: [] });
-    assert.deepEqual([unreachable.message, unreachable.code, unreachable.cause], ["no server there", "ECONNREFUSED", "the socket says no"]);
-    assert.match(mistaken.message, /poolSize must be a whole number, 0 or more.*it is -3/);
-  });
+    test("a key always goes to the same shard; without one, calls spread over all", async () => {
+      const { first, again, random, named } = await ask("shards");
+      assert.deepEqual(again, first);
+      assert.ok(new Set(first).size > 1, "every key went to one shard");
+      assert.equal(new Set([...first, ...random]).size, 4);
+      assert.ok(![...first, ...random].includes(named));
+    });
 
-  test("a bad argument is refused at once: the error names it, shows it, and says what is allowed", async () => {
-    const expected = {
-      namespace: /namespace must be a binding to a Durable Object class.*"DATABASE"/,
-      shards: /shards must be a whole number, 1 or more; it is 0/,
-      key: /key must be a string that is not empty; it is 7/,
-      keyAlone: /key must come with shards.*it is "ann"/,
-      name: /name must be a string that is not empty; it is ""/,
-      unknown: /no option "shard" .*it has name, shards/,
-      text: /text must be a string with a statement; it is an object/,
-      values: /values must be an array.*it is 7/,
-      value: /values must be strings, numbers.*Symbol\(seven\)/,
-      valueInLease: /values must be strings, numbers.*Seven/,
-      timeout: /timeout must be a duration.*it is "5 seconds"/,
-      option: /lease\(\) has no option "signal".*it has timeout/,
-      statements: /statements must be an array.*it is "SELECT 1"/,
-      statement: /statements\[1\] must be a string or \{ text, values \}; it is 7/,
-      member: /statements\[0\] has no option "sql".*it has text, values/,
-      transaction: /transaction must be true or false; it is "yes"/,
-      fn: /use\(\) wants a function of the lease; it got "SELECT 1"/,
-    };
-    const mistakes = await ask("mistakes");
-    for (const [name, message] of Object.entries(expected)) {
-      assert.match(mistakes[name].message, message);
-      assert.deepEqual([mistakes[name].code, mistakes[name].name], ["ERR_POOL_ARGUMENT", "ArgumentError"]);
-    }
+    test("an object that is reset loses what was not committed, and its next caller finds a working pool", async () => {
+      await run("TRUNCATE marks");
+      const { reset, running, after: afterwards, next } = await ask("reset");
+      assert.match(reset, /reset for the test/);
+      for (const { code, message } of [running, afterwards]) {
+        assert.equal(code, "ERR_POOL_INVALID_REQUEST");
+        assert.match(message, /Durable Object .* was reset/);
+      }
+      assert.deepEqual(next, [{ one: 1 }]);
+      assert.deepEqual(await marks(), []);
+      await until(
+        async () =>
+          (await run("SELECT 1 FROM pg_stat_activity WHERE application_name = $1", [await ask("name")])).length === 1,
+        "the old connections are gone",
+      );
+    });
+
+    test("poolOf() at module scope serves one request after the other, and several at once", async () => {
+      const pid = await ask("moduleScope");
+      assert.equal(await ask("moduleScope"), pid);
+      assert.ok((await Promise.all(Array.from({ length: 20 }, () => ask("moduleScope")))).includes(pid));
+    });
+
+    test("a lease that another request uses is refused in words of our own, and went back with its own", async () => {
+      assert.deepEqual(await ask("shares"), [{ one: 1 }]);
+      const used = await ask("takes");
+      assert.equal(used.code, "ERR_POOL_INVALID_REQUEST");
+      assert.match(used.message, /this lease was taken by another request/);
+    });
+
+    test("a lease that another request releases or disposes goes on with its own", async () => {
+      const owner = ask("owns?ms=400");
+      await until(async () => (await ask("stats?name=owned")).used === 1, "the lease is out");
+      assert.match((await ask("meddles")).message, /this lease was taken by another request/);
+      const { isSame, after: afterwards } = await owner;
+      assert.equal(isSame, true);
+      assert.match(afterwards.message, /this lease has ended/);
+    });
+
+    test("a result that cannot be sent is an error of the one who asked, which says why, that it ran, and what to do; the lease goes on", async () => {
+      const why = { huge: /32MiB/, "an instance within": /Interval/ };
+      for (const [key, reason] of Object.entries(why)) {
+        const { inPool, inLease, goesOn } = await ask(`answered?key=${encodeURIComponent(key)}`);
+        for (const { code, message } of [inPool, inLease]) {
+          assert.equal(code, "ERR_POOL_ARGUMENT", message);
+          assert.match(message, /result cannot be sent.*ran.*LIMIT.*cast.*runQuery/);
+          assert.match(message, reason);
+        }
+        assert.deepEqual(goesOn, [{ type: "number", value: 1 }]);
+      }
+      assert.match((await ask("unanswerable")).message, /result cannot be sent.*Symbol\(said\)/);
+      assert.equal((await ask("stats?on=FOREIGN")).used, 0);
+    });
+
+    test("a value or a result above 32 MiB is told as that, and the open transaction of its lease can still commit", async () => {
+      await run("TRUNCATE marks");
+      const { result, value } = await ask("tooMuch");
+      assert.match(result.message, /result cannot be sent.*32MiB/);
+      assert.match(value.message, /values must be .*32 MiB/);
+      assert.deepEqual(await marks(), ["left open"]);
+    });
+
+    test("an answer of the driver that is none is refused in words that say what it must be", async () => {
+      const expected = {
+        "a null row": /rows\[1\] of the driver's answer must be an object or an array; it is null.*runQuery/,
+        "a text row": /rows\[0\] of the driver's answer must be an object or an array; it is "ab"/,
+        "no list of fields": /fields of the driver's answer must be an array.*it is 5/,
+        "a null field": /fields\[0\] of the driver's answer must be an object with a name; it is null/,
+        "a count that is none": /rowCount of the driver's answer must be a number or null; it is a function/,
+      };
+      for (const [key, message] of Object.entries(expected)) {
+        const { inPool, inLease } = await ask(`answered?key=${encodeURIComponent(key)}`);
+        for (const error of [inPool, inLease]) {
+          assert.match(error.message, message);
+          assert.equal(error.code, "ERR_POOL_ARGUMENT");
+        }
+      }
+    });
+
+    test("a call that the object or a lease does not have is refused, not answered with nothing", async () => {
+      const messages = (await ask("unknownCalls")).map(({ failure }) => `${failure?.name}: ${failure?.message}`);
+      const [object, nothing, query, lease, leaseQuery] = messages;
+      for (const message of [object, lease]) assert.match(message, /^ArgumentError: .*"nonsense"/);
+      assert.match(nothing, /^ArgumentError: .*undefined/);
+      for (const message of [query, leaseQuery]) assert.match(message, /^ArgumentError: text must be a string/);
+    });
+
+    test("any driver will do with runQuery; an error of the creator arrives as it was thrown, one of the options too", async () => {
+      const { foreign, unreachable, mistaken } = await ask("others");
+      assert.deepEqual(foreign, { rows: [{ said: "HELLO" }], rowCount: 1, fields: [] });
+      assert.deepEqual(
+        [unreachable.message, unreachable.code, unreachable.cause],
+        ["no server there", "ECONNREFUSED", "the socket says no"],
+      );
+      assert.match(mistaken.message, /poolSize must be a whole number, 0 or more.*it is -3/);
+    });
+
+    test("a bad argument is refused at once: the error names it, shows it, and says what is allowed", async () => {
+      const expected = {
+        namespace: /namespace must be a binding to a Durable Object class.*"DATABASE"/,
+        shards: /shards must be a whole number, 1 or more; it is 0/,
+        key: /key must be a string that is not empty; it is 7/,
+        keyAlone: /key must come with shards.*it is "ann"/,
+        name: /name must be a string that is not empty; it is ""/,
+        unknown: /no option "shard" .*it has name, shards/,
+        text: /text must be a string with a statement; it is an object/,
+        values: /values must be an array.*it is 7/,
+        value: /values must be strings, numbers.*Symbol\(seven\)/,
+        valueInLease: /values must be strings, numbers.*Seven/,
+        timeout: /timeout must be a duration.*it is "5 seconds"/,
+        option: /lease\(\) has no option "signal".*it has timeout/,
+        statements: /statements must be an array.*it is "SELECT 1"/,
+        statement: /statements\[1\] must be a string or \{ text, values \}; it is 7/,
+        member: /statements\[0\] has no option "sql".*it has text, values/,
+        transaction: /transaction must be true or false; it is "yes"/,
+        fn: /use\(\) wants a function of the lease; it got "SELECT 1"/,
+      };
+      const mistakes = await ask("mistakes");
+      for (const [name, message] of Object.entries(expected)) {
+        assert.match(mistakes[name].message, message);
+        assert.deepEqual([mistakes[name].code, mistakes[name].name], ["ERR_POOL_ARGUMENT", "ArgumentError"]);
+      }
+    });
   });
-});

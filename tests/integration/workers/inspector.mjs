@@ -20,7 +20,12 @@ export class Inspector {
 
   /** To the isolate of the Worker of this name. */
   static async connect(workerd, name) {
-    const headers = { connection: "Upgrade", upgrade: "websocket", "sec-websocket-version": "13", "sec-websocket-key": randomBytes(16).toString("base64") };
+    const headers = {
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": "13",
+      "sec-websocket-key": randomBytes(16).toString("base64"),
+    };
     const request = httpRequest({ host: "127.0.0.1", port: workerd.inspectorPort, path: `/${name}`, headers });
     request.end();
     const [, socket] = await once(request, "upgrade");
@@ -52,7 +57,12 @@ export class Inspector {
       const short = this.#received[1] & 0x7f;
       const start = short < 126 ? 2 : short === 126 ? 4 : 10;
       if (this.#received.length < start) return;
-      const length = short < 126 ? short : short === 126 ? this.#received.readUInt16BE(2) : Number(this.#received.readBigUInt64BE(2));
+      const length =
+        short < 126
+          ? short
+          : short === 126
+            ? this.#received.readUInt16BE(2)
+            : Number(this.#received.readBigUInt64BE(2));
       if (this.#received.length < start + length) return;
       const [isLast, kind] = [this.#received[0] >= 0x80, this.#received[0] & 0xf];
       if (kind <= 1) this.#parts.push(this.#received.subarray(start, start + length));

@@ -9,7 +9,10 @@ import { fileURLToPath } from "node:url";
 const file = (name) => fileURLToPath(new URL(`../../../examples/workers/module-scope/${name}`, import.meta.url));
 
 test("examples/workers/module-scope answers every request on connections of its own, and says so with its exit code", () => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [file("run.mjs")], { encoding: "utf8", timeout: 60_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [file("run.mjs")], {
+    encoding: "utf8",
+    timeout: 60_000,
+  });
   assert.equal(status, 0, stdout + stderr);
   assert.equal(stdout.match(/^ok {4}/gm)?.length, 3, stdout);
 });

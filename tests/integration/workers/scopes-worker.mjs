@@ -35,13 +35,19 @@ const creator = (name) => async () => {
   return client;
 };
 
-const databasePool = (name, options, Kind = QueuePool) => new Kind(creator(name), { dialect: pg, loggingName: name, ...options });
+const databasePool = (name, options, Kind = QueuePool) =>
+  new Kind(creator(name), { dialect: pg, loggingName: name, ...options });
 
 /** No socket, so nothing but the pool keeps a request that waits from being shot. */
-const scriptedPool = (name, options) => new QueuePool(() => ({ owner: noteOpening(), close() {} }), { loggingName: name, resetOnReturn: "none", ...options });
+const scriptedPool = (name, options) =>
+  new QueuePool(() => ({ owner: noteOpening(), close() {} }), { loggingName: name, resetOnReturn: "none", ...options });
 
 /** Time that runs fifty times as fast. */
-const fast = { now: () => performance.now() * 50, setTimeout: (fn, ms) => setTimeout(fn, ms / 50), clearTimeout: (timer) => clearTimeout(timer) };
+const fast = {
+  now: () => performance.now() * 50,
+  setTimeout: (fn, ms) => setTimeout(fn, ms / 50),
+  clearTimeout: (timer) => clearTimeout(timer),
+};
 
 const pools = {
   defaults: databasePool("defaults"),
@@ -51,13 +57,42 @@ const pools = {
   scripted: scriptedPool("scripted", { poolSize: 1, maxOverflow: 0, timeout: "200ms" }),
 };
 // One for each test, so that the backends of each can be counted apart.
-for (const name of ["shared", "apart", "beside", "hung", "killed", "thrown", "left", "borrowed", "explicit", "objects", "kept", "traffic", "crowd", "queue", "outlived", "wrongKey", "counted", "closed", "closedHeld", "invalidated", "invalidatedHeld", "disposed", "disposedHeld"]) {
+for (const name of [
+  "shared",
+  "apart",
+  "beside",
+  "hung",
+  "killed",
+  "thrown",
+  "left",
+  "borrowed",
+  "explicit",
+  "objects",
+  "kept",
+  "traffic",
+  "crowd",
+  "queue",
+  "outlived",
+  "wrongKey",
+  "counted",
+  "closed",
+  "closedHeld",
+  "invalidated",
+  "invalidatedHeld",
+  "disposed",
+  "disposedHeld",
+]) {
   pools[name] = databasePool(name, { poolSize: 2, maxOverflow: 0 });
 }
-for (const pool of Object.values(pools)) pool.on("error", (error, { operation }) => void swallowed.push(`${operation}: ${error}`));
+for (const pool of Object.values(pools))
+  pool.on("error", (error, { operation }) => void swallowed.push(`${operation}: ${error}`));
 
 /** Read while no request runs. */
-const atModuleScope = { current: pools.shared.stats(), all: pools.shared.stats({ scope: "all" }), status: pools.shared.status() };
+const atModuleScope = {
+  current: pools.shared.stats(),
+  all: pools.shared.stats({ scope: "all" }),
+  status: pools.shared.status(),
+};
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -77,7 +112,12 @@ async function ask(client, seconds = 0) {
 }
 
 /** What an error says, as the tests compare it. */
-const told = (error) => ({ name: error.name, code: error.code, message: error.message, ours: error instanceof PoolError });
+const told = (error) => ({
+  name: error.name,
+  code: error.code,
+  message: error.message,
+  ours: error instanceof PoolError,
+});
 
 /** What came of an attempt that should fail at once. */
 async function attempt(fn) {

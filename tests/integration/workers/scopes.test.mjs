@@ -42,7 +42,8 @@ async function backends(name) {
 }
 
 /** The server ends backends in its own time. */
-const untilBackends = (name, count) => until(async () => (await backends(name)).length === count, `${count} backends of ${name}`);
+const untilBackends = (name, count) =>
+  until(async () => (await backends(name)).length === count, `${count} backends of ${name}`);
 
 for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
   describe(`at the compatibility date ${compatibilityDate}`, () => {
@@ -72,7 +73,8 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       return body;
     }
 
-    const untilHeld = (as, count = 1) => until(async () => (await ask("held", { as })).count === count, `${count} held as ${as}`);
+    const untilHeld = (as, count = 1) =>
+      until(async () => (await ask("held", { as })).count === count, `${count} held as ${as}`);
 
     test("a request opens one connection and uses it again; the next request opens its own", async () => {
       await ask("tally");
@@ -145,7 +147,10 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
 
     /** Our own error, and at once: a driver that is used from elsewhere would hang. */
     function assertRefused({ code, name, ours, ms }, what) {
-      assert.deepEqual({ what, code, name, ours }, { what, code: "ERR_POOL_INVALID_REQUEST", name: "InvalidRequestError", ours: true });
+      assert.deepEqual(
+        { what, code, name, ours },
+        { what, code: "ERR_POOL_INVALID_REQUEST", name: "InvalidRequestError", ours: true },
+      );
       assert.ok(ms < 1000, `${what} took ${ms} ms`);
     }
 
@@ -171,7 +176,11 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
     test("a lease of a Durable Object is refused to a request and to another object, and serves all requests of its own", async () => {
       const owner = ask("object/owner/hold", { pool: "borrowed", as: "object's" });
       await untilHeld("object's");
-      const [request, other, own] = [await ask("borrow", { as: "object's" }), await ask("object/other/borrow", { as: "object's" }), await ask("object/owner/borrow", { as: "object's" })];
+      const [request, other, own] = [
+        await ask("borrow", { as: "object's" }),
+        await ask("object/other/borrow", { as: "object's" }),
+        await ask("object/owner/borrow", { as: "object's" }),
+      ];
       await ask("release", { as: "object's" });
       assert.equal(new Set((await owner).pids).size, 1);
       assertRefused(request, "connection, to a request");
@@ -213,7 +222,10 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
         for (const pid of two.pids) seen.two.add(pid);
         for (const pid of worker.pids) seen.worker.add(pid);
       }
-      assert.deepEqual({ one: seen.one.size, two: seen.two.size, worker: seen.worker.size }, { one: 1, two: 1, worker: 5 });
+      assert.deepEqual(
+        { one: seen.one.size, two: seen.two.size, worker: seen.worker.size },
+        { one: 1, two: 1, worker: 5 },
+      );
       assert.equal(new Set([...seen.one, ...seen.two, ...seen.worker]).size, 7);
       const { opened, foreign } = await ask("tally");
       assert.equal(foreign, 0);
@@ -223,20 +235,28 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
 
     test("a Durable Object keeps its connections between requests, and its concurrent requests share them", async () => {
       const first = await ask("object/kept/use", { pool: "kept" });
-      const all = await Promise.all(Array.from({ length: 8 }, () => ask("object/kept/use", { pool: "kept", uses: 2, seconds: 0.01 })));
+      const all = await Promise.all(
+        Array.from({ length: 8 }, () => ask("object/kept/use", { pool: "kept", uses: 2, seconds: 0.01 })),
+      );
       const pids = new Set(all.flatMap((body) => body.pids));
       assert.ok(pids.has(first.pids[0]));
       assert.equal(pids.size, 2);
       assert.deepEqual(new Set(await backends("kept")), pids);
       const { current } = await ask("object/kept/stats", { pool: "kept" });
-      assert.deepEqual({ idle: current.idle, used: current.used, total: current.total }, { idle: 2, used: 0, total: 2 });
+      assert.deepEqual(
+        { idle: current.idle, used: current.used, total: current.total },
+        { idle: 2, used: 0, total: 2 },
+      );
     });
 
     test("a Durable Object closes what was idle for 30 seconds, as nothing was said, and opens anew", async () => {
       const { pids } = await ask("object/reaped/useTogether", { pool: "reaped", uses: 3 });
       assert.equal(new Set(pids).size, 3);
       await untilBackends("reaped", 0);
-      await until(async () => (await ask("object/reaped/stats", { pool: "reaped" })).current.total === 0, "no slot is left");
+      await until(
+        async () => (await ask("object/reaped/stats", { pool: "reaped" })).current.total === 0,
+        "no slot is left",
+      );
       const again = await ask("object/reaped/use", { pool: "reaped" });
       assert.ok(!pids.includes(again.pids[0]));
     });
@@ -258,17 +278,25 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       assert.equal(foreign, 0);
       assert.deepEqual(swallowed, []);
       const ofObjects = objects.map((name) => opened[`object ${name}`]);
-      assert.ok(ofObjects.every((count) => count >= 1 && count <= 2), `the objects opened ${ofObjects}`);
+      assert.ok(
+        ofObjects.every((count) => count >= 1 && count <= 2),
+        `the objects opened ${ofObjects}`,
+      );
       assert.equal(Object.keys(opened).length, answers.worker.length + objects.length);
       const more = answers.worker.filter(({ owner, pids }) => opened[owner] !== 1 || pids[0] !== pids[1]);
       assert.equal(more.length, 0, "requests with more than one scope");
       const kept = await Promise.all(objects.map((name) => ask(`object/${name}/stats`, { pool: "traffic" })));
-      await untilBackends("traffic", kept.reduce((sum, { current }) => sum + current.total, 0));
+      await untilBackends(
+        "traffic",
+        kept.reduce((sum, { current }) => sum + current.total, 0),
+      );
     });
 
     test("two hundred requests at once each hold a lease, and each lease works to its end", async () => {
       const count = 200;
-      const crowd = Array.from({ length: count }, (_, number) => ask("hold", { pool: "crowd", as: `crowd ${number}.`, till: "crowd" }));
+      const crowd = Array.from({ length: count }, (_, number) =>
+        ask("hold", { pool: "crowd", as: `crowd ${number}.`, till: "crowd" }),
+      );
       await untilHeld("crowd", count);
       const { all } = await ask("stats", { pool: "crowd" });
       await ask("release", { as: "crowd" });
@@ -283,7 +311,10 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       const { pids, stats } = await ask("useTogether", { pool: "queue", uses: 10, seconds: 0.01 });
       assert.equal(pids.length, 10);
       assert.equal(new Set(pids).size, 2);
-      assert.deepEqual({ waited: stats.waited, used: stats.used, waiting: stats.waiting }, { waited: 8, used: 0, waiting: 0 });
+      assert.deepEqual(
+        { waited: stats.waited, used: stats.used, waiting: stats.waiting },
+        { waited: 8, used: 0, waiting: 0 },
+      );
     });
 
     test("a request opens five connections and none beyond, as nothing was said", async () => {
@@ -304,7 +335,11 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
         const two = await ask("useTogether", { pool, uses: 4 });
         const object = await ask("object/single/useTogether", { pool, uses: 4 });
         const again = await ask("object/single/use", { pool });
-        assert.deepEqual([one, two, object].map(({ pids }) => new Set(pids).size), [1, 1, 1], pool);
+        assert.deepEqual(
+          [one, two, object].map(({ pids }) => new Set(pids).size),
+          [1, 1, 1],
+          pool,
+        );
         assert.equal(new Set([one, two, object].flatMap(({ pids }) => pids)).size, 3, pool);
         assert.equal(again.pids[0], object.pids[0], pool);
       }
@@ -317,7 +352,10 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       await ask("release", { as: "counted" });
       const own = (await running).stats;
       assert.deepEqual({ used: own.used, idle: own.idle, total: own.total }, { used: 0, idle: 1, total: 1 });
-      assert.deepEqual({ used: current.used, total: current.total, opened: current.opened }, { used: 0, total: 0, opened: 1 });
+      assert.deepEqual(
+        { used: current.used, total: current.total, opened: current.opened },
+        { used: 0, total: 0, opened: 1 },
+      );
       assert.deepEqual({ used: all.used, total: all.total, opened: all.opened }, { used: 1, total: 1, opened: 1 });
       const atModuleScope = await ask("statsAtModuleScope");
       assert.equal(atModuleScope.current.total, 0);
@@ -328,7 +366,10 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
     test("close() from one request is noticed by others at their next call, and their leases work to their end", async () => {
       const used = await ask("useAround", { pool: "closed", path: path("close", { pool: "closed" }) });
       assert.equal(used.after.code, "ERR_POOL_CLOSED");
-      const held = await ask("holdAround", { pool: "closedHeld", path: path("close", { pool: "closedHeld", timeout: "100ms" }) });
+      const held = await ask("holdAround", {
+        pool: "closedHeld",
+        path: path("close", { pool: "closedHeld", timeout: "100ms" }),
+      });
       assert.equal(new Set(held.pids).size, 1);
       assert.equal(held.next.code, "ERR_POOL_CLOSED");
       const later = await workerd.ask(path("use", { pool: "closed" }));
@@ -338,7 +379,10 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       await untilBackends("closed", 0);
     });
 
-    for (const [call, pool] of [["invalidateAll", "invalidated"], ["dispose", "disposed"]]) {
+    for (const [call, pool] of [
+      ["invalidateAll", "invalidated"],
+      ["dispose", "disposed"],
+    ]) {
       test(`${call}() from one request is noticed by others at their next call, and their leases go on`, async () => {
         const used = await ask("object/around/useAround", { pool, path: path(call, { pool }) });
         assert.notEqual(used.pids[0], used.pids[1]);
@@ -356,7 +400,8 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       await untilHeld("outlived", 2);
       let next = 0;
       const client = async () => {
-        for (let number = next++; number < 1300; number = next++) await ask(number < 300 ? `object/${number}/touch` : "touch", { pool: "scripted" });
+        for (let number = next++; number < 1300; number = next++)
+          await ask(number < 300 ? `object/${number}/touch` : "touch", { pool: "scripted" });
       };
       await Promise.all(Array.from({ length: 20 }, client));
       await ask("release", { as: "outlived" });
@@ -369,7 +414,10 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
     });
 
     test("workerd says nothing but what was done to it on purpose, and no pool swallowed an error", async () => {
-      assert.deepEqual(workerd.log.filter((line) => !/thrown on purpose|had hung/.test(line)), []);
+      assert.deepEqual(
+        workerd.log.filter((line) => !/thrown on purpose|had hung/.test(line)),
+        [],
+      );
       assert.equal(workerd.log.filter((line) => /had hung/.test(line)).length, 1);
       assert.deepEqual((await ask("tally")).swallowed, []);
     });

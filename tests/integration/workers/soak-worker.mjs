@@ -11,12 +11,15 @@ import { initSync } from "../../../pkg/wasm/edgepool.js";
 const options = { poolSize: 1, maxOverflow: 0, timeout: "30s" };
 const pools = {
   scripted: new QueuePool(() => ({ query: () => Promise.resolve(), rollback() {}, close() {} }), options),
-  postgres: new QueuePool(async () => {
-    const client = new Client({ connectionString: env.DATABASE_URL, application_name: "soak" });
-    client.on("error", () => {});
-    await client.connect();
-    return client;
-  }, { ...options, dialect: pg }),
+  postgres: new QueuePool(
+    async () => {
+      const client = new Client({ connectionString: env.DATABASE_URL, application_name: "soak" });
+      client.on("error", () => {});
+      await client.connect();
+      return client;
+    },
+    { ...options, dialect: pg },
+  ),
 };
 
 /** Told by each request that is to be given up, once it holds its lease. */
@@ -64,7 +67,10 @@ function endingOf(number, disturbed) {
 
 async function one(pool, ending, id) {
   const gone = new AbortController();
-  const answer = env.SELF.fetch(`http://self/one?pool=${pool}&ending=${ending}&id=${id}`, ending === "givenUp" ? { signal: gone.signal } : undefined).then(
+  const answer = env.SELF.fetch(
+    `http://self/one?pool=${pool}&ending=${ending}&id=${id}`,
+    ending === "givenUp" ? { signal: gone.signal } : undefined,
+  ).then(
     ({ ok }) => (ok ? "answered" : "failed"),
     () => "failed",
   );
@@ -104,7 +110,10 @@ export default {
           globalThis.gc();
           await new Promise((resolve) => setTimeout(resolve, 10));
         }
-        return Response.json({ wasm: initSync().memory.buffer.byteLength, stats: pools[parameters.pool].stats({ scope: "all" }) });
+        return Response.json({
+          wasm: initSync().memory.buffer.byteLength,
+          stats: pools[parameters.pool].stats({ scope: "all" }),
+        });
     }
   },
 };

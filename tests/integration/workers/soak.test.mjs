@@ -30,7 +30,13 @@ async function soak(workerd, { pool, requests, rounds, together, disturbed }) {
       tally.answered += body.answered;
       tally.failed += body.failed;
       const { wasm, stats } = (await workerd.ask(`/memory?pool=${pool}`)).body;
-      readings.push({ heap: await inspector.heapUsed(), wasm, slots: stats.total, waiting: stats.waiting, opened: stats.opened });
+      readings.push({
+        heap: await inspector.heapUsed(),
+        wasm,
+        slots: stats.total,
+        waiting: stats.waiting,
+        opened: stats.opened,
+      });
     }
   } finally {
     inspector.close();
@@ -43,7 +49,10 @@ function assertFlat(readings, what, factor, allowance) {
   const half = readings.length / 2;
   const most = (part) => Math.max(...part.map((reading) => reading[what]));
   const [first, second] = [most(readings.slice(0, half)), most(readings.slice(half))];
-  assert.ok(second <= first * factor + allowance, `${what}: ${second} after ${first}; all: ${readings.map((reading) => reading[what])}`);
+  assert.ok(
+    second <= first * factor + allowance,
+    `${what}: ${second} after ${first}; all: ${readings.map((reading) => reading[what])}`,
+  );
 }
 
 function assertNothingPilesUp(readings) {
@@ -53,14 +62,21 @@ function assertNothingPilesUp(readings) {
   assertFlat(readings, "waiting", 1.5, 64);
 }
 
-const foreign = (log) => log.filter((line) => /on behalf of a different|different request context|cannot be used any more/.test(line));
+const foreign = (log) =>
+  log.filter((line) => /on behalf of a different|different request context|cannot be used any more/.test(line));
 
 describe("a soak", { concurrency: 2 }, () => {
   test("100,000 requests, one in ten ending badly, leave nothing in WebAssembly, on the heap or among the scopes", async () => {
     const workerd = await startWorkerd(rig());
     try {
       const requests = 100_000;
-      const { readings, tally } = await soak(workerd, { pool: "scripted", requests, rounds: 20, together: 50, disturbed: ["thrown", "forgotten", "givenUp", "hung"] });
+      const { readings, tally } = await soak(workerd, {
+        pool: "scripted",
+        requests,
+        rounds: 20,
+        together: 50,
+        disturbed: ["thrown", "forgotten", "givenUp", "hung"],
+      });
       assert.deepEqual(tally, { answered: requests - (requests / 10) * (3 / 4), failed: (requests / 10) * (3 / 4) });
       assert.equal(readings.at(-1).opened, requests, "one connection for each request: one scope");
       assertNothingPilesUp(readings);
@@ -74,7 +90,13 @@ describe("a soak", { concurrency: 2 }, () => {
     const workerd = await startWorkerd(rig({ compatibilityDate: "2024-09-23", compatibilityFlags: ["nodejs_compat"] }));
     try {
       const requests = 20_000;
-      const { readings } = await soak(workerd, { pool: "scripted", requests, rounds: 10, together: 50, disturbed: ["thrown", "forgotten", "givenUp", "hung"] });
+      const { readings } = await soak(workerd, {
+        pool: "scripted",
+        requests,
+        rounds: 10,
+        together: 50,
+        disturbed: ["thrown", "forgotten", "givenUp", "hung"],
+      });
       assert.ok(readings.at(-1).slots <= 1100, `${readings.at(-1).slots} slots: only the latest requests are kept`);
       assertNothingPilesUp(readings);
       assert.deepEqual(foreign(workerd.log), []);
@@ -90,11 +112,18 @@ describe("a soak", { concurrency: 2 }, () => {
       await admin.connect();
       const requests = 5000;
       const disturbed = ["thrown", "forgotten", "givenUp", "forgotten"];
-      const { readings, tally } = await soak(workerd, { pool: "postgres", requests, rounds: 10, together: 16, disturbed });
+      const { readings, tally } = await soak(workerd, {
+        pool: "postgres",
+        requests,
+        rounds: 10,
+        together: 16,
+        disturbed,
+      });
       assert.deepEqual(tally, { answered: requests - (requests / 10) * (2 / 4), failed: (requests / 10) * (2 / 4) });
       assert.equal(readings.at(-1).opened, requests, "one connection for each request: one scope");
       assertNothingPilesUp(readings);
-      const backends = async () => (await admin.query("SELECT 1 FROM pg_stat_activity WHERE application_name = 'soak'")).rows.length;
+      const backends = async () =>
+        (await admin.query("SELECT 1 FROM pg_stat_activity WHERE application_name = 'soak'")).rows.length;
       await until(async () => (await backends()) === 0, "the end of every backend");
       assert.deepEqual(foreign(workerd.log), []);
     } finally {

@@ -21,8 +21,25 @@ const newestDate = "2026-10-01";
 
 /** Modules of Node that a Worker of every date has under nodejs_compat. Of the others drivers only need that they load. */
 const nodeModulesOfWorkers = new Set([
-  "assert", "async_hooks", "buffer", "crypto", "diagnostics_channel", "dns", "events", "net", "path", "process", "querystring", "stream",
-  "string_decoder", "timers", "tls", "url", "util", "util/types", "zlib",
+  "assert",
+  "async_hooks",
+  "buffer",
+  "crypto",
+  "diagnostics_channel",
+  "dns",
+  "events",
+  "net",
+  "path",
+  "process",
+  "querystring",
+  "stream",
+  "string_decoder",
+  "timers",
+  "tls",
+  "url",
+  "util",
+  "util/types",
+  "zlib",
 ]);
 
 /** CommonJS requires Node's modules, often without the prefix; workerd only imports them, with it. */
@@ -33,9 +50,13 @@ const nodeModules = {
     onResolve({ filter: all }, ({ path, kind }) => {
       const name = path.replace("node:", "");
       if (!nodeModulesOfWorkers.has(name)) return { path: name, namespace: "absent" };
-      return kind === "require-call" ? { path: `node:${name}`, namespace: "required" } : { path: `node:${name}`, external: true };
+      return kind === "require-call"
+        ? { path: `node:${name}`, namespace: "required" }
+        : { path: `node:${name}`, external: true };
     });
-    onLoad({ filter: /.*/, namespace: "required" }, ({ path }) => ({ contents: `import module_ from "${path}"; module.exports = module_;` }));
+    onLoad({ filter: /.*/, namespace: "required" }, ({ path }) => ({
+      contents: `import module_ from "${path}"; module.exports = module_;`,
+    }));
     onLoad({ filter: /.*/, namespace: "absent" }, () => ({ contents: "module.exports = {};" }));
   },
 };
@@ -68,18 +89,35 @@ const text = (value) => JSON.stringify(String(value));
 const list = (items) => `[${items.join(", ")}]`;
 
 /** One Worker's part of the configuration; `folder` holds its bundle. */
-function workerConfig(name, { folder, compatibilityDate = newestDate, compatibilityFlags = [], vars = {}, services = {}, durableObjects = {} }) {
+function workerConfig(
+  name,
+  { folder, compatibilityDate = newestDate, compatibilityFlags = [], vars = {}, services = {}, durableObjects = {} },
+) {
   const files = readdirSync(folder).filter((file) => file.endsWith(".wasm"));
-  const modules = [`(name = "main.js", esModule = embed ${text(`${name}/main.js`)})`, ...files.map((file) => `(name = ${text(file)}, wasm = embed ${text(`${name}/${file}`)})`)];
-  const namespace = (target) => (typeof target === "string" ? text(target) : `(className = ${text(target.className)}, serviceName = ${text(target.service)})`);
+  const modules = [
+    `(name = "main.js", esModule = embed ${text(`${name}/main.js`)})`,
+    ...files.map((file) => `(name = ${text(file)}, wasm = embed ${text(`${name}/${file}`)})`),
+  ];
+  const namespace = (target) =>
+    typeof target === "string"
+      ? text(target)
+      : `(className = ${text(target.className)}, serviceName = ${text(target.service)})`;
   const bindings = [
-    ...Object.entries(vars).map(([key, value]) => (typeof value === "string" ? `(name = ${text(key)}, text = ${text(value)})` : `(name = ${text(key)}, json = ${text(JSON.stringify(value))})`)),
+    ...Object.entries(vars).map(([key, value]) =>
+      typeof value === "string"
+        ? `(name = ${text(key)}, text = ${text(value)})`
+        : `(name = ${text(key)}, json = ${text(JSON.stringify(value))})`,
+    ),
     ...Object.entries(services).map(([key, service]) => `(name = ${text(key)}, service = ${text(service)})`),
-    ...Object.entries(durableObjects).map(([key, target]) => `(name = ${text(key)}, durableObjectNamespace = ${namespace(target)})`),
+    ...Object.entries(durableObjects).map(
+      ([key, target]) => `(name = ${text(key)}, durableObjectNamespace = ${namespace(target)})`,
+    ),
   ];
   // The classes of another Worker are for that one to declare.
   const own = new Set(Object.values(durableObjects).filter((target) => typeof target === "string"));
-  const classes = [...own].map((className) => `(className = ${text(className)}, uniqueKey = ${text(`${name}-${className}`)})`);
+  const classes = [...own].map(
+    (className) => `(className = ${text(className)}, uniqueKey = ${text(`${name}-${className}`)})`,
+  );
   return `(
     modules = ${list(modules)},
     compatibilityDate = ${text(compatibilityDate)},
@@ -91,9 +129,15 @@ function workerConfig(name, { folder, compatibilityDate = newestDate, compatibil
 }
 
 function config(workers, v8Flags) {
-  const services = Object.entries(workers).map(([name, worker]) => `(name = ${text(name)}, worker = ${workerConfig(name, worker)})`);
-  services.push('(name = "internet", network = (allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true)))');
-  const sockets = Object.keys(workers).map((name) => `(name = ${text(name)}, address = "127.0.0.1:0", http = (), service = ${text(name)})`);
+  const services = Object.entries(workers).map(
+    ([name, worker]) => `(name = ${text(name)}, worker = ${workerConfig(name, worker)})`,
+  );
+  services.push(
+    '(name = "internet", network = (allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true)))',
+  );
+  const sockets = Object.keys(workers).map(
+    (name) => `(name = ${text(name)}, address = "127.0.0.1:0", http = (), service = ${text(name)})`,
+  );
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = ${list(services)},
@@ -122,7 +166,12 @@ export async function startWorkerd({ workers, v8Flags = [], inspect = false, sho
   writeFileSync(join(folder, "config.capnp"), config(workers, v8Flags));
 
   const binary = createRequire(import.meta.url)("workerd").default;
-  const args = ["serve", "--control-fd=3", ...(inspect ? ["--inspector-addr=127.0.0.1:0"] : []), join(folder, "config.capnp")];
+  const args = [
+    "serve",
+    "--control-fd=3",
+    ...(inspect ? ["--inspector-addr=127.0.0.1:0"] : []),
+    join(folder, "config.capnp"),
+  ];
   const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe", "pipe"] });
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
@@ -142,7 +191,10 @@ export async function startWorkerd({ workers, v8Flags = [], inspect = false, sho
     process.off("exit", clear);
     clear();
   };
-  const { ports, inspectorPort, code } = await Promise.race([listening(child.stdio[3], names.length, inspect), exited.then((code) => ({ code }))]);
+  const { ports, inspectorPort, code } = await Promise.race([
+    listening(child.stdio[3], names.length, inspect),
+    exited.then((code) => ({ code })),
+  ]);
   if (ports === undefined) {
     await stop();
     throw new Error(`workerd ended with exit code ${code}:\n${lines.join("\n")}`);
@@ -186,18 +238,24 @@ class Workerd {
    */
   ask(path, { worker = this.#main, signal, timeoutMs = 20_000 } = {}) {
     return new Promise((resolve, reject) => {
-      const request = httpRequest({ host: "127.0.0.1", port: this.#ports.get(worker), path, agent: this.#agent, signal }, (response) => {
-        const chunks = [];
-        response.on("data", (chunk) => chunks.push(chunk));
-        response.on("error", reject);
-        response.on("end", () => {
-          clearTimeout(timer);
-          const body = Buffer.concat(chunks).toString();
-          const isJson = response.headers["content-type"]?.includes("json");
-          resolve({ status: response.statusCode, body: isJson ? JSON.parse(body) : body });
-        });
-      });
-      const timer = setTimeout(() => request.destroy(new Error(`no answer to ${path} within ${timeoutMs} ms`)), timeoutMs);
+      const request = httpRequest(
+        { host: "127.0.0.1", port: this.#ports.get(worker), path, agent: this.#agent, signal },
+        (response) => {
+          const chunks = [];
+          response.on("data", (chunk) => chunks.push(chunk));
+          response.on("error", reject);
+          response.on("end", () => {
+            clearTimeout(timer);
+            const body = Buffer.concat(chunks).toString();
+            const isJson = response.headers["content-type"]?.includes("json");
+            resolve({ status: response.statusCode, body: isJson ? JSON.parse(body) : body });
+          });
+        },
+      );
+      const timer = setTimeout(
+        () => request.destroy(new Error(`no answer to ${path} within ${timeoutMs} ms`)),
+        timeoutMs,
+      );
       request.on("error", (error) => (clearTimeout(timer), reject(error)));
       request.end();
     });

@@ -1,8 +1,21 @@
 // Durations, creators, dialects, and every option with its type.
 
 import type {
-  AssertionPoolOptions, ConnectionRecord, ConnectOptions, Creator, Dialect, Duration, PoolClock, PoolEvents, PoolListenerPair, PoolListeners, PoolLogger, PoolOptions,
-  QueuePoolOptions, ResetStyle, SingletonThreadPoolOptions,
+  AssertionPoolOptions,
+  ConnectionRecord,
+  ConnectOptions,
+  Creator,
+  Dialect,
+  Duration,
+  PoolClock,
+  PoolEvents,
+  PoolListenerPair,
+  PoolListeners,
+  PoolLogger,
+  PoolOptions,
+  QueuePoolOptions,
+  ResetStyle,
+  SingletonThreadPoolOptions,
 } from "edgepool";
 import { holds, type Connection, type Flat, type Same } from "./same.js";
 
@@ -27,9 +40,27 @@ holds<Same<Parameters<Creator<C>>["length"], 1>>();
 export const other: Creator<Connection> = () => "connection";
 
 type Member = keyof Dialect<C>;
-holds<Same<Member, "name" | "doRollback" | "doCommit" | "doClose" | "doTerminate" | "doPing" | "isDisconnect" | "inTransaction" | "onDisconnect">>();
+holds<
+  Same<
+    Member,
+    | "name"
+    | "doRollback"
+    | "doCommit"
+    | "doClose"
+    | "doTerminate"
+    | "doPing"
+    | "isDisconnect"
+    | "inTransaction"
+    | "onDisconnect"
+  >
+>();
 holds<Same<Pick<Dialect<C>, "name">, { readonly name?: string }>>();
-holds<Same<Flat<Pick<Dialect<C>, "doRollback" | "doCommit" | "doClose" | "doTerminate">>, Optional<Record<"doRollback" | "doCommit" | "doClose" | "doTerminate", (connection: C) => unknown>>>>();
+holds<
+  Same<
+    Flat<Pick<Dialect<C>, "doRollback" | "doCommit" | "doClose" | "doTerminate">>,
+    Optional<Record<"doRollback" | "doCommit" | "doClose" | "doTerminate", (connection: C) => unknown>>
+  >
+>();
 holds<Same<NonNullable<Dialect<C>["doPing"]>, (connection: C) => boolean | PromiseLike<boolean>>>();
 holds<Same<NonNullable<Dialect<C>["isDisconnect"]>, (error: unknown, connection: C) => boolean>>();
 holds<Same<NonNullable<Dialect<C>["inTransaction"]>, (connection: C) => boolean>>();
@@ -74,13 +105,22 @@ holds<Same<Plain<PoolOptions<C>>, Optional<OfEveryPool>>>();
 holds<Same<Plain<QueuePoolOptions<C>>, Flat<Optional<OfEveryPool & OfQueuePool>>>>();
 holds<Same<Plain<SingletonThreadPoolOptions<C>>, Flat<Optional<OfEveryPool & { poolSize: number }>>>>();
 holds<Same<Plain<AssertionPoolOptions<C>>, Flat<Optional<OfEveryPool & { storeTraceback: boolean }>>>>();
-export const everywhere = (options: PoolOptions<C>): [QueuePoolOptions<C>, SingletonThreadPoolOptions<C>, AssertionPoolOptions<C>] => [options, options, options];
+export const everywhere = (
+  options: PoolOptions<C>,
+): [QueuePoolOptions<C>, SingletonThreadPoolOptions<C>, AssertionPoolOptions<C>] => [options, options, options];
 
 holds<Same<Required<PoolOptions<C>>["dialect"], Dialect<C>>>();
 holds<Same<Required<PoolOptions<C>>["events"], PoolListeners<C> | ReadonlyArray<PoolListenerPair<C>>>>();
 holds<Same<keyof PoolListeners<C>, keyof PoolEvents<C>>>();
-holds<Same<Required<PoolListeners<C>>["checkin"], PoolEvents<C>["checkin"] | ReadonlyArray<PoolEvents<C>["checkin"]>>>();
-holds<Same<Extract<PoolListenerPair<C>, readonly [unknown, "reset"]>, readonly [listener: PoolEvents<C>["reset"], event: "reset"]>>();
+holds<
+  Same<Required<PoolListeners<C>>["checkin"], PoolEvents<C>["checkin"] | ReadonlyArray<PoolEvents<C>["checkin"]>>
+>();
+holds<
+  Same<
+    Extract<PoolListenerPair<C>, readonly [unknown, "reset"]>,
+    readonly [listener: PoolEvents<C>["reset"], event: "reset"]
+  >
+>();
 holds<Same<PoolListenerPair<C>[1], keyof PoolEvents<C>>>();
 
 holds<Same<Flat<ConnectOptions>, { signal?: AbortSignal; timeout?: Limit; deadline?: Limit; scope?: object }>>();
@@ -90,6 +130,8 @@ holds<Same<PoolClock["now"], () => number>>();
 holds<Same<PoolClock["setTimeout"], (fn: () => void, ms: number) => unknown>>();
 holds<Same<PoolClock["clearTimeout"], (handle: unknown) => void>>();
 holds<Same<keyof PoolLogger, "debug" | "info" | "warn" | "error">>();
-holds<Same<Flat<Pick<PoolLogger, "debug" | "info" | "warn">>, Record<"debug" | "info" | "warn", (message: string) => void>>>();
+holds<
+  Same<Flat<Pick<PoolLogger, "debug" | "info" | "warn">>, Record<"debug" | "info" | "warn", (message: string) => void>>
+>();
 holds<Same<PoolLogger["error"], (message: string, error?: unknown) => void>>();
 export const consoleWillDo: PoolLogger = console;
