@@ -1,7 +1,7 @@
 //! The host's clock and its one timer: readings that step back, stand still or leap, and that an operation armed during
 //! a tick is timed like any other.
 
-use crate::harness::{Flow, Host, Stage, plain, sized};
+use crate::harness::{Host, Operation, Stage, plain, sized};
 use crate::timeout::latest_ms;
 use edgepool::policy::{Outcome, Refusal, Settings, Span};
 
@@ -142,7 +142,7 @@ fn the_longest_held_leases_are_told_longest_first_and_at_most_five() {
     }
     let slots = [host.lease(callers[1]).index(), host.lease(callers[6]).index()];
     assert_eq!(host.pool.longest_held(), [Some((600, slots[0])), Some((100, slots[1])), None, None, None]);
-    let again: Vec<Flow> = (0..2).map(|_| host.lend()).collect();
+    let again: Vec<Operation> = (0..2).map(|_| host.lend()).collect();
     host.pool.tick(host.now);
     let ms = host.pool.longest_held().map(|held| held.map(|(ms, _)| ms));
     assert_eq!(ms, [Some(600), Some(100), Some(0), Some(0), None]);

@@ -1,7 +1,7 @@
 //! `idleTimeout` and `minIdle`: what nobody has used for so long is closed, but for a few; and the timer for that keeps
 //! no host awake.
 
-use crate::harness::{Connection, Deed, Host, plain, tell};
+use crate::harness::{Connection, Host, HostStep, emit, plain};
 use crate::timeout::latest_ms;
 use edgepool::policy::{Event, Outcome, Settings};
 
@@ -20,9 +20,9 @@ fn what_has_been_idle_for_long_is_closed_never_early_and_hardly_late() {
     let mut host = Host::new(reaping(1, 0));
     idle(&mut host, 1);
     host.pass(999.0);
-    assert_eq!(host.take_story(), [], "early");
+    assert_eq!(host.take_steps(), [], "early");
     host.pass(latest_ms(1000.0) - 999.0);
-    assert_eq!(host.take_story(), [Deed::Close(Connection(0))]);
+    assert_eq!(host.take_steps(), [HostStep::Close(Connection(0))]);
     host.run();
     assert_eq!((host.stats().total, host.counts().checked_in), (0, 0));
     host.pass(10_000.0);
@@ -80,7 +80,7 @@ fn the_close_event_comes_before_the_close() {
     let mut host = Host::listening(reaping(1, 0));
     idle(&mut host, 1);
     host.pass(1200.0);
-    assert_eq!(host.run_story(), [tell(Event::Close, 0), Deed::Close(Connection(0))]);
+    assert_eq!(host.run_steps(), [emit(Event::Close, 0), HostStep::Close(Connection(0))]);
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn what_is_being_closed_takes_no_caller_and_gives_its_place_afterwards() {
     host.pass(1200.0);
     let caller = host.connect();
     assert_eq!(host.stats().waiting, 1, "the server never sees more");
-    let child = host.flows().find(|&flow| host.deed(flow).is_some()).expect("a close");
-    host.finish(child, Outcome::Ok);
+    let spawned = host.operations().find(|&operation| host.step(operation).is_some()).expect("a close");
+    host.finish(spawned, Outcome::Ok);
     host.run();
     assert_eq!(host.connection(caller), Connection(1));
 }

@@ -1,7 +1,7 @@
 //! `maxConnecting`: so many creators run at once; who would be one more waits for the next of them to end, or for a
 //! connection to come back.
 
-use crate::harness::{Connection, Deed, Flow, Host, Stage, of_kind, plain};
+use crate::harness::{Connection, Host, HostStep, Operation, Stage, of_kind, plain};
 use edgepool::policy::{Config, Event, Kind, Outcome, Refusal, Settings, Violation};
 
 fn narrow(pool_size: u32, max_connecting: f64) -> Settings {
@@ -11,8 +11,8 @@ fn narrow(pool_size: u32, max_connecting: f64) -> Settings {
 #[test]
 fn no_more_creators_run_than_allowed() {
     let mut host = Host::new(narrow(10, 2.0));
-    let callers: Vec<Flow> = (0..5).map(|_| host.connect()).collect();
-    assert_eq!((host.deeds().len(), host.stats().waiting), (2, 3));
+    let callers: Vec<Operation> = (0..5).map(|_| host.connect()).collect();
+    assert_eq!((host.steps().len(), host.stats().waiting), (2, 3));
     host.finish(callers[0], Outcome::Ok);
     assert_eq!(host.stage(callers[2]), Stage::Woken);
     host.run();
@@ -50,7 +50,7 @@ fn an_idle_connection_needs_no_creator() {
     host.give_back(caller);
     host.lend();
     let slow = host.connect();
-    assert_eq!(host.deed(slow), Some(Deed::Open));
+    assert_eq!(host.step(slow), Some(HostStep::Open));
     let caller = host.connect();
     assert_eq!(host.stage(caller), Stage::Queued);
 }
@@ -64,7 +64,7 @@ fn a_replacement_counts_too() {
     }
     host.invalidate_all();
     let (first, second) = (host.connect(), host.connect());
-    assert_eq!(host.deeds(), [Deed::Terminate(Connection(0))]);
+    assert_eq!(host.steps(), [HostStep::Terminate(Connection(0))]);
     assert_eq!(host.stage(second), Stage::Queued);
     host.run();
     assert!(host.has_lease(first) && host.has_lease(second));
@@ -76,7 +76,7 @@ fn the_connect_listeners_run_beside_the_next_creator() {
     let (first, second) = (host.connect(), host.connect());
     host.finish(first, Outcome::Ok);
     host.wake(second);
-    assert_eq!(host.deed(second), Some(Deed::Open));
+    assert_eq!(host.step(second), Some(HostStep::Open));
     assert!(!host.is_settled(first));
     host.run();
 }
@@ -104,7 +104,7 @@ fn who_waits_for_a_creator_runs_out_of_time_as_in_any_queue() {
 #[test]
 fn a_woken_waiter_who_leaves_makes_room() {
     let mut host = Host::new(narrow(10, 1.0));
-    let callers: Vec<Flow> = (0..3).map(|_| host.connect()).collect();
+    let callers: Vec<Operation> = (0..3).map(|_| host.connect()).collect();
     host.finish(callers[0], Outcome::Failed);
     assert_eq!(host.stage(callers[1]), Stage::Woken);
     host.abort(callers[1]);
@@ -113,12 +113,12 @@ fn a_woken_waiter_who_leaves_makes_room() {
     assert!(host.has_lease(callers[2]));
 }
 
-fn dead_beside_a_creator() -> (Host, Flow, Flow, Flow) {
+fn dead_beside_a_creator() -> (Host, Operation, Operation, Operation) {
     let mut host = Host::new(Settings { pre_ping: Some(true), ..narrow(10, 1.0) });
     let caller = host.lend();
     host.give_back(caller);
     let (dead, slow, waiter) = (host.connect(), host.connect(), host.connect());
-    assert_eq!(host.deed(slow), Some(Deed::Open));
+    assert_eq!(host.step(slow), Some(HostStep::Open));
     host.finish(dead, Outcome::Disconnected);
     host.finish(dead, Outcome::Ok);
     assert_eq!(host.stage(dead), Stage::AwaitingPlace);
@@ -212,10 +212,10 @@ fn a_reservation_whose_connection_goes_before_it_wakes_waits_for_a_place_like_an
     let other = host.connect();
     let waiter = host.connect();
     host.give_back(holder);
-    assert_eq!((host.stage(waiter), host.deed(other)), (Stage::Woken, Some(Deed::Open)));
-    host.empty(Connection(0), false);
+    assert_eq!((host.stage(waiter), host.step(other)), (Stage::Woken, Some(HostStep::Open)));
+    host.close_record(Connection(0), false);
     host.wake(waiter);
-    assert_ne!(host.deed(waiter), Some(Deed::Open), "the second creator");
+    assert_ne!(host.step(waiter), Some(HostStep::Open), "the second creator");
     host.run();
     assert!(host.has_lease(waiter) && host.has_lease(other));
 }

@@ -1,6 +1,6 @@
 //! Several scopes of one pool: each a policy of its own, with numbers in common.
 
-use crate::harness::{Host, sized, tell};
+use crate::harness::{Host, emit, sized};
 use edgepool::policy::{Config, Event, Outcome, Pool, Span};
 
 /// A further scope of the host's pool.
@@ -17,7 +17,7 @@ fn a_new_scope_does_not_tell_of_the_first_connection_again() {
     let mut scope = scope_of(&host);
     let caller = scope.connect();
     scope.finish(caller, Outcome::Ok);
-    assert_eq!(scope.deed(caller), Some(tell(Event::Connect, 0)));
+    assert_eq!(scope.step(caller), Some(emit(Event::Connect, 0)));
     scope.run();
     assert!(scope.has_lease(caller));
 }
@@ -30,7 +30,7 @@ fn a_scope_that_begins_before_the_first_connection_stood_tells_of_its_own() {
     let mut scope = scope_of(&host);
     let caller = scope.connect();
     scope.finish(caller, Outcome::Ok);
-    assert_eq!(scope.deed(caller), Some(tell(Event::FirstConnect, 0)), "no scope waits for another");
+    assert_eq!(scope.step(caller), Some(emit(Event::FirstConnect, 0)), "no scope waits for another");
     for mut each in [host, scope] {
         each.run();
         each.return_everything();

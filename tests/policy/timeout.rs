@@ -1,7 +1,7 @@
 //! `timeout`: how long a caller may queue. It ends late by a sixteenth or ten milliseconds, whichever is more, and never
 //! early; it runs in the queue only; and no timer runs while nobody waits.
 
-use crate::harness::{Event, Flow, Host, Stage, counts, plain, sized};
+use crate::harness::{Host, LogEntry, Operation, Stage, counts, plain, sized};
 use edgepool::policy::{LONGEST_SPAN_MS, Outcome, Refusal, Settings, Span};
 
 /// The latest that a span of this length may end, counted from its start.
@@ -17,26 +17,26 @@ fn full(settings: Settings) -> Host {
 }
 
 /// Lets time pass tick by tick and notes when each caller is refused.
-fn watch(host: &mut Host, ms: f64, ends: &mut Vec<(Flow, f64)>) {
+fn watch(host: &mut Host, ms: f64, ends: &mut Vec<(Operation, f64)>) {
     host.take_log();
     let until = host.now + ms;
     while host.pass_to_tick(until) {
         for event in host.take_log() {
-            let Event::Refused(flow, Refusal::WaitTimeout) = event else { panic!("{event:?}") };
-            ends.push((flow, host.now));
+            let LogEntry::Refused(operation, Refusal::WaitTimeout) = event else { panic!("{event:?}") };
+            ends.push((operation, host.now));
         }
     }
 }
 
 /// How long after its start each of the callers was refused, all within this time.
-fn refused_after(host: &mut Host, callers: &[(Flow, f64)], ms: f64) -> Vec<f64> {
+fn refused_after(host: &mut Host, callers: &[(Operation, f64)], ms: f64) -> Vec<f64> {
     let mut ends = Vec::new();
     watch(host, ms, &mut ends);
     took(callers, &ends)
 }
 
-fn took(starts: &[(Flow, f64)], ends: &[(Flow, f64)]) -> Vec<f64> {
-    let end = |caller| ends.iter().find(|(flow, _)| *flow == caller).expect("was refused").1;
+fn took(starts: &[(Operation, f64)], ends: &[(Operation, f64)]) -> Vec<f64> {
+    let end = |caller| ends.iter().find(|(operation, _)| *operation == caller).expect("was refused").1;
     starts.iter().map(|&(caller, start)| end(caller) - start).collect()
 }
 
@@ -98,7 +98,7 @@ fn a_timeout_of_zero_is_served_where_something_is_free() {
 #[test]
 fn scenario_037_nobody_is_refused_before_the_timeout_however_many_race() {
     let mut host = Host::new(Settings { timeout_ms: 3000.0, ..plain(2, 1) });
-    let callers: Vec<Flow> = (0..10).map(|_| host.connect()).collect();
+    let callers: Vec<Operation> = (0..10).map(|_| host.connect()).collect();
     host.pass(500.0);
     host.run();
     host.pass(2499.9);
@@ -120,8 +120,8 @@ fn scenario_059_the_timeout_runs_in_the_queue_only() {
 fn a_served_waiter_opens_for_longer_than_its_timeout() {
     let mut host = full(Settings { timeout_ms: 50.0, ..plain(1, 0) });
     let waiter = host.connect();
-    let flow = host.invalidate(Flow(0));
-    host.finish(flow, Outcome::Ok);
+    let operation = host.invalidate(Operation(0));
+    host.finish(operation, Outcome::Ok);
     host.pass(200.0);
     host.wake(waiter);
     host.pass(200.0);
@@ -230,10 +230,11 @@ fn a_timer_that_comes_very_late_refuses_all_who_are_due_and_nobody_else() {
 #[test]
 fn waiters_of_one_timeout_are_refused_in_the_order_in_which_they_came() {
     let mut host = full(Settings { timeout_ms: 100.0, ..plain(1, 0) });
-    let waiters: Vec<Flow> = (0..20).map(|_| host.connect()).collect();
+    let waiters: Vec<Operation> = (0..20).map(|_| host.connect()).collect();
     host.take_log();
     host.pass(200.0);
-    let refused: Vec<Event> = waiters.iter().map(|&waiter| Event::Refused(waiter, Refusal::WaitTimeout)).collect();
+    let refused: Vec<LogEntry> =
+        waiters.iter().map(|&waiter| LogEntry::Refused(waiter, Refusal::WaitTimeout)).collect();
     assert_eq!(host.take_log(), refused);
 }
 
@@ -243,7 +244,7 @@ fn no_timer_runs_once_the_last_waiter_is_served_refused_or_gone() {
     assert!(!host.has_timer());
     let served = host.connect();
     assert!(host.has_timer());
-    host.give_back(Flow(0));
+    host.give_back(Operation(0));
     assert!(host.has_lease(served) && !host.has_timer());
     let gone = host.connect();
     assert!(host.has_timer());
@@ -264,7 +265,7 @@ fn a_lease_that_is_out_needs_no_timer() {
 fn a_waiter_who_leaves_from_the_middle_changes_nobody_elses_time() {
     let mut host = full(plain(1, 0));
     let start = host.now;
-    let waiters: Vec<Flow> = (0..5).map(|_| host.connect_within(Some(Span::Millis(100)), None)).collect();
+    let waiters: Vec<Operation> = (0..5).map(|_| host.connect_within(Some(Span::Millis(100)), None)).collect();
     host.pass(30.0);
     for at in [2, 0, 4] {
         assert!(host.abort(waiters[at]));
@@ -296,7 +297,7 @@ fn who_may_wait_for_ever_does() {
         host.pass(f64::from(LONGEST_SPAN_MS) / 3.0);
     }
     assert!(waiters.iter().all(|&waiter| host.stage(waiter) == Stage::Queued));
-    host.give_back(Flow(0));
+    host.give_back(Operation(0));
     assert!(host.has_lease(waiters[0]));
 }
 

@@ -1,6 +1,6 @@
 //! `warm()`: opens what is missing before anybody asks, never above the pool's size, through the same listeners.
 
-use crate::harness::{Connection, Deed, Host, of_kind, plain, tell};
+use crate::harness::{Connection, Host, HostStep, emit, of_kind, plain};
 use edgepool::policy::{Event, Kind, Outcome, Settings, Span};
 
 #[test]
@@ -9,7 +9,7 @@ fn it_opens_what_is_missing_for_the_idle_store() {
     let caller = host.lend();
     host.take_log();
     assert_eq!(host.warm(3), 0);
-    assert_eq!(host.deeds(), [Deed::Open, Deed::Open]);
+    assert_eq!(host.steps(), [HostStep::Open, HostStep::Open]);
     assert_eq!(host.stats().opening, 2);
     host.run();
     assert_eq!((host.stats().idle, host.stats().used), (2, 1));
@@ -24,7 +24,7 @@ fn it_never_opens_more_than_the_size() {
     host.run();
     assert_eq!(host.stats().idle, 2);
     host.warm(100);
-    assert_eq!(host.deeds(), []);
+    assert_eq!(host.steps(), []);
 }
 
 #[test]
@@ -43,15 +43,15 @@ fn it_fills_emptied_slots() {
 fn it_tells_the_connect_listeners_and_no_others_but_checkin() {
     let mut host = Host::listening(plain(1, 0));
     host.warm(1);
-    let story = host.run_story();
-    assert_eq!(story, [Deed::Open, tell(Event::FirstConnect, 0), tell(Event::Connect, 0)]);
+    let steps = host.run_steps();
+    assert_eq!(steps, [HostStep::Open, emit(Event::FirstConnect, 0), emit(Event::Connect, 0)]);
 }
 
 #[test]
 fn it_opens_no_more_at_once_than_max_connecting_and_says_what_is_left() {
     let mut host = Host::new(Settings { max_connecting: 2.0, ..plain(5, 0) });
     assert_eq!(host.warm(5), 3);
-    assert_eq!(host.deeds().len(), 2);
+    assert_eq!(host.steps().len(), 2);
     host.run();
     assert_eq!(host.warm(5), 1);
     host.run();
@@ -65,7 +65,7 @@ fn a_failed_opening_is_told_and_leaves_no_slot() {
     for outcome in [Outcome::Failed, Outcome::TimedOut] {
         let mut host = Host::new(plain(2, 0));
         host.warm(2);
-        let warming = host.flows().next().expect("an opening");
+        let warming = host.operations().next().expect("an opening");
         host.finish(warming, outcome);
         assert!(host.refusal(warming).is_some());
         host.run();
@@ -91,7 +91,7 @@ fn what_it_opened_is_pinged_like_anything_that_idled() {
     host.run();
     host.take_log();
     host.lend();
-    assert_eq!(host.take_story(), [Deed::Ping(Connection(0))]);
+    assert_eq!(host.take_steps(), [HostStep::Ping(Connection(0))]);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! How the shell learns what a call brought about: notices in order, the shortcut for a lone grant, and the questions
 //! that save it a call. They must say the same as the notices themselves.
 
-use crate::harness::{Flow, Host, plain, sized};
+use crate::harness::{Host, Operation, plain, sized};
 use edgepool::policy::{Notice, Outcome, Return, Settings};
 
 /// Returns the caller's lease and leaves the news untaken.
-fn return_quietly(host: &mut Host, caller: Flow) -> Return {
+fn return_quietly(host: &mut Host, caller: Operation) -> Return {
     let lease = host.lease(caller);
     host.pool.begin_checkin(lease, true)
 }

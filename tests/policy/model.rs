@@ -3,9 +3,9 @@
 //! say the same about who got what, who is told what, and every number. Only the moment at which time runs out is taken
 //! from the policy, and checked: never early, at most a sixteenth or ten milliseconds late.
 
-use crate::harness::{Connection, Deed, EVENTS, Event, Flow, Host, Role, Stage};
+use crate::harness::{Connection, EVENTS, Host, HostStep, LogEntry, Operation, Role, Stage};
 use crate::timeout::latest_ms;
-use edgepool::policy::{Counts, Event as Topic, Kind, Outcome, Refusal, ResetStyle, Settings, Span, Stats, Step};
+use edgepool::policy::{Counts, Event, Kind, Outcome, Refusal, ResetStyle, Settings, Span, Stats, Step};
 use proptest::prelude::*;
 
 struct Slot {
@@ -16,24 +16,24 @@ struct Slot {
     uses: u32,
 }
 
-enum Task {
+enum State {
     Waiting,
     Woken(Slot),
     Replacing(Slot),
     Opening(Slot),
     Late,
     Resetting(Slot),
-    Condemned(Slot),
-    Discarding(Slot),
+    Terminating(Slot),
+    Closing(Slot),
     Holding(Connection),
-    ResettingAlone(Connection),
-    ClosingAlone,
+    ResettingDetached(Connection),
+    ClosingDetached,
     Draining,
 }
 
-struct Job {
-    flow: Flow,
-    task: Task,
+struct ModelOperation {
+    id: Operation,
+    state: State,
     /// A caller still waits for it.
     wanted: bool,
     /// Its slot was made for it.
@@ -46,34 +46,34 @@ struct Job {
     expired: bool,
 }
 
-impl Job {
+impl ModelOperation {
     /// A connection that is closed because it came too late has no caller.
     fn is_detached(&self) -> bool {
-        match self.task {
-            Task::Holding(_) | Task::ResettingAlone(_) => true,
-            Task::ClosingAlone => self.wanted,
+        match self.state {
+            State::Holding(_) | State::ResettingDetached(_) => true,
+            State::ClosingDetached => self.wanted,
             _ => false,
         }
     }
 }
 
-struct Books {
+struct Model {
     size: usize,
     max: usize,
     settings: Settings,
     idle: Vec<Slot>,
-    queue: Vec<Flow>,
-    leases: Vec<(Flow, Slot)>,
-    jobs: Vec<Job>,
+    queue: Vec<Operation>,
+    leases: Vec<(Operation, Slot)>,
+    operations: Vec<ModelOperation>,
     marks: u32,
     disposals: u32,
     closed: bool,
     now: f64,
     numbers: Stats,
-    /// What the present call brings about: for the flow that called, for others, and as children.
-    own: Vec<Event>,
-    news: Vec<Event>,
-    births: Vec<(Slot, Deed)>,
+    /// What the present call brings about: for the operation that called, for others, and as children.
+    own: Vec<LogEntry>,
+    others: Vec<LogEntry>,
+    spawned: Vec<(Slot, HostStep)>,
 }
 
 fn millis(span: Span) -> f64 {
@@ -93,7 +93,7 @@ impl Slot {
     }
 }
 
-impl Books {
+impl Model {
     fn new(settings: Settings, numbers: Stats, now: f64) -> Self {
         let size = settings.pool_size as usize;
         let unlimited = size == 0 || settings.max_overflow < 0.0;
@@ -105,31 +105,31 @@ impl Books {
             idle: vec![],
             queue: vec![],
             leases: vec![],
-            jobs: vec![],
+            operations: vec![],
             marks: 0,
             disposals: 0,
             closed: false,
             now,
             numbers,
             own: vec![],
-            news: vec![],
-            births: vec![],
+            others: vec![],
+            spawned: vec![],
         }
     }
 
     fn slots(&self) -> usize {
-        let working = self.jobs.iter().filter(|job| {
+        let working = self.operations.iter().filter(|entry| {
             matches!(
-                job.task,
-                Task::Woken(_)
-                    | Task::Replacing(_)
-                    | Task::Opening(_)
-                    | Task::Resetting(_)
-                    | Task::Condemned(_)
-                    | Task::Discarding(_)
+                entry.state,
+                State::Woken(_)
+                    | State::Replacing(_)
+                    | State::Opening(_)
+                    | State::Resetting(_)
+                    | State::Terminating(_)
+                    | State::Closing(_)
             )
         });
-        self.idle.len() + self.leases.len() + working.count() + self.births.len()
+        self.idle.len() + self.leases.len() + working.count() + self.spawned.len()
     }
 
     fn is_fresh(&self, slot: &Slot) -> bool {
@@ -140,28 +140,41 @@ impl Books {
         Slot { connection: None, stale: false, marks: 0, disposals: 0, uses: 0 }
     }
 
-    fn add(&mut self, flow: Flow, task: Task, wanted: bool) -> &mut Job {
+    fn add(&mut self, operation: Operation, state: State, wanted: bool) -> &mut ModelOperation {
         let since = self.now;
-        self.jobs.push(Job { flow, task, wanted, made: false, since, due: None, deadline: None, expired: false });
-        self.jobs.last_mut().expect("just added")
+        self.operations.push(ModelOperation {
+            id: operation,
+            state,
+            wanted,
+            made: false,
+            since,
+            due: None,
+            deadline: None,
+            expired: false,
+        });
+        self.operations.last_mut().expect("just added")
     }
 
-    fn take(&mut self, flow: Flow) -> Job {
-        let at = self.jobs.iter().position(|job| job.flow == flow).unwrap_or_else(|| panic!("{flow:?} does nothing"));
-        self.jobs.remove(at)
+    fn take(&mut self, operation: Operation) -> ModelOperation {
+        let at = self
+            .operations
+            .iter()
+            .position(|entry| entry.id == operation)
+            .unwrap_or_else(|| panic!("{operation:?} does nothing"));
+        self.operations.remove(at)
     }
 
-    fn take_lease(&mut self, caller: Flow) -> Slot {
+    fn take_lease(&mut self, caller: Operation) -> Slot {
         let at = self.leases.iter().position(|lease| lease.0 == caller).expect("a lease");
         self.leases.remove(at).1
     }
 
     // ---- where slots go
 
-    fn lease(&mut self, caller: Flow, slot: Slot) -> Event {
+    fn lease(&mut self, caller: Operation, slot: Slot) -> LogEntry {
         self.numbers.checkouts += 1;
         let slot = Slot { uses: slot.uses + 1, ..slot };
-        let event = Event::Granted(caller, slot.holds());
+        let event = LogEntry::Granted(caller, slot.holds());
         self.leases.push((caller, slot));
         event
     }
@@ -191,34 +204,34 @@ impl Books {
             self.hand_to_head(Self::new_slot(), true);
         }
         if self.slots() == 0
-            && let Some(at) = self.jobs.iter().position(|job| matches!(job.task, Task::Draining))
+            && let Some(at) = self.operations.iter().position(|entry| matches!(entry.state, State::Draining))
         {
-            let drained = self.jobs.remove(at);
-            self.news.push(Event::Ended(drained.flow));
+            let drained = self.operations.remove(at);
+            self.others.push(LogEntry::Ended(drained.id));
         }
     }
 
     fn hand_to_head(&mut self, slot: Slot, made: bool) {
         let caller = self.queue.remove(0);
-        let mut job = self.take(caller);
+        let mut entry = self.take(caller);
         if self.is_fresh(&slot) {
             let granted = self.lease(caller, slot);
-            self.news.push(granted);
+            self.others.push(granted);
         } else {
-            job.task = Task::Woken(slot);
-            job.made = made;
-            self.jobs.push(job);
-            self.news.push(Event::Woken(caller));
+            entry.state = State::Woken(slot);
+            entry.made = made;
+            self.operations.push(entry);
+            self.others.push(LogEntry::Woken(caller));
         }
     }
 
     // ---- the checkout
 
-    fn connect(&mut self, caller: Flow, timeout: Option<Span>, deadline: Option<Span>) {
+    fn connect(&mut self, caller: Operation, timeout: Option<Span>, deadline: Option<Span>) {
         let timeout_ms = timeout.map_or(self.settings.timeout_ms, millis);
         let deadline = due(self.now, deadline.map_or(self.settings.deadline_ms, millis));
         if self.closed {
-            return self.own.push(Event::Refused(caller, Refusal::Closed));
+            return self.own.push(LogEntry::Refused(caller, Refusal::Closed));
         }
         if self.queue.is_empty() && (!self.idle.is_empty() || self.slots() < self.max) {
             let made = self.idle.is_empty();
@@ -231,71 +244,79 @@ impl Books {
                 let granted = self.lease(caller, slot);
                 return self.own.push(granted);
             }
-            let job = self.add(caller, Task::Woken(slot), true);
-            job.made = made;
-            job.deadline = deadline;
+            let entry = self.add(caller, State::Woken(slot), true);
+            entry.made = made;
+            entry.deadline = deadline;
             return self.wake(caller);
         }
         if timeout_ms == 0.0 {
             self.numbers.timed_out += 1;
-            return self.own.push(Event::Refused(caller, Refusal::WaitTimeout));
+            return self.own.push(LogEntry::Refused(caller, Refusal::WaitTimeout));
         }
         if self.queue.len() as f64 >= self.settings.max_waiters {
-            return self.own.push(Event::Refused(caller, Refusal::QueueFull));
+            return self.own.push(LogEntry::Refused(caller, Refusal::QueueFull));
         }
         self.numbers.waited += 1;
         let due = due(self.now, timeout_ms);
-        let job = self.add(caller, Task::Waiting, true);
-        job.due = due;
-        job.deadline = deadline;
+        let entry = self.add(caller, State::Waiting, true);
+        entry.due = due;
+        entry.deadline = deadline;
         self.queue.push(caller);
-        self.own.push(Event::Slept(caller));
+        self.own.push(LogEntry::Slept(caller));
     }
 
-    fn wake(&mut self, caller: Flow) {
-        let job = self.take(caller);
-        let Task::Woken(slot) = job.task else { panic!("{caller:?} was not woken") };
-        let job = Job { task: Task::Waiting, ..job };
+    fn wake(&mut self, caller: Operation) {
+        let entry = self.take(caller);
+        let State::Woken(slot) = entry.state else { panic!("{caller:?} was not woken") };
+        let entry = ModelOperation { state: State::Waiting, ..entry };
         if slot.connection.is_none() {
-            return self.open(job, slot);
+            return self.open(entry, slot);
         }
         self.numbers.recycled += 1;
-        self.own.push(Event::Began(caller, Deed::Terminate(slot.holds())));
-        let task = Task::Replacing(slot);
-        self.jobs.push(Job { task, since: self.now, expired: false, ..job });
+        self.own.push(LogEntry::Began(caller, HostStep::Terminate(slot.holds())));
+        let state = State::Replacing(slot);
+        self.operations.push(ModelOperation { state, since: self.now, expired: false, ..entry });
     }
 
-    fn open(&mut self, job: Job, slot: Slot) {
-        self.own.push(Event::Began(job.flow, Deed::Open));
+    fn open(&mut self, entry: ModelOperation, slot: Slot) {
+        self.own.push(LogEntry::Began(entry.id, HostStep::Open));
         let slot = Slot { stale: false, marks: self.marks, disposals: self.disposals, uses: 0, ..slot };
-        let task = Task::Opening(slot);
-        self.jobs.push(Job { task, since: self.now, expired: false, ..job });
+        let state = State::Opening(slot);
+        self.operations.push(ModelOperation { state, since: self.now, expired: false, ..entry });
     }
 
-    fn opened(&mut self, flow: Flow, outcome: Outcome, slot: Slot, wanted: bool, made: bool, next: Connection) {
+    fn opened(
+        &mut self,
+        operation: Operation,
+        outcome: Outcome,
+        slot: Slot,
+        wanted: bool,
+        made: bool,
+        next: Connection,
+    ) {
         match outcome {
             Outcome::Ok => {
                 self.numbers.opened += 1;
                 let slot = Slot { connection: Some(next), ..slot };
                 if wanted {
-                    let granted = self.lease(flow, slot);
+                    let granted = self.lease(operation, slot);
                     self.own.push(granted);
                 } else {
-                    self.free(flow, slot);
+                    self.free(operation, slot);
                 }
                 return;
             }
             Outcome::TimedOut => {
                 self.own.push(match wanted {
-                    true => Event::Refused(flow, Refusal::OpenTimeout),
-                    false => Event::Slept(flow),
+                    true => LogEntry::Refused(operation, Refusal::OpenTimeout),
+                    false => LogEntry::Slept(operation),
                 });
                 self.numbers.timed_out += u32::from(wanted);
-                self.add(flow, Task::Late, false);
+                self.add(operation, State::Late, false);
             }
             _ => self.own.push(match wanted {
-                true => Event::Refused(flow, Refusal::Failed),
-                false => Event::Ended(flow),
+                true => LogEntry::Refused(operation, Refusal::Failed),
+                false => LogEntry::Ended(operation),
             }),
         }
         self.numbers.open_failed += 1;
@@ -306,27 +327,29 @@ impl Books {
         }
     }
 
-    fn abort(&mut self, caller: Flow) -> bool {
-        let Some(job) = self.jobs.iter_mut().find(|job| job.flow == caller && job.wanted) else { return false };
-        match job.task {
-            Task::Replacing(_) | Task::Opening(_) => job.wanted = false,
-            Task::Waiting | Task::Woken(_) => self.leave(caller),
+    fn abort(&mut self, caller: Operation) -> bool {
+        let Some(entry) = self.operations.iter_mut().find(|entry| entry.id == caller && entry.wanted) else {
+            return false;
+        };
+        match entry.state {
+            State::Replacing(_) | State::Opening(_) => entry.wanted = false,
+            State::Waiting | State::Woken(_) => self.leave(caller),
             _ => return false,
         }
         self.numbers.aborted += 1;
-        self.own.push(Event::Refused(caller, Refusal::Aborted));
+        self.own.push(LogEntry::Refused(caller, Refusal::Aborted));
         true
     }
 
     /// A caller who waits, or was woken and did not start, is gone.
-    fn leave(&mut self, caller: Flow) {
-        let job = self.take(caller);
+    fn leave(&mut self, caller: Operation) {
+        let entry = self.take(caller);
         self.queue.retain(|&waiter| waiter != caller);
-        match job.task {
-            Task::Woken(_) if job.made => self.slot_gone(),
-            Task::Woken(slot) => {
+        match entry.state {
+            State::Woken(_) if entry.made => self.slot_gone(),
+            State::Woken(slot) => {
                 if let Some(slot) = self.place(slot) {
-                    self.bear(slot, false);
+                    self.spawn(slot, false);
                 }
             }
             _ => {}
@@ -335,101 +358,111 @@ impl Books {
 
     // ---- the return
 
-    fn reset(&self, connection: Connection, clean: bool) -> Option<Deed> {
+    fn reset(&self, connection: Connection, clean: bool) -> Option<HostStep> {
         match self.settings.reset_on_return {
-            Some(ResetStyle::Rollback) if !clean => Some(Deed::Rollback(connection)),
-            Some(ResetStyle::Commit) => Some(Deed::Commit(connection)),
+            Some(ResetStyle::Rollback) if !clean => Some(HostStep::Rollback(connection)),
+            Some(ResetStyle::Commit) => Some(HostStep::Commit(connection)),
             _ => None,
         }
     }
 
-    /// The flow of the return is given where the policy began one.
-    fn checkin(&mut self, caller: Flow, clean: bool, flow: Option<Flow>) {
+    /// The operation of the return is given where the policy began one.
+    fn checkin(&mut self, caller: Operation, clean: bool, operation: Option<Operation>) {
         let slot = self.take_lease(caller);
-        if let Some(deed) = self.reset(slot.holds(), clean) {
-            let flow = flow.expect("a reset is a step");
-            self.own.push(Event::Began(flow, deed));
-            self.add(flow, Task::Resetting(slot), true);
+        if let Some(step) = self.reset(slot.holds(), clean) {
+            let operation = operation.expect("a reset is a step");
+            self.own.push(LogEntry::Began(operation, step));
+            self.add(operation, State::Resetting(slot), true);
         } else if let Some(slot) = self.place(slot) {
-            self.discard(flow.expect("a close is a step"), slot);
+            self.discard(operation.expect("a close is a step"), slot);
         } else {
-            assert_eq!(flow, None, "nothing is to be done");
+            assert_eq!(operation, None, "nothing is to be done");
         }
     }
 
-    fn invalidate(&mut self, caller: Flow, flow: Flow) {
+    fn invalidate(&mut self, caller: Operation, operation: Operation) {
         let slot = self.take_lease(caller);
         self.numbers.invalidated += 1;
-        self.own.push(Event::Began(flow, Deed::Terminate(slot.holds())));
-        self.add(flow, Task::Condemned(slot), true);
+        self.own.push(LogEntry::Began(operation, HostStep::Terminate(slot.holds())));
+        self.add(operation, State::Terminating(slot), true);
     }
 
-    fn detach(&mut self, caller: Flow, flow: Flow) {
+    fn detach(&mut self, caller: Operation, operation: Operation) {
         let slot = self.take_lease(caller);
-        self.add(flow, Task::Holding(slot.holds()), true);
+        self.add(operation, State::Holding(slot.holds()), true);
         self.place(Slot { connection: None, ..slot });
     }
 
-    fn close_detached(&mut self, flow: Flow, clean: bool, abrupt: bool) {
-        let Task::Holding(connection) = self.take(flow).task else { panic!("{flow:?} holds nothing") };
+    fn close_detached(&mut self, operation: Operation, clean: bool, abrupt: bool) {
+        let State::Holding(connection) = self.take(operation).state else { panic!("{operation:?} holds nothing") };
         let reset = if abrupt { None } else { self.reset(connection, clean) };
         self.own.push(match (reset, abrupt) {
-            (Some(deed), _) => Event::Began(flow, deed),
-            (None, false) => Event::Began(flow, Deed::Close(connection)),
-            (None, true) => Event::Began(flow, Deed::Terminate(connection)),
+            (Some(step), _) => LogEntry::Began(operation, step),
+            (None, false) => LogEntry::Began(operation, HostStep::Close(connection)),
+            (None, true) => LogEntry::Began(operation, HostStep::Terminate(connection)),
         });
-        self.add(flow, if reset.is_some() { Task::ResettingAlone(connection) } else { Task::ClosingAlone }, true);
+        self.add(
+            operation,
+            if reset.is_some() { State::ResettingDetached(connection) } else { State::ClosingDetached },
+            true,
+        );
     }
 
-    fn discard(&mut self, flow: Flow, slot: Slot) {
-        self.own.push(Event::Began(flow, Deed::Close(slot.holds())));
-        self.add(flow, Task::Discarding(slot), true);
+    fn discard(&mut self, operation: Operation, slot: Slot) {
+        self.own.push(LogEntry::Began(operation, HostStep::Close(slot.holds())));
+        self.add(operation, State::Closing(slot), true);
     }
 
-    fn free(&mut self, flow: Flow, slot: Slot) {
+    fn free(&mut self, operation: Operation, slot: Slot) {
         match self.place(slot) {
-            Some(slot) => self.discard(flow, slot),
-            None => self.own.push(Event::Ended(flow)),
+            Some(slot) => self.discard(operation, slot),
+            None => self.own.push(LogEntry::Ended(operation)),
         }
     }
 
     /// `next` is the connection that an opening that goes well opens.
-    fn finish(&mut self, flow: Flow, outcome: Outcome, next: Connection) {
-        let Job { task, wanted, made, since, due, deadline, .. } = self.take(flow);
-        match task {
-            Task::Replacing(slot) => {
+    fn finish(&mut self, operation: Operation, outcome: Outcome, next: Connection) {
+        let ModelOperation { state, wanted, made, since, due, deadline, .. } = self.take(operation);
+        match state {
+            State::Replacing(slot) => {
                 let slot = Slot { connection: None, ..slot };
                 if wanted {
-                    let task = Task::Waiting;
-                    self.open(Job { flow, task, wanted, made, since, due, deadline, expired: false }, slot);
+                    let state = State::Waiting;
+                    self.open(
+                        ModelOperation { id: operation, state, wanted, made, since, due, deadline, expired: false },
+                        slot,
+                    );
                 } else {
-                    self.own.push(Event::Ended(flow));
+                    self.own.push(LogEntry::Ended(operation));
                     self.place(slot);
                 }
             }
-            Task::Opening(slot) => self.opened(flow, outcome, slot, wanted, made, next),
-            Task::Late if outcome == Outcome::LateOk => {
-                self.own.push(Event::Began(flow, Deed::Close(next)));
-                self.add(flow, Task::ClosingAlone, false);
+            State::Opening(slot) => self.opened(operation, outcome, slot, wanted, made, next),
+            State::Late if outcome == Outcome::LateOk => {
+                self.own.push(LogEntry::Began(operation, HostStep::Close(next)));
+                self.add(operation, State::ClosingDetached, false);
             }
-            Task::Resetting(slot) if outcome == Outcome::Ok => self.free(flow, slot),
-            Task::Resetting(slot) => {
+            State::Resetting(slot) if outcome == Outcome::Ok => self.free(operation, slot),
+            State::Resetting(slot) => {
                 self.numbers.invalidated += 1;
-                self.own.push(Event::Began(flow, Deed::Terminate(slot.holds())));
-                self.add(flow, Task::Condemned(slot), true);
+                self.own.push(LogEntry::Began(operation, HostStep::Terminate(slot.holds())));
+                self.add(operation, State::Terminating(slot), true);
             }
-            Task::Condemned(slot) => self.free(flow, Slot { connection: None, ..slot }),
-            Task::Discarding(_) => {
-                self.own.push(Event::Ended(flow));
+            State::Terminating(slot) => self.free(operation, Slot { connection: None, ..slot }),
+            State::Closing(_) => {
+                self.own.push(LogEntry::Ended(operation));
                 self.slot_gone();
             }
-            Task::ResettingAlone(connection) => {
-                let deed = if outcome == Outcome::Ok { Deed::Close(connection) } else { Deed::Terminate(connection) };
-                self.own.push(Event::Began(flow, deed));
-                self.add(flow, Task::ClosingAlone, true);
+            State::ResettingDetached(connection) => {
+                let step =
+                    if outcome == Outcome::Ok { HostStep::Close(connection) } else { HostStep::Terminate(connection) };
+                self.own.push(LogEntry::Began(operation, step));
+                self.add(operation, State::ClosingDetached, true);
             }
-            Task::Late | Task::ClosingAlone => self.own.push(Event::Ended(flow)),
-            Task::Waiting | Task::Woken(_) | Task::Holding(_) | Task::Draining => panic!("{flow:?} performs nothing"),
+            State::Late | State::ClosingDetached => self.own.push(LogEntry::Ended(operation)),
+            State::Waiting | State::Woken(_) | State::Holding(_) | State::Draining => {
+                panic!("{operation:?} performs nothing")
+            }
         }
     }
 
@@ -437,9 +470,9 @@ impl Books {
 
     fn slot_of(&mut self, connection: Connection) -> &mut Slot {
         let leased = self.leases.iter_mut().map(|lease| &mut lease.1);
-        let working = self.jobs.iter_mut().filter_map(|job| match &mut job.task {
-            Task::Woken(slot) | Task::Replacing(slot) | Task::Opening(slot) => Some(slot),
-            Task::Resetting(slot) | Task::Condemned(slot) | Task::Discarding(slot) => Some(slot),
+        let working = self.operations.iter_mut().filter_map(|entry| match &mut entry.state {
+            State::Woken(slot) | State::Replacing(slot) | State::Opening(slot) => Some(slot),
+            State::Resetting(slot) | State::Terminating(slot) | State::Closing(slot) => Some(slot),
             _ => None,
         });
         leased.chain(working).find(|slot| slot.connection == Some(connection)).expect("in a slot")
@@ -450,7 +483,7 @@ impl Books {
             Some(at) => {
                 let slot = self.idle.remove(at);
                 self.numbers.invalidated += 1;
-                self.bear(slot, true);
+                self.spawn(slot, true);
             }
             None => self.slot_of(connection).stale = true,
         }
@@ -470,61 +503,66 @@ impl Books {
         }
         for slot in idle {
             match slot.connection {
-                Some(_) => self.bear(slot, false),
+                Some(_) => self.spawn(slot, false),
                 None => self.slot_gone(),
             }
         }
     }
 
-    fn close(&mut self, flow: Flow, patience: Span) {
+    fn close(&mut self, operation: Operation, patience: Span) {
         self.closed = true;
-        let callers: Vec<Flow> = self.jobs.iter().filter(|job| job.wanted).map(|job| job.flow).collect();
+        let callers: Vec<Operation> =
+            self.operations.iter().filter(|entry| entry.wanted).map(|entry| entry.id).collect();
         for caller in callers {
-            let job = self.jobs.iter_mut().find(|job| job.flow == caller).expect("still there");
-            match job.task {
-                Task::Replacing(_) | Task::Opening(_) => job.wanted = false,
-                Task::Waiting | Task::Woken(_) => self.leave(caller),
+            let entry = self.operations.iter_mut().find(|entry| entry.id == caller).expect("still there");
+            match entry.state {
+                State::Replacing(_) | State::Opening(_) => entry.wanted = false,
+                State::Waiting | State::Woken(_) => self.leave(caller),
                 _ => continue,
             }
-            self.news.push(Event::Refused(caller, Refusal::Closed));
+            self.others.push(LogEntry::Refused(caller, Refusal::Closed));
         }
         self.dispose();
         if self.slots() == 0 {
-            self.news.push(Event::Ended(flow));
+            self.others.push(LogEntry::Ended(operation));
         } else if patience == Span::Millis(0) {
-            self.stop_draining(flow);
-            self.news.push(Event::Ended(flow));
+            self.stop_draining(operation);
+            self.others.push(LogEntry::Ended(operation));
         } else {
             let due = due(self.now, millis(patience));
-            self.add(flow, Task::Draining, true).due = due;
+            self.add(operation, State::Draining, true).due = due;
         }
     }
 
-    fn stop_draining(&mut self, flow: Flow) {
-        self.jobs.retain(|job| job.flow != flow);
+    fn stop_draining(&mut self, operation: Operation) {
+        self.operations.retain(|entry| entry.id != operation);
         for (_, slot) in std::mem::take(&mut self.leases) {
-            self.bear(slot, true);
+            self.spawn(slot, true);
         }
     }
 
-    fn bear(&mut self, slot: Slot, abrupt: bool) {
+    fn spawn(&mut self, slot: Slot, abrupt: bool) {
         let connection = slot.holds();
-        self.births.push((slot, if abrupt { Deed::Terminate(connection) } else { Deed::Close(connection) }));
+        self.spawned.push((slot, if abrupt { HostStep::Terminate(connection) } else { HostStep::Close(connection) }));
     }
 
     // ---- comparison
 
     /// Compares what the call brought about; what the log has beyond it is the end of somebody's time.
-    fn compare(&mut self, log: &[Event], any_order: bool) {
+    fn compare(&mut self, log: &[LogEntry], any_order: bool) {
         let mut expected = std::mem::take(&mut self.own);
-        expected.append(&mut self.news);
-        // The flow of a child is the policy's choice, its order is not.
-        expected.extend(self.births.iter().map(|(_, deed)| Event::Bore(Flow(0), *deed)));
+        expected.append(&mut self.others);
+        // The operation of a child is the policy's choice, its order is not.
+        expected.extend(self.spawned.iter().map(|(_, step)| LogEntry::Spawned(Operation(0), *step)));
         assert!(log.len() >= expected.len(), "{log:?} instead of {expected:?}");
         let (present, later) = log.split_at(expected.len());
-        let mut found: Vec<Event> = present
+        let mut found: Vec<LogEntry> = present
             .iter()
-            .map(|&event| if let Event::Bore(_, deed) = event { Event::Bore(Flow(0), deed) } else { event })
+            .map(
+                |&event| {
+                    if let LogEntry::Spawned(_, step) = event { LogEntry::Spawned(Operation(0), step) } else { event }
+                },
+            )
             .collect();
         if any_order {
             found.sort_by_key(|event| format!("{event:?}"));
@@ -535,51 +573,56 @@ impl Books {
         self.run_out(later);
     }
 
-    fn adopt(&mut self, events: &[Event]) {
+    fn adopt(&mut self, events: &[LogEntry]) {
         for event in events {
-            let &Event::Bore(flow, deed) = event else { continue };
-            let at = self.births.iter().position(|birth| birth.1 == deed).expect("a child that was expected");
-            let (slot, _) = self.births.remove(at);
-            self.add(flow, Task::Discarding(slot), false);
+            let &LogEntry::Spawned(operation, step) = event else { continue };
+            let at = self.spawned.iter().position(|spawned| spawned.1 == step).expect("a child that was expected");
+            let (slot, _) = self.spawned.remove(at);
+            self.add(operation, State::Closing(slot), false);
         }
-        assert!(self.births.is_empty(), "somebody's child did not begin");
+        assert!(self.spawned.is_empty(), "somebody's child did not begin");
     }
 
     /// Time ends for whom the policy says, never early.
-    fn run_out(&mut self, events: &[Event]) {
+    fn run_out(&mut self, events: &[LogEntry]) {
         let now = self.now;
         let driver_ms = self.settings.driver_timeout_ms;
         for &event in events {
-            let flow = match event {
-                Event::Refused(flow, _) | Event::Expired(flow) | Event::Ended(flow) => flow,
-                Event::Bore(..) => continue,
+            let operation = match event {
+                LogEntry::Refused(operation, _) | LogEntry::Expired(operation) | LogEntry::Ended(operation) => {
+                    operation
+                }
+                LogEntry::Spawned(..) => continue,
                 _ => panic!("{event:?} is not about time"),
             };
-            let job = self.jobs.iter_mut().find(|job| job.flow == flow).expect("somebody whose time runs");
+            let entry =
+                self.operations.iter_mut().find(|entry| entry.id == operation).expect("somebody whose time runs");
             let ran_out = |due: Option<(f64, f64)>| due.is_some_and(|(due, _)| now >= due);
-            match (event, &job.task) {
-                (Event::Refused(_, Refusal::WaitTimeout), Task::Waiting) => assert!(ran_out(job.due), "early"),
-                (Event::Refused(_, Refusal::WaitDeadline), Task::Waiting) => assert!(ran_out(job.deadline), "early"),
-                (Event::Refused(_, Refusal::OpenDeadline), Task::Opening(_) | Task::Replacing(_)) => {
-                    assert!(job.wanted && ran_out(job.deadline), "early");
-                    job.wanted = false;
+            match (event, &entry.state) {
+                (LogEntry::Refused(_, Refusal::WaitTimeout), State::Waiting) => assert!(ran_out(entry.due), "early"),
+                (LogEntry::Refused(_, Refusal::WaitDeadline), State::Waiting) => {
+                    assert!(ran_out(entry.deadline), "early")
+                }
+                (LogEntry::Refused(_, Refusal::OpenDeadline), State::Opening(_) | State::Replacing(_)) => {
+                    assert!(entry.wanted && ran_out(entry.deadline), "early");
+                    entry.wanted = false;
                     self.numbers.timed_out += 1;
                     continue;
                 }
-                (Event::Expired(_), _) => {
-                    assert!(!job.expired && now >= job.since + driver_ms, "early");
-                    job.expired = true;
+                (LogEntry::Expired(_), _) => {
+                    assert!(!entry.expired && now >= entry.since + driver_ms, "early");
+                    entry.expired = true;
                     continue;
                 }
-                (Event::Ended(_), Task::Draining) => {
-                    assert!(ran_out(job.due), "early");
-                    self.stop_draining(flow);
+                (LogEntry::Ended(_), State::Draining) => {
+                    assert!(ran_out(entry.due), "early");
+                    self.stop_draining(operation);
                     continue;
                 }
                 _ => panic!("{event:?} cannot be"),
             }
             self.numbers.timed_out += 1;
-            self.leave(flow);
+            self.leave(operation);
         }
         self.adopt(events);
     }
@@ -588,33 +631,35 @@ impl Books {
         let in_time = |due: Option<(f64, f64)>, from: f64| {
             due.is_none_or(|(due, ms)| self.now <= due.max(from) + latest_ms(ms) - ms)
         };
-        for job in &self.jobs {
-            let late = || format!("{:?} is overdue at {}", job.flow, self.now);
-            let performs = !matches!(job.task, Task::Waiting | Task::Woken(_) | Task::Holding(_) | Task::Draining);
-            if matches!(job.task, Task::Waiting | Task::Draining) {
-                assert!(in_time(job.due, 0.0), "{}", late());
+        for entry in &self.operations {
+            let late = || format!("{:?} is overdue at {}", entry.id, self.now);
+            let performs =
+                !matches!(entry.state, State::Waiting | State::Woken(_) | State::Holding(_) | State::Draining);
+            if matches!(entry.state, State::Waiting | State::Draining) {
+                assert!(in_time(entry.due, 0.0), "{}", late());
             }
-            if job.wanted && !matches!(job.task, Task::Woken(_)) && !job.expired {
-                assert!(in_time(job.deadline, job.since), "{}", late());
+            if entry.wanted && !matches!(entry.state, State::Woken(_)) && !entry.expired {
+                assert!(in_time(entry.deadline, entry.since), "{}", late());
             }
-            if performs && !matches!(job.task, Task::Late) && !job.expired {
+            if performs && !matches!(entry.state, State::Late) && !entry.expired {
                 // An opening whose deadline was armed when its caller left has the driver's time after that.
-                let latest_start = job.deadline.map_or(job.since, |(due, ms)| job.since.max(due + latest_ms(ms) - ms));
+                let latest_start =
+                    entry.deadline.map_or(entry.since, |(due, ms)| entry.since.max(due + latest_ms(ms) - ms));
                 assert!(in_time(due(latest_start, self.settings.driver_timeout_ms), 0.0), "{}", late());
             }
         }
     }
 
-    fn count(&self, is: impl Fn(&Task) -> bool) -> u32 {
-        self.jobs.iter().filter(|job| is(&job.task)).count() as u32
+    fn count(&self, is: impl Fn(&State) -> bool) -> u32 {
+        self.operations.iter().filter(|entry| is(&entry.state)).count() as u32
     }
 
     fn stats(&self) -> Stats {
         let idle = self.idle.iter().filter(|slot| slot.connection.is_some()).count() as u32;
         let used =
-            self.leases.len() as u32 + self.count(|task| matches!(task, Task::Resetting(_) | Task::Condemned(_)));
-        let opening = self.count(|task| matches!(task, Task::Woken(_) | Task::Replacing(_) | Task::Opening(_)));
-        let closing = self.count(|task| matches!(task, Task::Discarding(_)));
+            self.leases.len() as u32 + self.count(|state| matches!(state, State::Resetting(_) | State::Terminating(_)));
+        let opening = self.count(|state| matches!(state, State::Woken(_) | State::Replacing(_) | State::Opening(_)));
+        let closing = self.count(|state| matches!(state, State::Closing(_)));
         Stats {
             total: idle + used + opening + closing,
             idle,
@@ -622,7 +667,7 @@ impl Books {
             opening,
             closing,
             waiting: self.queue.len() as u32,
-            detached: self.jobs.iter().filter(|job| job.is_detached()).count() as u32,
+            detached: self.operations.iter().filter(|entry| entry.is_detached()).count() as u32,
             ..self.numbers
         }
     }
@@ -654,24 +699,24 @@ enum Action {
     Pass(f64),
 }
 
-struct Both {
+struct Comparison {
     host: Host,
-    books: Books,
+    model: Model,
 }
 
-impl Both {
+impl Comparison {
     fn new(settings: Settings) -> Self {
         let host = Host::new(settings.clone());
-        let books = Books::new(settings, host.stats(), host.now);
-        Self { host, books }
+        let model = Model::new(settings, host.stats(), host.now);
+        Self { host, model }
     }
 
-    fn pick(&self, at: usize, fits: impl Fn(&Host, Flow) -> bool) -> Option<Flow> {
-        let fitting: Vec<Flow> = self.host.flows().filter(|&flow| fits(&self.host, flow)).collect();
+    fn pick(&self, at: usize, fits: impl Fn(&Host, Operation) -> bool) -> Option<Operation> {
+        let fitting: Vec<Operation> = self.host.operations().filter(|&operation| fits(&self.host, operation)).collect();
         (!fitting.is_empty()).then(|| fitting[at % fitting.len()])
     }
 
-    fn pick_lease(&self, at: usize) -> Option<Flow> {
+    fn pick_lease(&self, at: usize) -> Option<Operation> {
         self.pick(at, Host::has_lease)
     }
 
@@ -680,71 +725,71 @@ impl Both {
         let mut any_order = false;
         match *action {
             Action::Connect(timeout, deadline) => {
-                let plain = timeout.is_none() && deadline.is_none() && self.books.settings.deadline_ms.is_infinite();
+                let plain = timeout.is_none() && deadline.is_none() && self.model.settings.deadline_ms.is_infinite();
                 let caller = if plain { self.host.connect() } else { self.host.connect_within(timeout, deadline) };
-                self.books.connect(caller, timeout, deadline);
+                self.model.connect(caller, timeout, deadline);
             }
             Action::Finish(at, outcome) => {
-                let flow =
-                    self.pick(at, |host, flow| matches!(host.stage(flow), Stage::Performing(_) | Stage::Late))?;
-                let outcome = match self.host.stage(flow) {
+                let operation = self
+                    .pick(at, |host, operation| matches!(host.stage(operation), Stage::Performing(_) | Stage::Late))?;
+                let outcome = match self.host.stage(operation) {
                     Stage::Late => [Outcome::LateOk, Outcome::LateFailed][outcome % 2],
                     // A call has timed out when the policy has said so.
-                    _ if self.host.has_expired(flow) => {
+                    _ if self.host.has_expired(operation) => {
                         [Outcome::Ok, Outcome::TimedOut, Outcome::TimedOut, Outcome::Failed][outcome % 4]
                     }
                     _ => [Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Failed][outcome % 4],
                 };
                 let next = Connection(self.host.connections().count());
-                self.host.finish(flow, outcome);
-                self.books.finish(flow, outcome, next);
+                self.host.finish(operation, outcome);
+                self.model.finish(operation, outcome, next);
             }
             Action::Wake(at) => {
-                let flow = self.pick(at, |host, flow| host.stage(flow) == Stage::Woken)?;
-                self.host.wake(flow);
-                self.books.wake(flow);
+                let operation = self.pick(at, |host, operation| host.stage(operation) == Stage::Woken)?;
+                self.host.wake(operation);
+                self.model.wake(operation);
             }
             Action::Abort(at) => {
-                let flow = self.pick(at, |host, flow| {
-                    !host.has_ended(flow) && !matches!(host.role(flow), Role::Child | Role::Close)
+                let operation = self.pick(at, |host, operation| {
+                    !host.has_ended(operation) && !matches!(host.role(operation), Role::Spawned | Role::Close)
                 })?;
-                assert_eq!(self.host.abort(flow), self.books.abort(flow));
+                assert_eq!(self.host.abort(operation), self.model.abort(operation));
             }
             Action::Checkin(at, clean) => {
                 let caller = self.pick_lease(at)?;
-                let flow = self.host.checkin(caller, clean);
-                self.books.checkin(caller, clean, flow);
+                let operation = self.host.checkin(caller, clean);
+                self.model.checkin(caller, clean, operation);
             }
             Action::Invalidate(at) => {
                 let caller = self.pick_lease(at)?;
-                let flow = self.host.invalidate(caller);
-                self.books.invalidate(caller, flow);
+                let operation = self.host.invalidate(caller);
+                self.model.invalidate(caller, operation);
             }
             Action::InvalidateSoft(at) => {
                 let caller = self.pick_lease(at)?;
                 let connection = self.host.connection(caller);
                 self.host.invalidate_soft(caller);
-                self.books.slot_of(connection).stale = true;
+                self.model.slot_of(connection).stale = true;
             }
             Action::InvalidateAsOld(at) => {
                 let caller = self.pick_lease(at)?;
                 let connection = self.host.connection(caller);
                 self.host.invalidate_as_old(caller);
-                self.books.mark_as_old(connection);
+                self.model.mark_as_old(connection);
             }
             Action::InvalidateAll => {
                 self.host.invalidate_all();
-                self.books.marks += 1;
+                self.model.marks += 1;
             }
             Action::Detach(at) => {
                 let caller = self.pick_lease(at)?;
-                let flow = self.host.detach(caller);
-                self.books.detach(caller, flow);
+                let operation = self.host.detach(caller);
+                self.model.detach(caller, operation);
             }
             Action::CloseDetached(at, clean, abrupt) => {
-                let flow = self.pick(at, |host, flow| host.stage(flow) == Stage::Holding)?;
-                self.host.close_detached(flow, clean, abrupt);
-                self.books.close_detached(flow, clean, abrupt);
+                let operation = self.pick(at, |host, operation| host.stage(operation) == Stage::Holding)?;
+                self.host.close_detached(operation, clean, abrupt);
+                self.model.close_detached(operation, clean, abrupt);
             }
             Action::Died(at) => {
                 let alive: Vec<Connection> =
@@ -754,32 +799,32 @@ impl Both {
                 }
                 let connection = alive[at % alive.len()];
                 self.host.connection_died(connection);
-                self.books.died(connection);
+                self.model.died(connection);
             }
             Action::Dispose => {
                 self.host.dispose();
-                self.books.dispose();
+                self.model.dispose();
             }
             Action::Close(patience) => {
                 if self.host.pool.is_closed() {
                     return None;
                 }
-                let waiters: Vec<Event> =
-                    self.books.queue.iter().map(|&waiter| Event::Refused(waiter, Refusal::Closed)).collect();
-                let flow = self.host.close(patience);
-                self.books.close(flow, patience);
+                let waiters: Vec<LogEntry> =
+                    self.model.queue.iter().map(|&waiter| LogEntry::Refused(waiter, Refusal::Closed)).collect();
+                let operation = self.host.close(patience);
+                self.model.close(operation, patience);
                 any_order = true;
                 let log = self.host.take_log();
-                let told: Vec<Event> = log.iter().copied().filter(|event| waiters.contains(event)).collect();
+                let told: Vec<LogEntry> = log.iter().copied().filter(|event| waiters.contains(event)).collect();
                 assert_eq!(told, waiters, "in the order in which they came");
-                self.books.compare(&log, any_order);
+                self.model.compare(&log, any_order);
             }
             Action::Pass(ms) => self.pass(ms),
         }
         let log = self.host.take_log();
-        self.books.compare(&log, any_order);
-        assert_eq!(self.host.stats(), self.books.stats());
-        assert_eq!(self.host.counts(), self.books.counts());
+        self.model.compare(&log, any_order);
+        assert_eq!(self.host.stats(), self.model.stats());
+        assert_eq!(self.host.counts(), self.model.counts());
         Some(())
     }
 
@@ -787,10 +832,10 @@ impl Both {
         let until = self.host.now + ms;
         loop {
             let fired = self.host.pass_to_tick(until);
-            self.books.now = self.host.now;
+            self.model.now = self.host.now;
             let log = self.host.take_log();
-            self.books.compare(&log, false);
-            self.books.assert_nobody_is_overdue();
+            self.model.compare(&log, false);
+            self.model.assert_nobody_is_overdue();
             if !fired {
                 break;
             }
@@ -808,12 +853,12 @@ impl Both {
         ];
         while ending.iter().any(|action| self.apply(action).is_some()) {}
         self.host.assert_nothing_is_left();
-        assert_eq!(self.books.slots() + self.books.jobs.len(), 0);
+        assert_eq!(self.model.slots() + self.model.operations.len(), 0);
     }
 }
 
 fn run(settings: Settings, program: &[Action]) {
-    let mut both = Both::new(settings);
+    let mut both = Comparison::new(settings);
     for action in program {
         both.apply(action);
     }
@@ -904,28 +949,28 @@ proptest! {
 
 /// What is done to a pool of any kind, and to which of those to whom it can be done.
 #[derive(Clone, Debug)]
-enum Deal {
-    Act(Action),
-    Empty(usize, bool),
+enum PoolAction {
+    Modelled(Action),
+    CloseRecord(usize, bool),
     Lose(usize),
-    Finalizer(usize),
+    AddFinalizer(usize),
     Warm(u32),
-    Tell(usize),
+    Emit(usize),
     Listen(u16),
 }
 
-fn pick(flows: impl Iterator<Item = Flow>, at: usize) -> Option<Flow> {
-    let flows: Vec<Flow> = flows.collect();
-    (!flows.is_empty()).then(|| flows[at % flows.len()])
+fn pick(operations: impl Iterator<Item = Operation>, at: usize) -> Option<Operation> {
+    let operations: Vec<Operation> = operations.collect();
+    (!operations.is_empty()).then(|| operations[at % operations.len()])
 }
 
-fn outcome_of(host: &Host, flow: Flow, choice: usize) -> Outcome {
-    let outcomes: &[Outcome] = match host.stage(flow) {
+fn outcome_of(host: &Host, operation: Operation, choice: usize) -> Outcome {
+    let outcomes: &[Outcome] = match host.stage(operation) {
         Stage::Late => &[Outcome::LateOk, Outcome::LateFailed],
         Stage::Performing(Step::Detach(_)) => &[Outcome::Ok],
-        _ if host.has_expired(flow) => &[Outcome::TimedOut, Outcome::Ok, Outcome::Failed],
+        _ if host.has_expired(operation) => &[Outcome::TimedOut, Outcome::Ok, Outcome::Failed],
         Stage::Performing(Step::Ping(_)) => &[Outcome::Ok, Outcome::Disconnected, Outcome::Failed],
-        Stage::Performing(Step::Emit(Topic::Checkout, _)) => {
+        Stage::Performing(Step::Emit(Event::Checkout, _)) => {
             &[Outcome::Ok, Outcome::Ok, Outcome::Disconnected, Outcome::DisconnectedAll, Outcome::Failed]
         }
         _ => &[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Failed],
@@ -934,28 +979,30 @@ fn outcome_of(host: &Host, flow: Flow, choice: usize) -> Outcome {
 }
 
 /// Does it, where it can be done. The harness checks the books after each call.
-fn deal(host: &mut Host, deal: &Deal) -> Option<()> {
-    let lease = |host: &Host, at: usize| pick(host.flows().filter(|&flow| host.has_lease(flow)), at);
+fn apply(host: &mut Host, action: &PoolAction) -> Option<()> {
+    let lease = |host: &Host, at: usize| pick(host.operations().filter(|&operation| host.has_lease(operation)), at);
     let connection = |host: &Host, at: usize| {
         let slots: Vec<Connection> = host.connections().filter(|&it| host.is_in_a_slot(it)).collect();
         (!slots.is_empty()).then(|| slots[at % slots.len()])
     };
-    match *deal {
-        Deal::Act(ref action) => match *action {
+    match *action {
+        PoolAction::Modelled(ref action) => match *action {
             Action::Connect(None, None) if host.settings().deadline_ms.is_infinite() => drop(host.connect()),
             Action::Connect(timeout, deadline) => drop(host.connect_within(timeout, deadline)),
             Action::Finish(at, choice) => {
-                let moving = |flow: &Flow| matches!(host.stage(*flow), Stage::Performing(_) | Stage::Late);
-                let flow = pick(host.flows().filter(moving), at)?;
-                host.finish(flow, outcome_of(host, flow, choice));
+                let moving =
+                    |operation: &Operation| matches!(host.stage(*operation), Stage::Performing(_) | Stage::Late);
+                let operation = pick(host.operations().filter(moving), at)?;
+                host.finish(operation, outcome_of(host, operation, choice));
             }
             Action::Wake(at) => {
-                let flow = pick(host.flows().filter(|&flow| host.stage(flow) == Stage::Woken), at)?;
-                host.wake(flow);
+                let operation = pick(host.operations().filter(|&operation| host.stage(operation) == Stage::Woken), at)?;
+                host.wake(operation);
             }
             Action::Abort(at) => {
-                let calls = |flow: &Flow| host.role(*flow) == Role::Checkout && !host.is_settled(*flow);
-                let caller = pick(host.flows().filter(calls), at)?;
+                let calls =
+                    |operation: &Operation| host.role(*operation) == Role::Checkout && !host.is_settled(*operation);
+                let caller = pick(host.operations().filter(calls), at)?;
                 assert!(host.abort(caller));
             }
             Action::Checkin(at, clean) => drop(host.checkin(lease(host, at)?, clean)),
@@ -968,8 +1015,9 @@ fn deal(host: &mut Host, deal: &Deal) -> Option<()> {
             Action::InvalidateAll => host.invalidate_all(),
             Action::Detach(at) => drop(host.detach(lease(host, at)?)),
             Action::CloseDetached(at, clean, abrupt) => {
-                let flow = pick(host.flows().filter(|&flow| host.stage(flow) == Stage::Holding), at)?;
-                host.close_detached(flow, clean, abrupt);
+                let operation =
+                    pick(host.operations().filter(|&operation| host.stage(operation) == Stage::Holding), at)?;
+                host.close_detached(operation, clean, abrupt);
             }
             Action::Died(at) => host.connection_died(connection(host, at)?),
             Action::Dispose => host.dispose(),
@@ -981,32 +1029,32 @@ fn deal(host: &mut Host, deal: &Deal) -> Option<()> {
             }
             Action::Pass(ms) => host.pass(ms),
         },
-        Deal::Empty(at, abrupt) => drop(host.empty(connection(host, at)?, abrupt)),
-        Deal::Lose(at) => drop(host.lose(lease(host, at)?)),
-        Deal::Finalizer(at) => {
+        PoolAction::CloseRecord(at, abrupt) => drop(host.close_record(connection(host, at)?, abrupt)),
+        PoolAction::Lose(at) => drop(host.lose(lease(host, at)?)),
+        PoolAction::AddFinalizer(at) => {
             let caller = lease(host, at).filter(|&caller| host.is_in_a_slot(host.connection(caller)))?;
             host.add_finalizer(caller);
         }
-        Deal::Warm(count) => drop(host.warm(count)),
-        Deal::Tell(at) => drop(host.tell(Topic::SoftInvalidate, connection(host, at)?)),
-        Deal::Listen(bits) => {
-            let events: Vec<Topic> = EVENTS.iter().copied().filter(|&event| bits & 1 << event as u16 != 0).collect();
+        PoolAction::Warm(count) => drop(host.warm(count)),
+        PoolAction::Emit(at) => drop(host.emit(Event::SoftInvalidate, connection(host, at)?)),
+        PoolAction::Listen(bits) => {
+            let events: Vec<Event> = EVENTS.iter().copied().filter(|&event| bits & 1 << event as u16 != 0).collect();
             host.listen(&events);
         }
     }
     Some(())
 }
 
-fn any_deal() -> impl Strategy<Value = Deal> {
+fn any_pool_action() -> impl Strategy<Value = PoolAction> {
     let at = 0..64usize;
     prop_oneof![
-        60 => any_action().prop_map(Deal::Act),
-        2 => (at.clone(), any::<bool>()).prop_map(|(at, abrupt)| Deal::Empty(at, abrupt)),
-        1 => at.clone().prop_map(Deal::Lose),
-        1 => at.clone().prop_map(Deal::Finalizer),
-        1 => (1..5u32).prop_map(Deal::Warm),
-        1 => at.prop_map(Deal::Tell),
-        1 => (0..1024u16).prop_map(Deal::Listen),
+        60 => any_action().prop_map(PoolAction::Modelled),
+        2 => (at.clone(), any::<bool>()).prop_map(|(at, abrupt)| PoolAction::CloseRecord(at, abrupt)),
+        1 => at.clone().prop_map(PoolAction::Lose),
+        1 => at.clone().prop_map(PoolAction::AddFinalizer),
+        1 => (1..5u32).prop_map(PoolAction::Warm),
+        1 => at.prop_map(PoolAction::Emit),
+        1 => (0..1024u16).prop_map(PoolAction::Listen),
     ]
 }
 
@@ -1043,15 +1091,15 @@ proptest! {
     fn any_program_on_any_pool_leaves_its_books_in_order(
         settings in any_pool(),
         events in prop_oneof![Just(0), Just(1023), 0..1024u16],
-        program in prop::collection::vec(any_deal(), 0..120),
+        program in prop::collection::vec(any_pool_action(), 0..120),
     ) {
         let mut host = Host::new(settings);
-        deal(&mut host, &Deal::Listen(events));
+        apply(&mut host, &PoolAction::Listen(events));
         for step in &program {
-            deal(&mut host, step);
+            apply(&mut host, step);
         }
         host.settle_everything();
-        let waits = host.flows().find(|&flow| host.role(flow) == Role::Checkout && !host.is_settled(flow));
+        let waits = host.operations().find(|&operation| host.role(operation) == Role::Checkout && !host.is_settled(operation));
         prop_assert_eq!(waits, None, "somebody waits in vain");
         if !host.pool.is_closed() {
             host.lend();
