@@ -1,11 +1,11 @@
 //! The caller's signal, in each state of a checkout: queued, woken, replacing, opening, settled. The caller is refused
-//! at once, nothing is lost, and a return never takes notice.
+//! at once and nothing is lost. A return ignores the signal.
 
 use crate::harness::{Connection, Host, HostStep, Operation, Stage, counts, plain, sized};
 use edgepool::policy::{Outcome, Refusal};
 
 #[test]
-fn scenario_057_a_waiter_who_leaves_changes_no_count_and_the_pool_works_on() {
+fn scenario_057_a_waiter_that_leaves_changes_no_count_and_the_pool_works_on() {
     let mut host = Host::new(sized(1, 0));
     let holder = host.lend();
     let waiter = host.connect();
@@ -17,7 +17,7 @@ fn scenario_057_a_waiter_who_leaves_changes_no_count_and_the_pool_works_on() {
 }
 
 #[test]
-fn a_waiter_who_leaves_from_the_middle_is_passed_over() {
+fn a_waiter_that_leaves_from_the_middle_is_passed_over() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let waiters: Vec<Operation> = (0..4).map(|_| host.connect()).collect();
@@ -32,11 +32,11 @@ fn a_waiter_who_leaves_from_the_middle_is_passed_over() {
 }
 
 #[test]
-fn hundreds_who_leave_from_the_middle_do_not_disturb_the_order_of_the_rest() {
+fn hundreds_of_waiters_that_leave_the_middle_keep_the_order_of_the_rest() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let waiters: Vec<Operation> = (0..300).map(|_| host.connect()).collect();
-    // In an order that jumps about, so that the places of those who are left move again and again.
+    // The order jumps about, so that the places of the remaining waiters move again and again.
     for at in (0..300).map(|step| (step * 7 + 1) % 300).filter(|at| at % 5 != 0) {
         assert!(host.abort(waiters[at]));
     }
@@ -65,7 +65,7 @@ fn scenario_058_once_a_connection_was_handed_over_the_signal_comes_too_late() {
 }
 
 #[test]
-fn scenario_058_a_woken_caller_who_leaves_gives_its_new_slot_to_the_next() {
+fn scenario_058_a_woken_caller_that_leaves_gives_its_new_slot_to_the_next() {
     let mut host = Host::new(plain(1, 0));
     let failing = host.connect();
     let (first, second) = (host.connect(), host.connect());
@@ -78,7 +78,7 @@ fn scenario_058_a_woken_caller_who_leaves_gives_its_new_slot_to_the_next() {
 }
 
 #[test]
-fn a_woken_caller_who_leaves_alone_takes_its_new_slot_with_it() {
+fn a_woken_caller_that_leaves_alone_takes_its_new_slot_with_it() {
     let mut host = Host::new(plain(1, 0));
     let failing = host.connect();
     let waiter = host.connect();
@@ -88,7 +88,7 @@ fn a_woken_caller_who_leaves_alone_takes_its_new_slot_with_it() {
 }
 
 #[test]
-fn a_woken_caller_who_leaves_puts_an_emptied_slot_back() {
+fn a_woken_caller_that_leaves_puts_an_emptied_slot_back() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let (first, second) = (host.connect(), host.connect());
@@ -101,7 +101,7 @@ fn a_woken_caller_who_leaves_puts_an_emptied_slot_back() {
 }
 
 #[test]
-fn a_woken_caller_who_leaves_puts_a_stale_connection_back_or_has_it_closed_as_surplus() {
+fn a_woken_caller_that_leaves_puts_a_stale_connection_back_or_has_it_closed_as_surplus() {
     let mut host = Host::new(plain(1, 1));
     let (a, b) = (host.lend(), host.lend());
     let (first, second) = (host.connect(), host.connect());
@@ -118,7 +118,7 @@ fn a_woken_caller_who_leaves_puts_a_stale_connection_back_or_has_it_closed_as_su
 }
 
 #[test]
-fn a_woken_caller_who_leaves_after_a_dispose_has_the_old_connection_closed() {
+fn a_woken_caller_that_leaves_after_a_dispose_has_the_old_connection_closed() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let waiter = host.connect();
@@ -157,7 +157,7 @@ fn an_opening_whose_caller_left_serves_the_head_waiter() {
 }
 
 #[test]
-fn an_opening_whose_caller_left_is_closed_where_enough_is_idle() {
+fn an_opening_whose_caller_left_is_closed_if_enough_is_idle() {
     let mut host = Host::new(plain(1, 1));
     let kept = host.lend();
     let caller = host.connect();

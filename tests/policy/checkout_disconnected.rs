@@ -1,5 +1,5 @@
-//! A checkout that finds its connection dead tries another in the same slot; after the second death the third is opened
-//! and thrown away, and the caller refused.
+//! A checkout that finds its connection dead tries another in the same slot. After the second death the third
+//! connection is opened and ended, and the caller is refused.
 
 use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, emit, sized};
 use edgepool::policy::{Event, Outcome, Refusal, Settings, Span};
@@ -8,7 +8,7 @@ fn host() -> Host {
     Host::listening(Settings { pre_ping: Some(true), ..sized(2, 0) })
 }
 
-/// All goes well until the connection is shown to the checkout listeners.
+/// Every step succeeds until the checkout listeners are called.
 fn show(host: &mut Host, caller: Operation) -> Connection {
     loop {
         match host.step(caller) {
@@ -66,7 +66,7 @@ fn a_dead_ping_and_a_dead_checkout_are_two_deaths() {
 }
 
 #[test]
-fn the_third_fails_to_open_and_that_is_what_the_caller_is_told() {
+fn the_third_fails_to_open_and_that_is_the_callers_error() {
     let mut host = host();
     let caller = host.connect();
     for _ in 0..2 {
@@ -113,7 +113,7 @@ fn a_checkout_listener_that_fails_refuses_the_caller_and_ends_the_connection() {
 }
 
 #[test]
-fn who_leaves_while_the_listeners_run_is_refused_at_once_and_the_connection_ended() {
+fn a_caller_that_leaves_while_the_listeners_run_is_refused_and_its_connection_ended() {
     for outcome in [Outcome::Ok, Outcome::Failed, Outcome::Disconnected, Outcome::TimedOut] {
         let mut host = host();
         let caller = host.connect();
@@ -123,12 +123,12 @@ fn who_leaves_while_the_listeners_run_is_refused_at_once_and_the_connection_ende
         host.take_log();
         host.finish(caller, outcome);
         assert_eq!(host.run_steps(), [&end_of(0)[..], &[CHECKIN_EMPTY]].concat());
-        assert_eq!((host.open_connections(), host.stats().opened), (0, 1), "no other is opened for nobody");
+        assert_eq!((host.open_connections(), host.stats().opened), (0, 1), "no other is opened without a caller");
     }
 }
 
 #[test]
-fn who_leaves_while_the_dead_one_is_terminated_leaves_an_empty_slot() {
+fn a_caller_that_leaves_while_the_dead_one_is_terminated_leaves_an_empty_slot() {
     let mut host = host();
     let caller = host.connect();
     show(&mut host, caller);

@@ -1,5 +1,5 @@
-//! The host's clock and its one timer: readings that step back, stand still or leap, and that an operation armed during
-//! a tick is timed like any other.
+//! The host's clock and its one timer: readings that step back, stand still or leap. An operation armed during a tick
+//! is timed like any other.
 
 use crate::harness::{Host, Operation, Stage, plain, sized};
 use crate::timeout::latest_ms;
@@ -8,7 +8,7 @@ use edgepool::policy::{Outcome, Refusal, Settings, Span};
 const DAY_MS: f64 = 86_400_000.0;
 
 #[test]
-fn a_clock_that_steps_back_refuses_nobody_early() {
+fn a_clock_that_steps_back_refuses_no_caller_early() {
     let mut host = Host::new(plain(1, 0));
     host.lend();
     let waiter = host.connect_within(Some(Span::Millis(100)), None);
@@ -35,13 +35,13 @@ fn a_clock_that_starts_below_zero_or_steps_below_its_start_is_no_matter() {
 }
 
 #[test]
-fn timeouts_end_in_time_however_long_nobody_looked_at_the_clock() {
+fn timeouts_end_in_time_however_long_the_clock_was_not_read() {
     for days in [1.0, 12.5, 24.9, 30.0, 49.0, 49.8, 75.0, 400.0] {
         let mut host = Host::new(plain(1, 0));
         host.lend();
         let first = host.connect_within(Some(Span::Millis(100)), None);
         host.abort(first);
-        // No timer runs while nobody waits.
+        // No timer runs without a waiter.
         host.pass(days * DAY_MS);
         let start = host.now;
         let waiter = host.connect_within(Some(Span::Millis(1000)), None);
@@ -53,7 +53,7 @@ fn timeouts_end_in_time_however_long_nobody_looked_at_the_clock() {
 }
 
 #[test]
-fn a_host_that_slept_for_days_refuses_all_who_were_due() {
+fn a_host_that_slept_for_days_refuses_every_caller_that_was_due() {
     for days in [1.0, 12.5, 24.9, 30.0, 49.0, 49.8, 75.0, 400.0] {
         let mut host = Host::new(plain(1, 0));
         host.lend();
@@ -96,7 +96,7 @@ fn an_operation_armed_in_a_tick_behind_a_stamped_one_is_not_late() {
 }
 
 #[test]
-fn the_time_is_told_before_a_step_without_ending_anything() {
+fn the_clock_is_read_before_a_step_without_ending_anything() {
     let mut host = Host::new(plain(1, 0));
     host.lend();
     let waiter = host.connect_within(Some(Span::Millis(10)), None);
@@ -107,7 +107,7 @@ fn the_time_is_told_before_a_step_without_ending_anything() {
 }
 
 #[test]
-fn a_read_clock_stamps_and_so_makes_nobody_late() {
+fn a_read_clock_stamps_and_so_makes_no_caller_late() {
     let mut host = Host::new(plain(1, 0));
     host.lend();
     let first = host.connect_within(Some(Span::Millis(6400)), None);
@@ -124,7 +124,7 @@ fn a_read_clock_stamps_and_so_makes_nobody_late() {
 }
 
 #[test]
-fn the_longest_held_leases_are_told_longest_first_and_at_most_five() {
+fn the_longest_held_leases_are_listed_longest_first_and_at_most_five() {
     let mut host = Host::new(sized(10, 0));
     let mut callers = Vec::new();
     for _ in 0..7 {

@@ -1,5 +1,5 @@
-//! Close, the terminal end: who waits is refused, who comes is refused, idle connections are closed, leases have their
-//! patience and are terminated after it, and one notice says that it is over.
+//! Close ends a pool for good. Waiters and later callers are refused, and idle connections are closed. Leases have the
+//! close's patience and are terminated after it. One notice says that the close is over.
 
 use crate::harness::{Connection, Host, HostStep, LogEntry, Operation, Stage, counts, plain, sized};
 use crate::timeout::latest_ms;
@@ -14,7 +14,7 @@ fn an_empty_pool_closes_at_once() {
 }
 
 #[test]
-fn who_comes_after_the_close_is_refused() {
+fn a_caller_that_comes_after_the_close_is_refused() {
     let mut host = Host::new(plain(1, 0));
     host.close(Span::Forever);
     let caller = host.connect();
@@ -22,7 +22,7 @@ fn who_comes_after_the_close_is_refused() {
 }
 
 #[test]
-fn waiters_are_refused_in_order_and_nobody_is_woken() {
+fn waiters_are_refused_in_order_and_none_is_woken() {
     let mut host = Host::new(plain(1, 0));
     host.lend();
     let waiters: Vec<Operation> = (0..3).map(|_| host.connect()).collect();
@@ -33,7 +33,7 @@ fn waiters_are_refused_in_order_and_nobody_is_woken() {
 }
 
 #[test]
-fn a_woken_caller_is_refused_and_its_slot_wakes_nobody_else() {
+fn a_woken_caller_is_refused_and_its_slot_wakes_no_other() {
     let mut host = Host::new(plain(1, 0));
     let failing = host.connect();
     let (woken, waiting) = (host.connect(), host.connect());
@@ -113,7 +113,7 @@ fn a_replacement_refuses_its_caller_and_opens_nothing() {
 }
 
 #[test]
-fn an_orphaned_opening_is_not_told_twice() {
+fn the_caller_of_an_orphaned_opening_is_not_refused_twice() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.connect();
     host.abort(caller);
@@ -154,7 +154,7 @@ fn a_reset_that_fails_while_the_pool_drains_ends_the_slot() {
 }
 
 #[test]
-fn when_the_patience_ends_leases_are_terminated_and_nobody_waits_for_that() {
+fn when_the_patience_ends_leases_are_terminated_and_the_close_does_not_wait_for_that() {
     let mut host = Host::new(sized(2, 0));
     let (a, b) = (host.lend(), host.lend());
     let (lease_a, lease_b) = (host.lease(a), host.lease(b));

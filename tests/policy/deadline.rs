@@ -1,5 +1,5 @@
-//! `deadline`: how long the whole of a checkout may take, in the queue and in the driver together. The opening that a
-//! deadline cuts short goes on without its caller.
+//! `deadline` limits the whole of a checkout, in the queue and in the driver together. The opening that a deadline cuts
+//! short goes on without its caller.
 
 use crate::harness::{Connection, Host, HostStep, Operation, Stage, plain};
 use crate::timeout::latest_ms;
@@ -116,7 +116,7 @@ fn a_deadline_that_passed_before_the_caller_woke_refuses_at_the_next_tick() {
 }
 
 #[test]
-fn a_driver_timeout_shorter_than_the_deadline_is_told_as_such() {
+fn a_driver_timeout_shorter_than_the_deadline_is_reported_as_such() {
     let mut host = Host::new(Settings { driver_timeout_ms: 50.0, ..plain(1, 0) });
     let caller = host.connect_within(None, within(1000));
     host.pass(latest_ms(50.0));

@@ -1,4 +1,4 @@
-//! Detach: the connection leaves the pool with its caller, the slot is free at once, and the close of the connection is
+//! Detach: the connection leaves the pool with its caller, and the slot is free at once. The close of the connection is
 //! an operation of its own.
 
 use crate::harness::{Connection, Host, HostStep, Stage, counts, plain, sized};

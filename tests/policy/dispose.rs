@@ -1,5 +1,5 @@
-//! Dispose: idle connections are closed as children, leases go on and are closed at their return, the pool stays usable
-//! and its counts stay true.
+//! Dispose closes idle connections in spawned operations. Leases go on and are closed at their return. The pool stays
+//! usable and its counts stay true.
 
 use crate::harness::{Connection, Host, HostStep, LogEntry, Stage, counts, plain, sized};
 use edgepool::policy::Outcome;

@@ -1,5 +1,5 @@
-//! `driverTimeout`: how long one call into the driver may take. What runs out of it loses its slot, or its connection,
-//! and what comes late is closed.
+//! `driverTimeout` limits one call into the driver. A call that takes longer loses its slot or its connection. A
+//! connection that comes late is closed.
 
 use crate::harness::{Connection, Host, HostStep, Stage, counts, plain, sized};
 use crate::timeout::latest_ms;
@@ -136,7 +136,7 @@ fn the_closes_of_dispose_and_of_detached_connections_have_their_time() {
 }
 
 #[test]
-fn an_outcome_that_comes_before_the_time_out_was_told_counts() {
+fn an_outcome_that_comes_before_the_notice_of_the_time_out_counts() {
     let mut host = impatient(plain(1, 0));
     let caller = host.connect();
     host.pass(200.0);
@@ -167,7 +167,7 @@ fn an_aborted_opening_keeps_its_slot_until_the_driver_timeout() {
     assert!(host.has_expired(caller));
     host.finish(caller, Outcome::TimedOut);
     assert_eq!(host.stage(waiter), Stage::Woken);
-    assert_eq!((host.stats().timed_out, host.stats().aborted), (0, 1), "nobody was refused for it");
+    assert_eq!((host.stats().timed_out, host.stats().aborted), (0, 1), "no caller was refused for it");
     host.finish(caller, Outcome::LateOk);
     host.run();
     assert!(host.has_lease(waiter));

@@ -1,6 +1,6 @@
 //! Which listeners are called, and when: the order of events and driver calls on each path, with listeners of every
-//! event; and that without listeners of an event nothing is done for it. The order is that of SQLAlchemy's catalogue,
-//! section 2.6.
+//! event. Without listeners of an event nothing is done for it. The order is that of SQLAlchemy's catalogue, section
+//! 2.6.
 
 use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, emit, of_kind, plain, sized};
 use edgepool::policy::{Event, Kind, Outcome, ResetStyle, Settings, Span};
@@ -14,7 +14,7 @@ fn lend(host: &mut Host) -> Operation {
     caller
 }
 
-/// Something idle, and nothing told yet of what comes.
+/// A pool with an idle connection, its steps so far taken.
 fn idle(settings: Settings) -> Host {
     let mut host = Host::listening(settings);
     let caller = host.lend();
@@ -33,7 +33,7 @@ fn opening_of(connection: usize) -> [HostStep; 3] {
 }
 
 #[test]
-fn the_first_connection_of_a_pool_is_told_as_first_then_as_any() {
+fn the_first_connection_of_a_pool_is_emitted_as_first_then_as_any() {
     let mut host = Host::listening(sized(2, 0));
     host.lend();
     let first = [HostStep::Open, emit(Event::FirstConnect, 0), emit(Event::Connect, 0), emit(Event::Checkout, 0)];
@@ -57,7 +57,7 @@ fn a_reused_connection_is_pinged_before_the_checkout_listeners() {
 }
 
 #[test]
-fn a_return_is_told_before_the_reset_and_after_it() {
+fn a_return_emits_before_the_reset_and_after_it() {
     let mut host = Host::listening(sized(1, 0));
     let caller = lend(&mut host);
     host.give_back(caller);
@@ -65,7 +65,7 @@ fn a_return_is_told_before_the_reset_and_after_it() {
 }
 
 #[test]
-fn a_return_that_needs_no_reset_is_told_all_the_same() {
+fn a_return_that_needs_no_reset_emits_the_same() {
     for (style, clean) in [(ResetStyle::None, false), (ResetStyle::Rollback, true)] {
         let mut host = Host::listening(Settings { reset_on_return: Some(style), ..sized(1, 0) });
         let caller = lend(&mut host);
@@ -103,7 +103,7 @@ fn a_surplus_connection_is_checked_in_then_closed() {
 }
 
 #[test]
-fn an_invalidated_lease_is_told_closed_and_checked_in_empty() {
+fn an_invalidated_lease_is_emitted_closed_and_checked_in_empty() {
     let mut host = Host::listening(sized(1, 0));
     let caller = lend(&mut host);
     host.invalidate(caller);
@@ -115,9 +115,9 @@ fn a_soft_invalidated_connection_is_returned_like_any_and_replaced_at_the_next_c
     let mut host = Host::listening(sized(1, 0));
     let caller = lend(&mut host);
     host.invalidate_soft(caller);
-    let told = host.emit(Event::SoftInvalidate, A).expect("somebody listens");
-    host.finish(told, Outcome::Failed);
-    assert!(host.has_ended(told));
+    let emission = host.emit(Event::SoftInvalidate, A).expect("the event has listeners");
+    host.finish(emission, Outcome::Failed);
+    assert!(host.has_ended(emission));
     assert_eq!(host.take_steps(), [emit(Event::SoftInvalidate, 0)]);
     host.give_back(caller);
     assert_eq!(host.take_steps(), [emit(Event::Reset, 0), HostStep::Rollback(A), emit(Event::Checkin, 0)]);
@@ -170,7 +170,7 @@ fn what_a_checkout_listener_finds_dead_is_replaced_and_shown_again() {
 }
 
 #[test]
-fn a_detached_connection_is_reset_and_told_as_detached_and_closed() {
+fn a_detached_connection_is_reset_and_emitted_as_detached_and_closed() {
     let mut host = Host::listening(sized(1, 0));
     let caller = lend(&mut host);
     let detached = host.detach(caller);
@@ -219,7 +219,7 @@ fn a_reset_listener_that_fails_counts_as_a_failed_reset() {
 }
 
 #[test]
-fn a_reset_of_a_detached_connection_that_fails_ends_it_all_the_same() {
+fn a_reset_of_a_detached_connection_that_fails_still_ends_it() {
     for fails_first in [true, false] {
         let mut host = Host::listening(sized(1, 0));
         let caller = lend(&mut host);
@@ -251,7 +251,7 @@ fn dispose_closes_what_is_idle_one_event_for_each() {
 }
 
 #[test]
-fn a_death_while_idle_is_told_as_an_invalidation_and_nothing_is_checked_in() {
+fn a_death_while_idle_is_emitted_as_an_invalidation_and_nothing_is_checked_in() {
     let mut host = idle(sized(1, 0));
     host.connection_died(A);
     assert_eq!(host.run_steps(), end_of(A));

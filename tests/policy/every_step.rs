@@ -1,11 +1,18 @@
-//! Every way in which an operation can go: each of its steps ends in each way that a step can end, its caller leaves at
-//! each moment, and a dispose, a pool-wide mark or a close comes at each moment. Whatever happened, each caller is
-//! settled once, each connection is closed once, and a pool that was not closed still serves as many as it may.
+//! Every path of one operation, to its end. This file owns the promise that no *sequence* of step ends is wrong: each
+//! step of a QueuePool without listeners ends in each way, its caller leaves at each moment, and at most one call from
+//! outside comes at any moment.
+//!
+//! sweep.rs owns breadth: every kind, listeners of every event, every call, but only one or two faults in a run that
+//! otherwise goes well. A rule about a long sequence of failures belongs here, a rule about a kind, an event or a call
+//! belongs there.
+//!
+//! After each path each caller was settled once and each connection was closed once. A pool that was not closed still
+//! serves as many callers as it may.
 
 use crate::harness::{Connection, Host, Operation, Role, Stage, sized};
 use edgepool::policy::{Outcome, Span, Step};
 
-/// The choices of one run: those given, then the first of each.
+/// The choices of one run: the given ones, then the first of each.
 struct Path {
     choices: Vec<(usize, usize)>,
     at: usize,
@@ -23,7 +30,7 @@ impl Path {
     }
 }
 
-/// Runs once for each combination of choices. Answers how many there were.
+/// Runs once for each combination of choices. Returns how many there were.
 fn every_path(run: impl Fn(&mut Path)) -> usize {
     let mut path = Path { choices: Vec::new(), at: 0 };
     for runs in 1.. {
@@ -80,7 +87,7 @@ fn choices(host: &Host, operation: Operation) -> Vec<Choice> {
     choices
 }
 
-/// From this beginning on, everything that can happen happens, with at most one call, to a pool of two.
+/// Takes every path from this beginning, with at most one call from outside, in a pool of two.
 fn every_way(beginning: impl Fn(&mut Host)) -> usize {
     every_way_of(2, beginning)
 }
@@ -131,14 +138,14 @@ fn every_way_of(most: usize, beginning: impl Fn(&mut Host)) -> usize {
     })
 }
 
-/// One lease of two, the other slot taken by somebody who stays.
+/// One lease of two. The holder of the other keeps it.
 fn one_of_two(host: &mut Host) -> Operation {
     let caller = host.lend();
     host.lend();
     caller
 }
 
-/// The only idle connection, stale.
+/// A pool whose only connection is idle and stale.
 fn stale_idle(host: &mut Host) {
     let caller = host.lend();
     host.invalidate_soft(caller);

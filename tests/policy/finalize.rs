@@ -1,5 +1,5 @@
-//! Finalizers of a record: once, at the next return of its connection, after the reset and before the checkin listeners;
-//! not for a connection that is closed before.
+//! Finalizers of a record run once, at the next return of its connection, after the reset and before the checkin
+//! listeners. They do not run for a connection that is closed before.
 
 use crate::harness::{Connection, Host, HostStep, emit, plain, sized};
 use edgepool::policy::{Event, Outcome};

@@ -1,4 +1,4 @@
-//! The firstConnect listeners: once for each pool, before the connect listeners of the first connection; and until these
+//! The firstConnect listeners run once for each pool, before the connect listeners of the first connection. Until both
 //! have once succeeded, openings run their listeners one after the other.
 
 use crate::harness::{Connection, Host, HostStep, Operation, Stage, emit, sized};
@@ -78,7 +78,7 @@ fn until_the_connect_listeners_have_once_succeeded_each_opening_waits_for_the_on
 }
 
 #[test]
-fn who_stands_in_line_may_leave_and_the_connection_becomes_idle() {
+fn a_caller_in_line_may_leave_and_the_connection_becomes_idle() {
     let (mut host, first, second) = two_open();
     assert!(host.abort(second));
     assert_eq!(host.refusal(second), Some(Refusal::Aborted));
@@ -88,7 +88,7 @@ fn who_stands_in_line_may_leave_and_the_connection_becomes_idle() {
 }
 
 #[test]
-fn whose_listeners_run_may_leave_and_the_next_has_its_turn() {
+fn a_caller_whose_listeners_run_may_leave_and_the_next_has_its_turn() {
     let (mut host, first, second) = two_open();
     assert!(host.abort(first));
     host.finish(first, Outcome::Ok);
@@ -99,7 +99,7 @@ fn whose_listeners_run_may_leave_and_the_next_has_its_turn() {
 }
 
 #[test]
-fn the_deadline_of_who_stands_in_line_runs() {
+fn the_deadline_of_a_caller_in_line_runs() {
     let mut host = Host::listening(sized(2, 0));
     let first = host.connect();
     let second = host.connect_within(None, Some(Span::Millis(100)));
@@ -113,7 +113,7 @@ fn the_deadline_of_who_stands_in_line_runs() {
 }
 
 #[test]
-fn without_first_connect_listeners_the_connect_listeners_stand_in_line_all_the_same() {
+fn without_first_connect_listeners_the_connect_listeners_still_run_in_line() {
     let mut host = Host::new(sized(2, 0));
     host.listen(&[Event::Connect]);
     let (first, second) = (host.connect(), host.connect());
@@ -139,7 +139,7 @@ fn without_connect_listeners_first_connect_runs_once() {
 }
 
 #[test]
-fn a_close_refuses_who_stands_in_line_and_ends_its_connection() {
+fn a_close_refuses_a_caller_in_line_and_ends_its_connection() {
     let mut host = Host::listening(Settings { ..sized(2, 0) });
     let (first, second) = (host.connect(), host.connect());
     host.finish(first, Outcome::Ok);

@@ -1,5 +1,5 @@
-//! The hand-off: strict order of arrival among waiters, nobody overtakes, and whatever makes capacity appear serves the
-//! head waiter at once. Here SQLAlchemy's barging and its lost wake-ups are fixed.
+//! The hand-off: waiters are served in the order of arrival, and capacity that appears serves the head waiter at once.
+//! These tests fix SQLAlchemy's barging and its lost wake-ups.
 
 use crate::harness::{Connection, Host, HostStep, LogEntry, Operation, Stage, counts, plain, sized};
 use edgepool::policy::{Outcome, Settings, Span};
@@ -18,7 +18,7 @@ fn a_returned_connection_goes_to_the_head_waiter_in_the_same_call() {
 }
 
 #[test]
-fn scenario_053_a_caller_who_returns_and_asks_again_does_not_overtake_a_waiter() {
+fn scenario_053_a_caller_that_returns_and_asks_again_does_not_overtake_a_waiter() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let waiters: Vec<Operation> = (0..3).map(|_| host.connect()).collect();
@@ -66,7 +66,7 @@ fn scenario_055_a_failed_opening_wakes_the_head_waiter_at_once() {
 fn twenty_thousand_waiters_behind_a_creator_that_fails_each_get_their_own_try() {
     let mut host = Host::new(Settings { timeout_ms: FOR_EVER, ..plain(1, 0) });
     let first = host.connect();
-    // The host's own checks are quadratic; the policy's are not, and model.rs has the rest.
+    // The host's own checks are quadratic, so this runs with 200.
     let waiters: Vec<Operation> = (0..200).map(|_| host.connect()).collect();
     host.finish(first, Outcome::Failed);
     for &waiter in &waiters {
@@ -200,7 +200,7 @@ fn woken_callers_may_take_their_turns_in_any_order() {
 }
 
 #[test]
-fn a_stale_connection_handed_over_is_replaced_by_the_waiter_in_its_own_flow() {
+fn a_stale_connection_handed_over_is_replaced_by_the_waiters_own_operation() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let waiter = host.connect();
@@ -231,7 +231,7 @@ fn a_waiter_whose_opening_on_an_older_slot_fails_leaves_the_slot_emptied_for_the
 }
 
 #[test]
-fn every_caller_with_its_own_timeout_is_served_in_order_of_arrival_all_the_same() {
+fn callers_with_timeouts_of_their_own_are_still_served_in_order_of_arrival() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let waiters = [5000, 100, 900].map(|ms| host.connect_within(Some(Span::Millis(ms)), None));

@@ -1,7 +1,9 @@
-//! A scripted host for the policy: it does what the shell does, but each outcome, each wake-up and each millisecond is
-//! the test's. It opens numbered connections, runs the host's one timer on a virtual clock, and after every call holds
-//! the policy to its books: each caller settled once, each connection in one place and closed once, nobody waiting in
-//! vain, and every number of the statistics equal to what the host itself sees (harness/invariants.rs).
+//! A scripted host for the policy. It does what the shell does, but the test decides each outcome, each wake-up and
+//! each millisecond. It opens numbered connections and runs the host's one timer on a virtual clock.
+//!
+//! After every call the host checks the invariants (harness/invariants.rs): each caller is settled once, each
+//! connection is in one place and closed once, no caller waits in vain, and every number of the statistics equals what
+//! the host itself sees.
 
 mod invariants;
 
@@ -11,7 +13,7 @@ use edgepool::policy::{
 };
 use invariants::SlotUse;
 
-/// An operation of the host: a caller's checkout, a return, a child, a close. Counted from 0 in the order of beginning.
+/// An operation as the host numbers it: a checkout, a return, a spawned operation, a close. Counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Operation(pub(crate) usize);
 
@@ -19,7 +21,7 @@ pub(crate) struct Operation(pub(crate) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Connection(pub(crate) usize);
 
-/// What an operation does to the driver.
+/// A step as the host performs it: on a connection, while the policy's step names a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostStep {
     Open,
@@ -29,13 +31,13 @@ pub(crate) enum HostStep {
     Finalize(Connection),
     Close(Connection),
     Terminate(Connection),
-    /// Calls the listeners of an event, with the connection that it is about, or with none.
+    /// Calls the listeners of an event, with its connection, or with none.
     Emit(Event, Option<Connection>),
-    /// Takes the connection of a lost lease out of its slot, where it is still there.
+    /// Takes the connection of a lost lease out of its slot, if it is still there.
     Detach(Option<Connection>),
 }
 
-/// What a call into the policy brought about; first for the operation that called, then for others.
+/// What a call into the policy brought about, first for the operation that called, then for others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum LogEntry {
     Granted(Operation, Connection),
@@ -44,7 +46,7 @@ pub(crate) enum LogEntry {
     Woken(Operation),
     Expired(Operation),
     Began(Operation, HostStep),
-    /// A child began.
+    /// A spawned operation began.
     Spawned(Operation, HostStep),
     Ended(Operation),
 }
@@ -55,11 +57,11 @@ pub(crate) enum Role {
     Return,
     Detached,
     Spawned,
-    /// A child that opens a connection before anybody asks.
+    /// Opens a connection before a caller asks.
     Warming,
-    /// The end of a slot's connection through its record.
+    /// Ends a slot's connection through its record.
     RecordClose,
-    /// An event that nothing depends on.
+    /// Emits an event that nothing depends on.
     Emission,
     Close,
 }
@@ -68,9 +70,9 @@ pub(crate) enum Role {
 pub(crate) enum Stage {
     Queued,
     Woken,
-    /// Its connection is open, and another's connect listeners run.
+    /// Its connection is open, and another operation's connect listeners run.
     InLine,
-    /// Its connection was dead, and as many creators run as may.
+    /// Its connection was dead, and `maxConnecting` creators run.
     AwaitingPlace,
     Performing(Step),
     /// The creator ran out of time and may still deliver.
@@ -82,6 +84,7 @@ pub(crate) enum Stage {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
+/// How a checkout ended for its caller.
 enum CallerOutcome {
     Pending,
     Granted(LeaseId),
@@ -104,7 +107,7 @@ enum Hold {
     Share(OperationId),
 }
 
-/// The slot that a step concerns.
+/// Returns the slot of a step.
 pub(crate) fn step_slot(step: Step) -> Option<u32> {
     match step {
         Step::Open(slot) | Step::Ping(slot) | Step::Finalize(slot) | Step::Detach(slot) | Step::Share(slot) => {
@@ -124,17 +127,17 @@ struct OperationState {
     holds_lease: bool,
     /// The lease was dropped without a return.
     is_lost: bool,
-    /// What the caller was given, or what the operation works on where that is not whatever its slot holds.
+    /// The lease's connection, or the one that the operation works on if its slot does not hold it.
     connection: Option<Connection>,
-    /// What it performs now.
+    /// The step that it performs now.
     host_step: Option<HostStep>,
-    /// Which slot the operation has, and what the books should say of it.
+    /// The operation's slot and its expected use.
     slot_use: Option<(u32, SlotUse)>,
-    /// Whether the return began with the word that its connection is not to be trusted.
+    /// Whether the return began as an invalidation.
     is_invalidation: bool,
-    /// Woken because its turn for the first listeners has come.
+    /// Woken because its turn for the first listeners came.
     is_first_in_line: bool,
-    /// Woken in the midst of its steps, so that they go on without its caller.
+    /// Woken between two steps, so that it goes on without its caller.
     goes_on: bool,
     /// How many dead connections its checkout has met.
     deaths: u32,
@@ -152,22 +155,22 @@ pub(crate) struct Host {
     timer: Option<f64>,
     states: Vec<OperationState>,
     places: Vec<Place>,
-    /// What came too late for its slot.
+    /// The connections that came too late for their slots.
     late: Vec<Connection>,
     log: Vec<LogEntry>,
 }
 
-/// Settings of this size, the rest as it comes.
+/// Returns settings of this size, otherwise with the defaults.
 pub(crate) fn sized(pool_size: u32, max_overflow: i32) -> Settings {
     Settings { pool_size: f64::from(pool_size), max_overflow: f64::from(max_overflow), ..Settings::default() }
 }
 
-/// The same, where a return resets nothing and so ends at once.
+/// Returns settings of this size without a reset, so that a return ends at once.
 pub(crate) fn plain(pool_size: u32, max_overflow: i32) -> Settings {
     Settings { reset_on_return: Some(ResetStyle::None), ..sized(pool_size, max_overflow) }
 }
 
-/// Settings of a pool of this kind, the rest as it comes.
+/// Returns settings of a pool of this kind, otherwise with the defaults.
 pub(crate) fn of_kind(kind: Kind) -> Settings {
     Settings { kind: Some(kind), ..Settings::default() }
 }
@@ -186,12 +189,12 @@ pub(crate) const EVENTS: [Event; 10] = [
     Event::CloseDetached,
 ];
 
-/// The listeners of an event are called about this connection.
+/// The step that calls the listeners of an event with this connection.
 pub(crate) const fn emit(event: Event, connection: usize) -> HostStep {
     HostStep::Emit(event, Some(Connection(connection)))
 }
 
-/// The checkin listeners are called about a record without a connection.
+/// The step that calls the checkin listeners for a record without a connection.
 pub(crate) const CHECKIN_EMPTY: HostStep = HostStep::Emit(Event::Checkin, None);
 
 pub(crate) fn counts(size: i32, checked_in: i32, overflow: i32, checked_out: i32) -> Counts {
@@ -201,7 +204,7 @@ pub(crate) fn counts(size: i32, checked_in: i32, overflow: i32, checked_out: i32
 impl Host {
     pub(crate) fn new(settings: Settings) -> Self {
         let config = Config::new(&settings).unwrap_or_else(|violation| panic!("{violation:?}"));
-        // A host's clock starts anywhere, and between two milliseconds.
+        // A host's clock starts anywhere, also between two milliseconds.
         Self {
             pool: Pool::new(config),
             now: 1234.75,
@@ -217,14 +220,14 @@ impl Host {
         }
     }
 
-    /// A host whose pool has listeners of every event.
+    /// Returns a host whose pool has listeners of every event.
     pub(crate) fn listening(settings: Settings) -> Self {
         let mut host = Self::new(settings);
         host.listen(&EVENTS);
         host
     }
 
-    /// From now on these events have listeners, and no others.
+    /// Gives these events listeners, and no others.
     pub(crate) fn listen(&mut self, events: &[Event]) {
         self.hooks = events.iter().fold(0, |bits, &event| bits | 1 << event as u16);
         self.pool.set_hooks(Hooks::from_bits(self.hooks));
@@ -269,7 +272,7 @@ impl Host {
         operation
     }
 
-    /// A connect that must succeed, all its steps going well.
+    /// Connects; every step succeeds, and the caller gets a lease.
     pub(crate) fn lend(&mut self) -> Operation {
         let caller = self.connect();
         self.run_operation(caller);
@@ -277,7 +280,7 @@ impl Host {
         caller
     }
 
-    /// All steps of the operation go well, until it sleeps or ends.
+    /// Lets every step of the operation succeed, until it sleeps or ends.
     pub(crate) fn run_operation(&mut self, operation: Operation) {
         loop {
             match self.stage(operation) {
@@ -290,8 +293,8 @@ impl Host {
 
     pub(crate) fn abort(&mut self, caller: Operation) -> bool {
         let Some(id) = self.states[caller.0].id else { return false };
-        let told = self.pool.abort(id);
-        if told {
+        let was_pending = self.pool.abort(id);
+        if was_pending {
             let stage = match self.stage(caller) {
                 Stage::Performing(_) | Stage::InLine | Stage::AwaitingPlace => self.stage(caller),
                 Stage::Woken if self.states[caller.0].goes_on => Stage::Woken,
@@ -301,10 +304,10 @@ impl Host {
             self.refuse(caller, Refusal::Aborted, stage);
         }
         self.after_call();
-        told
+        was_pending
     }
 
-    /// Returns the operation of the return, where it did not end at once.
+    /// Returns the operation of the return, if it did not end at once.
     pub(crate) fn checkin(&mut self, caller: Operation, clean: bool) -> Option<Operation> {
         if self.pool.config().tells_time() {
             self.pool.read_clock(self.now);
@@ -324,7 +327,7 @@ impl Host {
         operation
     }
 
-    /// Returns the lease, all steps going well.
+    /// Returns the lease; every step succeeds.
     pub(crate) fn give_back(&mut self, caller: Operation) {
         if let Some(operation) = self.checkin(caller, false) {
             self.run_operation(operation);
@@ -335,7 +338,7 @@ impl Host {
         self.invalidate_at_once(caller).expect("a termination is a step")
     }
 
-    /// The same where the connection may be gone already, so that nothing may be left to do.
+    /// Invalidates a lease whose connection may be gone, so that nothing may be left to do.
     pub(crate) fn invalidate_at_once(&mut self, caller: Operation) -> Option<Operation> {
         let answer = match self.take_lease(caller) {
             Hold::Lease(lease) => self.pool.begin_invalidate(lease),
@@ -367,7 +370,7 @@ impl Host {
         operation
     }
 
-    /// The slot of the connection, where it is in one.
+    /// Returns the slot of the connection, if it is in one.
     pub(crate) fn slot_of(&self, connection: Connection) -> Option<u32> {
         match self.places[connection.0] {
             Place::Slot(slot) => Some(slot),
@@ -385,7 +388,7 @@ impl Host {
         self.after_call();
     }
 
-    /// The same through the record.
+    /// Invalidates softly through the record.
     pub(crate) fn mark(&mut self, connection: Connection) {
         let slot = self.slot_with(connection);
         self.pool.invalidate_soft(slot);
@@ -403,7 +406,7 @@ impl Host {
         self.after_call();
     }
 
-    /// Whether the connection is closed, or on its way there, or somebody else's.
+    /// Returns whether the connection is closed, is being closed, or has left its slot.
     pub(crate) fn is_ending(&self, connection: Connection) -> bool {
         let ends = |host_step| match host_step {
             HostStep::Close(it)
@@ -414,7 +417,7 @@ impl Host {
         self.slot_of(connection).is_none() || self.steps().into_iter().any(ends)
     }
 
-    /// The detached lease, where its connection ended before, has nothing to close.
+    /// Detaches the lease. If its connection ended before, nothing is left to close.
     pub(crate) fn detach(&mut self, caller: Operation) -> Operation {
         let connection = self.connection(caller);
         let is_ending = self.is_ending(connection);
@@ -447,7 +450,7 @@ impl Host {
         self.after_call();
     }
 
-    /// Through the record: ends the connection of its slot, whoever has it.
+    /// Ends the connection through its record, leased or not.
     pub(crate) fn close_record(&mut self, connection: Connection, abrupt: bool) -> Option<Operation> {
         let slot = self.slot_with(connection);
         let answer = self.pool.begin_emptying(slot, abrupt);
@@ -460,7 +463,7 @@ impl Host {
         self.begin_return(answer, Role::RecordClose, Some(connection))
     }
 
-    /// Tells the listeners of an event about a connection.
+    /// Calls the listeners of an event with a connection.
     pub(crate) fn emit(&mut self, event: Event, connection: Connection) -> Option<Operation> {
         let answer = self.pool.begin_telling(event);
         self.begin_return(answer, Role::Emission, Some(connection))
@@ -472,9 +475,9 @@ impl Host {
         self.after_call();
     }
 
-    /// The lease is dropped without a return.
+    /// Drops the lease without a return. Returns whether the policy had it as a lease.
     pub(crate) fn lose(&mut self, caller: Operation) -> bool {
-        let told = match self.hold(caller) {
+        let was_known = match self.hold(caller) {
             Hold::Lease(lease) => {
                 self.states[caller.0].holds_lease = false;
                 self.states[caller.0].is_lost = true;
@@ -486,10 +489,10 @@ impl Host {
             }
         };
         self.after_call();
-        told
+        was_known
     }
 
-    /// Answers how many more there are to open.
+    /// Returns how many are still to be opened.
     pub(crate) fn warm(&mut self, count: u32) -> u32 {
         let rest = self.pool.warm(count);
         self.is_warming = true;
@@ -518,7 +521,7 @@ impl Host {
 
     // ---- what the driver and the clock do
 
-    /// The woken operation gets its turn.
+    /// Gives the woken operation its turn.
     pub(crate) fn wake(&mut self, operation: Operation) {
         assert_eq!(self.stage(operation), Stage::Woken);
         if let (true, Some((slot, _))) = (self.states[operation.0].is_first_in_line, self.states[operation.0].slot_use)
@@ -530,7 +533,7 @@ impl Host {
         self.after_call();
     }
 
-    /// The step of the operation comes to this end.
+    /// Ends the operation's step with this outcome.
     pub(crate) fn finish(&mut self, operation: Operation, outcome: Outcome) {
         if let Stage::Performing(
             Step::Ping(slot) | Step::Emit(Event::Checkout | Event::FirstConnect | Event::Connect, Some(slot)),
@@ -538,7 +541,7 @@ impl Host {
             && outcome == Outcome::Ok
             && self.find_connection_in(slot).is_none_or(|connection| self.is_ending(connection))
         {
-            // Emptied meanwhile: that is as good as dead.
+            // Its record was closed meanwhile, which counts as a death.
             self.states[operation.0].deaths += 1;
         }
         match (self.stage(operation), outcome) {
@@ -579,7 +582,7 @@ impl Host {
         self.after_call();
     }
 
-    /// Everything that can move moves and goes well, until only sleepers and holders are left.
+    /// Lets every step succeed until only sleepers and lease holders are left.
     pub(crate) fn run(&mut self) {
         while let Some(operation) = self
             .operations()
@@ -593,13 +596,13 @@ impl Host {
         }
     }
 
-    /// Time passes; the timer fires whenever it is due.
+    /// Lets time pass. The timer fires when it is due.
     pub(crate) fn pass(&mut self, ms: f64) {
         let until = self.now + ms;
         while self.pass_to_tick(until) {}
     }
 
-    /// Time passes until the timer fires, or until then. True: it fired.
+    /// Lets time pass until the timer fires, or until then. Returns whether it fired.
     pub(crate) fn pass_to_tick(&mut self, until: f64) -> bool {
         match self.timer {
             Some(due) if due <= until => {
@@ -614,7 +617,7 @@ impl Host {
         }
     }
 
-    /// The timer fires now, due or not: what hosts do that were asleep, or whose timers run fast.
+    /// Fires the timer now, due or not, as hosts do that slept or whose timers run fast.
     pub(crate) fn fire_timer(&mut self) {
         self.tick();
         self.after_call();
@@ -686,7 +689,7 @@ impl Host {
         }
     }
 
-    /// The connection of the caller's lease.
+    /// Returns the connection of the caller's lease.
     pub(crate) fn connection(&self, caller: Operation) -> Connection {
         self.states[caller.0].connection.unwrap_or_else(|| panic!("{caller:?} was given no connection"))
     }
@@ -733,7 +736,7 @@ impl Host {
         }
     }
 
-    /// What is being done to the driver right now, by operation.
+    /// Returns the steps that are being performed, in the order of their operations.
     pub(crate) fn steps(&self) -> Vec<HostStep> {
         self.operations().filter_map(|operation| self.step(operation)).collect()
     }
@@ -754,7 +757,7 @@ impl Host {
         core::mem::take(&mut self.log)
     }
 
-    /// What was performed since the log was last taken, in order, by whomever.
+    /// Returns the steps that began since the log was last taken, in order.
     pub(crate) fn take_steps(&mut self) -> Vec<HostStep> {
         let steps = self.take_log().into_iter().filter_map(|event| match event {
             LogEntry::Began(_, host_step) | LogEntry::Spawned(_, host_step) => Some(host_step),
@@ -763,7 +766,7 @@ impl Host {
         steps.collect()
     }
 
-    /// What is performed until nothing moves, all of it going well.
+    /// Lets every step succeed until nothing moves. Returns the steps.
     pub(crate) fn run_steps(&mut self) -> Vec<HostStep> {
         self.run();
         self.take_steps()
@@ -863,7 +866,7 @@ impl Host {
         }
     }
 
-    /// Who holds the lease of this slot.
+    /// Returns the lease holder of this slot.
     fn holder(&self, slot: u32) -> Option<Operation> {
         self.operations().find(|&operation| match self.states[operation.0].caller_outcome {
             CallerOutcome::Granted(lease) => self.has_lease(operation) && lease.index() == slot,
@@ -871,12 +874,12 @@ impl Host {
         })
     }
 
-    /// What the shell relies on when it performs a step.
+    /// Asserts what the shell relies on when it performs a step.
     fn assert_may_perform(&self, operation: Operation, step: Step, host_step: HostStep) {
         let role = self.role(operation);
         if let Step::Emit(event, slot) = step {
-            assert!(self.has_listeners(event), "nobody listens to {event:?}");
-            // As the listeners see it; of a slot that others share, it is in use whatever this operation does.
+            assert!(self.has_listeners(event), "{event:?} has no listeners");
+            // What the listeners see. A shared slot is in use in any case.
             if let (Some(slot), false) = (slot, self.shares() || role == Role::RecordClose) {
                 match event {
                     Event::FirstConnect | Event::Connect | Event::Checkin => {
@@ -896,7 +899,7 @@ impl Host {
             };
             assert!(is_here, "{step:?} of {operation:?} for {connection:?}, which is {:?}", self.places[connection.0]);
         }
-        // Nothing is done to a connection that a caller holds, but at the end of a close's patience, or through the record.
+        // A leased connection is left alone, except at the end of a close's patience or through its record.
         let acts =
             matches!(step, Step::Ping(_) | Step::Rollback(_) | Step::Commit(_) | Step::Close(_) | Step::Terminate(_));
         if let (true, Some(slot)) = (acts && role != Role::RecordClose, step_slot(step))
@@ -951,7 +954,7 @@ impl Host {
     fn operation_of(&self, id: OperationId) -> Operation {
         let lives =
             |operation: &Operation| self.states[operation.0].id == Some(id) && self.stage(*operation) != Stage::Ended;
-        self.operations().find(lives).unwrap_or_else(|| panic!("news for {id:?}, which nobody runs"))
+        self.operations().find(lives).unwrap_or_else(|| panic!("a notice for {id:?}, which has ended"))
     }
 
     fn after_call(&mut self) {
@@ -974,7 +977,7 @@ impl Host {
         self.check();
     }
 
-    /// The patience of a close has ended: what callers held is not theirs any more.
+    /// Takes away the leases that the end of a close's patience ended.
     fn revoke_at_the_end(&mut self) {
         if !self.pool.is_closed() {
             return;
@@ -1002,11 +1005,11 @@ impl Host {
             (Notice::Reject(refusal), Stage::Performing(_) | Stage::InLine | Stage::AwaitingPlace) => {
                 self.refuse(operation, refusal, stage);
             }
-            // Had its place, and then lost its caller.
+            // It had its place, and then lost its caller.
             (Notice::Resume, Stage::Woken) if self.is_settled(operation) => {}
             (Notice::Resume, Stage::Queued | Stage::InLine | Stage::AwaitingPlace) => {
                 if stage == Stage::Queued {
-                    let slot = self.pool.slot_of(self.id(operation)).expect("who is woken has a slot");
+                    let slot = self.pool.slot_of(self.id(operation)).expect("a woken operation has a slot");
                     self.states[operation.0].slot_use = Some((slot, self.use_when_woken(slot)));
                 }
                 self.states[operation.0].is_first_in_line = stage == Stage::InLine;
@@ -1026,7 +1029,7 @@ impl Host {
         }
     }
 
-    /// Every step goes well and every caller gives back what it has, until nobody has or wants anything.
+    /// Lets every step succeed and every caller return its lease, until none has or wants one.
     pub(crate) fn return_everything(&mut self) {
         loop {
             self.run();
@@ -1041,7 +1044,7 @@ impl Host {
         }
     }
 
-    /// The same, and what was lost comes back, too.
+    /// Returns everything, and lets the grace of lost leases pass.
     pub(crate) fn settle_everything(&mut self) {
         self.return_everything();
         if self.states.iter().any(|state| state.is_lost) {
@@ -1050,7 +1053,7 @@ impl Host {
         }
     }
 
-    /// Nothing is left of a pool that was closed.
+    /// Asserts that nothing is left of a pool that was closed.
     pub(crate) fn assert_nothing_is_left(&self) {
         for operation in self.operations() {
             assert!(self.has_ended(operation), "{operation:?} goes on: {:?}", self.stage(operation));

@@ -1,5 +1,5 @@
-//! `idleTimeout` and `minIdle`: what nobody has used for so long is closed, but for a few; and the timer for that keeps
-//! no host awake.
+//! `idleTimeout` and `minIdle`: a connection that was not used for that long is closed, except for a few. The timer for
+//! that keeps no host awake.
 
 use crate::harness::{Connection, Host, HostStep, emit, plain};
 use crate::timeout::latest_ms;
@@ -30,7 +30,7 @@ fn what_has_been_idle_for_long_is_closed_never_early_and_hardly_late() {
 }
 
 #[test]
-fn a_use_begins_the_time_anew() {
+fn a_use_restarts_the_time() {
     let mut host = Host::new(reaping(1, 0));
     idle(&mut host, 1);
     for _ in 0..5 {

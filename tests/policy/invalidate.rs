@@ -1,5 +1,5 @@
 //! Invalidation: hard (the lease ends, the connection is terminated), soft (replaced at the next checkout), pool-wide,
-//! pool-wide through a lease (once for all that are as old), and death told by the driver.
+//! pool-wide through a lease (once for all that are as old), and a death that the driver reports.
 
 use crate::harness::{Connection, Host, HostStep, LogEntry, Stage, counts, plain, sized};
 use edgepool::policy::{Outcome, Refusal};
@@ -172,7 +172,7 @@ fn a_connection_that_dies_while_idle_is_terminated_and_its_slot_ends() {
 }
 
 #[test]
-fn a_death_while_idle_serves_who_came_meanwhile() {
+fn a_death_while_idle_serves_the_caller_that_came_meanwhile() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();
     host.give_back(caller);
@@ -184,7 +184,7 @@ fn a_death_while_idle_serves_who_came_meanwhile() {
 }
 
 #[test]
-fn a_death_told_twice_terminates_once() {
+fn a_death_reported_twice_terminates_once() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();
     host.give_back(caller);
@@ -209,7 +209,7 @@ fn a_connection_that_dies_with_its_caller_is_replaced_at_the_next_checkout() {
 fn a_connection_that_dies_as_it_arrives_is_replaced_at_the_next_checkout() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.connect();
-    // The driver says so while the shell subscribes, before the outcome of the opening.
+    // The driver reports it while the shell subscribes, before the outcome of the opening.
     host.pool.connection_died(0);
     host.finish(caller, Outcome::Ok);
     assert!(host.has_lease(caller));

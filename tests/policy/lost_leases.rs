@@ -1,5 +1,5 @@
-//! Leases that were dropped without a return: told at once, and after a grace their connection is taken out of its slot
-//! and terminated.
+//! Leases that were dropped without a return. They are emitted at once. After a grace their connection is taken out of
+//! its slot and terminated.
 
 use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, emit, sized};
 use crate::timeout::latest_ms;
@@ -24,7 +24,7 @@ fn it_is_counted_at_once_and_left_alone_for_a_grace() {
 }
 
 #[test]
-fn after_the_grace_it_is_taken_out_told_and_terminated_without_a_reset() {
+fn after_the_grace_it_is_taken_out_emitted_and_terminated_without_a_reset() {
     let mut host = Host::listening(sized(1, 0));
     lost(&mut host);
     host.pass(latest_ms(GRACE_MS));
@@ -126,7 +126,7 @@ fn one_whose_record_was_emptied_is_only_checked_in() {
 }
 
 #[test]
-fn nobody_is_kept_awake_for_it() {
+fn no_host_is_kept_awake_for_it() {
     let mut host = Host::new(sized(1, 0));
     lost(&mut host);
     assert!(host.has_timer() && !host.pool.is_attended());

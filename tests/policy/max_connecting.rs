@@ -1,5 +1,5 @@
-//! `maxConnecting`: so many creators run at once; who would be one more waits for the next of them to end, or for a
-//! connection to come back.
+//! `maxConnecting` limits how many creators run at once. One caller more waits for a creator to end or for a connection
+//! to come back.
 
 use crate::harness::{Connection, Host, HostStep, Operation, Stage, of_kind, plain};
 use edgepool::policy::{Config, Event, Kind, Outcome, Refusal, Settings, Violation};
@@ -32,7 +32,7 @@ fn a_creator_that_failed_makes_room() {
 }
 
 #[test]
-fn who_waits_has_a_returned_connection_first() {
+fn a_waiter_has_a_returned_connection_first() {
     let mut host = Host::new(narrow(10, 1.0));
     let holder = host.lend();
     let slow = host.connect();
@@ -93,7 +93,7 @@ fn an_opening_whose_caller_left_counts_on() {
 }
 
 #[test]
-fn who_waits_for_a_creator_runs_out_of_time_as_in_any_queue() {
+fn a_caller_that_waits_for_a_creator_runs_out_of_time_as_in_any_queue() {
     let mut host = Host::new(Settings { timeout_ms: 100.0, ..narrow(10, 1.0) });
     host.connect();
     let waiter = host.connect();
@@ -102,7 +102,7 @@ fn who_waits_for_a_creator_runs_out_of_time_as_in_any_queue() {
 }
 
 #[test]
-fn a_woken_waiter_who_leaves_makes_room() {
+fn a_woken_waiter_that_leaves_makes_room() {
     let mut host = Host::new(narrow(10, 1.0));
     let callers: Vec<Operation> = (0..3).map(|_| host.connect()).collect();
     host.finish(callers[0], Outcome::Failed);
@@ -126,7 +126,7 @@ fn dead_beside_a_creator() -> (Host, Operation, Operation, Operation) {
 }
 
 #[test]
-fn who_found_its_connection_dead_opens_before_all_who_wait() {
+fn a_caller_that_found_its_connection_dead_opens_before_every_waiter() {
     let (mut host, dead, slow, waiter) = dead_beside_a_creator();
     host.finish(slow, Outcome::Ok);
     assert_eq!((host.stage(dead), host.stage(waiter)), (Stage::Woken, Stage::Queued));
@@ -135,7 +135,7 @@ fn who_found_its_connection_dead_opens_before_all_who_wait() {
 }
 
 #[test]
-fn who_leaves_before_it_may_open_leaves_an_empty_slot_to_the_next() {
+fn a_caller_that_leaves_before_it_may_open_leaves_an_empty_slot_to_the_next() {
     let (mut host, dead, slow, waiter) = dead_beside_a_creator();
     assert!(host.abort(dead));
     host.run();
@@ -144,14 +144,14 @@ fn who_leaves_before_it_may_open_leaves_an_empty_slot_to_the_next() {
 }
 
 #[test]
-fn who_left_before_it_may_open_is_woken_once() {
+fn a_caller_that_left_before_it_may_open_is_woken_once() {
     let (mut host, dead, slow, waiter) = dead_beside_a_creator();
     host.listen(&[Event::Connect]);
     for caller in [waiter, dead, slow] {
         host.abort(caller);
     }
     host.finish(slow, Outcome::Ok);
-    // A place is free again, and there are no checkin listeners: it ends in the call in which it wakes.
+    // A place is free and there are no checkin listeners, so it ends in the call in which it wakes.
     host.wake(dead);
     assert!(host.has_ended(dead));
     host.run();
@@ -161,7 +161,7 @@ fn who_left_before_it_may_open_is_woken_once() {
 }
 
 #[test]
-fn who_joins_a_stale_shared_connection_takes_no_place() {
+fn a_caller_that_joins_a_stale_shared_connection_takes_no_place() {
     let mut host = Host::new(Settings { max_connecting: 1.0, ..of_kind(Kind::Singleton) });
     let first = host.lend();
     host.mark(Connection(0));
@@ -172,7 +172,7 @@ fn who_joins_a_stale_shared_connection_takes_no_place() {
 }
 
 #[test]
-fn a_woken_waiter_who_leaves_a_slot_that_is_being_emptied_makes_room() {
+fn a_woken_waiter_that_leaves_a_slot_that_is_being_emptied_makes_room() {
     let mut host = Host::new(narrow(10, 1.0));
     let holder = host.lend();
     let slow = host.connect();
@@ -221,7 +221,7 @@ fn a_reservation_whose_connection_goes_before_it_wakes_waits_for_a_place_like_an
 }
 
 #[test]
-fn the_last_who_joined_a_connection_that_is_gone_does_not_open_in_its_slot() {
+fn the_last_to_join_a_connection_that_is_gone_does_not_open_in_its_slot() {
     let mut host = Host::new(of_kind(Kind::Singleton));
     let opening = host.connect();
     let joiner = host.connect();

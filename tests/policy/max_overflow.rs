@@ -1,4 +1,4 @@
-//! `maxOverflow`: how many connections there may be beyond `poolSize`, and that the surplus is closed at its return.
+//! `maxOverflow` limits how many connections there may be beyond `poolSize`. The surplus is closed at its return.
 //! Openings count from their start.
 
 use crate::harness::{Connection, Host, HostStep, Operation, Stage, counts, plain, sized};
@@ -46,7 +46,7 @@ fn a_surplus_slot_counts_until_its_close_has_ended_however_it_ends() {
 }
 
 #[test]
-fn scenario_036_an_opening_that_hangs_holds_nobody_up_within_the_overflow() {
+fn scenario_036_an_opening_that_hangs_holds_up_no_caller_within_the_overflow() {
     let mut host = Host::new(sized(1, 2));
     let hanging = host.connect();
     for _ in 0..2 {
@@ -102,7 +102,7 @@ fn scenario_035_forty_callers_never_exceed_the_maximum() {
 }
 
 #[test]
-fn without_a_maximum_nobody_waits_and_only_pool_size_is_kept() {
+fn without_a_maximum_no_caller_waits_and_only_pool_size_is_kept() {
     let mut host = Host::new(sized(2, -1));
     let callers: Vec<Operation> = (0..20).map(|_| host.lend()).collect();
     assert_eq!((host.stats().waited, host.stats().max), (0, f64::INFINITY));

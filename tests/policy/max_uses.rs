@@ -1,4 +1,4 @@
-//! `maxUses`: a connection that was handed out so often is closed, politely, at its return.
+//! `maxUses`: a connection that was handed out that often is closed, politely, at its return.
 
 use crate::harness::{Connection, Host, HostStep, emit, plain, sized};
 use edgepool::policy::{Config, Event, Outcome, Settings, Violation};

@@ -1,7 +1,8 @@
-//! Random programs of operations and faults, on random settings, against a second set of books: naive, written from the
-//! rules, slots moved from hand to hand so that each is in one place by construction. After every operation both must
-//! say the same about who got what, who is told what, and every number. Only the moment at which time runs out is taken
-//! from the policy, and checked: never early, at most a sixteenth or ten milliseconds late.
+//! Random programs of calls and faults, on random settings, against a second model of the pool. The model is naive and
+//! written from the rules: a slot moves from hand to hand, so that it is in one place by construction.
+//!
+//! After every call policy and model must agree on each lease, each notice and each number. Only the moment at which a
+//! time runs out is taken from the policy, and checked: never early, at most a sixteenth or ten milliseconds late.
 
 use crate::harness::{Connection, EVENTS, Host, HostStep, LogEntry, Operation, Role, Stage};
 use crate::timeout::latest_ms;
@@ -34,13 +35,13 @@ enum State {
 struct ModelOperation {
     id: Operation,
     state: State,
-    /// A caller still waits for it.
+    /// Whether a caller still waits for it.
     wanted: bool,
-    /// Its slot was made for it.
+    /// Whether its slot was made for it.
     made: bool,
-    /// When its present step began.
+    /// When its current step began.
     since: f64,
-    /// When its caller, or the patience of a close, runs out of time, and how long that was.
+    /// When its caller, or the patience of a close, runs out of time, and how long that span is.
     due: Option<(f64, f64)>,
     deadline: Option<(f64, f64)>,
     expired: bool,
@@ -70,7 +71,7 @@ struct Model {
     closed: bool,
     now: f64,
     numbers: Stats,
-    /// What the present call brings about: for the operation that called, for others, and as children.
+    /// What the current call brings about: for the operation that called, for others, and in spawned operations.
     own: Vec<LogEntry>,
     others: Vec<LogEntry>,
     spawned: Vec<(Slot, HostStep)>,
@@ -179,7 +180,7 @@ impl Model {
         event
     }
 
-    /// A slot comes free. Handed back: its connection must be closed.
+    /// Takes a slot that came free. Returns it if its connection must be closed.
     fn place(&mut self, slot: Slot) -> Option<Slot> {
         let is_worn = slot.disposals != self.disposals || f64::from(slot.uses) >= self.settings.max_uses;
         if slot.connection.is_some() && (self.closed || is_worn) {
@@ -341,7 +342,7 @@ impl Model {
         true
     }
 
-    /// A caller who waits, or was woken and did not start, is gone.
+    /// Removes a caller that waits, or was woken and did not start.
     fn leave(&mut self, caller: Operation) {
         let entry = self.take(caller);
         self.queue.retain(|&waiter| waiter != caller);
@@ -366,7 +367,7 @@ impl Model {
         }
     }
 
-    /// The operation of the return is given where the policy began one.
+    /// `operation` is the return's, if the policy began one.
     fn checkin(&mut self, caller: Operation, clean: bool, operation: Option<Operation>) {
         let slot = self.take_lease(caller);
         if let Some(step) = self.reset(slot.holds(), clean) {
@@ -420,7 +421,7 @@ impl Model {
         }
     }
 
-    /// `next` is the connection that an opening that goes well opens.
+    /// `next` is the connection that an opening opens if it succeeds.
     fn finish(&mut self, operation: Operation, outcome: Outcome, next: Connection) {
         let ModelOperation { state, wanted, made, since, due, deadline, .. } = self.take(operation);
         match state {
@@ -548,11 +549,11 @@ impl Model {
 
     // ---- comparison
 
-    /// Compares what the call brought about; what the log has beyond it is the end of somebody's time.
+    /// Compares what the call brought about. What the log has beyond it are times that ran out.
     fn compare(&mut self, log: &[LogEntry], any_order: bool) {
         let mut expected = std::mem::take(&mut self.own);
         expected.append(&mut self.others);
-        // The operation of a child is the policy's choice, its order is not.
+        // The policy chooses a spawned operation's number, but not its order.
         expected.extend(self.spawned.iter().map(|(_, step)| LogEntry::Spawned(Operation(0), *step)));
         assert!(log.len() >= expected.len(), "{log:?} instead of {expected:?}");
         let (present, later) = log.split_at(expected.len());
@@ -576,14 +577,14 @@ impl Model {
     fn adopt(&mut self, events: &[LogEntry]) {
         for event in events {
             let &LogEntry::Spawned(operation, step) = event else { continue };
-            let at = self.spawned.iter().position(|spawned| spawned.1 == step).expect("a child that was expected");
+            let at = self.spawned.iter().position(|spawned| spawned.1 == step).expect("an expected operation");
             let (slot, _) = self.spawned.remove(at);
             self.add(operation, State::Closing(slot), false);
         }
-        assert!(self.spawned.is_empty(), "somebody's child did not begin");
+        assert!(self.spawned.is_empty(), "a spawned operation did not begin");
     }
 
-    /// Time ends for whom the policy says, never early.
+    /// Takes from the policy whose time ran out, and checks that it was not early.
     fn run_out(&mut self, events: &[LogEntry]) {
         let now = self.now;
         let driver_ms = self.settings.driver_timeout_ms;
@@ -596,7 +597,7 @@ impl Model {
                 _ => panic!("{event:?} is not about time"),
             };
             let entry =
-                self.operations.iter_mut().find(|entry| entry.id == operation).expect("somebody whose time runs");
+                self.operations.iter_mut().find(|entry| entry.id == operation).expect("an operation whose time runs");
             let ran_out = |due: Option<(f64, f64)>| due.is_some_and(|(due, _)| now >= due);
             match (event, &entry.state) {
                 (LogEntry::Refused(_, Refusal::WaitTimeout), State::Waiting) => assert!(ran_out(entry.due), "early"),
@@ -627,7 +628,7 @@ impl Model {
         self.adopt(events);
     }
 
-    fn assert_nobody_is_overdue(&self) {
+    fn assert_none_is_overdue(&self) {
         let in_time = |due: Option<(f64, f64)>, from: f64| {
             due.is_none_or(|(due, ms)| self.now <= due.max(from) + latest_ms(ms) - ms)
         };
@@ -720,7 +721,7 @@ impl Comparison {
         self.pick(at, Host::has_lease)
     }
 
-    /// Does it to both, where it can be done.
+    /// Applies the action to both, if it is possible. Returns None if not.
     fn apply(&mut self, action: &Action) -> Option<()> {
         let mut any_order = false;
         match *action {
@@ -734,7 +735,7 @@ impl Comparison {
                     .pick(at, |host, operation| matches!(host.stage(operation), Stage::Performing(_) | Stage::Late))?;
                 let outcome = match self.host.stage(operation) {
                     Stage::Late => [Outcome::LateOk, Outcome::LateFailed][outcome % 2],
-                    // A call has timed out when the policy has said so.
+                    // A call has timed out only after the policy's notice.
                     _ if self.host.has_expired(operation) => {
                         [Outcome::Ok, Outcome::TimedOut, Outcome::TimedOut, Outcome::Failed][outcome % 4]
                     }
@@ -815,8 +816,8 @@ impl Comparison {
                 self.model.close(operation, patience);
                 any_order = true;
                 let log = self.host.take_log();
-                let told: Vec<LogEntry> = log.iter().copied().filter(|event| waiters.contains(event)).collect();
-                assert_eq!(told, waiters, "in the order in which they came");
+                let refused: Vec<LogEntry> = log.iter().copied().filter(|event| waiters.contains(event)).collect();
+                assert_eq!(refused, waiters, "in the order in which they came");
                 self.model.compare(&log, any_order);
             }
             Action::Pass(ms) => self.pass(ms),
@@ -835,14 +836,14 @@ impl Comparison {
             self.model.now = self.host.now;
             let log = self.host.take_log();
             self.model.compare(&log, false);
-            self.model.assert_nobody_is_overdue();
+            self.model.assert_none_is_overdue();
             if !fired {
                 break;
             }
         }
     }
 
-    /// Everybody gives back what they have and the pool is closed, all in front of both sets of books.
+    /// Returns every lease and closes the pool, in policy and model.
     fn end(&mut self) {
         let ending = [
             Action::Wake(0),
@@ -937,7 +938,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_program_leaves_both_sets_of_books_alike(
+    fn any_program_leaves_policy_and_model_alike(
         settings in any_settings(),
         program in prop::collection::vec(any_action(), 0..120),
     ) {
@@ -945,9 +946,9 @@ proptest! {
     }
 }
 
-// ---- what the naive books do not know: every kind, every option, listeners, records, lost leases
+// ---- what the model leaves out: every kind, every option, listeners, records, lost leases
 
-/// What is done to a pool of any kind, and to which of those to whom it can be done.
+/// A call to a pool of any kind, with the index of its target among the possible ones.
 #[derive(Clone, Debug)]
 enum PoolAction {
     Modelled(Action),
@@ -978,7 +979,7 @@ fn outcome_of(host: &Host, operation: Operation, choice: usize) -> Outcome {
     outcomes[choice % outcomes.len()]
 }
 
-/// Does it, where it can be done. The harness checks the books after each call.
+/// Applies the action, if it is possible. The harness checks the invariants after each call.
 fn apply(host: &mut Host, action: &PoolAction) -> Option<()> {
     let lease = |host: &Host, at: usize| pick(host.operations().filter(|&operation| host.has_lease(operation)), at);
     let connection = |host: &Host, at: usize| {
@@ -1088,7 +1089,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_program_on_any_pool_leaves_its_books_in_order(
+    fn any_program_on_any_pool_keeps_every_invariant(
         settings in any_pool(),
         events in prop_oneof![Just(0), Just(1023), 0..1024u16],
         program in prop::collection::vec(any_pool_action(), 0..120),
@@ -1099,15 +1100,16 @@ proptest! {
             apply(&mut host, step);
         }
         host.settle_everything();
-        let waits = host.operations().find(|&operation| host.role(operation) == Role::Checkout && !host.is_settled(operation));
-        prop_assert_eq!(waits, None, "somebody waits in vain");
+        let waits = |&operation: &Operation| host.role(operation) == Role::Checkout && !host.is_settled(operation);
+        let waiter = host.operations().find(waits);
+        prop_assert_eq!(waiter, None, "a caller waits in vain");
         if !host.pool.is_closed() {
             host.lend();
             host.settle_everything();
             host.close(Span::Forever);
             host.settle_everything();
         }
-        // The timer of what was idle may run out.
+        // The timer of idle connections may run out.
         host.pass(2000.0);
         host.assert_nothing_is_left();
     }

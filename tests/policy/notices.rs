@@ -1,10 +1,10 @@
 //! How the shell learns what a call brought about: notices in order, the shortcut for a lone grant, and the questions
-//! that save it a call. They must say the same as the notices themselves.
+//! that save a call. All of them must say the same.
 
 use crate::harness::{Host, Operation, plain, sized};
 use edgepool::policy::{Notice, Outcome, Return, Settings};
 
-/// Returns the caller's lease and leaves the news untaken.
+/// Returns the caller's lease and leaves the output untaken.
 fn return_quietly(host: &mut Host, caller: Operation) -> Return {
     let lease = host.lease(caller);
     host.pool.begin_checkin(lease, true)
@@ -14,7 +14,7 @@ fn return_quietly(host: &mut Host, caller: Operation) -> Return {
 fn a_lone_grant_comes_with_the_return_itself() {
     let mut host = Host::new(plain(1, 0));
     let (holder, waiter) = (host.lend(), host.connect());
-    // A second waiter keeps the timer wanted, which would be news too.
+    // A second waiter keeps the timer. Without it the tick would be wanted, which is output too.
     let second = host.connect();
     let old = host.lease(holder);
     let Return::HandedOver(id, lease) = return_quietly(&mut host, holder) else { panic!("a grant and nothing else") };
@@ -24,7 +24,7 @@ fn a_lone_grant_comes_with_the_return_itself() {
 }
 
 #[test]
-fn a_grant_among_other_news_stands_in_line_with_it() {
+fn a_grant_among_other_notices_keeps_its_place_among_them() {
     let mut host = Host::new(plain(3, 0));
     let holders = [host.lend(), host.lend(), host.lend()];
     let waiters = [host.connect(), host.connect(), host.connect(), host.connect()].map(|waiter| host.id(waiter));
@@ -65,21 +65,21 @@ fn notices_taken_one_by_one_between_calls_stay_in_order() {
     let mut host = Host::new(Settings { timeout_ms: f64::INFINITY, ..plain(3, 0) });
     let holders = [host.lend(), host.lend(), host.lend()];
     let waiters = [0; 4].map(|_| host.connect()).map(|waiter| host.id(waiter));
-    let mut told = Vec::new();
-    // A wake-up first, so that the grants behind it stand in line.
+    let mut taken = Vec::new();
+    // The wake-up comes first, so that the grants queue behind it.
     host.invalidate_soft(holders[0]);
     return_quietly(&mut host, holders[0]);
     return_quietly(&mut host, holders[1]);
-    told.extend(host.pool.take_notice());
+    taken.extend(host.pool.take_notice());
     return_quietly(&mut host, holders[2]);
     while let Some(notice) = host.pool.take_notice() {
-        told.push(notice);
+        taken.push(notice);
     }
-    assert_eq!(told.iter().map(|(id, _)| *id).collect::<Vec<_>>(), waiters[..3]);
+    assert_eq!(taken.iter().map(|(id, _)| *id).collect::<Vec<_>>(), waiters[..3]);
 }
 
 #[test]
-fn children_are_news() {
+fn spawned_operations_are_output() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();
     host.give_back(caller);
@@ -91,7 +91,7 @@ fn children_are_news() {
 }
 
 #[test]
-fn only_who_is_in_the_queue_is_waiting() {
+fn only_a_caller_in_the_queue_is_waiting() {
     let mut host = Host::new(sized(1, 0));
     let opening = host.connect();
     let waiter = host.connect();

@@ -1,4 +1,4 @@
-//! NullPool: a connection for each lease, closed at its return. Nothing is idle, nothing is limited, nothing is pinged.
+//! NullPool opens a connection for each lease and closes it at its return. Nothing is idle, limited or pinged.
 
 use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, emit, of_kind};
 use edgepool::policy::{Event, Kind, Outcome, ResetStyle, Settings, Span};
@@ -20,7 +20,7 @@ fn each_checkout_opens_and_each_return_closes() {
 }
 
 #[test]
-fn as_many_as_ask_have_one_and_nobody_waits() {
+fn every_caller_has_a_connection_and_none_waits() {
     let mut host = Host::new(settings());
     let callers: Vec<Operation> = (0..50).map(|_| host.lend()).collect();
     assert_eq!((host.stats().used, host.stats().waiting, host.stats().max), (50, 0, f64::INFINITY));
@@ -38,7 +38,7 @@ fn nothing_is_ever_pinged() {
 }
 
 #[test]
-fn every_event_is_told() {
+fn every_event_is_emitted() {
     let mut host = Host::listening(of_kind(Kind::Null));
     let caller = host.lend();
     host.give_back(caller);

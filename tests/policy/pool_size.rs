@@ -1,5 +1,5 @@
-//! `poolSize`: how many connections are kept, how the four counts follow, and that nothing is opened while something is
-//! idle. Zero means that everything is kept.
+//! `poolSize`: how many connections are kept, and how the four counts follow. Nothing is opened while a connection is
+//! idle. Zero keeps every connection.
 
 use crate::harness::{Host, HostStep, Operation, Stage, counts, plain, sized};
 use edgepool::policy::{Outcome, Settings};

@@ -1,5 +1,5 @@
-//! `prePing`: a re-used connection is asked whether it is alive before it is handed out; what is dead is replaced, and
-//! with it every connection as old.
+//! `prePing`: a connection is pinged before it is handed out again. A dead connection is replaced, and so is every
+//! connection as old.
 
 use crate::harness::{Connection, Host, HostStep, Stage, plain};
 use crate::timeout::latest_ms;
@@ -131,7 +131,7 @@ fn a_ping_that_fails_refuses_the_caller_and_ends_the_connection() {
     let caller = host.connect();
     host.finish(caller, Outcome::Failed);
     assert_eq!(host.step(caller), Some(HostStep::Terminate(A)));
-    assert!(!host.is_settled(caller), "told when it is over");
+    assert!(!host.is_settled(caller), "refused when it is over");
     host.run();
     assert_eq!(host.refusal(caller), Some(Refusal::Failed));
     assert_eq!((host.counts().checked_in, host.stats().idle, host.stats().invalidated), (1, 0, 1));
@@ -139,7 +139,7 @@ fn a_ping_that_fails_refuses_the_caller_and_ends_the_connection() {
 }
 
 #[test]
-fn who_leaves_during_the_ping_is_refused_at_once_and_the_connection_is_terminated() {
+fn a_caller_that_leaves_during_the_ping_is_refused_and_the_connection_terminated() {
     for outcome in [Outcome::Ok, Outcome::Disconnected, Outcome::Failed, Outcome::TimedOut] {
         let mut host = idle(pinging(1));
         let caller = host.connect();
@@ -163,7 +163,7 @@ fn a_deadline_during_the_ping_refuses_the_caller() {
 }
 
 #[test]
-fn only_what_has_been_idle_for_long_is_pinged_where_the_option_says_so() {
+fn only_what_has_been_idle_for_long_is_pinged_if_the_option_says_so() {
     let mut host = idle(Settings { pre_ping_after_idle_ms: 1000.0, ..pinging(1) });
     host.pass(999.0);
     let caller = host.lend();

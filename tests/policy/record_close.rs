@@ -1,5 +1,5 @@
-//! Through the record: `record.close()` and `record.invalidate()` end its connection whoever has it, in every state of
-//! the slot and from within every listener. A lease goes on with the dead connection; the slot opens another later.
+//! `record.close()` and `record.invalidate()` end a record's connection, in every state of the slot and from within
+//! every listener. A lease goes on with the dead connection, and the slot opens another later.
 
 use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Stage, counts, emit, plain, sized};
 use edgepool::policy::{Event, Outcome, Settings, Span};
@@ -21,7 +21,7 @@ fn an_idle_record_is_closed_politely_and_its_slot_opens_again_later() {
 }
 
 #[test]
-fn an_invalidated_idle_record_is_told_and_terminated() {
+fn an_invalidated_idle_record_is_emitted_and_terminated() {
     let mut host = Host::listening(plain(1, 0));
     let caller = host.lend();
     host.give_back(caller);
@@ -120,8 +120,8 @@ fn a_close_of_the_pool_waits_for_it() {
     host.assert_nothing_is_left();
 }
 
-/// In each listener of a checkout that opens, the record is emptied; whatever the order of the ends, the caller has a
-/// connection that is open, and the first is closed once.
+/// The record is closed in each listener of a checkout that opens. In each order of the ends the caller has an open
+/// connection, and the first is closed once.
 #[test]
 fn from_within_each_listener_of_a_checkout_the_caller_has_another_connection() {
     for at in [Event::FirstConnect, Event::Connect, Event::Checkout] {
@@ -147,7 +147,7 @@ fn from_within_each_listener_of_a_checkout_the_caller_has_another_connection() {
     }
 }
 
-/// The same where the listener that emptied the record fails.
+/// The listener that closed the record fails as well.
 #[test]
 fn from_within_each_listener_that_then_fails_the_caller_is_refused_and_nothing_is_closed_twice() {
     for at in [Event::FirstConnect, Event::Connect, Event::Checkout] {

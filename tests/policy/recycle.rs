@@ -86,7 +86,7 @@ fn jitter_takes_its_part_of_the_age() {
 }
 
 #[test]
-fn the_reason_of_a_replacement_is_told_while_it_is_terminated() {
+fn the_reason_of_a_replacement_is_known_while_it_is_terminated() {
     let by_age = |host: &mut Host| host.pass(2000.0);
     let by_mark = |host: &mut Host| host.invalidate_all();
     let softly = |host: &mut Host| host.mark(Connection(0));

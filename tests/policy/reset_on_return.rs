@@ -1,4 +1,5 @@
-//! `resetOnReturn`: what happens to an open transaction at the return, when it is skipped, and what a failed reset costs.
+//! `resetOnReturn`: what happens to an open transaction at the return, when the reset is skipped, and what a failed
+//! reset costs.
 
 use crate::harness::{Connection, Host, HostStep, Stage, counts, plain, sized};
 use edgepool::policy::{Outcome, ResetStyle, Settings};
@@ -7,7 +8,7 @@ fn styled(style: ResetStyle) -> Settings {
     Settings { reset_on_return: Some(style), ..sized(1, 0) }
 }
 
-/// What a return does to the driver, all going well.
+/// The steps of a return that all succeed.
 fn steps_of_return(style: ResetStyle, clean: bool) -> Vec<HostStep> {
     let mut host = Host::new(styled(style));
     let caller = host.lend();
@@ -54,7 +55,7 @@ fn scenario_143_a_failed_reset_costs_the_connection_and_leaves_an_emptied_slot()
         (ResetStyle::Rollback, HostStep::Rollback(Connection(0))),
         (ResetStyle::Commit, HostStep::Commit(Connection(0))),
     ] {
-        // 145: however the termination ends.
+        // 145: each end of the termination.
         for outcome in [Outcome::Ok, Outcome::Failed, Outcome::TimedOut] {
             let mut host = Host::new(styled(style));
             let caller = host.lend();

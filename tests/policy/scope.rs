@@ -1,4 +1,4 @@
-//! Several scopes of one pool: each a policy of its own, with numbers in common.
+//! Several scopes of one pool: each is a policy of its own, with numbers in common.
 
 use crate::harness::{Host, emit, sized};
 use edgepool::policy::{Config, Event, Outcome, Pool, Span};
@@ -11,7 +11,7 @@ fn scope_of(host: &Host) -> Host {
 }
 
 #[test]
-fn a_new_scope_does_not_tell_of_the_first_connection_again() {
+fn a_new_scope_does_not_emit_the_first_connection_again() {
     let mut host = Host::listening(sized(1, 0));
     host.lend();
     let mut scope = scope_of(&host);
@@ -23,7 +23,7 @@ fn a_new_scope_does_not_tell_of_the_first_connection_again() {
 }
 
 #[test]
-fn a_scope_that_begins_before_the_first_connection_stood_tells_of_its_own() {
+fn a_scope_that_begins_before_the_first_connection_stood_emits_its_own() {
     let mut host = Host::listening(sized(1, 0));
     let first = host.connect();
     host.finish(first, Outcome::Ok);
@@ -58,7 +58,7 @@ fn a_scope_is_empty_before_its_first_connection_and_after_its_last() {
     let mut host = Host::new(sized(1, 0));
     assert!(host.pool.is_empty());
     let caller = host.connect();
-    assert!(!host.pool.is_empty(), "somebody wants a connection");
+    assert!(!host.pool.is_empty(), "a caller wants a connection");
     host.run();
     assert!(!host.pool.is_empty(), "it is lent");
     host.give_back(caller);

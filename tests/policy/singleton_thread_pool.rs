@@ -1,5 +1,5 @@
-//! SingletonThreadPool: as StaticPool, but who joins is not checked: only the outermost checkout pings and is shown to
-//! the listeners, and what is stale stays with those who nest in it.
+//! SingletonThreadPool is like StaticPool, but a caller that joins is not checked. Only the outermost checkout pings
+//! and calls the listeners. A stale connection stays with the callers that nest in it.
 
 use crate::harness::{Connection, Host, HostStep, Operation, emit, of_kind};
 use edgepool::policy::{Config, Event, Kind, Outcome, Settings, Violation};
@@ -70,7 +70,7 @@ fn an_invalidation_ends_it_for_all_and_the_next_has_another() {
 }
 
 #[test]
-fn a_lost_share_counts_as_returned_and_the_last_is_reset_by_a_child() {
+fn a_lost_share_counts_as_returned_and_a_spawned_operation_resets_the_last() {
     let mut host = Host::new(settings());
     let (outer, inner) = nested(&mut host);
     assert!(host.lose(outer));

@@ -1,10 +1,11 @@
-//! The tables of the policy as they are: for each operation each state, what may come of its step, and what is next. Told
-//! by real pools that are driven into every state, once with listeners of every event and once with none, and compared
-//! with state_tables.md. `UPDATE=1 cargo test --test policy state_tables` writes that file anew; its diff is what a
-//! change of the policy means.
+//! The tables of the policy: for each operation each state, each outcome of its step, and the next state. Real pools
+//! are driven into every state, once with listeners of every event and once with none. The result is compared with
+//! state_tables.md.
 //!
-//! A state is named for the step that it performs; where several states perform the same, each is told apart by what
-//! went wrong on the shortest way there. States that nothing tells apart are one.
+//! `UPDATE=1 cargo test --test policy state_tables` writes that file. Its diff is what a change of the policy means.
+//!
+//! A state is named after the step that it performs. If several states perform the same step, each name adds what
+//! failed on the shortest way there. Two states with the same ways out are one.
 
 use crate::harness::{Connection, EVENTS, Host, Operation, Role, Stage, of_kind, sized};
 use edgepool::policy::{Event, Kind, Outcome, Settings, Span, Step};
@@ -14,7 +15,7 @@ use std::fmt::Write;
 #[derive(Clone, Copy, PartialEq)]
 enum Choice {
     End(Outcome),
-    /// Whatever the outcome: all of them lead to the same step.
+    /// Any outcome: all of them lead to the same step.
     Any,
     Abort,
 }
@@ -49,7 +50,7 @@ struct Case {
     begin: fn(&mut Host) -> Operation,
 }
 
-/// A state, or an end, which has no way out.
+/// A state, or an end, which has no ways out.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct State {
     name: String,
@@ -64,7 +65,7 @@ struct Explorer<'a> {
 }
 
 impl Explorer<'_> {
-    /// Answers also whether the caller had been told before the last choice.
+    /// Returns also whether the caller was settled before the last choice.
     fn drive(&self, way: &[Choice]) -> (Host, Operation, bool) {
         let mut host = Host::new(self.case.settings.clone());
         if self.listens {
@@ -113,7 +114,7 @@ impl Explorer<'_> {
         self.states.len() - 1
     }
 
-    /// The names that tell the states apart, from the first on.
+    /// Returns distinct names for the states, from the first on.
     fn names(&self, first: usize) -> (Vec<usize>, BTreeMap<usize, String>) {
         let mut order = Vec::new();
         let mut wrongs: BTreeMap<usize, Vec<String>> = BTreeMap::from([(first, Vec::new())]);
@@ -146,7 +147,7 @@ impl Explorer<'_> {
     }
 }
 
-/// The step alone, an event without its ado.
+/// The step alone, without ", after …"; for an emission the name of the event.
 fn short(name: &str) -> &str {
     let step = name.split_once(',').map_or(name, |parts| parts.0);
     step.strip_prefix("Emit(").map_or(step, |event| event.trim_end_matches(')'))
@@ -178,7 +179,7 @@ fn step_name(step: Step) -> String {
     }
 }
 
-/// How it ended, and what became of the slots.
+/// How it ended, and what the slots are now.
 fn end_name(host: &Host, operation: Operation, was_settled: bool) -> String {
     let (stats, counts) = (host.stats(), host.counts());
     let outcome = match host.refusal(operation) {
@@ -344,7 +345,8 @@ fn last_spawned(host: &Host) -> Operation {
 
 fn tables() -> String {
     let mut text = String::from(
-        "# What follows what\n\nWritten by tests/policy/state_tables.rs; see there. *any*: the outcome changes nothing.\n",
+        "# What follows what\n\n\
+         Written by tests/policy/state_tables.rs; see there. *any*: the outcome changes nothing.\n",
     );
     for case in cases() {
         for listens in [true, false] {

@@ -1,5 +1,6 @@
-//! StaticPool: one connection that all callers share. Each is checked by itself; only the last return resets and checks
-//! in; one that is stale while it is lent is replaced for the next caller and closed when its last lease ends.
+//! StaticPool: all callers share one connection. Each checkout is checked by itself, and only the last return resets
+//! and checks in. A connection that is stale while it is lent is replaced for the next caller and closed when its last
+//! lease ends.
 
 use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, Stage, emit, of_kind};
 use edgepool::policy::{Event, Kind, Outcome, Refusal, Settings, Span};
@@ -70,7 +71,7 @@ fn while_it_is_reset_callers_wait_and_then_have_it() {
 }
 
 #[test]
-fn who_waits_for_an_opening_that_failed_opens_itself() {
+fn a_waiter_for_an_opening_that_failed_opens_itself() {
     let mut host = Host::new(settings());
     let first = host.connect();
     let next = host.connect();
@@ -81,7 +82,7 @@ fn who_waits_for_an_opening_that_failed_opens_itself() {
 }
 
 #[test]
-fn who_waits_runs_out_of_time() {
+fn a_waiter_runs_out_of_time() {
     let mut host = Host::new(Settings { timeout_ms: 100.0, ..settings() });
     host.connect();
     let next = host.connect();
@@ -95,7 +96,7 @@ fn an_invalidation_ends_the_connection_for_all_and_the_next_caller_has_another()
     let (first, second) = shared(&mut host);
     let operation = host.invalidate(first);
     let next = host.connect();
-    assert_eq!(host.step(next), Some(HostStep::Open), "nobody waits for those who had it");
+    assert_eq!(host.step(next), Some(HostStep::Open), "no caller waits for its earlier holders");
     host.take_log();
     host.run();
     assert!(host.has_ended(operation) && !host.is_open(A));
@@ -142,7 +143,7 @@ fn a_stale_connection_is_replaced_for_the_next_caller_and_closed_with_its_last_l
 }
 
 #[test]
-fn a_stale_connection_that_nobody_has_is_replaced_at_the_next_checkout() {
+fn a_stale_connection_without_a_lease_is_replaced_at_the_next_checkout() {
     let mut host = Host::new(settings());
     let caller = host.lend();
     host.give_back(caller);
@@ -177,7 +178,7 @@ fn a_detach_takes_the_connection_from_all() {
     host.take_log();
     host.give_back(second);
     let steps = host.run_steps();
-    assert!(!steps.contains(&HostStep::Rollback(A)), "it is somebody else's: {steps:?}");
+    assert!(!steps.contains(&HostStep::Rollback(A)), "another caller has it: {steps:?}");
     assert!(host.is_open(A));
     host.close_detached(detached, false, false);
     host.run();
@@ -195,7 +196,7 @@ fn the_detach_of_the_only_lease_leaves_an_empty_slot() {
 }
 
 #[test]
-fn dispose_lets_those_who_have_it_go_on_and_the_next_caller_has_another() {
+fn dispose_lets_its_lease_holders_go_on_and_the_next_caller_has_another() {
     let mut host = Host::new(settings());
     let (first, second) = shared(&mut host);
     host.dispose();

@@ -1,5 +1,5 @@
-//! The numbers of `stats()`: what each gauge holds in each state, and that each counter counts what it says. That they
-//! add up is checked by the harness after every call of every test.
+//! The numbers of `stats()`: what each gauge holds in each state, and what each counter counts. The harness checks
+//! after every call of every test that they add up.
 
 use crate::harness::{Host, plain, sized};
 use edgepool::policy::{Outcome, Settings, Span};
@@ -12,7 +12,7 @@ fn each_gauge_holds_what_it_is_named_for() {
     host.detach(callers[1]);
     host.checkin(callers[2], false);
     host.dispose();
-    // The emptied slot of the detached one went with the dispose; the idle one is being closed.
+    // The dispose removed the emptied slot of the detached lease. The idle connection is being closed.
     host.connect();
     let stats = host.stats();
     assert_eq!((stats.idle, stats.used, stats.opening, stats.closing), (0, 3, 1, 1));
@@ -68,12 +68,12 @@ fn each_counter_counts_what_it_is_named_for() {
 }
 
 #[test]
-fn the_timer_keeps_the_host_alive_for_callers_and_not_for_children() {
+fn the_timer_keeps_the_host_alive_for_callers_and_not_for_spawned_operations() {
     let mut host = Host::new(plain(1, 0));
     let opening = host.connect();
     assert!(host.pool.is_attended());
     host.abort(opening);
-    assert!(!host.pool.is_attended(), "the opening goes on for nobody");
+    assert!(!host.pool.is_attended(), "the opening goes on without a caller");
     host.finish(opening, Outcome::Ok);
     host.dispose();
     assert!(!host.pool.is_attended());

@@ -1,8 +1,10 @@
-//! The fault sweep: for every operation and every kind of pool, with listeners of every event, pre-ping and recycle on, at
-//! each step each way in which it can go wrong, and at each moment everything that somebody else may do then: each fault
-//! by itself, and with listeners every pair of them. Whatever happened: afterwards the books add up (harness.rs),
-//! each caller was settled once, each connection is closed once or held, the pool still serves, and after its close
-//! nothing is left.
+//! Every fault, at every moment, in every kind of pool. This file owns breadth: each operation of each kind, with and
+//! without listeners, with pre-ping and recycle. At each step each way to fail is tried, and at each moment every call
+//! that another caller may make: singly, and with listeners in every pair. A run goes well but for its faults;
+//! every_step.rs owns longer sequences of failures, for a QueuePool without listeners.
+//!
+//! After each run each caller was settled once, each connection is closed once or held, and the invariants hold
+//! (harness/invariants.rs). The pool still serves, and after its close nothing is left.
 
 use crate::harness::{Connection, Host, Operation, Role, Stage, of_kind, sized};
 use edgepool::policy::{Event, Kind, Outcome, Settings, Span, Step};
@@ -10,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What happens beside the next step's good end.
+/// What happens in place of the next step's success.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     None,
@@ -30,7 +32,7 @@ enum Fault {
     InvalidateAll,
     Close,
     CloseAtOnce,
-    /// Long enough for every step to expire.
+    /// Time passes, long enough for every step to expire.
     Wait,
 }
 
@@ -110,14 +112,14 @@ fn proceed(host: &mut Host, operation: Operation) {
     }
 }
 
-/// Whose turn it is: the oldest operation, or in every second program the youngest.
+/// The operation whose turn it is: the oldest, or in every second program the youngest.
 fn next_operation(host: &Host, youngest: bool) -> Option<Operation> {
     let may_move =
         |operation: &Operation| matches!(host.stage(*operation), Stage::Woken | Stage::Performing(_) | Stage::Late);
     if youngest { host.operations().filter(may_move).last() } else { host.operations().find(may_move) }
 }
 
-/// No program has as many.
+/// More than any program has.
 const MOMENTS: usize = 300;
 
 #[derive(Clone, Copy)]
@@ -128,7 +130,7 @@ struct Program {
     begin: fn(&mut Host),
 }
 
-/// Runs the program with these faults: at which of its moments, and which of those possible there. Answers how many
+/// Runs the program with these faults: the moment of each, and its index among those possible there. Returns how many
 /// faults are possible at each moment until `until`.
 fn run(program: Program, at: &[(usize, usize)], until: usize, trace: bool) -> Vec<usize> {
     let mut host = Host::new(full(program));
@@ -152,7 +154,7 @@ fn run(program: Program, at: &[(usize, usize)], until: usize, trace: bool) -> Ve
     host.settle_everything();
     let waits =
         host.operations().find(|&operation| host.role(operation) == Role::Checkout && !host.is_settled(operation));
-    assert_eq!(waits, None, "somebody waits in vain");
+    assert_eq!(waits, None, "a caller waits in vain");
     if !host.pool.is_closed() {
         host.lend();
         host.settle_everything();
@@ -172,7 +174,7 @@ thread_local! {
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Panics of this thread are caught, and say nothing.
+/// Catches the panics of this thread without output.
 fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -195,8 +197,8 @@ fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|_| PLACE.take())
 }
 
-/// Every program with every single fault, and with every pair of faults of which the second comes within `apart` moments.
-/// Fails with the smallest program for each way of failing.
+/// Runs the program with every single fault, and with every pair of faults that are at most `apart` moments apart.
+/// Fails with the smallest program for each place that fails.
 fn sweep(name: &str, program: Program, apart: usize) -> usize {
     let mut failures: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
     let mut runs = 0;
@@ -205,7 +207,7 @@ fn sweep(name: &str, program: Program, apart: usize) -> usize {
         match quietly(|| run(program, at, until, false)) {
             Ok(moments) => moments,
             Err(failure) => {
-                // One example of each place.
+                // One example for each place.
                 let key = failure.rsplit_once(" at ").map_or(String::new(), |parts| parts.1.to_string());
                 failures.entry(key).or_insert_with(|| at.to_vec());
                 Vec::new()
@@ -276,7 +278,7 @@ fn sweep_kinds(begin: fn(&mut Host)) {
             for youngest in [false, true] {
                 let program = Program { settings, listens, youngest, begin };
                 let apart = if listens && !youngest { MOMENTS } else { 0 };
-                let name = format!("{name}, heard: {listens}, youngest first: {youngest}");
+                let name = format!("{name}, listeners: {listens}, youngest first: {youngest}");
                 match catch_unwind(|| sweep(&name, program, apart)) {
                     Ok(count) => runs += count,
                     Err(_) => failed.push(name),
@@ -290,7 +292,7 @@ fn sweep_kinds(begin: fn(&mut Host)) {
 
 // ---- the operations
 
-/// As many callers as the pool serves at once have a lease; the last one is answered, and one more may wait.
+/// Lends as many leases as the pool serves at once. Returns the last; one more caller may wait.
 fn fill(host: &mut Host) -> Operation {
     let mut last = host.lend();
     while host.settings().kind == Some(Kind::Queue) && f64::from(host.stats().total) < host.stats().max {

@@ -1,10 +1,10 @@
-//! `timeout`: how long a caller may queue. It ends late by a sixteenth or ten milliseconds, whichever is more, and never
-//! early; it runs in the queue only; and no timer runs while nobody waits.
+//! `timeout` limits how long a caller may queue. It ends late by at most a sixteenth or ten milliseconds, whichever is
+//! more, and never early. It runs in the queue only. Without waiters no timer runs.
 
 use crate::harness::{Host, LogEntry, Operation, Stage, counts, plain, sized};
 use edgepool::policy::{LONGEST_SPAN_MS, Outcome, Refusal, Settings, Span};
 
-/// The latest that a span of this length may end, counted from its start.
+/// Returns the latest end of a span of this length, counted from its start.
 pub(crate) fn latest_ms(span_ms: f64) -> f64 {
     span_ms + (span_ms / 16.0).max(10.0)
 }
@@ -16,7 +16,7 @@ fn full(settings: Settings) -> Host {
     host
 }
 
-/// Lets time pass tick by tick and notes when each caller is refused.
+/// Lets time pass tick by tick and records when each caller is refused.
 fn watch(host: &mut Host, ms: f64, ends: &mut Vec<(Operation, f64)>) {
     host.take_log();
     let until = host.now + ms;
@@ -28,7 +28,7 @@ fn watch(host: &mut Host, ms: f64, ends: &mut Vec<(Operation, f64)>) {
     }
 }
 
-/// How long after its start each of the callers was refused, all within this time.
+/// Returns how long after its start each caller was refused, all within this time.
 fn refused_after(host: &mut Host, callers: &[(Operation, f64)], ms: f64) -> Vec<f64> {
     let mut ends = Vec::new();
     watch(host, ms, &mut ends);
@@ -88,7 +88,7 @@ fn scenario_046_a_timeout_of_zero_refuses_at_once_when_the_pool_is_full() {
 }
 
 #[test]
-fn a_timeout_of_zero_is_served_where_something_is_free() {
+fn a_timeout_of_zero_is_served_if_something_is_free() {
     let mut host = Host::new(Settings { timeout_ms: 0.0, ..plain(1, 0) });
     let caller = host.lend();
     host.give_back(caller);
@@ -96,7 +96,7 @@ fn a_timeout_of_zero_is_served_where_something_is_free() {
 }
 
 #[test]
-fn scenario_037_nobody_is_refused_before_the_timeout_however_many_race() {
+fn scenario_037_no_caller_is_refused_before_the_timeout_however_many_race() {
     let mut host = Host::new(Settings { timeout_ms: 3000.0, ..plain(2, 1) });
     let callers: Vec<Operation> = (0..10).map(|_| host.connect()).collect();
     host.pass(500.0);
@@ -142,7 +142,7 @@ fn every_length_ends_never_early_and_at_most_a_sixteenth_late() {
 }
 
 #[test]
-fn each_of_many_waiters_who_came_at_different_times_has_its_own_end() {
+fn each_of_many_waiters_that_came_at_different_times_has_its_own_end() {
     for gap_ms in [0.3, 1.0, 7.9, 40.0, 333.0] {
         let mut host = full(plain(1, 0));
         let mut waiters = Vec::new();
@@ -179,10 +179,10 @@ fn mixed_timeouts_out_of_order_each_end_in_time() {
 }
 
 #[test]
-fn a_waiter_who_comes_just_after_a_tick_is_not_late() {
+fn a_waiter_that_comes_just_after_a_tick_is_not_late() {
     let mut host = full(plain(1, 0));
     host.connect_within(Some(Span::Millis(30_000)), None);
-    // The first has its stamp by then, and its timer sleeps until its end.
+    // By then the first has its stamp, and its timer sleeps until its end.
     host.pass(2000.0);
     let second = (host.connect_within(Some(Span::Millis(30_000)), None), host.now);
     let third = (host.connect_within(Some(Span::Millis(40)), None), host.now);
@@ -192,7 +192,7 @@ fn a_waiter_who_comes_just_after_a_tick_is_not_late() {
 }
 
 #[test]
-fn a_waiter_who_comes_in_the_instant_of_a_tick_is_not_late() {
+fn a_waiter_that_comes_in_the_instant_of_a_tick_is_not_late() {
     let mut host = full(plain(1, 0));
     let first = host.connect_within(Some(Span::Millis(1000)), None);
     let until = host.now + 5000.0;
@@ -202,7 +202,7 @@ fn a_waiter_who_comes_in_the_instant_of_a_tick_is_not_late() {
 }
 
 #[test]
-fn a_timer_that_runs_fast_refuses_nobody_early_and_is_set_again() {
+fn a_timer_that_runs_fast_refuses_no_caller_early_and_is_set_again() {
     let mut host = full(plain(1, 0));
     let start = host.now;
     let waiter = host.connect_within(Some(Span::Millis(100)), None);
@@ -217,7 +217,7 @@ fn a_timer_that_runs_fast_refuses_nobody_early_and_is_set_again() {
 }
 
 #[test]
-fn a_timer_that_comes_very_late_refuses_all_who_are_due_and_nobody_else() {
+fn a_timer_that_comes_very_late_refuses_every_due_caller_and_no_other() {
     let mut host = full(plain(1, 0));
     let short = [10, 200, 30].map(|ms| host.connect_within(Some(Span::Millis(ms)), None));
     let long = host.connect_within(Some(Span::Millis(60_000)), None);
@@ -262,7 +262,7 @@ fn a_lease_that_is_out_needs_no_timer() {
 }
 
 #[test]
-fn a_waiter_who_leaves_from_the_middle_changes_nobody_elses_time() {
+fn a_waiter_that_leaves_the_middle_changes_no_other_waiters_time() {
     let mut host = full(plain(1, 0));
     let start = host.now;
     let waiters: Vec<Operation> = (0..5).map(|_| host.connect_within(Some(Span::Millis(100)), None)).collect();
@@ -277,11 +277,11 @@ fn a_waiter_who_leaves_from_the_middle_changes_nobody_elses_time() {
 }
 
 #[test]
-fn a_waiter_who_leaves_before_the_first_tick_takes_no_stamp_from_others() {
+fn a_waiter_that_leaves_before_the_first_tick_takes_no_stamp_from_others() {
     let mut host = full(plain(1, 0));
     let first = host.connect_within(Some(Span::Millis(1000)), None);
     host.pass(50.0);
-    // Two whom no tick has seen yet; the first of them leaves, and then the one ahead of both.
+    // No tick has stamped these two. The first of them leaves, and then the one ahead of both.
     let [gone, second] = [1000, 1000].map(|ms| (host.connect_within(Some(Span::Millis(ms)), None), host.now));
     host.abort(gone.0);
     host.abort(first);
@@ -289,7 +289,7 @@ fn a_waiter_who_leaves_before_the_first_tick_takes_no_stamp_from_others() {
 }
 
 #[test]
-fn who_may_wait_for_ever_does() {
+fn a_caller_that_may_wait_for_ever_does() {
     let mut host = full(Settings { timeout_ms: f64::INFINITY, ..plain(1, 0) });
     let waiters = [host.connect(), host.connect(), host.connect()];
     assert!(host.has_timer(), "it keeps the process alive");
@@ -328,10 +328,10 @@ fn a_timeout_of_one_call_replaces_the_pools_in_both_directions() {
 }
 
 #[test]
-fn a_timeout_of_ones_own_is_not_put_off_when_the_for_ever_of_others_begins_anew() {
+fn a_callers_own_timeout_is_not_put_off_when_the_for_ever_of_others_restarts() {
     let mut host = full(Settings { timeout_ms: f64::INFINITY, ..plain(1, 0) });
     let others = [host.connect(), host.connect()];
-    // The time classes take their stamps within a sixty-fourth; the span of for ever ends in the middle of the last pass.
+    // The class of these waiters takes its stamp within a sixty-fourth. Its longest span ends during the loop below.
     host.pass(f64::from(LONGEST_SPAN_MS) / 32.0);
     host.pass(f64::from(LONGEST_SPAN_MS) * 31.0 / 32.0 - 60_000.0);
     let mut waiters = Vec::new();

@@ -1,4 +1,4 @@
-//! `useLifo`: which of several idle connections is handed out. It orders connections, never callers.
+//! `useLifo` decides which of several idle connections is handed out. It orders connections, never callers.
 
 use crate::harness::{Connection, Host, Operation, plain};
 use edgepool::policy::Settings;

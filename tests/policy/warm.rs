@@ -1,4 +1,4 @@
-//! `warm()`: opens what is missing before anybody asks, never above the pool's size, through the same listeners.
+//! `warm()` opens what is missing before a caller asks, never above the pool's size, and calls the same listeners.
 
 use crate::harness::{Connection, Host, HostStep, emit, of_kind, plain};
 use edgepool::policy::{Event, Kind, Outcome, Settings, Span};
@@ -13,7 +13,7 @@ fn it_opens_what_is_missing_for_the_idle_store() {
     assert_eq!(host.stats().opening, 2);
     host.run();
     assert_eq!((host.stats().idle, host.stats().used), (2, 1));
-    assert_eq!(host.stats().checkouts, 1, "nobody was lent anything");
+    assert_eq!(host.stats().checkouts, 1, "no caller has a lease");
     host.give_back(caller);
 }
 
@@ -40,7 +40,7 @@ fn it_fills_emptied_slots() {
 }
 
 #[test]
-fn it_tells_the_connect_listeners_and_no_others_but_checkin() {
+fn it_calls_the_connect_listeners_and_no_others_but_checkin() {
     let mut host = Host::listening(plain(1, 0));
     host.warm(1);
     let steps = host.run_steps();
@@ -61,7 +61,7 @@ fn it_opens_no_more_at_once_than_max_connecting_and_says_what_is_left() {
 }
 
 #[test]
-fn a_failed_opening_is_told_and_leaves_no_slot() {
+fn a_failed_opening_is_reported_and_leaves_no_slot() {
     for outcome in [Outcome::Failed, Outcome::TimedOut] {
         let mut host = Host::new(plain(2, 0));
         host.warm(2);
@@ -75,7 +75,7 @@ fn a_failed_opening_is_told_and_leaves_no_slot() {
 }
 
 #[test]
-fn who_asks_meanwhile_waits_for_it_where_there_is_no_other_room() {
+fn a_caller_that_comes_meanwhile_waits_for_it_if_there_is_no_other_room() {
     let mut host = Host::new(plain(1, 0));
     host.warm(1);
     let caller = host.connect();

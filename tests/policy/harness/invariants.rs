@@ -1,10 +1,10 @@
-//! The harness's own books: what each slot should be doing, told from the steps alone, and every number of the policy
-//! held against that after every call.
+//! What must hold after every call. The expected use of each slot is derived from the steps alone, and every number of
+//! the policy is compared with it.
 
 use super::{CallerOutcome, Event, Host, Operation, OperationState, Place, Role, Stage, step_slot};
 use edgepool::policy::{Counts, Kind, Outcome, Stats, Step};
 
-/// What an operation makes of its slot.
+/// The expected use of a slot, from the least to the greatest weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SlotUse {
     Closing,
@@ -13,7 +13,7 @@ pub(crate) enum SlotUse {
 }
 
 impl Host {
-    /// Told from the step, from the one before, and how that went.
+    /// Derives the use from the step, the step before, and the outcome of that.
     pub(super) fn expected_use(
         &self,
         operation: Operation,
@@ -43,7 +43,7 @@ impl Host {
             Step::Emit(Event::Close, _) | Step::Terminate(_) if has_moved => SlotUse::Opening,
             Step::Open(_) | Step::Emit(Event::FirstConnect | Event::Connect, _) => SlotUse::Opening,
             Step::Emit(Event::Invalidate | Event::Close, _) | Step::Terminate(_) => match last {
-                // Its turn has come, and there is nobody to tell of its connection any more.
+                // Its turn came after its caller left.
                 None if is_first_in_line && gives_up => SlotUse::Used,
                 None if is_first_in_line => SlotUse::Closing,
                 None => match (role, step) {
@@ -73,7 +73,7 @@ impl Host {
         Some((slot, slot_use))
     }
 
-    /// Who is woken opens a connection, or checks one; of a connection that is shared already, it joins it.
+    /// A woken operation opens a connection or checks one. It joins a connection that is shared already.
     pub(super) fn use_when_woken(&self, slot: u32) -> SlotUse {
         if self.shares() && self.uses_of(slot).contains(&SlotUse::Used) { SlotUse::Used } else { SlotUse::Opening }
     }
@@ -94,7 +94,7 @@ impl Host {
         }
     }
 
-    /// What each slot is doing that is not idle: that of its uses which weighs most.
+    /// Returns each slot that is not idle, with the greatest of its uses.
     fn busy_slots(&self) -> Vec<(u32, SlotUse)> {
         let mut uses: Vec<(u32, SlotUse)> = self.states.iter().filter_map(|state| self.current_use(state)).collect();
         uses.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
@@ -104,7 +104,7 @@ impl Host {
             assert_eq!(slots, uses.len(), "a slot is in two places");
         }
         uses.dedup_by_key(|slot_use| slot_use.0);
-        // Free, but for the close of what it held.
+        // The slot is free, but its old connection is being closed.
         for state in &self.states {
             if state.role == Role::RecordClose
                 && let Stage::Performing(step) = state.stage
@@ -122,7 +122,7 @@ impl Host {
         self.states.iter().filter(|state| holds(state)).count() as u32
     }
 
-    /// The policy's numbers against what the host sees.
+    /// Compares the policy's numbers with what the host sees.
     pub(super) fn check(&self) {
         let (stats, counts) = (self.stats(), self.counts());
         let busy = self.busy_slots();
@@ -130,7 +130,7 @@ impl Host {
         let gauges = (count(SlotUse::Used), count(SlotUse::Opening), count(SlotUse::Closing));
         assert_eq!((stats.used, stats.opening, stats.closing), gauges, "used, opening, closing of {busy:?}");
 
-        // A connection is with who has its slot, in a slot that is idle, or with an operation of its own.
+        // A connection is in a used slot, in an idle slot, or with an operation of its own.
         let resting = |place: &&Place| match place {
             Place::Slot(slot) => busy.iter().all(|busy| busy.0 != *slot),
             _ => false,
@@ -141,7 +141,7 @@ impl Host {
         assert_eq!(stats.waiting, queued, "waiting");
         let detached = self.number(|state| match state.role {
             Role::Detached => state.stage != Stage::Ended && state.connection.is_some(),
-            // What was taken out of a slot whose lease was lost.
+            // It was taken out of a slot whose lease was lost.
             Role::Spawned => state.connection.is_some_and(|connection| {
                 matches!(self.places[connection.0], Place::Operation(_)) && !self.late.contains(&connection)
             }),
@@ -178,23 +178,23 @@ impl Host {
         if stats.waiting == 0 {
             return;
         }
-        assert!(!self.pool.is_closed(), "somebody waits for a closed pool");
+        assert!(!self.pool.is_closed(), "a caller waits for a closed pool");
         if self.shares() {
             let arriving = busy.iter().any(|slot| !self.is_only_held(slot.0));
-            assert!(arriving, "somebody waits for what may be joined");
+            assert!(arriving, "a caller waits for what may be joined");
             return;
         }
         let is_full = counts.checked_in == 0 && f64::from(slots) == stats.max;
-        // Each checkout on its way, its caller or not, ends in the service of those who wait.
+        // Each checkout on its way, with or without its caller, will serve the waiters.
         let on_the_way = self.number(|state| {
             let opens = matches!(state.role, Role::Checkout | Role::Warming) && state.slot_use.is_some();
             opens && !matches!(state.stage, Stage::Queued | Stage::Ended | Stage::Late)
         });
         let waits_for_creators = f64::from(on_the_way) >= self.settings.max_connecting;
-        assert!(is_full || waits_for_creators, "somebody waits for what is free");
+        assert!(is_full || waits_for_creators, "a caller waits for what is free");
     }
 
-    /// Whether nobody but holders has to do with the slot.
+    /// Returns whether only lease holders use the slot.
     fn is_only_held(&self, slot: u32) -> bool {
         let holders = self
             .states
@@ -215,22 +215,22 @@ impl Host {
         assert_eq!(self.pool.is_attended(), attended > 0);
         let timed = self.number(|state| {
             let sleeps = matches!(state.stage, Stage::Queued | Stage::InLine | Stage::AwaitingPlace | Stage::Draining);
-            // The deadline of who stood in line runs until its turn.
+            // The deadline of an operation in line runs until its turn.
             sleeps || matches!(state.stage, Stage::Performing(_)) || state.has_deadline && state.stage == Stage::Woken
         });
-        // A timer that was set for what nobody waits for may run out.
+        // A timer may run out after its last waiter left.
         let is_quiet = self.settings.idle_timeout_ms.is_finite() || self.number(|state| state.is_lost) > 0;
-        assert!(timed > 0 || is_quiet || self.timer.is_none(), "the timer runs for nobody");
+        assert!(timed > 0 || is_quiet || self.timer.is_none(), "the timer runs without a reason");
         let reaping = self.settings.idle_timeout_ms.is_finite() && idle > 0;
-        assert!(!reaping || self.timer.is_some(), "something idles and no timer runs");
+        assert!(!reaping || self.timer.is_some(), "a connection is idle and no timer runs");
         let sleepers = self.number(|state| matches!(state.stage, Stage::Queued | Stage::Draining));
-        assert!(sleepers == 0 || self.timer.is_some(), "somebody sleeps and no timer runs");
+        assert!(sleepers == 0 || self.timer.is_some(), "an operation sleeps and no timer runs");
         let is_in_line = self.number(|state| state.stage == Stage::InLine) > 0;
         let listens = self.number(|state| match state.stage {
             Stage::Performing(Step::Emit(Event::FirstConnect | Event::Connect, _)) => true,
             Stage::Woken => state.is_first_in_line,
             _ => false,
         });
-        assert!(!is_in_line || listens > 0, "somebody stands in line behind nobody");
+        assert!(!is_in_line || listens > 0, "an operation is in line behind none");
     }
 }
