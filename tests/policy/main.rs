@@ -41,7 +41,8 @@ mod pre_ping;
 mod record_close;
 mod recycle;
 mod reset_on_return;
-mod scope;
+
+mod scopes;
 mod singleton_thread_pool;
 mod stale_handles;
 mod state_tables;
