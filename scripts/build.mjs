@@ -74,16 +74,13 @@ function buildWasm() {
   writeFileSync(stamp, hash);
 }
 
-/**
- * In place of whatever the machine has set: its linker says what refers to what, for scripts/bindgen/src/dead.rs, and the
- * places in panic messages name no folder of this machine.
- */
+/** In place of the machine's own flags: the places in panic messages name no folder of this machine. */
 function compilerFlags() {
   const folders = [
     join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src"),
     join(ask("rustc", ["--print", "sysroot"]), "lib", "rustlib", "src", "rust"),
   ];
-  return ["-Clink-arg=--emit-relocs", ...folders.map((folder) => `--remap-path-prefix=${folder}=`)];
+  return folders.map((folder) => `--remap-path-prefix=${folder}=`);
 }
 
 /** The bytes as a string in a module: needs no file access, no fetch, no bundler setting. */

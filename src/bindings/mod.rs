@@ -13,7 +13,7 @@
 //! - A *step word* answers `resume`, `advance` and `notice`: 0 or more is a lease (grant), below 0 its complement is a
 //!   code in the low four bits and an argument above them: a slot, or [`words::NO_SLOT`], and above that an event. The last
 //!   one of `advance` has [`words::NEWS`] flipped where [`has_news`] would answer true.
-//! - serde-wasm-bindgen carries options in and numbers out, never on the hot path.
+//! - Options come in as a slice of numbers. serde-wasm-bindgen carries statistics out, never on the hot path.
 
 mod options;
 mod pools;

@@ -81,10 +81,10 @@ impl Drop for Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// `options`: every option as a number; see options.rs. Throws the name of the first that breaks its rule. `scope_of`
-    /// is the number of a pool of which this is a further scope, or -1.
+    /// `options`: every option as a number; options.rs has the order. Throws the name of the first that breaks its rule.
+    /// `scope_of` is the number of a pool of which this is a further scope, or -1.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue, scope_of: i32) -> Result<Self, JsValue> {
+    pub fn new(options: &[f64], scope_of: i32) -> Result<Self, JsValue> {
         console_error_panic_hook::set_once();
         let mut pool = Pool::new(options::decode(options)?);
         let is_first = scope_of < 0;

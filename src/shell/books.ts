@@ -28,7 +28,7 @@ export class Books {
     this.wasm = exportsOf(this.#pool);
     if (hasCrashed()) throw crashError(this.#pool);
     try {
-      this.#core = new Core(Object.values(options), scopeOf === undefined ? -1 : scopeOf.number);
+      this.#core = new Core(Float64Array.from(Object.values(options)), scopeOf === undefined ? -1 : scopeOf.number);
     } catch (error) {
       if (typeof error === "string") throw refuseOption(error, settings);
       crash(error);
