@@ -206,7 +206,7 @@ export class Driver<C> {
   /** Ends this scope: closes what is idle, refuses who waits, and closes the rest at its return. */
   end(): Promise<void> {
     this.#refusals.isScopeEnded = true;
-    return this.#endIdle(() => void this.#books.wasm.close_scope(this.#books.number, toCoreMillis(Infinity)));
+    return this.#endIdle(() => this.#books.wasm.close_scope(this.#books.number));
   }
 
   // ---- checkout
@@ -406,7 +406,12 @@ export class Driver<C> {
 
   /** Closes what is idle; resolves when it is closed. */
   dispose(): Promise<void> {
-    return this.#endIdle(() => this.#books.wasm.dispose(this.#books.number));
+    return this.#endIdle(() => {});
+  }
+
+  /** Disposes of every scope of the pool; {@link dispose} performs what that has begun in this one. */
+  disposePool(): void {
+    if (!hasCrashed()) this.#books.wasm.dispose(this.#books.number);
   }
 
   #endIdle(end: () => void): Promise<void> {
@@ -426,14 +431,28 @@ export class Driver<C> {
     return this.#closing !== undefined || (!hasCrashed() && this.#books.wasm.is_closed(this.#books.number) !== 0);
   }
 
-  close(patienceMs: number): Promise<void> {
-    if (this.#closing !== undefined) return this.#closing;
-    if (hasCrashed()) return (this.#closing = done);
+  /** Ends the pool: the policy begins the close of every scope. */
+  endPool(patienceMs: number): void {
+    if (hasCrashed()) return;
     try {
-      const flow = this.#operations.begin(
-        this.#books.wasm.close(this.#books.number, toCoreMillis(patienceMs)),
-        undefined,
-      );
+      this.#books.wasm.close(this.#books.number, toCoreMillis(patienceMs));
+    } catch (trap) {
+      this.#operations.crash(trap);
+    }
+  }
+
+  /** Resolves when the close of this scope, which {@link endPool} has begun, is over. */
+  awaitEnd(): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing;
+    this.#closing = done;
+    if (hasCrashed()) return done;
+    try {
+      const operation = this.#books.wasm.closing(this.#books.number);
+      if (operation < 0) {
+        this.#operations.afterwards();
+        return done;
+      }
+      const flow = this.#operations.begin(operation, undefined);
       this.#closing = flow.start() as unknown as Promise<void>;
       this.#operations.guard(flow, () => this.#operations.afterwards());
     } catch (trap) {

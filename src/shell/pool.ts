@@ -133,6 +133,7 @@ export abstract class Pool<C> implements AsyncDisposable {
   dispose(): Promise<void> {
     const { log } = this.driver;
     const drivers = this.#withinReach();
+    drivers[0]?.disposePool();
     const disposed = Promise.all(drivers.map((driver) => driver.dispose()));
     return disposed.then(() =>
       log.isInfo ? log.info(`disposed; ${this.#statusOf(drivers[0] as Driver<C>)}`) : undefined,
@@ -167,8 +168,9 @@ export abstract class Pool<C> implements AsyncDisposable {
       return Promise.reject(error);
     }
     const [only, ...others] = this.#withinReach() as [Driver<C>, ...Array<Driver<C>>];
-    if (others.length === 0) return only.close(patienceMs);
-    return Promise.all([only, ...others].map((driver) => driver.close(patienceMs))).then(() => undefined);
+    only.endPool(patienceMs);
+    if (others.length === 0) return only.awaitEnd();
+    return Promise.all([only, ...others].map((driver) => driver.awaitEnd())).then(() => undefined);
   }
 
   #withinReach(): Driver<C>[] {
