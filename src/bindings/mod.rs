@@ -22,9 +22,9 @@ mod words;
 extern crate std;
 
 use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Return, Stats, Step};
+use core::cell::Cell;
 pub use pools::Core;
 use pools::{State, with, with_all};
-use core::cell::Cell;
 use wasm_bindgen::prelude::*;
 use words::{
     EVENTS, NEWS, NO_NEWS, OUTCOMES, POOLS_OWN, REFUSED, RESETS, RETURNED, RETURNED_WITH_NOTICE, asleep, handle,

@@ -71,7 +71,7 @@ impl Pool {
         } else {
             self.reset(id, slot, clean)
         };
-        if step == Step::Done { Return::Done } else { Return::Pending(id) }
+        Return::of(step, id)
     }
 
     pub(super) fn advance_return(&mut self, id: OperationId, at: ReturnAt, slot: u32, outcome: Outcome) -> Step {
@@ -156,7 +156,7 @@ impl Pool {
     }
 
     pub(super) fn begin_condemnation(&mut self, id: OperationId, slot: u32) -> Return {
-        if self.condemn(id, slot, None) == Step::Done { Return::Done } else { Return::Pending(id) }
+        Return::of(self.condemn(id, slot, None), id)
     }
 
     /// Marks the slot's connection: it is replaced at its next checkout, the lease goes on.

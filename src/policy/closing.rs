@@ -131,7 +131,7 @@ impl Pool {
     /// Puts an emptied record back by an operation of its own, if the checkin listeners want to run.
     pub(super) fn spawn_checkin(&mut self, slot: u32) {
         let id = self.begin(Operation::new(State::CheckingIn { slot, refusal: None }, Caller::None));
-        if self.tell_checkin(id, slot, None) != Step::Done {
+        if let Return::Pending(id) = Return::of(self.tell_checkin(id, slot, None), id) {
             self.outbox.spawn(id);
         }
     }

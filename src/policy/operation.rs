@@ -9,7 +9,7 @@ use super::step::{Event, Refusal};
 use core::num::NonZeroU32;
 
 /// Where an operation stands, with what belongs to that state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum State {
     /// Checkout: in the queue, at this place of its ring.
     Waiting { place: u32 },
@@ -48,7 +48,7 @@ pub(crate) enum State {
 }
 
 /// A checkout that has a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum CheckoutAt {
     /// Not resumed yet. Aborted here, it gives the slot back.
     Reserved,
@@ -69,7 +69,7 @@ pub(crate) enum CheckoutAt {
 }
 
 /// A return.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum ReturnAt {
     /// The reset listeners run. `clean`: no transaction is open.
     TellingReset { clean: bool },
@@ -80,7 +80,7 @@ pub(crate) enum ReturnAt {
 }
 
 /// How a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct Ending {
     pub(crate) at: EndAt,
     pub(crate) abrupt: bool,
@@ -90,7 +90,7 @@ pub(crate) struct Ending {
 }
 
 /// The steps of an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum EndAt {
     /// The invalidate listeners run.
     TellingInvalidate,
@@ -101,7 +101,7 @@ pub(crate) enum EndAt {
 }
 
 /// What follows the end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Then {
     /// Checkout: a new connection is opened in the slot.
     Reopen { slot: u32, deaths: u8 },

@@ -174,7 +174,7 @@ impl Pool {
     pub fn advance(&mut self, id: OperationId, outcome: Outcome) -> Step {
         let Some(operation) = self.operations.get(id) else { return Step::Done };
         let state = operation.state;
-        if state != State::Abandoned && self.step_of(state) == Step::Wait {
+        if let (Step::Wait, false) = (self.step_of(state), matches!(state, State::Abandoned)) {
             // An outcome without a step is a fault of the host, and harmless.
             return Step::Wait;
         }
@@ -236,12 +236,12 @@ impl Pool {
         while let Some((id, notice)) = self.outbox.take_notice() {
             let operation = self.operation(id);
             operation.notices -= 1;
-            let (state, is_last) = (operation.state, operation.notices == 0);
-            if state == State::Ended && is_last {
+            let has_ended = matches!(operation.state, State::Ended);
+            if has_ended && operation.notices == 0 {
                 self.operations.remove(id.index());
             }
             // A wake-up of an operation that has ended since concerns no caller.
-            if state != State::Ended || !matches!(notice, Notice::Resume | Notice::Expire) {
+            if !(has_ended && matches!(notice, Notice::Resume | Notice::Expire)) {
                 return Some((id, notice));
             }
         }

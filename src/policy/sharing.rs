@@ -146,7 +146,7 @@ impl Pool {
 
     /// There is nothing to reset.
     fn begin_empty_return(&mut self, id: OperationId, slot: u32) -> Return {
-        if self.tell_checkin(id, slot, None) == Step::Done { Return::Done } else { Return::Pending(id) }
+        Return::of(self.tell_checkin(id, slot, None), id)
     }
 
     /// Ends every share, at the end of a close.

@@ -197,3 +197,10 @@ pub enum Return {
     /// An operation: ask for its first step.
     Pending(OperationId),
 }
+
+impl Return {
+    /// The answer of a return whose first step this is.
+    pub(crate) const fn of(step: Step, id: OperationId) -> Self {
+        if let Step::Done = step { Self::Done } else { Self::Pending(id) }
+    }
+}
