@@ -11,6 +11,7 @@ import { scenarios } from "../conformance/scenarios.mjs";
 // The tests of lost leases are there only where a collection can be asked for; here only their names are.
 globalThis.gc ??= () => {};
 const { collect } = await import("../conformance/suite.mjs");
+const { loadTopics } = await import("../conformance/topics.mjs");
 
 const classes = ["kept", "adapted", "fixed", "n/a"];
 const padded = (number) => String(number).padStart(3, "0");
@@ -24,7 +25,7 @@ function texts(folder, extension) {
     .map((name) => readFileSync(join(root, folder, name), "utf8"));
 }
 
-const conformance = collect().map(({ name }) => name.slice(name.indexOf(": ") + 2));
+const conformance = collect(await loadTopics()).map(({ name }) => name.slice(name.indexOf(": ") + 2));
 const policy = texts("tests/policy", ".rs").flatMap((text) =>
   [...text.matchAll(/fn scenario_((?:\d{3}_)+)/g)].map(([, numbers]) => numbers.replaceAll("_", " ")),
 );
