@@ -78,18 +78,19 @@ export function render(results) {
   const rows = scenarios.map(({ title }, index) => `| ${[title, ...results[index].flatMap(cells)].join(" | ")} |`);
   return `# A pool at module scope in Cloudflare Workers
 
-In Workers a socket belongs to the request, or the Durable Object, that opened it. A pool that does not know that hands it
-to the next one, which then hangs: the runtime ends a request that nothing will ever answer with an error, and lets one that
-a timer keeps alive, or one of a Durable Object, stay silent. edgepool gives each of them connections of its own.
+In Workers a socket belongs to the request, or the Durable Object, that opened it. Another pool may lend that socket to the
+next request, which then hangs. If nothing can answer the request, the runtime ends it with an error. A request with a timer,
+or of a Durable Object, stays silent. edgepool gives each request and each object its own connections.
 
-Below, the same Worker with each pool at module scope: \`pg\`'s own and edgepool, both of five connections and otherwise with
-their defaults. Each request makes two queries. *Failed* is an error of the Worker, *silent* no answer within ${patienceMs / 1000} s.
+The table compares the same Worker with two pools at module scope: \`pg\`'s own pool and edgepool. Both have five connections and
+otherwise their defaults. Each request makes two queries. *Failed* is an error of the Worker. *Silent* is no answer within
+${patienceMs / 1000} s.
 
 | | pg.Pool: answered | failed | silent | edgepool: answered | failed | silent |
 |---|---:|---:|---:|---:|---:|---:|
 ${rows.join("\n")}
 
-Written by \`node scripts/compare-workers.mjs --write\`, in workerd and on a PostgreSQL of the machine that ran it.
+\`node scripts/compare-workers.mjs --write\` writes this page, with workerd and PostgreSQL on one machine.
 `;
 }
 
