@@ -6,15 +6,14 @@ import { QueuePool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
 import { Client } from "pg";
 
-const pool = new QueuePool(
-  async () => {
-    const client = new Client({ connectionString: env.DATABASE_URL, connectionTimeoutMillis: 10_000 });
-    client.on("error", () => {}); // until the pool adds its own listener
-    await client.connect();
-    return client;
-  },
-  { dialect: pg, poolSize: 2 },
-);
+const pool = new QueuePool(connect, { dialect: pg, poolSize: 2 });
+
+async function connect() {
+  const client = new Client({ connectionString: env.DATABASE_URL, connectionTimeoutMillis: 10_000 });
+  client.on("error", () => {}); // until the pool adds its own listener
+  await client.connect();
+  return client;
+}
 
 const rows = (text, values) => pool.use((client) => client.query(text, values)).then((result) => result.rows);
 
