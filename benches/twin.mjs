@@ -49,7 +49,7 @@ export class TwinPool {
   #idleHead = 0;
   #idleCount = 0;
 
-  /** Rings, by ticket: who waits, until when (once stamped), and the signal that may cancel. */
+  /** Rings, by ticket: the waiter, its due time (once stamped), and the signal that may cancel it. */
   #waiters = new Array(16).fill(undefined);
   #dues = new Array(16).fill(0);
   #signals = new Array(16).fill(undefined);
@@ -232,7 +232,7 @@ export class TwinPool {
     this.#timerMs = delayMs;
   }
 
-  /** One reading of the clock: stamps who came since the last, and rejects whose time has ended. */
+  /** Reads the clock: stamps the waiters since the last reading, and rejects those whose time has ended. */
   #tick = () => {
     this.#timer = undefined;
     this.#timerMs = Infinity;

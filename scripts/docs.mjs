@@ -31,7 +31,7 @@ run(process.execPath, [
 say("wrote target/docs/index.md");
 
 run("cargo", ["doc", "--quiet", "--locked", "--no-deps"], { env: { RUSTDOCFLAGS: "-D warnings" } });
-// For who works on it: the bindings, and what is private, to which the public may link there.
+// For contributors: the bindings and the private items, to which public items may link there.
 run(
   "cargo",
   [
@@ -90,7 +90,7 @@ function extract({ Extractor, ExtractorConfig }) {
       tsdocMetadata: { enabled: false },
       messages: {
         compilerMessageReporting: warnings,
-        // Releases are told apart by their version, not by tags.
+        // The version, not a tag, identifies a release.
         extractorMessageReporting: { ...warnings, "ae-missing-release-tag": { logLevel: "none" } },
         tsdocMessageReporting: warnings,
       },
