@@ -78,6 +78,7 @@ const suites = [
     "the documents: their examples, names and links",
     "tests/package/documentation.test.mjs",
     "tests/package/speed-comparison.test.mjs",
+    "tests/package/english.test.mjs",
   ),
   node(
     "the package as it is published",
