@@ -37,11 +37,7 @@ function filesIn(folder, extensions) {
 }
 
 const markdown = [
-  "README.md",
-  "ARCHITECTURE.md",
-  "CHANGELOG.md",
-  "CONTRIBUTING.md",
-  "DESIGN.md",
+  ...readdirSync(root).filter((name) => name.endsWith(".md")),
   "pkg/README.md",
   ...filesIn("docs", [".md"]),
 ];
