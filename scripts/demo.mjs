@@ -1,5 +1,5 @@
-// npm run demo: sets up what is missing, builds, and serves the demo page (www/). The server shows three folders of this
-// repository under their own names and nothing else, with the Content-Security-Policy that a page with the pool needs.
+// npm run demo: sets up whatever is missing, builds, and serves the demo page (www/). The server shows only three
+// folders of this repository, under their own names, with the Content-Security-Policy that a page with the pool needs.
 
 import { createReadStream, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -23,7 +23,8 @@ const types = {
 };
 
 const policy =
-  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** Serves the page on this machine only; returns the server and the page's address. Port 0 means any free one. */
 export async function serveDemo(port) {
@@ -77,8 +78,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     // Takes the port before the build, which would replace pkg/ under a running server.
     ({ url } = await serveDemo(port));
   } catch (error) {
-    fail(`the demo cannot be served on port ${port} (${error.code}): choose another one, as in PORT=8081 npm run demo`);
+    fail(
+      `the demo cannot be served on port ${port} (${error.code}): choose another port, as in PORT=8081 npm run demo`,
+    );
   }
   build();
-  say(`the demo is at ${url} (Ctrl+C ends it; PORT=… takes another port)`);
+  say(`the demo is at ${url} (Ctrl+C ends it, PORT=… changes the port)`);
 }

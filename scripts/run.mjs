@@ -1,4 +1,4 @@
-// Runs a command and says what it does and for how long that usually takes. Used by every script here.
+// Runs a command, and prints its purpose and its usual time. Used by every script of this folder.
 
 import { spawnSync } from "node:child_process";
 import { dirname } from "node:path";
@@ -6,19 +6,19 @@ import { fileURLToPath } from "node:url";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Announces a long step. */
+/** Prints a message before a long step. */
 export function say(message) {
   process.stdout.write(`edgepool: ${message}\n`);
 }
 
-/** Runs it with the terminal's own output; ends this process where it fails. */
+/** Runs a command with the terminal's own output; ends this process if the command fails. */
 export function run(command, args, { env = {}, cwd = root } = {}) {
   const { status, error } = spawnSync(command, args, { cwd, stdio: "inherit", env: { ...process.env, ...env } });
   if (error) fail(`${command} could not be started: ${error.message}`);
   if (status !== 0) fail(`${command} ${args.join(" ")} failed (exit code ${status})`);
 }
 
-/** Its standard output, or undefined where it fails or does not exist. */
+/** Returns a command's standard output, or undefined if it fails or does not exist. */
 export function ask(command, args) {
   const { status, stdout } = spawnSync(command, args, { cwd: root, encoding: "utf8", maxBuffer: Infinity });
   return status === 0 ? stdout.trim() : undefined;
