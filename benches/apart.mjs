@@ -1,5 +1,5 @@
-// Runs one contestant in a process of its own. WebAssembly memory does not shrink, so only a process without earlier waiters
-// can measure the bytes of a waiter. Only a process can be stopped if a scenario takes too long.
+// Runs one contestant in a process of its own. WebAssembly memory does not shrink, so only a process without earlier
+// waiters can measure the bytes of a waiter. Only a process can be stopped if a scenario takes too long.
 
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -1,9 +1,9 @@
-// The twin: a pool in plain JavaScript with what edgepool does on its hot path, and nothing else. Leases with a handle and
-// a generation that end once, a bounded FIFO queue with cancelling in constant time, time-outs that are stamped lazily and
-// served by one timer, counters, closing. What edgepool costs beside it is what Rust in WebAssembly costs.
+// The twin: a pool in plain JavaScript with what edgepool does on its hot path, and nothing else. Leases with a handle
+// and a generation that end once, a bounded FIFO queue with cancelling in constant time, time-outs that are stamped
+// lazily and served by one timer, counters, closing. What edgepool costs beside it is what Rust in WebAssembly costs.
 //
-// It has one time-out for all waiters, so its queue is also the list of their deadlines, and gaps of the cancelled stay in
-// it until they reach the front: both a little less than edgepool does.
+// It has one time-out for all waiters, so its queue is also the list of their deadlines, and gaps of the cancelled stay
+// in it until they reach the front: both a little less than edgepool does.
 
 const indexMask = (1 << 20) - 1;
 const nextGeneration = 1 << 20;
