@@ -1,5 +1,5 @@
-// Runs 1,000 transfers between accounts by 100 concurrent tasks, through a pool of 5 + 10 pg clients. One in ten is aborted
-// on purpose. Proves that no money was lost and that no open transaction reached another task.
+// Runs 1,000 transfers between accounts by 100 concurrent tasks, through a pool of 5 + 10 pg clients. One in ten is
+// aborted on purpose. Proves that no money was lost and that no open transaction reached another task.
 
 import { QueuePool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
@@ -66,7 +66,7 @@ export async function runTransfers(options, print = console.log) {
   const expected = accounts * startingBalance;
   const checks = [
     [
-      `${tally.done} transfers committed, ${tally.aborted} aborted on purpose, ${tally.leftOpen} of these with an open transaction`,
+      `${tally.done} transfers committed, ${tally.aborted} aborted on purpose (${tally.leftOpen} in an open transaction)`,
       tally.done + tally.aborted === transfers && tally.aborted === transfers / 10 && tally.leftOpen > 0,
     ],
     [

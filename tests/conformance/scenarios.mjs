@@ -1,8 +1,8 @@
-// Lists each scenario of SQLAlchemy's pool, by its number in a catalogue with gaps. A test that proves a scenario begins
-// with its number. tests/package/scenarios.test.mjs compares them, and writes docs/scenarios.md.
+// Lists each scenario of SQLAlchemy's pool, by its number in a catalogue with gaps. A test that proves a scenario
+// begins with its number. tests/package/scenarios.test.mjs compares them, and writes docs/scenarios.md.
 //
-// kept: as in SQLAlchemy. adapted: the same intent in JavaScript. fixed: different on purpose. n/a: does not arise.
-// A fourth entry "native" means that the proof is a test in tests/policy or tests/integration.
+// kept: as in SQLAlchemy. adapted: the same intent in JavaScript. fixed: different on purpose. n/a: does not arise. A
+// fourth entry "native" means that the proof is a test in tests/policy or tests/integration.
 
 export const scenarios = [
   // Construction
@@ -13,12 +13,8 @@ export const scenarios = [
     "kept",
     "without options: five connections, ten more under load, 30 s in the queue, a rollback at return, nothing else",
   ],
-  [
-    5,
-    "kept",
-    "NullPool, SingletonThreadPool, StaticPool and AssertionPool carry ping, reset, age, name, dialect and echo to a recreated pool",
-  ],
-  [6, "kept", "QueuePool carries size, overflow and reset"],
+  [5, "kept", "a recreated pool of the other four kinds keeps ping, reset, age, name, dialect and echo"],
+  [6, "kept", "a recreated QueuePool keeps size, overflow and reset"],
   [7, "kept", "a recreated pool calls the same creator"],
   [9, "kept", "resetOnReturn may be written as a word, a boolean or null"],
   [10, "kept", "any other value of an option with choices is refused, with the option's name and the value"],
@@ -238,7 +234,7 @@ export const scenarios = [
   [
     207,
     "adapted",
-    "a lease that is collected unreturned is reported; a query may be running, so its connection is ended, not returned",
+    "a lease that is collected without a return is reported; its connection is terminated, as a query may be running",
   ],
   [209, "adapted", "a driver without an abrupt close gets the ordinary close for that connection, without a reset"],
   [210, "adapted", "if its record was emptied before, nothing is closed twice and the slot is freed"],

@@ -1,5 +1,5 @@
-// Builds worker.mjs as wrangler would, runs it in workerd on an embedded PostgreSQL, and requests 300 concurrent transfers.
-// Ends with exit code 0 only if no money was lost and five connections were enough.
+// Builds worker.mjs as wrangler would, runs it in workerd on an embedded PostgreSQL, and requests 300 concurrent
+// transfers. Ends with exit code 0 only if no money was lost and five connections were enough.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -27,7 +27,8 @@ await admin.query("INSERT INTO accounts SELECT id, 20 FROM generate_series(1, $1
 const countBackends = async () =>
   (
     await admin.query(
-      "SELECT count(*)::int AS count FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+      "SELECT count(*)::int AS count FROM pg_stat_activity " +
+        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
     )
   ).rows[0].count;
 
@@ -54,7 +55,7 @@ try {
   const total = (await workerd.ask("/")).body.reduce((sum, { balance }) => sum + balance, 0);
   const checks = [
     [
-      `of ${transfers} concurrent transfers ${done} were made and ${refused} refused for lack of money (${ms.toFixed(0)} ms)`,
+      `of ${transfers} concurrent transfers ${done} were made, ${refused} refused for lack of money (${ms.toFixed(0)} ms)`,
       done + refused === transfers && done > 0 && refused >= transfers / 50,
     ],
     [`the accounts hold ${total} in total, as at the beginning`, total === accounts * 20],

@@ -1,5 +1,5 @@
-// Runs worker.mjs as wrangler would, on an embedded PostgreSQL, with 60 requests, 20 at a time. Ends with exit code 0 only
-// if every answer was correct, no backend served two requests, and none was left over. Needs `npm run build`.
+// Runs worker.mjs as wrangler would, on an embedded PostgreSQL, with 60 requests, 20 at a time. Ends with exit code 0
+// only if every answer was correct, no backend served two requests, and none was left over. Needs `npm run build`.
 
 import { join } from "node:path";
 import { Client } from "pg";

@@ -1,5 +1,5 @@
-// A Worker with one pool at module scope. Each request has at most two connections of its own. The pool opens them when the
-// request needs them, and the runtime closes them with the request.
+// A Worker with one pool at module scope. Each request has at most two connections of its own. The pool opens them when
+// the request needs them, and the runtime closes them with the request.
 
 import { env } from "cloudflare:workers";
 import { QueuePool } from "edgepool";
