@@ -36,8 +36,10 @@ export function guardedClock(clock: PoolClock, log: Log): PoolClock {
         const now = clock.now();
         if (Number.isFinite(now)) {
           const passed = now - (reading ?? now);
-          if (passed > 0 && passed < longestLeapMs) time += passed;
-          reading = now;
+          if (passed < longestLeapMs) {
+            time += Math.max(passed, 0);
+            reading = now;
+          }
         }
       } catch (error) {
         log.error("the pool's clock failed; the pool's time stands still", error);
