@@ -84,6 +84,7 @@ const suites = [
     "tests/package/tarball.test.mjs",
     "tests/package/size.test.mjs",
     "tests/package/layers.test.mjs",
+    "tests/package/circles.test.mjs",
     "tests/package/scenarios.test.mjs",
   ),
   node("the package in every bundler, and in Jest", "tests/package/bundlers.test.mjs", "tests/package/jest.test.mjs"),

@@ -12,8 +12,8 @@ use wasm_bindgen::prelude::*;
 
 pub(super) struct State {
     pub pool: Pool,
-    /// The same for every scope of one pool, which the shell makes: each is a pool of its own here, with a number of its
-    /// own. The first is made with the pool and keeps the counters of those that have ended.
+    /// The same for every scope of one pool, which the shell makes: each is a pool of its own here, with a number of
+    /// its own. The first is made with the pool and keeps the counters of those that have ended.
     family: u32,
     is_first: bool,
     /// Why the last begin refused, and what the last news were: asked for by calls of their own.
@@ -22,8 +22,8 @@ pub(super) struct State {
 }
 
 std::thread_local! {
-    /// Every pool of the instance, by its number. Not behind the exported class: its reference count and borrow flag cost
-    /// as much as a checkout. Never dropped, so that no access looks for a destructor.
+    /// Every pool of the instance, by its number. Not behind the exported class: its reference count and borrow flag
+    /// cost as much as a checkout. Never dropped, so that no access looks for a destructor.
     static POOLS: RefCell<ManuallyDrop<Vec<Option<State>>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
     /// Numbers that can be used again.
     static FREE: RefCell<ManuallyDrop<Vec<u32>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
@@ -81,8 +81,8 @@ impl Drop for Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// `options`: every option as a number; see options.rs. Throws the name of the first that breaks its rule. `scope_of`
-    /// is the number of a pool of which this is a further scope, or -1.
+    /// `options`: every option as a number; see options.rs. Throws the name of the first that breaks its rule.
+    /// `scope_of` is the number of a pool of which this is a further scope, or -1.
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue, scope_of: i32) -> Result<Self, JsValue> {
         console_error_panic_hook::set_once();

@@ -1,4 +1,4 @@
-/** Time as the pool sees it: the host's, or one that a test or a simulation gives. Read only where an option needs it. */
+/** The pool's source of time: the host's, or one of a test or a simulation. Read only if an option needs it. */
 
 import type { Log } from "./logger.js";
 
@@ -6,26 +6,37 @@ import type { Log } from "./logger.js";
 export interface PoolClock {
   /** Milliseconds since any fixed moment, never going back. */
   now(): number;
-  /** Calls `callback` once, in `ms` milliseconds or later, and never before it has returned. Answers a handle; where that has `ref()` and `unref()`, the pool uses them. */
+  /**
+   * Calls `callback` once, in `ms` milliseconds or later, and never before setTimeout() has returned. Returns a handle.
+   * If the handle has `ref()` and `unref()`, the pool uses them.
+   */
   setTimeout(callback: () => void, ms: number): unknown;
-  /** Ends a timer that setTimeout() answered, also one that has run out. */
+  /** Ends a timer that setTimeout() returned, or does nothing if the timer has run out. */
   clearTimeout(handle: unknown): void;
 }
 
-/** The host's clock and timers, looked up at each call so that fake timers installed later are seen. */
+/** The host's clock and timers, looked up at each call so that the pool uses fake timers that are installed later. */
 export const hostClock: PoolClock = {
   now: () => performance.now(),
   setTimeout: (callback, ms) => setTimeout(callback, ms),
   clearTimeout: (handle) => clearTimeout(handle as Parameters<typeof clearTimeout>[0]),
 };
 
+/** A clock that remembers its last reading, which can be used while no foreign code may run. */
+export interface GuardedClock extends PoolClock {
+  readonly lastMs: number;
+}
+
 /**
- * The same clock, whose own failures cost a reading and never the pool: it is read between two calls of the policy, where
- * a throw would look like a crash. Setting a timer may throw; the driver has an answer to that.
+ * Returns the same clock, except that its failures are logged: the clock is read between two calls of the policy, where
+ * a throw would look like a crash. setTimeout() may still throw; timer.ts handles that.
  */
-export function guardedClock(clock: PoolClock, log: Log): PoolClock {
+export function guardedClock(clock: PoolClock, log: Log): GuardedClock {
   let last = 0;
   return {
+    get lastMs() {
+      return last;
+    },
     now() {
       try {
         const now = clock.now();
@@ -46,7 +57,7 @@ export function guardedClock(clock: PoolClock, log: Log): PoolClock {
   };
 }
 
-/** Says whether a timer may keep the process alive, where the host's timers can tell (Node, Bun, newer workerd). */
+/** Lets a timer keep the process alive, or not, if the host's timers support that (Node, Bun, newer workerd). */
 export function holdProcess(handle: unknown, hold: boolean): void {
   const timer = handle as { ref?: () => unknown; unref?: () => unknown } | null;
   if (typeof timer !== "object" || timer === null) return;

@@ -35,6 +35,7 @@ mod news;
 mod null_pool;
 mod pool_size;
 mod pre_ping;
+mod protocol;
 mod recycle;
 mod reset_on_return;
 mod scope;

@@ -3,7 +3,7 @@
 import { bytes } from "../wasm/bytes.js";
 import { initSync } from "../wasm/edgepool.js";
 import { PoolError } from "../errors.js";
-import { attach, isAttached } from "../instance.js";
+import { attach, isAttached } from "../engine/instance.js";
 
 if (!isAttached()) attach(initSync({ module: compiled() }));
 

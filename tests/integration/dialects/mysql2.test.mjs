@@ -8,7 +8,7 @@ import { QueuePool } from "edgepool";
 import { mysql2 } from "edgepool/dialects/mysql2";
 import callbacks from "mysql2";
 import promises from "mysql2/promise";
-import { plainResult } from "../../../pkg/durable-object/running.js";
+import { plainResult } from "../../../pkg/durable-object/run-query.js";
 import { startScriptedMysql } from "./scripted-mysql.mjs";
 
 let server;
