@@ -51,7 +51,7 @@ async function bytesPerWaiter(contestant, library) {
 
   // The raw exports: the instance module is the one that edgepool itself uses.
   const wasm =
-    contestant.kind === "edgepool" ? (await import("../pkg/instance.js")).exportsOf("bench").memory : undefined;
+    contestant.kind === "edgepool" ? (await import("../pkg/engine/instance.js")).exportsOf("bench").memory : undefined;
   const memory = () => {
     const { heapUsed, arrayBuffers } = process.memoryUsage();
     return { js: heapUsed + arrayBuffers, wasm: wasm?.buffer.byteLength ?? 0 };

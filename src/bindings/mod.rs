@@ -2,34 +2,35 @@
 //! src/shell/books.ts.
 //!
 //! The rules of this boundary:
-//! - No call from here into JavaScript while the policy is borrowed: nothing can re-enter it. (The panic hook prints and
-//!   the instance is dead after it.)
+//! - No call from here into JavaScript while the policy is borrowed: nothing can re-enter it. (The panic hook prints
+//!   and the instance is dead after it.)
 //! - Every number that crosses is an i32, and where it names something a handle of 30 bits. Durations are whole
-//!   milliseconds, [`words::FOREVER`] where there is no limit; points in time are f64 milliseconds of the host's own clock.
-//! - A *word* answers a checkout: 0 or more is a lease, below 0 its complement is an operation, with [`words::ASLEEP`] added
-//!   where the operation only waits and there is nothing else to do. A *return word* answers a return: [`RETURNED`],
-//!   [`RETURNED_WITH_NOTICE`], an operation's complement, with [`words::RESETS`] added where it begins with the reset, or from 2 on, plus 2, the index of the waiter who has the slot
-//!   now with the generation of the new lease where a handle has its own: the only news, in one integer.
+//!   milliseconds, [`words::FOREVER`] where there is no limit; points in time are f64 milliseconds of the host's own
+//!   clock.
+//! - A *word* answers a checkout: 0 or more is a lease, below 0 its complement is an operation, with [`words::ASLEEP`]
+//!   added where the operation only waits and there is nothing else to do. A *return word* answers a return:
+//!   [`RETURNED`], [`RETURNED_WITH_NOTICE`], an operation's complement, with [`words::RESETS`] added where it begins
+//!   with the reset, or from 2 on, plus 2, the index of the waiter who has the slot now with the generation of the new
+//!   lease where a handle has its own: the only news, in one integer.
 //! - A *step word* answers `resume`, `advance` and `notice`: 0 or more is a lease (grant), below 0 its complement is a
-//!   code in the low four bits and an argument above them: a slot, or [`words::NO_SLOT`], and above that an event. The last
-//!   one of `advance` has [`words::NEWS`] flipped where [`has_news`] would answer true.
+//!   code in the low four bits and an argument above them: a slot, or [`words::NO_SLOT`], and above that an event. The
+//!   last one of `advance` has [`words::NEWS`] flipped where [`has_news`] would answer true.
 //! - Options come in as a slice of numbers. serde-wasm-bindgen carries statistics out, never on the hot path.
 
 mod options;
 mod pools;
-mod words;
 
 extern crate std;
 
 use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Return, Stats, Step};
 use core::cell::Cell;
+use crate::protocol::{
+    EVENTS, FLAG, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, asleep, begin_word, hand_over_word,
+    handle, notice_word, pending_word, refusal_number, span, spawned_output, staleness_number, step_word,
+};
 pub use pools::Core;
 use pools::{State, with, with_all};
 use wasm_bindgen::prelude::*;
-use words::{
-    EVENTS, NEWS, NO_NEWS, OUTCOMES, POOLS_OWN, REFUSED, RESETS, RETURNED, RETURNED_WITH_NOTICE, asleep, handle,
-    notice_word, refusal_code, span, step_word,
-};
 
 /// Smaller than the standard library's: the package is loaded more often than the pool allocates.
 #[global_allocator]
@@ -214,7 +215,10 @@ pub fn tells_time(pool: u32) -> bool {
 /// The step of an operation that begins or was woken. Answers a step word.
 #[wasm_bindgen]
 pub fn resume(pool: u32, operation: i32) -> i32 {
-    with(pool, |state| step_word(state.pool.resume(handle(operation))))
+    with(pool, |state| {
+        let step = state.pool.resume(handle(operation));
+        state.step_word(step)
+    })
 }
 
 /// How the step went, as an index of [`OUTCOMES`]. Answers the next step word.
@@ -222,8 +226,7 @@ pub fn resume(pool: u32, operation: i32) -> i32 {
 pub fn advance(pool: u32, operation: i32, outcome: i32) -> i32 {
     with(pool, |state| {
         let step = state.pool.advance(handle(operation), OUTCOMES[outcome as usize]);
-        let is_last = matches!(step, Step::Grant(_) | Step::Done);
-        step_word(step) ^ if is_last && state.pool.has_news() { NEWS } else { 0 }
+        state.step_word(step)
     })
 }
 
@@ -233,35 +236,29 @@ pub fn abort(pool: u32, operation: i32) -> bool {
     with(pool, |state| state.pool.abort(handle(operation)))
 }
 
-/// The next operation that has news, of which [`notice`] tells what it is; or below [`NO_NEWS`], less 1, the complement of
-/// the next that wants a flow of its own; or [`NO_NEWS`].
+/// The next operation that has a notice, which [`notice`] answers; after the notices the next spawned operation, below
+/// [`NO_OUTPUT`]; or [`NO_OUTPUT`].
 #[wasm_bindgen]
-pub fn next_news(pool: u32) -> i32 {
+pub fn next_output(pool: u32) -> i32 {
     with(pool, |state| match state.pool.take_notice() {
         Some((id, notice)) => {
             NOTICE.set(notice_word(notice));
             id.to_bits() as i32
         }
-        None => state.pool.take_child().map_or(NO_NEWS, |id| NO_NEWS - 1 - id.to_bits() as i32),
+        None => state.pool.take_child().map_or(NO_OUTPUT, spawned_output),
     })
 }
 
-/// The news that the last [`next_news`] found. A step word.
+/// The notice that the last [`next_output`] found. Returns a step word.
 #[wasm_bindgen]
 pub fn notice(pool: u32) -> i32 {
     let _ = pool;
     NOTICE.get()
 }
 
-/// The next operation that wants a flow of its own, or -1.
+/// Whether [`next_output`] or [`tick`] is due.
 #[wasm_bindgen]
-pub fn next_child(pool: u32) -> i32 {
-    with(pool, |state| state.pool.take_child().map_or(-1, |id| id.to_bits() as i32))
-}
-
-/// Whether [`next_news`] or [`tick`] is due.
-#[wasm_bindgen]
-pub fn has_news(pool: u32) -> bool {
+pub fn has_output(pool: u32) -> bool {
     with(pool, |state| state.pool.has_news())
 }
 
@@ -362,8 +359,8 @@ pub fn lease_of(pool: u32, slot: i32) -> i32 {
     with(pool, |state| state.pool.lease_of(slot as u32).to_bits() as i32)
 }
 
-/// The numbers of the public `PoolStats`, in its order: the counters are those of every scope, and with `everywhere` the
-/// gauges are, too.
+/// The numbers of the public `PoolStats`, in its order: the counters are those of every scope, and with `everywhere`
+/// the gauges are, too.
 #[wasm_bindgen]
 pub fn stats(pool: u32, everywhere: bool) -> JsValue {
     let Some(stats) = with_all(|scopes| scopes.stats(pool, everywhere)) else { return JsValue::UNDEFINED };
@@ -399,7 +396,7 @@ pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
 /// Why the operation replaces its connection: 0 it does not, 1 age, 2 pool-wide invalidation, 3 a mark.
 #[wasm_bindgen]
 pub fn staleness(pool: u32, operation: i32) -> i32 {
-    with(pool, |state| state.pool.staleness(handle(operation)).map_or(0, |staleness| staleness as i32 + 1))
+    with(pool, |state| staleness_number(state.pool.staleness(handle(operation))))
 }
 
 impl State<'_> {
@@ -417,24 +414,28 @@ impl State<'_> {
         self.return_word(result)
     }
 
+    /// A step that settles the caller is the last that the shell sees for now: its word has [`FLAG`] flipped if there
+    /// is output.
+    fn step_word(&mut self, step: Step) -> i32 {
+        let settles = matches!(step, Step::Grant(_) | Step::Share(_) | Step::Reject(_) | Step::Done);
+        step_word(step) ^ if settles && self.pool.has_news() { FLAG } else { 0 }
+    }
+
     fn word(&mut self, begin: Begin) -> i32 {
         match begin {
-            Begin::Granted(lease) => lease.to_bits() as i32,
-            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => asleep(id),
-            Begin::Pending(id) => !(id.to_bits() as i32),
-            Begin::Refused(refusal) => {
-                REFUSAL.set(refusal_code(refusal));
-                REFUSED
-            }
+            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => return asleep(id),
+            Begin::Refused(refusal) => REFUSAL.set(refusal_number(refusal)),
+            _ => {}
         }
+        begin_word(begin)
     }
 
     fn return_word(&mut self, result: Return) -> i32 {
         match result {
-            Return::HandedOver(waiter, lease) => (waiter.index() | lease.generation_bits()) as i32 + 2,
-            Return::Pending(id) if self.pool.is_resetting(id) => !(id.to_bits() as i32 | RESETS),
-            Return::Pending(id) => !(id.to_bits() as i32),
-            Return::Done if self.pool.has_news() => RETURNED_WITH_NOTICE,
+            Return::HandedOver(waiter, lease) => hand_over_word(waiter, lease),
+            Return::Pending(id) if self.pool.is_resetting(id) => pending_word(id) ^ FLAG,
+            Return::Pending(id) => pending_word(id),
+            Return::Done if self.pool.has_news() => RETURNED_WITH_OUTPUT,
             Return::Done => RETURNED,
         }
     }

@@ -33,7 +33,10 @@ mod slots;
 mod stats;
 mod step;
 
-pub use config::{Config, LONGEST_SPAN_MS, ResetStyle, Settings, Span, Violation};
+pub use config::{
+    Config, Form, KINDS, LONGEST_SPAN_MS, NumericOption, OPTIONS, PLACES, Place, RESET_STYLES, ResetStyle, Settings,
+    Span, Violation,
+};
 pub use id::{CAPACITY, Handle, INDEX_BITS, MOST};
 pub use kind::Kind;
 pub use operation::Operation;

@@ -19,6 +19,11 @@ export const hostClock: PoolClock = {
   clearTimeout: (handle) => clearTimeout(handle as Parameters<typeof clearTimeout>[0]),
 };
 
+/** A clock that remembers its last reading, which can be used while no foreign code may run. */
+export interface GuardedClock extends PoolClock {
+  readonly lastMs: number;
+}
+
 /** A leap of more than thirty years is a fault of the clock. */
 const longestLeapMs = 2 ** 40;
 
@@ -27,10 +32,13 @@ const longestLeapMs = 2 ** 40;
  * the policy, and a throw there would look like a crash. A clock that goes back, as fake timers do when they are
  * installed, counts from its new reading: the lost time is no debt. Setting a timer may throw.
  */
-export function guardedClock(clock: PoolClock, log: Log): PoolClock {
+export function guardedClock(clock: PoolClock, log: Log): GuardedClock {
   let time = 0;
   let reading: number | undefined;
   return {
+    get lastMs() {
+      return time;
+    },
     now() {
       try {
         const now = clock.now();

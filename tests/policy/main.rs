@@ -39,9 +39,9 @@ mod null_pool;
 mod pool_size;
 mod pre_ping;
 mod record_close;
+mod protocol;
 mod recycle;
 mod reset_on_return;
-
 mod scopes;
 mod singleton_thread_pool;
 mod stale_handles;

@@ -1,10 +1,11 @@
 /**
  * How a statement is run on a driver's connection, and how its answer becomes plain data. Knows drivers that have
- * `query(text, values)` and answer with `rows`, as pg does; for others the user gives `runQuery`. Called by borrowed.ts.
+ * `query(text, values)` and answer with `rows`, as pg does; for others the user gives `runQuery`. Called by
+ * borrowed.ts.
  */
 
 import { ArgumentError } from "../errors.js";
-import { show } from "../values.js";
+import { show } from "../validate.js";
 import type { QueryResult } from "./statements.js";
 
 /** What `runQuery` may answer: a {@link QueryResult} of which only `rows` is needed. */

@@ -1,10 +1,10 @@
 /**
  * The one WebAssembly instance of this copy of the package: attached by an entry (entry/*.ts), and dead for good after
- * a trap. Its calls are made through the books of a driver (books.ts).
+ * a trap. Called through policy.ts.
  */
 
-import type { InitOutput } from "./wasm/edgepool.js";
-import { PoolCrashedError, PoolError } from "./errors.js";
+import { PoolCrashedError, PoolError } from "../errors.js";
+import type { InitOutput } from "../wasm/edgepool.js";
 
 /** The raw exports: integers in and out, without the generated glue, which would cost more than the calls. */
 export type Exports = InitOutput;
@@ -12,7 +12,7 @@ export type Exports = InitOutput;
 let attached: Exports | undefined;
 let trap: { cause: unknown } | undefined;
 
-/** Those whose host timer runs: they have callers who must hear of a crash. */
+/** The scopes whose host timer runs: a crash must reject their callers. */
 const watching = new Set<{ crashed(): void }>();
 
 export function attach(exports: Exports): void {
@@ -39,7 +39,7 @@ export function watch(operations: { crashed(): void }, on: boolean): void {
   else watching.delete(operations);
 }
 
-/** Records the trap and tells every pool with callers who wait. */
+/** Records the trap and rejects every caller that waits. */
 export function crash(cause: unknown): void {
   if (trap !== undefined) return;
   trap = { cause };

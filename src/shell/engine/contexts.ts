@@ -1,21 +1,13 @@
 /**
  * Which I/O context of Cloudflare Workers the code runs in: a request, or a Durable Object for all of its requests. A
- * socket belongs to the one that opened it. Nothing says which one is current, so each is remembered by a marker, an
- * object that throws when it is touched from another. A wrong guess is never taken: the marker has the last word. Used by
- * scopes.ts, which decides what a context is given.
+ * socket belongs to the context that opened it. Workers do not tell which context is current, so each context is
+ * remembered by a marker, an object that throws when another context touches it. A guess is only taken if the marker
+ * confirms it. Used by scopes.ts, which decides what a context is given.
  */
 
-interface Marker {
-  readonly readyState: number;
-}
+import { WebSocketPair, type ContextMarker } from "../host.js";
 
-/** Workers and nobody else have this; it works from every compatibility date on, and needs no import. */
-const { WebSocketPair } = globalThis as { WebSocketPair?: new () => { 0: Marker } };
-
-/** Whether the host has I/O contexts. */
-export const hasContexts = typeof WebSocketPair === "function";
-
-/** The span of the invocation that runs: an identity that needs no search, where the runtime has one. */
+/** Returns the span of the invocation that runs: an identity that needs no search, if the runtime has spans. */
 let activeSpan: () => object | undefined = () => undefined;
 
 /** Takes the module `cloudflare:workers`; older runtimes have no tracing in it. */
@@ -23,9 +15,9 @@ export function identifyBy({ tracing }: { tracing?: { getActiveSpan?(): object |
   if (typeof tracing?.getActiveSpan === "function") activeSpan = () => tracing.getActiveSpan?.();
 }
 
-/** What a marker tells of where the code runs. */
+/** Where the code runs, as a marker tells. */
 const enum Place {
-  /** Where the marker was made. */
+  /** In the context of the marker. */
   Here,
   /** In another request. */
   Request,
@@ -35,25 +27,25 @@ const enum Place {
   Nowhere,
 }
 
-/** What belongs to a context. */
-export interface Ends {
-  /** Whether nobody has, or wants, anything of it. */
+/** A scope that belongs to a context. */
+export interface BoundScope {
+  /** Whether all that there is in the scope is idle. */
   readonly isAtRest: boolean;
-  /** Its context is taken for gone: gives up what it holds outside of it, and touches nothing else. */
+  /** Called when the context is presumed gone: frees what is held outside of the context, and touches nothing else. */
   forget(): void;
 }
 
 export class Context {
-  /** Whether it is a Durable Object; undefined where nothing tells. */
+  /** Whether it is a Durable Object; undefined if nothing tells. */
   readonly isActor: boolean | undefined;
-  /** What its keys hold: a context that only its own callers hold must go with them, and a span holds on to all of these. */
+  /** Held by the keys of the context: only its own callers may keep a context alive, and a span keeps what it holds. */
   readonly reference: { deref(): Context | undefined } =
     typeof WeakRef === "function" ? new WeakRef(this) : { deref: () => this };
-  readonly #marker: Marker;
-  /** What belongs to it, by whose it is. */
-  readonly #scopes = new Map<object, Ends>();
+  readonly #marker: ContextMarker;
+  /** The scopes that belong to the context, by their owners. */
+  readonly #scopes = new Map<object, BoundScope>();
 
-  constructor(marker: Marker, isActor: boolean | undefined) {
+  constructor(marker: ContextMarker, isActor: boolean | undefined) {
     this.#marker = marker;
     this.isActor = isActor;
   }
@@ -78,24 +70,24 @@ export class Context {
     }
   }
 
-  /** What belongs to it of this owner. */
-  scopeOf<S extends Ends>(owner: object): S | undefined {
+  /** Returns the owner's scope in this context. */
+  scopeOf<S extends BoundScope>(owner: object): S | undefined {
     return this.#scopes.get(owner) as S | undefined;
   }
 
-  add(owner: object, scope: Ends): void {
+  add(owner: object, scope: BoundScope): void {
     this.#scopes.set(owner, scope);
     if (this.isActor === false || actors.includes(this)) return;
     const fallen = keep(actors, this, most.actors);
     if (!canFinalize) fallen?.forget();
   }
 
-  /** Whether nobody has, or wants, anything that belongs to it. Of one that is new nobody knows. */
+  /** Whether all that belongs to the context is idle. A context without scopes is not known to be. */
   get isAtRest(): boolean {
     return this.#scopes.size > 0 && [...this.#scopes.values()].every((scope) => scope.isAtRest);
   }
 
-  /** An object that holds nothing any more need not be searched for. */
+  /** Removes the owner's scope. An object without scopes need not be searched for. */
   drop(owner: object): void {
     this.#scopes.delete(owner);
     if (this.#scopes.size === 0) remove(actors, this);
@@ -107,22 +99,27 @@ export class Context {
   }
 }
 
-/** Requests, the latest first: where they are searched, no matter how long they live. */
+/** Requests, the latest first. */
 const recent: Context[] = [];
-/** Objects, the last used first: few, and their connections live long, so all of them are searched. */
+/** Objects, the last used first. All of them are searched: they are few, and their connections live long. */
 const actors: Context[] = [];
-/** By an object that only its context has: what the user gave, or a span. */
+/** By an object that only its context has: the user's key, or a span. */
 const byKey = new WeakMap<object, Context["reference"]>();
-/** Requests, where no finalisation frees what their contexts hold; the oldest first. */
+/** Requests, the oldest first, if the host has no finalisation that frees what their contexts hold. */
 const kept: Context[] = [];
 const canFinalize = typeof FinalizationRegistry === "function";
 
 const most = { recent: 16, actors: 256, kept: 256, keptAtWork: 1024 };
 
-/** How many requests are searched for one whose span is new: nearly always it is new itself, and a foreign marker costs a throw. */
+/**
+ * How many requests are searched for one whose span is new. Nearly always the request is new, and a foreign marker
+ * throws.
+ */
 let depth = 1;
 
-/** The current context, or undefined where there is none. `key`: an object that the user says is the context's own. */
+/**
+ * Returns the current context, made if it is new; undefined outside of any. `key`: the user's object of the context.
+ */
 export function currentContext(key: object | undefined): Context | undefined {
   const span = activeSpan();
   const context = known(key) ?? known(span) ?? searched(span, kindOf(key), true);
@@ -132,7 +129,7 @@ export function currentContext(key: object | undefined): Context | undefined {
   return context;
 }
 
-/** The same, where it has been seen before. */
+/** Returns the current context if it has been seen before. */
 export function seenContext(): Context | undefined {
   const span = activeSpan();
   return known(span) ?? searched(span, undefined, false);
@@ -143,14 +140,14 @@ function known(key: object | undefined): Context | undefined {
   return context?.isCurrent() === true ? context : undefined;
 }
 
-/** The first marker tells whether this is an object, and so which list to go through. */
+/** The first marker tells whether this is an object, and so which list to search. */
 function searched(span: object | undefined, kind: boolean | undefined, mayBegin: boolean): Context | undefined {
   let isActor = kind;
   const candidates = recent.length > 0 ? recent.slice(0, span === undefined ? most.recent : depth) : actors.slice(0, 1);
   for (const context of candidates) {
     const place = context.place();
     if (place === Place.Here) {
-      // A request that has spans of its own: from now on others like it are looked for, too.
+      // A request with several spans: from now on others like it are searched for, too.
       if (span !== undefined) depth = most.recent;
       return context;
     }
@@ -166,20 +163,20 @@ function searched(span: object | undefined, kind: boolean | undefined, mayBegin:
   return found ?? (mayBegin ? begun(isActor) : undefined);
 }
 
-/** Whether what the user gave is the state of an object. */
+/** Whether the user's key is the state of an object. */
 function kindOf(key: object | undefined): boolean | undefined {
   return key === undefined ? undefined : "storage" in key ? true : "passThroughOnException" in key ? false : undefined;
 }
 
 function begun(isActor: boolean | undefined): Context | undefined {
-  let marker: Marker;
+  let marker: ContextMarker;
   try {
     marker = new (WebSocketPair as NonNullable<typeof WebSocketPair>)()[0];
   } catch {
     return undefined;
   }
   const context = new Context(marker, isActor);
-  // One of which nothing is known is searched for as either; add() puts it among the objects.
+  // A context of unknown kind is searched for as either kind; add() puts it among the objects.
   if (isActor !== true) keep(recent, context, most.recent);
   if (isActor === false && !canFinalize) {
     kept.push(context);
@@ -188,14 +185,17 @@ function begun(isActor: boolean | undefined): Context | undefined {
   return context;
 }
 
-/** Before the compatibility date 2025-05-05 nothing is ever finalised: the oldest request that holds nothing is taken for gone, and of too many that seem to be at work the oldest. */
+/**
+ * Before the compatibility date 2025-05-05 nothing is finalised: the oldest idle request is presumed gone. If too many
+ * requests seem to be at work, so is the oldest of them.
+ */
 function forgetOldest(): void {
   const atRest = kept.findIndex((context) => context.isAtRest);
   if (atRest < 0 && kept.length <= most.keptAtWork) return;
   kept.splice(Math.max(atRest, 0), 1)[0]?.forget();
 }
 
-/** Puts it first; answers the one that falls out at the end. */
+/** Puts the context first; returns the one that falls out at the end. */
 function keep(list: Context[], context: Context, length: number): Context | undefined {
   list.unshift(context);
   return list.length > length ? list.pop() : undefined;

@@ -1,7 +1,7 @@
 /**
- * What of a thrown object crosses RPC beside its name and message: plain data, and so little of it that the error always
- * arrives. What else hangs on it (a client, a socket, a function, an instance of a class) stays where it is. Called by
- * failure.ts.
+ * What of a thrown object crosses RPC beside its name and message: plain data, and so little of it that the error
+ * always arrives. What else hangs on it (a client, a socket, a function, an instance of a class) stays where it is.
+ * Called by failure.ts.
  */
 
 const mostProperties = 40;
@@ -12,7 +12,10 @@ export const mostUnits = 10_000;
 /** So deep within a property. */
 const deepest = 4;
 
-/** The object's own enumerable properties without the named ones, as far as they are plain data. A getter that throws is left out. */
+/**
+ * The object's own enumerable properties without the named ones, as far as they are plain data. A getter that throws is
+ * left out.
+ */
 export function plainPropertiesOf(source: object, without: readonly string[]): Record<string, unknown> {
   const plain: Record<string, unknown> = {};
   for (const key of Object.keys(source)

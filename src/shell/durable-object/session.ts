@@ -6,9 +6,9 @@
 
 import type { Dialect } from "../dialect.js";
 import { ArgumentError, InvalidRequestError } from "../errors.js";
-import type { PooledConnection } from "../pooled-connection.js";
+import type { PooledConnection } from "../lease.js";
 import { errorOf, failureOf } from "./failure.js";
-import { plainResult, type RunQuery, type RunResult } from "./running.js";
+import { plainResult, type RunQuery, type RunResult } from "./run-query.js";
 import type { CheckedStatement, QueryResult } from "./statements.js";
 import { beginsOrEnds, mayBeOpenAfter } from "./transaction-words.js";
 
@@ -22,7 +22,7 @@ export interface Driving<C> {
 /** A statement that ends within so many milliseconds of its lease spares the pool a new connection. */
 const patienceMs = 1000;
 
-export class Borrowed<C> {
+export class Session<C> {
   readonly #lease: PooledConnection<C>;
   readonly #driving: Driving<C>;
   /** Settles when the last of those that were asked for is over. */

@@ -6,7 +6,7 @@
 declare const WebSocketPair: new () => { readonly 0: { readonly readyState: number } };
 
 /** Answers from then on whether the code runs in the request, or the Durable Object, in which this was called. */
-export function markedHere(): () => boolean {
+export function markRequest(): () => boolean {
   // Belongs to the request like all I/O, and costs none: touched from another one it throws.
   const marker = new WebSocketPair()[0];
   return () => {

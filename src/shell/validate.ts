@@ -1,28 +1,21 @@
 /**
- * The values that users give, and the words of an error about one of them: what it is, and what it may be. Whether a
- * number is in its range is the policy's question (src/policy/config.rs); it answers with the option's name.
+ * Checks the values that users give, and words the error about a wrong one: what it is, and what it may be. Whether a
+ * number is in its range is the policy's decision (src/policy/config.rs), which returns the option's name.
  */
 
 import { ArgumentError } from "./errors.js";
 
-/**
- * A length of time. A string carries its unit (`"500ms"`, `"30s"`, `"5m"`, `"1h"`); a bare number is seconds, as in
- * SQLAlchemy. A bare number that can only be milliseconds by habit is refused: time-outs above 600, `idleTimeout` above
- * 7200, `recycle` above 86400.
- */
-export type Duration = number | `${number}${"ms" | "s" | "m" | "h"}`;
-
 const duration = 'a duration of 0 or more such as "30s" or "500ms" (a bare number is seconds)';
 
-/** What each option may be, as its error says it. */
+/** The values that an option may have, as its error lists them. */
 const allowed: Record<string, string> = {
   poolSize: "a whole number, 0 or more (0 = no limit)",
   "poolSize of SingletonThreadPool": "a whole number, 1 or more",
   maxOverflow: "a whole number, 0 or more, or -1 (no limit)",
   maxWaiters: "a whole number, 0 or more, or Infinity",
-  timeout: `${duration}, or null (for ever)`,
-  driverTimeout: `${duration}, or null (for ever)`,
-  pingTimeout: `${duration}, or null (for ever)`,
+  timeout: `${duration}, or null (no limit)`,
+  driverTimeout: `${duration}, or null (no limit)`,
+  pingTimeout: `${duration}, or null (no limit)`,
   deadline: `${duration}, or null (none)`,
   idleTimeout: `${duration}; without it, never`,
   prePingAfterIdle: duration,
@@ -49,10 +42,10 @@ const allowed: Record<string, string> = {
   "count of warm()": "a whole number, 0 or more",
 };
 
-/** Bare numbers above so many seconds are taken for milliseconds written by habit. */
+/** A bare number above this many seconds is refused: it can only be milliseconds by habit. */
 const longestBareSeconds: Record<string, number> = { recycle: 86_400, idleTimeout: 7_200 };
 
-/** A value as an error shows it. Never throws, whatever it is given. */
+/** Returns a value as an error shows it. Never throws. */
 export function show(value: unknown): string {
   try {
     switch (typeof value) {
@@ -71,19 +64,19 @@ export function show(value: unknown): string {
         return String(value);
     }
   } catch {
-    return "something that cannot be shown";
+    return "a value that cannot be shown";
   }
 }
 
-/** The error for an option that breaks its rule. */
+/** Returns the error for an option that breaks its rule. */
 export function refuse(option: string, value: unknown, pool = ""): ArgumentError {
   const [name] = option.split(" of Singleton");
-  return new ArgumentError(`${name} must be ${allowed[option] ?? "something else"}; it is ${show(value)}`, pool);
+  return new ArgumentError(`${name} must be ${allowed[option] ?? "another value"}; it is ${show(value)}`, pool);
 }
 
 const perUnit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 
-/** Milliseconds; Infinity for null; NaN for what is no duration, which the policy refuses. */
+/** Returns milliseconds; Infinity for null; NaN for a value that is no duration, which the policy refuses. */
 export function toMillis(option: string, value: unknown, pool: string): number {
   if (value === null) return Infinity;
   if (typeof value === "string") {
@@ -91,25 +84,25 @@ export function toMillis(option: string, value: unknown, pool: string): number {
     return match ? Number(match[1]) * perUnit[match[2] as keyof typeof perUnit] : NaN;
   }
   if (typeof value !== "number") return NaN;
-  // "No limit" is null: Infinity is more likely the result of a sum that went wrong.
+  // "No limit" is null. Infinity is more likely the result of a wrong sum.
   if (value === Infinity) return NaN;
   if (value > (longestBareSeconds[option] ?? 600)) {
     throw new ArgumentError(
-      `${option} is ${value}, and a bare number is seconds: for milliseconds write "${value}ms", for so many seconds "${value}s"`,
+      `${option} is ${value}, and a bare number means seconds: write "${value}ms" for milliseconds, or "${value}s" for seconds`,
       pool,
     );
   }
   return value * 1000;
 }
 
-/** A duration that does not pass through the policy's check of a construction. */
+/** Checks a duration that the policy does not check. */
 export function checkedMillis(option: string, value: unknown, pool: string): number {
   const ms = toMillis(option, value, pool);
   if (!(ms >= 0)) throw refuse(option, value, pool);
   return ms;
 }
 
-/** An object of known keys, or an {@link ArgumentError}. */
+/** Checks that the options have known keys only. Throws an {@link ArgumentError} that names the first unknown key. */
 export function checkKeys(given: unknown, known: readonly string[], what: string, pool: string): void {
   checkIsOptions(given, what, pool);
   for (const key in given) {
@@ -122,7 +115,7 @@ export function checkKeys(given: unknown, known: readonly string[], what: string
   }
 }
 
-/** The same, where each is true, false, or left out. */
+/** Checks options that are flags: each is true, false, or absent. */
 export function checkFlags(given: unknown, known: readonly string[], what: string, pool: string): void {
   checkKeys(given, known, what, pool);
   for (const [key, value] of Object.entries(given as Record<string, unknown>)) {
@@ -131,7 +124,7 @@ export function checkFlags(given: unknown, known: readonly string[], what: strin
   }
 }
 
-/** An array is a mistake worth naming at once. */
+/** Checks that the options are an object. An array is refused, too. */
 export function checkIsOptions(
   options: unknown,
   what: string,
@@ -142,7 +135,7 @@ export function checkIsOptions(
   }
 }
 
-/** Whether all of these are functions of the value. */
+/** Whether the value has all of these functions. */
 export function hasFunctions(value: unknown, names: readonly string[]): boolean {
   return (
     typeof value === "object" &&
@@ -151,7 +144,9 @@ export function hasFunctions(value: unknown, names: readonly string[]): boolean 
   );
 }
 
-/** Any AbortSignal-like: `aborted` itself is read once, by the driver; as a getter it costs more than the rest here. */
+/**
+ * Whether the value is like an AbortSignal. `aborted` is only read later, once: as a getter it costs more than this.
+ */
 export function isSignal(value: unknown): value is AbortSignal {
   return (
     typeof value === "object" &&
