@@ -168,6 +168,11 @@ export class Lease<C> implements PooledConnection<C> {
     if (this.#handle !== ended) this.#forget();
   }
 
+  /** Whether this lease is alive and of that connection. */
+  isOf(held: SlotConnection<C>): boolean {
+    return this.#handle !== ended && this.#held === held;
+  }
+
   #forget(): void {
     if (this.#handle < ended) this.#held.shared?.shares.delete(operationOfHandle(this.#handle));
     else this.#held.sentinel = this.#sentinel;

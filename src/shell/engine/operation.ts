@@ -155,10 +155,14 @@ export class Operation<C> implements StepContext<C> {
         return true;
       case Code.Share: {
         owner.end(this);
-        const shown = this.known?.lease;
         const { connections } = owner;
-        this.resolve(shown ?? connections.share(connections.heldAt(slotOf(step)), this.handle, this.limits));
-        if (shown === undefined) owner.logCheckout();
+        const held = connections.heldAt(slotOf(step));
+        const shown = this.known?.lease;
+        // The connection that the listeners were shown may be lost, and another one joined since.
+        const isShown = shown?.isOf(held) === true;
+        if (!isShown) shown?.revoke();
+        this.resolve(isShown ? shown : connections.share(held, this.handle, this.limits));
+        if (!isShown) owner.logCheckout();
         return true;
       }
       case Code.Reject: {
