@@ -8,11 +8,14 @@ import { InvalidRequestError } from "../errors.js";
 import type { Listeners } from "../events.js";
 import type { Log } from "../logger.js";
 import {
+  beginsWithReset,
+  Code,
   isHandedOver,
   isReturned,
   leaseAfter,
   operationOf,
   policyEvents,
+  stepOf,
   waiterOf,
   type PolicyEvent,
 } from "../protocol.js";
@@ -43,6 +46,8 @@ export class Leases<C> implements LeaseOwner<C> {
   readonly #context: Context | undefined;
   /** Whether returns look for an open transaction: style commit commits in any case. */
   readonly #rollsBack: boolean;
+  /** The code of the reset, which is the first step of most returns. */
+  readonly #reset: Code;
   readonly #isOneOfSeveral: boolean;
   /** Whether a return is one call and its answer: no clock, no debug log, no transaction to look for. */
   #isFastPath = true;
@@ -72,6 +77,7 @@ export class Leases<C> implements LeaseOwner<C> {
     this.#lostLeases = lostLeases;
     this.#context = context;
     this.#rollsBack = settings.resetOnReturn === "rollback";
+    this.#reset = settings.resetOnReturn === "commit" ? Code.Commit : Code.Rollback;
     this.#isOneOfSeveral = isOneOfSeveral;
     this.updateFastPath();
   }
@@ -141,7 +147,8 @@ export class Leases<C> implements LeaseOwner<C> {
     operation.held = held;
     operation.wasReset = wasReset;
     if (error !== undefined) operation.state.error = error;
-    operation.resume();
+    if (beginsWithReset(result)) operation.run(stepOf(this.#reset, held.slot.index), true);
+    else operation.resume();
     return operation.isSettled ? done : (operation.promise() as unknown as Promise<void>);
   }
 

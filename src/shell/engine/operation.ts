@@ -41,6 +41,19 @@ export interface OperationOwner<C> {
   guard(operation: Operation<C>, run: () => void): void;
 }
 
+interface Caller<C> {
+  readonly resolve: (lease: Lease<C>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class Refused {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
 export class Operation<C> implements StepContext<C> {
   readonly handle: number;
   readonly limits: Limits | undefined;
@@ -54,11 +67,10 @@ export class Operation<C> implements StepContext<C> {
   #wake: (() => void) | undefined = undefined;
   /** Whether a notice came while the operation was not asleep: its next sleep ends at once. */
   #isWoken = false;
-  /** The caller's promise is made only if it is asked for. Until then its result is kept. */
-  #resolve: ((value: Lease<C>) => void) | undefined = undefined;
-  #reject: ((error: unknown) => void) | undefined = undefined;
-  #result: unknown = undefined;
-  #isRefused = false;
+  /** How to settle the caller's promise, which is made only if it is asked for. */
+  #caller: Caller<C> | undefined = undefined;
+  /** What the promise will be settled with, if it is asked for after the end. */
+  #result: Lease<C> | Refused | undefined = undefined;
 
   constructor(owner: OperationOwner<C>, handle: number, limits: Limits | undefined) {
     this.#owner = owner;
@@ -74,28 +86,25 @@ export class Operation<C> implements StepContext<C> {
 
   /** Returns the caller's promise. An operation that never slept needs no promise of its own. */
   promise(): Promise<Lease<C>> {
-    if (this.isSettled)
-      return this.#isRefused ? Promise.reject(this.#result) : Promise.resolve(this.#result as Lease<C>);
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    const result = this.#result;
+    if (result instanceof Refused) return Promise.reject(result.error);
+    if (this.isSettled) return Promise.resolve(result as Lease<C>);
+    return new Promise((resolve, reject) => (this.#caller = { resolve, reject }));
   }
 
   /** Settles the promise of a return or an end, or of a checkout with its lease. */
   resolve(lease: Lease<C> | undefined): void {
     if (this.isSettled) return;
     this.isSettled = true;
-    if (this.#resolve === undefined) this.#result = lease;
-    else this.#resolve(lease as Lease<C>);
+    if (this.#caller === undefined) this.#result = lease;
+    else this.#caller.resolve(lease as Lease<C>);
   }
 
   reject(error: unknown): void {
     if (this.isSettled) return;
     this.isSettled = true;
-    this.#isRefused = true;
-    if (this.#reject === undefined) this.#result = error;
-    else this.#reject(error);
+    if (this.#caller === undefined) this.#result = new Refused(error);
+    else this.#caller.reject(error);
   }
 
   // ---- its steps
@@ -108,17 +117,18 @@ export class Operation<C> implements StepContext<C> {
 
   /**
    * Performs `first` and every step after it (contract step 6), as long as everything that is called answers at once.
+   * `isDrained`: the call that returned `first` left no output.
    */
-  run(first: number): void {
+  run(first: number, isDrained = false): void {
     const owner = this.#owner;
     owner.enter();
     try {
-      for (let step = first; ;) {
+      for (let step = first, drained = isDrained; ; drained = false) {
         if (this.#settles(step)) {
           if (hasOutput(step)) owner.afterwards();
           return;
         }
-        owner.drain();
+        if (!drained) owner.drain();
         if (codeOf(step) === Code.Wait) {
           this.#awaitResume();
           break;

@@ -33,6 +33,9 @@ export class Operations<C> implements OperationOwner<C> {
   readonly #refusals: Refusals<C>;
   /** Whether the scope belongs to an I/O context. */
   readonly #isBound: boolean;
+  /** Whether the policy wants the time, or a random number, with every outcome. */
+  readonly #isTimed: boolean;
+  readonly #isRandom: boolean;
   /** By index: the operation that performs its steps. */
   readonly #table: (Operation<C> | undefined)[] = [];
   /** Spawned operations that have not started. */
@@ -64,6 +67,8 @@ export class Operations<C> implements OperationOwner<C> {
     this.#waiters = waiters;
     this.#refusals = refusals;
     this.#isBound = isBound;
+    this.#isTimed = policy.tellsTime;
+    this.#isRandom = settings.policy.recycleJitter !== 0;
   }
 
   // ---- the table
@@ -240,8 +245,8 @@ export class Operations<C> implements OperationOwner<C> {
   // ---- what operations ask
 
   prepare(limits: Limits | undefined): void {
-    if (limits?.startedAt !== undefined || this.policy.tellsTime) this.readClock();
-    if (this.#settings.policy.recycleJitter !== 0) this.policy.setRandom(Math.random());
+    if (this.#isTimed || limits?.startedAt !== undefined) this.readClock();
+    if (this.#isRandom) this.policy.setRandom(Math.random());
   }
 
   readClock(): void {
