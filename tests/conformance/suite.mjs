@@ -26,6 +26,7 @@ import invalidationEvents from "./invalidation-events.mjs";
 import lease from "./lease.mjs";
 import maxConnecting from "./max-connecting.mjs";
 import maxUses from "./max-uses.mjs";
+import notices from "./notices.mjs";
 import nullPool from "./null-pool.mjs";
 import onDisconnect from "./on-disconnect.mjs";
 import optionValues from "./option-values.mjs";
@@ -74,6 +75,7 @@ const topics = {
   lease,
   "max-connecting": maxConnecting,
   "max-uses": maxUses,
+  notices,
   "null-pool": nullPool,
   "on-disconnect": onDisconnect,
   "option-values": optionValues,

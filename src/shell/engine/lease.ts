@@ -163,6 +163,11 @@ export class Lease<C> implements PooledConnection<C> {
     return this.close();
   }
 
+  /** Whether this is a lease of that connection, and has not ended. */
+  isOf(held: SlotConnection<C>): boolean {
+    return this.#held === held && this.#handle !== ended;
+  }
+
   /** Ends a lease that the checkout listeners were given, and that its caller will not get. */
   revoke(): void {
     if (this.#handle !== ended) this.#forget();

@@ -15,7 +15,6 @@ import {
   leaseAfter,
   operationOf,
   policyEvents,
-  stepOf,
   waiterOf,
   type PolicyEvent,
 } from "../protocol.js";
@@ -24,6 +23,7 @@ import type { Connections } from "./connections.js";
 import type { Context } from "./contexts.js";
 import { hasCrashed } from "./instance.js";
 import type { LostLeases } from "./lost-leases.js";
+import { Operation } from "./operation.js";
 import type { Operations } from "./operations.js";
 import type { Policy } from "./policy.js";
 import type { LeaseOwner, LostLease, Slot, SlotConnection } from "./slot.js";
@@ -47,7 +47,7 @@ export class Leases<C> implements LeaseOwner<C> {
   /** Whether returns look for an open transaction: style commit commits in any case. */
   readonly #rollsBack: boolean;
   /** The code of the reset, which is the first step of most returns. */
-  readonly #reset: Code;
+  readonly #reset: Code.Rollback | Code.Commit;
   readonly #isOneOfSeveral: boolean;
   /** Whether a return is one call and its answer: no clock, no debug log, no transaction to look for. */
   #isFastPath = true;
@@ -143,13 +143,15 @@ export class Leases<C> implements LeaseOwner<C> {
       this.#operations.afterwards();
       return done;
     }
-    const operation = this.#operations.begin(operationOf(result), undefined);
-    operation.held = held;
-    operation.wasReset = wasReset;
-    if (error !== undefined) operation.state.error = error;
-    if (beginsWithReset(result)) operation.run(stepOf(this.#reset, held.slot.index), true);
-    else operation.resume();
-    return operation.isSettled ? done : (operation.promise() as unknown as Promise<void>);
+    const handle = operationOf(result);
+    let operation: Operation<C> | undefined;
+    if (beginsWithReset(result)) operation = Operation.reset(this.#operations, handle, this.#reset, held, wasReset);
+    else {
+      operation = this.#operations.beginReturn(handle, held, wasReset);
+      if (error !== undefined) operation.state.error = error;
+      operation.resume();
+    }
+    return operation?.isSettled === false ? (operation.promise() as unknown as Promise<void>) : done;
   }
 
   returnShare(operation: number, held: SlotConnection<C>, wasReset: boolean): Promise<void> {

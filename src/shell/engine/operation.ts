@@ -6,7 +6,20 @@
  */
 
 import type { Limits } from "../call-options.js";
-import { Code, codeOf, hasOutput, isGrant, leaseOf, Outcome, Refusal, refusalOf, slotOf } from "../protocol.js";
+import { isThenable } from "../host.js";
+import {
+  Code,
+  codeOf,
+  hasOutput,
+  indexOf,
+  isGrant,
+  leaseOf,
+  Outcome,
+  Refusal,
+  refusalOf,
+  slotOf,
+  stepOf,
+} from "../protocol.js";
 import type { Connections } from "./connections.js";
 import type { Lease } from "./lease.js";
 import type { Policy } from "./policy.js";
@@ -26,6 +39,8 @@ export interface OperationOwner<C> {
   /** Foreign code may run from now on, until {@link leave}: spawned operations wait. */
   enter(): void;
   leave(): void;
+  /** Makes the operation of a return, woken if a notice came for it before. */
+  beginReturn(handle: number, held: SlotConnection<C>, wasReset: boolean): Operation<C>;
   /** The operation has ended. */
   end(operation: Operation<C>): void;
   /** The operation goes on without its caller. */
@@ -117,18 +132,17 @@ export class Operation<C> implements StepContext<C> {
 
   /**
    * Performs `first` and every step after it (contract step 6), as long as everything that is called answers at once.
-   * `isDrained`: the call that returned `first` left no output.
    */
-  run(first: number, isDrained = false): void {
+  run(first: number): void {
     const owner = this.#owner;
     owner.enter();
     try {
-      for (let step = first, drained = isDrained; ; drained = false) {
+      for (let step = first; ;) {
         if (this.#settles(step)) {
           if (hasOutput(step)) owner.afterwards();
           return;
         }
-        if (!drained) owner.drain();
+        owner.drain();
         if (codeOf(step) === Code.Wait) {
           this.#awaitResume();
           break;
@@ -147,14 +161,66 @@ export class Operation<C> implements StepContext<C> {
     }
   }
 
+  /**
+   * Runs a return whose first step is the reset. Most drivers in the same process answer at once, and then the return has
+   * ended: no operation is made. Returns the operation that goes on otherwise.
+   */
+  static reset<C>(
+    owner: OperationOwner<C>,
+    handle: number,
+    code: Code.Rollback | Code.Commit,
+    held: SlotConnection<C>,
+    wasReset: boolean,
+  ): Operation<C> | undefined {
+    owner.enter();
+    try {
+      let answer: unknown;
+      let isPromise = false;
+      let outcome = Outcome.Ok;
+      try {
+        answer = owner.steps.reset(code, held);
+        isPromise = isThenable(answer);
+      } catch (error) {
+        answer = error;
+        outcome = Outcome.Failed;
+      }
+      const step = stepOf(code, held.slot.index);
+      if (outcome === Outcome.Failed) {
+        const operation = owner.beginReturn(handle, held, wasReset);
+        return operation.#started(operation.#advance(owner.steps.ended(operation, step, outcome, answer)));
+      }
+      if (isPromise) {
+        const operation = owner.beginReturn(handle, held, wasReset);
+        operation.#sleep(step, answer as PromiseLike<unknown>);
+        owner.afterwards();
+        return operation;
+      }
+      owner.prepare(undefined);
+      const next = owner.policy.advance(handle, outcome);
+      if (codeOf(next) !== Code.Done) return owner.beginReturn(handle, held, wasReset).#started(next);
+      if (hasOutput(next)) owner.afterwards();
+      return undefined;
+    } finally {
+      owner.leave();
+    }
+  }
+
+  #started(step: number): this {
+    this.run(step);
+    return this;
+  }
+
   /** Settles the caller, if this is the last step, and returns whether it is. */
   #settles(step: number): boolean {
     const owner = this.#owner;
     if (isGrant(step)) {
       owner.end(this);
-      const shown = this.known?.lease;
-      this.resolve(shown ?? owner.connections.leaseFor(leaseOf(step), this.limits));
-      if (shown === undefined) owner.logCheckout();
+      const { connections } = owner;
+      const lease = leaseOf(step);
+      if (!this.#resolveShown(connections.heldAt(indexOf(lease)))) {
+        this.resolve(connections.leaseFor(lease, this.limits));
+        owner.logCheckout();
+      }
       return true;
     }
     switch (codeOf(step)) {
@@ -165,10 +231,12 @@ export class Operation<C> implements StepContext<C> {
         return true;
       case Code.Share: {
         owner.end(this);
-        const shown = this.known?.lease;
         const { connections } = owner;
-        this.resolve(shown ?? connections.share(connections.heldAt(slotOf(step)), this.handle, this.limits));
-        if (shown === undefined) owner.logCheckout();
+        const held = connections.heldAt(slotOf(step));
+        if (!this.#resolveShown(held)) {
+          this.resolve(connections.share(held, this.handle, this.limits));
+          owner.logCheckout();
+        }
         return true;
       }
       case Code.Reject: {
@@ -184,6 +252,14 @@ export class Operation<C> implements StepContext<C> {
       default:
         return false;
     }
+  }
+
+  /** Settles the caller with the lease that the checkout listeners were given, if it is one of the granted connection. */
+  #resolveShown(held: SlotConnection<C>): boolean {
+    const shown = this.known?.lease;
+    if (shown?.isOf(held) !== true) return false;
+    this.resolve(shown);
+    return true;
   }
 
   /** Passes an outcome to the policy and returns the next step. */

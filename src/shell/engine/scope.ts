@@ -342,9 +342,9 @@ export class Scope<C> {
     }
     try {
       for (const operation of operations) {
-        const hasLeft = this.#policy.abort(operation);
-        if (hasLeft && !this.#waiters.abort(operation, reason)) this.#operations.find(operation)?.reject(reason);
-        if (hasLeft) this.#waiters.forget(operation);
+        if (!this.#policy.abort(operation) || this.#waiters.abort(operation, reason)) continue;
+        this.#operations.find(operation)?.reject(reason);
+        this.#waiters.forget(operation);
       }
       this.#operations.afterwards();
     } catch (trap) {
