@@ -226,7 +226,7 @@ export function leaseAfter(lease: number, result: number): number {
   return (lease & indexMask) | ((result - 2) & ~indexMask);
 }
 
-/** Whether a return that goes on begins with the reset. */
+/** Whether a return that goes on begins with the reset of its slot, and left no output. */
 export function beginsWithReset(result: number): boolean {
   return ~result >= flag;
 }
@@ -245,6 +245,11 @@ export function leaseOf(step: number): number {
 
 export function codeOf(step: number): Code {
   return ~step & codeMask;
+}
+
+/** The step of this code that concerns the slot. */
+export function stepOf(code: Code, slot: number): number {
+  return ~(code | (slot << 4));
 }
 
 /** The slot that a step concerns, or {@link noSlot}. */

@@ -212,7 +212,7 @@ export function leaseAfter(lease: number, result: number): number {{
   return (lease & indexMask) | ((result - {HANDED_OVER}) & ~indexMask);
 }}
 
-/** Whether a return that goes on begins with the reset. */
+/** Whether a return that goes on begins with the reset of its slot, and left no output. */
 export function beginsWithReset(result: number): boolean {{
   return ~result >= flag;
 }}
@@ -231,6 +231,11 @@ export function leaseOf(step: number): number {{
 
 export function codeOf(step: number): Code {{
   return ~step & codeMask;
+}}
+
+/** The step of this code that concerns the slot. */
+export function stepOf(code: Code, slot: number): number {{
+  return ~(code | (slot << {ARGUMENT_SHIFT}));
 }}
 
 /** The slot that a step concerns, or {{@link noSlot}}. */

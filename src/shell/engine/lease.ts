@@ -163,14 +163,14 @@ export class Lease<C> implements PooledConnection<C> {
     return this.close();
   }
 
+  /** Whether this is a lease of that connection, and has not ended. */
+  isOf(held: SlotConnection<C>): boolean {
+    return this.#held === held && this.#handle !== ended;
+  }
+
   /** Ends a lease that the checkout listeners were given, and that its caller will not get. */
   revoke(): void {
     if (this.#handle !== ended) this.#forget();
-  }
-
-  /** Whether this lease is alive and of that connection. */
-  isOf(held: SlotConnection<C>): boolean {
-    return this.#handle !== ended && this.#held === held;
   }
 
   #forget(): void {

@@ -8,6 +8,8 @@ import { InvalidRequestError } from "../errors.js";
 import type { Listeners } from "../events.js";
 import type { Log } from "../logger.js";
 import {
+  beginsWithReset,
+  Code,
   isHandedOver,
   isReturned,
   leaseAfter,
@@ -21,6 +23,7 @@ import type { Connections } from "./connections.js";
 import type { Context } from "./contexts.js";
 import { hasCrashed } from "./instance.js";
 import type { LostLeases } from "./lost-leases.js";
+import { Operation } from "./operation.js";
 import type { Operations } from "./operations.js";
 import type { Policy } from "./policy.js";
 import type { LeaseOwner, LostLease, Slot, SlotConnection } from "./slot.js";
@@ -43,6 +46,8 @@ export class Leases<C> implements LeaseOwner<C> {
   readonly #context: Context | undefined;
   /** Whether returns look for an open transaction: style commit commits in any case. */
   readonly #rollsBack: boolean;
+  /** The code of the reset, which is the first step of most returns. */
+  readonly #reset: Code.Rollback | Code.Commit;
   readonly #isOneOfSeveral: boolean;
   /** Whether a return is one call and its answer: no clock, no debug log, no transaction to look for. */
   #isFastPath = true;
@@ -72,6 +77,7 @@ export class Leases<C> implements LeaseOwner<C> {
     this.#lostLeases = lostLeases;
     this.#context = context;
     this.#rollsBack = settings.resetOnReturn === "rollback";
+    this.#reset = settings.resetOnReturn === "commit" ? Code.Commit : Code.Rollback;
     this.#isOneOfSeveral = isOneOfSeveral;
     this.updateFastPath();
   }
@@ -137,12 +143,15 @@ export class Leases<C> implements LeaseOwner<C> {
       this.#operations.afterwards();
       return done;
     }
-    const operation = this.#operations.begin(operationOf(result), undefined);
-    operation.held = held;
-    operation.wasReset = wasReset;
-    if (error !== undefined) operation.state.error = error;
-    operation.resume();
-    return operation.isSettled ? done : (operation.promise() as unknown as Promise<void>);
+    const handle = operationOf(result);
+    let operation: Operation<C> | undefined;
+    if (beginsWithReset(result)) operation = Operation.reset(this.#operations, handle, this.#reset, held, wasReset);
+    else {
+      operation = this.#operations.beginReturn(handle, held, wasReset);
+      if (error !== undefined) operation.state.error = error;
+      operation.resume();
+    }
+    return operation?.isSettled === false ? (operation.promise() as unknown as Promise<void>) : done;
   }
 
   returnShare(operation: number, held: SlotConnection<C>, wasReset: boolean): Promise<void> {

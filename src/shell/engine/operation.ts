@@ -6,7 +6,20 @@
  */
 
 import type { Limits } from "../call-options.js";
-import { Code, codeOf, hasOutput, isGrant, leaseOf, Outcome, Refusal, refusalOf, slotOf } from "../protocol.js";
+import { isThenable } from "../host.js";
+import {
+  Code,
+  codeOf,
+  hasOutput,
+  indexOf,
+  isGrant,
+  leaseOf,
+  Outcome,
+  Refusal,
+  refusalOf,
+  slotOf,
+  stepOf,
+} from "../protocol.js";
 import type { Connections } from "./connections.js";
 import type { Lease } from "./lease.js";
 import type { Policy } from "./policy.js";
@@ -26,6 +39,8 @@ export interface OperationOwner<C> {
   /** Foreign code may run from now on, until {@link leave}: spawned operations wait. */
   enter(): void;
   leave(): void;
+  /** Makes the operation of a return, woken if a notice came for it before. */
+  beginReturn(handle: number, held: SlotConnection<C>, wasReset: boolean): Operation<C>;
   /** The operation has ended. */
   end(operation: Operation<C>): void;
   /** The operation goes on without its caller. */
@@ -41,6 +56,19 @@ export interface OperationOwner<C> {
   guard(operation: Operation<C>, run: () => void): void;
 }
 
+interface Caller<C> {
+  readonly resolve: (lease: Lease<C>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class Refused {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
 export class Operation<C> implements StepContext<C> {
   readonly handle: number;
   readonly limits: Limits | undefined;
@@ -54,11 +82,10 @@ export class Operation<C> implements StepContext<C> {
   #wake: (() => void) | undefined = undefined;
   /** Whether a notice came while the operation was not asleep: its next sleep ends at once. */
   #isWoken = false;
-  /** The caller's promise is made only if it is asked for. Until then its result is kept. */
-  #resolve: ((value: Lease<C>) => void) | undefined = undefined;
-  #reject: ((error: unknown) => void) | undefined = undefined;
-  #result: unknown = undefined;
-  #isRefused = false;
+  /** How to settle the caller's promise, which is made only if it is asked for. */
+  #caller: Caller<C> | undefined = undefined;
+  /** What the promise will be settled with, if it is asked for after the end. */
+  #result: Lease<C> | Refused | undefined = undefined;
 
   constructor(owner: OperationOwner<C>, handle: number, limits: Limits | undefined) {
     this.#owner = owner;
@@ -74,28 +101,25 @@ export class Operation<C> implements StepContext<C> {
 
   /** Returns the caller's promise. An operation that never slept needs no promise of its own. */
   promise(): Promise<Lease<C>> {
-    if (this.isSettled)
-      return this.#isRefused ? Promise.reject(this.#result) : Promise.resolve(this.#result as Lease<C>);
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    const result = this.#result;
+    if (result instanceof Refused) return Promise.reject(result.error);
+    if (this.isSettled) return Promise.resolve(result as Lease<C>);
+    return new Promise((resolve, reject) => (this.#caller = { resolve, reject }));
   }
 
   /** Settles the promise of a return or an end, or of a checkout with its lease. */
   resolve(lease: Lease<C> | undefined): void {
     if (this.isSettled) return;
     this.isSettled = true;
-    if (this.#resolve === undefined) this.#result = lease;
-    else this.#resolve(lease as Lease<C>);
+    if (this.#caller === undefined) this.#result = lease;
+    else this.#caller.resolve(lease as Lease<C>);
   }
 
   reject(error: unknown): void {
     if (this.isSettled) return;
     this.isSettled = true;
-    this.#isRefused = true;
-    if (this.#reject === undefined) this.#result = error;
-    else this.#reject(error);
+    if (this.#caller === undefined) this.#result = new Refused(error);
+    else this.#caller.reject(error);
   }
 
   // ---- its steps
@@ -137,14 +161,66 @@ export class Operation<C> implements StepContext<C> {
     }
   }
 
+  /**
+   * Runs a return whose first step is the reset. Most drivers in the same process answer at once, and then the return has
+   * ended: no operation is made. Returns the operation that goes on otherwise.
+   */
+  static reset<C>(
+    owner: OperationOwner<C>,
+    handle: number,
+    code: Code.Rollback | Code.Commit,
+    held: SlotConnection<C>,
+    wasReset: boolean,
+  ): Operation<C> | undefined {
+    owner.enter();
+    try {
+      let answer: unknown;
+      let isPromise = false;
+      let outcome = Outcome.Ok;
+      try {
+        answer = owner.steps.reset(code, held);
+        isPromise = isThenable(answer);
+      } catch (error) {
+        answer = error;
+        outcome = Outcome.Failed;
+      }
+      const step = stepOf(code, held.slot.index);
+      if (outcome === Outcome.Failed) {
+        const operation = owner.beginReturn(handle, held, wasReset);
+        return operation.#started(operation.#advance(owner.steps.ended(operation, step, outcome, answer)));
+      }
+      if (isPromise) {
+        const operation = owner.beginReturn(handle, held, wasReset);
+        operation.#sleep(step, answer as PromiseLike<unknown>);
+        owner.afterwards();
+        return operation;
+      }
+      owner.prepare(undefined);
+      const next = owner.policy.advance(handle, outcome);
+      if (codeOf(next) !== Code.Done) return owner.beginReturn(handle, held, wasReset).#started(next);
+      if (hasOutput(next)) owner.afterwards();
+      return undefined;
+    } finally {
+      owner.leave();
+    }
+  }
+
+  #started(step: number): this {
+    this.run(step);
+    return this;
+  }
+
   /** Settles the caller, if this is the last step, and returns whether it is. */
   #settles(step: number): boolean {
     const owner = this.#owner;
     if (isGrant(step)) {
       owner.end(this);
-      const shown = this.known?.lease;
-      this.resolve(shown ?? owner.connections.leaseFor(leaseOf(step), this.limits));
-      if (shown === undefined) owner.logCheckout();
+      const { connections } = owner;
+      const lease = leaseOf(step);
+      if (!this.#resolveShown(connections.heldAt(indexOf(lease)))) {
+        this.resolve(connections.leaseFor(lease, this.limits));
+        owner.logCheckout();
+      }
       return true;
     }
     switch (codeOf(step)) {
@@ -157,12 +233,10 @@ export class Operation<C> implements StepContext<C> {
         owner.end(this);
         const { connections } = owner;
         const held = connections.heldAt(slotOf(step));
-        const shown = this.known?.lease;
-        // The connection that the listeners were shown may be lost, and another one joined since.
-        const isShown = shown?.isOf(held) === true;
-        if (!isShown) shown?.revoke();
-        this.resolve(isShown ? shown : connections.share(held, this.handle, this.limits));
-        if (!isShown) owner.logCheckout();
+        if (!this.#resolveShown(held)) {
+          this.resolve(connections.share(held, this.handle, this.limits));
+          owner.logCheckout();
+        }
         return true;
       }
       case Code.Reject: {
@@ -178,6 +252,18 @@ export class Operation<C> implements StepContext<C> {
       default:
         return false;
     }
+  }
+
+  /** Settles the caller with the lease that the checkout listeners were given, if it is one of the granted connection. */
+  #resolveShown(held: SlotConnection<C>): boolean {
+    const shown = this.known?.lease;
+    if (shown?.isOf(held) !== true) {
+      // Its handle is this operation's, which stands for another connection now.
+      shown?.revoke();
+      return false;
+    }
+    this.resolve(shown);
+    return true;
   }
 
   /** Passes an outcome to the policy and returns the next step. */

@@ -18,6 +18,7 @@ import type { Lease } from "./lease.js";
 import { Operation, type OperationOwner } from "./operation.js";
 import type { Policy } from "./policy.js";
 import type { Refusals, Snapshot } from "./refusals.js";
+import type { SlotConnection } from "./slot.js";
 import type { Steps } from "./steps.js";
 import type { Timer } from "./timer.js";
 import type { Waiters } from "./waiters.js";
@@ -33,12 +34,17 @@ export class Operations<C> implements OperationOwner<C> {
   readonly #refusals: Refusals<C>;
   /** Whether the scope belongs to an I/O context. */
   readonly #isBound: boolean;
+  /** Whether the policy wants the time, or a random number, with every outcome. */
+  readonly #isTimed: boolean;
+  readonly #isRandom: boolean;
   /** By index: the operation that performs its steps. */
   readonly #table: (Operation<C> | undefined)[] = [];
   /** Spawned operations that have not started. */
   #spawned: Operation<C>[] = [];
   /** How many calls of this scope run foreign code, one inside the other. */
   #depth = 0;
+  /** Operations whose time ended in their first step, before they were begun here. */
+  readonly #missed = new Set<number>();
   /** What contract step 4 is to log: leases that were granted, and notices that found no operation. */
   #grantsToLog = 0;
   #strays: Array<{ handle: number; lease: Lease<C> | undefined }> = [];
@@ -64,6 +70,8 @@ export class Operations<C> implements OperationOwner<C> {
     this.#waiters = waiters;
     this.#refusals = refusals;
     this.#isBound = isBound;
+    this.#isTimed = policy.tellsTime;
+    this.#isRandom = settings.policy.recycleJitter !== 0;
   }
 
   // ---- the table
@@ -72,6 +80,14 @@ export class Operations<C> implements OperationOwner<C> {
   begin(handle: number, limits: Limits | undefined): Operation<C> {
     const operation = new Operation<C>(this, handle, limits);
     this.#table[indexOf(handle)] = operation;
+    return operation;
+  }
+
+  beginReturn(handle: number, held: SlotConnection<C>, wasReset: boolean): Operation<C> {
+    const operation = this.begin(handle, undefined);
+    operation.held = held;
+    operation.wasReset = wasReset;
+    if (this.#missed.has(handle)) operation.wake();
     return operation;
   }
 
@@ -123,9 +139,12 @@ export class Operations<C> implements OperationOwner<C> {
           else operation.wake();
           break;
         }
-        case Code.Expire:
-          this.find(output)?.wake();
+        case Code.Expire: {
+          const operation = this.find(output);
+          if (operation === undefined) this.#missed.add(output);
+          else operation.wake();
           break;
+        }
         case Code.Reject:
           snapshot ??= this.#refusals.snapshot();
           this.#refuse(output, refusalOf(notice), snapshot);
@@ -152,7 +171,10 @@ export class Operations<C> implements OperationOwner<C> {
 
   /** Contract step 4. */
   #report(): void {
-    for (; this.#grantsToLog > 0; this.#grantsToLog--) this.#settings.log.debug("a connection is checked out");
+    while (this.#grantsToLog > 0) {
+      this.#grantsToLog--;
+      this.#settings.log.debug("a connection is checked out");
+    }
     for (let stray; (stray = this.#strays.pop()) !== undefined;) {
       this.#settings.log.error(`a notice names the operation ${stray.handle}, which no caller waits for`);
       void stray.lease?.close();
@@ -181,6 +203,7 @@ export class Operations<C> implements OperationOwner<C> {
   leave(): void {
     this.#depth--;
     if (this.#depth > 0) return;
+    if (this.#missed.size > 0) this.#missed.clear();
     if (this.#waiters.hasEndedSignals) this.#report();
     if (this.#spawned.length > 0) this.#startSpawned();
   }
@@ -248,8 +271,8 @@ export class Operations<C> implements OperationOwner<C> {
   // ---- what operations ask
 
   prepare(limits: Limits | undefined): void {
-    if (limits?.startedAt !== undefined || this.policy.tellsTime) this.readClock();
-    if (this.#settings.policy.recycleJitter !== 0) this.policy.setRandom(Math.random());
+    if (this.#isTimed || limits?.startedAt !== undefined) this.readClock();
+    if (this.#isRandom) this.policy.setRandom(Math.random());
   }
 
   readClock(): void {

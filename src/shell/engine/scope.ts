@@ -267,8 +267,9 @@ export class Scope<C> {
         return Promise.reject(this.#refusals.errorFor(refusal, limits));
       }
       const handle = operationOf(word);
+      if (isAsleep(word)) return this.#wait(handle, limits, signal, false);
       const step = this.#policy.resume(handle);
-      if (codeOf(step) === Code.Wait) return this.#wait(handle, limits, signal);
+      if (codeOf(step) === Code.Wait) return this.#wait(handle, limits, signal, true);
       const operation = operations.begin(handle, limits);
       if (signal === undefined) operation.run(step);
       else {
@@ -285,7 +286,12 @@ export class Scope<C> {
   }
 
   /** Queues. The promise is in its place before any foreign code runs. */
-  #wait(handle: number, limits: Limits | undefined, signal: AbortSignal | undefined): Promise<PooledConnection<C>> {
+  #wait(
+    handle: number,
+    limits: Limits | undefined,
+    signal: AbortSignal | undefined,
+    mayHaveOutput: boolean,
+  ): Promise<PooledConnection<C>> {
     const waiters = this.#waiters;
     const promise = this.#settings.crosses
       ? waiters.waitAcross(handle, () => this.#onRing())
@@ -293,7 +299,7 @@ export class Scope<C> {
         ? waiters.wait(handle)
         : waiters.waitAbortably(handle);
     if (limits !== undefined) waiters.keepLimits(handle, limits);
-    this.#operations.afterwards();
+    if (mayHaveOutput) this.#operations.afterwards();
     this.#timer.hold();
     if (signal === undefined) return promise;
     try {
@@ -336,9 +342,9 @@ export class Scope<C> {
     }
     try {
       for (const operation of operations) {
-        const hasLeft = this.#policy.abort(operation);
-        if (hasLeft && !this.#waiters.abort(operation, reason)) this.#operations.find(operation)?.reject(reason);
-        if (hasLeft) this.#waiters.forget(operation);
+        if (!this.#policy.abort(operation) || this.#waiters.abort(operation, reason)) continue;
+        this.#operations.find(operation)?.reject(reason);
+        this.#waiters.forget(operation);
       }
       this.#operations.afterwards();
     } catch (trap) {

@@ -78,14 +78,9 @@ export class Steps<C> {
         if (slot.held !== undefined) this.#connections.empty(slot.held);
         return undefined;
       }
-      case Code.Rollback: {
-        const { connection } = this.#heldBy(operation, index);
-        // A reset listener may have ended the transaction, so there is nothing to roll back.
-        if (this.#listeners.hasReset && this.#connections.isClean(connection)) return undefined;
-        return this.#reset("rollback", connection);
-      }
+      case Code.Rollback:
       case Code.Commit:
-        return this.#reset("commit", this.#heldBy(operation, index).connection);
+        return this.reset(code, this.#heldBy(operation, index));
       default:
         return this.#end(operation, callOf(code) as DriverCall, index);
     }
@@ -303,7 +298,12 @@ export class Steps<C> {
 
   // ---- return, and the end of a connection
 
-  #reset(call: DriverCall, connection: C): unknown {
+  /** Rolls back or commits. Returns or throws what the driver does. */
+  reset(code: Code.Rollback | Code.Commit, { connection }: SlotConnection<C>): unknown {
+    const isRollback = code === Code.Rollback;
+    // A reset listener may have ended the transaction, so there is nothing to roll back.
+    if (isRollback && this.#listeners.hasReset && this.#connections.isClean(connection)) return undefined;
+    const call = isRollback ? "rollback" : "commit";
     if (this.#log.isDebug) this.#log.debug(`${call} on return`);
     return this.#connections.call(call, connection);
   }

@@ -43,6 +43,8 @@ export class Waiters<C> {
   /** Of callers that may abort. */
   readonly #rejects: (Reject | undefined)[] = [];
   readonly #limits: (Limits | undefined)[] = [];
+  /** Whether any caller came with a signal or with times of its own, ever: most pools never look for either. */
+  #mayHaveTerms = false;
   readonly #signals: Signals;
 
   /** `aborted` is called with every operation of a signal, once the signal has been aborted. */
@@ -82,6 +84,7 @@ export class Waiters<C> {
    */
   waitAcross(operation: number, onTick: () => void): Promise<Lease<C>> {
     const index = indexOf(operation);
+    this.#mayHaveTerms = true;
     return own(
       new Promise<Value<C> | Resumption<C>>((resolve, reject) => {
         let answer: (() => void) | undefined;
@@ -103,11 +106,13 @@ export class Waiters<C> {
 
   /** Keeps the caller's own times. */
   keepLimits(operation: number, limits: Limits): void {
+    this.#mayHaveTerms = true;
     this.#limits[indexOf(operation)] = limits;
   }
 
   /** Listens to the caller's signal. Runs foreign code. */
   listen(operation: number, signal: AbortSignal): void {
+    this.#mayHaveTerms = true;
     this.#handles[indexOf(operation)] = operation;
     this.#signals.add(signal, operation);
   }
@@ -127,7 +132,7 @@ export class Waiters<C> {
 
   /** Whether {@link releaseSignals} has something to do. */
   get hasEndedSignals(): boolean {
-    return this.#signals.hasEnded;
+    return this.#mayHaveTerms && this.#signals.hasEnded;
   }
 
   // ---- a waiter is settled
@@ -137,7 +142,7 @@ export class Waiters<C> {
     const resolve = this.#resolves[index];
     if (resolve === undefined) return false;
     this.#resolves[index] = undefined;
-    this.#forgetAt(index);
+    if (this.#mayHaveTerms) this.#forgetAt(index);
     resolve(lease);
     return true;
   }
@@ -192,7 +197,7 @@ export class Waiters<C> {
     // Another operation may have the index by now.
     if (this.#handles[index] !== operation) return;
     this.#resolves[index] = undefined;
-    this.#forgetAt(index);
+    if (this.#mayHaveTerms) this.#forgetAt(index);
   }
 
   #forgetAt(index: number): void {
