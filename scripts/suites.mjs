@@ -92,7 +92,10 @@ export const suites = [
     command: (topics) => ({
       command: "cargo",
       args: [
-        ...["test", "--locked", "--test", "policy"],
+        "test",
+        "--locked",
+        "--test",
+        "policy",
         ...(topics.length > 0 ? ["--", ...topics.map((topic) => `${topic.replaceAll("-", "_")}::`)] : ["--lib"]),
       ],
     }),

@@ -125,7 +125,7 @@ export default (test) => {
       await pool.dispose();
       expect(server.live).to.equal(0);
       expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal(
-        Array(3).fill([gone, "listener"]),
+        Array.from({ length: 3 }, () => [gone, "listener"]),
       );
       expect(pool.stats().total).to.equal(0);
       await expectSound(context);
@@ -478,7 +478,7 @@ export default (test) => {
     await pool.dispose();
     expect(server.live).to.equal(0);
     expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal(
-      Array(2).fill([gone, "close"]),
+      Array.from({ length: 2 }, () => [gone, "close"]),
     );
   });
 

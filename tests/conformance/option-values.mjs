@@ -278,7 +278,7 @@ export default (test) => {
       expect(error.message).to.contain(`"${name}"`).and.to.contain("doRollback");
     }
     for (const right of [{}, { name: "mine" }, dialect, { ...dialect, cache: new Map() }])
-      new QueuePool(() => ({}), { dialect: right });
+      expect(() => new QueuePool(() => ({}), { dialect: right })).not.to.throw();
   });
 
   test("events that are none are refused by name", async () => {
