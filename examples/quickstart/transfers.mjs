@@ -1,5 +1,5 @@
-// The main job: 1,000 transfers between accounts by 100 concurrent tasks, through a pool of 5 + 10 pg clients, one in ten
-// aborted on purpose. Proves that no money was lost and that no open transaction reached another task.
+// The main job: 1,000 transfers between accounts by 100 concurrent tasks, through a pool of 5 + 10 pg clients, one in
+// ten aborted on purpose. Proves that no money was lost and that no open transaction reached another task.
 
 import { QueuePool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
@@ -66,7 +66,8 @@ export async function runTransfers(options, print = console.log) {
   const expected = accounts * startingBalance;
   const checks = [
     [
-      `${tally.done} transfers committed and ${tally.aborted} aborted on purpose (${tally.leftOpen} of them with the transaction left open)`,
+      `${tally.done} transfers committed and ${tally.aborted} aborted on purpose ` +
+        `(${tally.leftOpen} of them with the transaction left open)`,
       tally.done + tally.aborted === transfers && tally.aborted === transfers / 10 && tally.leftOpen > 0,
     ],
     [
@@ -87,7 +88,9 @@ export async function runTransfers(options, print = console.log) {
   print(`\n${status}`);
   print(`stats: ${JSON.stringify(stats)}`);
   print(
-    `time: ${pooledMs.toFixed(0)} ms through the pool, ${singleMs.toFixed(0)} ms with one client per transfer (15 at once): ${(singleMs / pooledMs).toFixed(1)} times as fast\n`,
+    `time: ${pooledMs.toFixed(0)} ms through the pool, ` +
+      `${singleMs.toFixed(0)} ms with one client per transfer (15 at once): ` +
+      `${(singleMs / pooledMs).toFixed(1)} times as fast\n`,
   );
   for (const [text, holds] of checks) print(`${holds ? "ok    " : "FAILED"} ${text}`);
   return checks.every(([, holds]) => holds);

@@ -1,8 +1,8 @@
-// What became of each scenario of SQLAlchemy's pool, by its number in our catalogue of them (which has gaps). A test that
-// proves one begins with its number; tests/package/scenarios.test.mjs compares, and writes docs/scenarios.md.
+// What became of each scenario of SQLAlchemy's pool, by its number in our catalogue of them (which has gaps). A test
+// that proves one begins with its number; tests/package/scenarios.test.mjs compares, and writes docs/scenarios.md.
 //
-// kept: as there. adapted: the same intent in the shape of JavaScript. fixed: different on purpose. n/a: does not arise.
-// A fourth word "native" says that the proof is a test in tests/policy or tests/integration.
+// kept: as there. adapted: the same intent in the shape of JavaScript. fixed: different on purpose. n/a: does not
+// arise. A fourth word "native" says that the proof is a test in tests/policy or tests/integration.
 
 export const scenarios = [
   // Construction
@@ -16,7 +16,8 @@ export const scenarios = [
   [
     5,
     "kept",
-    "NullPool, SingletonThreadPool, StaticPool and AssertionPool carry ping, reset, age, name, dialect and echo to a recreated pool",
+    "NullPool, SingletonThreadPool, StaticPool and AssertionPool carry ping, reset, age, name, dialect and echo " +
+      "to a recreated pool",
   ],
   [6, "kept", "QueuePool carries size, overflow and reset"],
   [7, "kept", "a recreated pool calls the same creator"],
@@ -234,7 +235,8 @@ export const scenarios = [
   [
     207,
     "adapted",
-    "a lease that is collected unreturned is reported; a query may be running, so its connection is ended, not returned",
+    "a lease that is collected unreturned is reported; a query may be running, so its connection is ended, " +
+      "not returned",
   ],
   [209, "adapted", "a driver without an abrupt close has that connection closed politely, and not reset"],
   [210, "adapted", "where its record was emptied before, nothing is closed twice and the slot comes back"],
@@ -258,7 +260,8 @@ export const scenarios = [
   [
     231,
     "adapted",
-    "SingletonThreadPool: who connects inside shares the connection through a lease of its own, and the last close resets",
+    "SingletonThreadPool: who connects inside shares the connection through a lease of its own, " +
+      "and the last close resets",
   ],
   [233, "adapted", "SingletonThreadPool: an invalidation inside ends the connection for all; the next has another"],
   [234, "n/a", "no threads: one scope for the isolate"],

@@ -1,5 +1,5 @@
-// Scripted connections and a virtual clock: nothing here waits for real time. A connection records every call; a creator
-// or a call answers as its script says, at once or when the test lets it.
+// Scripted connections and a virtual clock: nothing here waits for real time. A connection records every call; a
+// creator or a call answers as its script says, at once or when the test lets it.
 
 import { createClock } from "@sinonjs/fake-timers";
 import { expect } from "chai";
@@ -85,7 +85,9 @@ export class Log {
   }
 }
 
-/** A virtual clock, and how the pool sees it. `due` holds the timers that run; `reads` and `set` count what was asked. */
+/**
+ * A virtual clock, and how the pool sees it. `due` holds the timers that run; `reads` and `set` count what was asked.
+ */
 export function virtualClock() {
   const clock = Object.assign(createClock(), { due: new Map(), reads: 0, set: 0 });
   const poolClock = {
@@ -199,7 +201,10 @@ export function connects(pool, count) {
   return Promise.all(Array.from({ length: count }, () => pool.connect()));
 }
 
-/** The end of a test that broke things: no slot is lost, the next use works, and in the end every connection is closed, once. */
+/**
+ * The end of a test that broke things: no slot is lost, the next use works, and in the end every connection is closed,
+ * once.
+ */
 export function expectSound(context, note = "") {
   return expectAllSound([{ ...context, note }]);
 }

@@ -36,17 +36,19 @@ const integration = texts("tests/integration", ".test.mjs").flatMap((text) =>
 const proven = new Set(conformance.flatMap(leading));
 const provenNatively = new Set([...policy, ...integration].flatMap(leading));
 
-/** docs/scenarios.md as the data says it. */
+/** Returns docs/scenarios.md as the data has it. */
 function table() {
+  const row = ([number, kind, what, where]) =>
+    `| ${padded(number)} | ${kind === "n/a" ? "n.a." : kind} | ${what}${where ? ` (${where})` : ""} |`;
   const count = (kind) => scenarios.filter(([, found]) => found === kind).length;
   return `# SQLAlchemy's pool, scenario by scenario
 
 What SQLAlchemy's own tests and its documented behaviour ask of a pool, and what edgepool makes of it. The numbers are
-those of our catalogue and have gaps. A test that proves one begins with its number: \`tests/conformance\`, and where it is
-marked *native* \`tests/policy\` or \`tests/integration\`.
+those of our catalogue and have gaps. The test that proves a scenario begins with its number. It is in
+\`tests/conformance\`, or, if the scenario is marked *native*, in \`tests/policy\` or \`tests/integration\`.
 
 - **kept** (${count("kept")}): as there.
-- **adapted** (${count("adapted")}): the same intent in the shape of JavaScript: promises, signals, tasks instead of threads.
+- **adapted** (${count("adapted")}): the same intent in JavaScript, with promises, signals, and tasks for threads.
 - **fixed** (${count("fixed")}): different on purpose, because what happens there is a defect.
 - **n.a.** (${count("n/a")}): does not arise here; the last column says why.
 
@@ -54,7 +56,7 @@ Written by \`node tests/package/scenarios.test.mjs --write\` from \`tests/confor
 
 | number | class | what |
 | --- | --- | --- |
-${scenarios.map(([number, kind, what, where]) => `| ${padded(number)} | ${kind === "n/a" ? "n.a." : kind} | ${what}${where ? ` (${where})` : ""} |`).join("\n")}
+${scenarios.map(row).join("\n")}
 `;
 }
 

@@ -1,5 +1,5 @@
-// Builds the Worker beside it as wrangler would, runs it in workerd on an embedded PostgreSQL, asks it for 300 transfers at
-// once, and ends with exit code 0 only if no money was lost and five connections were enough.
+// Builds the Worker beside it as wrangler would, runs it in workerd on an embedded PostgreSQL, asks it for 300
+// transfers at once, and ends with exit code 0 only if no money was lost and five connections were enough.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -27,7 +27,8 @@ await admin.query("INSERT INTO accounts SELECT id, 20 FROM generate_series(1, $1
 const countBackends = async () =>
   (
     await admin.query(
-      "SELECT count(*)::int AS count FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+      `SELECT count(*)::int AS count FROM pg_stat_activity
+     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`,
     )
   ).rows[0].count;
 
@@ -54,7 +55,8 @@ try {
   const total = (await workerd.ask("/")).body.reduce((sum, { balance }) => sum + balance, 0);
   const checks = [
     [
-      `${done} transfers were made and ${refused} refused for want of money, of ${transfers} asked for at once (${ms.toFixed(0)} ms)`,
+      `${done} transfers were made and ${refused} refused for want of money, ` +
+        `of ${transfers} asked for at once (${ms.toFixed(0)} ms)`,
       done + refused === transfers && done > 0 && refused >= transfers / 50,
     ],
     [`the accounts hold ${total} in all, as in the beginning`, total === accounts * 20],

@@ -1,5 +1,6 @@
-// Runs worker.mjs as wrangler would, on an embedded PostgreSQL, with 60 requests, 20 of them at any time; ends with exit
-// code 0 only if every answer was right, no backend served two requests, and none was left over. After `npm run build`.
+// Runs worker.mjs as wrangler would, on an embedded PostgreSQL, with 60 requests, 20 of them at any time; ends with
+// exit code 0 only if every answer was right, no backend served two requests, and none was left over. After `npm run
+// build`.
 
 import { join } from "node:path";
 import { Client } from "pg";

@@ -1,5 +1,5 @@
-// A Worker with one pool at module scope. Each request has two connections at most, its own: they are opened when it needs
-// them, shared by everything it does, and gone with it. Nothing has to be closed.
+// A Worker with one pool at module scope. Each request has two connections at most, its own: they are opened when it
+// needs them, shared by everything it does, and gone with it. Nothing has to be closed.
 
 import { env } from "cloudflare:workers";
 import { QueuePool } from "edgepool";

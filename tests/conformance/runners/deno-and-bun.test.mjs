@@ -1,4 +1,5 @@
-// Runs the conformance suite in Deno, without any permission, and in Bun. The variables DENO and BUN are their programs.
+// Runs the conformance suite in Deno, without any permission, and in Bun. The variables DENO and BUN are their
+// programs.
 
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -9,7 +9,9 @@ import { QueuePool } from "edgepool";
 
 export const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** `code` is the driver's for a statement that SQLite refuses; `skip` the reason for which there is no driver, or false. */
+/**
+ * `code` is the driver's for a statement that SQLite refuses; `skip` the reason for which there is no driver, or false.
+ */
 export function testSqlite({ dialect, open, code, skip }) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-sqlite-"));
   after(() => rmSync(folder, { recursive: true }));

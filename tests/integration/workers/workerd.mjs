@@ -1,6 +1,6 @@
-// The rig of every test, example and benchmark in Workers: bundles a Worker as wrangler does, runs it in the pinned workerd,
-// asks it over HTTP, and ends it. It decides how a Worker is built and configured; what the Worker does, on which
-// PostgreSQL and for which compatibility date, its callers say.
+// The rig of every test, example and benchmark in Workers: bundles a Worker as wrangler does, runs it in the pinned
+// workerd, asks it over HTTP, and ends it. It decides how a Worker is built and configured; what the Worker does, on
+// which PostgreSQL and for which compatibility date, its callers say.
 
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +19,9 @@ const conditions = ["workerd", "worker", "browser"];
 /** What Workers are run for where their caller says nothing. From 2026-08-04 the flag nodejs_compat is on by itself. */
 const newestDate = "2026-10-01";
 
-/** Modules of Node that a Worker of every date has under nodejs_compat. Of the others drivers only need that they load. */
+/**
+ * Modules of Node that a Worker of every date has under nodejs_compat. Of the others drivers only need that they load.
+ */
 const nodeModulesOfWorkers = new Set([
   "assert",
   "async_hooks",
@@ -149,9 +151,9 @@ const config :Workerd.Config = (
 
 /**
  * Runs `workers`, by name, in one workerd, each with an HTTP port of its own. Each is a bundle of its own (`entry`, or
- * `source` with `resolveDir`, and `more`; or written by `bundle(folder)`), with `compatibilityDate`, `compatibilityFlags`,
- * `vars` (texts, or values as JSON), `services` (binding: Worker) and `durableObjects` (binding: class, or
- * `{ className, service }` of another Worker). Resolves once requests are taken.
+ * `source` with `resolveDir`, and `more`; or written by `bundle(folder)`), with `compatibilityDate`,
+ * `compatibilityFlags`, `vars` (texts, or values as JSON), `services` (binding: Worker) and `durableObjects` (binding:
+ * class, or `{ className, service }` of another Worker). Resolves once requests are taken.
  */
 export async function startWorkerd({ workers, v8Flags = [], inspect = false, show = false }) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-workerd-"));
