@@ -1,7 +1,7 @@
-// Asks a Worker with pg's own pool at module scope, and one with edgepool there, the same requests, and counts the
-// answers. Prints the table; with --write it becomes docs/workers-comparison.md.
-// tests/integration/workers/comparison.test.mjs holds the document to what this writes. After `npm run build`; it takes
-// half a minute.
+// @ts-check
+// Sends the same requests to a Worker with pg's own pool at module scope and to one with edgepool, and counts answers.
+// Prints the table. With --write it writes docs/workers-comparison.md, which
+// tests/integration/workers/comparison.test.mjs checks. Needs `npm run build`. It takes half a minute.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ export const documentPath = join(root, "docs", "workers-comparison.md");
 export const contestants = ["pg.Pool", "edgepool"];
 const patienceMs = 1000;
 
-/** Each on Workers that were just started: so many requests by so many clients, each client one after another. */
+/** Each runs on new Workers: a number of requests by a number of clients, one after another for each client. */
 export const scenarios = [
   { title: "30 requests, one after another", clients: [{ path: "/", count: 1 }], requests: 30 },
   { title: "200 requests, 20 at a time", clients: [{ path: "/", count: 20 }], requests: 200 },
@@ -31,7 +31,7 @@ export const scenarios = [
   },
 ];
 
-/** How many requests were answered, ended as an error of the Worker, or had no answer in time. */
+/** Counts the requests that were answered, failed as an error of the Worker, or had no answer in time. */
 async function run(workerd, { clients, requests }) {
   const outcome = { answered: 0, failed: 0, silent: 0 };
   let next = 0;
@@ -73,7 +73,7 @@ async function compare() {
   return results;
 }
 
-/** The document. `results` has, for each scenario, an outcome of each contestant. */
+/** Returns the document. `results` has the outcome of each contestant, for each scenario. */
 export function render(results) {
   const cells = ({ answered, failed, silent }) => [answered, failed, silent];
   const rows = scenarios.map(({ title }, index) => `| ${[title, ...results[index].flatMap(cells)].join(" | ")} |`);

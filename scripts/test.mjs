@@ -1,3 +1,4 @@
+// @ts-check
 // npm test: sets up what is missing, builds, runs every suite, and ends with the count of all tests.
 // npm test -- <suite> [<topic>…] …: runs these suites, or these topics of them, with only the set-up that they need.
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Scripted connections and a virtual clock: nothing here waits for real time. A connection records every call; a
 // creator or a call answers as its script says, at once or when the test lets it.
 
@@ -23,7 +24,11 @@ export const never = () => new Promise(() => {});
 export class Server {
   calls = [];
   connections = [];
-  /** What the next calls do, by name: a function of the connection, or absent for success. */
+  /**
+   * What the next calls do, by name: a function of the connection, or absent for success.
+   *
+   * @type {Record<string, ((subject: any) => any) | undefined>}
+   */
   script = {};
 
   /** The creator. `script.open` may throw, answer a promise, or answer nothing for a plain connection. */
@@ -37,7 +42,8 @@ export class Server {
   connection() {
     const server = this;
     const id = this.connections.length + 1;
-    const perform = (call) =>
+    const perform = (/** @type {string} */ call) =>
+      /** @this {{ closed: number }} */
       function () {
         server.calls.push(`${call} ${id}`);
         if (call === "close" || call === "terminate") this.closed++;
@@ -113,7 +119,7 @@ export function virtualClock() {
 }
 
 /** Whether the host has I/O contexts: Cloudflare Workers. */
-export const isWorkers = typeof WebSocketPair === "function";
+export const isWorkers = "WebSocketPair" in globalThis;
 
 /** Defaults that are others in Workers, as they are everywhere else: the suite is one. */
 export const everywhere = { maxOverflow: 10, maxConnecting: Infinity };

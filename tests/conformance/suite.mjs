@@ -1,3 +1,4 @@
+// @ts-check
 // The conformance suite: plain functions, no test runner and no module of Node, so that it runs unchanged in every
 // runtime. topics.mjs finds its topics, and runners/ has a runner for each runtime.
 

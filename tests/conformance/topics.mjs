@@ -1,3 +1,4 @@
+// @ts-check
 // Finds the topics of the conformance suite, in Node. A topic is a module of this folder with a default export: a
 // function that calls `test(name, run)`. For runtimes without these files runners/bundle.mjs bundles what this finds.
 

@@ -1,3 +1,4 @@
+// @ts-check
 // One embedded PostgreSQL for the tests of one file, and someone who watches it: which backends there are, what the
 // pools' clients were asked, and whether an error got past everybody.
 

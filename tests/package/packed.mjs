@@ -1,3 +1,4 @@
+// @ts-check
 // The tarball as npm would publish it, installed in a project of its own. Used by the package tests.
 
 import { execFileSync } from "node:child_process";

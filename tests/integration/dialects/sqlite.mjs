@@ -1,3 +1,4 @@
+// @ts-check
 // What the dialects of SQLite promise, whatever the driver: registered once for each by its test file.
 
 import assert from "node:assert/strict";

@@ -1,3 +1,4 @@
+// @ts-check
 // Speaks to the inspector of a workerd that was started with `inspect: true`: the one way to see a Worker's heap. It
 // knows as much of WebSockets as that takes, because Node 20 has none to give.
 

@@ -1,3 +1,4 @@
+// @ts-check
 // The rig of every test, example and benchmark in Workers: bundles a Worker as wrangler does, runs it in the pinned
 // workerd, asks it over HTTP, and ends it. It decides how a Worker is built and configured; what the Worker does, on
 // which PostgreSQL and for which compatibility date, its callers say.
@@ -178,7 +179,7 @@ export async function startWorkerd({ workers, v8Flags = [], inspect = false, sho
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
   const lines = [];
-  for (const stream of [child.stdout, child.stderr]) {
+  for (const stream of /** @type {import("node:stream").Readable[]} */ ([child.stdout, child.stderr])) {
     createInterface({ input: stream }).on("line", (line) => {
       lines.push(line);
       if (show) console.log(`workerd: ${line}`);
@@ -235,8 +236,12 @@ class Workerd {
   }
 
   /**
-   * What a Worker, by default the first, answers to a GET: its status and body, parsed where it is JSON. `signal`
-   * disconnects; without an answer within `timeoutMs` it does so itself and rejects.
+   * Returns the answer to a GET: its status, and its body, parsed if it is JSON. If no Worker is named, the first
+   * answers. `signal` disconnects. Without an answer within `timeoutMs` it disconnects and rejects.
+   *
+   * @param {string} path
+   * @param {{ worker?: string, signal?: AbortSignal, timeoutMs?: number }} [request]
+   * @returns {Promise<{ status: number, body: any }>}
    */
   ask(path, { worker = this.#main, signal, timeoutMs = 20_000 } = {}) {
     return new Promise((resolve, reject) => {
@@ -250,7 +255,7 @@ class Workerd {
             clearTimeout(timer);
             const body = Buffer.concat(chunks).toString();
             const isJson = response.headers["content-type"]?.includes("json");
-            resolve({ status: response.statusCode, body: isJson ? JSON.parse(body) : body });
+            resolve({ status: response.statusCode ?? 0, body: isJson ? JSON.parse(body) : body });
           });
         },
       );
