@@ -15,7 +15,6 @@ const pool = new QueuePool(
   },
   { dialect: pg, poolSize: 2 },
 );
-
 const rows = (text, values) => pool.use((client) => client.query(text, values)).then((result) => result.rows);
 
 export default {
