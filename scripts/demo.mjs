@@ -1,6 +1,5 @@
-// @ts-check
-// npm run demo: sets up what is missing, builds, and serves the demo page (www/). The server shows three folders of
-// this repository and nothing else, with the Content-Security-Policy that a page with the pool needs.
+// npm run demo: sets up whatever is missing, builds, and serves the demo page (www/). The server shows only three
+// folders of this repository, under their own names, with the Content-Security-Policy that a page with the pool needs.
 
 import { once } from "node:events";
 import { createReadStream, statSync } from "node:fs";
@@ -28,13 +27,13 @@ const policy =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** Serves the page on this machine only. Port 0 is any free one. Returns the server and the page's address. */
+/** Serves the page on this machine only; returns the server and the page's address. Port 0 means any free one. */
 export async function serveDemo(port) {
   const server = createServer((request, response) => {
     try {
       answer(request, response);
     } catch {
-      // An address that cannot be read is the sender's mistake. The server goes on.
+      // An address that cannot be read is the sender's mistake, and must not end the server.
       response.writeHead(400, { "content-type": "text/plain" }).end("bad request\n");
     }
   });
@@ -61,11 +60,11 @@ function answer(request, response) {
     "x-content-type-options": "nosniff",
     "cache-control": "no-cache",
   });
-  // A visitor that leaves meanwhile is no error.
+  // A visitor that leaves in the middle is no error.
   pipeline(createReadStream(path), response, () => {});
 }
 
-/** Returns the file behind a path, or undefined if none may be shown. */
+/** Returns the file of a path; undefined if the server shows none there. */
 function fileOf(pathname) {
   const path = normalize(join(root, pathname.endsWith("/") ? `${pathname}index.html` : pathname));
   const isShown = folders.some((folder) => path.startsWith(folder)) && extname(path) in types;
@@ -76,12 +75,13 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const port = Number(process.env.PORT ?? 8080);
   let url;
   try {
-    // The port comes before the build, which would replace pkg/ under a server that already runs.
+    // Takes the port before the build, which would replace pkg/ under a running server.
     ({ url } = await serveDemo(port));
   } catch (error) {
-    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
-    fail(`port ${port} cannot be used (${code}): choose another one, as in PORT=8081 npm run demo`);
+    fail(
+      `the demo cannot be served on port ${port} (${error.code}): choose another port, as in PORT=8081 npm run demo`,
+    );
   }
   build();
-  say(`the demo is at ${url} (Ctrl+C ends it; PORT=… takes another port)`);
+  say(`the demo is at ${url} (Ctrl+C ends it, PORT=… changes the port)`);
 }

@@ -1,8 +1,8 @@
-// @ts-check
-// npm run docs writes the reference: target/docs/index.md from the TSDoc of the built declarations, and target/doc from
-// rustdoc. A warning of either is an error.
+// npm run docs: writes the reference into target/docs/index.md, from the TSDoc of the built declarations, and into
+// target/doc, from rustdoc. A warning of either is an error.
 //
-// TypeDoc supports no TypeScript from 7 on. API Extractor reads declarations with a TypeScript of its own.
+// Uses API Extractor, because TypeDoc does not support TypeScript 7. API Extractor reads declarations with its own
+// TypeScript.
 
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -32,7 +32,7 @@ run(process.execPath, [
 say("wrote target/docs/index.md");
 
 run("cargo", ["doc", "--quiet", "--locked", "--no-deps"], { env: { RUSTDOCFLAGS: "-D warnings" } });
-// For maintainers: the bindings, and private items, to which public ones may link there.
+// For contributors: the bindings and the private items, to which public items may link there.
 run(
   "cargo",
   [
@@ -53,7 +53,7 @@ say(
   "wrote target/doc/edgepool/index.html, and with the bindings target/wasm32-unknown-unknown/doc/edgepool/index.html",
 );
 
-/** Writes one module with everything that the package exports under its subpaths. */
+/** Returns one module with all exports of the package's subpaths. */
 function writeEntry() {
   const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `dialects/${name}`);
   const modules = ["index", "durable-object/index", ...dialects].map(
@@ -92,7 +92,7 @@ function extract({ Extractor, ExtractorConfig }) {
       tsdocMetadata: { enabled: false },
       messages: {
         compilerMessageReporting: warnings,
-        // Releases differ by their version, not by tags.
+        // The version, not a tag, identifies a release.
         extractorMessageReporting: { ...warnings, "ae-missing-release-tag": { logLevel: "none" } },
         tsdocMessageReporting: warnings,
       },

@@ -1,5 +1,5 @@
-//! Decodes the options that the shell has normalised: every one is there, as a number, in the order of CoreOptions in
-//! src/shell/options.ts. What is of a wrong type is `NaN`, which the policy's own check refuses by the option's name.
+//! Decodes the options that the shell has normalised: each is a number, in the order of CoreOptions in
+//! src/shell/options.ts. A value of a wrong type is `NaN`, which the policy's own check refuses by the option's name.
 
 use crate::policy::{Config, Kind, ResetStyle, Settings};
 use wasm_bindgen::JsValue;
@@ -8,9 +8,9 @@ const FLAGS: [bool; 2] = [false, true];
 const KINDS: [Kind; 5] = [Kind::Queue, Kind::Null, Kind::Singleton, Kind::Static, Kind::Assertion];
 const STYLES: [ResetStyle; 3] = [ResetStyle::None, ResetStyle::Rollback, ResetStyle::Commit];
 
-pub(super) fn decode(options: JsValue) -> Result<Config, JsValue> {
-    // An array, not a record: the code that looks for eighteen names would be a twentieth of the whole.
-    let [
+/// Throws the name of the first option that breaks its rule, and `undefined` for another count of numbers.
+pub(super) fn decode(options: &[f64]) -> Result<Config, JsValue> {
+    let &[
         kind,
         pool_size,
         max_overflow,
@@ -29,7 +29,10 @@ pub(super) fn decode(options: JsValue) -> Result<Config, JsValue> {
         min_idle,
         max_uses,
         max_connecting,
-    ]: [f64; 18] = serde_wasm_bindgen::from_value(options).map_err(JsValue::from)?;
+    ] = options
+    else {
+        return Err(JsValue::UNDEFINED);
+    };
     let settings = Settings {
         kind: choice(&KINDS, kind),
         pool_size,

@@ -36,23 +36,27 @@ const integration = texts("tests/integration", ".test.mjs").flatMap((text) =>
 const proven = new Set(conformance.flatMap(leading));
 const provenNatively = new Set([...policy, ...integration].flatMap(leading));
 
-/** Returns docs/scenarios.md as the data has it. */
+function row([number, kind, what, where]) {
+  return `| ${padded(number)} | ${kind === "n/a" ? "n.a." : kind} | ${what}${where ? ` (${where})` : ""} |`;
+}
+
+/** Writes docs/scenarios.md from the data. */
 function table() {
   const row = ([number, kind, what, where]) =>
     `| ${padded(number)} | ${kind === "n/a" ? "n.a." : kind} | ${what}${where ? ` (${where})` : ""} |`;
   const count = (kind) => scenarios.filter(([, found]) => found === kind).length;
   return `# SQLAlchemy's pool, scenario by scenario
 
-What SQLAlchemy's own tests and its documented behaviour ask of a pool, and what edgepool makes of it. The numbers are
-those of our catalogue and have gaps. The test that proves a scenario begins with its number. It is in
-\`tests/conformance\`, or, if the scenario is marked *native*, in \`tests/policy\` or \`tests/integration\`.
+This page lists what SQLAlchemy's own tests and its documentation ask of a pool, and the behaviour of edgepool. The numbers
+are those of a catalogue with gaps. A test that proves a scenario begins with its number. It is in \`tests/conformance\`.
+If the scenario is marked *native*, it is in \`tests/policy\` or \`tests/integration\`.
 
-- **kept** (${count("kept")}): as there.
-- **adapted** (${count("adapted")}): the same intent in JavaScript, with promises, signals, and tasks for threads.
-- **fixed** (${count("fixed")}): different on purpose, because what happens there is a defect.
-- **n.a.** (${count("n/a")}): does not arise here; the last column says why.
+- **kept** (${count("kept")}): as in SQLAlchemy.
+- **adapted** (${count("adapted")}): the same intent in JavaScript: promises, signals, tasks instead of threads.
+- **fixed** (${count("fixed")}): different on purpose, because SQLAlchemy's behaviour is a defect.
+- **n.a.** (${count("n/a")}): does not arise here; the last column gives the reason.
 
-Written by \`node tests/package/scenarios.test.mjs --write\` from \`tests/conformance/scenarios.mjs\`.
+\`node tests/package/scenarios.test.mjs --write\` writes this page from \`tests/conformance/scenarios.mjs\`.
 
 | number | class | what |
 | --- | --- | --- |

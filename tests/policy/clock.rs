@@ -1,25 +1,59 @@
 //! The host's clock and its one timer: readings that step back, stand still or leap. An operation armed during a tick
 //! is timed like any other.
 
-use crate::harness::{Host, Operation, Stage, plain, sized};
+use crate::harness::{Connection, Host, HostStep, Operation, Stage, plain, sized};
 use crate::timeout::latest_ms;
 use edgepool::policy::{Outcome, Refusal, Settings, Span};
 
+const A: Connection = Connection(0);
 const DAY_MS: f64 = 86_400_000.0;
 
 #[test]
-fn a_clock_that_steps_back_refuses_no_caller_early() {
-    let mut host = Host::new(plain(1, 0));
-    host.lend();
-    let waiter = host.connect_within(Some(Span::Millis(100)), None);
-    host.pass(50.0);
-    host.now -= 1000.0;
-    host.fire_timer();
-    assert_eq!(host.stage(waiter), Stage::Queued);
-    host.pass(1049.0);
-    assert_eq!(host.stage(waiter), Stage::Queued);
-    host.pass(20.0);
-    assert_eq!(host.refusal(waiter), Some(Refusal::WaitTimeout));
+fn a_clock_that_steps_back_refuses_no_caller_early_and_delays_a_timeout_by_at_most_its_length() {
+    for step_ms in [10.0, 1000.0, DAY_MS] {
+        let mut host = Host::new(plain(1, 0));
+        host.lend();
+        let waiter = host.connect_within(Some(Span::Millis(100)), None);
+        host.pass(50.0);
+        host.now -= step_ms;
+        host.fire_timer();
+        assert_eq!(host.stage(waiter), Stage::Queued);
+        host.pass(49.0);
+        assert_eq!(host.stage(waiter), Stage::Queued);
+        // The time since the last reading before the step is not known to have passed.
+        host.pass(latest_ms(100.0) + 1.0);
+        assert_eq!(host.refusal(waiter), Some(Refusal::WaitTimeout), "{step_ms} ms back are no debt");
+    }
+}
+
+#[test]
+fn a_reading_that_is_no_number_counts_for_nothing() {
+    for reading in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut host = Host::new(plain(1, 0));
+        host.lend();
+        let waiter = host.connect_within(Some(Span::Millis(100)), None);
+        host.pool.read_clock(reading);
+        assert_eq!(host.stage(waiter), Stage::Queued);
+        host.pass(latest_ms(100.0) + 1.0);
+        assert!(host.is_settled(waiter));
+    }
+}
+
+#[test]
+fn an_age_is_right_however_long_a_connection_rests() {
+    for days in [1.0, 24.0, 49.0, 49.71, 49.72, 50.5, 99.5, 400.0] {
+        let day = Settings { recycle_ms: DAY_MS - 1.0, ..plain(1, 0) };
+        let idle_for_long = Settings { pre_ping: Some(true), pre_ping_after_idle_ms: DAY_MS - 1.0, ..plain(1, 0) };
+        for (settings, expected) in [(day, HostStep::Terminate(A)), (idle_for_long, HostStep::Ping(A))] {
+            let mut host = Host::new(settings);
+            let caller = host.lend();
+            host.give_back(caller);
+            host.now += days * DAY_MS;
+            host.take_log();
+            host.lend();
+            assert_eq!(host.take_steps().first(), Some(&expected), "after {days} days");
+        }
+    }
 }
 
 #[test]

@@ -197,7 +197,7 @@ pub(crate) const fn emit(event: Event, connection: usize) -> HostStep {
 /// The step that calls the checkin listeners for a record without a connection.
 pub(crate) const CHECKIN_EMPTY: HostStep = HostStep::Emit(Event::Checkin, None);
 
-pub(crate) fn counts(size: i32, checked_in: i32, overflow: i32, checked_out: i32) -> Counts {
+pub(crate) fn counts(size: i64, checked_in: i64, overflow: i64, checked_out: i64) -> Counts {
     Counts { size, checked_in, overflow, checked_out }
 }
 

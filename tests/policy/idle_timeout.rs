@@ -123,3 +123,49 @@ fn dispose_and_death_end_the_time_of_what_is_idle() {
     host.pass(5000.0);
     assert_eq!((host.open_connections(), host.has_timer()), (0, false));
 }
+
+#[test]
+fn the_timer_rests_while_only_min_idle_are_idle() {
+    let mut host = Host::new(reaping(3, 3));
+    idle(&mut host, 3);
+    host.pass(latest_ms(1000.0) + 1.0);
+    assert_eq!((host.stats().idle, host.has_timer()), (3, false));
+}
+
+#[test]
+fn a_connection_that_stayed_as_one_of_min_idle_goes_as_soon_as_another_one_comes() {
+    let mut host = Host::new(reaping(2, 1));
+    let callers = [host.lend(), host.lend()];
+    host.give_back(callers[0]);
+    host.pass(latest_ms(1000.0) + 1.0);
+    host.take_log();
+    host.give_back(callers[1]);
+    host.run();
+    assert_eq!((host.is_open(Connection(0)), host.is_open(Connection(1))), (false, true), "the longest idle goes");
+    assert_eq!(host.stats().idle, 1);
+}
+
+#[test]
+fn a_connection_that_had_its_time_and_was_used_again_has_a_new_one() {
+    let mut host = Host::new(reaping(2, 1));
+    let other = host.lend();
+    idle(&mut host, 1);
+    host.pass(latest_ms(1000.0) + 1.0);
+    idle(&mut host, 1);
+    host.give_back(other);
+    host.pass(900.0);
+    host.run();
+    assert_eq!(host.stats().idle, 2, "neither has been idle for long");
+    host.pass(latest_ms(1000.0) - 900.0 + 1.0);
+    host.run();
+    assert_eq!(host.stats().idle, 1);
+}
+
+#[test]
+fn an_idle_timeout_of_nothing_closes_at_once_and_its_timer_rests() {
+    let mut host = Host::new(Settings { idle_timeout_ms: 0.0, ..reaping(2, 1) });
+    idle(&mut host, 2);
+    host.pass(latest_ms(0.0) + 1.0);
+    host.run();
+    assert_eq!((host.stats().idle, host.has_timer()), (1, false));
+}

@@ -239,6 +239,71 @@ fn the_last_to_join_a_connection_that_is_gone_does_not_open_in_its_slot() {
     host.run();
 }
 
+/// A pool of this size with as many idle connections, the first of them at the head of the idle store.
+fn with_idle(settings: Settings, count: usize) -> Host {
+    let mut host = Host::new(settings);
+    let callers: Vec<Operation> = (0..count).map(|_| host.lend()).collect();
+    callers.into_iter().for_each(|caller| host.give_back(caller));
+    host
+}
+
+#[test]
+fn slots_that_may_not_be_opened_now_hide_no_idle_connection_behind_them() {
+    let by_record = |host: &mut Host, connection| {
+        host.close_record(connection, true);
+    };
+    let by_mark = |host: &mut Host, connection| host.mark(connection);
+    for (use_lifo, spoilt, current) in [(false, [0, 1], 2), (true, [3, 2], 1)] {
+        for spoil in [by_record as fn(&mut Host, Connection), by_mark] {
+            let mut host = with_idle(Settings { use_lifo: Some(use_lifo), ..narrow(5, 1.0) }, 4);
+            spoilt.into_iter().for_each(|number| spoil(&mut host, Connection(number)));
+            host.run();
+            host.warm(5);
+            assert_eq!(host.steps().last(), Some(&HostStep::Open), "the only creator hangs");
+            let caller = host.connect();
+            assert_eq!(host.connection(caller), Connection(current));
+        }
+    }
+}
+
+#[test]
+fn the_oldest_idle_connections_are_past_their_age_and_the_others_are_lent_while_the_creator_hangs() {
+    let mut host = Host::new(Settings { recycle_ms: 10_000.0, ..narrow(5, 1.0) });
+    let old = [host.lend(), host.lend()];
+    host.pass(9_000.0);
+    let young = [host.lend(), host.lend(), host.lend()];
+    old.into_iter().chain(young).for_each(|caller| host.give_back(caller));
+    host.pass(2_000.0);
+    let hanging = host.connect();
+    host.finish(hanging, Outcome::Ok);
+    assert_eq!(host.step(hanging), Some(HostStep::Open), "the first one is replaced");
+    for expected in [2, 3, 4] {
+        let caller = host.connect();
+        assert!(host.has_lease(caller), "an idle connection is there");
+        assert_eq!(host.connection(caller), Connection(expected));
+    }
+    let waiter = host.connect();
+    assert_eq!(host.stage(waiter), Stage::Queued, "the last idle one is past its age");
+    host.run();
+    assert!(host.has_lease(waiter));
+}
+
+#[test]
+fn a_waiter_has_what_comes_back_before_the_emptied_slots_in_front_of_it() {
+    let mut host = with_idle(narrow(3, 1.0), 3);
+    let holders = [host.lend(), host.lend(), host.lend()];
+    for holder in [holders[0], holders[1]] {
+        host.invalidate(holder);
+        host.run();
+    }
+    let hanging = host.connect();
+    assert_eq!(host.step(hanging), Some(HostStep::Open));
+    let waiter = host.connect();
+    assert_eq!(host.stage(waiter), Stage::Queued);
+    host.give_back(holders[2]);
+    assert_eq!(host.connection(waiter), Connection(2));
+}
+
 #[test]
 fn less_than_one_is_refused() {
     for most in [0.0, -1.0, 0.5, f64::NAN] {

@@ -91,7 +91,7 @@ fn scenario_035_forty_callers_never_exceed_the_maximum() {
         let callers: Vec<Operation> = (0..40).map(|_| host.connect()).collect();
         for caller in callers {
             host.run();
-            assert!(host.counts().overflow <= max_overflow);
+            assert!(host.counts().overflow <= i64::from(max_overflow));
             assert!(host.open_connections() <= most);
             host.give_back(caller);
         }

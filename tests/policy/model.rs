@@ -312,7 +312,7 @@ impl Model {
                     true => LogEntry::Refused(operation, Refusal::OpenTimeout),
                     false => LogEntry::Slept(operation),
                 });
-                self.numbers.timed_out += u32::from(wanted);
+                self.numbers.timed_out += u64::from(wanted);
                 self.add(operation, State::Late, false);
             }
             _ => self.own.push(match wanted {
@@ -674,7 +674,7 @@ impl Model {
     }
 
     fn counts(&self) -> Counts {
-        let (size, slots, checked_in) = (self.size as i32, self.slots() as i32, self.idle.len() as i32);
+        let (size, slots, checked_in) = (self.size as i64, self.slots() as i64, self.idle.len() as i64);
         Counts { size, checked_in, overflow: if size == 0 { 0 } else { slots - size }, checked_out: slots - checked_in }
     }
 }

@@ -2,7 +2,7 @@
 //! that save a call. All of them must say the same.
 
 use crate::harness::{Host, Operation, plain, sized};
-use edgepool::policy::{Notice, Outcome, Return, Settings};
+use edgepool::policy::{Event, Hooks, Notice, Outcome, Refusal, Return, Settings, Span, Step};
 
 /// Returns the caller's lease and leaves the output untaken.
 fn return_quietly(host: &mut Host, caller: Operation) -> Return {
@@ -130,4 +130,40 @@ fn an_opening_knows_whether_its_slot_was_made_for_it() {
     host.run();
     host.connect();
     assert!(!host.pool.is_new_slot(0), "emptied by an earlier lease");
+}
+
+#[test]
+fn the_index_of_an_operation_is_taken_until_its_notice_was_handed_out() {
+    let mut host = Host::new(Settings { max_waiters: 2.0, ..plain(1, 0) });
+    host.lend();
+    let waiters = [host.connect(), host.connect()].map(|waiter| host.id(waiter));
+    host.pool.begin_close(Span::Forever);
+    // Both were refused and have ended. An operation that begins before that is handed out takes neither index.
+    let emission = host.pool.begin_telling(Event::Detach);
+    assert_eq!(emission, Return::Done, "no listener");
+    host.pool.set_hooks(Hooks::from_bits(1 << Event::Detach as u16));
+    let Return::Pending(other) = host.pool.begin_telling(Event::Detach) else { panic!("there is a listener") };
+    assert!(waiters.iter().all(|waiter| waiter.index() != other.index()));
+    for waiter in waiters {
+        assert_eq!(host.pool.resume(waiter), Step::Done);
+        assert_eq!(host.pool.advance(waiter, Outcome::Ok), Step::Done);
+        assert!(!host.pool.abort(waiter), "it has its answer");
+        assert_eq!(host.pool.take_notice(), Some((waiter, Notice::Reject(Refusal::Closed))));
+    }
+    let Return::Pending(next) = host.pool.begin_telling(Event::Detach) else { panic!("there is a listener") };
+    assert!(waiters.iter().any(|waiter| waiter.index() == next.index()), "afterwards it is used again");
+}
+
+#[test]
+fn a_wake_up_of_an_operation_that_has_ended_since_is_not_handed_out() {
+    let mut host = Host::new(plain(1, 0));
+    let (holder, waiter) = (host.lend(), host.connect());
+    host.connect();
+    host.invalidate_soft(holder);
+    assert_eq!(return_quietly(&mut host, holder), Return::Done);
+    let id = host.id(waiter);
+    assert!(host.pool.abort(id), "it was woken, and leaves before it goes on");
+    let Some((other, Notice::Resume)) = host.pool.take_notice() else { panic!("the next waiter is woken") };
+    assert!(other != id);
+    assert_eq!(host.pool.take_notice(), None);
 }

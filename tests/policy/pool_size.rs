@@ -6,7 +6,7 @@ use edgepool::policy::{Outcome, Settings};
 
 #[test]
 fn a_new_pool_opens_nothing() {
-    let mut host = Host::new(sized(5, 10));
+    let host = Host::new(sized(5, 10));
     assert_eq!(host.stats().total, 0);
     assert!(!host.has_timer() && !host.pool.tick_wanted());
 }

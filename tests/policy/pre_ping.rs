@@ -207,3 +207,20 @@ fn a_checkout_listener_sees_the_connection_after_its_ping() {
     host.finish(caller, Outcome::Ok);
     assert!(host.has_lease(caller));
 }
+
+#[test]
+fn a_connection_that_goes_from_hand_to_hand_is_not_idle() {
+    for waits in [false, true] {
+        let mut host = Host::new(Settings { pre_ping_after_idle_ms: 30_000.0, ..pinging(1) });
+        let mut holder = host.lend();
+        for _ in 0..100 {
+            host.pass(1_000.0);
+            let waiter = waits.then(|| host.connect());
+            host.take_log();
+            host.give_back(holder);
+            holder = waiter.unwrap_or_else(|| host.lend());
+            assert!(host.has_lease(holder));
+            assert!(!host.take_steps().contains(&HostStep::Ping(A)), "a busy connection needs no ping");
+        }
+    }
+}

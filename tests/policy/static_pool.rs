@@ -3,6 +3,7 @@
 //! lease ends.
 
 use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, Stage, emit, of_kind};
+use crate::timeout::latest_ms;
 use edgepool::policy::{Event, Kind, Outcome, Refusal, Settings, Span};
 
 const A: Connection = Connection(0);
@@ -124,9 +125,8 @@ fn the_invalidation_of_the_only_lease_keeps_the_slot() {
 fn a_stale_connection_is_replaced_for_the_next_caller_and_closed_with_its_last_lease() {
     let softly = |host: &mut Host| host.mark(A);
     let by_mark = |host: &mut Host| host.invalidate_all();
-    let by_age = |host: &mut Host| host.pass(10_001.0);
-    for spoil in [softly as fn(&mut Host), by_mark, by_age] {
-        let mut host = Host::new(Settings { recycle_ms: 10_000.0, ..settings() });
+    for spoil in [softly as fn(&mut Host), by_mark] {
+        let mut host = Host::new(settings());
         let (first, second) = shared(&mut host);
         spoil(&mut host);
         let next = host.lend();
@@ -140,6 +140,43 @@ fn a_stale_connection_is_replaced_for_the_next_caller_and_closed_with_its_last_l
         let joined = host.lend();
         assert_eq!(host.connection(joined), B);
     }
+}
+
+#[test]
+fn a_connection_that_grows_old_while_it_is_lent_serves_all_who_join_and_is_replaced_afterwards() {
+    for recycle_ms in [0.0, 1000.0] {
+        let mut host = Host::new(Settings { recycle_ms, ..settings() });
+        let mut callers = Vec::new();
+        for _ in 0..20 {
+            callers.push(host.lend());
+            host.pass(1500.0);
+        }
+        assert_eq!((host.open_connections(), host.stats().opened), (1, 1), "one connection, as the kind promises");
+        callers.into_iter().for_each(|caller| host.give_back(caller));
+        host.take_log();
+        let next = host.lend();
+        assert_eq!((host.connection(next), host.is_open(A)), (B, false));
+    }
+}
+
+#[test]
+fn a_joiner_that_must_queue_again_keeps_its_own_timeout_and_its_place() {
+    let mut host = Host::new(Settings { pre_ping: Some(true), timeout_ms: f64::INFINITY, ..settings() });
+    let holder = host.lend();
+    // The connection dies under the ping of two joiners. The first one terminates it; the second one opens meanwhile.
+    let joiners = [Some(Span::Millis(100)), Some(Span::Millis(200))].map(|timeout| host.connect_within(timeout, None));
+    joiners.into_iter().for_each(|joiner| host.finish(joiner, Outcome::Disconnected));
+    host.finish(joiners[0], Outcome::Ok);
+    assert_eq!(host.step(joiners[1]), Some(HostStep::Open));
+    assert_eq!(host.stage(joiners[0]), Stage::Queued);
+    let newcomer = host.connect_within(Some(Span::Forever), None);
+    assert_eq!(host.stage(newcomer), Stage::Queued);
+    host.pass(latest_ms(100.0) + 1.0);
+    assert_eq!(host.refusal(joiners[0]), Some(Refusal::WaitTimeout), "by its own timeout");
+    assert!(!host.is_settled(newcomer));
+    host.run();
+    assert!(host.has_lease(newcomer));
+    host.give_back(holder);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! after every call of every test that they add up.
 
 use crate::harness::{Host, plain, sized};
-use edgepool::policy::{Outcome, Settings, Span};
+use edgepool::policy::{Event, Outcome, Refusal, Settings, Span};
 
 #[test]
 fn each_gauge_holds_what_it_is_named_for() {
@@ -85,4 +85,40 @@ fn the_timer_keeps_the_host_alive_for_callers_and_not_for_spawned_operations() {
     assert!(!host.pool.is_attended());
     host.close_detached(detached, false, false);
     assert!(host.pool.is_attended());
+}
+
+#[test]
+fn a_caller_whose_time_runs_out_counts_once_however_its_step_goes_on() {
+    let listening = Settings { driver_timeout_ms: 100.0, ..plain(1, 0) };
+    for outcome in [Outcome::Ok, Outcome::Failed, Outcome::TimedOut] {
+        let mut host = Host::new(listening.clone());
+        host.listen(&[Event::Checkout]);
+        let caller = host.connect_within(None, Some(Span::Millis(50)));
+        host.finish(caller, Outcome::Ok);
+        host.pass(70.0);
+        assert_eq!(host.refusal(caller), Some(Refusal::ListenerDeadline));
+        host.finish(caller, outcome);
+        host.run();
+        assert_eq!((host.stats().timed_out, host.stats().aborted), (1, 0), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_caller_that_left_before_its_listener_took_too_long_did_not_time_out() {
+    let mut host = Host::new(plain(1, 0));
+    host.listen(&[Event::Checkout]);
+    let caller = host.connect();
+    host.finish(caller, Outcome::Ok);
+    host.finish(caller, Outcome::TimedOut);
+    // The connection ends now; its caller leaves before that.
+    assert!(host.abort(caller));
+    host.run();
+    assert_eq!((host.stats().timed_out, host.stats().aborted), (0, 1));
+}
+
+#[test]
+fn counters_do_not_wrap_at_32_bits_and_a_size_beyond_31_bits_is_positive() {
+    let host = Host::new(sized(u32::MAX - 1, 0));
+    assert_eq!(host.counts().size, i64::from(u32::MAX - 1));
+    let _: u64 = host.stats().checkouts;
 }

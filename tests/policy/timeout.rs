@@ -257,7 +257,7 @@ fn no_timer_runs_once_the_last_waiter_is_served_refused_or_gone() {
 
 #[test]
 fn a_lease_that_is_out_needs_no_timer() {
-    let mut host = full(sized(1, 0));
+    let host = full(sized(1, 0));
     assert!(!host.has_timer() && !host.pool.tick_wanted());
 }
 

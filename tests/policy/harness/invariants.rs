@@ -151,8 +151,8 @@ impl Host {
         assert_eq!(stats.opened as usize, self.places.len() - self.late.len(), "opened");
 
         let slots = counts.checked_in + counts.checked_out;
-        assert_eq!(counts.checked_out, busy.len() as i32, "checked out");
-        assert!(counts.checked_in >= stats.idle as i32);
+        assert_eq!(counts.checked_out, busy.len() as i64, "checked out");
+        assert!(counts.checked_in >= i64::from(stats.idle));
         assert_eq!(counts.overflow, if counts.size == 0 { 0 } else { slots - counts.size });
         self.check_limits(&stats, &counts, &busy);
         self.check_time(stats.idle);
@@ -161,7 +161,7 @@ impl Host {
     fn check_limits(&self, stats: &Stats, counts: &Counts, busy: &[(u32, SlotUse)]) {
         let slots = counts.checked_in + counts.checked_out;
         if !self.shares() {
-            assert!(f64::from(slots) <= stats.max, "{slots} slots of {}", stats.max);
+            assert!((slots as f64) <= stats.max, "{slots} slots of {}", stats.max);
         }
         let kept = match self.settings.kind {
             Some(Kind::Queue) if self.settings.pool_size == 0.0 => f64::INFINITY,
@@ -169,7 +169,7 @@ impl Host {
             Some(Kind::Null) => 0.0,
             _ => 1.0,
         };
-        assert!(f64::from(counts.checked_in) <= kept, "{} are kept", counts.checked_in);
+        assert!(counts.checked_in as f64 <= kept, "{} are kept", counts.checked_in);
         let performs = |wanted: fn(Step) -> bool| {
             self.number(|state| matches!(state.stage, Stage::Performing(step) if wanted(step)))
         };
@@ -184,7 +184,7 @@ impl Host {
             assert!(arriving, "a caller waits for what may be joined");
             return;
         }
-        let is_full = counts.checked_in == 0 && f64::from(slots) == stats.max;
+        let is_full = counts.checked_in == 0 && (slots as f64) == stats.max;
         // Each checkout on its way, with or without its caller, will serve the waiters.
         let on_the_way = self.number(|state| {
             let opens = matches!(state.role, Role::Checkout | Role::Warming) && state.slot_use.is_some();
@@ -221,8 +221,8 @@ impl Host {
         // A timer may run out after its last waiter left.
         let is_quiet = self.settings.idle_timeout_ms.is_finite() || self.number(|state| state.is_lost) > 0;
         assert!(timed > 0 || is_quiet || self.timer.is_none(), "the timer runs without a reason");
-        let reaping = self.settings.idle_timeout_ms.is_finite() && idle > 0;
-        assert!(!reaping || self.timer.is_some(), "a connection is idle and no timer runs");
+        let reaping = self.settings.idle_timeout_ms.is_finite() && f64::from(idle) > self.settings.min_idle;
+        assert!(!reaping || self.timer.is_some(), "more than minIdle are idle and no timer runs");
         let sleepers = self.number(|state| matches!(state.stage, Stage::Queued | Stage::Draining));
         assert!(sleepers == 0 || self.timer.is_some(), "an operation sleeps and no timer runs");
         let is_in_line = self.number(|state| state.stage == Stage::InLine) > 0;
