@@ -1,5 +1,5 @@
-// SingletonThreadPool: one connection for the isolate. Nested connect() calls share it; only the outermost is a checkout
-// with a ping and listeners. What it shares with StaticPool: shared-connection.mjs.
+// SingletonThreadPool: one connection for the isolate. Nested connect() calls share it; only the outermost is a
+// checkout with a ping and listeners. What it shares with StaticPool: shared-connection.mjs.
 
 import { expect } from "chai";
 import { ArgumentError, DisconnectionError, SingletonThreadPool } from "edgepool";
@@ -10,7 +10,7 @@ const down = new Error("down");
 const enough = new Error("enough");
 
 export default (test) => {
-  test("231 a nested connect() shares the connection through a lease of its own; the inner close does nothing, the outer one rolls back once", async () => {
+  test("231 a nested connect() shares the connection; only the outer close rolls back, once", async () => {
     const context = traced(scriptedKind(SingletonThreadPool));
     const { pool } = context;
     const outer = await pool.connect();
@@ -47,7 +47,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who comes during the outermost checkout waits for its ping and its listeners, and then shares without its own", async () => {
+  test("a caller during the outermost checkout waits for its ping and listeners, then shares", async () => {
     const context = scriptedKind(SingletonThreadPool);
     const { pool } = context;
     const listening = gate();
@@ -118,7 +118,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("233 an invalidation while nested ends it for the next: another lease, another connection, a checkout of its own", async () => {
+  test("233 an invalidation while nested ends it for the next: another lease and connection", async () => {
     const context = traced(scriptedKind(SingletonThreadPool));
     const { pool } = context;
     const outer = await pool.connect();
@@ -223,7 +223,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a connection that is merely stale serves its nested callers to the end; the next outermost connect() replaces it", async () => {
+  test("a stale connection serves its nested callers to the end; the next outermost one replaces it", async () => {
     for (const makeStale of [
       ({ outer }) => outer.invalidate(undefined, { soft: true }),
       ({ pool }) => pool.invalidateAll(),
