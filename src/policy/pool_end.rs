@@ -74,7 +74,10 @@ impl Pool {
             self.stop_draining(closing);
         } else {
             self.draining = Some(closing);
-            self.deadlines.arm(&mut self.operations, closing.index(), patience, caller == Caller::None);
+            // The end of a scope has neither a caller nor an end of its patience, so it needs no timer.
+            if caller != Caller::None {
+                self.deadlines.arm(&mut self.operations, closing.index(), patience, false);
+            }
         }
         self.settle();
         closing
