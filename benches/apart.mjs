@@ -1,5 +1,5 @@
-// Runs one contestant in a process of its own: for the bytes of a waiter, which only a process that never had a waiter
-// can tell (WebAssembly memory does not shrink), and for what may take for ever, since only a process can be stopped.
+// Runs one contestant in a process of its own. WebAssembly memory does not shrink, so only a process without earlier
+// waiters can measure the bytes of a waiter. Only a process can be stopped if a scenario takes too long.
 
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -4,6 +4,9 @@
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
+/// No index.
+pub(crate) const NIL: u32 = u32::MAX;
+
 /// Bits of a handle that are the index: 1,048,576 entries of one kind at once.
 pub const INDEX_BITS: u32 = 20;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
@@ -146,11 +149,6 @@ impl<T> Slab<T> {
         let entry = self.entries.get(handle.index() as usize)?;
         // No free place names itself as the next, so none of these is ever named.
         (entry.mark == handle.raw).then_some(&entry.value)
-    }
-
-    pub(crate) fn get_mut(&mut self, handle: Handle<T>) -> Option<&mut T> {
-        let entry = self.entries.get_mut(handle.index() as usize)?;
-        (entry.mark == handle.raw).then_some(&mut entry.value)
     }
 
     /// What stands at this index, if it has not ended.

@@ -1,4 +1,4 @@
-/** The pool's source of time: the host's, or one of a test or a simulation. Read only if an option needs it. */
+/** Time as the pool sees it: the host's, or one that a test or a simulation gives. Read only where an option needs it. */
 
 import type { Log } from "./logger.js";
 
@@ -6,16 +6,13 @@ import type { Log } from "./logger.js";
 export interface PoolClock {
   /** Milliseconds since any fixed moment, never going back. */
   now(): number;
-  /**
-   * Calls `callback` once, in `ms` milliseconds or later, and never before setTimeout() has returned. Returns a handle.
-   * If the handle has `ref()` and `unref()`, the pool uses them.
-   */
+  /** Calls `callback` once, in `ms` milliseconds or later, and never before it has returned. Answers a handle; where that has `ref()` and `unref()`, the pool uses them. */
   setTimeout(callback: () => void, ms: number): unknown;
-  /** Ends a timer that setTimeout() returned, or does nothing if the timer has run out. */
+  /** Ends a timer that setTimeout() answered, also one that has run out. */
   clearTimeout(handle: unknown): void;
 }
 
-/** The host's clock and timers, looked up at each call so that the pool uses fake timers that are installed later. */
+/** The host's clock and timers, looked up at each call so that fake timers installed later are seen. */
 export const hostClock: PoolClock = {
   now: () => performance.now(),
   setTimeout: (callback, ms) => setTimeout(callback, ms),
@@ -27,24 +24,35 @@ export interface GuardedClock extends PoolClock {
   readonly lastMs: number;
 }
 
+/** A leap of more than thirty years is a fault of the clock. */
+const longestLeapMs = 2 ** 40;
+
 /**
- * Returns the same clock, except that its failures are logged: the clock is read between two calls of the policy, where
- * a throw would look like a crash. setTimeout() may still throw; timer.ts handles that.
+ * Guards the pool against its clock: a failure costs a reading, never the pool. The clock is read between two calls of
+ * the policy, and a throw there would look like a crash. A clock that goes back, as fake timers do when they are
+ * installed, counts from its new reading: the lost time is no debt. Setting a timer may throw.
  */
 export function guardedClock(clock: PoolClock, log: Log): GuardedClock {
-  let last = 0;
+  let time = 0;
+  let reading: number | undefined;
   return {
     get lastMs() {
-      return last;
+      return time;
     },
     now() {
       try {
         const now = clock.now();
-        if (typeof now === "number" && now >= last) last = now;
+        if (Number.isFinite(now)) {
+          const passed = now - (reading ?? now);
+          if (passed < longestLeapMs) {
+            time += Math.max(passed, 0);
+            reading = now;
+          }
+        }
       } catch (error) {
-        log.error("the pool's clock failed; it stands still", error);
+        log.error("the pool's clock failed; the pool's time stands still", error);
       }
-      return last;
+      return time;
     },
     setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
     clearTimeout(handle) {
@@ -57,7 +65,7 @@ export function guardedClock(clock: PoolClock, log: Log): GuardedClock {
   };
 }
 
-/** Lets a timer keep the process alive, or not, if the host's timers support that (Node, Bun, newer workerd). */
+/** Says whether a timer may keep the process alive, where the host's timers can tell (Node, Bun, newer workerd). */
 export function holdProcess(handle: unknown, hold: boolean): void {
   const timer = handle as { ref?: () => unknown; unref?: () => unknown } | null;
   if (typeof timer !== "object" || timer === null) return;

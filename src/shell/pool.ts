@@ -129,6 +129,7 @@ export abstract class Pool<C> implements AsyncDisposable {
   dispose(): Promise<void> {
     const { log } = this.first;
     const scopes = this.#withinReach();
+    scopes[0]?.disposePool();
     const disposed = Promise.all(scopes.map((scope) => scope.dispose()));
     return disposed.then(() =>
       log.isInfo ? log.info(`disposed; ${this.#statusOf(scopes[0] as Scope<C>)}`) : undefined,
@@ -163,8 +164,9 @@ export abstract class Pool<C> implements AsyncDisposable {
       return Promise.reject(error);
     }
     const [only, ...others] = this.#withinReach() as [Scope<C>, ...Array<Scope<C>>];
-    if (others.length === 0) return only.close(patienceMs);
-    return Promise.all([only, ...others].map((scope) => scope.close(patienceMs))).then(() => undefined);
+    only.endPool(patienceMs);
+    if (others.length === 0) return only.awaitEnd();
+    return Promise.all([only, ...others].map((scope) => scope.awaitEnd())).then(() => undefined);
   }
 
   #withinReach(): Scope<C>[] {

@@ -26,7 +26,6 @@ const kinds = { StaticPool, SingletonThreadPool };
 const stales = {
   "a soft invalidation": ({ leases }) => leases[0].invalidate(undefined, { soft: true }),
   "invalidateAll()": ({ pool }) => pool.invalidateAll(),
-  recycle: ({ clock }) => pass(clock, 61_000),
   "dispose()": ({ pool }) => pool.dispose(),
   "record.invalidate()": ({ leases }) => leases[0].record.invalidate(gone),
   "record.close()": ({ leases }) => leases[0].record.close(),
@@ -34,6 +33,25 @@ const stales = {
 
 export default (test) => {
   for (const [name, Kind] of Object.entries(kinds)) {
+    test(`${name}: a connection that grows old while it is shared serves all who join, and is replaced afterwards`, async () => {
+      for (const recycle of [0, "1s"]) {
+        const context = scriptedKind(Kind, { recycle });
+        const { pool, server, clock } = context;
+        const leases = [];
+        for (let i = 0; i < 20; i++) {
+          leases.push(await pool.connect());
+          await pass(clock, 1_500);
+        }
+        expect(leases.map(({ connection }) => connection.id)).to.deep.equal(leases.map(() => 1));
+        expect(server.connections.filter(({ closed }) => !closed)).to.have.length(1);
+        for (const lease of leases) await lease.close();
+        const next = await pool.connect();
+        expect(next.connection.id).to.equal(2);
+        await next.close();
+        await expectSound(context);
+      }
+    });
+
     test(`${name}: callers who come while the connection opens wait for it: one opening, a lease for each`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;

@@ -13,7 +13,13 @@ export const guides = readdirSync(join(root, "docs"))
   .sort()
   .map((name) => `docs/${name}`);
 export const documents = ["README.md", ...guides].map(readDocument);
-export const otherDocuments = ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(readDocument);
+export const otherDocuments = [
+  "ARCHITECTURE.md",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "DESIGN.md",
+  "docs/internals/workers.md",
+].map(readDocument);
 
 function readDocument(name) {
   const text = readFileSync(join(root, name), "utf8");

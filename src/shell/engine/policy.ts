@@ -31,7 +31,7 @@ export class Policy {
     this.#wasm = exportsOf(this.#pool);
     if (hasCrashed()) throw crashError(this.#pool);
     try {
-      this.#core = new Core(Object.values(options), first === undefined ? -1 : first.#number);
+      this.#core = new Core(Float64Array.from(Object.values(options)), first === undefined ? -1 : first.#number);
     } catch (error) {
       if (typeof error === "string") throw refuseOption(error, settings);
       crash(error);
@@ -250,14 +250,19 @@ export class Policy {
     this.#wasm.dispose(this.#number);
   }
 
-  /** Closes the pool; returns the operation that ends when this scope is empty. */
-  close(patienceMs: number): number {
-    return this.#wasm.close(this.#number, patienceMs);
+  /** Closes the pool, in every scope. */
+  close(patienceMs: number): void {
+    this.#wasm.close(this.#number, patienceMs);
   }
 
-  /** Closes this scope alone; returns the operation that ends when it is empty. */
-  closeScope(patienceMs: number): number {
-    return this.#wasm.close_scope(this.#number, patienceMs);
+  /** Returns the operation that ends when the close of this scope is over, or -1 if it is over. */
+  closing(): number {
+    return this.#wasm.closing(this.#number);
+  }
+
+  /** Closes this scope alone. */
+  closeScope(): void {
+    this.#wasm.close_scope(this.#number);
   }
 
   isClosed(): boolean {

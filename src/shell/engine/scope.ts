@@ -190,7 +190,7 @@ export class Scope<C> {
    */
   end(): Promise<void> {
     this.#refusals.isScopeEnded = true;
-    return this.#endIdle(() => void this.#policy.closeScope(toWireMillis(Infinity)));
+    return this.#endIdle(() => this.#policy.closeScope());
   }
 
   // ---- checkout
@@ -400,7 +400,12 @@ export class Scope<C> {
 
   /** Closes the idle connections; resolves when they are closed. */
   dispose(): Promise<void> {
-    return this.#endIdle(() => this.#policy.dispose());
+    return this.#endIdle(() => {});
+  }
+
+  /** Disposes of every scope of the pool; {@link dispose} performs what that has begun in this one. */
+  disposePool(): void {
+    if (!hasCrashed()) this.#policy.dispose();
   }
 
   #endIdle(end: () => void): Promise<void> {
@@ -417,13 +422,25 @@ export class Scope<C> {
     return this.#closing !== undefined || (!hasCrashed() && this.#policy.isClosed());
   }
 
-  close(patienceMs: number): Promise<void> {
-    if (this.#closing !== undefined) return this.#closing;
-    if (hasCrashed()) return (this.#closing = done);
+  /** Ends the pool: the policy begins the close of every scope. */
+  endPool(patienceMs: number): void {
+    if (hasCrashed()) return;
     try {
-      const operation = this.#operations.begin(this.#policy.close(toWireMillis(patienceMs)), undefined);
-      this.#closing = operation.promise() as unknown as Promise<void>;
-      this.#operations.guard(operation, () => this.#operations.afterwards());
+      this.#policy.close(toWireMillis(patienceMs));
+    } catch (trap) {
+      this.#operations.crash(trap);
+    }
+  }
+
+  /** Resolves when the close of this scope, which {@link endPool} has begun, is over. */
+  awaitEnd(): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing;
+    this.#closing = done;
+    if (hasCrashed()) return done;
+    try {
+      const handle = this.#policy.closing();
+      if (handle >= 0) this.#closing = this.#operations.begin(handle, undefined).promise() as unknown as Promise<void>;
+      this.#operations.afterwards();
     } catch (trap) {
       this.#closing = this.#refuseAfter(trap);
     }

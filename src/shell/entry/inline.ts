@@ -1,15 +1,18 @@
 /** Node, Deno, Bun, browsers and every bundler: the bytes are in the package and compiled synchronously. */
 
-import { bytes } from "../wasm/bytes.js";
-import { initSync } from "../wasm/edgepool.js";
 import { PoolError } from "../errors.js";
 import { attach, isAttached } from "../engine/instance.js";
+import { initSync } from "../wasm/edgepool.js";
+import { bytesOf } from "./text.js";
+
+/** A literal in its place: scripts/bundle.mjs. */
+declare const wasmAsText: string;
 
 if (!isAttached()) attach(initSync({ module: compiled() }));
 
 function compiled(): WebAssembly.Module {
   try {
-    return new WebAssembly.Module(bytes());
+    return new WebAssembly.Module(bytesOf(wasmAsText));
   } catch (cause) {
     throw new PoolError(
       "ERR_POOL_INVALID_REQUEST",

@@ -10,8 +10,9 @@ import { chromium as findChromium } from "../../../scripts/setup.mjs";
 import { bundle, report } from "./bundle.mjs";
 
 const entry = `
+  import * as topics from "topics";
   import { runAll } from "./suite.mjs";
-  globalThis.report = runAll();
+  globalThis.report = runAll(topics);
 `;
 
 test("the conformance suite in headless Chromium", async (t) => {

@@ -1,4 +1,4 @@
-// Runs the conformance suite in Deno, without any permission, and in Bun. Their programs are named by the variables DENO and BUN.
+// Runs the conformance suite in Deno, without any permission, and in Bun. The variables DENO and BUN are their programs.
 
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,8 +9,9 @@ import { promisify } from "node:util";
 import { bundle, report } from "./bundle.mjs";
 
 const entry = `
+  import * as topics from "topics";
   import { runAll } from "./suite.mjs";
-  const results = await runAll();
+  const results = await runAll(topics);
   console.log("\\n" + JSON.stringify(results));
 `;
 
@@ -32,7 +33,7 @@ for (const [name, program, args] of [
       maxBuffer: 2 ** 28,
       env: { ...process.env, NO_COLOR: "1" },
     });
-    // The last line: before it stands what pools without a logger of their own have logged.
+    // The lines before the last are what pools without a logger of their own have logged.
     await report(t, JSON.parse(stdout.trimEnd().split("\n").at(-1)));
   });
 }

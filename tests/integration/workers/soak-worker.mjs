@@ -1,12 +1,12 @@
 // The Worker of soak.test.mjs: asks itself for as many requests as it is told, one in ten of which ends badly, each time in
 // another way and with its lease out. It counts what came of them, and tells how much memory its pools have.
 
+// Before edgepool, of which it notes the instance.
+import { memory } from "./instance-memory.mjs";
 import { env } from "cloudflare:workers";
 import { QueuePool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
 import { Client } from "pg";
-// The instance that edgepool itself uses: it has been made by now, and is answered as it is.
-import { initSync } from "../../../pkg/wasm/edgepool.js";
 
 const options = { poolSize: 1, maxOverflow: 0, timeout: "30s" };
 const pools = {
@@ -111,7 +111,7 @@ export default {
           await new Promise((resolve) => setTimeout(resolve, 10));
         }
         return Response.json({
-          wasm: initSync().memory.buffer.byteLength,
+          wasm: memory.buffer.byteLength,
           stats: pools[parameters.pool].stats({ scope: "all" }),
         });
     }

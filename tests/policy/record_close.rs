@@ -1,7 +1,7 @@
-//! Through the record: `record.close()` and `record.invalidate()` end its connection whoever has it, in every state of
-//! the slot and from within every listener. A lease goes on with the dead connection; the slot opens another later.
+//! `record.close()` and `record.invalidate()` end a record's connection, in every state of the slot and from within
+//! every listener. A lease goes on with the dead connection, and the slot opens another later.
 
-use crate::harness::{CHECKIN_EMPTY, Connection, Deed, Host, Stage, counts, plain, sized, tell};
+use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Stage, counts, emit, plain, sized};
 use edgepool::policy::{Event, Outcome, Settings, Span};
 
 const A: Connection = Connection(0);
@@ -12,22 +12,22 @@ fn an_idle_record_is_closed_politely_and_its_slot_opens_again_later() {
     let caller = host.lend();
     host.give_back(caller);
     host.take_log();
-    host.empty(A, false);
+    host.close_record(A, false);
     assert_eq!((host.stats().closing, host.stats().idle), (1, 0));
-    assert_eq!(host.run_story(), [tell(Event::Close, 0), Deed::Close(A)]);
+    assert_eq!(host.run_steps(), [emit(Event::Close, 0), HostStep::Close(A)]);
     assert_eq!((host.counts(), host.stats().total), (counts(1, 1, 0, 0), 0));
     let caller = host.lend();
     assert_eq!(host.connection(caller), Connection(1));
 }
 
 #[test]
-fn an_invalidated_idle_record_is_told_and_terminated() {
+fn an_invalidated_idle_record_is_emitted_and_terminated() {
     let mut host = Host::listening(plain(1, 0));
     let caller = host.lend();
     host.give_back(caller);
     host.take_log();
-    host.empty(A, true);
-    assert_eq!(host.run_story(), [tell(Event::Invalidate, 0), tell(Event::Close, 0), Deed::Terminate(A)]);
+    host.close_record(A, true);
+    assert_eq!(host.run_steps(), [emit(Event::Invalidate, 0), emit(Event::Close, 0), HostStep::Terminate(A)]);
     assert_eq!(host.stats().invalidated, 1);
 }
 
@@ -36,13 +36,13 @@ fn under_a_lease_the_lease_goes_on_and_its_return_resets_the_dead_one_and_checks
     for abrupt in [false, true] {
         let mut host = Host::listening(sized(1, 0));
         let caller = host.lend();
-        host.empty(A, abrupt);
+        host.close_record(A, abrupt);
         host.run();
         assert!(!host.is_open(A) && host.pool.is_leased(host.lease(caller)));
         assert_eq!(host.stats().used, 1);
         host.take_log();
         host.give_back(caller);
-        assert_eq!(host.take_story(), [tell(Event::Reset, 0), Deed::Rollback(A), CHECKIN_EMPTY]);
+        assert_eq!(host.take_steps(), [emit(Event::Reset, 0), HostStep::Rollback(A), CHECKIN_EMPTY]);
         assert_eq!(host.counts(), counts(1, 1, 0, 0));
     }
 }
@@ -51,13 +51,13 @@ fn under_a_lease_the_lease_goes_on_and_its_return_resets_the_dead_one_and_checks
 fn a_reset_of_the_dead_one_that_fails_is_no_second_end() {
     let mut host = Host::listening(sized(1, 0));
     let caller = host.lend();
-    host.empty(A, true);
+    host.close_record(A, true);
     host.run();
     host.take_log();
-    let flow = host.checkin(caller, false).expect("a reset");
-    host.finish(flow, Outcome::Ok);
-    host.finish(flow, Outcome::Failed);
-    assert_eq!(host.run_story(), [tell(Event::Reset, 0), Deed::Rollback(A), CHECKIN_EMPTY]);
+    let operation = host.checkin(caller, false).expect("a reset");
+    host.finish(operation, Outcome::Ok);
+    host.finish(operation, Outcome::Failed);
+    assert_eq!(host.run_steps(), [emit(Event::Reset, 0), HostStep::Rollback(A), CHECKIN_EMPTY]);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_slot_that_is_free_before_the_old_connection_is_closed_waits_for_that() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();
     let waiter = host.connect();
-    let emptying = host.empty(A, false).expect("a close");
+    let emptying = host.close_record(A, false).expect("a close");
     host.checkin(caller, true);
     assert_eq!((host.stage(waiter), host.stats().closing), (Stage::Queued, 1), "the server never sees more");
     host.finish(emptying, Outcome::Ok);
@@ -77,7 +77,7 @@ fn a_slot_that_is_free_before_the_old_connection_is_closed_waits_for_that() {
 fn an_emptied_record_cannot_be_emptied_again() {
     let mut host = Host::new(plain(1, 0));
     host.lend();
-    assert!(host.empty(A, false).is_some());
+    assert!(host.close_record(A, false).is_some());
     assert_eq!(host.pool.begin_emptying(0, true), edgepool::policy::Return::Done);
     host.run();
     assert_eq!(host.pool.begin_emptying(0, true), edgepool::policy::Return::Done);
@@ -87,11 +87,11 @@ fn an_emptied_record_cannot_be_emptied_again() {
 fn an_invalidation_of_the_lease_of_an_emptied_record_only_checks_in() {
     let mut host = Host::listening(plain(1, 0));
     let caller = host.lend();
-    host.empty(A, false);
+    host.close_record(A, false);
     host.run();
     host.take_log();
     host.invalidate_at_once(caller);
-    assert_eq!(host.run_story(), [CHECKIN_EMPTY]);
+    assert_eq!(host.run_steps(), [CHECKIN_EMPTY]);
     assert_eq!(host.counts(), counts(1, 1, 0, 0));
 }
 
@@ -99,7 +99,7 @@ fn an_invalidation_of_the_lease_of_an_emptied_record_only_checks_in() {
 fn a_detached_lease_of_an_emptied_record_has_nothing_to_close() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();
-    host.empty(A, false);
+    host.close_record(A, false);
     host.run();
     let detached = host.detach(caller);
     assert_eq!((host.stats().detached, host.counts().checked_in), (0, 1));
@@ -112,7 +112,7 @@ fn a_close_of_the_pool_waits_for_it() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();
     host.give_back(caller);
-    let emptying = host.empty(A, false).expect("a close");
+    let emptying = host.close_record(A, false).expect("a close");
     let closing = host.close(Span::Forever);
     assert!(!host.has_ended(closing));
     host.finish(emptying, Outcome::Ok);
@@ -120,8 +120,8 @@ fn a_close_of_the_pool_waits_for_it() {
     host.assert_nothing_is_left();
 }
 
-/// In each listener of a checkout that opens, the record is emptied; whatever the order of the ends, the caller has a
-/// connection that is open, and the first is closed once.
+/// The record is closed in each listener of a checkout that opens. In each order of the ends the caller has an open
+/// connection, and the first is closed once.
 #[test]
 fn from_within_each_listener_of_a_checkout_the_caller_has_another_connection() {
     for at in [Event::FirstConnect, Event::Connect, Event::Checkout] {
@@ -129,14 +129,14 @@ fn from_within_each_listener_of_a_checkout_the_caller_has_another_connection() {
             for ends_first in [false, true] {
                 let mut host = Host::listening(sized(1, 0));
                 let caller = host.connect();
-                while host.deed(caller) != Some(tell(at, 0)) {
+                while host.step(caller) != Some(emit(at, 0)) {
                     host.finish(caller, Outcome::Ok);
                 }
-                let emptying = host.empty(A, abrupt).expect("an end");
+                let emptying = host.close_record(A, abrupt).expect("an end");
                 if ends_first {
-                    host.run_flow(emptying);
+                    host.run_operation(emptying);
                 }
-                host.run_flow(caller);
+                host.run_operation(caller);
                 host.run();
                 assert!(host.has_lease(caller), "{at:?}: {:?}", host.refusal(caller));
                 assert!(host.is_open(host.connection(caller)) && !host.is_open(A));
@@ -147,19 +147,19 @@ fn from_within_each_listener_of_a_checkout_the_caller_has_another_connection() {
     }
 }
 
-/// The same where the listener that emptied the record fails.
+/// The listener that closed the record fails as well.
 #[test]
 fn from_within_each_listener_that_then_fails_the_caller_is_refused_and_nothing_is_closed_twice() {
     for at in [Event::FirstConnect, Event::Connect, Event::Checkout] {
         for ends_first in [false, true] {
             let mut host = Host::listening(sized(1, 0));
             let caller = host.connect();
-            while host.deed(caller) != Some(tell(at, 0)) {
+            while host.step(caller) != Some(emit(at, 0)) {
                 host.finish(caller, Outcome::Ok);
             }
-            let emptying = host.empty(A, true).expect("an end");
+            let emptying = host.close_record(A, true).expect("an end");
             if ends_first {
-                host.run_flow(emptying);
+                host.run_operation(emptying);
             }
             host.finish(caller, Outcome::Failed);
             host.run();
@@ -176,15 +176,15 @@ fn from_within_each_listener_of_a_return_the_record_is_checked_in_empty() {
         for ends_first in [false, true] {
             let mut host = Host::listening(sized(1, 0));
             let caller = host.lend();
-            let flow = host.checkin(caller, false).expect("a return");
-            while host.deed(flow) != Some(tell(at, 0)) {
-                host.finish(flow, Outcome::Ok);
+            let operation = host.checkin(caller, false).expect("a return");
+            while host.step(operation) != Some(emit(at, 0)) {
+                host.finish(operation, Outcome::Ok);
             }
-            let emptying = host.empty(A, false).expect("an end");
+            let emptying = host.close_record(A, false).expect("an end");
             if ends_first {
-                host.run_flow(emptying);
+                host.run_operation(emptying);
             }
-            host.run_flow(flow);
+            host.run_operation(operation);
             host.run();
             assert_eq!((host.counts(), host.open_connections()), (counts(1, 1, 0, 0), 0));
             host.lend();
@@ -197,9 +197,9 @@ fn from_within_the_listeners_of_an_end_it_does_nothing() {
     for at in [Event::Invalidate, Event::Close] {
         let mut host = Host::listening(sized(1, 0));
         let caller = host.lend();
-        let flow = host.invalidate(caller);
-        while host.deed(flow) != Some(tell(at, 0)) {
-            host.finish(flow, Outcome::Ok);
+        let operation = host.invalidate(caller);
+        while host.step(operation) != Some(emit(at, 0)) {
+            host.finish(operation, Outcome::Ok);
         }
         assert_eq!(host.pool.begin_emptying(0, true), edgepool::policy::Return::Done);
         host.run();
@@ -214,8 +214,8 @@ fn during_a_ping_the_answer_does_not_matter_any_more() {
         let caller = host.lend();
         host.give_back(caller);
         let caller = host.connect();
-        assert_eq!(host.deed(caller), Some(Deed::Ping(A)));
-        host.empty(A, true);
+        assert_eq!(host.step(caller), Some(HostStep::Ping(A)));
+        host.close_record(A, true);
         host.finish(caller, outcome);
         host.run();
         assert_eq!(host.connection(caller), Connection(1));
@@ -231,7 +231,7 @@ fn a_stale_connection_that_is_emptied_before_its_waiter_wakes_is_ended_once() {
     host.mark(A);
     host.give_back(caller);
     assert_eq!(host.stage(waiter), Stage::Woken);
-    host.empty(A, false);
+    host.close_record(A, false);
     host.run();
     assert_eq!(host.connection(waiter), Connection(1));
     assert_eq!(host.open_connections(), 1);

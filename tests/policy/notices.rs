@@ -1,11 +1,11 @@
 //! How the shell learns what a call brought about: notices in order, the shortcut for a lone grant, and the questions
-//! that save it a call. They must say the same as the notices themselves.
+//! that save a call. All of them must say the same.
 
-use crate::harness::{Flow, Host, plain, sized};
-use edgepool::policy::{Notice, Outcome, Return, Settings};
+use crate::harness::{Host, Operation, plain, sized};
+use edgepool::policy::{Event, Hooks, Notice, Outcome, Refusal, Return, Settings, Span, Step};
 
-/// Returns the caller's lease and leaves the news untaken.
-fn return_quietly(host: &mut Host, caller: Flow) -> Return {
+/// Returns the caller's lease and leaves the output untaken.
+fn return_quietly(host: &mut Host, caller: Operation) -> Return {
     let lease = host.lease(caller);
     host.pool.begin_checkin(lease, true)
 }
@@ -14,7 +14,7 @@ fn return_quietly(host: &mut Host, caller: Flow) -> Return {
 fn a_lone_grant_comes_with_the_return_itself() {
     let mut host = Host::new(plain(1, 0));
     let (holder, waiter) = (host.lend(), host.connect());
-    // A second waiter keeps the timer wanted, which would be news too.
+    // A second waiter keeps the timer. Without it the tick would be wanted, which is output too.
     let second = host.connect();
     let old = host.lease(holder);
     let Return::HandedOver(id, lease) = return_quietly(&mut host, holder) else { panic!("a grant and nothing else") };
@@ -24,7 +24,7 @@ fn a_lone_grant_comes_with_the_return_itself() {
 }
 
 #[test]
-fn a_grant_among_other_news_stands_in_line_with_it() {
+fn a_grant_among_other_notices_keeps_its_place_among_them() {
     let mut host = Host::new(plain(3, 0));
     let holders = [host.lend(), host.lend(), host.lend()];
     let waiters = [host.connect(), host.connect(), host.connect(), host.connect()].map(|waiter| host.id(waiter));
@@ -65,21 +65,21 @@ fn notices_taken_one_by_one_between_calls_stay_in_order() {
     let mut host = Host::new(Settings { timeout_ms: f64::INFINITY, ..plain(3, 0) });
     let holders = [host.lend(), host.lend(), host.lend()];
     let waiters = [0; 4].map(|_| host.connect()).map(|waiter| host.id(waiter));
-    let mut told = Vec::new();
-    // A wake-up first, so that the grants behind it stand in line.
+    let mut taken = Vec::new();
+    // The wake-up comes first, so that the grants queue behind it.
     host.invalidate_soft(holders[0]);
     return_quietly(&mut host, holders[0]);
     return_quietly(&mut host, holders[1]);
-    told.extend(host.pool.take_notice());
+    taken.extend(host.pool.take_notice());
     return_quietly(&mut host, holders[2]);
     while let Some(notice) = host.pool.take_notice() {
-        told.push(notice);
+        taken.push(notice);
     }
-    assert_eq!(told.iter().map(|(id, _)| *id).collect::<Vec<_>>(), waiters[..3]);
+    assert_eq!(taken.iter().map(|(id, _)| *id).collect::<Vec<_>>(), waiters[..3]);
 }
 
 #[test]
-fn children_are_news() {
+fn spawned_operations_are_output() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();
     host.give_back(caller);
@@ -91,7 +91,7 @@ fn children_are_news() {
 }
 
 #[test]
-fn only_who_is_in_the_queue_is_waiting() {
+fn only_a_caller_in_the_queue_is_waiting() {
     let mut host = Host::new(sized(1, 0));
     let opening = host.connect();
     let waiter = host.connect();
@@ -130,4 +130,40 @@ fn an_opening_knows_whether_its_slot_was_made_for_it() {
     host.run();
     host.connect();
     assert!(!host.pool.is_new_slot(0), "emptied by an earlier lease");
+}
+
+#[test]
+fn the_index_of_an_operation_is_taken_until_its_notice_was_handed_out() {
+    let mut host = Host::new(Settings { max_waiters: 2.0, ..plain(1, 0) });
+    host.lend();
+    let waiters = [host.connect(), host.connect()].map(|waiter| host.id(waiter));
+    host.pool.begin_close(Span::Forever);
+    // Both were refused and have ended. An operation that begins before that is handed out takes neither index.
+    let emission = host.pool.begin_telling(Event::Detach);
+    assert_eq!(emission, Return::Done, "no listener");
+    host.pool.set_hooks(Hooks::from_bits(1 << Event::Detach as u16));
+    let Return::Pending(other) = host.pool.begin_telling(Event::Detach) else { panic!("there is a listener") };
+    assert!(waiters.iter().all(|waiter| waiter.index() != other.index()));
+    for waiter in waiters {
+        assert_eq!(host.pool.resume(waiter), Step::Done);
+        assert_eq!(host.pool.advance(waiter, Outcome::Ok), Step::Done);
+        assert!(!host.pool.abort(waiter), "it has its answer");
+        assert_eq!(host.pool.take_notice(), Some((waiter, Notice::Reject(Refusal::Closed))));
+    }
+    let Return::Pending(next) = host.pool.begin_telling(Event::Detach) else { panic!("there is a listener") };
+    assert!(waiters.iter().any(|waiter| waiter.index() == next.index()), "afterwards it is used again");
+}
+
+#[test]
+fn a_wake_up_of_an_operation_that_has_ended_since_is_not_handed_out() {
+    let mut host = Host::new(plain(1, 0));
+    let (holder, waiter) = (host.lend(), host.connect());
+    host.connect();
+    host.invalidate_soft(holder);
+    assert_eq!(return_quietly(&mut host, holder), Return::Done);
+    let id = host.id(waiter);
+    assert!(host.pool.abort(id), "it was woken, and leaves before it goes on");
+    let Some((other, Notice::Resume)) = host.pool.take_notice() else { panic!("the next waiter is woken") };
+    assert!(other != id);
+    assert_eq!(host.pool.take_notice(), None);
 }

@@ -1,8 +1,5 @@
-//! Where slots come from and where they go to: what tells one kind of pool from another. The operations ask here and in
-//! sharing.rs, and know no kind themselves.
-
-pub(crate) mod queue;
-pub(crate) mod sharing;
+//! What tells one kind of pool from another. Sizes are in config.rs: NullPool is a queue that keeps nothing, the others
+//! have a single slot. How callers share a connection is in sharing.rs.
 
 /// The kinds of pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +17,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether callers share a connection: [`sharing`] hands it out.
+    /// Whether callers share a connection.
     pub(crate) const fn shares(self) -> bool {
         matches!(self, Self::Singleton | Self::Static)
     }
 
-    /// Whether who joins a shared connection is checked like the first: pinged for, shown to the checkout listeners.
+    /// Whether a caller that joins a shared connection is checked like the first: by a ping and the checkout listeners.
     pub(crate) const fn checks_every_share(self) -> bool {
         matches!(self, Self::Static)
     }
@@ -33,5 +30,10 @@ impl Kind {
     /// Whether a second caller is a mistake of the program.
     pub(crate) const fn is_exclusive(self) -> bool {
         matches!(self, Self::Assertion)
+    }
+
+    /// Whether each scope keeps one connection, and only so many scopes do.
+    pub(crate) const fn keeps_one_per_scope(self) -> bool {
+        matches!(self, Self::Singleton)
     }
 }
