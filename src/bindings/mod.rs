@@ -23,11 +23,11 @@ mod pools;
 extern crate std;
 
 use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Return, Stats, Step};
-use core::cell::Cell;
 use crate::protocol::{
     EVENTS, FLAG, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, asleep, begin_word, hand_over_word,
     handle, notice_word, pending_word, refusal_number, span, spawned_output, staleness_number, step_word,
 };
+use core::cell::Cell;
 pub use pools::Core;
 use pools::{State, with, with_all};
 use wasm_bindgen::prelude::*;

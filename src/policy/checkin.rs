@@ -2,11 +2,11 @@
 //! store, or closed; and its sibling, invalidate. Called through pool.rs.
 
 use super::config::ResetStyle;
+use super::id::{LeaseId, OperationId};
 use super::operation::{Caller, Operation, ReturnAt, State, Then};
 use super::pool::Pool;
 use super::record::Phase;
 use super::step::{Event, Outcome, Refusal, Return, Step};
-use super::{LeaseId, OperationId};
 
 impl Pool {
     /// Takes a lease back. `clean`: the driver knows that no transaction is open. The lease ends at once, so a second

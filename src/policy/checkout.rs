@@ -2,12 +2,11 @@
 //! opening.rs. Also what an abort and the end of time do in each state. Called through pool.rs.
 
 use super::config::Span;
-use super::id::CAPACITY;
+use super::id::{CAPACITY, LeaseId, OperationId};
 use super::operation::{Caller, CheckoutAt, Operation, State, Then};
 use super::pool::{Limits, Pool};
 use super::record::Phase;
 use super::step::{Begin, Event, Notice, Outcome, Refusal, Step};
-use super::{LeaseId, OperationId};
 
 /// How many connections a checkout may find dead before it gives up.
 const MOST_DEATHS: u8 = 2;

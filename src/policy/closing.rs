@@ -2,7 +2,7 @@
 //! listeners. Every operation that ends a connection of a slot comes here with what follows ([`Then`]). However a
 //! listener or a close goes, the operation goes on: the outcome changes nothing. Called through pool.rs.
 
-use super::OperationId;
+use super::id::OperationId;
 use super::operation::{Caller, EndAt, Ending, Operation, State, Then};
 use super::pool::Pool;
 use super::record::Phase;

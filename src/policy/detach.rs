@@ -2,11 +2,10 @@
 //! slot is free at once; the operation stands for the connection until it is closed. Called through pool.rs.
 
 use super::config::Span;
-use super::id::NIL;
+use super::id::{LeaseId, NIL, OperationId};
 use super::operation::{Caller, Operation, ReturnAt, State, Then};
 use super::pool::Pool;
 use super::step::{Event, Outcome, Return, Step};
-use super::{LeaseId, OperationId};
 
 /// A caller may still use the connection of a lease that it dropped: for so long it is left alone.
 const LOST_GRACE_MS: u32 = 30_000;

@@ -137,7 +137,7 @@ impl Family {
     /// close its own.
     pub(crate) fn keep(&self, member: MemberId, most: u32) {
         let (mut members, mut keepers) = (self.members.borrow_mut(), self.keepers.borrow_mut());
-        keepers.push_back(&mut members, member.index());
+        keepers.push_back(&mut *members, member.index());
         if keepers.len() > most
             && let Some(longest_idle) = keepers.front()
         {
@@ -154,7 +154,7 @@ impl Family {
         let mut members = self.members.borrow_mut();
         members[member.index()].is_surplus = false;
         if members[member.index()].keeps_at != NIL {
-            self.keepers.borrow_mut().remove(&mut members, member.index());
+            self.keepers.borrow_mut().remove(&mut *members, member.index());
             members[member.index()].keeps_at = NIL;
         }
     }

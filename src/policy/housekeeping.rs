@@ -1,9 +1,8 @@
 //! What a pool does without being asked: it closes connections that have been idle for too long, down to `minIdle`, and
 //! opens connections in advance. Nothing of it keeps a host awake. Called through pool.rs.
 
-use super::OperationId;
 use super::config::Span;
-use super::id::NIL;
+use super::id::{NIL, OperationId};
 use super::operation::{Caller, Operation, State};
 use super::pool::Pool;
 use super::record::{Phase, Record};

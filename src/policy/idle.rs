@@ -1,8 +1,8 @@
 //! The idle store: which idle slot is handed out next (FIFO or LIFO), which may be had without an opening, how many hold
 //! a connection, and which have been idle for too long. Whether a slot comes here is decided in slots.rs.
 
-use super::id::{NIL, Slab};
-use super::record::{IdleRow, OverdueRow, Record, UsableRow};
+use super::id::NIL;
+use super::record::{IdleRow, OverdueRow, Record, Records, UsableRow};
 use super::ring::{Ring, Track};
 
 pub(crate) struct Idle {
@@ -27,7 +27,7 @@ impl Idle {
     }
 
     #[inline]
-    pub(crate) fn put(&mut self, records: &mut Slab<Record>, slot: u32) {
+    pub(crate) fn put(&mut self, records: &mut Records, slot: u32) {
         self.slots.push_back(records, slot);
         if records[slot].live {
             self.live += 1;
@@ -44,11 +44,7 @@ impl Idle {
     }
 
     /// The slot that is handed out next among those whose connection is current.
-    pub(crate) fn next_current(
-        &mut self,
-        records: &mut Slab<Record>,
-        is_current: impl Fn(&Record) -> bool,
-    ) -> Option<u32> {
+    pub(crate) fn next_current(&mut self, records: &mut Records, is_current: impl Fn(&Record) -> bool) -> Option<u32> {
         let usable = self.usable.as_mut()?;
         while let Some(slot) = next(usable, self.lifo) {
             if is_current(&records[slot]) {
@@ -62,7 +58,7 @@ impl Idle {
 
     /// Takes the slot that [`Idle::next`] names.
     #[inline]
-    pub(crate) fn take_next(&mut self, records: &mut Slab<Record>, slot: u32) {
+    pub(crate) fn take_next(&mut self, records: &mut Records, slot: u32) {
         if self.lifo {
             self.slots.pop_back();
         } else {
@@ -72,13 +68,13 @@ impl Idle {
     }
 
     /// Takes any idle slot.
-    pub(crate) fn remove(&mut self, records: &mut Slab<Record>, slot: u32) {
+    pub(crate) fn remove(&mut self, records: &mut Records, slot: u32) {
         self.slots.remove(records, slot);
         self.left(records, slot);
     }
 
     #[inline]
-    fn left(&mut self, records: &mut Slab<Record>, slot: u32) {
+    fn left(&mut self, records: &mut Records, slot: u32) {
         self.live -= u32::from(records[slot].live);
         if let Some(usable) = &mut self.usable
             && records[slot].usable_place != NIL
@@ -93,7 +89,7 @@ impl Idle {
     }
 
     /// The slot has been idle for `idleTimeout`.
-    pub(crate) fn mark_overdue(&mut self, records: &mut Slab<Record>, slot: u32) {
+    pub(crate) fn mark_overdue(&mut self, records: &mut Records, slot: u32) {
         records[slot].is_overdue = true;
         self.overdue.push_back(records, slot);
     }

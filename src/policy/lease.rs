@@ -1,6 +1,6 @@
 //! The life of a lease: a slot, for as long as one caller has it.
 
-use super::LeaseId;
+use super::id::LeaseId;
 use super::pool::Pool;
 use super::record::Phase;
 

@@ -37,16 +37,10 @@ pub use config::{
     Config, Form, KINDS, LONGEST_SPAN_MS, NumericOption, OPTIONS, PLACES, Place, RESET_STYLES, ResetStyle, Settings,
     Span, Violation,
 };
-pub use id::{CAPACITY, Handle, INDEX_BITS, MOST};
+pub use id::{CAPACITY, Handle, INDEX_BITS, LeaseId, MOST, OperationId};
 pub use kind::Kind;
-pub use operation::Operation;
 pub use pool::{Limits, Pool};
-pub use record::{Record, Staleness};
+pub use record::Staleness;
 pub use scopes::Scopes;
 pub use stats::{Counts, Stats};
 pub use step::{Begin, Event, Hooks, Notice, Outcome, Refusal, Return, Step};
-
-/// Names an operation from its begin to its last step.
-pub type OperationId = Handle<Operation>;
-/// Names a lease: a slot, for as long as this caller has it.
-pub type LeaseId = Handle<Record>;

@@ -2,8 +2,8 @@
 //! firstConnect and connect listeners. Until these have succeeded once they run for one opening at a time. Called through
 //! pool.rs and checkout.rs.
 
-use super::OperationId;
 use super::config::Span;
+use super::id::OperationId;
 use super::operation::{Caller, CheckoutAt, Operation, State, Then};
 use super::pool::Pool;
 use super::record::Phase;

@@ -1,9 +1,8 @@
 //! One operation: a checkout, a return, the end of a connection or the close of the pool on its way through its states.
 //! The tables that say which state follows are in the files of the operations; this file holds what they share.
 
-use super::LeaseId;
 use super::config::{LONGEST_SPAN_MS, Span};
-use super::id::{NIL, Slab};
+use super::id::{LeaseId, NIL, OperationKind, Slab};
 use super::ring::Track;
 use super::step::{Event, Refusal};
 use core::num::NonZeroU32;
@@ -148,8 +147,8 @@ pub(crate) const NO_CLASS: u16 = u16::MAX;
 /// Not stamped yet.
 pub(crate) const NO_STAMP: u32 = 0;
 
-/// One operation of a pool. Outside the policy it is only named, by its handle.
-pub struct Operation {
+/// One operation of a pool.
+pub(crate) struct Operation {
     pub(crate) state: State,
     pub(crate) limit: Limit,
     /// Its time class, or [`NO_CLASS`]; its place in the ring of that class; when its time ends, or [`NO_STAMP`] before
@@ -237,7 +236,7 @@ impl Limit {
     }
 }
 
-pub(crate) type Operations = Slab<Operation>;
+pub(crate) type Operations = Slab<Operation, OperationKind>;
 
 /// The waiters, in order of arrival.
 pub(crate) struct Queue;

@@ -1,7 +1,7 @@
 //! What a call leaves for others: notices for operations that sleep, and spawned operations, which have no caller. The
 //! host takes all of it before any foreign code runs (ARCHITECTURE.md, the contract).
 
-use super::OperationId;
+use super::id::OperationId;
 use super::step::Notice;
 use alloc::collections::VecDeque;
 

@@ -1,6 +1,6 @@
 //! How many creators may run, and in which order openings wait for that and for the first listeners.
 
-use super::OperationId;
+use super::id::OperationId;
 use super::record::Record;
 use alloc::collections::VecDeque;
 

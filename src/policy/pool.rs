@@ -1,16 +1,15 @@
 //! The pool in one scope: its state, and the doors through which the host comes in. Every door that may free capacity
 //! ends with [`Pool::settle`], which serves the waiters. The operations themselves are in the files that mod.rs names.
 
-use super::OperationId;
 use super::config::{Config, Span, UNLIMITED};
 use super::deadlines::Deadlines;
 use super::family::{Family, MemberId};
-use super::id::Slab;
+use super::id::OperationId;
 use super::idle::Idle;
 use super::operation::{Caller, CheckoutAt, EndAt, Operation, Operations, Queue, ReturnAt, State};
 use super::outbox::Outbox;
 use super::places::{FirstUse, Places};
-use super::record::{Phase, Record, Staleness};
+use super::record::{Phase, Records, Staleness};
 use super::ring::Ring;
 use super::share_groups::ShareGroups;
 use super::step::{Event, Hooks, Notice, Outcome, Refusal, Step};
@@ -38,7 +37,7 @@ pub struct Pool {
     pub(super) is_plain: bool,
     pub(super) family: Rc<Family>,
     pub(super) member: MemberId,
-    pub(super) records: Slab<Record>,
+    pub(super) records: Records,
     pub(super) idle: Idle,
     pub(super) operations: Operations,
     pub(super) waiters: Ring<Queue>,
@@ -75,9 +74,9 @@ impl Pool {
                 && (recycle, idle_timeout, max_uses) == (Span::Forever, Span::Forever, UNLIMITED),
             member: family.join(number),
             family,
-            records: Slab::new(),
+            records: Records::new(),
             idle: Idle::new(config.use_lifo, config.max_connecting != UNLIMITED),
-            operations: Slab::new(),
+            operations: Operations::new(),
             waiters: Ring::new(),
             deadlines: Deadlines::new(config.timeout),
             outbox: Outbox::new(),

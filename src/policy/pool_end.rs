@@ -1,8 +1,8 @@
 //! The ends of a pool: dispose, which closes idle connections and leaves the pool usable, and close, which is terminal.
 //! Both act on one scope; scopes.rs reaches all scopes of a pool. Called through pool.rs.
 
-use super::OperationId;
 use super::config::Span;
+use super::id::OperationId;
 use super::operation::{Caller, CheckoutAt, Operation, State};
 use super::pool::Pool;
 use super::record::Phase;

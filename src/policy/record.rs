@@ -2,7 +2,7 @@
 //! record knows and the ways to call its connection stale; what happens then is decided by the operations.
 
 use super::family::Generation;
-use super::id::NIL;
+use super::id::{LeaseKind, NIL, Slab};
 use super::ring::Track;
 
 /// What a record's slot is doing.
@@ -39,8 +39,8 @@ pub enum Staleness {
     Soft,
 }
 
-/// One slot of a pool. Outside the policy only a lease of it is named, by its handle.
-pub struct Record {
+/// One slot of a pool.
+pub(crate) struct Record {
     pub(crate) phase: Phase,
     /// Whether it holds a connection.
     pub(crate) live: bool,
@@ -107,6 +107,8 @@ impl Record {
         self.has_finalizers = false;
     }
 }
+
+pub(crate) type Records = Slab<Record, LeaseKind>;
 
 /// Every idle slot.
 pub(crate) struct IdleRow;

@@ -3,9 +3,10 @@
 //! the number of entries. Carries the waiters and the idle slots (pool.rs), the time classes (deadlines.rs) and the
 //! scopes that keep a connection (family.rs).
 
-use super::id::{NIL, Slab};
+use super::id::NIL;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
+use core::ops::IndexMut;
 
 /// Where an entry remembers its place in one kind of ring. One entry may be in rings of several kinds at once.
 pub(crate) trait Track {
@@ -56,12 +57,12 @@ impl<T: Track> Ring<T> {
     }
 
     #[inline]
-    pub(crate) fn push_back(&mut self, entries: &mut Slab<T::Entry>, index: u32) {
+    pub(crate) fn push_back(&mut self, entries: &mut impl IndexMut<u32, Output = T::Entry>, index: u32) {
         T::set_place(&mut entries[index], self.end);
         self.append(index);
     }
 
-    pub(crate) fn push_front(&mut self, entries: &mut Slab<T::Entry>, index: u32) {
+    pub(crate) fn push_front(&mut self, entries: &mut impl IndexMut<u32, Output = T::Entry>, index: u32) {
         if self.places() as usize == self.indices.len() {
             self.grow();
         }
@@ -86,7 +87,7 @@ impl<T: Track> Ring<T> {
         self.end = self.end.wrapping_add(1);
     }
 
-    pub(crate) fn remove(&mut self, entries: &mut Slab<T::Entry>, index: u32) {
+    pub(crate) fn remove(&mut self, entries: &mut impl IndexMut<u32, Output = T::Entry>, index: u32) {
         let place = T::place(&entries[index]);
         debug_assert_eq!(self.at(place), index, "the entry is at another place");
         if place == self.first {
@@ -133,7 +134,7 @@ impl<T: Track> Ring<T> {
     }
 
     /// Paid for by the removals that made the gaps.
-    fn close_gaps(&mut self, entries: &mut Slab<T::Entry>) {
+    fn close_gaps(&mut self, entries: &mut impl IndexMut<u32, Output = T::Entry>) {
         let mut end = self.first;
         for n in 0..self.places() {
             let index = self.at(self.first.wrapping_add(n));
@@ -177,6 +178,7 @@ impl<T: Track> Ring<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::id::Slab;
     use alloc::collections::VecDeque;
 
     struct Places;
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_entries_stay_in_order_through_many_removals_at_both_ends_and_between() {
-        let mut entries = Slab::new();
+        let mut entries: Slab<u32> = Slab::new();
         let mut ring = Ring::<Places>::new();
         // The places wrap on the way.
         (ring.first, ring.end) = (u32::MAX - 100, u32::MAX - 100);

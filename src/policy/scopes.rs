@@ -1,8 +1,8 @@
 //! Every scope of every pool of one instance, by number, and the acts that reach all scopes of one pool: each is one walk
 //! of that pool's scopes. Called by src/bindings.
 
-use super::OperationId;
 use super::config::{Config, Span};
+use super::id::OperationId;
 use super::pool::Pool;
 use super::stats::Stats;
 use super::step::Hooks;
@@ -101,7 +101,9 @@ impl Scopes {
             scope.family.close();
             scope.family.dispose();
             self.each(number, |scope| {
-                scope.begin_close(patience);
+                if !scope.closed {
+                    scope.begin_close(patience);
+                }
             });
         }
     }

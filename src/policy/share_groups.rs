@@ -2,8 +2,8 @@
 //! member. The group that callers join is the current one; a group that is not joined any more keeps its slot, beside the
 //! count, until its last member leaves. Empty in pools that share nothing. What a share may do is in sharing.rs.
 
-use super::OperationId;
 use super::config::Span;
+use super::id::OperationId;
 use alloc::vec::Vec;
 
 #[derive(Clone, Copy, Default)]

@@ -3,7 +3,7 @@
 //! it is on its way waits; the last return is the connection's. A connection that may not be joined any more keeps its
 //! slot for its holders, and the next caller gets another. Called through pool.rs.
 
-use super::OperationId;
+use super::id::OperationId;
 use super::operation::{Caller, Operation, State};
 use super::pool::Pool;
 use super::record::Phase;

@@ -2,10 +2,9 @@
 //! [`Pool::settle`] for capacity that came free. A free slot goes to the head waiter, else to the idle store, else its
 //! connection is closed. Also: whether a slot's connection may be handed out as it is.
 
-use super::OperationId;
 use super::config::Span;
 use super::family::Generation;
-use super::id::MOST;
+use super::id::{MOST, OperationId};
 use super::operation::{Caller, Operation, State};
 use super::pool::Pool;
 use super::record::{Phase, Record};

@@ -1,7 +1,7 @@
 //! The vocabulary between the policy and the shell: what the shell must do next (steps), how it went (outcomes), what
 //! to tell a caller who sleeps (notices), and why a caller is refused (refusals). Values only, no decisions.
 
-use super::{LeaseId, OperationId};
+use super::id::{LeaseId, OperationId};
 
 /// What the shell does next for one operation. A step with a slot concerns the connection of that slot; without one it
 /// concerns a connection that belongs to no slot any more, which the operation's own flow holds.

@@ -128,12 +128,10 @@ export abstract class Pool<C> implements AsyncDisposable {
    */
   dispose(): Promise<void> {
     const { log } = this.first;
-    const scopes = this.#withinReach();
-    scopes[0]?.disposePool();
-    const disposed = Promise.all(scopes.map((scope) => scope.dispose()));
-    return disposed.then(() =>
-      log.isInfo ? log.info(`disposed; ${this.#statusOf(scopes[0] as Scope<C>)}`) : undefined,
-    );
+    const [scope, ...others] = this.#withinReach() as [Scope<C>, ...Array<Scope<C>>];
+    return scope
+      .disposeWith(others)
+      .then(() => (log.isInfo ? log.info(`disposed; ${this.#statusOf(scope)}`) : undefined));
   }
 
   /** Returns a new pool of the same class with the same settings and the present listeners. Opens nothing. */
@@ -163,10 +161,8 @@ export abstract class Pool<C> implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(error);
     }
-    const [only, ...others] = this.#withinReach() as [Scope<C>, ...Array<Scope<C>>];
-    only.endPool(patienceMs);
-    if (others.length === 0) return only.awaitEnd();
-    return Promise.all([only, ...others].map((scope) => scope.awaitEnd())).then(() => undefined);
+    const [scope, ...others] = this.#withinReach() as [Scope<C>, ...Array<Scope<C>>];
+    return scope.closeWith(others, patienceMs);
   }
 
   #withinReach(): Scope<C>[] {

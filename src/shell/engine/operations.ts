@@ -213,13 +213,21 @@ export class Operations<C> implements OperationOwner<C> {
    * operations.
    */
   spawn(call: () => void): Promise<unknown>[] {
-    this.drain();
-    const before = this.#spawned.length;
+    const spawned = this.watchSpawned();
     call();
-    this.drain();
-    const promises = this.#spawned.slice(before).map((operation) => operation.promise());
+    const promises = spawned();
     this.afterwards();
     return promises;
+  }
+
+  /** Returns a function that drains, and returns the promises of the operations that were spawned since. */
+  watchSpawned(): () => Promise<unknown>[] {
+    this.drain();
+    const before = this.#spawned.length;
+    return () => {
+      this.drain();
+      return this.#spawned.slice(before).map((operation) => operation.promise());
+    };
   }
 
   // ---- notices

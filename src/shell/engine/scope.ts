@@ -398,14 +398,23 @@ export class Scope<C> {
     this.#policy.invalidateAll();
   }
 
-  /** Closes the idle connections; resolves when they are closed. */
-  dispose(): Promise<void> {
-    return this.#endIdle(() => {});
-  }
-
-  /** Disposes of every scope of the pool; {@link dispose} performs what that has begun in this one. */
-  disposePool(): void {
-    if (!hasCrashed()) this.#policy.dispose();
+  /**
+   * Disposes of the whole pool; the other scopes are those that can act now. In each of them every promise is settled
+   * before the first connection is closed. Resolves when their idle connections are closed.
+   */
+  disposeWith(others: readonly Scope<C>[]): Promise<void> {
+    if (hasCrashed()) return done;
+    try {
+      const scopes = [this, ...others];
+      const spawned = scopes.map((scope) => scope.#operations.watchSpawned());
+      this.#policy.dispose();
+      const closes = spawned.flatMap((promises) => promises());
+      for (const scope of scopes) scope.catchUp();
+      return Promise.allSettled(closes).then(() => undefined);
+    } catch (trap) {
+      this.#operations.crash(trap);
+      return done;
+    }
   }
 
   #endIdle(end: () => void): Promise<void> {
@@ -422,29 +431,31 @@ export class Scope<C> {
     return this.#closing !== undefined || (!hasCrashed() && this.#policy.isClosed());
   }
 
-  /** Ends the pool: the policy begins the close of every scope. */
-  endPool(patienceMs: number): void {
-    if (hasCrashed()) return;
-    try {
-      this.#policy.close(toWireMillis(patienceMs));
-    } catch (trap) {
-      this.#operations.crash(trap);
-    }
-  }
-
-  /** Resolves when the close of this scope, which {@link endPool} has begun, is over. */
-  awaitEnd(): Promise<void> {
+  /**
+   * Closes the whole pool; the other scopes are those that can act now. In each of them every promise is settled before
+   * the first connection is closed. Resolves when all of them are empty, or the patience has ended.
+   */
+  closeWith(others: readonly Scope<C>[], patienceMs: number): Promise<void> {
     if (this.#closing !== undefined) return this.#closing;
     this.#closing = done;
     if (hasCrashed()) return done;
     try {
-      const handle = this.#policy.closing();
-      if (handle >= 0) this.#closing = this.#operations.begin(handle, undefined).promise() as unknown as Promise<void>;
-      this.#operations.afterwards();
+      const scopes = [this, ...others];
+      this.#policy.close(toWireMillis(patienceMs));
+      const ends = scopes.flatMap((scope) => scope.#end() ?? []);
+      for (const scope of scopes) scope.#operations.drain();
+      this.#closing = ends.length === 1 ? (ends[0] as Promise<void>) : Promise.all(ends).then(() => undefined);
+      for (const scope of scopes) scope.#operations.afterwards();
     } catch (trap) {
       this.#closing = this.#refuseAfter(trap);
     }
     return this.#closing;
+  }
+
+  /** Returns what ends with the close of this scope, if that is under way. */
+  #end(): Promise<void> | undefined {
+    const handle = this.#policy.closing();
+    return handle < 0 ? undefined : (this.#operations.begin(handle, undefined).promise() as unknown as Promise<void>);
   }
 
   // ---- what is known of it
