@@ -257,13 +257,13 @@ export class Operation<C> implements StepContext<C> {
   /** Settles the caller with the lease that the checkout listeners were given, if it is one of the granted connection. */
   #resolveShown(held: SlotConnection<C>): boolean {
     const shown = this.known?.lease;
-    if (shown?.isOf(held) === true) {
-      this.resolve(shown);
-      return true;
+    if (shown?.isOf(held) !== true) {
+      // Its handle is this operation's, which stands for another connection now.
+      shown?.revoke();
+      return false;
     }
-    // The connection of that lease may be lost, and another one joined since.
-    shown?.revoke();
-    return false;
+    this.resolve(shown);
+    return true;
   }
 
   /** Passes an outcome to the policy and returns the next step. */
