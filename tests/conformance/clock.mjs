@@ -185,7 +185,7 @@ export default (test) => {
     expect(clock.due.size).to.equal(0);
   });
 
-  test("a clock that goes back delays a time-out by at most its own length, and later time-outs not at all", async () => {
+  test("a clock that goes back delays a time-out by at most its own length, and no later one", async () => {
     for (const back of [50, 3_600_000]) {
       const { clock, poolClock } = virtualClock();
       let offset = 0;

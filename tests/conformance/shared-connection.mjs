@@ -34,7 +34,7 @@ const stales = {
 
 export default (test) => {
   for (const [name, Kind] of Object.entries(kinds)) {
-    test(`${name}: a connection that grows old while it is shared serves all who join, and is replaced afterwards`, async () => {
+    test(`${name}: a connection that grows old while shared serves all sharers, then is replaced`, async () => {
       for (const recycle of [0, "1s"]) {
         const context = scriptedKind(Kind, { recycle });
         const { pool, server, clock } = context;
@@ -53,7 +53,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: callers who come while the connection opens wait for it: one opening, a lease for each`, async () => {
+    test(`${name}: callers that come while the connection opens wait for it: one opening for all`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const opening = gate();

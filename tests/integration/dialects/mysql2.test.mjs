@@ -219,8 +219,8 @@ test("the guide's runQuery gives a Durable Object the rows of a SELECT and the c
   const load = (code) => import(`data:text/javascript,${encodeURIComponent(code)}`);
   const { runQuery } = await load(`export ${source}`);
   // What a Durable Object does with the answer. Only workerd can import the entry that has it.
-  const source = join(root, "src", "shell", "durable-object", "run-query.ts");
-  const { outputFiles } = await build({ entryPoints: [source], bundle: true, write: false, format: "esm" });
+  const entry = join(root, "src", "shell", "durable-object", "run-query.ts");
+  const { outputFiles } = await build({ entryPoints: [entry], bundle: true, write: false, format: "esm" });
   const { plainResult } = await load(outputFiles[0].text);
   const connection = await promises.createConnection(server.options);
   const select = plainResult(await runQuery(connection, "SELECT 7 AS id"));
