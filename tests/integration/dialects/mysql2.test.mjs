@@ -145,7 +145,7 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     await two.close();
   });
 
-  test(`${name}: a socket that ends under a statement fails its caller, and nobody else`, async () => {
+  test(`${name}: a socket that ends under a statement fails its caller alone`, async () => {
     const ends = [
       (session) => session.end(),
       (session) => session.reset(),
@@ -164,7 +164,7 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     }
   });
 
-  test(`${name}: an ordinary error costs nobody a connection, nor does that of another service`, async () => {
+  test(`${name}: an ordinary error costs no caller a connection, nor does that of another service`, async () => {
     const one = pool();
     for (const code of [1064, 1213, 1317])
       await assert.rejects(
