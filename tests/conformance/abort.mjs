@@ -1,5 +1,5 @@
-// The signal of connect(): a caller that gives up is refused at once with the reason itself. It costs no slot and a
-// connection nor a listener that stays behind.
+// The signal of connect(): a caller that gives up is refused at once with the reason itself. It costs no slot and
+// no connection, and leaves no listener behind.
 
 import { expect } from "chai";
 import { QueuePool } from "edgepool";
