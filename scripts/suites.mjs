@@ -155,6 +155,7 @@ export const suites = [
     : []),
   conformance("conformance-workerd", "workerd", "workerd"),
   conformance("conformance-chromium", "headless Chromium", "browser", { needs: ["chromium"] }),
+  files("programs", "random programs against a model of the pool", filesIn("tests/programs", ".test.mjs")),
   files(
     "integration",
     "the pools in Node and on a real PostgreSQL",

@@ -3,7 +3,7 @@
 
 import { expect } from "chai";
 import { ArgumentError, DisconnectionError, SingletonThreadPool } from "edgepool";
-import { connects, expectSound, gate, pass, rejection, settled, stateOf, thrown } from "./scripted.mjs";
+import { connects, expectSound, gate, isWorkers, pass, rejection, settled, stateOf, thrown } from "./scripted.mjs";
 import { newCalls, pings, scriptedKind, traced } from "./scripted-kind.mjs";
 
 const down = new Error("down");
@@ -157,6 +157,51 @@ export default (test) => {
       expect(error.message).to.contain("poolSize").and.to.contain(`it is ${shown}`).and.to.contain("1 or more");
     }
   });
+
+  if (!isWorkers) {
+    test("poolSize scopes keep a connection: of more the one that is idle for longest is closed", async () => {
+      const key = { current: {} };
+      const { pool, server } = scriptedKind(SingletonThreadPool, { poolSize: 2, scope: () => key.current });
+      const keys = Array.from({ length: 50 }, () => ({}));
+      for (const each of keys) {
+        key.current = each;
+        await pool.use(() => {});
+        await settled();
+        expect(server.live).to.be.at.most(2);
+      }
+      const opened = pool.stats().opened;
+      for (const each of keys.slice(-2)) {
+        key.current = each;
+        await pool.use(() => {});
+      }
+      expect(pool.stats().opened, "the two that were used last have kept theirs").to.equal(opened);
+      key.current = keys[0];
+      await pool.use(() => {});
+      await settled();
+      expect([pool.stats().opened, server.live]).to.deep.equal([opened + 1, 2]);
+      await pool.close();
+      expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
+    });
+
+    test("connections in use do not count against poolSize, and the surplus closes as they come back", async () => {
+      const key = { current: {} };
+      const { pool, server } = scriptedKind(SingletonThreadPool, { poolSize: 2, scope: () => key.current });
+      const leases = [];
+      for (let i = 0; i < 10; i++) {
+        key.current = {};
+        leases.push([key.current, await pool.connect()]);
+      }
+      expect(server.live, "no caller waits for another scope").to.equal(10);
+      for (const [own, lease] of leases) {
+        key.current = own;
+        await lease.close();
+      }
+      await settled();
+      expect(server.live).to.equal(2);
+      await pool.close();
+      expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
+    });
+  }
 
   test("a poolSize of 1 is enough for callers that share: none of them waits", async () => {
     const { pool } = scriptedKind(SingletonThreadPool, { poolSize: 1 });
