@@ -1,5 +1,5 @@
-//! Several scopes of one pool: each has its own slots, waiters and times, and all of them share the numbers of the pool.
-//! An act on the pool reaches its own scopes in one walk, and no other pool.
+//! Several scopes of one pool: each has its own slots, waiters and times, and all of them share the numbers of the
+//! pool. An act on the pool reaches its own scopes in one walk, and no other pool.
 
 use edgepool::policy::{
     Begin, Config, Event, Hooks, Kind, LeaseId, Notice, Outcome, Return, Scopes, Settings, Span, Step,
