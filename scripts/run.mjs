@@ -1,3 +1,4 @@
+// @ts-check
 // Runs commands and reports long steps. Used by every script here.
 
 import { spawn, spawnSync } from "node:child_process";

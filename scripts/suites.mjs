@@ -1,3 +1,4 @@
+// @ts-check
 // The test suites: the name of each, its topics, the parts that it needs, and how it runs. See scripts/test.mjs.
 
 import { readdirSync } from "node:fs";
@@ -28,7 +29,15 @@ function filesIn(folder, ending, except = []) {
   return Object.fromEntries(names.map((name) => [name, join(root, folder, `${name}${ending}`)]));
 }
 
-/** Returns a suite of test files, each a topic. `needs` are those of each topic, `node` the Node that runs it. */
+/**
+ * Returns a suite of test files, each a topic. `needs` are those of each topic, `node` is the Node that runs it.
+ *
+ * @param {string} name
+ * @param {string} what
+ * @param {Record<string, string>} topics
+ * @param {{ needs?: Record<string, string[]>, node?: string }} [more]
+ * @returns {Suite}
+ */
 function files(name, what, topics, { needs = {}, node } = {}) {
   const chosen = (wanted) => (wanted.length > 0 ? wanted : Object.keys(topics));
   return {
@@ -43,7 +52,15 @@ function files(name, what, topics, { needs = {}, node } = {}) {
   };
 }
 
-/** Returns the conformance suite in one runtime, which `runner` runs. */
+/**
+ * Returns the conformance suite in one runtime, which `runner` runs.
+ *
+ * @param {string} name
+ * @param {string} what
+ * @param {string} runner
+ * @param {{ needs?: string[], node?: string, env?: () => Record<string, string> }} [more]
+ * @returns {Suite}
+ */
 function conformance(name, what, runner, { needs = [], node, env } = {}) {
   return {
     name,
@@ -58,7 +75,14 @@ function conformance(name, what, runner, { needs = [], node, env } = {}) {
   };
 }
 
-/** Returns the tests of the bindings, which wasm-pack runs in one host. */
+/**
+ * Returns the tests of the bindings, which wasm-pack runs in one host.
+ *
+ * @param {string} name
+ * @param {string} what
+ * @param {{ needs?: string[], env?: Record<string, string>, mode: () => string[] }} more
+ * @returns {Suite}
+ */
 function bindings(name, what, { needs = [], env, mode }) {
   return {
     name,
@@ -92,7 +116,10 @@ export const suites = [
     command: (topics) => ({
       command: "cargo",
       args: [
-        ...["test", "--locked", "--test", "policy"],
+        "test",
+        "--locked",
+        "--test",
+        "policy",
         ...(topics.length > 0 ? ["--", ...topics.map((topic) => `${topic.replaceAll("-", "_")}::`)] : ["--lib"]),
       ],
     }),
@@ -119,6 +146,7 @@ export const suites = [
     : []),
   conformance("conformance-workerd", "workerd", "workerd"),
   conformance("conformance-chromium", "headless Chromium", "browser", { needs: ["chromium"] }),
+  files("programs", "random programs against a model of the pool", filesIn("tests/programs", ".test.mjs")),
   files(
     "integration",
     "the pools in Node and on a real PostgreSQL",

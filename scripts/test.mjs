@@ -1,3 +1,4 @@
+// @ts-check
 // npm test: sets up what is missing, builds, runs every suite, and ends with the count of all tests.
 // npm test -- <suite> [<topic>…] …: runs these suites, or these topics of them, with only the set-up that they need.
 
@@ -51,8 +52,8 @@ function describe(suites) {
 }
 
 /**
- * Sets up each part that a chosen suite needs, in three rows at once: what is compiled for the tests, what is installed for
- * them, and the package. Returns the exit code of each part, as a promise.
+ * Sets up each part that a chosen suite needs, in three rows at once: what is compiled for the tests, what is installed
+ * for them, and the package. Returns the exit code of each part, as a promise.
  */
 function prepare() {
   setUpRust();

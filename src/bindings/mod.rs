@@ -259,7 +259,7 @@ pub fn notice(pool: u32) -> i32 {
 /// Whether [`next_output`] or [`tick`] is due.
 #[wasm_bindgen]
 pub fn has_output(pool: u32) -> bool {
-    with(pool, |state| state.pool.has_news())
+    with(pool, |state| state.pool.has_output())
 }
 
 /// Whether [`tick`] is due.

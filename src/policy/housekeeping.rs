@@ -26,7 +26,7 @@ impl Pool {
             self.set_expiry(slot, id, self.config.idle_timeout);
             self.reap();
         }
-        if self.config.kind.keeps_one_per_scope() {
+        if self.counts_as_keeper {
             self.family.keep(self.member, self.config.pool_size);
         }
     }
@@ -39,7 +39,7 @@ impl Pool {
             self.idle.remove(&mut self.records, slot);
         }
         self.end_expiry(slot);
-        if self.config.kind.keeps_one_per_scope() {
+        if self.counts_as_keeper {
             self.family.forget_kept(self.member);
         }
     }

@@ -35,6 +35,8 @@ pub struct Pool {
     pub(super) config: Config,
     /// Whether nothing in the settings asks for more than the state itself at a checkout or a return.
     pub(super) is_plain: bool,
+    /// Whether the scope is one of at most `poolSize` that keep an idle connection.
+    pub(super) counts_as_keeper: bool,
     pub(super) family: Rc<Family>,
     pub(super) member: MemberId,
     pub(super) records: Records,
@@ -62,16 +64,17 @@ impl Pool {
     }
 
     pub(super) fn numbered(config: Config, number: u32) -> Self {
-        Self::in_family(config, Rc::new(Family::new()), number)
+        Self::in_family(config, Rc::new(Family::new()), number, false)
     }
 
     /// An empty scope of a pool that may have others.
-    pub(super) fn in_family(config: Config, family: Rc<Family>, number: u32) -> Self {
+    pub(super) fn in_family(config: Config, family: Rc<Family>, number: u32, is_apart: bool) -> Self {
         let Config { kind, pre_ping, recycle, idle_timeout, max_uses, .. } = config;
         Self {
             is_plain: !pre_ping
                 && !kind.shares()
                 && (recycle, idle_timeout, max_uses) == (Span::Forever, Span::Forever, UNLIMITED),
+            counts_as_keeper: kind.keeps_one_per_scope() && !is_apart,
             member: family.join(number),
             family,
             records: Records::new(),
@@ -252,9 +255,14 @@ impl Pool {
         self.outbox.take_spawned()
     }
 
+    /// Whether the outbox or the tick wants attention.
+    pub fn has_output(&self) -> bool {
+        !self.outbox.is_empty() || self.tick_wanted()
+    }
+
     /// Whether the outbox, the tick or another scope wants attention.
     pub fn has_news(&self) -> bool {
-        !self.outbox.is_empty() || self.tick_wanted() || self.family.has_woken()
+        self.has_output() || self.family.has_woken()
     }
 
     #[inline(never)]

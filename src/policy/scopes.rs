@@ -29,10 +29,11 @@ impl Scopes {
     }
 
     /// Begins a further scope of the pool that has this one; returns its number. `None` if there is no such scope.
-    pub fn begin_beside(&mut self, number: u32, config: Config) -> Option<u32> {
+    /// `is_apart`: the others cannot reach it, so it does not count among those that keep a connection.
+    pub fn begin_beside(&mut self, number: u32, config: Config, is_apart: bool) -> Option<u32> {
         let family = self.get(number)?.family.clone();
         let number = self.number();
-        self.scopes[number as usize] = Some(Pool::in_family(config, family, number));
+        self.scopes[number as usize] = Some(Pool::in_family(config, family, number, is_apart));
         Some(number)
     }
 

@@ -107,7 +107,10 @@ export interface QueuePoolOptions<C> extends PoolOptions<C> {
 
 /** Options of {@link SingletonThreadPool}. */
 export interface SingletonThreadPoolOptions<C> extends PoolOptions<C> {
-  /** Scopes that keep a connection at the same time. Default 5, at least 1. */
+  /**
+   * Scopes that keep an idle connection at the same time. If one more scope comes to keep one, the connection that is
+   * idle for longest is closed. A request of Workers keeps its own and does not count. Default 5, at least 1.
+   */
   poolSize?: number;
 }
 

@@ -1,5 +1,6 @@
-// StaticPool and SingletonThreadPool: one connection, shared by every caller, each with a lease of its own. Callers wait
-// while it opens and while it is reset; only the last close resets and checks in; nobody can end what another holds twice.
+// StaticPool and SingletonThreadPool: one connection, shared by every caller, each with a lease of its own. Callers
+// wait while it opens and while it is reset; only the last close resets and checks in; nobody can end what another
+// holds twice.
 
 import { expect } from "chai";
 import { PoolClosedError, PoolTimeoutError, SingletonThreadPool, StaticPool } from "edgepool";
@@ -146,7 +147,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: the opener's failure is the opener's; the next in line opens, and the others share what it gets`, async () => {
+    test(`${name}: a failure is the opener's alone; the next in line opens, and the others share`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const openings = [gate(), gate()];
@@ -264,7 +265,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: an opening that hangs is given driverTimeout; the next in line opens, and what comes late is closed`, async () => {
+    test(`${name}: an opening that hangs is given driverTimeout; the next in line opens`, async () => {
       const context = scriptedKind(Kind, { driverTimeout: "2s" });
       const { pool, server, clock } = context;
       const late = gate();
@@ -377,7 +378,7 @@ export default (test) => {
     for (const [staleBy, makeStale] of Object.entries(stales)) {
       // Callers of one scope are one user: what is merely old serves them to the end.
       if (name === "SingletonThreadPool" && !staleBy.startsWith("record")) continue;
-      test(`${name}: made stale by ${staleBy} while it is shared, the connection is replaced for the next caller and ends with its last lease`, async () => {
+      test(`${name}: stale by ${staleBy} while shared, it is replaced and ends with its last lease`, async () => {
         const context = { ...scriptedKind(Kind, { recycle: 60 }), leases: [] };
         const { pool, server, leases } = context;
         leases.push(...(await connects(pool, 2)));
@@ -412,7 +413,7 @@ export default (test) => {
     }
 
     if (name === "StaticPool")
-      test(`${name}: three generations of the connection at once are told apart, and each ends with its last lease`, async () => {
+      test(`${name}: three generations of the connection at once each end with their last lease`, async () => {
         const context = scriptedKind(Kind);
         const { pool, server } = context;
         const leases = [];
@@ -431,7 +432,7 @@ export default (test) => {
         await expectSound(context);
       });
 
-    test(`${name === "StaticPool" ? "221" : "233"} ${name}: a hard invalidation by one terminates the connection under all; the next caller has a new one, which the others' closes leave alone`, async () => {
+    test(`${name === "StaticPool" ? "221" : "233"} ${name}: a hard invalidation ends it under all`, async () => {
       const context = traced(scriptedKind(Kind));
       const { pool, server } = context;
       const [first, second, third] = await connects(pool, 3);
@@ -523,7 +524,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: dispose() while the connection opens: its callers have it, and it is closed at the last return`, async () => {
+    test(`${name}: dispose() while the connection opens: it is closed at the last return`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const opening = gate();
@@ -567,7 +568,7 @@ export default (test) => {
     });
   }
 
-  test("StaticPool: a ping that fails because another caller has ended the connection meanwhile makes a new one", async () => {
+  test("StaticPool: a ping that fails because another caller ended the connection opens a new one", async () => {
     for (const end of [
       (lease) => lease.invalidate(gone),
       (lease) => lease.record.close(),
@@ -590,7 +591,7 @@ export default (test) => {
     }
   });
 
-  test("SingletonThreadPool: use() gives its share back, too, where another caller has ended the lease before it began", async () => {
+  test("SingletonThreadPool: use() returns its share also if another caller ended the lease before", async () => {
     const context = scriptedKind(SingletonThreadPool);
     const { pool } = context;
     const lease = await pool.connect();
@@ -630,7 +631,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("StaticPool: a connection that a joiner's dead ping is ending is closed once, though its holder detaches it meanwhile", async () => {
+  test("StaticPool: a connection that a dead ping is ending is closed once, though it is detached", async () => {
     for (const event of ["close", "invalidate"]) {
       for (const finish of ["close", "invalidate"]) {
         const context = scriptedKind(StaticPool, { prePing: true, dialect: pings });

@@ -1,5 +1,6 @@
-// The conformance suite: plain functions, no test runner and no module of Node, so that it runs unchanged in every runtime.
-// topics.mjs finds its topics, and runners/ has a runner for each runtime.
+// @ts-check
+// The conformance suite: plain functions, no test runner and no module of Node, so that it runs unchanged in every
+// runtime. topics.mjs finds its topics, and runners/ has a runner for each runtime.
 
 /**
  * @typedef {(name: string, run: () => void | Promise<void>) => void} Define adds one test to a topic
@@ -21,8 +22,8 @@ export function collect(topics) {
 }
 
 /**
- * Runs every test of these topics in turn, for runtimes without a test runner. A test fails after `limitMs`. Returns the
- * error of each, or undefined.
+ * Runs every test of these topics in turn, for runtimes without a test runner. A test fails after `limitMs`. Returns
+ * the error of each, or undefined.
  *
  * @param {Record<string, Topic>} topics
  */

@@ -242,7 +242,7 @@ export default (test) => {
     expect(pools.error.timeoutMs).to.equal(1000);
   });
 
-  test("the error tells for how long the longest-held leases have been out at least, longest first, five at most", async () => {
+  test("the error lists for how long the longest-held leases have been out, five at most", async () => {
     const { pool, clock } = scriptedPool({ poolSize: 7, maxOverflow: 0, timeout: "1s" });
     const taken = [];
     for (let number = 0; number < 7; number++) {

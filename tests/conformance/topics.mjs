@@ -1,5 +1,6 @@
-// Finds the topics of the conformance suite, in Node. A topic is a module of this folder with a default export: a function
-// that calls `test(name, run)`. For runtimes without these files runners/bundle.mjs bundles what this finds.
+// @ts-check
+// Finds the topics of the conformance suite, in Node. A topic is a module of this folder with a default export: a
+// function that calls `test(name, run)`. For runtimes without these files runners/bundle.mjs bundles what this finds.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -61,7 +61,8 @@ test("an experiment is the same however its time is cut into frames", async () =
 test("the picture agrees with the pool's own numbers, for every kind, scenario and comparison", async () => {
   const runs = [
     ...settings.kind.choices.map((kind) => [kind, experiment({ kind, queryFailures: 5, openFailures: 10 })]),
-    // Whose check of a shared connection is under way cannot be told from outside: there only the pool's number is shown.
+    // Whose check of a shared connection is under way cannot be told from outside: there only the pool's number is
+    // shown.
     ...["QueuePool", "AssertionPool"].map((kind) => [
       `${kind}, which checks and recycles`,
       experiment({ kind, queryFailures: 5, openFailures: 10, maxUses: 7, recycle: 5000, prePing: true }),
@@ -449,7 +450,7 @@ test("pause stands still, a step goes on to the next thing that happens, and the
     await eventually(page, (text) => document.getElementById("clock").textContent !== text, stepped);
   }));
 
-test("after a change of the pool its connections stand in its places, and those of the pool before in a frame of their own", async () => {
+test("after a change of the pool its connections stand in its places, the old pool's in a frame", async () => {
   for (const [change, max] of [
     ["maxOverflow-0", 5],
     ["poolSize-4", 7],
@@ -800,9 +801,11 @@ test("SQLite answers a query and runs its load through the pool", () =>
     );
   }));
 
+const endlessQuery = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
+
 test("SQL that came with a link waits for the visitor, and SQL without an end is stopped", () =>
   withPage(
-    `tab=real&sql=${encodeURIComponent("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c")}`,
+    `tab=real&sql=${encodeURIComponent(endlessQuery)}`,
     async (page) => {
       await eventually(page, () =>
         document.getElementById("sql-said").textContent.startsWith("This SQL came with the link"),
@@ -911,7 +914,7 @@ test("the keyboard reaches everything, and the focus can be seen", () =>
     await eventually(page, () => !document.getElementById("real").hidden && document.activeElement.id === "tab-real");
   }));
 
-test("the connections are one stop for Tab, the arrow keys go from one to the next, and the focus outlives a cell", () =>
+test("the connections are one stop for Tab, arrow keys move between them, and the focus stays", () =>
   withPage("poolSize=60&maxOverflow=40&rate=60&waves=0&query=800&at=4000&paused=yes", async (page) => {
     assert.equal(await page.locator(".cell").count(), 100);
     assert.equal(await page.locator('.cell[tabindex="0"]').count(), 1);
@@ -1021,7 +1024,9 @@ test("a frame with 100 slots and 1,000 waiters is cheap", (t) =>
     const at = (part) => frames[Math.floor(part * (frames.length - 1))].toFixed(1);
     const mean = spent / frames.length;
     t.diagnostic(
-      `scripting and layout of a frame, against 8 ms: ${mean.toFixed(1)} ms of the page's thread on average; by the clock, with whatever else ran here, median ${at(0.5)} ms, 95 % ${at(0.95)} ms, of ${frames.length} frames`,
+      `scripting and layout of a frame, against 8 ms: ${mean.toFixed(1)} ms of the page's thread on average; ` +
+        `by the clock, with the load of this machine, median ${at(0.5)} ms, 95 % ${at(0.95)} ms, ` +
+        `of ${frames.length} frames`,
     );
     assert.ok(mean < 16, `a frame takes ${mean.toFixed(1)} ms`);
   }));

@@ -1,5 +1,5 @@
-// What the documents say, as data: their code blocks, headings, links and inline code. Decides what counts as an example, and
-// of which kind; whether it is right is documentation.test.mjs's to say.
+// What the documents say, as data: their code blocks, headings, links and inline code. Decides what counts as an
+// example, and of which kind; whether it is right is documentation.test.mjs's to say.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -42,6 +42,8 @@ function row([number, kind, what, where]) {
 
 /** Writes docs/scenarios.md from the data. */
 function table() {
+  const row = ([number, kind, what, where]) =>
+    `| ${padded(number)} | ${kind === "n/a" ? "n.a." : kind} | ${what}${where ? ` (${where})` : ""} |`;
   const count = (kind) => scenarios.filter(([, found]) => found === kind).length;
   return `# SQLAlchemy's pool, scenario by scenario
 

@@ -19,7 +19,7 @@ fn pool(settings: &Settings, count: u32) -> (Scopes, Vec<u32>) {
     let first = scopes.begin(config(settings));
     let mut numbers = vec![first];
     for _ in 1..count {
-        numbers.push(scopes.begin_beside(first, config(settings)).expect("the first scope lives"));
+        numbers.push(scopes.begin_beside(first, config(settings), false).expect("the first scope lives"));
     }
     (scopes, numbers)
 }
@@ -100,7 +100,7 @@ fn an_invalidation_reaches_every_scope_of_the_pool_and_no_other_pool() {
 fn the_events_that_have_listeners_are_the_same_in_every_scope() {
     let (mut scopes, numbers) = pool(&plain(), 2);
     scopes.set_hooks(numbers[0], Hooks::from_bits(1 << Event::Connect as u16));
-    let late = scopes.begin_beside(numbers[1], config(&plain())).expect("a scope");
+    let late = scopes.begin_beside(numbers[1], config(&plain()), false).expect("a scope");
     for number in [numbers[0], numbers[1], late] {
         let Begin::Pending(id) = scopes.get_mut(number).expect("a scope").begin_checkout(None) else { panic!("opens") };
         assert!(matches!(scopes.get_mut(number).expect("a scope").resume(id), Step::Open(_)));
@@ -124,7 +124,7 @@ fn the_first_connection_of_the_pool_is_presented_once_and_no_scope_waits_for_ano
     let (_, step) = begin(&mut scopes, numbers[1]);
     assert!(matches!(step, Step::Emit(Event::FirstConnect, _)), "the first one has not succeeded yet");
     run(&mut scopes, numbers[0], step, first);
-    let late = scopes.begin_beside(numbers[0], config(&plain())).expect("a scope");
+    let late = scopes.begin_beside(numbers[0], config(&plain()), false).expect("a scope");
     let (_, step) = begin(&mut scopes, late);
     assert!(matches!(step, Step::Emit(Event::Connect, _)), "it has");
 }
@@ -230,6 +230,19 @@ fn a_scope_that_uses_its_connection_again_before_it_is_woken_keeps_it() {
     }
     assert_eq!(scopes.get(numbers[0]).expect("a scope").stats().idle, 1, "it is the last one used");
     assert_eq!(scopes.get(numbers[1]).expect("a scope").stats().idle, 0);
+}
+
+#[test]
+fn a_scope_that_the_others_cannot_reach_keeps_its_connection_and_does_not_count() {
+    let settings = Settings { kind: Some(Kind::Singleton), pool_size: 1.0, ..plain() };
+    let (mut scopes, numbers) = pool(&settings, 2);
+    let apart = scopes.begin_beside(numbers[0], config(&settings), true).expect("the first scope lives");
+    for number in [numbers[0], apart, numbers[1]] {
+        use_once(&mut scopes, number);
+    }
+    assert_eq!(scopes.take_woken(apart), Some(numbers[0]), "the longest idle one of those that count");
+    assert_eq!(scopes.take_woken(apart), None);
+    assert_eq!(scopes.get(apart).expect("a scope").stats().idle, 1);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! `wasm-pack` from its own library. Built beside the two tools that it looks for, it shares most of their dependencies.
+//! `wasm-pack` from its own library. Built beside the two tools that it looks for, it shares most of their
+//! dependencies.
 
 use clap::Parser as _;
 use wasm_pack::{Cli, PBAR, command::run_wasm_pack};

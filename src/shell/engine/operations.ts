@@ -39,6 +39,8 @@ export class Operations<C> implements OperationOwner<C> {
   readonly #isRandom: boolean;
   /** By index: the operation that performs its steps. */
   readonly #table: (Operation<C> | undefined)[] = [];
+  /** Wakes other scopes of the pool, if it has any within reach. */
+  wakeOthers: (() => void) | undefined = undefined;
   /** Spawned operations that have not started. */
   #spawned: Operation<C>[] = [];
   /** How many calls of this scope run foreign code, one inside the other. */
@@ -116,7 +118,7 @@ export class Operations<C> implements OperationOwner<C> {
       if (this.policy.wantsTick()) this.tick();
     }
     this.#report();
-    if (this.#depth === 0 && this.#spawned.length > 0) this.#startSpawned();
+    if (this.#depth === 0) this.#startOthers();
   }
 
   /** Contract step 2. Runs no foreign code. */
@@ -205,7 +207,13 @@ export class Operations<C> implements OperationOwner<C> {
     if (this.#depth > 0) return;
     if (this.#missed.size > 0) this.#missed.clear();
     if (this.#waiters.hasEndedSignals) this.#report();
+    this.#startOthers();
+  }
+
+  /** Contract step 5, in this scope and then in others that have got something to do. */
+  #startOthers(): void {
     if (this.#spawned.length > 0) this.#startSpawned();
+    this.wakeOthers?.();
   }
 
   /**

@@ -25,13 +25,20 @@ export class Policy {
   readonly #core: Core;
   #number: number;
 
-  /** `options`: those of this scope. `first`: the policy of the pool's first scope, if this is a further one. */
-  constructor(settings: Settings<any>, options: PolicyOptions, first: Policy | undefined) {
+  /**
+   * `options`: those of this scope. `first`: the policy of the pool's first scope, if this is a further one. `isApart`:
+   * the other scopes cannot reach this one.
+   */
+  constructor(settings: Settings<any>, options: PolicyOptions, first: Policy | undefined, isApart: boolean) {
     this.#pool = settings.loggingName;
     this.#wasm = exportsOf(this.#pool);
     if (hasCrashed()) throw crashError(this.#pool);
     try {
-      this.#core = new Core(Float64Array.from(Object.values(options)), first === undefined ? -1 : first.#number);
+      this.#core = new Core(
+        Float64Array.from(Object.values(options)),
+        first === undefined ? -1 : first.#number,
+        isApart,
+      );
     } catch (error) {
       if (typeof error === "string") throw refuseOption(error, settings);
       crash(error);
@@ -39,6 +46,11 @@ export class Policy {
     }
     this.#number = this.#core.number();
     this.tellsTime = this.#wasm.tells_time(this.#number) !== 0;
+  }
+
+  /** The number of this scope. */
+  get number(): number {
+    return this.#number;
   }
 
   get isGivenUp(): boolean {
@@ -258,6 +270,11 @@ export class Policy {
   /** Returns the operation that ends when the close of this scope is over, or -1 if it is over. */
   closing(): number {
     return this.#wasm.closing(this.#number);
+  }
+
+  /** Returns the number of a scope of this pool that has something to do because of another one, or -1. */
+  nextWokenScope(): number {
+    return this.#wasm.next_scope(this.#number);
   }
 
   /** Closes this scope alone. */

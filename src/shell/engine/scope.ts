@@ -90,6 +90,7 @@ export class Scope<C> {
       settings,
       options,
       parent === undefined ? undefined : parent.first.#policy,
+      isBound,
     ));
     const connections = (this.#connections = new Connections(creator, settings, isBound));
     const refusals = (this.#refusals = new Refusals(policy, settings, this.#clock, connections.slots));
@@ -154,6 +155,21 @@ export class Scope<C> {
   }
 
   // ---- one scope of several
+
+  /** Names the scope among those of all pools. */
+  get number(): number {
+    return this.#policy.number;
+  }
+
+  /** Sets what wakes other scopes of the pool for what this one has given them to do. */
+  set wakeOthers(wake: () => void) {
+    this.#operations.wakeOthers = wake;
+  }
+
+  /** Returns the number of a scope of this pool that has something to do because of another one, or -1. */
+  nextWokenScope(): number {
+    return hasCrashed() ? -1 : this.#policy.nextWokenScope();
+  }
 
   /**
    * Does what could not be done before there was a call from here: another scope may have closed or disposed of the

@@ -18,7 +18,7 @@ export class Scopes<C> {
   /** By key, and in Workers by context, because several contexts may use one key. */
   readonly #byKey = new WeakMap<object, WeakMap<object, Scope<C>>>();
   /** Without I/O contexts: the scopes of the keys that were not collected. */
-  readonly #reachable = new Set<Scope<C>>();
+  readonly #reachable = new Map<number, Scope<C>>();
   /** Ends the scopes whose keys were collected. A scope must not keep its key, so it does not know it. */
   readonly #collected =
     typeof FinalizationRegistry === "function" && !hasContexts
@@ -29,7 +29,14 @@ export class Scopes<C> {
     this.#first = first;
     this.#make = make;
     this.#keyOf = keyOf;
+    if (!hasContexts) first.wakeOthers = this.#wake;
   }
+
+  readonly #wake = (): void => {
+    for (let number: number; (number = this.#first.nextWokenScope()) >= 0;) {
+      (number === this.#first.number ? this.#first : this.#reachable.get(number))?.catchUp();
+    }
+  };
 
   /** Returns the current scope, made if there is none. Throws if there can be none. */
   current(given: object | undefined): Scope<C> {
@@ -57,7 +64,7 @@ export class Scopes<C> {
 
   /** Returns the scopes that can act now: in Workers the current one, elsewhere all of them. */
   withinReach(): Scope<C>[] {
-    if (!hasContexts) return [this.#first, ...this.#reachable];
+    if (!hasContexts) return [this.#first, ...this.#reachable.values()];
     try {
       return [this.seen()];
     } catch {
@@ -81,7 +88,7 @@ export class Scopes<C> {
   }
 
   #end(scope: Scope<C>): Promise<void> {
-    this.#reachable.delete(scope);
+    this.#reachable.delete(scope.number);
     return scope.end();
   }
 
@@ -116,7 +123,10 @@ export class Scopes<C> {
       if (byPlace === undefined) this.#byKey.set(key, (byPlace = new WeakMap()));
       byPlace.set(this.#placeOf(context), scope);
       this.#collected?.register(key, scope, scope);
-      if (!hasContexts) this.#reachable.add(scope);
+      if (!hasContexts) {
+        this.#reachable.set(scope.number, scope);
+        scope.wakeOthers = this.#wake;
+      }
     }
     context?.add(isKeyed ? scope : this, scope);
     return scope;

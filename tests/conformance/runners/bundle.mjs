@@ -1,3 +1,4 @@
+// @ts-check
 // Bundles the suite for a runtime that takes no npm packages, as its users' bundlers do.
 
 import { join } from "node:path";

@@ -1,4 +1,6 @@
-// Runs the conformance suite in Deno, without any permission, and in Bun. The variables DENO and BUN are their programs.
+// @ts-check
+// Runs the conformance suite in Deno, without any permission, and in Bun. The variables DENO and BUN are their
+// programs.
 
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -24,9 +26,9 @@ before(async () => {
 
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-for (const [name, program, args] of [
-  ["Deno", process.env.DENO, ["run", "--no-prompt", "--no-remote"]],
-  ["Bun", process.env.BUN, []],
+for (const { name, program = "", args } of [
+  { name: "Deno", program: process.env.DENO, args: ["run", "--no-prompt", "--no-remote"] },
+  { name: "Bun", program: process.env.BUN, args: [] },
 ]) {
   test(`the conformance suite in ${name}`, async (t) => {
     const { stdout } = await promisify(execFile)(program, [...args, join(folder, "main.js")], {
@@ -34,6 +36,6 @@ for (const [name, program, args] of [
       env: { ...process.env, NO_COLOR: "1" },
     });
     // The lines before the last are what pools without a logger of their own have logged.
-    await report(t, JSON.parse(stdout.trimEnd().split("\n").at(-1)));
+    await report(t, JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? ""));
   });
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // Runs the conformance suite in Node, on the built package.
 
 import test from "node:test";

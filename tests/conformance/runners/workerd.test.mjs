@@ -1,3 +1,4 @@
+// @ts-check
 // Runs the conformance suite in real workerd, inside one request, on the build that Workers import.
 
 import test from "node:test";

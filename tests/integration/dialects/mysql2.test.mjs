@@ -113,7 +113,7 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     await one.close();
   });
 
-  test(`${name}: a connection that the server ends while idle is dropped quietly, and the next caller has a new one`, async () => {
+  test(`${name}: a connection that the server ends while idle is dropped and replaced`, async () => {
     const ends = [
       ["end", (connection) => once(connection, "end")],
       ["reset", (connection) => once(connection, "error")],
