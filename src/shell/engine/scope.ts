@@ -1,6 +1,6 @@
 /**
  * One scope of a pool: checkouts, aborts, and what is done to the scope as a whole. Puts its parts together: the
- * policy, the operations (operations.ts), the leases (leases.ts). Who gets what, and when, is decided in src/policy.
+ * policy, the operations (operations.ts), the leases (leases.ts). Which caller gets what, and when, is decided in src/policy.
  */
 
 import { connectLimits, type Limits } from "../call-options.js";
@@ -262,7 +262,10 @@ export class Scope<C> {
     if (!isRefused(word) && limits?.stack !== undefined) this.#refusals.firstCheckoutStack = limits.stack;
     if (!isLease(word)) return this.#pend(word, limits, signal);
     const lease = this.#connections.leaseFor(word, limits);
-    this.#operations.logCheckout();
+    if (this.log.isDebug) {
+      this.#operations.drain();
+      this.log.debug("a connection is checked out");
+    }
     return Promise.resolve(lease);
   }
 
