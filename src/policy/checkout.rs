@@ -144,7 +144,7 @@ impl Pool {
 
     /// Whether the slot's connection can be handed out in this instant.
     pub(super) fn is_ready(&self, slot: u32) -> bool {
-        let is_checked = self.hears(Event::Checkout) || self.wants_ping(slot) || self.config.kind.shares();
+        let is_checked = self.has_listener(Event::Checkout) || self.wants_ping(slot) || self.config.kind.shares();
         !is_checked && self.is_current(slot)
     }
 
@@ -190,7 +190,7 @@ impl Pool {
         if !self.shares.is_joined(slot) {
             self.records[slot].phase = Phase::CheckingOut;
         }
-        if self.hears(Event::Checkout) {
+        if self.has_listener(Event::Checkout) {
             return self.enter(id, State::CheckingOut { at: CheckoutAt::Presenting, slot, deaths });
         }
         self.grant(id, slot)

@@ -322,7 +322,6 @@ test("no document names in its inline code what does not exist", () => {
     "dialect",
     "clock",
     "logger",
-    "validate",
     "entry/slim",
     "durable-object/index",
     "durable-object/pool-object",
