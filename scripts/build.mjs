@@ -81,13 +81,20 @@ function buildWasm() {
   writeFileSync(stamp, hash);
 }
 
-/** In place of the machine's own flags: the places in panic messages name no folder of this machine. */
+/**
+ * In place of the machine's own flags. The places in panic messages name no folder of this machine. The stack has half of
+ * the memory's first page, and lies below the data: an overflow traps. tests/package/size.test.mjs has its depth.
+ */
 function compilerFlags() {
   const folders = [
     join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src"),
     join(ask("rustc", ["--print", "sysroot"]), "lib", "rustlib", "src", "rust"),
   ];
-  return folders.map((folder) => `--remap-path-prefix=${folder}=`);
+  const memory = ["--stack-first", "-zstack-size=32768"];
+  return [
+    ...memory.map((argument) => `-Clink-arg=${argument}`),
+    ...folders.map((folder) => `--remap-path-prefix=${folder}=`),
+  ];
 }
 
 /** Without the types of the DOM that the generated ones name, which a project for Node need not have. */
