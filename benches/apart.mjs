@@ -1,5 +1,5 @@
-// Runs one contestant in a process of its own: for the bytes of a waiter, which only a process that never had a waiter
-// can tell (WebAssembly memory does not shrink), and for what may take for ever, since only a process can be stopped.
+// Runs one contestant in a process of its own. WebAssembly memory does not shrink, so only a process without earlier
+// waiters can measure the bytes of a waiter. Only a process can be stopped if a scenario takes too long.
 
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -51,7 +51,7 @@ async function bytesPerWaiter(contestant, library) {
 
   // The raw exports: the instance module is the one that edgepool itself uses.
   const wasm =
-    contestant.kind === "edgepool" ? (await import("../pkg/instance.js")).exportsOf("bench").memory : undefined;
+    contestant.kind === "edgepool" ? (await import("../pkg/engine/instance.js")).exportsOf("bench").memory : undefined;
   const memory = () => {
     const { heapUsed, arrayBuffers } = process.memoryUsage();
     return { js: heapUsed + arrayBuffers, wasm: wasm?.buffer.byteLength ?? 0 };

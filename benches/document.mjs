@@ -1,5 +1,6 @@
-// docs/speed-comparison.md: its words are here, its figures come from a whole run of main.mjs with --write. A test reads the
-// figures back (tests/package/speed-comparison.test.mjs), so that the document is never of another form than this.
+// docs/speed-comparison.md: its words are here, its figures come from a whole run of main.mjs with --write. A test
+// reads the figures back (tests/package/speed-comparison.test.mjs), so that the document is never of another form than
+// this.
 
 import { join } from "node:path";
 import { contestants } from "./adapters.mjs";
@@ -48,19 +49,19 @@ export function render({ rows, host }) {
   ];
   return `# Speed, beside other pools
 
-How many times as long as edgepool each takes: 6 means that edgepool is six times as fast. Connections cost nothing here, and
-nobody queries: it is the pool alone. With a database behind it a query takes far longer than any pool.
+The table shows the time of each pool relative to edgepool. 6 means that edgepool is six times as fast. Connections cost
+nothing here, and no query runs, so only the pool is measured. With a database a query takes far longer than any pool.
 
 ${table.map((row) => `| ${row.join(" | ")} |`).join("\n")}
 
-- *Checkout and return*: one caller at a time, who always finds a connection. *Waiters*: so many queue behind ten
-  connections, then all are served in turn. *Cancelled*: by a signal, or by a time-out in pools that know none.
-- *twin* is edgepool's hot path in plain JavaScript, in one file: what edgepool costs beside it is what Rust in WebAssembly
-  costs. *floor* lends the raw connection in order of arrival and does nothing else, not even time-outs. Neither is a pool to
-  choose.
-- – is what a pool does not have; > was stopped after 20 seconds.
+- *Checkout and return*: one caller at a time, which always finds a connection. *Waiters*: this many queue behind ten
+  connections, then all are served in turn. *Cancelled*: by a signal, or by a time-out if a pool has no signals.
+- *twin* is edgepool's hot path in plain JavaScript, in one file. The difference to it is the cost of WebAssembly.
+- *floor* lends the raw connection in order of arrival and does nothing else, not even time-outs. Neither is a pool for
+  programs.
+- – means that the pool lacks the feature. > means that the run was stopped after 20 seconds.
 
-Written by \`npm run bench -- --write\`: medians of one run, in one process, in turn (${host}). Times move by a factor of two
-between machines, ratios by a tenth or two between runs.
+\`npm run bench -- --write\` writes this page. The figures are medians of one run, in one process, in turn (${host}).
+Times vary by a factor of two between machines, ratios by a tenth or two between runs.
 `;
 }

@@ -1,9 +1,9 @@
-// The twin: a pool in plain JavaScript with what edgepool does on its hot path, and nothing else. Leases with a handle and
-// a generation that end once, a bounded FIFO queue with cancelling in constant time, time-outs that are stamped lazily and
-// served by one timer, counters, closing. What edgepool costs beside it is what Rust in WebAssembly costs.
+// The twin: a pool in plain JavaScript with what edgepool does on its hot path, and nothing else. Leases with a handle
+// and a generation that end once, a bounded FIFO queue with cancelling in constant time, time-outs that are stamped
+// lazily and served by one timer, counters, closing. What edgepool costs beside it is what Rust in WebAssembly costs.
 //
-// It has one time-out for all waiters, so its queue is also the list of their deadlines, and gaps of the cancelled stay in
-// it until they reach the front: both a little less than edgepool does.
+// It has one time-out for all waiters, so its queue is also the list of their deadlines, and gaps of the cancelled stay
+// in it until they reach the front: both a little less than edgepool does.
 
 const indexMask = (1 << 20) - 1;
 const nextGeneration = 1 << 20;
@@ -49,7 +49,7 @@ export class TwinPool {
   #idleHead = 0;
   #idleCount = 0;
 
-  /** Rings, by ticket: who waits, until when (once stamped), and the signal that may cancel. */
+  /** Rings, by ticket: the waiter, its due time (once stamped), and the signal that may cancel it. */
   #waiters = new Array(16).fill(undefined);
   #dues = new Array(16).fill(0);
   #signals = new Array(16).fill(undefined);
@@ -232,7 +232,7 @@ export class TwinPool {
     this.#timerMs = delayMs;
   }
 
-  /** One reading of the clock: stamps who came since the last, and rejects whose time has ended. */
+  /** Reads the clock: stamps the waiters since the last reading, and rejects those whose time has ended. */
   #tick = () => {
     this.#timer = undefined;
     this.#timerMs = Infinity;

@@ -140,7 +140,7 @@ async function mostBackends(applicationName, names) {
   return most;
 }
 
-/** One line of progress, where somebody watches. */
+/** Prints one line of progress on a terminal. */
 function note(text) {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }

@@ -2,35 +2,45 @@
 //! src/shell/books.ts.
 //!
 //! The rules of this boundary:
-//! - No call from here into JavaScript while the policy is borrowed: nothing can re-enter it. (The panic hook prints and
-//!   the instance is dead after it.)
+//! - No call from here into JavaScript while the policy is borrowed: nothing can re-enter it. (The panic hook prints
+//!   and the instance is dead after it.)
 //! - Every number that crosses is an i32, and where it names something a handle of 30 bits. Durations are whole
-//!   milliseconds, [`words::FOREVER`] where there is no limit; points in time are f64 milliseconds of the host's own clock.
-//! - A *word* answers a checkout: 0 or more is a lease, below 0 its complement is an operation, with [`words::ASLEEP`] added
-//!   where the operation only waits and there is nothing else to do. A *return word* answers a return: [`RETURNED`],
-//!   [`RETURNED_WITH_NOTICE`], an operation's complement, with [`words::RESETS`] added where it begins with the reset, or from 2 on, plus 2, the index of the waiter who has the slot
-//!   now with the generation of the new lease where a handle has its own: the only news, in one integer.
+//!   milliseconds, [`words::FOREVER`] where there is no limit; points in time are f64 milliseconds of the host's own
+//!   clock.
+//! - A *word* answers a checkout: 0 or more is a lease, below 0 its complement is an operation, with [`words::ASLEEP`]
+//!   added where the operation only waits and there is nothing else to do. A *return word* answers a return:
+//!   [`RETURNED`], [`RETURNED_WITH_NOTICE`], an operation's complement, with [`words::RESETS`] added where it begins
+//!   with the reset, or from 2 on, plus 2, the index of the waiter who has the slot now with the generation of the new
+//!   lease where a handle has its own: the only news, in one integer.
 //! - A *step word* answers `resume`, `advance` and `notice`: 0 or more is a lease (grant), below 0 its complement is a
-//!   code in the low four bits and an argument above them: a slot, or [`words::NO_SLOT`], and above that an event. The last
-//!   one of `advance` has [`words::NEWS`] flipped where [`has_news`] would answer true.
+//!   code in the low four bits and an argument above them: a slot, or [`words::NO_SLOT`], and above that an event. The
+//!   last one of `advance` has [`words::NEWS`] flipped where [`has_news`] would answer true.
 //! - Options come in as a slice of numbers. serde-wasm-bindgen carries statistics out, never on the hot path.
 
 mod options;
 mod pools;
-mod words;
+
+extern crate std;
 
 use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Return, Stats, Step};
-pub use pools::Core;
-use pools::{State, each_scope, with};
-use wasm_bindgen::prelude::*;
-use words::{
-    EVENTS, NEWS, NO_NEWS, OUTCOMES, POOLS_OWN, REFUSED, RESETS, RETURNED, RETURNED_WITH_NOTICE, asleep, handle,
-    notice_word, refusal_code, span, step_word,
+use crate::protocol::{
+    EVENTS, FLAG, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, asleep, begin_word, hand_over_word,
+    handle, notice_word, pending_word, refusal_number, span, spawned_output, staleness_number, step_word,
 };
+use core::cell::Cell;
+pub use pools::Core;
+use pools::{State, with, with_all};
+use wasm_bindgen::prelude::*;
 
 /// Smaller than the standard library's: the package is loaded more often than the pool allocates.
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+
+std::thread_local! {
+    /// Why the last begin refused, and what the last notice was: asked for by calls of their own.
+    static REFUSAL: Cell<i32> = const { Cell::new(0) };
+    static NOTICE: Cell<i32> = const { Cell::new(0) };
+}
 
 /// The hot path: a checkout on the pool's own settings. `pool` is [`Core::number`]. Answers a word.
 #[wasm_bindgen]
@@ -66,7 +76,8 @@ pub fn checkout_within(pool: u32, timeout_ms: i32, deadline_ms: i32, now_ms: f64
 /// Why the last begin refused.
 #[wasm_bindgen]
 pub fn refusal(pool: u32) -> i32 {
-    with(pool, |state| state.refusal)
+    let _ = pool;
+    REFUSAL.get()
 }
 
 /// Ends a lease and terminates its connection. Answers a return word.
@@ -93,7 +104,7 @@ pub fn invalidate_as_old(pool: u32, slot: i32) {
 /// Marks every open connection, in every scope.
 #[wasm_bindgen]
 pub fn invalidate_all(pool: u32) {
-    each_scope(pool, &mut |_, state| state.pool.invalidate_all());
+    with_all(|scopes| scopes.invalidate_all(pool));
 }
 
 /// Answers the operation that stands for the detached connection, or -1 where the lease had ended.
@@ -174,7 +185,7 @@ pub fn lose_share(pool: u32, operation: i32) -> bool {
 /// Which events have listeners, in every scope: one bit for each, in the order of [`Event`](crate::policy::Event).
 #[wasm_bindgen]
 pub fn set_hooks(pool: u32, bits: i32) {
-    each_scope(pool, &mut |_, state| state.pool.set_hooks(Hooks::from_bits(bits as u16)));
+    with_all(|scopes| scopes.set_hooks(pool, Hooks::from_bits(bits as u16)));
 }
 
 /// A random number from 0 to 1 for the next opening.
@@ -204,7 +215,10 @@ pub fn tells_time(pool: u32) -> bool {
 /// The step of an operation that begins or was woken. Answers a step word.
 #[wasm_bindgen]
 pub fn resume(pool: u32, operation: i32) -> i32 {
-    with(pool, |state| step_word(state.pool.resume(handle(operation))))
+    with(pool, |state| {
+        let step = state.pool.resume(handle(operation));
+        state.step_word(step)
+    })
 }
 
 /// How the step went, as an index of [`OUTCOMES`]. Answers the next step word.
@@ -212,8 +226,7 @@ pub fn resume(pool: u32, operation: i32) -> i32 {
 pub fn advance(pool: u32, operation: i32, outcome: i32) -> i32 {
     with(pool, |state| {
         let step = state.pool.advance(handle(operation), OUTCOMES[outcome as usize]);
-        let is_last = matches!(step, Step::Grant(_) | Step::Done);
-        step_word(step) ^ if is_last && state.pool.has_news() { NEWS } else { 0 }
+        state.step_word(step)
     })
 }
 
@@ -223,35 +236,30 @@ pub fn abort(pool: u32, operation: i32) -> bool {
     with(pool, |state| state.pool.abort(handle(operation)))
 }
 
-/// The next operation that has news, of which [`notice`] tells what it is; or below [`NO_NEWS`], less 1, the complement of
-/// the next that wants a flow of its own; or [`NO_NEWS`].
+/// The next operation that has a notice, which [`notice`] answers; after the notices the next spawned operation, below
+/// [`NO_OUTPUT`]; or [`NO_OUTPUT`].
 #[wasm_bindgen]
-pub fn next_news(pool: u32) -> i32 {
+pub fn next_output(pool: u32) -> i32 {
     with(pool, |state| match state.pool.take_notice() {
         Some((id, notice)) => {
-            state.notice = notice_word(notice);
+            NOTICE.set(notice_word(notice));
             id.to_bits() as i32
         }
-        None => state.pool.take_child().map_or(NO_NEWS, |id| NO_NEWS - 1 - id.to_bits() as i32),
+        None => state.pool.take_child().map_or(NO_OUTPUT, spawned_output),
     })
 }
 
-/// The news that the last [`next_news`] found. A step word.
+/// The notice that the last [`next_output`] found. Returns a step word.
 #[wasm_bindgen]
 pub fn notice(pool: u32) -> i32 {
-    with(pool, |state| state.notice)
+    let _ = pool;
+    NOTICE.get()
 }
 
-/// The next operation that wants a flow of its own, or -1.
+/// Whether [`next_output`] or [`tick`] is due.
 #[wasm_bindgen]
-pub fn next_child(pool: u32) -> i32 {
-    with(pool, |state| state.pool.take_child().map_or(-1, |id| id.to_bits() as i32))
-}
-
-/// Whether [`next_news`] or [`tick`] is due.
-#[wasm_bindgen]
-pub fn has_news(pool: u32) -> bool {
-    with(pool, |state| state.pool.has_news())
+pub fn has_output(pool: u32) -> bool {
+    with(pool, |state| state.pool.has_output())
 }
 
 /// Whether [`tick`] is due.
@@ -284,29 +292,35 @@ pub fn is_attended(pool: u32) -> bool {
     with(pool, |state| state.pool.is_attended())
 }
 
-/// Closes what is idle, in every scope; the closes are children.
+/// Closes the idle connections of every scope; the closes are spawned operations.
 #[wasm_bindgen]
 pub fn dispose(pool: u32) {
-    each_scope(pool, &mut |_, state| state.pool.dispose());
+    with_all(|scopes| scopes.dispose(pool));
 }
 
-/// Ends the pool in every scope. Answers the operation whose [`Notice::Done`](crate::policy::Notice::Done) says that it is over in this one.
+/// Ends the pool in every scope. [`closing`] names the operation of each.
 #[wasm_bindgen]
-pub fn close(pool: u32, patience_ms: i32) -> i32 {
-    let mut operation = -1;
-    each_scope(pool, &mut |number, state| {
-        let id = state.pool.begin_close(span(patience_ms));
-        if number == pool {
-            operation = id.to_bits() as i32;
-        }
-    });
-    operation
+pub fn close(pool: u32, patience_ms: i32) {
+    with_all(|scopes| scopes.close(pool, span(patience_ms)));
 }
 
-/// Ends this scope alone. Answers the operation whose [`Notice::Done`](crate::policy::Notice::Done) says that it is over.
+/// Names the operation of this scope's close, of which [`Notice::Done`](crate::policy::Notice::Done) says that it is
+/// over; or -1 if it is over.
 #[wasm_bindgen]
-pub fn close_scope(pool: u32, patience_ms: i32) -> i32 {
-    with(pool, |state| state.pool.begin_close(span(patience_ms)).to_bits() as i32)
+pub fn closing(pool: u32) -> i32 {
+    with_all(|scopes| scopes.closing(pool).map_or(-1, |id| id.to_bits() as i32))
+}
+
+/// Ends this scope alone.
+#[wasm_bindgen]
+pub fn close_scope(pool: u32) {
+    with(pool, |state| state.pool.end_scope());
+}
+
+/// Names a scope of this pool that has got something to do because of another one, or -1.
+#[wasm_bindgen]
+pub fn next_scope(pool: u32) -> i32 {
+    with_all(|scopes| scopes.take_woken(pool).map_or(-1, |number| number as i32))
 }
 
 /// Whether it was ended.
@@ -345,30 +359,16 @@ pub fn lease_of(pool: u32, slot: i32) -> i32 {
     with(pool, |state| state.pool.lease_of(slot as u32).to_bits() as i32)
 }
 
-/// The numbers of the public `PoolStats`, in its order: the counters are those of every scope, and with `everywhere` the
-/// gauges are, too.
+/// The numbers of the public `PoolStats`, in its order: the counters are those of every scope, and with `everywhere`
+/// the gauges are, too.
 #[wasm_bindgen]
 pub fn stats(pool: u32, everywhere: bool) -> JsValue {
-    let (mut gauges, mut max, mut counters) = ([0; 7], 0.0, [0; 9]);
-    each_scope(pool, &mut |number, state| {
-        let stats = state.pool.stats();
-        let Stats { total, idle, used, opening, closing, waiting, detached, opened, open_failed, .. } = stats;
-        let Stats { checkouts, waited, timed_out, aborted, recycled, invalidated, leaked, .. } = stats;
-        if number == pool {
-            max = stats.max;
-        }
-        if number == pool || everywhere {
-            add(&mut gauges, [total, idle, used, opening, closing, waiting, detached]);
-        }
-        add(&mut counters, [opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked]);
-    });
-    encode(&(gauges, max, counters))
-}
-
-fn add<const N: usize>(sums: &mut [u32; N], more: [u32; N]) {
-    for (sum, more) in sums.iter_mut().zip(more) {
-        *sum = sum.wrapping_add(more);
-    }
+    let Some(stats) = with_all(|scopes| scopes.stats(pool, everywhere)) else { return JsValue::UNDEFINED };
+    let Stats { total, idle, used, opening, closing, waiting, detached, max, .. } = stats;
+    let Stats { opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked, .. } = stats;
+    let counters = [opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked];
+    // As floats: a whole number of 64 bits would come out as a BigInt.
+    encode(&([total, idle, used, opening, closing, waiting, detached], max, counters.map(|counter| counter as f64)))
 }
 
 /// SQLAlchemy's four numbers: size, checked in, overflow, checked out.
@@ -376,7 +376,7 @@ fn add<const N: usize>(sums: &mut [u32; N], more: [u32; N]) {
 pub fn counts(pool: u32) -> JsValue {
     with(pool, |state| {
         let Counts { size, checked_in, overflow, checked_out } = state.pool.counts();
-        encode(&[size, checked_in, overflow, checked_out])
+        encode(&[size, checked_in, overflow, checked_out].map(|count| count as f64))
     })
 }
 
@@ -396,10 +396,10 @@ pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
 /// Why the operation replaces its connection: 0 it does not, 1 age, 2 pool-wide invalidation, 3 a mark.
 #[wasm_bindgen]
 pub fn staleness(pool: u32, operation: i32) -> i32 {
-    with(pool, |state| state.pool.staleness(handle(operation)).map_or(0, |staleness| staleness as i32 + 1))
+    with(pool, |state| staleness_number(state.pool.staleness(handle(operation))))
 }
 
-impl State {
+impl State<'_> {
     /// Apart, and with an integer for an answer: the hot path needs no frame on the stack then.
     #[inline(never)]
     fn long_checkout(&mut self) -> i32 {
@@ -414,24 +414,28 @@ impl State {
         self.return_word(result)
     }
 
+    /// A step that settles the caller is the last that the shell sees for now: its word has [`FLAG`] flipped if there
+    /// is output.
+    fn step_word(&mut self, step: Step) -> i32 {
+        let settles = matches!(step, Step::Grant(_) | Step::Share(_) | Step::Reject(_) | Step::Done);
+        step_word(step) ^ if settles && self.pool.has_news() { FLAG } else { 0 }
+    }
+
     fn word(&mut self, begin: Begin) -> i32 {
         match begin {
-            Begin::Granted(lease) => lease.to_bits() as i32,
-            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => asleep(id),
-            Begin::Pending(id) => !(id.to_bits() as i32),
-            Begin::Refused(refusal) => {
-                self.refusal = refusal_code(refusal);
-                REFUSED
-            }
+            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => return asleep(id),
+            Begin::Refused(refusal) => REFUSAL.set(refusal_number(refusal)),
+            _ => {}
         }
+        begin_word(begin)
     }
 
     fn return_word(&mut self, result: Return) -> i32 {
         match result {
-            Return::HandedOver(waiter, lease) => (waiter.index() | lease.generation_bits()) as i32 + 2,
-            Return::Pending(id) if self.pool.is_resetting(id) => !(id.to_bits() as i32 | RESETS),
-            Return::Pending(id) => !(id.to_bits() as i32),
-            Return::Done if self.pool.has_news() => RETURNED_WITH_NOTICE,
+            Return::HandedOver(waiter, lease) => hand_over_word(waiter, lease),
+            Return::Pending(id) if self.pool.is_resetting(id) => pending_word(id) ^ FLAG,
+            Return::Pending(id) => pending_word(id),
+            Return::Done if self.pool.has_news() => RETURNED_WITH_OUTPUT,
             Return::Done => RETURNED,
         }
     }

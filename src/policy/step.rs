@@ -1,7 +1,7 @@
 //! The vocabulary between the policy and the shell: what the shell must do next (steps), how it went (outcomes), what
 //! to tell a caller who sleeps (notices), and why a caller is refused (refusals). Values only, no decisions.
 
-use super::{LeaseId, OperationId};
+use super::id::{LeaseId, OperationId};
 
 /// What the shell does next for one operation. A step with a slot concerns the connection of that slot; without one it
 /// concerns a connection that belongs to no slot any more, which the operation's own flow holds.
@@ -76,8 +76,22 @@ impl Hooks {
         Self(bits)
     }
 
-    pub(crate) const fn has_every_lease(self) -> bool {
-        self.0 & Self::EVERY_LEASE != 0
+    pub(crate) const fn of(events: &[Event]) -> Self {
+        let (mut bits, mut index) = (0, 0);
+        while index < events.len() {
+            bits |= 1 << events[index] as u16;
+            index += 1;
+        }
+        Self(bits)
+    }
+
+    pub(crate) const fn with_every_lease(self) -> Self {
+        Self(self.0 | Self::EVERY_LEASE)
+    }
+
+    #[inline]
+    pub(crate) const fn has_any(self, others: Self) -> bool {
+        self.0 & others.0 != 0
     }
 
     pub(crate) const fn has(self, event: Event) -> bool {
@@ -135,6 +149,17 @@ pub enum Refusal {
     InUse,
 }
 
+impl Refusal {
+    /// Whether the caller's time ran out.
+    pub(crate) const fn is_timeout(self) -> bool {
+        match self {
+            Self::WaitTimeout | Self::WaitDeadline | Self::OpenTimeout | Self::OpenDeadline => true,
+            Self::PingDeadline | Self::ListenerTimeout | Self::ListenerDeadline => true,
+            Self::Failed | Self::Aborted | Self::Closed | Self::QueueFull | Self::Disconnected | Self::InUse => false,
+        }
+    }
+}
+
 /// News for an operation that sleeps. Handed out by [`super::Pool::take_notice`] after any call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -171,4 +196,11 @@ pub enum Return {
     HandedOver(OperationId, LeaseId),
     /// An operation: ask for its first step.
     Pending(OperationId),
+}
+
+impl Return {
+    /// The answer of a return whose first step this is.
+    pub(crate) const fn of(step: Step, id: OperationId) -> Self {
+        if let Step::Done = step { Self::Done } else { Self::Pending(id) }
+    }
 }

@@ -16,7 +16,10 @@ export type PoolErrorCode =
   | "ERR_POOL_ASSERTION"
   | "ERR_POOL_CRASHED";
 
-/** Every error of the package. `code` is stable, `cause` is what went wrong underneath, `pool` is the pool's `loggingName`. */
+/**
+ * Every error of the package. `code` is stable, `cause` is what went wrong underneath, `pool` is the pool's
+ * `loggingName`.
+ */
 export class PoolError extends Error {
   /** What went wrong; stable between versions. */
   readonly code: PoolErrorCode;
@@ -59,14 +62,20 @@ export interface TimeoutDetails {
   readonly timeoutMs: number;
   /** What the checkout was doing. */
   readonly step: TimeoutStep;
-  /** For how long the longest-held leases have been out, in milliseconds at least, longest first, at most five; under `trackLeaks: "stack"` with where. */
+  /**
+   * For how long the longest-held leases have been out, in milliseconds at least, longest first, at most five; under
+   * `trackLeaks: "stack"` with where.
+   */
   readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
 }
 
 /** What a checkout was doing when its time ran out. */
 export type TimeoutStep = "wait" | "open" | "ping" | "listener";
 
-/** Not in time: `timeout` ran out in the queue, or `deadline` or `driverTimeout` in a later step. Says where it stood and how the pool did. */
+/**
+ * Not in time: `timeout` ran out in the queue, or `deadline` or `driverTimeout` in a later step. Says where it stood
+ * and how the pool did.
+ */
 export class PoolTimeoutError extends PoolError implements TimeoutDetails {
   readonly stats: PoolStats;
   readonly size: number;

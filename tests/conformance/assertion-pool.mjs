@@ -23,7 +23,7 @@ function expectAssertion(error, note) {
 }
 
 export default (test) => {
-  test("226 a second connect() while a lease is out is an assertion error; one after the other is fine, with one connection", async () => {
+  test("226 a second connect() while a lease is out is an assertion error; one after it is fine", async () => {
     const context = scriptedKind(AssertionPool);
     const { pool, server } = context;
     const lease = await pool.connect();
@@ -194,7 +194,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("230 dispose() with a lease out leaves it to its holder: it is closed at its return, without an assertion, and until then a second connect() is one", async () => {
+  test("230 dispose() leaves a lease alone: until its return a second connect() is refused", async () => {
     const context = scriptedKind(AssertionPool);
     const { pool, server, log } = context;
     const lease = await pool.connect();
@@ -222,7 +222,7 @@ export default (test) => {
     }
   });
 
-  test("a connect() that was aborted is under way no more: the next caller is not refused, and has what it opened", async () => {
+  test("a connect() that was aborted is over: the next caller is served with what it opened", async () => {
     const context = scriptedKind(AssertionPool);
     const { pool, server } = context;
     const opening = gate();

@@ -1,5 +1,5 @@
-// The return: the reset event, the driver's rollback or commit, the record's finalizers, the checkin event; and what each
-// of them does when it fails.
+// The return: the reset event, the driver's rollback or commit, the record's finalizers, the checkin event; and what
+// each of them does when it fails.
 
 import { expect } from "chai";
 import { ArgumentError, InvalidRequestError } from "edgepool";
@@ -116,7 +116,7 @@ export default (test) => {
     }
   });
 
-  test("an inTransaction that says false spares the rollback, not the event, which does not claim a reset", async () => {
+  test("an inTransaction that says false spares the rollback, not the event, which claims no reset", async () => {
     const { lease, steps, given } = await leased({ dialect: { inTransaction: () => false } });
     await lease.close();
     expect(steps()).to.deep.equal(["reset 1", "checkin 1"]);
@@ -131,7 +131,7 @@ export default (test) => {
     expect(steps()).to.deep.equal(["reset 1", "checkin 1"]);
   });
 
-  test("during reset the record is in use, during checkin it is not; the counts show it checked out until checkin is over", async () => {
+  test("the record is in use during reset and not during checkin, and checked out until that is over", async () => {
     const { pool, lease, server } = await leased();
     const seen = [];
     const note = (connection, { inUse }) => void seen.push(inUse, counts(pool));
@@ -243,7 +243,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("082 a finalizer of a connection that was invalidated is not called, nor at the slot's next return", async () => {
+  test("082 a finalizer of an invalidated connection is not called, nor at the slot's next return", async () => {
     const ends = {
       "lease.invalidate": ({ lease }) => lease.invalidate(),
       "record.invalidate": ({ record }) => record.invalidate(),
@@ -285,7 +285,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`149 a reset listener that ${how} is a failed reset: no rollback, the connection is terminated, close() resolves`, async () => {
+    test(`149 a reset listener that ${how} is a failed reset: the connection is terminated`, async () => {
       const context = await leased();
       const { pool, lease, record, server, log, steps, given } = context;
       const failure = new Error("reset listener");
@@ -305,7 +305,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`143 a rollback that ${how}: reported, then invalidate with its error, close, terminate, checkin of null`, async () => {
+    test(`143 a rollback that ${how}: reported, then invalidate, close, terminate, checkin of null`, async () => {
       const context = await leased();
       const { pool, lease, record, server, log, steps, given } = context;
       const failure = new Error("rollback");
@@ -320,7 +320,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`146 a checkin listener that ${how} costs no slot: the connection is idle, and the waiter has it`, async () => {
+    test(`146 a checkin listener that ${how} costs no slot: a waiter has the connection`, async () => {
       const context = await leased();
       const { pool, lease, server, given } = context;
       const failure = new Error("checkin");
@@ -335,7 +335,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`147 a close listener that ${how} while a surplus connection is closed: close() resolves, it is closed, its place is free`, async () => {
+    test(`147 a close listener that ${how} at a surplus return: the connection is closed, its place free`, async () => {
       const context = tracedPool({ poolSize: 1, maxOverflow: 1 });
       const { pool, server, steps, given } = context;
       const [first, second] = await connects(pool, 2);
@@ -408,7 +408,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("083 a checkin listener may close the record: the driver's connection is closed, and the slot opens another in the same record", async () => {
+  test("083 a checkin listener may close the record: the slot opens another in the same record", async () => {
     for (const awaited of [true, false]) {
       const context = await leased();
       const { pool, lease, record, server, steps } = context;

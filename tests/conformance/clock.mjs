@@ -185,6 +185,48 @@ export default (test) => {
     expect(clock.due.size).to.equal(0);
   });
 
+  test("a clock that goes back delays a time-out by at most its own length, and later time-outs not at all", async () => {
+    for (const back of [50, 3_600_000]) {
+      const { clock, poolClock } = virtualClock();
+      let offset = 0;
+      const moved = { ...poolClock, now: () => poolClock.now() + offset };
+      const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0, timeout: "1s", clock: moved });
+      await pass(clock, 10_000);
+      const lease = await pool.connect();
+      const waiting = rejectionTime(pool.connect(), clock);
+      await pass(clock, 500);
+      offset = -back;
+      await pass(clock, 499);
+      expect(waiting.error).to.equal(undefined);
+      await pass(clock, 1_100);
+      expect(waiting.error?.code).to.equal("ERR_POOL_TIMEOUT");
+      const next = rejectionTime(pool.connect(), clock);
+      await pass(clock, 1_100);
+      expect(next.error?.code).to.equal("ERR_POOL_TIMEOUT");
+      await lease.close();
+    }
+  });
+
+  test("a reading that is no finite number counts for nothing", async () => {
+    for (const reading of [NaN, Infinity, -Infinity, 1e300, undefined, "x", null]) {
+      const { clock, poolClock } = virtualClock();
+      let isOdd = false;
+      const odd = { ...poolClock, now: () => (isOdd ? reading : poolClock.now()) };
+      const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0, timeout: "1s", clock: odd });
+      const lease = await pool.connect();
+      const waiting = rejectionTime(pool.connect(), clock);
+      await pass(clock, 10);
+      isOdd = true;
+      await pass(clock, 100);
+      isOdd = false;
+      await pass(clock, 800);
+      expect(waiting.error, String(reading)).to.equal(undefined);
+      await pass(clock, 1_000);
+      expect(waiting.error?.code, String(reading)).to.equal("ERR_POOL_TIMEOUT");
+      await lease.close();
+    }
+  });
+
   test("the timer holds the process while a caller waits, and not for what nobody waits for", async () => {
     const { clock, poolClock } = virtualClock();
     let held;

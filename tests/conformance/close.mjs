@@ -90,7 +90,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("it waits for leases: each is reset and closed at its return, and with the last the pool is closed", async () => {
+  test("it waits for leases: each is reset and closed at its return, and with the last it is over", async () => {
     const { pool, server } = scriptedPool();
     const [first, second] = await connects(pool, 2);
     const closed = pool.close();
@@ -314,7 +314,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a lease that is detached while the pool drains is no longer waited for, and is closed by its holder", async () => {
+  test("a lease that is detached while the pool drains is no longer waited for", async () => {
     const { pool, server } = scriptedPool();
     const lease = await pool.connect();
     const closed = pool.close();

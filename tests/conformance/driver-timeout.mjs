@@ -1,5 +1,5 @@
-// driverTimeout on an opening: a creator that hangs costs no slot. The caller is refused, the next waiter is served, and
-// what opens later is closed.
+// driverTimeout on an opening: a creator that hangs costs no slot. The caller is refused, the next waiter is served,
+// and what opens later is closed.
 
 import { expect } from "chai";
 import { PoolTimeoutError, QueuePool } from "edgepool";

@@ -1,5 +1,5 @@
-// Listeners: how they are registered and removed, in which order they run, how they are awaited, and that none of them can
-// lose a slot by failing.
+// Listeners: how they are registered and removed, in which order they run, how they are awaited, and that none of them
+// can lose a slot by failing.
 
 import { expect } from "chai";
 import { ArgumentError, NullPool, Pool, PoolTimeoutError, QueuePool, listen } from "edgepool";
@@ -282,7 +282,7 @@ export default (test) => {
     });
   });
 
-  test("238 class listeners run first, of base and class in the order of their registration, then the pool's own", async () => {
+  test("238 class listeners run first, base and class in the order of registration, then the pool's", async () => {
     await withClassListeners(async (on) => {
       const { called, named } = namedListeners();
       const { pool } = scriptedPool({ events: { checkout: named("events") } });
@@ -437,7 +437,7 @@ export default (test) => {
     expect(called).to.deep.equal(["shared", "old"]);
   });
 
-  test("recreate() does not bring back what was removed, nor a listener that was asked for once and has run", async () => {
+  test("recreate() does not bring back removed listeners, nor those for one time that have run", async () => {
     const { called, named } = namedListeners();
     const removed = named("removed");
     const { pool } = scriptedPool({ events: { checkout: removed } });
@@ -527,7 +527,7 @@ export default (test) => {
     }
   });
 
-  test("listeners that answer at once cost no microtask: checkout, return, invalidation and dispose are over when the call returns", async () => {
+  test("synchronous listeners cost no microtask: checkout, return, invalidation and dispose are over", async () => {
     const { pool, steps } = onePool();
     const caller = pool.connect();
     expect(steps()).to.deep.equal(["open", "firstConnect 1", "connect 1", "checkout 1"]);
@@ -631,7 +631,7 @@ export default (test) => {
 
   for (const name of ["firstConnect", "connect", "checkout"]) {
     for (const [how, failing] of Object.entries(failures)) {
-      test(`a ${name} listener that ${how} rejects connect() with the same error object, and later listeners are not called`, async () => {
+      test(`a ${name} listener that ${how} rejects connect() with its error; later ones are not called`, async () => {
         const context = onePool();
         const { pool, server, log, given } = context;
         const { called, named } = namedListeners();
@@ -665,7 +665,7 @@ export default (test) => {
       }
     });
 
-    test(`a ${name} listener that hangs is given driverTimeout, then connect() rejects with a PoolTimeoutError of step "listener"`, async () => {
+    test(`a ${name} listener that hangs is given driverTimeout, then connect() rejects: step "listener"`, async () => {
       const context = onePool({ driverTimeout: "5s" });
       const { pool, server, clock } = context;
       server.script[name] = never;
@@ -780,7 +780,7 @@ export default (test) => {
   });
 
   for (const [how, failing] of Object.entries(failures)) {
-    test(`an \`error\` listener that ${how} is logged, and nothing more: it is not called for its own error`, async () => {
+    test(`an \`error\` listener that ${how} is logged, and is not called for its own error`, async () => {
       const context = onePool();
       const { pool, server, log, given, steps } = context;
       const [reset, own] = [new Error("reset"), new Error("listener of errors")];

@@ -1,5 +1,5 @@
-// What strangers hand in: promises with a `then` of their own, signals that throw, values that cannot be shown. Each costs
-// its caller an error, never the pool, and never another pool.
+// What strangers hand in: promises with a `then` of their own, signals that throw, values that cannot be shown. Each
+// costs its caller an error, never the pool, and never another pool.
 
 import { expect } from "chai";
 import { rejection, scriptedPool } from "./scripted.mjs";

@@ -1,5 +1,5 @@
-// idleTimeout and minIdle: what has been idle for so long is closed politely, down to minIdle, by one timer that keeps no
-// process alive and does not run while nothing is idle.
+// idleTimeout and minIdle: what has been idle for so long is closed politely, down to minIdle, by one timer that keeps
+// no process alive and does not run while nothing is idle.
 
 import { expect } from "chai";
 import { QueuePool } from "edgepool";
@@ -199,7 +199,7 @@ export default (test) => {
     expect(live).to.deep.equal([2, 1, 0]);
   });
 
-  test("no timer runs while nothing is idle: before the first return, while all are out, after the last close", async () => {
+  test("no timer runs without idle connections: before the first return and after the last close", async () => {
     const { pool, clock } = scriptedPool({ poolSize: 2, maxOverflow: 0, idleTimeout: "30s" });
     expect(clock.due.size).to.equal(0);
     let leases = await connects(pool, 2);

@@ -1,5 +1,5 @@
-// maxConnecting: never more creators at once; the others wait in the queue, and are served in order by what comes first:
-// a free place, or a returned connection.
+// maxConnecting: never more creators at once; the others wait in the queue, and are served in order by what comes
+// first: a free place, or a returned connection.
 
 import { expect } from "chai";
 import { DisconnectionError, PoolClosedError, PoolTimeoutError } from "edgepool";
@@ -199,7 +199,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who left while it waited to reconnect stands in nobody's way, also when its operation's number comes round", async () => {
+  test("a caller that left while it waited to reconnect blocks none that gets its number later", async () => {
     const context = gatedPool({ poolSize: 2, maxConnecting: 1, resetOnReturn: "none" });
     const { pool, openings, server } = context;
     const controller = new AbortController();
@@ -218,7 +218,8 @@ export default (test) => {
     openings[1].open();
     server.script.open = undefined;
     let leases = [await opening, await pool.connect()];
-    // A number has ten bits of generation. Two waiters each time, since the place used last is the first to be used again.
+    // A number has ten bits of generation. Two waiters each time, since the place used last is the first to be used
+    // again.
     for (let generation = 1; generation < 1024; generation++) {
       const waiters = [pool.connect(), pool.connect()];
       for (const lease of leases) void lease.close();
@@ -232,7 +233,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("an opener that aborts keeps its place until its creator has ended; the head waiter has the connection", async () => {
+  test("an opener that aborts keeps its place until its creator has ended; the head waiter is served", async () => {
     const context = gatedPool({ maxConnecting: 1 });
     const { pool, openings } = context;
     const controller = new AbortController();

@@ -124,7 +124,7 @@ export default (test) => {
     expect(server.closedTwice).to.equal(0);
   });
 
-  test("a last use that ends otherwise is no return: invalidated it is terminated, detached it is its holder's", async () => {
+  test("a last use that does not return: invalidated it is terminated, detached its holder's", async () => {
     const context = traced(scriptedPool({ poolSize: 2, maxOverflow: 0, maxUses: 1 }));
     const { pool, server } = context;
     const [first, second] = await connects(pool, 2);

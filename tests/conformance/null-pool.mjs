@@ -157,7 +157,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("of many who open at once one runs its connect listeners first; once they have succeeded the others run theirs", async () => {
+  test("of many concurrent openers one runs its connect listeners first, then the others theirs", async () => {
     const { pool } = scriptedKind(NullPool);
     const first = gate();
     const running = [];

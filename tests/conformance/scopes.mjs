@@ -1,5 +1,5 @@
-// The option `scope`: a function that names the current scope gives each key connections, waiters and limits of its own. Which
-// I/O context is current in Workers is for tests/integration/workers.
+// The option `scope`: a function that names the current scope gives each key connections, waiters and limits of its
+// own. Which I/O context is current in Workers is for tests/integration/workers.
 
 import { expect } from "chai";
 import { ArgumentError, NullPool, PoolClosedError, QueuePool, SingletonThreadPool, StaticPool } from "edgepool";

@@ -75,7 +75,8 @@ test("however many wait with one signal, it has one listener, and none when they
 test("a process waits for a caller who came after another had left his opening to itself", () => {
   const program = `
     import { QueuePool } from "edgepool";
-    const pool = new QueuePool(() => new Promise(() => {}), { driverTimeout: "100ms", logger: { debug() {}, info() {}, warn() {}, error() {} } });
+    const logger = { debug() {}, info() {}, warn() {}, error() {} };
+    const pool = new QueuePool(() => new Promise(() => {}), { driverTimeout: "100ms", logger });
     await pool.connect({ deadline: "10ms" }).catch(({ code }) => console.log(code));
     await pool.connect().catch(({ step }) => console.log(step));
   `;

@@ -84,7 +84,7 @@ test("a StaticPool's backend that is killed in use fails all who share it, and n
 
 // ---- SingletonThreadPool
 
-test("a SingletonThreadPool nests: the inner use has the outer one's backend and transaction, and only the outer one's end rolls back", async () => {
+test("a SingletonThreadPool nests: the inner use has the outer one's backend and transaction", async () => {
   await server.run("CREATE TABLE nested (id int)");
   const { pool, statements } = server.pool("nested", {}, SingletonThreadPool);
   await pool.use(async (outer) => {
@@ -117,7 +117,7 @@ test("a SingletonThreadPool pings for the outermost use only", async () => {
 
 // ---- AssertionPool
 
-test("an AssertionPool refuses a second lease and says where the first was taken; the first goes on undisturbed", async () => {
+test("an AssertionPool refuses a second lease and says where the first was taken", async () => {
   const { pool } = server.pool("assertion", {}, AssertionPool);
   await pool.use(async (client) => {
     await client.query("BEGIN");

@@ -1,5 +1,5 @@
-// How long connections live on a real server: recycle, idleTimeout with minIdle, maxUses, warm(), and what is done to each
-// as it is opened.
+// How long connections live on a real server: recycle, idleTimeout with minIdle, maxUses, warm(), and what is done to
+// each as it is opened.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -159,7 +159,7 @@ test("warm() rejects with the server's own error, and leaves nothing behind", as
   await pool.close();
 });
 
-test("where the server takes fewer connections than the pool wants, its error reaches those whom it refused, and the rest are served", async () => {
+test("a server with fewer connections refuses some callers with its error and serves the rest", async () => {
   const { pool } = server.pool("narrow", { poolSize: 5, client: { user: "narrow", password: "narrow" } });
   await assert.rejects(pool.warm(), { code: "53300" });
   // Of sessions that start at once PostgreSQL may refuse one more than it must.
@@ -191,7 +191,7 @@ test("maxConnecting runs no more creators at a time, and everybody is served", a
 
 // ---- what is done to each connection as it is opened
 
-test("a connect listener's query is awaited before the first caller has the connection, and runs once for each", async () => {
+test("a connect listener's query is awaited before the first caller, once for each connection", async () => {
   const { pool, statements } = server.pool("unnamed", { poolSize: 3, maxOverflow: 0 });
   pool.on("firstConnect", (client) => client.query("SELECT 'first'"));
   pool.on("connect", (client) => client.query("SET application_name = 'named'"));

@@ -1,5 +1,5 @@
-// What the next borrower of a connection finds of the one before: never an open transaction, whatever ended the lease; but
-// what the session keeps (settings, temporary tables), as with SQLAlchemy, unless a reset listener clears it.
+// What the next borrower of a connection finds of the one before: never an open transaction, whatever ended the lease;
+// but what the session keeps (settings, temporary tables), as with SQLAlchemy, unless a reset listener clears it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -15,7 +15,8 @@ async function assertNextIsClean(pool, pid, note) {
   await pool.use(async (client) => {
     assert.equal(client.getTransactionStatus(), "I");
     const { rows } = await client.query(
-      "SELECT pg_backend_pid() AS pid, now() = statement_timestamp() AS fresh, pg_current_xact_id_if_assigned() AS xact",
+      `SELECT pg_backend_pid() AS pid, now() = statement_timestamp() AS fresh,
+     pg_current_xact_id_if_assigned() AS xact`,
     );
     assert.deepEqual(rows, [{ pid, fresh: true, xact: null }]);
   });
@@ -246,7 +247,9 @@ test("settings made in a transaction that is rolled back do not", async () => {
   await pool.close();
 });
 
-/** DISCARD ALL is refused in a transaction: that has to end first, and then the pool has nothing to roll back any more. */
+/**
+ * DISCARD ALL is refused in a transaction: that has to end first, and then the pool has nothing to roll back any more.
+ */
 async function discardAll(client, _record, { terminateOnly }) {
   if (terminateOnly) return;
   if (client.getTransactionStatus() !== "I") await client.query("ROLLBACK");

@@ -1,5 +1,6 @@
-// One embedded PostgreSQL for the tests of one file, and someone who watches it: which backends there are, what the pools'
-// clients were asked, and whether an error got past everybody.
+// @ts-check
+// One embedded PostgreSQL for the tests of one file, and someone who watches it: which backends there are, what the
+// pools' clients were asked, and whether an error got past everybody.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before } from "node:test";
@@ -116,8 +117,8 @@ export class WatchedPostgres {
   }
 
   /**
-   * A pool whose backends bear its name; with every statement that its clients were given, every error that it swallowed,
-   * every warning that it logged, and how many creators ran at once.
+   * A pool whose backends bear its name; with every statement that its clients were given, every error that it
+   * swallowed, every warning that it logged, and how many creators ran at once.
    */
   pool(name, options = {}, Kind = QueuePool) {
     const statements = [];

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
@@ -348,6 +348,20 @@ test("no document names in its inline code what does not exist", () => {
       if (name === undefined || others.has(code)) continue;
       assert.ok(known.has(name) || foreign.has(name), `${document.name} names \`${code}\`, which does not exist`);
     }
+  }
+});
+
+test("the tables of ARCHITECTURE.md have every file of src, and no other", () => {
+  const { tables } = otherDocuments.find(({ name }) => name === "ARCHITECTURE.md");
+  const ofSource = tables.filter(({ header }) => header[0].text.startsWith("src/"));
+  assert.equal(ofSource.length, 4);
+  for (const { header, rows } of ofSource) {
+    const folder = header[0].text;
+    const named = rows.flatMap(([first]) => first.text.match(/[\w-]+\.(?:rs|ts)|[\w-]+\/$/g));
+    const files = readdirSync(join(root, folder), { withFileTypes: true })
+      .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+      .filter((name) => !name.endsWith(".d.ts") && name !== "engine/" && `${folder}/${name}` !== "src/policy/mod.rs");
+    assert.deepEqual(named.toSorted(), files.toSorted(), folder);
   }
 });
 

@@ -44,7 +44,9 @@ function ask(connection: Mysql2Connection, call: "rollback" | "commit" | "ping")
   return new Promise((resolve, reject) => coreOf(connection)[call]((error) => (error ? reject(error) : resolve())));
 }
 
-/** For `new QueuePool(() => createConnection(url), { dialect: mysql2 })`, with `createConnection` of `mysql2/promise`. */
+/**
+ * For `new QueuePool(() => createConnection(url), { dialect: mysql2 })`, with `createConnection` of `mysql2/promise`.
+ */
 export const mysql2: Dialect<Mysql2Connection> = {
   name: "mysql2",
 
@@ -85,7 +87,9 @@ export const mysql2: Dialect<Mysql2Connection> = {
 
   isDisconnect,
 
-  /** mysql2 tells of a socket that fails either the statement under way or, unheard to the end of the process, "error". */
+  /**
+   * mysql2 tells of a socket that fails either the statement under way or, unheard to the end of the process, "error".
+   */
   onDisconnect(connection, died) {
     const core = coreOf(connection);
     const onError = (error: unknown): void => died(error);

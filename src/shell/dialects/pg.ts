@@ -82,8 +82,8 @@ export const pg: Required<Dialect<PgClient>> = {
   isDisconnect,
 
   /**
-   * A query under way may open a transaction that the server has not reported yet: then it counts as open. So does one on
-   * a client that its caller ended: its reset fails, and the next caller has another.
+   * A query under way may open a transaction that the server has not reported yet: then it counts as open. So does one
+   * on a client that its caller ended: its reset fails, and the next caller has another.
    */
   inTransaction(client) {
     const { readyForQuery, _ending, getTransactionStatus } = client as ClientState;

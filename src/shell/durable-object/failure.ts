@@ -1,7 +1,7 @@
 /**
- * How an error crosses RPC. Of one that is thrown, older compatibility dates keep the message alone, and every date loses
- * all properties where one of them cannot be sent. So a call that failed is answered with a {@link Failure}, plain data,
- * from which the caller's side makes the error again. Decides nothing else; both sides call it.
+ * How an error crosses RPC. Of one that is thrown, older compatibility dates keep the message alone, and every date
+ * loses all properties where one of them cannot be sent. So a call that failed is answered with a {@link Failure},
+ * plain data, from which the caller's side makes the error again. Decides nothing else; both sides call it.
  */
 
 import {
@@ -15,10 +15,12 @@ import {
   PoolTimeoutError,
   QueueFullError,
 } from "../errors.js";
-import { show } from "../values.js";
-import { mostUnits, plainPropertiesOf, tried } from "./plain.js";
+import { show } from "../validate.js";
+import { mostUnits, plainPropertiesOf, tried } from "./rpc-data.js";
 
-/** An error as data: its own enumerable properties as far as they are plain data (`code`, `detail`, `constraint`, …). */
+/**
+ * An error as data: its own enumerable properties as far as they are plain data (`code`, `detail`, `constraint`, …).
+ */
 export interface Failure {
   readonly name: string;
   readonly message: string;

@@ -1,10 +1,11 @@
 /**
- * One connection of a PoolObject for one caller, passed by reference over RPC. However the caller ends, the runtime calls
- * `Symbol.dispose`, and the connection goes back reset. Decides nothing: borrowed.ts does. Made by pool-object.ts.
+ * One connection of a PoolObject for one caller, passed by reference over RPC. However the caller ends, the runtime
+ * calls `Symbol.dispose`, and the connection goes back reset. Decides nothing: borrowed.ts does. Made by
+ * pool-object.ts.
  */
 
 import { RpcTarget } from "cloudflare:workers";
-import type { Borrowed } from "./borrowed.js";
+import type { Session } from "./session.js";
 import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
 import {
   checkLeaseBatch,
@@ -21,10 +22,10 @@ export type LeaseCall = "query" | "batch" | "release";
 
 /** What `lease()` of a {@link PoolObject} answers. Statements run one after the other, on one connection. */
 export class Lease extends RpcTarget {
-  readonly #borrowed: Borrowed<any>;
+  readonly #borrowed: Session<any>;
 
   /** @internal */
-  constructor(borrowed: Borrowed<any>) {
+  constructor(borrowed: Session<any>) {
     super();
     this.#borrowed = borrowed;
   }

@@ -6,15 +6,14 @@
 // The WebAssembly, as Workers load it: a Durable Object is nowhere else.
 import { QueuePool } from "../entry/workerd.js";
 import { DurableObject } from "cloudflare:workers";
-import type { Creator } from "../connections.js";
 import { ArgumentError } from "../errors.js";
-import type { QueuePoolOptions } from "../options.js";
+import type { Creator, QueuePoolOptions } from "../options.js";
 import type { PoolStats } from "../stats.js";
-import { checkIsOptions, show } from "../values.js";
-import { Borrowed, type Driving } from "./borrowed.js";
+import { checkIsOptions, show } from "../validate.js";
+import { Session, type Driving } from "./session.js";
 import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
 import { Lease } from "./lease.js";
-import { queryConnection, type RunQuery } from "./running.js";
+import { queryConnection, type RunQuery } from "./run-query.js";
 import {
   checkBatch,
   checkStatement,
@@ -33,7 +32,10 @@ export interface PoolObjectOptions<C> extends QueuePoolOptions<C> {
   poolSize?: number;
   /** Connections beyond `poolSize` under load. Default 0: an object never has more than `poolSize`. */
   maxOverflow?: number;
-  /** Idle time after which a connection is closed. Default `"30s"`: an open socket keeps the object in memory and billed. */
+  /**
+   * Idle time after which a connection is closed. Default `"30s"`: an open socket keeps the object in memory and
+   * billed.
+   */
   idleTimeout?: NonNullable<QueuePoolOptions<C>["idleTimeout"]>;
   /** Runs one statement. Default: `connection.query(text, values)`, which must answer with `rows`, as pg does. */
   runQuery?: RunQuery<NoInfer<C>>;
@@ -53,14 +55,18 @@ export type PoolCall = "query" | "batch" | "lease" | "stats";
  * }
  * ```
  *
- * Workers call it through `poolOf(env.DATABASE)`, which gives errors back as they were thrown. Called directly on a stub,
- * a method's error has its code in its message, and at compatibility dates before `enhanced_error_serialization` nothing
- * else. Results are plain data; values of a class that RPC does not know arrive as objects of their own properties.
+ * Workers call it through `poolOf(env.DATABASE)`, which gives errors back as they were thrown. Called directly on a
+ * stub, a method's error has its code in its message, and at compatibility dates before `enhanced_error_serialization`
+ * nothing else. Results are plain data; values of a class that RPC does not know arrive as objects of their own
+ * properties.
  *
  * `C` is the driver's connection, `Env` the bindings.
  */
 export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
-  /** The pool, for the subclass: its own RPC methods, or listeners (`this.pool.on("connect", …)`). Not reachable over RPC. */
+  /**
+   * The pool, for the subclass: its own RPC methods, or listeners (`this.pool.on("connect", …)`). Not reachable over
+   * RPC.
+   */
   protected readonly pool: QueuePool<C>;
   readonly #driving: Driving<C>;
 
@@ -100,10 +106,10 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
 
   /**
    * Runs statements in their order on one connection, in one round trip from the Worker; by default in a transaction,
-   * which is rolled back where one of them fails. The error is then the driver's: its `statementIndex` counts from 0, its
-   * message says the same in words. A failed COMMIT has no `statementIndex`. A statement that begins or ends a transaction
-   * rejects with an ArgumentError, before any has run: those need `transaction: false`. What the database commits by
-   * itself, as MySQL does at DDL, stays.
+   * which is rolled back where one of them fails. The error is then the driver's: its `statementIndex` counts from 0,
+   * its message says the same in words. A failed COMMIT has no `statementIndex`. A statement that begins or ends a
+   * transaction rejects with an ArgumentError, before any has run: those need `transaction: false`. What the database
+   * commits by itself, as MySQL does at DDL, stays.
    */
   batch<Row extends object = object>(
     statements: readonly Statement[],
@@ -145,12 +151,12 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
     });
   }
 
-  async #borrow(wait: WaitOptions): Promise<Borrowed<C>> {
+  async #borrow(wait: WaitOptions): Promise<Session<C>> {
     // Its own state is the key of its scope: nothing has to be searched for.
-    return new Borrowed(await this.pool.connect({ ...wait, scope: this.ctx }), this.#driving);
+    return new Session(await this.pool.connect({ ...wait, scope: this.ctx }), this.#driving);
   }
 
-  async #use<T>(work: (borrowed: Borrowed<C>) => Promise<T>, wait: WaitOptions): Promise<T> {
+  async #use<T>(work: (borrowed: Session<C>) => Promise<T>, wait: WaitOptions): Promise<T> {
     const borrowed = await this.#borrow(wait);
     try {
       return await work(borrowed);

@@ -1,14 +1,14 @@
 /**
  * The Worker's side of a PoolObject: which object a call goes to, and its answer as a typed value or as the error that
- * was thrown there. Keeps no stub from one call to the next, so a pool made at module scope serves every request, and an
- * object that was reset is found again. Called by users.
+ * was thrown there. Keeps no stub from one call to the next, so a pool made at module scope serves every request, and
+ * an object that was reset is found again. Called by users.
  */
 
 import { ArgumentError, InvalidRequestError } from "../errors.js";
 import type { PoolStats } from "../stats.js";
-import { checkKeys, hasFunctions, show } from "../values.js";
+import { checkKeys, hasFunctions, show } from "../validate.js";
 import { errorOf, type Outcome } from "./failure.js";
-import { markedHere } from "./here.js";
+import { markRequest } from "./request-marker.js";
 import type { LeaseCall } from "./lease.js";
 import type { PoolCall } from "./pool-object.js";
 import {
@@ -36,27 +36,39 @@ export interface ObjectNamespace {
 export interface PoolOfOptions {
   /** The object's name, or the first part of it: one database, one name. Default `"pool"`. */
   name?: string;
-  /** Spread over so many objects, named `pool-0`, `pool-1`, …, each with connections of its own. Default: one object, `pool`. */
+  /**
+   * Spread over so many objects, named `pool-0`, `pool-1`, …, each with connections of its own. Default: one object,
+   * `pool`.
+   */
   shards?: number;
-  /** With `shards`: the same key always goes to the same one, such as a tenant's id. Without one, each call goes to a shard at random. */
+  /**
+   * With `shards`: the same key always goes to the same one, such as a tenant's id. Without one, each call goes to a
+   * shard at random.
+   */
   key?: string;
-  /** Where to create an object that does not exist yet, such as `"weur"`: near the database. Default: near its first caller. */
+  /**
+   * Where to create an object that does not exist yet, such as `"weur"`: near the database. Default: near its first
+   * caller.
+   */
   locationHint?: string;
 }
 
 /** A pool in a Durable Object, or in several. */
 export interface RemotePool {
   /**
-   * Runs one statement on any connection; see {@link PoolObject.query}. Rejects with the error that was thrown there, of its
-   * properties those that are plain data; with an ArgumentError, though the statement ran, where its result is above the
-   * 32 MiB of RPC or has a value that RPC refuses.
+   * Runs one statement on any connection; see {@link PoolObject.query}. Rejects with the error that was thrown there,
+   * of its properties those that are plain data; with an ArgumentError, though the statement ran, where its result is
+   * above the 32 MiB of RPC or has a value that RPC refuses.
    */
   query<Row = Record<string, any>>(
     text: string,
     values?: readonly unknown[],
     options?: WaitOptions,
   ): Promise<QueryResult<Row>>;
-  /** Runs statements in their order on one connection, in one round trip, by default in a transaction; see {@link PoolObject.batch}. */
+  /**
+   * Runs statements in their order on one connection, in one round trip, by default in a transaction; see {@link
+   * PoolObject.batch}.
+   */
   batch<Row = Record<string, any>>(
     statements: readonly Statement[],
     options?: BatchOptions,
@@ -70,9 +82,9 @@ export interface RemotePool {
 }
 
 /**
- * One connection in a Durable Object, until it is released, disposed, or the request ends. It is for the request that took
- * it: in another one `query()` and `batch()` reject with an InvalidRequestError, `release()` and the disposals do nothing,
- * and its owner goes on.
+ * One connection in a Durable Object, until it is released, disposed, or the request ends. It is for the request that
+ * took it: in another one `query()` and `batch()` reject with an InvalidRequestError, `release()` and the disposals do
+ * nothing, and its owner goes on.
  */
 export interface RemoteLease extends Disposable, AsyncDisposable {
   /** Runs one statement. After the end it rejects with an InvalidRequestError. */
@@ -92,8 +104,8 @@ interface Answering<Call extends string> {
 }
 
 /**
- * The pool behind a binding to a {@link PoolObject} class. Costs nothing and opens nothing; may be made in a handler or at
- * module scope. Throws an {@link ArgumentError} for bad input, as do its methods (they reject).
+ * The pool behind a binding to a {@link PoolObject} class. Costs nothing and opens nothing; may be made in a handler or
+ * at module scope. Throws an {@link ArgumentError} for bad input, as do its methods (they reject).
  */
 export function poolOf(namespace: ObjectNamespace, options: PoolOfOptions = {}): RemotePool {
   if (!hasFunctions(namespace, ["idFromName", "get"])) {
@@ -170,7 +182,7 @@ class HeldLease implements RemoteLease {
   readonly #lease: Answering<LeaseCall>;
   /** Owns the stub: the lease lives as long as it is neither disposed nor collected. */
   readonly #owner: Partial<Disposable>;
-  readonly #isHere = markedHere();
+  readonly #isHere = markRequest();
   #ending: Promise<void> | undefined;
 
   constructor(lease: Answering<LeaseCall>, owner: Partial<Disposable>) {
@@ -240,7 +252,10 @@ class HeldLease implements RemoteLease {
   }
 }
 
-/** The answer. What the runtime itself says of the object (`durableObjectReset`, `overloaded`, `retryable`) is rejected as it is. */
+/**
+ * The answer. What the runtime itself says of the object (`durableObjectReset`, `overloaded`, `retryable`) is rejected
+ * as it is.
+ */
 async function sent<Call extends string>(
   target: Answering<Call>,
   call: Call,

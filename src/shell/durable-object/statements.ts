@@ -5,7 +5,8 @@
  */
 
 import { ArgumentError } from "../errors.js";
-import { checkedMillis, checkKeys, show, type Duration } from "../values.js";
+import type { Duration } from "../options.js";
+import { checkedMillis, checkKeys, show } from "../validate.js";
 
 /** One statement of a batch: its text alone, or with the values of its placeholders. */
 export type Statement = string | { readonly text: string; readonly values?: readonly unknown[] };
@@ -25,8 +26,8 @@ export interface QueryResult<Row = Record<string, any>> {
 /** Options of one `query()` or `lease()`. */
 export interface WaitOptions {
   /**
-   * How long to queue for a connection, instead of the pool's `timeout`: a string with its unit, a number of seconds, or
-   * null = for ever. It does not bound the statement: that is the database's to do (PostgreSQL: statement_timeout).
+   * How long to queue for a connection, instead of the pool's `timeout`: a string with its unit, a number of seconds,
+   * or null = for ever. It does not bound the statement: that is the database's to do (PostgreSQL: statement_timeout).
    */
   timeout?: Duration | null;
 }

@@ -1,7 +1,7 @@
 /** Node, Deno, Bun, browsers and every bundler: the bytes are in the package and compiled synchronously. */
 
 import { PoolError } from "../errors.js";
-import { attach, isAttached } from "../instance.js";
+import { attach, isAttached } from "../engine/instance.js";
 import { initSync } from "../wasm/edgepool.js";
 import { bytesOf } from "./text.js";
 

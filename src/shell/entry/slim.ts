@@ -1,14 +1,16 @@
-/** Bring your own WebAssembly: for hosts that forbid synchronous compilation or load the bytes in a way of their own. */
+/**
+ * Bring your own WebAssembly: for hosts that forbid synchronous compilation or load the bytes in a way of their own.
+ */
 
 import { initSync } from "../wasm/edgepool.js";
 import { ArgumentError } from "../errors.js";
-import { attach, isAttached } from "../instance.js";
-import { show } from "../values.js";
+import { attach, isAttached } from "../engine/instance.js";
+import { show } from "../validate.js";
 
 /**
- * Gives the package its WebAssembly: `edgepool/edgepool.wasm` of the same version, as its bytes or compiled. Before the first
- * pool is made; calling it again does nothing. Throws an {@link ArgumentError} for anything else, and the host's CompileError for
- * bytes that are none of WebAssembly.
+ * Gives the package its WebAssembly: `edgepool/edgepool.wasm` of the same version, as its bytes or compiled. Before the
+ * first pool is made; calling it again does nothing. Throws an {@link ArgumentError} for anything else, and the host's
+ * CompileError for bytes that are none of WebAssembly.
  */
 export function initialize(module: WebAssembly.Module | BufferSource): void {
   if (!isAttached()) attach(initSync({ module: checked(module) }));

@@ -113,7 +113,7 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     await one.close();
   });
 
-  test(`${name}: a connection that the server ends while idle is dropped quietly, and the next caller has a new one`, async () => {
+  test(`${name}: a connection that the server ends while idle is dropped and replaced`, async () => {
     const ends = [
       ["end", (connection) => once(connection, "end")],
       ["reset", (connection) => once(connection, "error")],
@@ -219,8 +219,8 @@ test("the guide's runQuery gives a Durable Object the rows of a SELECT and the c
   const load = (code) => import(`data:text/javascript,${encodeURIComponent(code)}`);
   const { runQuery } = await load(`export ${source}`);
   // What a Durable Object does with the answer. Only workerd can import the entry that has it.
-  const running = join(root, "src", "shell", "durable-object", "running.ts");
-  const { outputFiles } = await build({ entryPoints: [running], bundle: true, write: false, format: "esm" });
+  const source = join(root, "src", "shell", "durable-object", "run-query.ts");
+  const { outputFiles } = await build({ entryPoints: [source], bundle: true, write: false, format: "esm" });
   const { plainResult } = await load(outputFiles[0].text);
   const connection = await promises.createConnection(server.options);
   const select = plainResult(await runQuery(connection, "SELECT 7 AS id"));

@@ -1,3 +1,4 @@
+// @ts-check
 // What the dialects of SQLite promise, whatever the driver: registered once for each by its test file.
 
 import assert from "node:assert/strict";
@@ -9,7 +10,9 @@ import { QueuePool } from "edgepool";
 
 export const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** `code` is the driver's for a statement that SQLite refuses; `skip` the reason for which there is no driver, or false. */
+/**
+ * `code` is the driver's for a statement that SQLite refuses; `skip` the reason for which there is no driver, or false.
+ */
 export function testSqlite({ dialect, open, code, skip }) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-sqlite-"));
   after(() => rmSync(folder, { recursive: true }));

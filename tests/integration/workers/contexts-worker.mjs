@@ -1,5 +1,6 @@
-// The Worker behind contexts.test.mjs: module-scope pools of scripted connections, each of which knows the I/O context that
-// opened it, and requests that do to them what Workers do. A path names what a request does; what it saw is its answer.
+// The Worker behind contexts.test.mjs: module-scope pools of scripted connections, each of which knows the I/O context
+// that opened it, and requests that do to them what Workers do. A path names what a request does; what it saw is its
+// answer.
 
 import { DurableObject, env, tracing } from "cloudflare:workers";
 import { NullPool, QueuePool, SingletonThreadPool, StaticPool } from "edgepool";

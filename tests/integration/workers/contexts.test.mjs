@@ -1,6 +1,6 @@
-// One pool at module scope of a Worker, on scripted connections that behave as sockets do: what a request, a Durable Object
-// and a request that comes to a bad end may expect of it, for every compatibility date that matters. On a real PostgreSQL:
-// scopes.test.mjs.
+// One pool at module scope of a Worker, on scripted connections that behave as sockets do: what a request, a Durable
+// Object and a request that comes to a bad end may expect of it, for every compatibility date that matters. On a real
+// PostgreSQL: scopes.test.mjs.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -118,7 +118,8 @@ for (const compatibilityDate of dates) {
     });
 
     it("is not taken for hung while a caller waits without a time-out", async () => {
-      // The runtime ends a request that waits for nothing at once, as it does /hang; this one waits until its client leaves.
+      // The runtime ends a request that waits for nothing at once, as it does /hang; this one waits until its client
+      // leaves.
       const answer = await workerd.ask("/wait-for-ever", { timeoutMs: 300 }).catch((error) => error);
       assert.match(String(answer.message), /no answer/, JSON.stringify(answer));
       await ask("/use");
@@ -240,7 +241,7 @@ for (const compatibilityDate of dates) {
       assert.deepEqual(new Set(answers), new Set([first]), "and its callers queue across requests");
     });
 
-    it("has waiters of other requests told of close() by their own timers, and refuses everyone afterwards", async () => {
+    it("has waiters of other requests refused by their own timers after close(), and later callers too", async () => {
       const waiting = ask("/close-while-waiting");
       await ask("/hold?ms=100");
       const { closed, error } = await ask("/close");

@@ -1,6 +1,6 @@
-// The Worker of scopes.test.mjs: pools at module scope, and one route for each thing that a request, or an object, may do
-// with them: /use?pool=shared, or /object/one/use?pool=shared for the object "one". Every connection bears the name of who
-// opened it, and every use compares; it counts and answers, and leaves all judgement to the tests.
+// The Worker of scopes.test.mjs: pools at module scope, and one route for each thing that a request, or an object, may
+// do with them: /use?pool=shared, or /object/one/use?pool=shared for the object "one". Every connection bears the name
+// of who opened it, and every use compares; it counts and answers, and leaves all judgement to the tests.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { DurableObject, env } from "cloudflare:workers";
@@ -202,7 +202,9 @@ const routes = {
     await new Promise(() => {});
   },
 
-  /** Runs `path` as a request of its own and, once it holds its lease, gives it up as a client that disconnects does. */
+  /**
+   * Runs `path` as a request of its own and, once it holds its lease, gives it up as a client that disconnects does.
+   */
   async kill(_pool, { path, as }) {
     const gone = new AbortController();
     const answer = env.SELF.fetch(`http://self${path}`, { signal: gone.signal });

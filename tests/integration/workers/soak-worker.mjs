@@ -1,5 +1,5 @@
-// The Worker of soak.test.mjs: asks itself for as many requests as it is told, one in ten of which ends badly, each time in
-// another way and with its lease out. It counts what came of them, and tells how much memory its pools have.
+// The Worker of soak.test.mjs: asks itself for as many requests as it is told, one in ten of which ends badly, each
+// time in another way and with its lease out. It counts what came of them, and tells how much memory its pools have.
 
 // Before edgepool, of which it notes the instance.
 import { memory } from "./instance-memory.mjs";
@@ -45,7 +45,9 @@ const endings = {
   async forgotten(pool) {
     await (await pool.connect()).connection.query("BEGIN");
   },
-  /** Its client gives it up: it holds a lease, and two more callers of its own wait, one with a signal that outlives it. */
+  /**
+   * Its client gives it up: it holds a lease, and two more callers of its own wait, one with a signal that outlives it.
+   */
   async givenUp(pool, id) {
     const lease = await pool.connect();
     void Promise.allSettled([use(pool), pool.connect({ signal: never.signal })]);
