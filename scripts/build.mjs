@@ -69,7 +69,7 @@ function buildWasm() {
   mkdirSync(glue, { recursive: true });
   run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, glue]);
   // The names go at the very end: both files have the same functions in the same order.
-  optimize(wasmFile, namedFile, ["-Oz", "-g", `--symbolmap=${symbolsFile}`]);
+  optimize(wasmFile, namedFile, ["-Oz", "--converge", "--low-memory-unused", "-g", `--symbolmap=${symbolsFile}`]);
   optimize(namedFile, wasmFile, ["--strip-debug", "--strip-producers", "--strip-target-features"]);
   writeSymbols();
   writeDeclarations();
@@ -102,8 +102,11 @@ function compilerFlags() {
     join(ask("rustc", ["--print", "sysroot"]), "lib", "rustlib", "src", "rust"),
   ];
   const memory = ["--stack-first", "-zstack-size=32768"];
+  // Less inlining and no unrolled loops: 2.6 kB less, gzipped. What a checkout and a return need is `inline(always)`.
+  const size = ["-inline-threshold=120", "-inlinehint-threshold=120", "-unroll-threshold=0"];
   return [
     ...memory.map((argument) => `-Clink-arg=${argument}`),
+    ...size.map((argument) => `-Cllvm-args=${argument}`),
     ...folders.map((folder) => `--remap-path-prefix=${folder}=`),
   ];
 }
