@@ -57,6 +57,7 @@ function summaryOf(smallRuns, large, limitMs) {
     small,
     large: largeMs,
     stopped,
+    unprepared: !large.began,
     times: largeMs / Math.max(small, leastMs),
     lost: Math.max(...[...smallRuns, large].map(({ lost }) => lost)),
   };
@@ -70,7 +71,7 @@ function measure([command, ...parameters], limitMs) {
     const child = spawn(command, parameters.map(String), { stdio: ["ignore", "pipe", "pipe"], cwd: root });
     let errors = "";
     child.stderr.setEncoding("utf8").on("data", (chunk) => (errors = `${errors}${chunk}`.slice(-2000)));
-    const result = { ms: [], lost: 0, bytes: undefined, stopped: false };
+    const result = { ms: [], lost: 0, bytes: undefined, began: false, stopped: false };
     const stop = () => {
       result.stopped = true;
       child.kill("SIGKILL");
@@ -78,8 +79,10 @@ function measure([command, ...parameters], limitMs) {
     let timer = setTimeout(stop, 10 * limitMs);
     createInterface({ input: child.stdout }).on("line", (line) => {
       clearTimeout(timer);
-      if (line === "begin") timer = setTimeout(stop, limitMs);
-      else {
+      if (line === "begin") {
+        result.began = true;
+        timer = setTimeout(stop, limitMs);
+      } else {
         timer = setTimeout(stop, 10 * limitMs);
         const { ms, lost = 0, bytes } = JSON.parse(line);
         if (ms !== undefined) result.ms.push(ms);
