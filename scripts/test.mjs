@@ -70,6 +70,7 @@ const suites = [
       ]),
   node("conformance in workerd", "tests/conformance/runners/workerd.test.mjs"),
   node("conformance in headless Chromium", "tests/conformance/runners/browser.test.mjs"),
+  node("random programs against a model, in Node", "tests/programs/programs.test.mjs"),
   node("the pools in Node and on a real PostgreSQL", "tests/integration/node-process.test.mjs", ...postgres),
   node("the pools in Workers: requests and Durable Objects in real workerd", ...workers),
   nodeAt(node22, "the other dialects, each with its driver, in a Node that has SQLite", ...dialects),

@@ -1,0 +1,762 @@
+// @ts-check
+// The reference model: what the callers and the server see of a pool, and the rules that must hold. The model counts
+// connections, callers and leases by itself. It asks the pool for its numbers only to compare them.
+
+/** What a number of milliseconds may end late: a sixteenth, or 10 ms. */
+const lateness = (/** @type {number} */ ms) => Math.max(ms / 16, 10);
+
+/** Reads an option that is a duration. */
+export function millis(/** @type {string | number | null | undefined} */ duration, absent = Infinity) {
+  if (duration === undefined) return absent;
+  if (duration === null || duration === -1) return Infinity;
+  if (typeof duration === "number") return duration * 1000;
+  const [, count, unit] = /** @type {RegExpExecArray} */ (/^(\d+)(ms|s|m)$/.exec(duration));
+  return Number(count) * { ms: 1, s: 1000, m: 60_000 }[/** @type {"ms" | "s" | "m"} */ (unit)];
+}
+
+/** One scope, from its first caller to its end. */
+export class Scope {
+  hasEnded = false;
+  hasBegun = false;
+  /** The last caller that got a connection, or began to open or to check one. */
+  lastServed = 0;
+
+  constructor(/** @type {number} */ key) {
+    this.key = key;
+  }
+}
+
+/** One call of connect() or use(). */
+export class Caller {
+  isSettled = false;
+  /** How many of its scope were not settled when it came. */
+  othersWaiting = 0;
+  hasLease = false;
+  /** Whether its creator, ping or listeners were called, so that it has left the queue. */
+  hasStarted = false;
+  /** Whether it may have: a connection was ended in its async context. */
+  mayHaveStarted = false;
+  /** How long the clock stood still for it. */
+  slack = 0;
+  /** @type {{ call: string, connection: Connection | undefined, at: number } | undefined} */
+  lastCall = undefined;
+  /** @type {Connection | undefined} */
+  pinged = undefined;
+  wasAborted = false;
+  /** @type {Opening | undefined} */
+  opening = undefined;
+  /** @type {{ connection: Connection, turn: number, at: number } | undefined} */
+  touched = undefined;
+
+  constructor(
+    /** @type {number} */ id,
+    /** @type {Scope} */ scope,
+    /** @type {number} */ askedAt,
+    /** @type {number} */ timeoutMs,
+    /** @type {number} */ deadlineMs,
+  ) {
+    this.id = id;
+    this.name = `caller ${id}`;
+    this.scope = scope;
+    this.askedAt = askedAt;
+    this.timeoutMs = timeoutMs;
+    this.deadlineMs = deadlineMs;
+    /** @type {AbortController | undefined} */
+    this.controller = undefined;
+    /** With what its signal aborts. */
+    this.reason = Object.freeze({ name: `${this.name} aborts` });
+  }
+}
+
+/** One call of the creator. */
+export class Opening {
+  isRunning = true;
+  slack = 0;
+
+  constructor(
+    /** @type {Scope | undefined} */ scope,
+    /** @type {Caller | undefined} */ caller,
+    /** @type {number} */ startedAt,
+    /** @type {number} */ turn,
+  ) {
+    this.scope = scope;
+    this.caller = caller;
+    this.startedAt = startedAt;
+    this.turn = turn;
+    /** The turns in which the connection to be was marked. */
+    this.staleIn = Infinity;
+    this.disposedIn = Infinity;
+    this.mayBeStale = false;
+  }
+}
+
+/** One connection that the creator has answered. */
+export class Connection {
+  /** @type {"checkout" | "lent" | "returning" | "free" | "detached"} */
+  phase = "checkout";
+  /** Counts what happens to it, so that a late promise does not change its phase. */
+  token = 0;
+  /** @type {Set<Lease>} */
+  holders = new Set();
+  uses = 0;
+  /** Leases of it that are being given back. */
+  returns = 0;
+  isOpen = true;
+  /** Calls of its close and its termination. */
+  ends = 0;
+  endsAt = Infinity;
+  endedIn = Infinity;
+  /** The caller for which it was ended, by the async context. @type {Caller | undefined} */
+  endedFor = undefined;
+  isDetached = false;
+  detachedIn = Infinity;
+  /** Whether its record was closed or invalidated. */
+  isEmptied = false;
+  emptiedIn = Infinity;
+  /** Whether that happened during its own checkout: then the connection is beside the maximum. */
+  isBeside = false;
+  /** Whether a share of it was invalidated. */
+  isCondemned = false;
+  /** Turns in which it was certainly marked. */
+  staleIn = Infinity;
+  disposedIn = Infinity;
+  /** Whether it may be stale, or dead. */
+  mayBeStale = false;
+  freeSince = 0;
+  freeIn = Infinity;
+  releasedAt = 0;
+  /** The turn in which it was opened, checked, or given back. */
+  movedIn = -1;
+  /** Whether the pool must still reset it. */
+  wantsReset = false;
+  /** @type {((error: unknown) => void) | undefined} */
+  died = undefined;
+  /** @type {any} */
+  record = null;
+
+  constructor(
+    /** @type {number} */ id,
+    /** @type {Opening} */ opening,
+    /** @type {number} */ openedAt,
+    /** @type {boolean} */ isLate,
+  ) {
+    this.id = id;
+    this.name = `connection ${id}`;
+    this.opening = opening;
+    this.scope = opening.scope;
+    this.openedAt = openedAt;
+    this.isLate = isLate;
+    this.staleIn = opening.staleIn;
+    this.disposedIn = opening.disposedIn;
+    this.mayBeStale = opening.mayBeStale;
+  }
+}
+
+/** A lease that a caller holds. */
+export class Lease {
+  isDetached = false;
+  /** Whether the function of use() has ended, which gives the lease back. */
+  isEnding = false;
+  /** Whether stats() counts it as detached. */
+  countsAsDetached = false;
+
+  constructor(/** @type {any} */ lease, /** @type {Connection} */ connection, /** @type {Caller} */ caller) {
+    this.lease = lease;
+    this.connection = connection;
+    this.caller = caller;
+    /** Ends the function of use(), if the lease is one of use(). @type {((isGood: boolean) => void) | undefined} */
+    this.end = undefined;
+  }
+}
+
+export class Model {
+  /** @type {Caller[]} Those that are not settled, in the order in which they came. */
+  waiting = [];
+  callerCount = 0;
+  /** @type {Connection[]} */
+  connections = [];
+  /** @type {Set<Opening>} */
+  openings = new Set();
+  /** @type {Lease[]} */
+  held = [];
+  creatorCalls = 0;
+  arrivals = 0;
+  timedOut = 0;
+  aborted = 0;
+  turn = 0;
+  /** When the turn began: in it a lease may have been granted that arrives later. */
+  turnBegan = 0;
+  closedAt = Infinity;
+  patienceMs = 0;
+  closeSlack = 0;
+  isCloseOver = false;
+  hasEndedScopeInClose = false;
+  mayDisconnect = false;
+  hasAnsweredNothing = false;
+  /** @type {Set<unknown>} What the program has thrown. */
+  errors = new Set();
+  /** @type {Record<string, number> | undefined} */
+  #counters = undefined;
+  /** @type {{ rule: string, detail: string } | undefined} */
+  failure = undefined;
+
+  constructor(
+    /** @type {import("./program.mjs").Program} */ program,
+    /** @type {import("./clock.mjs").VirtualClock} */ clock,
+    /** @type {typeof import("edgepool")} */ edgepool,
+  ) {
+    const { kind, options } = program;
+    this.kind = kind;
+    this.options = options;
+    this.clock = clock;
+    this.edgepool = edgepool;
+    this.isShared = kind === "StaticPool" || kind === "SingletonThreadPool";
+    this.max = maxOf(kind, options);
+    this.mostIdle = mostIdleOf(kind, options);
+    this.maxConnecting = options.maxConnecting ?? Infinity;
+    this.maxUses = options.maxUses ?? Infinity;
+    this.driverTimeoutMs = millis(options.driverTimeout, 30_000);
+    this.pingTimeoutMs = millis(options.pingTimeout, 5_000);
+    this.timeoutMs = millis(options.timeout, kind === "QueuePool" ? 30_000 : Infinity);
+    this.deadlineMs = millis(options.deadline);
+    this.recycleMs = millis(options.recycle);
+    this.idleTimeoutMs = millis(options.idleTimeout);
+    this.minIdle = Math.min(options.minIdle ?? 0, this.mostIdle);
+    this.pings = options.prePing === true && kind !== "NullPool";
+    this.pingAfterMs = millis(options.prePingAfterIdle, 0);
+  }
+
+  fail(/** @type {string} */ rule, /** @type {string} */ detail) {
+    this.failure ??= { rule, detail };
+  }
+
+  // ---- callers
+
+  ask(/** @type {Scope} */ scope, timeoutMs = this.timeoutMs, deadlineMs = this.deadlineMs) {
+    const caller = new Caller(++this.callerCount, scope, this.clock.elapsed, timeoutMs, deadlineMs);
+    this.#join(caller);
+    scope.hasBegun ||= this.closedAt === Infinity;
+    return caller;
+  }
+
+  /** The call of the caller reaches the pool only now: what the option `scope` has asked came before. */
+  askAgain(/** @type {Caller} */ caller, /** @type {Scope} */ scope) {
+    caller.id = ++this.callerCount;
+    caller.scope = scope;
+    scope.hasBegun ||= this.closedAt === Infinity;
+    // A signal that is aborted already is not counted.
+    if (caller.wasAborted) caller.controller = undefined;
+    this.waiting.splice(this.waiting.indexOf(caller), 1);
+    this.#join(caller);
+  }
+
+  #join(/** @type {Caller} */ caller) {
+    caller.othersWaiting = this.waiting.filter((other) => other.scope === caller.scope).length;
+    this.waiting.push(caller);
+  }
+
+  /** A creator, a ping or a listener was called for the caller. */
+  start(
+    /** @type {Caller} */ caller,
+    /** @type {string} */ call,
+    connection = /** @type {Connection | undefined} */ (undefined),
+  ) {
+    // The listeners of one firing have one time together.
+    const isSame = caller.lastCall?.call === call && caller.lastCall.connection === connection;
+    if (!isSame) caller.lastCall = { call, connection, at: this.turnBegan };
+    if (caller.hasStarted) return;
+    caller.hasStarted = true;
+    this.#serve(caller);
+  }
+
+  #serve(/** @type {Caller} */ caller) {
+    caller.scope.lastServed = Math.max(caller.scope.lastServed, caller.id);
+  }
+
+  #settle(/** @type {Caller} */ caller) {
+    if (caller.isSettled) this.fail("a caller is settled once", `${caller.name} is settled again`);
+    caller.isSettled = true;
+    const place = this.waiting.indexOf(caller);
+    if (place >= 0) this.waiting.splice(place, 1);
+  }
+
+  /** connect() has resolved. Answers the lease, or undefined if that is none. */
+  arrive(/** @type {Caller} */ caller, /** @type {any} */ lease, /** @type {(value: any) => any} */ connectionOf) {
+    this.#settle(caller);
+    this.arrivals++;
+    caller.hasLease = true;
+    this.#serve(caller);
+    if (typeof lease?.close !== "function")
+      return void this.fail("connect() resolves with a lease", `${caller.name} got ${String(lease)}`);
+    if (caller.wasAborted && caller.controller === undefined)
+      this.fail("an aborted signal is refused", `${caller.name} came with an aborted signal and got a lease`);
+    /** @type {Connection | undefined} */
+    let connection;
+    try {
+      connection = connectionOf(lease.connection);
+    } catch {
+      // Ended before it arrived.
+    }
+    if (connection === undefined || !lease.isValid) {
+      const isExcused = this.kind === "SingletonThreadPool" && this.connections.some((other) => other.isCondemned);
+      if (!isExcused) this.fail("a lease is valid when it arrives", `${caller.name} got a lease that has ended`);
+      return undefined;
+    }
+    this.#checkArrival(caller, connection);
+    const held = new Lease(lease, connection, caller);
+    connection.uses++;
+    connection.token++;
+    connection.phase = "lent";
+    connection.holders.add(held);
+    connection.wantsReset = false;
+    this.held.push(held);
+    return held;
+  }
+
+  #checkArrival(/** @type {Caller} */ caller, /** @type {Connection} */ connection) {
+    const what = `${caller.name} got ${connection.name}`;
+    const { touched } = caller;
+    const checked = touched?.connection === connection ? touched : { turn: this.turn, at: this.turnBegan };
+    const hadEnded = !this.isShared || connection.endedIn < this.turn || connection.endedFor === caller;
+    if (connection.ends > 0 && hadEnded && !connection.isEmptied && !this.isPatienceOver())
+      this.fail("a lease's connection is open when the lease arrives", `${what}, which was closed`);
+    if (connection.detachedIn < this.turn) this.fail("a detached connection is not lent", what);
+    if (connection.scope === undefined) connection.scope = caller.scope;
+    if (connection.scope !== caller.scope)
+      this.fail("no connection passes from one scope to another", `${what} of scope ${connection.scope.key}`);
+    if (!this.isShared && connection.holders.size > 0)
+      this.fail("a connection is lent to one caller at a time", `${what}, which another caller holds`);
+    if (connection.uses >= this.maxUses) this.fail("maxUses holds", `${what} after ${connection.uses} uses`);
+    // The share that the caller joined may not have arrived yet, or may have been given back since.
+    const isJoined = connection.holders.size > 0 || (this.isShared && connection.movedIn === this.turn);
+    const isOpener = connection.uses === 0 && connection.opening.caller === caller;
+    if (isOpener || (isJoined && this.kind === "SingletonThreadPool")) return;
+    if (connection.emptiedIn < checked.turn) this.fail("an emptied record has no connection", what);
+    if (connection.staleIn < checked.turn) this.fail("a stale connection is replaced", what);
+    if (connection.disposedIn < checked.turn) this.fail("a connection from before dispose() is closed", what);
+    const age = checked.at - connection.openedAt;
+    if (age > this.recycleMs || this.recycleMs === 0) this.fail("recycle holds", `${what} at the age of ${age} ms`);
+    if (isJoined || connection.uses === 0) return;
+    if (connection.wantsReset && !this.isShared) this.fail("a connection is reset between two leases", what);
+    const isDue = connection.phase === "free" && checked.at - connection.freeSince >= this.pingAfterMs;
+    if (this.pings && caller.pinged !== connection && (this.pingAfterMs === 0 || isDue))
+      this.fail("a re-used connection is pinged", what);
+  }
+
+  /** use() was given a lease that another caller's invalidation had ended. */
+  arriveInVain(/** @type {Caller} */ caller) {
+    this.#settle(caller);
+    this.arrivals++;
+    caller.hasLease = true;
+    this.#serve(caller);
+    if (this.kind !== "SingletonThreadPool" || !this.connections.some(({ isCondemned }) => isCondemned))
+      this.fail("a lease is valid when it arrives", `${caller.name} got a lease that has ended`);
+  }
+
+  /** connect() has rejected. */
+  refuse(/** @type {Caller} */ caller, /** @type {any} */ error) {
+    this.#settle(caller);
+    const { PoolTimeoutError, PoolClosedError, QueueFullError } = this.edgepool;
+    const { AssertionError, InvalidRequestError, ArgumentError } = this.edgepool;
+    const strange = (/** @type {string} */ why) =>
+      this.fail("a caller is refused for a reason", `${caller.name} is refused with ${describe(error)}, ${why}`);
+    if (caller.wasAborted && error === caller.reason) {
+      if (caller.controller !== undefined) this.aborted++;
+    } else if (error instanceof PoolTimeoutError) {
+      this.timedOut++;
+      this.#checkTimeout(caller, error);
+    } else if (error instanceof QueueFullError) {
+      const most = this.kind === "AssertionPool" ? 1 : (this.options.maxWaiters ?? Infinity);
+      if (caller.othersWaiting < most) strange(`though ${caller.othersWaiting} wait`);
+    } else if (error instanceof PoolClosedError) {
+      if (this.closedAt === Infinity && !caller.scope.hasEnded) strange("though the pool is open");
+    } else if (error instanceof AssertionError) {
+      if (this.kind !== "AssertionPool") strange(`by a ${this.kind}`);
+    } else if (error instanceof InvalidRequestError) {
+      if (!this.mayDisconnect) strange("though no connection died");
+    } else if (error instanceof ArgumentError) {
+      if (!this.hasAnsweredNothing) strange("though every creator has answered a connection");
+    } else if (!this.errors.has(error)) {
+      strange("which is not an error of the program");
+    }
+  }
+
+  #checkTimeout(/** @type {Caller} */ caller, /** @type {any} */ error) {
+    const now = this.clock.elapsed;
+    const { askedAt, timeoutMs, deadlineMs, lastCall } = caller;
+    const end = Math.min(
+      askedAt + deadlineMs,
+      error.step === "wait" ? askedAt + timeoutMs : (lastCall?.at ?? askedAt) + this.driverTimeoutMs,
+    );
+    if (now < end)
+      this.fail(
+        "no caller is refused before its time",
+        `${caller.name}, asked at ${askedAt}, is refused (${error.step}) at ${now}, ${end - now} ms early`,
+      );
+  }
+
+  // ---- connections
+
+  open(/** @type {Scope | undefined} */ scope, /** @type {Caller | undefined} */ caller) {
+    const opening = new Opening(scope, caller, this.clock.elapsed, this.turn);
+    this.creatorCalls++;
+    this.openings.add(opening);
+    if (caller !== undefined) caller.opening = opening;
+    if (scope === undefined) return opening;
+    const running = [...this.openings].filter((other) => other.scope === scope && this.#isTimely(other)).length;
+    if (running > this.maxConnecting) this.fail("maxConnecting holds", `${running} creators run in scope ${scope.key}`);
+    const open = this.connections.filter((other) => other.scope === scope && this.#counts(other)).length;
+    if (running + open > this.max)
+      this.fail(
+        "the server sees no more than the maximum",
+        `${open} connections and ${running} creators in scope ${scope.key}, of at most ${this.max}`,
+      );
+    return opening;
+  }
+
+  /** Whether the pool has not given the opening up for its time. */
+  #isTimely(/** @type {Opening} */ opening) {
+    return opening.isRunning && this.clock.elapsed - opening.startedAt < this.driverTimeoutMs;
+  }
+
+  /** Whether the connection counts against the maximum. */
+  #counts(/** @type {Connection} */ connection) {
+    const { isOpen, isDetached, isBeside, isLate, endsAt } = connection;
+    return isOpen && !isDetached && !isBeside && !isLate && this.clock.elapsed - endsAt < this.driverTimeoutMs;
+  }
+
+  opened(/** @type {Opening} */ opening) {
+    opening.isRunning = false;
+    this.openings.delete(opening);
+    const now = this.clock.elapsed;
+    const isLate = now - opening.startedAt >= this.driverTimeoutMs;
+    const connection = new Connection(this.connections.length + 1, opening, now, isLate);
+    connection.movedIn = this.turn;
+    this.connections.push(connection);
+    return connection;
+  }
+
+  openingFailed(/** @type {Opening} */ opening) {
+    opening.isRunning = false;
+    this.openings.delete(opening);
+  }
+
+  /** A connection is pinged, or shown to the checkout listeners, for a caller. */
+  check(/** @type {Connection} */ connection, /** @type {Caller | undefined} */ caller, /** @type {boolean} */ isPing) {
+    if (isPing) this.#checkPing(connection);
+    connection.movedIn = this.turn;
+    if (connection.holders.size === 0) {
+      connection.token++;
+      connection.phase = "checkout";
+    }
+    if (caller === undefined) return;
+    if (isPing) caller.pinged = connection;
+    this.start(caller, isPing ? "ping" : "checkout", connection);
+    if (caller.touched?.connection !== connection)
+      caller.touched = { connection, turn: this.turn, at: this.clock.elapsed };
+  }
+
+  #checkPing(/** @type {Connection} */ connection) {
+    const idle = this.clock.elapsed - connection.releasedAt;
+    if (connection.uses > 0 && idle < this.pingAfterMs)
+      this.fail("prePingAfterIdle spares what was in use", `${connection.name} was idle for at most ${idle} ms`);
+    const isLost = this.isShared && connection.endedIn === this.turn;
+    if (connection.ends > 0 && !connection.isEmptied && !isLost)
+      this.fail("no driver call on a closed connection", `${connection.name} is pinged`);
+  }
+
+  /** A connection is rolled back or committed. */
+  reset(/** @type {Connection} */ connection) {
+    connection.wantsReset = false;
+    // The holders of a shared connection may lose it to one of them.
+    if (connection.ends > 0 && !connection.isEmptied && !this.isShared)
+      this.fail("no driver call on a closed connection", `${connection.name} is reset`);
+  }
+
+  /** The driver's close, or the termination, of a connection begins. */
+  end(/** @type {Connection} */ connection, /** @type {boolean} */ isPolite, /** @type {Caller | undefined} */ caller) {
+    if (++connection.ends > 1) this.fail("a connection is closed once", `${connection.name} is closed again`);
+    connection.endsAt = this.clock.elapsed;
+    connection.endedIn = this.turn;
+    connection.endedFor = caller;
+    if (isPolite && connection.phase === "free") this.#checkReaping(connection);
+  }
+
+  #checkReaping(/** @type {Connection} */ connection) {
+    const { scope, isEmptied, mayBeStale, disposedIn, releasedAt } = connection;
+    if (scope === undefined || isEmptied || mayBeStale || disposedIn < Infinity) return;
+    if (this.closedAt < Infinity || scope.hasEnded) return;
+    const idle = this.clock.elapsed - releasedAt;
+    if (idle < this.idleTimeoutMs)
+      this.fail("an idle connection is kept until idleTimeout", `${connection.name} is closed after ${idle} ms`);
+    const others = this.connections.filter(
+      (other) => other.scope === scope && other.ends === 0 && other.holders.size === 0 && !other.isDetached,
+    );
+    if (others.length < this.minIdle)
+      this.fail("minIdle holds", `${connection.name} is closed, and ${others.length} are left`);
+  }
+
+  /** A caller gives its lease back, or invalidates it. */
+  release(/** @type {Lease} */ held) {
+    const { connection } = held;
+    const place = this.held.indexOf(held);
+    if (place >= 0) this.held.splice(place, 1);
+    connection.holders.delete(held);
+    connection.token++;
+    connection.movedIn = this.turn;
+    if (connection.holders.size > 0 || held.isDetached) return;
+    connection.phase = "returning";
+    connection.releasedAt = this.clock.elapsed;
+  }
+
+  /** The return of a lease has ended. */
+  returned(/** @type {Connection} */ connection, /** @type {number} */ token) {
+    if (connection.phase !== "returning" || connection.token !== token || connection.ends > 0 || connection.returns > 0)
+      return;
+    if (connection.isEmptied || connection.isCondemned) return;
+    connection.phase = "free";
+    connection.freeSince = this.clock.elapsed;
+    connection.freeIn = this.turn;
+  }
+
+  /** Every connection and every opening is marked. */
+  mark(/** @type {"staleIn" | "disposedIn"} */ turnOf) {
+    for (const one of [...this.connections, ...this.openings]) one[turnOf] = Math.min(one[turnOf], this.turn);
+    this.doubt();
+  }
+
+  /** Every connection of a scope that was opened before this one, and this one, is marked. */
+  markAsOld(/** @type {Connection} */ connection) {
+    const place = this.connections.indexOf(connection);
+    this.doubt();
+    for (const other of this.connections.slice(0, place + 1)) {
+      const isOlder = other === connection || other.opening.turn < connection.opening.turn;
+      if (isOlder && other.scope === connection.scope) other.staleIn = Math.min(other.staleIn, this.turn);
+    }
+  }
+
+  /** Connections may have been marked that the model does not know. */
+  doubt() {
+    for (const one of [...this.connections, ...this.openings]) one.mayBeStale = true;
+  }
+
+  empty(/** @type {Connection} */ connection) {
+    connection.isEmptied = true;
+    connection.emptiedIn = Math.min(connection.emptiedIn, this.turn);
+    connection.mayBeStale = true;
+    this.mayDisconnect = true;
+    const { phase, scope } = connection;
+    // One that is free may be reserved for the head waiter already, which then waits for the place of a creator.
+    const reserved =
+      phase === "lent" ? undefined : this.waiting.find((caller) => caller.scope === scope && !caller.hasStarted);
+    if (reserved !== undefined) reserved.mayHaveStarted = true;
+    if (phase === "checkout" || reserved !== undefined) connection.isBeside = true;
+  }
+
+  close(/** @type {number} */ patienceMs) {
+    if (this.closedAt < Infinity) return;
+    this.closedAt = this.clock.elapsed;
+    this.patienceMs = patienceMs;
+  }
+
+  /** pool.close() has resolved. */
+  closeEnded() {
+    this.isCloseOver = true;
+    if (this.isPatienceOver()) return;
+    const isOut = (/** @type {Scope | undefined} */ scope) => scope?.hasEnded === false;
+    const held = this.held.find(({ caller, isDetached }) => isOut(caller.scope) && !isDetached);
+    if (held !== undefined) this.fail("close() waits for the leases", `${held.connection.name} is out`);
+    const open = this.connections.find((connection) => isOut(connection.scope) && this.#counts(connection));
+    if (open !== undefined) this.fail("close() waits for the connections", `${open.name} is open`);
+  }
+
+  /** The connections that are certainly idle: no caller is about to get one, and none is about to be closed. */
+  idle() {
+    if (this.isShared || this.closedAt < Infinity) return [];
+    const wanted = new Set(this.waiting.map(({ scope }) => scope));
+    return this.connections.filter(
+      ({ phase, ends, isEmptied, mayBeStale, freeIn, scope }) =>
+        phase === "free" &&
+        ends === 0 &&
+        !isEmptied &&
+        !mayBeStale &&
+        freeIn < this.turn &&
+        !wanted.has(/** @type {Scope} */ (scope)),
+    );
+  }
+
+  /** These connections were idle, and have ended by now. */
+  checkEnded(/** @type {Connection[]} */ connections, /** @type {string} */ what) {
+    const open = connections.find((connection) => this.#counts(connection));
+    if (open !== undefined) this.fail(`${what} resolves when what was idle is closed`, `${open.name} is open`);
+  }
+
+  isPatienceOver() {
+    return this.clock.elapsed >= this.closedAt + this.patienceMs;
+  }
+
+  /** The process stood still for so long: nothing could end in time. */
+  freeze(/** @type {number} */ ms) {
+    for (const caller of this.waiting) caller.slack += ms;
+    for (const opening of this.openings) opening.slack += ms;
+    for (const connection of this.connections) {
+      connection.freeSince += ms;
+      // The pool may not have noticed that the creator has answered.
+      if (connection.openedAt < this.turnBegan) continue;
+      connection.openedAt += ms;
+      connection.isLate ||= connection.openedAt - connection.opening.startedAt >= this.driverTimeoutMs;
+    }
+    this.closeSlack += ms;
+  }
+
+  /** So much time has passed that the pool has not seen. */
+  lose(/** @type {number} */ ms) {
+    this.freeze(ms);
+    for (const connection of this.connections) if (connection.openedAt < this.turnBegan) connection.openedAt += ms;
+  }
+
+  // ---- what must hold while nothing moves
+
+  /** The callers that are in the queue of a scope, and those that may be. */
+  #queue(/** @type {Scope} */ scope) {
+    const all = this.waiting.filter((caller) => caller.scope === scope && !caller.hasStarted);
+    return { all, certain: all.filter(({ mayHaveStarted }) => !mayHaveStarted) };
+  }
+
+  /** Checks what callers and the server can see. */
+  checkCallers() {
+    const now = this.clock.elapsed;
+    for (const caller of this.waiting) {
+      const { name, scope, askedAt, slack, deadlineMs, opening } = caller;
+      // use() may have a lease that was lost to another holder, and give it back.
+      const isLost = this.kind === "SingletonThreadPool" && caller.mayHaveStarted;
+      if (caller.wasAborted && !isLost) this.fail("an aborted caller is settled", `${name} still waits`);
+      if ((this.closedAt < Infinity || scope.hasEnded) && !isLost)
+        this.fail("close() and endScope() refuse the waiters", `${name} still waits`);
+      if (now > askedAt + deadlineMs + lateness(deadlineMs) + slack)
+        this.fail("a deadline ends", `${name} still waits ${now - askedAt} ms after its call, of ${deadlineMs}`);
+      const { driverTimeoutMs } = this;
+      const isOverdue =
+        opening?.isRunning && now > opening.startedAt + driverTimeoutMs + lateness(driverTimeoutMs) + opening.slack;
+      if (isOverdue) this.fail("driverTimeout ends an opening", `${name} still waits for its creator`);
+      if (caller.hasStarted || caller.mayHaveStarted) continue;
+      // Callers that share a connection are served side by side, and may lose it before they have it.
+      if (caller.id < scope.lastServed && !this.isShared)
+        this.fail("no caller overtakes another", `${name} waits, and caller ${scope.lastServed} was served`);
+      const ms = Math.min(caller.timeoutMs, deadlineMs);
+      if (now > askedAt + ms + lateness(ms) + slack)
+        this.fail("a caller waits no longer than its time", `${name} waits for ${now - askedAt} ms, of ${ms}`);
+    }
+    if (this.closedAt < Infinity && !this.isCloseOver && !this.hasEndedScopeInClose) {
+      const late = now - (this.closedAt + this.patienceMs + lateness(this.patienceMs) + this.closeSlack);
+      if (late > 0) this.fail("close() ends with its patience", `it is ${late} ms late`);
+    }
+    this.#checkIdle();
+  }
+
+  #checkIdle() {
+    if (this.closedAt < Infinity) return;
+    const now = this.clock.elapsed;
+    /** @type {Map<Scope, Connection[]>} */
+    const idle = new Map();
+    for (const connection of this.connections) {
+      const { scope, phase, ends, isEmptied, mayBeStale } = connection;
+      if (scope === undefined || scope.hasEnded || phase !== "free" || ends > 0 || isEmptied || mayBeStale) continue;
+      const others = idle.get(scope);
+      if (others === undefined) idle.set(scope, [connection]);
+      else others.push(connection);
+    }
+    for (const [scope, connections] of idle) {
+      const [waiter] = this.#queue(scope).certain;
+      const usable = connections.find((connection) => now - connection.openedAt < this.recycleMs * this.#youngest);
+      if (waiter !== undefined && usable !== undefined)
+        this.fail("no caller waits beside an idle connection", `${waiter.name} waits beside ${usable.name}`);
+      if (connections.length > this.mostIdle)
+        this.fail("no more are kept than poolSize", `${connections.length} are idle`);
+      const ms = this.idleTimeoutMs;
+      const overdue = connections.find((connection) => now > connection.freeSince + ms + lateness(ms));
+      if (overdue !== undefined && connections.length > this.minIdle)
+        this.fail(
+          "idleTimeout ends an idle connection",
+          `${overdue.name} is idle since ${overdue.freeSince}, beside ${connections.length - 1} others`,
+        );
+    }
+    const kept = [...idle.values()].reduce((sum, { length }) => sum + length, 0);
+    if (this.kind === "SingletonThreadPool" && kept > this.options.poolSize)
+      this.fail("no more scopes keep a connection than poolSize", `${kept} do`);
+  }
+
+  /** The part of `recycle` at which a connection may be due already. */
+  get #youngest() {
+    return 1 - (this.options.recycleJitter ?? 0);
+  }
+
+  /** Compares the gauges of one scope. `isAtRest`: no callback of the program is on its way. */
+  checkGauges(/** @type {Scope} */ scope, /** @type {any} */ stats, /** @type {boolean} */ isAtRest) {
+    const { total, idle, used, opening, closing, waiting, max } = stats;
+    const say = () => JSON.stringify({ total, idle, used, opening, closing, waiting, max });
+    const wrong = (/** @type {string} */ what) => this.fail(`stats(): ${what}`, `${say()} in scope ${scope.key}`);
+    const { all, certain } = this.#queue(scope);
+    if (total !== idle + used + opening + closing) wrong("total is the sum of its parts");
+    if (max !== this.max) wrong("max is poolSize + maxOverflow");
+    if (total > this.max) wrong("total is at most max");
+    // A caller that shares may have to queue again.
+    const most = this.isShared ? this.waiting.filter((caller) => caller.scope === scope).length : all.length;
+    if (waiting < certain.length || waiting > most) wrong(`waiting is ${certain.length}`);
+    if (waiting > 0 && total < this.max && opening < this.maxConnecting) wrong("no caller waits beside a free place");
+    const held = this.held.filter((lease) => lease.caller.scope === scope && !lease.isDetached);
+    const slots = this.isShared ? Math.min(held.length, 1) : held.length;
+    if (!this.isPatienceOver() && used < slots) wrong(`used is at least ${slots}`);
+    if (!isAtRest || this.isPatienceOver()) return;
+    if (!this.isShared && used !== slots) wrong(`used is ${slots} at rest`);
+    if (opening + closing !== 0) wrong("nothing opens or closes at rest");
+  }
+
+  /** Checks the gauges of a scope that has not begun. */
+  checkZeros(/** @type {any} */ { total, waiting, detached }) {
+    if (total + waiting + detached > 0 && this.closedAt === Infinity)
+      this.fail("stats(): a scope that has not begun has zeros", JSON.stringify({ total, waiting, detached }));
+  }
+
+  /** Compares the counters, and what is detached, of the pool. */
+  checkCounters(/** @type {any} */ stats, /** @type {boolean} */ isAtRest) {
+    const wrong = (/** @type {string} */ name, /** @type {unknown} */ right) =>
+      this.fail(`stats(): ${name} is right`, `${name} is ${stats[name]}; the model has ${right}`);
+    const { opened, openFailed, checkouts, waited, timedOut, aborted, recycled, invalidated, leaked } = stats;
+    const counters = { opened, openFailed, checkouts, waited, timedOut, aborted, recycled, invalidated, leaked };
+    for (const [name, count] of Object.entries(counters))
+      if (count < (this.#counters?.[name] ?? 0)) wrong(name, `${this.#counters?.[name]} before`);
+    this.#counters = counters;
+    // use() ends a lease that was lost to another holder before its promise is settled.
+    const late = this.kind === "SingletonThreadPool" ? this.waiting.length : 0;
+    if (checkouts < this.arrivals || checkouts > this.arrivals + late) wrong("checkouts", this.arrivals);
+    if (timedOut !== this.timedOut) wrong("timedOut", this.timedOut);
+    if (aborted !== this.aborted) wrong("aborted", this.aborted);
+    if (leaked !== 0) wrong("leaked", 0);
+    if (waited > this.callerCount) wrong("waited", `${this.callerCount} callers`);
+    const ended = this.creatorCalls - this.openings.size;
+    const abandoned = [...this.openings].filter((opening) => !this.#isTimely(opening)).length;
+    if (opened + openFailed < ended || opened + openFailed > ended + abandoned)
+      wrong("opened", `${ended} answered openings, and ${openFailed} failed`);
+    if (opened > this.connections.length) wrong("opened", this.connections.length);
+    if (!isAtRest) return;
+    const detached = this.held.filter((held) => held.countsAsDetached).length;
+    if (stats.detached !== detached) wrong("detached", detached);
+  }
+}
+
+function maxOf(/** @type {string} */ kind, /** @type {Record<string, any>} */ { poolSize = 5, maxOverflow = 10 }) {
+  if (kind === "NullPool") return Infinity;
+  if (kind !== "QueuePool") return 1;
+  return poolSize === 0 || maxOverflow === -1 ? Infinity : poolSize + maxOverflow;
+}
+
+function mostIdleOf(/** @type {string} */ kind, /** @type {Record<string, any>} */ { poolSize = 5 }) {
+  if (kind === "NullPool") return 0;
+  if (kind !== "QueuePool") return 1;
+  return poolSize === 0 ? Infinity : poolSize;
+}
+
+export function describe(/** @type {any} */ error) {
+  return error instanceof Error ? `${error.name}: ${error.message}` : (error?.name ?? String(error));
+}
