@@ -132,7 +132,8 @@ impl Pool {
     /// Keeps what the caller asked for: its deadline, and its timeout if it may have to queue again.
     fn keep_limits(&mut self, id: OperationId, limits: Option<Limits>) {
         if self.config.kind.shares() {
-            self.shares.set_timeout(id, limits.and_then(|limits| limits.timeout));
+            let has_waited = self.is_waiting(id);
+            self.shares.keep(id, limits.and_then(|limits| limits.timeout), has_waited);
         }
         let Some(Limits { deadline, now_ms, .. }) = limits else { return };
         let Span::Millis(deadline_ms) = deadline.unwrap_or(self.config.deadline) else { return };
@@ -153,6 +154,8 @@ impl Pool {
             return false;
         }
         match self.config.pre_ping_after_idle {
+            // A connection that others share now is not idle.
+            Span::Millis(ms) if record.phase == Phase::Leased => ms == 0,
             Span::Millis(ms) => self.deadlines.age_now_ms().saturating_sub(record.free_since_ms) >= u64::from(ms),
             Span::Forever => false,
         }
