@@ -416,6 +416,8 @@ impl State<'_> {
         step_word(step) ^ if settles && self.pool.has_news() { FLAG } else { 0 }
     }
 
+    /// Always: a call would need a frame on the stack for its argument.
+    #[inline(always)]
     fn word(&mut self, begin: Begin) -> i32 {
         match begin {
             Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => return asleep(id),
@@ -425,6 +427,8 @@ impl State<'_> {
         begin_word(begin)
     }
 
+    /// Always: as `word`.
+    #[inline(always)]
     fn return_word(&mut self, result: Return) -> i32 {
         match result {
             Return::HandedOver(waiter, lease) => hand_over_word(waiter, lease),

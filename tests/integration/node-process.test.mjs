@@ -39,7 +39,7 @@ test("every caller's creator, reset and continuation run in that caller's async 
   ]);
 });
 
-test("a waiter who is woken to open does so in its own async context", async () => {
+test("a waiter that is woken to open does so in its own async context", async () => {
   const context = new AsyncLocalStorage();
   const seen = [];
   const pool = new QueuePool(
@@ -72,7 +72,7 @@ test("however many wait with one signal, it has one listener, and none when they
   assert.equal(getEventListeners(signal, "abort").length, 0);
 });
 
-test("a process waits for a caller who came after another had left his opening to itself", () => {
+test("a process waits for a caller that came after another had left its opening alone", () => {
   const program = `
     import { QueuePool } from "edgepool";
     const logger = { debug() {}, info() {}, warn() {}, error() {} };

@@ -16,7 +16,7 @@ import { codeInFirstColumns, documents, guides, otherDocuments } from "./documen
 import { installTarball } from "./packed.mjs";
 
 /** A Node that has SQLite, or undefined. */
-const nodeWithSqlite = parseInt(process.versions.node, 10) >= 24 ? process.execPath : setUpRuntimes().node22;
+const nodeWithSqlite = parseInt(process.versions.node, 10) >= 24 ? process.execPath : setUpRuntimes(["node22"]).node22;
 
 /** Packages beside edgepool that examples import. */
 const drivers = ["pg", "pg-pool", "tarn", "generic-pool", "@electric-sql/pglite"];
@@ -322,7 +322,6 @@ test("no document names in its inline code what does not exist", () => {
     "dialect",
     "clock",
     "logger",
-    "validate",
     "entry/slim",
     "durable-object/index",
     "durable-object/pool-object",

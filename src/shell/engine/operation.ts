@@ -69,6 +69,13 @@ class Refused {
   }
 }
 
+/** Whether a step settles its caller. */
+export function isLast(step: number): boolean {
+  if (isGrant(step)) return true;
+  const code = codeOf(step);
+  return code === Code.Share || code === Code.Reject || code === Code.Done;
+}
+
 export class Operation<C> implements StepContext<C> {
   readonly handle: number;
   readonly limits: Limits | undefined;

@@ -219,7 +219,7 @@ export class Operations<C> implements OperationOwner<C> {
     this.#startOthers();
   }
 
-  /** Contract step 6, in this scope and then in others that have got something to do. */
+  /** Contract step 6, in this scope and then in the scopes that have something to do. */
   #startOthers(): void {
     if (this.#spawned.length > 0) this.#startSpawned();
     this.wakeOthers?.();

@@ -30,6 +30,7 @@ import { hasCrashed } from "./instance.js";
 import { Lease } from "./lease.js";
 import { Leases } from "./leases.js";
 import { LostLeases } from "./lost-leases.js";
+import { isLast } from "./operation.js";
 import { Operations } from "./operations.js";
 import { Policy } from "./policy.js";
 import { Refusals } from "./refusals.js";
@@ -290,7 +291,7 @@ export class Scope<C> {
       const step = this.#policy.resume(handle);
       if (codeOf(step) === Code.Wait) return this.#wait(handle, limits, signal, true);
       const operation = operations.begin(handle, limits);
-      if (signal === undefined) operation.run(step);
+      if (signal === undefined || isLast(step)) operation.run(step);
       else {
         operations.drain();
         try {
@@ -433,7 +434,7 @@ export class Scope<C> {
       const spawned = scopes.map((scope) => scope.#operations.watchSpawned());
       this.#policy.dispose();
       const closes = spawned.flatMap((promises) => promises());
-      for (const scope of scopes) scope.catchUp();
+      for (const scope of scopes) scope.#operations.afterwards();
       return Promise.allSettled(closes).then(() => undefined);
     } catch (trap) {
       this.#operations.crash(trap);
