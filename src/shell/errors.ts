@@ -172,7 +172,8 @@ export class PoolCrashedError extends PoolError {
   constructor(pool: string, cause: unknown) {
     super(
       "ERR_POOL_CRASHED",
-      `the WebAssembly instance of pool ${pool} has crashed: its leases can still be closed, and a new pool needs a restart of the isolate (the cause is the trap)`,
+      `the WebAssembly instance of pool ${pool} has crashed: its leases can still be closed, and a new pool needs ` +
+        `a restart of the isolate (the cause is the trap)`,
       pool,
       { cause },
     );

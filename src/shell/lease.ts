@@ -53,6 +53,6 @@ export interface PooledConnection<C> extends AsyncDisposable {
    * Takes the connection out of the pool for good. The slot is free at once, and close() then closes the connection.
    */
   detach(): Promise<void>;
-  /** Returns the connection, as close() does. */
+  /** Closes the lease. */
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -207,7 +207,10 @@ export abstract class Pool<C> implements AsyncDisposable {
 
   #statusOf(scope: Scope<C>): string {
     const { used, idle, opening, closing, waiting, max } = scope.stats(false);
-    return `pool ${this.loggingName}: ${used} in use, ${idle} idle, ${opening} opening, ${closing} closing, of at most ${max}; ${waiting} waiting`;
+    return (
+      `pool ${this.loggingName}: ${used} in use, ${idle} idle, ${opening} opening, ${closing} closing, of at ` +
+      `most ${max}; ${waiting} waiting`
+    );
   }
 
   /** @internal */

@@ -84,7 +84,8 @@ function checkDialect(dialect: unknown, pool: string): void {
   const misspelt = isModule ? unknown[0] : unknown.find(isMisspelt);
   if (misspelt !== undefined) {
     throw new ArgumentError(
-      `dialect has no member ${show(misspelt)}; it may have ${dialectFunctions.join(", ")} (of a module, give its default export)`,
+      `dialect has no member ${show(misspelt)}; it may have ${dialectFunctions.join(", ")} (of a module, give its ` +
+        `default export)`,
       pool,
     );
   }

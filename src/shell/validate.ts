@@ -88,7 +88,8 @@ export function toMillis(option: string, value: unknown, pool: string): number {
   if (value === Infinity) return NaN;
   if (value > (longestBareSeconds[option] ?? 600)) {
     throw new ArgumentError(
-      `${option} is ${value}, and a bare number means seconds: write "${value}ms" for milliseconds, or "${value}s" for seconds`,
+      `${option} is ${value}, and a bare number means seconds: write "${value}ms" for milliseconds, or ` +
+        `"${value}s" for seconds`,
       pool,
     );
   }

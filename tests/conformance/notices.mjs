@@ -259,6 +259,28 @@ export default (test) => {
     }
   });
 
+  test("a signal that refuses a listener costs its caller the lease, and the pool nothing", async () => {
+    const refusal = new Error("no listeners here");
+    const signal = {
+      aborted: false,
+      addEventListener() {
+        throw refusal;
+      },
+      removeEventListener() {},
+    };
+    for (const isBusy of [false, true]) {
+      const context = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: null });
+      const { pool, log } = context;
+      const lease = isBusy ? await pool.connect() : undefined;
+      expect(await rejection(pool.connect({ signal }))).to.equal(refusal);
+      await lease?.close();
+      await settled();
+      expect(pool.stats()).to.include({ used: 0, opening: 0, waiting: 0 });
+      expect(log.of("error")).to.deep.equal([]);
+      await expectSound(context);
+    }
+  });
+
   test("a clock that calls the pool while it is read or set takes no waiter's place", async () => {
     for (const method of ["now", "setTimeout", "clearTimeout"]) {
       const asked = [];

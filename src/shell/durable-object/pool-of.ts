@@ -122,7 +122,8 @@ export function poolOf(namespace: ObjectNamespace, options: PoolOfOptions = {}):
     throw new ArgumentError(`shards must be a whole number, 1 or more; it is ${show(shards)}`);
   if (key !== undefined && shards === undefined)
     throw new ArgumentError(
-      `key must come with shards, the number of objects that it chooses from; it is ${show(key)}, and shards was left out`,
+      `key must come with shards, the number of objects that it chooses from; it is ${show(key)}, and shards was ` +
+        `left out`,
     );
   const objectName = (): string => {
     if (shards === undefined) return name;
@@ -227,7 +228,8 @@ class HeldLease implements RemoteLease {
   async #ask<T>(call: LeaseCall, parameters: readonly unknown[]): Promise<T> {
     if (this.#ending !== undefined) {
       throw new InvalidRequestError(
-        "this lease has ended: it was released or disposed here, and its connection may be with another caller now; take a new one with lease()",
+        "this lease has ended: it was released or disposed here, and its connection may be with another caller " +
+          "now; take a new one with lease()",
         "",
       );
     }
@@ -242,7 +244,8 @@ class HeldLease implements RemoteLease {
     } catch (error) {
       if (error instanceof ArgumentError || !isOfLostObject(error)) throw error;
       throw new InvalidRequestError(
-        "the Durable Object that held this lease was reset or is out of reach: the connection is lost, and what was not committed with it; take a new one with lease()",
+        "the Durable Object that held this lease was reset or is out of reach: the connection is lost, and what " +
+          "was not committed with it; take a new one with lease()",
         "",
         { cause: error },
       );
@@ -267,8 +270,10 @@ async function sent<Call extends string>(
     if (name !== "DataCloneError" && !/limited to 32 ?MiB/.test(String(message))) throw error;
     throw new ArgumentError(
       remote === true
-        ? `the result cannot be sent from the Durable Object, though what was asked for ran: ask for less (LIMIT), cast the value (CAST(… AS text)), or convert it in runQuery: ${String(message)}`
-        : `values must be strings, numbers, dates, bytes, arrays, plain objects or null, of 32 MiB at most, to be sent to a Durable Object: ${String(message)}`,
+        ? `the result cannot be sent from the Durable Object, though what was asked for ran: ask for less ` +
+            `(LIMIT), cast the value (CAST(… AS text)), or convert it in runQuery: ${String(message)}`
+        : `values must be strings, numbers, dates, bytes, arrays, plain objects or null, of 32 MiB at most, to be ` +
+            `sent to a Durable Object: ${String(message)}`,
     );
   }
 }

@@ -105,14 +105,16 @@ export class Session<C> {
     const { pool } = this.#driving;
     if (this.#mayBeInTransaction()) {
       throw new InvalidRequestError(
-        "this lease has an open transaction already: end it before batch(), or give batch() transaction: false to run inside it",
+        "this lease has an open transaction already: end it before batch(), or give batch() transaction: false to " +
+          "run inside it",
         pool,
       );
     }
     const refused = statements.find(({ text }) => beginsOrEnds(text));
     if (refused !== undefined) {
       throw new ArgumentError(
-        `statements[${statements.indexOf(refused)}] (${shortened(refused.text)}) begins or ends a transaction, and batch() runs all of them in its own: leave it out, or give batch() transaction: false`,
+        `statements[${statements.indexOf(refused)}] (${shortened(refused.text)}) begins or ends a transaction, ` +
+          `and batch() runs all of them in its own: leave it out, or give batch() transaction: false`,
         pool,
       );
     }
@@ -154,7 +156,10 @@ export class Session<C> {
         });
       }
       if (inTransaction && !this.#mayBeInTransaction()) {
-        const message = `${place()} ended the transaction that batch() runs all of them in: what ran until then is as it left it, and what comes after it did not run; statements that begin or end one need transaction: false`;
+        const message =
+          `${place()} ended the transaction that batch() runs all of them in: what ran until then ` +
+          `is as it left it, and what comes after it did not run; statements that begin or end one need ` +
+          `transaction: false`;
         throw Object.assign(new InvalidRequestError(message, this.#driving.pool), { statementIndex });
       }
     }
@@ -174,7 +179,8 @@ export class Session<C> {
       });
     if (this.#end !== undefined)
       throw new InvalidRequestError(
-        "this lease has ended: it was released or disposed, and its connection may be with another caller now; take a new one with lease()",
+        "this lease has ended: it was released or disposed, and its connection may be with another caller now; " +
+          "take a new one with lease()",
         pool,
       );
   }

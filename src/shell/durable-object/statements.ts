@@ -78,7 +78,8 @@ export function checkStatements(statements: unknown): CheckedStatement[] {
 /** Returns the error for an unknown call: the versions of caller and object differ. */
 export function unknownCall(target: string, call: unknown): ArgumentError {
   return new ArgumentError(
-    `${target} has no call ${show(call)}: the Worker that called and the one with the object may have different versions of the package`,
+    `${target} has no call ${show(call)}: the Worker that called and the one with the object may have different ` +
+      `versions of the package`,
   );
 }
 

@@ -47,7 +47,8 @@ export class Lease<C> implements PooledConnection<C> {
     if (this.#handle === ended || this.#held.isInvalidated) {
       const pool = this.#held.owner.name;
       throw new InvalidRequestError(
-        `this lease of the pool ${pool} has ended, and another caller may have its connection now. Use the connection before close(), or connect() again`,
+        `this lease of the pool ${pool} has ended, and another caller may have its connection now. Use the ` +
+          `connection before close(), or connect() again`,
         pool,
       );
     }

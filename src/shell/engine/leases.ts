@@ -90,7 +90,8 @@ export class Leases<C> implements LeaseOwner<C> {
   assertHere(): void {
     if (this.#context?.isCurrent() !== false) return;
     throw new InvalidRequestError(
-      `this connection of the pool ${this.name} belongs to another request or Durable Object, and Workers forbid its use here. Call connect() in the handler that uses the connection, and keep no lease at module scope`,
+      `this connection of the pool ${this.name} belongs to another request or Durable Object, and Workers forbid ` +
+        `its use here. Call connect() in the handler that uses the connection, and keep no lease at module scope`,
       this.name,
     );
   }

@@ -72,7 +72,8 @@ export class Policy {
   /** Returns the error for code that still runs in a context that was given up. */
   givenUpError(): InvalidRequestError {
     return new InvalidRequestError(
-      `pool ${this.#pool} no longer tracks this request (more than 1,024 newer ones arrived); its leases can only be closed. A compatibility date of 2025-05-05 or later has no such limit`,
+      `pool ${this.#pool} no longer tracks this request (more than 1,024 newer ones arrived); its leases can only ` +
+        `be closed. A compatibility date of 2025-05-05 or later has no such limit`,
       this.#pool,
     );
   }

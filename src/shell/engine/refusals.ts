@@ -60,7 +60,8 @@ export class Refusals<C> {
       case Refusal.QueueFull: {
         const { waiting, used, max } = (snapshot ?? this.snapshot()).stats;
         return new QueueFullError(
-          `the queue of the pool ${pool} is full: callers waiting: ${waiting} (maxWaiters: ${show(this.#settings.policy.maxWaiters)}), connections in use: ${used} of at most ${max}`,
+          `the queue of the pool ${pool} is full: callers waiting: ${waiting} (maxWaiters: ` +
+            `${show(this.#settings.policy.maxWaiters)}), connections in use: ${used} of at most ${max}`,
           pool,
         );
       }
@@ -86,7 +87,9 @@ export class Refusals<C> {
     const held =
       longestHeld.length > 0 ? `; held longest, at least: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
     return new PoolTimeoutError(
-      `${what} within ${timeoutMs} ms (${option}) in the pool ${pool}: ${stats.used} in use, ${stats.idle} idle, ${stats.opening} opening, ${stats.closing} closing, of at most ${stats.max} connections; others waiting: ${stats.waiting}${held}`,
+      `${what} within ${timeoutMs} ms (${option}) in the pool ${pool}: ${stats.used} in use, ${stats.idle} idle, ` +
+        `${stats.opening} opening, ${stats.closing} closing, of at most ${stats.max} connections; others waiting: ` +
+        `${stats.waiting}${held}`,
       pool,
       { stats, size, overflow, waitedMs, timeoutMs, step, longestHeld },
     );

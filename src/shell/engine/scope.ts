@@ -294,7 +294,12 @@ export class Scope<C> {
       if (signal === undefined || isLast(step)) operation.run(step);
       else {
         operations.drain();
-        this.#listen(handle, signal);
+        try {
+          this.#listen(handle, signal);
+        } catch (error) {
+          // Without its caller the operation goes on: what it opens is the next caller's.
+          operation.reject(error);
+        }
         // Again: the signal is foreign code, and may have changed what comes next.
         operation.resume();
       }

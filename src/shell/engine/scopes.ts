@@ -45,7 +45,8 @@ export class Scopes<C> {
     if (hasContexts && context === undefined) {
       const pool = this.#first.name;
       throw new InvalidRequestError(
-        `the pool ${pool} was used outside of any request, and Workers allow no connections there: use the pool in a handler, not at module scope`,
+        `the pool ${pool} was used outside of any request, and Workers allow no connections there: use the pool ` +
+          `in a handler, not at module scope`,
         pool,
       );
     }

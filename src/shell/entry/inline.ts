@@ -16,7 +16,9 @@ function compiled(): WebAssembly.Module {
   } catch (cause) {
     throw new PoolError(
       "ERR_POOL_INVALID_REQUEST",
-      "edgepool cannot compile its WebAssembly here: a page's Content-Security-Policy must allow 'wasm-unsafe-eval', and a bundle for Cloudflare Workers needs the condition \"workerd\" (the cause is the host's error)",
+      "edgepool cannot compile its WebAssembly here: a page's Content-Security-Policy must allow " +
+        "'wasm-unsafe-eval', and a bundle for Cloudflare Workers needs the condition \"workerd\" (the cause is the " +
+        "host's error)",
       "",
       { cause },
     );

@@ -22,7 +22,8 @@ function checked(module: WebAssembly.Module | BufferSource): WebAssembly.Module 
   // Bytes of another realm are accepted; the glue does not accept its modules.
   if (!isCompiled && !ArrayBuffer.isView(module) && Object.prototype.toString.call(module) !== "[object ArrayBuffer]") {
     throw new ArgumentError(
-      `initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module of this realm; it got ${show(module)}`,
+      `initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module of this realm; it got ` +
+        `${show(module)}`,
     );
   }
   const compiled = isCompiled ? module : new WebAssembly.Module(module);
