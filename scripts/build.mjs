@@ -13,19 +13,25 @@ const pkg = join(root, "pkg");
 /** Where tsconfig.json looks for it, too. */
 const glue = join(root, "target", "glue", "wasm");
 const wasmFile = join(glue, "edgepool_bg.wasm");
+/** The same with the names of its functions, and their list, which scripts/symbolize.mjs reads. */
+const namedFile = join(glue, "edgepool.named.wasm");
+const symbolsFile = join(glue, "edgepool.symbols");
 /** Written last: scripts/prepack.mjs takes a package without it for none. */
 const noticesFile = join(pkg, "THIRD_PARTY_LICENSES");
 
-export function build() {
+/** With `withNames` the WebAssembly in pkg/ has the names of its functions, and traps show them. */
+export function build({ withNames = false } = {}) {
   setUpBuild();
   buildWasm();
   // What an earlier state of the sources left would be packed.
   for (const entry of readdirSync(pkg))
     if (entry !== "README.md") rmSync(join(pkg, entry), { recursive: true, force: true });
-  run(process.execPath, [join(root, "scripts", "bundle.mjs"), glue]);
+  const wasm = withNames ? namedFile : wasmFile;
+  run(process.execPath, [join(root, "scripts", "bundle.mjs"), glue, wasm]);
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
   mkdirSync(join(pkg, "wasm"));
-  for (const file of ["edgepool_bg.wasm", "edgepool.d.ts"]) copyFileSync(join(glue, file), join(pkg, "wasm", file));
+  copyFileSync(wasm, join(pkg, "wasm", "edgepool_bg.wasm"));
+  for (const file of ["edgepool.d.ts", "edgepool.symbols"]) copyFileSync(join(glue, file), join(pkg, "wasm", file));
   // What edgepool/edgepool.wasm is to a host or bundler that takes it for a module.
   writeFileSync(
     join(pkg, "wasm", "module.d.ts"),
@@ -62,32 +68,47 @@ function buildWasm() {
   rmSync(glue, { recursive: true, force: true });
   mkdirSync(glue, { recursive: true });
   run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, glue]);
-  run(process.execPath, [
-    join(root, "node_modules", "binaryen", "bin", "wasm-opt"),
-    wasmFile,
-    "-o",
-    wasmFile,
-    "-Oz",
-    "--strip-debug",
-    "--strip-producers",
-    "--enable-bulk-memory",
-    "--enable-nontrapping-float-to-int",
-    "--enable-sign-ext",
-    "--enable-mutable-globals",
-    "--enable-reference-types",
-    "--enable-multivalue",
-  ]);
+  // The names go at the very end: both files have the same functions in the same order.
+  optimize(wasmFile, namedFile, ["-Oz", "--converge", "--low-memory-unused", "-g", `--symbolmap=${symbolsFile}`]);
+  optimize(namedFile, wasmFile, ["--strip-debug", "--strip-producers", "--strip-target-features"]);
+  writeSymbols();
   writeDeclarations();
   writeFileSync(stamp, hash);
 }
 
-/** In place of the machine's own flags: the places in panic messages name no folder of this machine. */
+function optimize(input, output, flags) {
+  const features = ["bulk-memory", "nontrapping-float-to-int", "sign-ext", "mutable-globals", "reference-types"];
+  run(process.execPath, [
+    join(root, "node_modules", "binaryen", "bin", "wasm-opt"),
+    ...[input, "-o", output],
+    ...flags,
+    ...[...features, "multivalue"].map((feature) => `--enable-${feature}`),
+  ]);
+}
+
+/** Takes the hashes out of the names. The file has a line for each function: its index, a colon, its name. */
+function writeSymbols() {
+  const symbols = readFileSync(symbolsFile, "utf8");
+  writeFileSync(symbolsFile, symbols.replace(/::h[\da-f]{16}$|\[[\da-f]{16}\]/gm, ""));
+}
+
+/**
+ * In place of the machine's own flags. The places in panic messages name no folder of this machine. The stack has half of
+ * the memory's first page, and lies below the data: an overflow traps. tests/package/size.test.mjs has its depth.
+ */
 function compilerFlags() {
   const folders = [
     join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src"),
     join(ask("rustc", ["--print", "sysroot"]), "lib", "rustlib", "src", "rust"),
   ];
-  return folders.map((folder) => `--remap-path-prefix=${folder}=`);
+  const memory = ["--stack-first", "-zstack-size=32768"];
+  // Less inlining and no unrolled loops: 2.6 kB less, gzipped. What a checkout and a return need is `inline(always)`.
+  const size = ["-inline-threshold=120", "-inlinehint-threshold=120", "-unroll-threshold=0"];
+  return [
+    ...memory.map((argument) => `-Clink-arg=${argument}`),
+    ...size.map((argument) => `-Cllvm-args=${argument}`),
+    ...folders.map((folder) => `--remap-path-prefix=${folder}=`),
+  ];
 }
 
 /** Without the types of the DOM that the generated ones name, which a project for Node need not have. */
@@ -120,6 +141,6 @@ function checkVersions() {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  build();
+  build({ withNames: process.argv.includes("--debug") });
   say(`built pkg/ (${ask("du", ["-sh", pkg])?.split("\t")[0] ?? "done"})`);
 }

@@ -1,5 +1,5 @@
 // Bundles src/shell into the modules of pkg/: one for each that package.json names, and edgepool.js with what they share. A
-// module for each source file takes twice as long to import. Called by build.mjs, with the folder of the glue.
+// module for each source file takes twice as long to import. Called by build.mjs with the glue's folder and the WebAssembly.
 
 import { readFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
@@ -7,7 +7,7 @@ import { transform } from "esbuild";
 import { rollup } from "rollup";
 import { root } from "./run.mjs";
 
-const [glue] = process.argv.slice(2);
+const [glue, wasm] = process.argv.slice(2);
 const shell = join(root, "src", "shell");
 const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
@@ -70,7 +70,7 @@ async function toJavaScript(code, path) {
  */
 function asText() {
   const text = [];
-  for (const byte of readFileSync(join(glue, "edgepool_bg.wasm"))) {
+  for (const byte of readFileSync(wasm)) {
     if (byte < 90) text.push(35 + byte);
     else text.push(125 + Math.floor((byte - 90) / 92), 35 + ((byte - 90) % 92));
   }

@@ -1,5 +1,5 @@
-// Every promise that a call into the pool has settled is settled before any foreign code runs, and what the pool does
-// on its own account starts from one loop, however much of it there is.
+// Every promise that a call into the pool has settled is settled before any foreign code runs, and what the pool does on
+// its own account starts from one loop, however much of it there is.
 
 import { expect } from "chai";
 import { DisconnectionError, PoolClosedError, PoolTimeoutError, QueuePool, StaticPool } from "edgepool";
@@ -103,7 +103,7 @@ export default (test) => {
     const close = isAsync ? () => Promise.resolve() : () => {};
     const how = isAsync ? "asynchronous" : "synchronous";
 
-    test(`thousands of closes that are due in one tick all happen, with a driver that is ${how}`, async () => {
+    test(`all of 5,000 closes that are due in one tick happen, with a driver that is ${how}`, async () => {
       const context = scriptedPool({ poolSize: 5_000, maxOverflow: 0, idleTimeout: "30s", resetOnReturn: "none" });
       const { pool, server, clock, log } = context;
       server.script.close = close;
@@ -115,7 +115,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`thousands of leases that close() does not wait for all end, with a driver that is ${how}`, async () => {
+    test(`all of 5,000 leases that close() does not wait for are terminated, with a driver that is ${how}`, async () => {
       const context = scriptedPool({ poolSize: 5_000, maxOverflow: 0 });
       const { pool, server, log } = context;
       server.script.terminate = close;
@@ -330,7 +330,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("StaticPool: a connection that is lost in a checkout listener is replaced for that caller", async () => {
+  test("a caller of a StaticPool whose connection was lost in its checkout listener gets a lease of the next one", async () => {
     const closed = [];
     let opened = 0;
     const pool = new StaticPool(() => ({ id: ++opened, rollback() {}, close: () => void closed.push(opened) }), {

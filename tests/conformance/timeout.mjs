@@ -272,7 +272,7 @@ export default (test) => {
     const error = await rejection(pool.connect());
     expect(error).to.be.instanceOf(QueueFullError).and.instanceOf(PoolError);
     expect(error).to.include({ code: "ERR_POOL_QUEUE_FULL", name: "QueueFullError", pool: "scripted" });
-    for (const part of ["scripted", "2 callers wait already", "maxWaiters: 2", "1 of at most 1"])
+    for (const part of ["scripted", "callers waiting: 2", "maxWaiters: 2", "1 of at most 1"])
       expect(error.message).to.contain(part);
     expect(clock.now).to.equal(0);
     expect(pool.stats()).to.include({ waiting: 2, waited: 2, timedOut: 0 });

@@ -45,13 +45,14 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/index.d.ts",
     "pkg/durable-object/index.d.ts",
     "pkg/wasm/edgepool_bg.wasm",
+    "pkg/wasm/edgepool.symbols",
     "pkg/THIRD_PARTY_LICENSES",
   ]) {
     assert.ok(project.names.includes(name), `${name} is missing of ${project.names.length} files`);
   }
   const strays = project.names.filter(
     (name) =>
-      !/^(pkg\/.*\.(js|js\.map|d\.ts|wasm)|docs\/[\w-]+\.md|pkg\/THIRD_PARTY_LICENSES|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+      !/^(pkg\/.*\.(js|js\.map|d\.ts|wasm|symbols)|docs\/[\w-]+\.md|pkg\/THIRD_PARTY_LICENSES|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
         name,
       ),
   );
@@ -537,6 +538,50 @@ test("a caller who waits keeps the process alive, without a limit too", () => {
   );
   assert.equal(stdout, "ERR_POOL_TIMEOUT true", stderr);
   assert.equal(status, 7);
+});
+
+test("the symbols of the package lead from a trap's stack to functions of the policy", () => {
+  const { stdout, stderr } = run(
+    "trap.mjs",
+    `
+    let wasm;
+    WebAssembly.Instance = class extends WebAssembly.Instance {
+      constructor(...parameters) {
+        super(...parameters);
+        wasm = this.exports;
+      }
+    };
+    const { QueuePool } = await import("edgepool");
+    const pool = new QueuePool(() => ({}), { poolSize: 1, maxOverflow: 0, resetOnReturn: "none" });
+    await pool.connect();
+    for (let pages = 32768; pages >= 1; pages = Math.floor(pages / 2)) {
+      try { for (;;) wasm.memory.grow(pages); } catch { /* as far as it goes */ }
+    }
+    const waiters = Array.from({ length: 30_000 }, () => pool.connect());
+    const { cause } = (await Promise.allSettled(waiters)).find(({ reason }) => reason).reason;
+    // A host calls an exported function by its index.
+    const functions = Object.entries(wasm).filter(([, value]) => typeof value === "function");
+    console.log(JSON.stringify({ stack: cause.stack, exports: functions.map(([name, { name: index }]) => [name, index]) }));
+    process.exit(0);
+  `,
+  );
+  assert.notEqual(stdout, "", stderr);
+  const { stack, exports } = JSON.parse(stdout);
+  const symbols = join(project.folder, "node_modules", "edgepool", "pkg", "wasm", "edgepool.symbols");
+  const symbolize = (input) =>
+    spawnSync(process.execPath, [join(root, "scripts", "symbolize.mjs"), symbols], { input, encoding: "utf8" }).stdout;
+  assert.doesNotMatch(stack, /edgepool::/);
+  const frames = symbolize(stack)
+    .split("\n")
+    .filter((line) => line.includes("wasm-function["));
+  assert.match(frames.at(-1), /checkout \(wasm-function\[/, "the call that the shell has made");
+  assert.ok(
+    frames.some((frame) => /edgepool::policy::/.test(frame)),
+    frames.join("\n"),
+  );
+  const named = exports.filter(([name]) => !name.startsWith("__"));
+  assert.ok(named.length > 20);
+  for (const [name, index] of named) assert.match(symbolize(`wasm-function[${index}]`), new RegExp(`\\b${name}\\b`));
 });
 
 test("a crash of the WebAssembly reaches every caller of every pool, and leases can still be closed", () => {

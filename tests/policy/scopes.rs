@@ -255,3 +255,30 @@ fn a_scope_that_has_ended_keeps_no_place_among_those_that_keep_a_connection() {
     assert_eq!(scopes.take_woken(numbers[0]), None);
     assert_eq!(scopes.get(numbers[2]).expect("a scope").stats().idle, 1);
 }
+
+#[test]
+fn a_close_of_the_pool_has_patience_with_the_leases_of_a_scope_that_has_ended() {
+    let (mut scopes, numbers) = pool(&plain(), 2);
+    let lease = lend(&mut scopes, numbers[1]);
+    let ended = scopes.get_mut(numbers[1]).expect("a scope").end_scope();
+    scopes.close(numbers[0], Span::Millis(1000));
+    let scope = scopes.get_mut(numbers[1]).expect("a scope");
+    assert!(scope.is_attended() && scope.tick_wanted());
+    scope.tick(0.0);
+    scope.tick(1100.0);
+    assert!(!scope.is_leased(lease));
+    assert!(matches!(scope.take_notice(), Some((id, Notice::Done)) if id == ended));
+    drain(&mut scopes, numbers[1]);
+    assert_eq!(open(&mut scopes, numbers[0]), 0);
+}
+
+#[test]
+fn the_end_of_a_scope_that_waits_for_a_lease_wants_no_timer() {
+    let (mut scopes, numbers) = pool(&plain(), 2);
+    lend(&mut scopes, numbers[1]);
+    let scope = scopes.get_mut(numbers[1]).expect("a scope");
+    scope.end_scope();
+    assert!(!scope.is_attended() && !scope.tick_wanted(), "nothing keeps the process alive");
+    scopes.close(numbers[0], Span::Millis(0));
+    assert_eq!(scopes.closing(numbers[1]), None, "without patience it is over at once");
+}

@@ -195,7 +195,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       );
       const messages = {
         bare: "an object (no class) was thrown",
-        unreadable: "something that cannot be shown was thrown",
+        unreadable: "a value that cannot be shown was thrown",
         unreadableFunction: "a function (anonymous) was thrown",
         text: "a text",
         nothing: "undefined",
