@@ -26,7 +26,7 @@ export function writeNotices(path) {
           return (
             other ??
             fail(
-              `${name} ${version} is also under ${part}, but its text was not found: add its place to scripts/notices.mjs`,
+              `${name} ${version} is also under ${part}; its text was not found: add its place to scripts/notices.mjs`,
             )
           );
         });
@@ -38,7 +38,8 @@ export function writeNotices(path) {
     .join(`\n${"-".repeat(80)}\n\n`);
   writeFileSync(
     path,
-    `pkg/wasm has these compiled in. Each is used under the licences that follow its name: MIT wherever that may be chosen.\n\n${"-".repeat(80)}\n\n${text}`,
+    "pkg/wasm has these compiled in. Each is used under the licences that follow its name: MIT wherever that may be " +
+      `chosen.\n\n${"-".repeat(80)}\n\n${text}`,
   );
 }
 

@@ -164,9 +164,12 @@ function compilePolicyTests() {
   run("cargo", ["test", "--quiet", "--locked", "--no-run", "--lib", "--test", "policy"]);
 }
 
+/** wasm-pack builds the tests in the profile dev and runs them in the profile test: alike, they are compiled once. */
+export const bindingsEnv = { CARGO_PROFILE_TEST_OPT_LEVEL: "0" };
+
 /** Compiles the tests of the bindings as wasm-pack does. */
 function compileBindingsTests() {
-  const env = { CARGO_BUILD_TARGET: "wasm32-unknown-unknown" };
+  const env = { ...bindingsEnv, CARGO_BUILD_TARGET: "wasm32-unknown-unknown" };
   run("cargo", ["build", "--quiet", "--locked", "--tests", "--test", "bindings"], { env });
 }
 

@@ -4,7 +4,7 @@
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { root } from "./run.mjs";
-import { canSetUpRuntimes, chromedriver, setUpRuntimes, setUpWasmPack } from "./setup.mjs";
+import { bindingsEnv, canSetUpRuntimes, chromedriver, setUpRuntimes, setUpWasmPack } from "./setup.mjs";
 import { topicNames } from "../tests/conformance/topics.mjs";
 
 /**
@@ -92,7 +92,7 @@ function bindings(name, what, { needs = [], env, mode }) {
     command: () => ({
       command: "wasm-pack",
       args: ["test", "--mode", "no-install", ...mode(), "--", "--locked", "--test", "bindings"],
-      env: { ...env, PATH: setUpWasmPack() },
+      env: { ...env, ...bindingsEnv, PATH: setUpWasmPack() },
     }),
   };
 }

@@ -1,9 +1,9 @@
 // npm run bench:workers: how many requests per second a Worker answers, by how it comes by its connections. All in one
-// workerd, on one PostgreSQL, in turn: in every round each contestant runs once, in an order that rotates and alternates its
-// direction. Medians are compared, within one run.
+// workerd, on one PostgreSQL, in turn: in every round each contestant runs once, in an order that rotates and
+// alternates its direction. Medians are compared, within one run.
 //
-// Options: --quick (fewer and shorter rounds), --pgbouncer=PATH (without it, PgBouncer is left out), --write (a whole run
-// becomes docs/workers-speed-comparison.md).
+// Options: --quick (fewer and shorter rounds), --pgbouncer=PATH (without it, PgBouncer is left out), --write (a whole
+// run becomes docs/workers-speed-comparison.md).
 
 import { writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
@@ -79,7 +79,8 @@ async function inTurn(scenario) {
   const samples = Object.fromEntries(contestants.map((name) => [name, []]));
   for (let round = -1; round < rounds; round++) {
     note(
-      `${scenario.clients} clients, ${scenario.queries} queries: ${round < 0 ? "warming up" : `round ${round + 1} of ${rounds}`}`,
+      `${scenario.clients} clients, ${scenario.queries} queries: ` +
+        (round < 0 ? "warming up" : `round ${round + 1} of ${rounds}`),
     );
     for (const name of inOrder(round + 1)) {
       const perSecond = await measure(name, scenario);
@@ -115,8 +116,8 @@ async function measure(name, { queries, clients }) {
 
 /** What one contestant leaves to the server must not be the next one's burden. */
 async function untilClientsHaveEnded() {
-  const ended =
-    "SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name IN ('client', 'edgepool') AND client_port IS NOT NULL";
+  const ended = `SELECT count(*)::int AS count FROM pg_stat_activity
+    WHERE application_name IN ('client', 'edgepool') AND client_port IS NOT NULL`;
   while ((await admin.query(ended)).rows[0].count > (bouncer === undefined ? 0 : 5))
     await new Promise((resolve) => setTimeout(resolve, 5));
 }

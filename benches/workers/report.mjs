@@ -1,6 +1,6 @@
-// Turns samples into medians, ratios and the list of targets; prints them and writes bench-workers-results.json. Ratios are
-// of medians of one run; beside each target stands the median of the ratios of its rounds: where the two differ, something
-// else was running.
+// Turns samples into medians, ratios and the list of targets; prints them and writes bench-workers-results.json. Ratios
+// are of medians of one run; beside each target stands the median of the ratios of its rounds: where the two differ,
+// something else was running.
 
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -43,7 +43,8 @@ export function report(run) {
     ]),
   );
   console.log(
-    `\nNode ${run.node}, ${run.cpu}, ${run.cores} cores, load ${run.load[0].toFixed(1)}, ${run.seconds.toFixed(0)} s${run.quick ? ", --quick" : ""}`,
+    `\nNode ${run.node}, ${run.cpu}, ${run.cores} cores, load ${run.load[0].toFixed(1)}, ` +
+      `${run.seconds.toFixed(0)} s${run.quick ? ", --quick" : ""}`,
   );
   writeFileSync(file, `${JSON.stringify({ ...run, targets }, null, 2)}\n`);
   console.log(`written to ${file}`);

@@ -1,5 +1,5 @@
-// The contestants, one path each: /name?queries=5 answers with the sum of what so many queries said. Each is written as its
-// documentation says; a client is ended when the answer is on its way.
+// The contestants, one path each: /name?queries=5 answers with the sum of what so many queries said. Each is written as
+// its documentation says; a client is ended when the answer is on its way.
 
 import { env } from "cloudflare:workers";
 import { QueuePool } from "edgepool";

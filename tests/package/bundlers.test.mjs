@@ -25,7 +25,8 @@ const app = `
   import { PoolError, QueuePool } from "edgepool";
   import { pg } from "edgepool/dialects/pg";
   const pool = new QueuePool(() => ({ end() {} }), { dialect: { doClose: pg.doClose }, resetOnReturn: "none" });
-  globalThis.answer = pool.use((connection) => typeof connection.end).then((answer) => answer + " " + new PoolError("ERR_POOL_CLOSED", "").name);
+  const type = pool.use((connection) => typeof connection.end);
+  globalThis.answer = type.then((answer) => answer + " " + new PoolError("ERR_POOL_CLOSED", "").name);
 `;
 const expected = "function PoolError";
 

@@ -1,5 +1,6 @@
-// The documents keep their word: every JavaScript block of the README and of docs/ runs, on the package as it is published,
-// and prints what is said; every name that they use exists, and every name that exists is in them; their links lead somewhere.
+// The documents keep their word: every JavaScript block of the README and of docs/ runs, on the package as it is
+// published, and prints what is said; every name that they use exists, and every name that exists is in them; their
+// links lead somewhere.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -26,7 +27,10 @@ const find = (name) => documents.find((document) => document.name === name);
 
 // ---- the examples
 
-/** What a fragment may take for given: the package, and a pool of pg clients. Its listeners are heard once, and must not fail. */
+/**
+ * What a fragment may take for given: the package, and a pool of pg clients. Its listeners are heard once, and must not
+ * fail.
+ */
 const aroundFragment = (text) => `
 import { ${exportsOf("index").filter(isValue).join(", ")} } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
@@ -340,7 +344,8 @@ test("no document names in its inline code what does not exist", () => {
     if (document.name === "docs/scenarios.md") continue;
     const others = new Set(document.name === "docs/coming-from.md" ? codeInFirstColumns(document) : []);
     for (const code of document.inlineCode) {
-      // A name alone, called, of a pool or lease, or with its value: `poolSize`, `dispose()`, `lease.detach()`, `poolSize: 1`.
+      // A name alone, called, of a pool or lease, or with its value: `poolSize`, `dispose()`, `lease.detach()`,
+      // `poolSize: 1`.
       const name = /^(?:(?:pool|lease|record|error)\.)?([a-z]+[A-Z]\w*)(?:\(.*\)|: .*)?$/.exec(code)?.[1];
       if (name === undefined || others.has(code)) continue;
       assert.ok(known.has(name) || foreign.has(name), `${document.name} names \`${code}\`, which does not exist`);

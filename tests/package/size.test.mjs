@@ -1,5 +1,5 @@
-// What `import "edgepool"` loads, minified and gzipped, under each condition. A ceiling is the figure reached once (60.6 and
-// 50.3 kB) + 5 %, and never above what the package promises: 72 and 56 kB.
+// What `import "edgepool"` loads, minified and gzipped, under each condition. A ceiling is the figure reached once
+// (60.6 and 50.3 kB) + 5 %, and never above what the package promises: 72 and 56 kB.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
