@@ -69,7 +69,8 @@ function buildWasm() {
   mkdirSync(glue, { recursive: true });
   run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, glue]);
   // The names go at the very end: both files have the same functions in the same order.
-  optimize(wasmFile, namedFile, ["-Oz", "--converge", "--low-memory-unused", "-g", `--symbolmap=${symbolsFile}`]);
+  const smaller = ["-Oz", "--flatten", "--rereloop", "-Oz", "-Oz", "--converge", "--low-memory-unused"];
+  optimize(wasmFile, namedFile, [...smaller, "-g", `--symbolmap=${symbolsFile}`]);
   optimize(namedFile, wasmFile, ["--strip-debug", "--strip-producers", "--strip-target-features"]);
   writeSymbols();
   writeDeclarations();
