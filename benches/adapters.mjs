@@ -1,5 +1,5 @@
 // The contestants. adapt(library, size) makes a pool of `size` connections; edgepool's adapter also takes `steps`. The
-// source of adapt is compiled once more for every scenario (scenarios.mjs), so it may use only its arguments and
+// source of adapt is compiled again for every scenario (scenarios.mjs), so it may use only its arguments and
 // globals.
 //
 // Every contestant lends fake connections and has an acquire time-out of 30 s. Resetting, validation, idle reaping and

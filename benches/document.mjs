@@ -96,9 +96,8 @@ export function render({ host, ...figures }) {
   };
   return `# Speed, beside other pools
 
-The table shows how many times as long as edgepool each pool takes: 6 means that edgepool is six times as fast. The
-connections are fakes that cost nothing, and no caller sends a query. With a database, a query takes far longer than
-any pool.
+The table shows the time of each pool relative to edgepool. 6 means that edgepool is six times as fast. The connections
+are fakes that cost nothing, and no caller sends a query. With a database, a query takes far longer than any pool.
 
 ${table("speed")}
 
@@ -121,16 +120,16 @@ ${table("targets")}
 ## Growth
 
 The table shows the time of one act with 1,000 and with 100,000 connections or scopes. *policy* is the Rust code alone,
-compiled natively. *package* is edgepool in Node. The targets for 100 times as many: at most ${growthBars.time} times
-the time, at most ${growthBars.memory} times the bytes of each, and no close is lost. > means that it was stopped after
+compiled natively. *package* is edgepool in Node. For 100 times as many, the targets are ${growthBars.time} times the
+time and ${growthBars.memory} times the bytes of each. No close may be lost. > means that it was stopped after
 20 seconds. – means that making the connections or scopes took more than 200 seconds, or that nothing was measured.
 
 ${table("growth")}
 
 ## Start
 
-Each program imports a pool, creates it, and takes one lease. The table shows its CPU time and its peak memory beyond
-those of an empty program, as medians of 15 runs.
+Each program imports a pool, creates it, and takes one lease. The table shows its CPU time and its peak memory, less
+those of an empty program. The figures are medians of 15 runs.
 
 ${table("start")}
 

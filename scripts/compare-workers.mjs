@@ -1,3 +1,4 @@
+// @ts-check
 // Sends the same requests to a Worker with pg's own pool at module scope and to one with edgepool, and counts the
 // answers. Prints the table, and with --write writes docs/workers-comparison.md.
 // tests/integration/workers/comparison.test.mjs compares that document with this script. Needs `npm run build`, and
@@ -84,8 +85,8 @@ the next request, which then hangs. If nothing can answer the request, the runti
 a timer, or of a Durable Object, stays silent. edgepool gives each request and each object its own connections.
 
 The table compares the same Worker with two pools at module scope: \`pg\`'s own pool and edgepool. Both have five
-connections and otherwise their defaults. Each request makes two queries. *Failed* is an error of the Worker. *Silent* is
-no answer within ${patienceMs / 1000} s.
+connections and otherwise their defaults. Each request makes two queries. *Failed* is an error of the Worker. *Silent*
+is no answer within ${patienceMs / 1000} s.
 
 | | pg.Pool: answered | failed | silent | edgepool: answered | failed | silent |
 |---|---:|---:|---:|---:|---:|---:|

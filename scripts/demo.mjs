@@ -1,3 +1,4 @@
+// @ts-check
 // npm run demo: sets up whatever is missing, builds, and serves the demo page (www/). The server shows only three
 // folders of this repository, under their own names, with the Content-Security-Policy that a page with the pool needs.
 
@@ -78,9 +79,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     // Takes the port before the build, which would replace pkg/ under a running server.
     ({ url } = await serveDemo(port));
   } catch (error) {
-    fail(
-      `the demo cannot be served on port ${port} (${error.code}): choose another port, as in PORT=8081 npm run demo`,
-    );
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    fail(`the demo cannot be served on port ${port} (${code}): choose another port, as in PORT=8081 npm run demo`);
   }
   build();
   say(`the demo is at ${url} (Ctrl+C ends it, PORT=… changes the port)`);

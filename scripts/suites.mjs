@@ -130,6 +130,15 @@ export const suites = [
     env: { WASM_BINDGEN_USE_BROWSER: "1" },
     mode: () => ["--headless", "--chrome", "--chromedriver", chromedriver() ?? ""],
   }),
+  // The longest of the others come first, so that none is left alone at the end.
+  files(
+    "workers",
+    "the pools in Workers: requests and Durable Objects in real workerd",
+    filesIn("tests/integration/workers", ".test.mjs"),
+  ),
+  files("demo", "the demo page in headless Chromium", only(["demo"], filesIn("tests/integration", ".test.mjs")), {
+    needs: { demo: ["chromium"] },
+  }),
   conformance("conformance", "this Node", "node"),
   ...(canSetUpRuntimes
     ? [
@@ -153,19 +162,11 @@ export const suites = [
     filesIn("tests/integration", ".test.mjs", ["demo"]),
   ),
   files(
-    "workers",
-    "the pools in Workers: requests and Durable Objects in real workerd",
-    filesIn("tests/integration/workers", ".test.mjs"),
-  ),
-  files(
     "dialects",
     "the other dialects, each with its driver, in a Node that has SQLite",
     filesIn("tests/integration/dialects", ".test.mjs"),
     { node: "node22" },
   ),
-  files("demo", "the demo page in headless Chromium", only(["demo"], filesIn("tests/integration", ".test.mjs")), {
-    needs: { demo: ["chromium"] },
-  }),
   files("documents", "the documents: their examples, names and links", only(documents, packageFiles), {
     needs: { documentation: ["node22"] },
   }),

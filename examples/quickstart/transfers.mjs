@@ -66,7 +66,8 @@ export async function runTransfers(options, print = console.log) {
   const expected = accounts * startingBalance;
   const checks = [
     [
-      `${tally.done} transfers committed, ${tally.aborted} aborted on purpose (${tally.leftOpen} in an open transaction)`,
+      `${tally.done} transfers committed, ${tally.aborted} aborted on purpose ` +
+        `(${tally.leftOpen} in an open transaction)`,
       tally.done + tally.aborted === transfers && tally.aborted === transfers / 10 && tally.leftOpen > 0,
     ],
     [

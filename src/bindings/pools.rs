@@ -60,7 +60,11 @@ impl Core {
         console_error_panic_hook::set_once();
         let config = options::decode(options)?;
         let number = with_all(|scopes| {
-            if scope_of < 0 { Some(scopes.begin(config)) } else { scopes.begin_beside(scope_of as u32, config, is_apart) }
+            if scope_of < 0 {
+                Some(scopes.begin(config))
+            } else {
+                scopes.begin_beside(scope_of as u32, config, is_apart)
+            }
         });
         number.map(|number| Self { number }).ok_or_else(|| JsValue::from_str("no such pool"))
     }

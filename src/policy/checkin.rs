@@ -66,7 +66,7 @@ impl Pool {
 
     /// Begins with the first step that is wanted.
     pub(super) fn begin_return(&mut self, id: OperationId, slot: u32, clean: bool) -> Return {
-        let step = if self.hears(Event::Reset) {
+        let step = if self.has_listener(Event::Reset) {
             self.enter(id, State::Returning { at: ReturnAt::TellingReset { clean }, slot })
         } else {
             self.reset(id, slot, clean)
@@ -129,7 +129,7 @@ impl Pool {
             return self.check_in(id, slot, refusal);
         }
         self.records[slot].phase = Phase::Returned;
-        if self.hears(Event::Checkin) {
+        if self.has_listener(Event::Checkin) {
             return self.enter(id, State::CheckingIn { slot, refusal });
         }
         self.check_in(id, slot, refusal)

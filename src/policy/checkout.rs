@@ -132,7 +132,8 @@ impl Pool {
     /// Keeps what the caller asked for: its deadline, and its timeout if it may have to queue again.
     fn keep_limits(&mut self, id: OperationId, limits: Option<Limits>) {
         if self.config.kind.shares() {
-            self.shares.set_timeout(id, limits.and_then(|limits| limits.timeout));
+            let has_waited = self.is_waiting(id);
+            self.shares.keep(id, limits.and_then(|limits| limits.timeout), has_waited);
         }
         let Some(Limits { deadline, now_ms, .. }) = limits else { return };
         let Span::Millis(deadline_ms) = deadline.unwrap_or(self.config.deadline) else { return };
@@ -143,7 +144,7 @@ impl Pool {
 
     /// Whether the slot's connection can be handed out in this instant.
     pub(super) fn is_ready(&self, slot: u32) -> bool {
-        let is_checked = self.hears(Event::Checkout) || self.wants_ping(slot) || self.config.kind.shares();
+        let is_checked = self.has_listener(Event::Checkout) || self.wants_ping(slot) || self.config.kind.shares();
         !is_checked && self.is_current(slot)
     }
 
@@ -153,6 +154,8 @@ impl Pool {
             return false;
         }
         match self.config.pre_ping_after_idle {
+            // A connection that others share now is not idle.
+            Span::Millis(ms) if record.phase == Phase::Leased => ms == 0,
             Span::Millis(ms) => self.deadlines.age_now_ms().saturating_sub(record.free_since_ms) >= u64::from(ms),
             Span::Forever => false,
         }
@@ -187,7 +190,7 @@ impl Pool {
         if !self.shares.is_joined(slot) {
             self.records[slot].phase = Phase::CheckingOut;
         }
-        if self.hears(Event::Checkout) {
+        if self.has_listener(Event::Checkout) {
             return self.enter(id, State::CheckingOut { at: CheckoutAt::Presenting, slot, deaths });
         }
         self.grant(id, slot)

@@ -63,7 +63,7 @@ impl Pool {
         let Some(slot) = then.slot().filter(|&slot| self.records[slot].live) else { return self.ended(id, ending) };
         self.family.counters.invalidated.count();
         self.leave_behind(slot);
-        if self.hears(Event::Invalidate) {
+        if self.has_listener(Event::Invalidate) {
             return self.enter(id, State::Ending(ending));
         }
         self.emit_close(id, ending)
@@ -94,7 +94,7 @@ impl Pool {
     }
 
     fn emit_close(&mut self, id: OperationId, ending: Ending) -> Step {
-        let at = if self.hears(Event::Close) { EndAt::TellingClose } else { EndAt::Closing };
+        let at = if self.has_listener(Event::Close) { EndAt::TellingClose } else { EndAt::Closing };
         self.enter(id, State::Ending(Ending { at, ..ending }))
     }
 

@@ -179,7 +179,7 @@ options! {
     idle_timeout_ms: f64 = f64::INFINITY, "idleTimeout", Duration, QUEUE =>
     idle_timeout: Span = Span::from_millis;
 
-    /// How many stay idle all the same.
+    /// How many stay idle, however long.
     min_idle: f64 = 0.0, "minIdle", Number, QUEUE =>
     min_idle: u32 = count;
 
@@ -307,7 +307,7 @@ pub enum Span {
     Forever,
 }
 
-/// Longer than this counts as for ever: twelve days, half of what a host timer can count.
+/// A longer duration counts as no limit: twelve days, half of what a host timer can count.
 pub const LONGEST_SPAN_MS: u32 = 1 << 30;
 
 impl Span {
@@ -369,7 +369,7 @@ impl Config {
         self.kind.shares()
     }
 
-    /// Whether all who share a connection lose it when one of them invalidates its lease: they count as one user.
+    /// Whether all sharers of a connection lose it when one of them invalidates its lease.
     pub fn invalidates_for_all(&self) -> bool {
         self.kind.shares() && !self.kind.checks_every_share()
     }

@@ -47,7 +47,7 @@ impl Pool {
     }
 
     fn begin_detached_return(&mut self, id: OperationId, clean: bool) -> Return {
-        if self.hears(Event::Reset) {
+        if self.has_listener(Event::Reset) {
             let at = ReturnAt::TellingReset { clean };
             self.enter(id, State::ReturningDetached { at, is_lost: false });
         } else {
@@ -79,7 +79,7 @@ impl Pool {
     }
 
     pub(super) fn close_detached(&mut self, id: OperationId, abrupt: bool) -> Step {
-        if self.hears(Event::CloseDetached) {
+        if self.has_listener(Event::CloseDetached) {
             return self.enter(id, State::TellingCloseDetached { abrupt });
         }
         self.end_detached(id, abrupt)
@@ -122,7 +122,7 @@ impl Pool {
         }
         self.free_slot(slot);
         // A connection that is about to be terminated is not reset.
-        if self.hears(Event::Reset) {
+        if self.has_listener(Event::Reset) {
             let at = ReturnAt::TellingReset { clean: true };
             return self.enter(id, State::ReturningDetached { at, is_lost: true });
         }
@@ -130,7 +130,7 @@ impl Pool {
     }
 
     pub(super) fn tell_detach(&mut self, id: OperationId) -> Step {
-        if self.hears(Event::Detach) {
+        if self.has_listener(Event::Detach) {
             return self.enter(id, State::TellingDetach);
         }
         self.close_detached(id, true)
@@ -141,7 +141,7 @@ impl Pool {
     /// Runs the listeners of an event for which nothing waits: soft invalidation, detach. They get their time like any
     /// other.
     pub fn begin_telling(&mut self, event: Event) -> Return {
-        if !self.hears(event) {
+        if !self.has_listener(event) {
             return Return::Done;
         }
         let id = self.begin(Operation::new(State::Telling(event), Caller::Other));

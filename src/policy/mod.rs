@@ -1,4 +1,4 @@
-//! The room that decides: who gets which connection, when, and what must happen next. It performs nothing: no clock, no
+//! The room that decides: which caller gets a connection, when, and what must happen next. It performs nothing: no clock, no
 //! promise, no JavaScript (lib.rs makes them unspellable here). Called by src/bindings, and by tests/policy directly.
 //!
 //! Start with pool.rs, which owns the state, and slots.rs, the rules of which caller is served; then one file per

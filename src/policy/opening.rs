@@ -109,7 +109,7 @@ impl Pool {
         record.opened_at_ms = self.deadlines.age_now_ms();
         record.recycle_ms = recycle_ms;
         self.opening_ended(slot);
-        if !self.hears_connect() {
+        if !self.has_connect_listener() {
             return self.connected(id, slot, deaths);
         }
         self.await_first(id, slot, deaths)
@@ -154,8 +154,8 @@ impl Pool {
 
     // ---- the connect listeners
 
-    fn hears_connect(&self) -> bool {
-        self.hears(Event::Connect) || self.hears(Event::FirstConnect) && !self.family.is_first_told.get()
+    fn has_connect_listener(&self) -> bool {
+        self.has_listener(Event::Connect) || self.has_listener(Event::FirstConnect) && !self.family.is_first_told.get()
     }
 
     /// Runs the listeners now, or after those of an earlier opening if they run for the first time.
@@ -173,7 +173,7 @@ impl Pool {
             self.first.holder = Some(id);
         }
         self.deadlines.disarm(&mut self.operations, id.index());
-        if self.hears(Event::FirstConnect) && !self.family.is_first_told.get() {
+        if self.has_listener(Event::FirstConnect) && !self.family.is_first_told.get() {
             return self.enter(id, State::CheckingOut { at: CheckoutAt::TellingFirst, slot, deaths });
         }
         self.tell_connect(id, slot, deaths)
@@ -183,7 +183,7 @@ impl Pool {
         if !self.records[slot].live {
             return self.emptied_on_the_way(id, slot, deaths);
         }
-        if self.hears(Event::Connect) {
+        if self.has_listener(Event::Connect) {
             return self.enter(id, State::CheckingOut { at: CheckoutAt::TellingConnect, slot, deaths });
         }
         self.pass_first_on(id);

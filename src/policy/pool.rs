@@ -101,7 +101,7 @@ impl Pool {
     }
 
     #[inline]
-    pub(super) fn hears(&self, event: Event) -> bool {
+    pub(super) fn has_listener(&self, event: Event) -> bool {
         self.family.events().has(event)
     }
 
@@ -212,7 +212,7 @@ impl Pool {
         self.step_of(state)
     }
 
-    /// Ends the operation; returns what its caller is told.
+    /// Ends the operation; returns its last step.
     pub(super) fn finish(&mut self, id: OperationId, refusal: Option<Refusal>) -> Step {
         let caller = self.operation(id).caller;
         self.end(id);

@@ -48,6 +48,14 @@ impl Pool {
 
     fn begin_end(&mut self, patience: Span, caller: Caller) -> OperationId {
         if let Some(closing) = self.draining {
+            self.hasten(closing, patience, caller);
+            return closing;
+        }
+        if self.closed {
+            // All that was to be closed is closed, or was given up.
+            let closing = self.begin(Operation::new(State::Draining, caller));
+            self.notify(closing, Notice::Done);
+            self.end(closing);
             return closing;
         }
         self.closed = true;
@@ -74,10 +82,26 @@ impl Pool {
             self.stop_draining(closing);
         } else {
             self.draining = Some(closing);
-            self.deadlines.arm(&mut self.operations, closing.index(), patience, caller == Caller::None);
+            // The end of a scope has neither a caller nor an end of its patience, so it needs no timer.
+            if caller != Caller::None {
+                self.deadlines.arm(&mut self.operations, closing.index(), patience, false);
+            }
         }
         self.settle();
         closing
+    }
+
+    /// The pool closes after the scope has ended: from now on its leases have the patience of the close.
+    fn hasten(&mut self, closing: OperationId, patience: Span, caller: Caller) {
+        if caller == Caller::None || self.operation(closing).caller != Caller::None {
+            return;
+        }
+        self.operation(closing).caller = caller;
+        match patience {
+            Span::Millis(0) => self.stop_draining(closing),
+            _ => self.deadlines.arm(&mut self.operations, closing.index(), patience, false),
+        }
+        self.settle();
     }
 
     /// The checkouts under way, then the waiters in the order in which they came.

@@ -102,7 +102,7 @@ impl Scopes {
             scope.family.close();
             scope.family.dispose();
             self.each(number, |scope| {
-                if !scope.closed {
+                if !scope.closed || scope.draining.is_some() {
                     scope.begin_close(patience);
                 }
             });

@@ -16,6 +16,12 @@ struct Group {
     is_taken: bool,
 }
 
+#[derive(Clone, Copy, Default)]
+struct Joiner {
+    timeout: Option<Span>,
+    has_waited: bool,
+}
+
 #[derive(Default)]
 pub(crate) struct ShareGroups {
     /// By slot.
@@ -23,8 +29,8 @@ pub(crate) struct ShareGroups {
     /// The slot of the group that callers join.
     current: Option<u32>,
     retired: u32,
-    /// By operation: its own timeout, for a caller that must queue again.
-    timeouts: Vec<Option<Span>>,
+    /// By operation: what a caller that must queue again brings along.
+    callers: Vec<Joiner>,
 }
 
 impl ShareGroups {
@@ -105,15 +111,20 @@ impl ShareGroups {
         }
     }
 
-    pub(crate) fn set_timeout(&mut self, id: OperationId, timeout: Option<Span>) {
+    /// Keeps a caller's own timeout, and whether it counts as one that had to queue.
+    pub(crate) fn keep(&mut self, id: OperationId, timeout: Option<Span>, has_waited: bool) {
         let index = id.index() as usize;
-        if self.timeouts.len() <= index {
-            self.timeouts.resize(index + 1, None);
+        if self.callers.len() <= index {
+            self.callers.resize(index + 1, Joiner::default());
         }
-        self.timeouts[index] = timeout;
+        self.callers[index] = Joiner { timeout, has_waited };
     }
 
-    pub(crate) fn timeout_of(&self, id: OperationId) -> Option<Span> {
-        self.timeouts.get(id.index() as usize).copied().flatten()
+    /// Returns the timeout of a caller that queues again, and whether it has queued before.
+    pub(crate) fn queue_again(&mut self, id: OperationId) -> (Option<Span>, bool) {
+        let Some(Joiner { timeout, has_waited }) = self.callers.get_mut(id.index() as usize) else {
+            return (None, false);
+        };
+        (*timeout, core::mem::replace(has_waited, true))
     }
 }

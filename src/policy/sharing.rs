@@ -98,7 +98,7 @@ impl Pool {
         result
     }
 
-    /// Ends a share whose connection is not to be trusted: it is terminated for all who share it.
+    /// Ends a share whose connection is not to be trusted: it is terminated for all its holders.
     pub fn begin_share_invalidate(&mut self, id: OperationId) -> Return {
         let Some(slot) = self.end_share(id) else { return Return::Done };
         let result = self.begin_condemnation(id, slot);

@@ -224,9 +224,11 @@ impl Pool {
     /// Puts an operation that has lost its slot at the head of the queue: it came before every waiter.
     pub(super) fn wait_again(&mut self, id: OperationId) {
         self.waiters.push_front(&mut self.operations, id.index());
-        self.family.counters.waited.count();
-        let timeout = self.shares.timeout_of(id).unwrap_or(self.config.timeout);
-        let span = self.shorter_of(id, timeout);
+        let (timeout, has_waited) = self.shares.queue_again(id);
+        if !has_waited {
+            self.family.counters.waited.count();
+        }
+        let span = self.shorter_of(id, timeout.unwrap_or(self.config.timeout));
         self.deadlines.arm(&mut self.operations, id.index(), span, false);
     }
 

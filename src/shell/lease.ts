@@ -12,7 +12,7 @@ export interface InvalidateOptions {
 
 /** What the lease holder knows of a connection that it returns. */
 export interface LeaseCloseOptions {
-  /** The transaction has ended: style rollback has nothing to do (style commit commits all the same). */
+  /** The transaction has ended: style rollback has nothing to do (style commit commits in any case). */
   transactionWasReset?: boolean;
 }
 

@@ -33,7 +33,7 @@ export interface Settings<C> {
   readonly tracksLeaks: boolean;
   /** Whether callers share connections, so that a lease is an operation. */
   readonly shares: boolean;
-  /** Whether all who share a connection lose it when one of them invalidates its lease. */
+  /** Whether all sharers of a connection lose it when one of them invalidates its lease. */
   readonly invalidatesForAll: boolean;
   /** Whether each lease knows where it was checked out. */
   readonly keepsStacks: boolean;

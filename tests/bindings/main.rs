@@ -237,8 +237,8 @@ fn a_pool_s_number_is_its_own_while_it_lives() {
 #[wasm_bindgen_test]
 fn a_scope_of_a_pool_has_slots_of_its_own_and_the_pool_s_counters() {
     let first = core();
-    let scope =
-        Core::new(&options_but("", 0.0), first.number() as i32, false).unwrap_or_else(|_| panic!("the options are complete"));
+    let scope = Core::new(&options_but("", 0.0), first.number() as i32, false);
+    let scope = scope.unwrap_or_else(|_| panic!("the options are complete"));
     first_lease(&scope);
     assert_eq!((stat(&first, "total"), stat(&scope, "total")), (0.0, 1.0));
     assert_eq!((stat(&first, "opened"), stat(&scope, "opened")), (1.0, 1.0));
@@ -250,8 +250,8 @@ fn a_scope_of_a_pool_has_slots_of_its_own_and_the_pool_s_counters() {
 #[wasm_bindgen_test]
 fn what_ends_a_pool_ends_every_scope_of_it_and_no_other_pool() {
     let (first, other) = (core(), core());
-    let scope =
-        Core::new(&options_but("", 0.0), first.number() as i32, false).unwrap_or_else(|_| panic!("the options are complete"));
+    let scope = Core::new(&options_but("", 0.0), first.number() as i32, false);
+    let scope = scope.unwrap_or_else(|_| panic!("the options are complete"));
     bindings::close(first.number(), 0);
     assert!(bindings::is_closed(first.number()) && bindings::is_closed(scope.number()));
     assert!(!bindings::is_closed(other.number()));

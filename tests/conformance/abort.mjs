@@ -1,5 +1,5 @@
-// The signal of connect(): who gives up is refused at once with the reason itself, and costs neither a slot nor a
-// connection nor a listener that stays behind.
+// The signal of connect(): a caller that gives up is refused at once with the reason itself. It costs no slot and
+// no connection, and leaves no listener behind.
 
 import { expect } from "chai";
 import { QueuePool } from "edgepool";
@@ -199,7 +199,7 @@ export default (test) => {
     const reason = new Error("enough");
     const waiter = pool.connect({ signal: spy.signal });
     const next = pool.connect();
-    // The slot is reserved for the waiter, who has not resumed yet.
+    // The slot is reserved for the waiter, which has not resumed yet.
     void lease.detach();
     spy.abort(reason);
     expect(await rejection(waiter)).to.equal(reason);
@@ -213,7 +213,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("an abort between the wake-up and the opening, with nobody behind, gives the place back", async () => {
+  test("an abort between the wake-up and the opening, with no waiter behind, gives the place back", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server } = context;
     const lease = await pool.connect();
@@ -468,7 +468,7 @@ export default (test) => {
     }
   });
 
-  test("an aborted caller who asks again at once stands at the end of the queue", async () => {
+  test("an aborted caller that asks again at once stands at the end of the queue", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
     const controller = new AbortController();
@@ -483,7 +483,7 @@ export default (test) => {
     expect(order).to.deep.equal(["patient", "hasty again"]);
   });
 
-  test("a waiter who asks again inside the abort is another caller: the abort does not reach it", async () => {
+  test("a waiter that asks again inside the abort is another caller: the abort does not reach it", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
     const controller = new AbortController();

@@ -10,7 +10,7 @@ const state = (changed) => ({ transactionWasReset: false, terminateOnly: false, 
 const failures = { throws: thrower, rejects: (error) => () => Promise.reject(error) };
 const failedReset = ["invalidate 1", "close event 1", "terminate 1", "checkin null"];
 
-/** A pool with a lease, its trace begun anew. */
+/** A pool with a lease, its trace restarted. */
 async function leased(options) {
   const context = onePool(options);
   const lease = await context.pool.connect();
@@ -37,7 +37,7 @@ export default (test) => {
     expect(steps().slice(-3)).to.deep.equal(["reset 2", "rollback 2", "checkin 2"]);
   });
 
-  test("131 with resetOnReturn none the reset event is fired all the same, and nothing else is done", async () => {
+  test("131 with resetOnReturn none the reset event is still fired, and nothing else is done", async () => {
     const { lease, steps, given } = await leased({ resetOnReturn: "none" });
     await lease.close();
     expect(steps()).to.deep.equal(["reset 1", "checkin 1"]);
@@ -66,7 +66,7 @@ export default (test) => {
     expect(server.calls).to.include("rollback 1");
   });
 
-  test("137 a caller who says that the transaction was reset spares the rollback; the event says so", async () => {
+  test("137 a caller that says that the transaction was reset spares the rollback; the event says so", async () => {
     const { lease, steps, given } = await leased();
     await lease.close({ transactionWasReset: true });
     expect(steps()).to.deep.equal(["reset 1", "checkin 1"]);
@@ -123,7 +123,7 @@ export default (test) => {
     expect(given("reset")[0][2]).to.deep.equal(state());
   });
 
-  test("inTransaction is asked after the reset listeners, who may have ended the transaction", async () => {
+  test("inTransaction is asked after the reset listeners, which may have ended the transaction", async () => {
     let open = true;
     const { lease, server, steps } = await leased({ dialect: { inTransaction: () => open } });
     server.script.reset = async () => void (open = false);
@@ -142,7 +142,7 @@ export default (test) => {
     expect(counts(pool)).to.deep.equal([1, 1, 0, 0]);
   });
 
-  test("nobody has the connection before checkin is over, and close() resolves after it", async () => {
+  test("no caller has the connection before checkin is over, and close() resolves after it", async () => {
     const { pool, lease, server } = await leased();
     const running = gate();
     server.script.checkin = () => running.promise;

@@ -294,7 +294,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("while it runs nobody else has the connection", async () => {
+  test("while it runs no other caller has the connection", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     const running = gate();
@@ -346,7 +346,7 @@ export default (test) => {
     expect(server.connections[0].closed).to.equal(1);
   });
 
-  test("who leaves while it runs is refused at once, and the connection is terminated", async () => {
+  test("a caller that leaves while it runs is refused at once, and the connection is terminated", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     await cycle(pool);
@@ -383,7 +383,7 @@ export default (test) => {
     }
   });
 
-  test("who leaves while it runs makes room for the next waiter", async () => {
+  test("a caller that leaves while it runs makes room for the next waiter", async () => {
     const context = onePool({ timeout: null });
     const { pool, server } = context;
     server.script.checkout = ({ id }) => (id === 1 ? never() : undefined);

@@ -1,4 +1,4 @@
-// When the pool uses time: never in a constructor, never while nobody waits, and through one timer however many wait.
+// When the pool uses time: never in a constructor, never without waiters, and through one timer however many wait.
 
 import { expect } from "chai";
 import { QueuePool } from "edgepool";
@@ -63,7 +63,7 @@ export default (test) => {
     expect([clock.reads, clock.set]).to.deep.equal([0, 0]);
   });
 
-  test("while nobody has to wait for anything, no timer runs and no clock is read", async () => {
+  test("while no caller waits for anything, no timer runs and no clock is read", async () => {
     const { pool, clock } = scriptedPool();
     for (let round = 0; round < 3; round++) {
       const leases = await connects(pool, 15);
@@ -185,7 +185,7 @@ export default (test) => {
     expect(clock.due.size).to.equal(0);
   });
 
-  test("a clock that goes back delays a time-out by at most its own length, and later time-outs not at all", async () => {
+  test("a clock that goes back delays a time-out by at most its own length, and no later one", async () => {
     for (const back of [50, 3_600_000]) {
       const { clock, poolClock } = virtualClock();
       let offset = 0;
@@ -227,7 +227,7 @@ export default (test) => {
     }
   });
 
-  test("the timer holds the process while a caller waits, and not for what nobody waits for", async () => {
+  test("the timer holds the process while a caller waits, and not for anything else", async () => {
     const { clock, poolClock } = virtualClock();
     let held;
     const handles = new Map();

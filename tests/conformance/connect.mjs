@@ -1,4 +1,4 @@
-// The connect event: for every new connection, before it is anybody's.
+// The connect event: for every new connection, before it is a caller's.
 
 import { expect } from "chai";
 import { DisconnectionError, PoolTimeoutError } from "edgepool";
@@ -244,7 +244,7 @@ export default (test) => {
     expect(steps()).to.deep.equal(["open", "firstConnect 1", "connect 1", "terminate 1"]);
   });
 
-  test("who leaves while it runs is refused at once; the opening goes on and the connection becomes idle", async () => {
+  test("a caller that leaves while it runs is refused at once; the connection becomes idle", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     const running = gate();
@@ -262,7 +262,7 @@ export default (test) => {
     expect(only(steps(), "checkout")).to.deep.equal(["checkout 1"]);
   });
 
-  test("who leaves while it runs hands the connection to the next waiter, who has it checked out", async () => {
+  test("a caller that leaves while it runs hands the connection to the next waiter", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     const running = gate();

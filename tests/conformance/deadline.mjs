@@ -112,7 +112,7 @@ export default (test) => {
     expect(clock.set).to.equal(0);
   });
 
-  test("a deadline of 0 serves who can be served at once and refuses the others at once", async () => {
+  test("a deadline of 0 serves callers that can be served at once and refuses the others", async () => {
     const { pool, clock } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect({ deadline: 0 });
     const noted = rejectionTime(pool.connect({ deadline: 0 }), clock);
@@ -165,7 +165,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who is served before the deadline keeps the lease after it", async () => {
+  test("a caller that is served before the deadline keeps the lease after it", async () => {
     const { pool, server, clock } = scriptedPool({ poolSize: 1, maxOverflow: 0, deadline: "1s" });
     const opening = gate();
     server.script.open = () => opening.promise;

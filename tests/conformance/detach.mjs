@@ -105,7 +105,7 @@ export default (test) => {
     expect((await pool.connect()).connection.id).to.equal(2);
   });
 
-  test("185 a driver without terminate has its detached connection closed all the same", async () => {
+  test("185 a driver without terminate has its detached connection closed anyway", async () => {
     const calls = [];
     const dialect = {
       doRollback: async () => void calls.push("rollback"),

@@ -72,7 +72,7 @@ function isExpected({ fulfilled, errors }, more) {
 }
 
 /**
- * Two callers of the only connection, who between them come by every event: a soft invalidation, a replacement, a reset
+ * Two callers of the only connection, which between them meet every event: a soft invalidation, a replacement, a reset
  * that fails, a detach, a hard invalidation.
  */
 function twoCallers({ time, note }) {
@@ -246,7 +246,7 @@ export default (test) => {
     }
 
     for (const reentry of Object.keys(reentries)) {
-      test(`${reentry} from a listener of ${event}: nobody hangs, nothing leaks, the next use works`, async () => {
+      test(`${reentry} from a listener of ${event}: no caller hangs, nothing leaks, the next use works`, async () => {
         const time = virtualClock();
         const flags = [false, true];
         const all = flags.flatMap((awaited) =>

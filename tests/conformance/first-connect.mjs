@@ -1,4 +1,4 @@
-// The firstConnect event: once for each pool, before any connect listener, and everybody waits for it.
+// The firstConnect event: once for each pool, before any connect listener, and every caller waits for it.
 
 import { expect } from "chai";
 import { NullPool } from "edgepool";
@@ -54,7 +54,7 @@ export default (test) => {
     expect([calls, server.connections.length]).to.deep.equal([0, 2]);
   });
 
-  test("092 while it runs nobody is served; then it has run once, and connect for each connection", async () => {
+  test("092 while it runs no caller is served; then it has run once, and connect for each connection", async () => {
     const context = tracedPool({ poolSize: 3, maxOverflow: 0 });
     const { pool, server, steps } = context;
     const running = gate();
@@ -135,7 +135,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who leaves while running it is refused at once, and it runs on for the others", async () => {
+  test("a caller that leaves while running it is refused at once, and it runs on for the others", async () => {
     const context = tracedPool();
     const { pool, server, steps } = context;
     const running = gate();
@@ -152,7 +152,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who leaves while waiting for it is refused at once, and the opened connection is kept", async () => {
+  test("a caller that leaves while waiting for it is refused at once, and the opened connection is kept", async () => {
     const context = tracedPool();
     const { pool, server, steps } = context;
     const running = gate();

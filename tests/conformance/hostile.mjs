@@ -43,7 +43,7 @@ export default (test) => {
     });
   }
 
-  test("a signal that takes no listener costs its caller an error, and nobody else anything", async () => {
+  test("a signal that takes no listener costs its caller an error, and no other caller", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
     const signal = {

@@ -300,7 +300,7 @@ export default (test) => {
     expect(server.live).to.equal(0);
   });
 
-  test("a stale connection whose termination fails or hangs is replaced all the same", async () => {
+  test("a stale connection whose termination fails or hangs is replaced anyway", async () => {
     for (const terminate of [() => thrower(gone), () => Promise.reject(gone), never]) {
       const context = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: "5s" });
       const { pool, server, clock, log } = context;

@@ -254,7 +254,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("nobody gets a connection while record.invalidate() of its idle record terminates it", async () => {
+  test("no caller gets a connection while record.invalidate() of its idle record terminates it", async () => {
     const context = await idle();
     const { pool, record, server } = context;
     const termination = gate();
@@ -388,7 +388,7 @@ export default (test) => {
     expect(steps()).to.deep.equal([]);
   });
 
-  test("a waiter who has the slot of a detached lease does not wait for the detach listeners", async () => {
+  test("a waiter that has the slot of a detached lease does not wait for the detach listeners", async () => {
     const { pool, lease, server } = await leased();
     const running = gate();
     server.script.detach = () => running.promise;

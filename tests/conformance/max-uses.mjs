@@ -43,7 +43,7 @@ export default (test) => {
     }
   });
 
-  test("without maxUses, or with Infinity, a connection is used for ever", async () => {
+  test("without maxUses, or with Infinity, a connection is used without end", async () => {
     for (const maxUses of [undefined, Infinity]) {
       const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0, maxUses });
       await usedBy(pool, 500);
@@ -82,7 +82,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("the server never has more than the maximum: who waits is served when the close has ended", async () => {
+  test("the server never has more than the maximum: a waiter is served when the close has ended", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0, maxUses: 1 });
     const { pool, server } = context;
     const closing = gate();

@@ -103,7 +103,7 @@ export default (test) => {
     const close = isAsync ? () => Promise.resolve() : () => {};
     const how = isAsync ? "asynchronous" : "synchronous";
 
-    test(`5,000 closes that are due in one tick all happen, with a driver that is ${how}`, async () => {
+    test(`all of 5,000 closes that are due in one tick happen, with a driver that is ${how}`, async () => {
       const context = scriptedPool({ poolSize: 5_000, maxOverflow: 0, idleTimeout: "30s", resetOnReturn: "none" });
       const { pool, server, clock, log } = context;
       server.script.close = close;
@@ -115,7 +115,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`5,000 leases that close() does not wait for are all terminated, with a driver that is ${how}`, async () => {
+    test(`all of 5,000 leases that close() does not wait for are terminated, with a driver that is ${how}`, async () => {
       const context = scriptedPool({ poolSize: 5_000, maxOverflow: 0 });
       const { pool, server, log } = context;
       server.script.terminate = close;

@@ -55,7 +55,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a creator that hangs holds nobody else up", async () => {
+  test("a creator that hangs holds up no other caller", async () => {
     const context = scriptedKind(NullPool, { driverTimeout: "5s" });
     const { pool, server, clock } = context;
     server.script.open = never;
@@ -67,7 +67,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a caller who comes while another's connection is reset or closed waits for neither", async () => {
+  test("a caller that comes while another's connection is reset or closed waits for neither", async () => {
     for (const call of ["rollback", "close"]) {
       const context = scriptedKind(NullPool);
       const { pool, server } = context;

@@ -414,7 +414,7 @@ export default (test) => {
     expect(steps()).to.not.include("ping 2");
   });
 
-  test("pingTimeout null waits for ever", async () => {
+  test("pingTimeout null waits without end", async () => {
     const { pool, server, clock } = pinging({ pingTimeout: null });
     await cycle(pool);
     const answer = gate();
@@ -445,7 +445,7 @@ export default (test) => {
     }
   });
 
-  test("who leaves while a ping runs is refused at once, and the connection is terminated", async () => {
+  test("a caller that leaves while a ping runs is refused at once, and the connection is terminated", async () => {
     const context = pinging();
     const { pool, server, steps } = context;
     await cycle(pool);
@@ -499,7 +499,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("while a ping runs nobody else has the connection", async () => {
+  test("while a ping runs no other caller has the connection", async () => {
     const context = pinging();
     const { pool, server, steps } = context;
     await cycle(pool);

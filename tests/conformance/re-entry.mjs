@@ -74,7 +74,7 @@ async function reenter(wire, action, isLater) {
   };
   let calls = 0;
   wire(context, () => {
-    // Not for ever: a creator that always asks the pool for a connection would never end.
+    // A bounded number of times: a creator that always asks the pool for a connection would never end.
     if (++calls > 3) return undefined;
     if (!isLater) return action(context);
     return settled(2).then(() => action(context));
@@ -321,7 +321,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a waiter who aborts before it resumes leaves the caller who comes next alone", async () => {
+  test("a waiter that aborts before it resumes leaves the caller that comes next alone", async () => {
     for (const hangs of [false, true]) {
       const context = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: "5s" });
       const { pool, server, clock } = context;

@@ -1,5 +1,5 @@
 // StaticPool and SingletonThreadPool: one connection, shared by every caller, each with a lease of its own. Callers
-// wait while it opens and while it is reset; only the last close resets and checks in; nobody can end what another
+// wait while it opens and while it is reset; only the last close resets and checks in; no caller can end what another
 // holds twice.
 
 import { expect } from "chai";
@@ -34,7 +34,7 @@ const stales = {
 
 export default (test) => {
   for (const [name, Kind] of Object.entries(kinds)) {
-    test(`${name}: a connection that grows old while it is shared serves all who join, and is replaced afterwards`, async () => {
+    test(`${name}: a connection that grows old while shared serves all sharers, then is replaced`, async () => {
       for (const recycle of [0, "1s"]) {
         const context = scriptedKind(Kind, { recycle });
         const { pool, server, clock } = context;
@@ -53,7 +53,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: callers who come while the connection opens wait for it: one opening, a lease for each`, async () => {
+    test(`${name}: callers that come while the connection opens wait for it: one opening for all`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const opening = gate();
@@ -70,7 +70,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: callers who waited are served in the order of their arrival`, async () => {
+    test(`${name}: callers that waited are served in the order of their arrival`, async () => {
       const { pool, server } = scriptedKind(Kind);
       const opening = gate();
       server.script.open = () => opening.promise;
@@ -166,7 +166,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: where every opening fails nobody hangs`, async () => {
+    test(`${name}: when every opening fails no caller hangs`, async () => {
       for (const open of [
         () => {
           throw down;
@@ -199,7 +199,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: when the opener aborts, its opening goes on, to those who wait`, async () => {
+    test(`${name}: when the opener aborts, its opening goes on for the waiters`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const opening = gate();
@@ -217,7 +217,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: when the opener and all who wait abort, the connection is kept for the next`, async () => {
+    test(`${name}: when the opener and all that wait abort, the connection is kept for the next`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const opening = gate();
@@ -232,7 +232,7 @@ export default (test) => {
       expect((await pool.connect()).connection.id).to.equal(1);
     });
 
-    test(`${name}: who waits for the opening may abort, and the others are served`, async () => {
+    test(`${name}: a caller that waits for the opening may abort, and the others are served`, async () => {
       const { pool, server } = scriptedKind(Kind);
       const opening = gate();
       server.script.open = () => opening.promise;
@@ -287,7 +287,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: who comes while the connection is reset waits, and shares it afterwards`, async () => {
+    test(`${name}: a caller that comes while the connection is reset waits, and shares it afterwards`, async () => {
       const context = traced(scriptedKind(Kind));
       const { pool, server } = context;
       const reset = gate();
@@ -307,7 +307,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: when the reset fails or hangs, those who wait share a new connection`, async () => {
+    test(`${name}: when the reset fails or hangs, callers that wait share a new connection`, async () => {
       for (const rollback of [() => Promise.reject(gone), never]) {
         const context = scriptedKind(Kind, { driverTimeout: "2s" });
         const { pool, server, clock } = context;
@@ -324,7 +324,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: who waits for a reset may abort, and the connection is kept`, async () => {
+    test(`${name}: a caller that waits for a reset may abort, and the connection is kept`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const reset = gate();
@@ -340,7 +340,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: who comes in the same instant as the last return has the same connection`, async () => {
+    test(`${name}: a caller that comes in the same instant as the last return has the same connection`, async () => {
       const { pool, server } = scriptedKind(Kind, { resetOnReturn: "none" });
       const lease = await pool.connect();
       void lease.close();
@@ -348,7 +348,7 @@ export default (test) => {
       expect([next.connection, next === lease, lease.isValid]).to.deep.equal([server.connections[0], false, false]);
     });
 
-    test(`${name}: users who come and go never see a reset, and never a second connection`, async () => {
+    test(`${name}: users that come and go never see a reset, and never a second connection`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       let users = 0;
@@ -501,7 +501,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: close() of the pool refuses those who wait for the connection to open or to be reset`, async () => {
+    test(`${name}: close() of the pool refuses callers that wait for an opening or a reset`, async () => {
       for (const step of ["open", "rollback"]) {
         const context = scriptedKind(Kind);
         const { pool, server } = context;
@@ -601,7 +601,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("StaticPool: a woken caller who must queue again and leaves takes nobody's wake-up along", async () => {
+  test("StaticPool: a woken caller that must queue again and leaves takes no other wake-up along", async () => {
     const context = scriptedKind(StaticPool);
     const { pool, server } = context;
     const openings = [];
@@ -653,7 +653,7 @@ export default (test) => {
     }
   });
 
-  test("StaticPool: who was pinging a connection that ended joins its successor, and pings that one", async () => {
+  test("StaticPool: a caller whose pinged connection ended joins its successor, and pings that one", async () => {
     const context = scriptedKind(StaticPool, { prePing: true, dialect: pings });
     const { pool, server } = context;
     const first = await pool.connect();

@@ -104,7 +104,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a DisconnectionError in the outermost checkout gives all who came the new connection", async () => {
+  test("a DisconnectionError in the outermost checkout gives all that came the new connection", async () => {
     const context = scriptedKind(SingletonThreadPool);
     const { pool, server } = context;
     pool.on("checkout", async ({ id }) => {

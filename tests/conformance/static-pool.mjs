@@ -1,5 +1,5 @@
 // StaticPool: exactly one connection. Each connect() is a checkout of its own, with a ping and the checkout listeners,
-// whoever else has the connection at that time. What it shares with SingletonThreadPool: shared-connection.mjs.
+// if another caller has the connection at that time. What it shares with SingletonThreadPool: shared-connection.mjs.
 
 import { expect } from "chai";
 import { DisconnectionError, StaticPool } from "edgepool";
@@ -129,7 +129,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who comes while another's checkout listener runs needs not wait for it", async () => {
+  test("a caller that comes while another's checkout listener runs needs not wait for it", async () => {
     const context = scriptedKind(StaticPool);
     const { pool } = context;
     const first = await pool.connect();

@@ -99,7 +99,7 @@ function isTold({ fulfilled, errors }, name) {
   return fulfilled === 0 && errors.length === 1 && (errors[0].code ?? errors[0].message) === name;
 }
 
-/** Without interference every caller is told the outcome of its own opening. */
+/** Without interference every caller gets the outcome of its own opening. */
 const told = {
   throws: "down",
   rejects: "down",

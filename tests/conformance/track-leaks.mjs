@@ -89,7 +89,7 @@ export default (test) => {
     expect(pool.stats()).to.include({ used: 0, total: 0, detached: 0 });
   });
 
-  test("who waits for the slot is served then, with a new connection", async () => {
+  test("a caller that waits for the slot is served then, with a new connection", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0, timeout: null });
     const { pool, clock } = context;
     await leak(context);
@@ -104,7 +104,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("until then a caller who kept the connection alone can use it", async () => {
+  test("until then a caller that kept the connection alone can use it", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     let connection;
     await leak(context, (lease) => void (connection = lease.connection));

@@ -99,7 +99,7 @@ export default (test) => {
     expect(ids).to.include(3);
   });
 
-  test("isDisconnect is told the error and the connection", async () => {
+  test("isDisconnect gets the error and the connection", async () => {
     const told = [];
     const { pool, server } = scriptedPool({ dialect: { isDisconnect: (...given) => (told.push(given), false) } });
     await rejection(pool.use(() => Promise.reject(gone)));

@@ -38,7 +38,7 @@ function experiment(set = {}, { compare = "one", script = [], seed = 7 } = {}) {
   });
 }
 
-/** What a run came to: its log, and how everybody left. */
+/** What a run came to: its log, and how every caller left. */
 const account = ({ lines, panes }) => JSON.stringify([lines, panes.map(({ left }) => left)]);
 
 test("an experiment is the same however its time is cut into frames", async () => {
@@ -61,7 +61,7 @@ test("an experiment is the same however its time is cut into frames", async () =
 test("the picture agrees with the pool's own numbers, for every kind, scenario and comparison", async () => {
   const runs = [
     ...settings.kind.choices.map((kind) => [kind, experiment({ kind, queryFailures: 5, openFailures: 10 })]),
-    // Whose check of a shared connection is under way cannot be told from outside: there only the pool's number is
+    // From outside it cannot be seen whose check of a shared connection is under way: there only the pool's number is
     // shown.
     ...["QueuePool", "AssertionPool"].map((kind) => [
       `${kind}, which checks and recycles`,
@@ -113,7 +113,7 @@ test("the picture agrees with the pool's own numbers, for every kind, scenario a
   }
 });
 
-/** A pool may wake somebody so much later, to set fewer timers. */
+/** A pool may wake a caller so much later, to set fewer timers. */
 const slackMs = 20;
 
 test("no caller waits longer than the patience that the picture shows, whichever option limits it", async () => {
@@ -826,7 +826,7 @@ test("SQL that came with a link waits for the visitor, and SQL without an end is
     { allowed: /SQLITE_INTERRUPT/ },
   ));
 
-test("the load tells why tasks failed, counts only those that did not, and the tables can be reset", () =>
+test("the load says why tasks failed, counts only those that did not, and the tables can be reset", () =>
   withPage("tab=real", async (page) => {
     await eventually(page, () => document.querySelectorAll("#sql-result tbody tr").length === 4);
     await page.getByLabel("SQL", { exact: true }).fill("DROP TABLE orders");

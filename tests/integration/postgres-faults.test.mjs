@@ -66,7 +66,7 @@ test("without the driver's event one ping finds the death, and every connection 
   await pool.close();
 });
 
-test("three callers who ping three dead backends at once are all given live ones", async () => {
+test("three callers that ping three dead backends at once are all given live ones", async () => {
   const { pool } = server.pool("pinged-at-once", { poolSize: 3, maxOverflow: 0, dialect: deaf, prePing: true });
   await pool.warm();
   await server.kill(...(await server.backends("pinged-at-once")));
@@ -195,7 +195,7 @@ async function killSleepers(name, count) {
   await server.kill(...(await server.backends(name)));
 }
 
-test("those who wait in the queue are served in their order when the backend before them is killed", async () => {
+test("callers that wait in the queue are served in their order when the backend before them is killed", async () => {
   const { pool } = server.pool("queue", { poolSize: 1, maxOverflow: 0 });
   const holder = assert.rejects(
     pool.use((client) => client.query("SELECT pg_sleep(60)")),
@@ -217,7 +217,7 @@ test("those who wait in the queue are served in their order when the backend bef
   await pool.close();
 });
 
-test("when every backend is killed at once, none of those who wait fails, however many there are", async () => {
+test("when every backend is killed at once, no waiter fails, however many there are", async () => {
   const { pool } = server.pool("queue-of-many", { poolSize: 2, maxOverflow: 1 });
   const holders = [1, 2, 3].map(() =>
     assert.rejects(

@@ -130,7 +130,7 @@ test("maxUses under load: every caller is served, and no backend serves more tha
 
 // ---- warm(), and openings that the server refuses
 
-test("warm() opens before anybody asks, up to poolSize and not twice", async () => {
+test("warm() opens before a caller asks, up to poolSize and not twice", async () => {
   const { pool } = server.pool("warm", { poolSize: 4 });
   await pool.warm(2);
   assert.equal((await server.backends("warm")).length, 2);
@@ -177,7 +177,7 @@ test("a server with fewer connections refuses some callers with its error and se
   await pool.close();
 });
 
-test("maxConnecting runs no more creators at a time, and everybody is served", async () => {
+test("maxConnecting runs no more creators at a time, and every caller is served", async () => {
   for (const maxConnecting of [1, 2]) {
     const { pool, creators } = server.pool("some-by-some", { poolSize: 5, maxOverflow: 0, maxConnecting });
     const pids = await Promise.all(Array.from({ length: 20 }, () => pool.use(pidOf)));

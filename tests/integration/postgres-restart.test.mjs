@@ -24,7 +24,7 @@ test("a pool that pings works across a restart while it was idle, and never hand
   await pool.close();
 });
 
-test("a pool that hears its driver works across a restart without a ping", async () => {
+test("a pool that listens to its driver works across a restart without a ping", async () => {
   const { pool, swallowed } = server.pool("hearing");
   await pool.use(answers);
   await server.halt();

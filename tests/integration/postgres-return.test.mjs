@@ -117,7 +117,7 @@ for (const [ending, end] of Object.entries(endings)) {
   test(`no open transaction reaches the next borrower when a lease ${ending}`, async () => {
     const { pool, swallowed } = server.pool(ending, one);
     const pid = await pool.use(pidOf);
-    // Someone is waiting already, so that the connection goes straight on.
+    // A caller waits already, so that the connection goes straight on.
     const ended = end(pool, ending);
     const next = assertNextIsClean(pool, pid, ending);
     await ended;
@@ -143,7 +143,7 @@ test("a COMMIT still under way at the return is done, and not undone", async () 
   await pool.close();
 });
 
-test('with resetOnReturn "commit" an open transaction is committed, and a failed one ends all the same', async () => {
+test('with resetOnReturn "commit" an open transaction is committed, and a failed one ends anyway', async () => {
   const { pool } = server.pool("commit", { ...one, resetOnReturn: "commit" });
   await pool.use((client) => beginWith(client, "commit"));
   assert.equal((await server.run("SELECT * FROM notes WHERE text = 'commit'")).length, 1);
@@ -200,7 +200,7 @@ test("transactionWasReset skips the ROLLBACK that the return would send", async 
   await pool.close();
 });
 
-test("a reset listener is told of transactionWasReset", async () => {
+test("a reset listener gets transactionWasReset", async () => {
   const { pool, statements } = server.pool("told", { ...one, dialect: unsure });
   const told = [];
   pool.on("reset", (_client, _record, { transactionWasReset }) => void told.push(transactionWasReset));
@@ -256,7 +256,7 @@ async function discardAll(client, _record, { terminateOnly }) {
   await client.query("DISCARD ALL");
 }
 
-test("a reset listener with DISCARD ALL clears them before the next borrower, who waits for it", async () => {
+test("a reset listener with DISCARD ALL clears them before the next borrower, which waits for it", async () => {
   const { pool, statements, swallowed } = server.pool("discarded", one);
   pool.on("reset", discardAll);
   const pid = await pool.use(pidOf);

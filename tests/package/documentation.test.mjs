@@ -16,7 +16,7 @@ import { codeInFirstColumns, documents, guides, otherDocuments } from "./documen
 import { installTarball } from "./packed.mjs";
 
 /** A Node that has SQLite, or undefined. */
-const nodeWithSqlite = parseInt(process.versions.node, 10) >= 24 ? process.execPath : setUpRuntimes().node22;
+const nodeWithSqlite = parseInt(process.versions.node, 10) >= 24 ? process.execPath : setUpRuntimes(["node22"]).node22;
 
 /** Packages beside edgepool that examples import. */
 const drivers = ["pg", "pg-pool", "tarn", "generic-pool", "@electric-sql/pglite"];
@@ -213,8 +213,8 @@ const constructorOptions = new Set(
 );
 const callOptions = [
   ["options", "ConnectOptions"],
-  ["pooled-connection", "InvalidateOptions"],
-  ["pooled-connection", "LeaseCloseOptions"],
+  ["lease", "InvalidateOptions"],
+  ["lease", "LeaseCloseOptions"],
   ["events", "ListenOptions"],
   ["durable-object/pool-object", "PoolObjectOptions"],
   ["durable-object/pool-of", "PoolOfOptions"],
@@ -312,26 +312,23 @@ test("no document names in its inline code what does not exist", () => {
   const publicFiles = [
     "index",
     "pool",
-    "queue-pool",
-    "other-pools",
+    "kinds",
     "options",
     "events",
     "errors",
     "stats",
     "record",
-    "pooled-connection",
+    "lease",
     "dialect",
     "clock",
     "logger",
-    "connections",
-    "values",
     "entry/slim",
     "durable-object/index",
     "durable-object/pool-object",
     "durable-object/pool-of",
     "durable-object/statements",
     "durable-object/lease",
-    "durable-object/running",
+    "durable-object/run-query",
     "dialects/pg",
     "dialects/mysql2",
     "dialects/pglite",

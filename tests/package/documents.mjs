@@ -7,7 +7,7 @@ import GithubSlugger from "github-slugger";
 import { Lexer, walkTokens } from "marked";
 import { root } from "../../scripts/run.mjs";
 
-/** The README, the guides, and what is for those who work here. */
+/** The README, the guides, and what is for maintainers. */
 export const guides = readdirSync(join(root, "docs"))
   .filter((name) => name.endsWith(".md"))
   .sort()

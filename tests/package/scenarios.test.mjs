@@ -42,14 +42,12 @@ function row([number, kind, what, where]) {
 
 /** Writes docs/scenarios.md from the data. */
 function table() {
-  const row = ([number, kind, what, where]) =>
-    `| ${padded(number)} | ${kind === "n/a" ? "n.a." : kind} | ${what}${where ? ` (${where})` : ""} |`;
   const count = (kind) => scenarios.filter(([, found]) => found === kind).length;
   return `# SQLAlchemy's pool, scenario by scenario
 
-This page lists what SQLAlchemy's own tests and its documentation ask of a pool, and the behaviour of edgepool. The numbers
-are those of a catalogue with gaps. A test that proves a scenario begins with its number. It is in \`tests/conformance\`.
-If the scenario is marked *native*, it is in \`tests/policy\` or \`tests/integration\`.
+This page lists what SQLAlchemy's own tests and its documentation ask of a pool, and the behaviour of edgepool. The
+numbers are those of a catalogue with gaps. A test that proves a scenario begins with its number. It is in
+\`tests/conformance\`. If the scenario is marked *native*, it is in \`tests/policy\` or \`tests/integration\`.
 
 - **kept** (${count("kept")}): as in SQLAlchemy.
 - **adapted** (${count("adapted")}): the same intent in JavaScript: promises, signals, tasks instead of threads.

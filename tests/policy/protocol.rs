@@ -89,7 +89,8 @@ fn kinds() -> String {
         let defaults = if defaults.is_empty() { "{}".into() } else { format!("{{ {} }}", defaults.join(", ")) };
         writeln!(
             text,
-            "  {{\n    name: \"{class}\",\n    shares: {shares},\n    pings: {pings},\n    invalidatesForAll: {all},\n    \
+            "  {{\n    name: \"{class}\",\n    shares: {shares},\n    pings: {pings},\
+             \n    invalidatesForAll: {all},\n    \
              defaults: {defaults},\n  }},"
         )
         .expect("a text takes every line");
@@ -121,8 +122,10 @@ fn places() -> String {
 fn written() -> String {
     let events: Vec<String> = EVENT_NAMES.iter().map(|name| lower_first(name)).collect();
     let mut text = String::from(
-        "/**\n * How everything is encoded that crosses to the WebAssembly and back. Written by tests/policy/protocol.rs from\n \
-         * src/bindings/protocol.rs and src/policy/config.rs: `UPDATE=1 cargo test --test policy protocol`. No other file knows\n \
+        "/**\n * How everything is encoded that crosses to the WebAssembly and back. Written by \
+         tests/policy/protocol.rs from\n \
+         * src/bindings/protocol.rs and src/policy/config.rs: `UPDATE=1 cargo test --test policy protocol`. \
+         No other file knows\n \
          * a mask or a shift.\n */\n\n",
     );
     let mut part = |lines: String| text += &(lines + "\n");
@@ -136,7 +139,8 @@ fn written() -> String {
     part(format!("/** How a step went. */\n{}", enumeration("Outcome", numbered(OUTCOME_NAMES))));
     part(format!("/** Why a caller gets no connection. */\n{}", enumeration("Refusal", numbered(REFUSAL_NAMES))));
     part(format!(
-        "/** The events that the policy emits, by their numbers. */\n{}export type PolicyEvent = (typeof policyEvents)[number];\n",
+        "/** The events that the policy emits, by their numbers. */\n{}\
+         export type PolicyEvent = (typeof policyEvents)[number];\n",
         list("export const policyEvents = ", &quoted(events), " as const;")
     ));
     part(kinds() + "export type Kind = (typeof kinds)[number][\"name\"];\n");

@@ -1,5 +1,5 @@
-//! Several scopes of one pool: each has its own slots, waiters and times, and all of them share the numbers of the pool.
-//! An act on the pool reaches its own scopes in one walk, and no other pool.
+//! Several scopes of one pool: each has its own slots, waiters and times, and all of them share the numbers of the
+//! pool. An act on the pool reaches its own scopes in one walk, and no other pool.
 
 use edgepool::policy::{
     Begin, Config, Event, Hooks, Kind, LeaseId, Notice, Outcome, Return, Scopes, Settings, Span, Step,
@@ -254,4 +254,31 @@ fn a_scope_that_has_ended_keeps_no_place_among_those_that_keep_a_connection() {
     use_once(&mut scopes, numbers[2]);
     assert_eq!(scopes.take_woken(numbers[0]), None);
     assert_eq!(scopes.get(numbers[2]).expect("a scope").stats().idle, 1);
+}
+
+#[test]
+fn a_close_of_the_pool_has_patience_with_the_leases_of_a_scope_that_has_ended() {
+    let (mut scopes, numbers) = pool(&plain(), 2);
+    let lease = lend(&mut scopes, numbers[1]);
+    let ended = scopes.get_mut(numbers[1]).expect("a scope").end_scope();
+    scopes.close(numbers[0], Span::Millis(1000));
+    let scope = scopes.get_mut(numbers[1]).expect("a scope");
+    assert!(scope.is_attended() && scope.tick_wanted());
+    scope.tick(0.0);
+    scope.tick(1100.0);
+    assert!(!scope.is_leased(lease));
+    assert!(matches!(scope.take_notice(), Some((id, Notice::Done)) if id == ended));
+    drain(&mut scopes, numbers[1]);
+    assert_eq!(open(&mut scopes, numbers[0]), 0);
+}
+
+#[test]
+fn the_end_of_a_scope_that_waits_for_a_lease_wants_no_timer() {
+    let (mut scopes, numbers) = pool(&plain(), 2);
+    lend(&mut scopes, numbers[1]);
+    let scope = scopes.get_mut(numbers[1]).expect("a scope");
+    scope.end_scope();
+    assert!(!scope.is_attended() && !scope.tick_wanted(), "nothing keeps the process alive");
+    scopes.close(numbers[0], Span::Millis(0));
+    assert_eq!(scopes.closing(numbers[1]), None, "without patience it is over at once");
 }

@@ -55,7 +55,8 @@ try {
   const total = (await workerd.ask("/")).body.reduce((sum, { balance }) => sum + balance, 0);
   const checks = [
     [
-      `of ${transfers} concurrent transfers ${done} were made, ${refused} refused for lack of money (${ms.toFixed(0)} ms)`,
+      `of ${transfers} concurrent transfers ${done} were made, ` +
+        `${refused} refused for lack of money (${ms.toFixed(0)} ms)`,
       done + refused === transfers && done > 0 && refused >= transfers / 50,
     ],
     [`the accounts hold ${total} in total, as at the beginning`, total === accounts * 20],

@@ -37,13 +37,12 @@ export interface PoolOfOptions {
   /** The object's name, or the first part of it: one database, one name. Default `"pool"`. */
   name?: string;
   /**
-   * Spread over so many objects, named `pool-0`, `pool-1`, …, each with connections of its own. Default: one object,
-   * `pool`.
+   * The number of objects, named `pool-0`, `pool-1`, …, each with connections of its own. Default: one object, `pool`.
    */
   shards?: number;
   /**
-   * With `shards`: the same key always goes to the same one, such as a tenant's id. Without one, each call goes to a
-   * shard at random.
+   * With `shards`: the same key always goes to the same object, such as a tenant's id. Without a key, each call goes to a
+   * random object.
    */
   key?: string;
   /**
@@ -75,7 +74,7 @@ export interface RemotePool {
   ): Promise<QueryResult<Row>[]>;
   /** Checks one connection out: `using lease = await pool.lease()`. It goes back, reset, however this request ends. */
   lease(options?: WaitOptions): Promise<RemoteLease>;
-  /** Checks out, runs `fn`, releases whatever happens. */
+  /** Checks out, runs `fn`, and releases the lease even if `fn` fails. */
   use<R>(fn: (lease: RemoteLease) => R | PromiseLike<R>, options?: WaitOptions): Promise<R>;
   /** The numbers of the object; of several, of the one that this call goes to. */
   stats(): Promise<PoolStats>;
@@ -94,7 +93,7 @@ export interface RemoteLease extends Disposable, AsyncDisposable {
     statements: readonly Statement[],
     options?: LeaseBatchOptions,
   ): Promise<QueryResult<Row>[]>;
-  /** Returns the connection; resolves once it is reset. Again, it does nothing. Never rejects. */
+  /** Returns the connection; resolves once it is reset. A second call does nothing. Never rejects. */
   release(): Promise<void>;
 }
 
@@ -211,7 +210,7 @@ class HeldLease implements RemoteLease {
       await this.#lease.answerPoolOf("release", []);
       this.#owner[Symbol.dispose]?.();
     } catch {
-      // The object is gone, and its connections with it: what the caller did has its own errors.
+      // The object is gone, and its connections with it. The calls of the lease holder have their own errors.
     }
   }
 
@@ -253,8 +252,8 @@ class HeldLease implements RemoteLease {
 }
 
 /**
- * The answer. What the runtime itself says of the object (`durableObjectReset`, `overloaded`, `retryable`) is rejected
- * as it is.
+ * Sends the call and returns its outcome. Rejects unchanged with an error of the runtime about the object
+ * (`durableObjectReset`, `overloaded`, `retryable`).
  */
 async function sent<Call extends string>(
   target: Answering<Call>,
@@ -274,7 +273,7 @@ async function sent<Call extends string>(
   }
 }
 
-/** Whether the runtime says that what a stub stood for is gone. */
+/** Whether the error of the runtime means that the object behind a stub is gone. */
 function isOfLostObject(error: unknown): boolean {
   const { message, durableObjectReset } = error as { message?: unknown; durableObjectReset?: unknown };
   return (
@@ -288,7 +287,7 @@ function valueOf<T>(outcome: Outcome<unknown>): T {
   return outcome.value as T;
 }
 
-/** FNV-1a over the text's code units: the same everywhere, for ever. */
+/** Returns FNV-1a of the text's code units: stable across hosts and versions. */
 function hash(text: string): number {
   let value = 0x811c9dc5;
   for (let place = 0; place < text.length; place++) value = Math.imul(value ^ text.charCodeAt(place), 0x01000193);

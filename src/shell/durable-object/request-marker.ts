@@ -1,13 +1,13 @@
 /**
- * Whose request it is: of a stub only a call says, when it is too late, that it belongs to another one. Called by
- * pool-of.ts for the lease that a caller holds.
+ * Tells whether code runs in the request that took a lease. A stub only fails at its next call in another request, which
+ * is too late. Called by pool-of.ts.
  */
 
 declare const WebSocketPair: new () => { readonly 0: { readonly readyState: number } };
 
-/** Answers from then on whether the code runs in the request, or the Durable Object, in which this was called. */
+/** Returns a function that tells whether code runs in the request, or the Durable Object, in which this was called. */
 export function markRequest(): () => boolean {
-  // Belongs to the request like all I/O, and costs none: touched from another one it throws.
+  // It belongs to the request like all I/O, and costs none. Touched from another request it throws.
   const marker = new WebSocketPair()[0];
   return () => {
     try {

@@ -1,15 +1,14 @@
 /**
- * What of a thrown object crosses RPC beside its name and message: plain data, and so little of it that the error
- * always arrives. What else hangs on it (a client, a socket, a function, an instance of a class) stays where it is.
- * Called by failure.ts.
+ * Copies the properties of a thrown object that cross RPC beside its name and message: plain data, and little enough that
+ * the error always arrives. Clients, sockets, functions and instances of classes stay behind. Called by failure.ts.
  */
 
 const mostProperties = 40;
 
-/** So many values, and units of text and bytes, of one property. Longer ones are cut. */
+/** The most values, and units of text and bytes, of one property. Longer ones are cut. */
 export const mostUnits = 10_000;
 
-/** So deep within a property. */
+/** The most levels within a property. */
 const deepest = 4;
 
 /**
@@ -27,7 +26,7 @@ export function plainPropertiesOf(source: object, without: readonly string[]): R
   return plain;
 }
 
-/** What it gives; undefined where it throws. */
+/** Returns the result of `read`; undefined if it throws. */
 export function tried<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -36,7 +35,7 @@ export function tried<T>(read: () => T): T | undefined {
   }
 }
 
-/** A copy; undefined for what is no plain data. */
+/** Returns a copy; undefined if the value is not plain data. */
 function plainOf(whole: unknown): unknown {
   let left = mostUnits;
 

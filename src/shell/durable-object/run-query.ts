@@ -1,14 +1,13 @@
 /**
- * How a statement is run on a driver's connection, and how its answer becomes plain data. Knows drivers that have
- * `query(text, values)` and answer with `rows`, as pg does; for others the user gives `runQuery`. Called by
- * borrowed.ts.
+ * Runs a statement on a driver's connection, and makes plain data of the result. Knows drivers with
+ * `query(text, values)` that return `rows`, as pg does; for others the user gives `runQuery`. Called by session.ts.
  */
 
 import { ArgumentError } from "../errors.js";
 import { show } from "../validate.js";
 import type { QueryResult } from "./statements.js";
 
-/** What `runQuery` may answer: a {@link QueryResult} of which only `rows` is needed. */
+/** The result of `runQuery`: a {@link QueryResult} of which only `rows` is needed. */
 export type RunResult = { readonly rows: readonly unknown[] } & Partial<Omit<QueryResult, "rows">>;
 
 /** Runs one statement on a connection. */
@@ -33,12 +32,12 @@ export async function queryConnection(
   return (Array.isArray(answer) ? answer.at(-1) : answer) as RunResult;
 }
 
-/** An error that says what the driver's answer must be. */
+/** Returns an error that says what the driver's result must be. */
 function wrong(what: string, must: string, value: unknown): ArgumentError {
   return new ArgumentError(`${what} must ${must}; it is ${show(value)}: ${remedy}`);
 }
 
-/** The result without what RPC refuses: the driver's parsers, and the classes of its values. */
+/** Returns the result without the parts that RPC refuses: the driver's parsers, and the classes of its values. */
 export function plainResult(answer: RunResult): QueryResult {
   const { rows, rowCount, fields, command } = answer ?? {};
   if (!Array.isArray(rows)) throw wrong("the driver's answer to a statement", "have an array rows", answer);
@@ -72,7 +71,7 @@ function plainRow(row: unknown, index: number): unknown {
   return plain;
 }
 
-/** RPC refuses an instance of a class that it does not know, such as pg's interval: its own properties go. */
+/** RPC refuses instances of unknown classes, such as pg's interval: these cross as their own properties. */
 function plainValue(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(plainValue);

@@ -1,7 +1,7 @@
 /**
- * One checked-out connection while statements run on it: one after the other, and none once it is given back. Decides
- * what becomes of a statement that still runs then, and how a batch begins and ends. Made by pool-object.ts for each of
- * its calls, by lease.ts for as long as a caller holds it; imports nothing of Cloudflare's.
+ * One checked-out connection while statements run on it, one after the other, until it is returned. Decides what happens
+ * to a statement that still runs then, and how a batch begins and ends. Made by pool-object.ts for each of its calls, by
+ * lease.ts for the time of a lease. Imports nothing of Cloudflare's.
  */
 
 import type { Dialect } from "../dialect.js";
@@ -12,22 +12,22 @@ import { plainResult, type RunQuery, type RunResult } from "./run-query.js";
 import type { CheckedStatement, QueryResult } from "./statements.js";
 import { beginsOrEnds, mayBeOpenAfter } from "./transaction-words.js";
 
-/** How the connections of one pool are talked to. */
+/** How the connections of one pool are called. */
 export interface Driving<C> {
   readonly runQuery: RunQuery<C>;
   readonly dialect: Dialect<C>;
   readonly pool: string;
 }
 
-/** A statement that ends within so many milliseconds of its lease spares the pool a new connection. */
+/** A statement that ends within this time after its lease saves the pool a new connection. */
 const patienceMs = 1000;
 
 export class Session<C> {
   readonly #lease: PooledConnection<C>;
   readonly #driving: Driving<C>;
-  /** Settles when the last of those that were asked for is over. */
+  /** Settles when the last requested statement is over. */
   #lastTurn: Promise<void> | undefined;
-  /** How many are not. */
+  /** How many requested statements are not over. */
   #pending = 0;
   #end: Promise<void> | undefined;
   #lost: unknown;
@@ -43,14 +43,14 @@ export class Session<C> {
     return this.#inTurn(() => this.#run(statement));
   }
 
-  /** Stops at the first failure, which is rejected with its place; in a transaction nothing stays of the others. */
+  /** Stops at the first failure, and rejects with its place. In a transaction the other statements are rolled back. */
   batch(statements: readonly CheckedStatement[], inTransaction: boolean): Promise<QueryResult[]> {
     return this.#inTurn(() => (inTransaction ? this.#transaction(statements) : this.#runAll(statements, false)));
   }
 
   /**
-   * Gives the connection back, reset. A statement that still runs is waited for a moment; then the connection is
-   * terminated, so that nobody has it before it is over. Never rejects; again, it answers the same.
+   * Returns the connection, reset. Waits a moment for a statement that still runs, then terminates the connection, so that
+   * no other caller gets it before that statement is over. Never rejects. A second call returns the same promise.
    */
   end(): Promise<void> {
     return (this.#end ??= this.#giveBack());
@@ -85,7 +85,7 @@ export class Session<C> {
   async #send(text: string, values?: readonly unknown[]): Promise<RunResult> {
     const { connection } = this.#lease;
     const mayBeOpen = mayBeOpenAfter(text, this.#mayHaveLeftOneOpen);
-    // Also of a text that fails in its midst.
+    // A text may fail after some of its statements have run.
     this.#mayHaveLeftOneOpen ||= mayBeOpen;
     try {
       const result = await this.#driving.runQuery(connection, text, values);
@@ -161,7 +161,7 @@ export class Session<C> {
     return results;
   }
 
-  /** By the dialect; where it cannot tell, by the statements that ran. */
+  /** By the dialect, or by the statements that ran if the dialect cannot tell. */
   #mayBeInTransaction(): boolean {
     return this.#driving.dialect.inTransaction?.(this.#lease.connection) ?? this.#mayHaveLeftOneOpen;
   }
@@ -199,7 +199,7 @@ async function settles(promise: Promise<void> | undefined, ms: number): Promise<
   return isSettled !== false;
 }
 
-/** Enough of a statement to find it. */
+/** Returns enough of a statement to find it. */
 function shortened(text: string): string {
   const line = text.trim().replace(/\s+/g, " ");
   return line.length <= 60 ? line : `${line.slice(0, 59)}…`;

@@ -32,9 +32,9 @@ export interface OperationOwner<C> {
   readonly policy: Policy;
   readonly steps: Steps<C>;
   readonly connections: Connections<C>;
-  /** Contract steps 2 and 3: settles every promise that the last call into the policy settled. */
+  /** Contract step 2: settles every promise that the last call into the policy settled. */
   drain(): void;
-  /** Contract steps 2 to 5. */
+  /** Contract steps 2, 4, 5, and in the outermost call 6. */
   afterwards(): void;
   /** Foreign code may run from now on, until {@link leave}: spawned operations wait. */
   enter(): void;
@@ -49,9 +49,9 @@ export interface OperationOwner<C> {
   prepare(limits: Limits | undefined): void;
   /** Returns what a refused caller is rejected with. */
   refusalFor(operation: Operation<C>, refusal: Refusal): unknown;
-  /** Logs what happened when the refusal was made. */
-  logRefusal(refusal: Refusal): void;
-  logCheckout(): void;
+  /** Take what contract step 5 is to log. */
+  noteRefusal(refusal: Refusal): void;
+  noteCheckout(): void;
   /** Runs what calls the policy if no caller would get its error. */
   guard(operation: Operation<C>, run: () => void): void;
 }
@@ -67,6 +67,13 @@ class Refused {
   constructor(error: unknown) {
     this.error = error;
   }
+}
+
+/** Whether a step settles its caller. */
+export function isLast(step: number): boolean {
+  if (isGrant(step)) return true;
+  const code = codeOf(step);
+  return code === Code.Share || code === Code.Reject || code === Code.Done;
 }
 
 export class Operation<C> implements StepContext<C> {
@@ -131,7 +138,7 @@ export class Operation<C> implements StepContext<C> {
   }
 
   /**
-   * Performs `first` and every step after it (contract step 6), as long as everything that is called answers at once.
+   * Performs `first` and every step after it (contract step 3), as long as everything that is called answers at once.
    */
   run(first: number): void {
     const owner = this.#owner;
@@ -219,7 +226,7 @@ export class Operation<C> implements StepContext<C> {
       const lease = leaseOf(step);
       if (!this.#resolveShown(connections.heldAt(indexOf(lease)))) {
         this.resolve(connections.leaseFor(lease, this.limits));
-        owner.logCheckout();
+        owner.noteCheckout();
       }
       return true;
     }
@@ -235,7 +242,7 @@ export class Operation<C> implements StepContext<C> {
         const held = connections.heldAt(slotOf(step));
         if (!this.#resolveShown(held)) {
           this.resolve(connections.share(held, this.handle, this.limits));
-          owner.logCheckout();
+          owner.noteCheckout();
         }
         return true;
       }
@@ -246,7 +253,7 @@ export class Operation<C> implements StepContext<C> {
         else owner.end(this);
         this.known?.lease?.revoke();
         this.reject(owner.refusalFor(this, refusal));
-        owner.logRefusal(refusal);
+        owner.noteRefusal(refusal);
         return true;
       }
       default:

@@ -1,10 +1,9 @@
 /**
- * The operations of one scope: the table by handle, and what a call into the policy leaves behind for others. Cites the
- * contract of ARCHITECTURE.md, which holds after each call into the policy: 1 call the policy; 2 drain, so that every
- * promise that the call settled is settled; 3 tick if a tick is due, drain, and set the timer; 4 log what happened, and
- * release signals; 5 start spawned operations, in one loop of the outermost call; 6 perform the caller's own next step,
- * after 2 and before 5. Foreign code runs in 3 (a user's clock), 4, 5 and 6, and may re-enter the pool: a re-entrant
- * call does 1 to 4 and leaves 5 to the outermost one.
+ * The operations of one scope: the table by handle, and what a call into the policy leaves behind for others. The contract
+ * of ARCHITECTURE.md in short, whose step numbers are cited here: 1 call the policy; 2 drain, so that every promise that the
+ * call settled is settled; 3 perform the operation's own next step, if it has one, and go on with 1; 4 tick if a tick is
+ * due, drain, and set the timer; 5 log what happened, and leave signals; 6 start spawned operations, in one loop of the
+ * outermost call. Foreign code runs in 3 to 6 and may re-enter the pool: a re-entrant call leaves 6 to the outermost one.
  */
 
 import type { Limits } from "../call-options.js";
@@ -47,8 +46,9 @@ export class Operations<C> implements OperationOwner<C> {
   #depth = 0;
   /** Operations whose time ended in their first step, before they were begun here. */
   readonly #missed = new Set<number>();
-  /** What contract step 4 is to log: leases that were granted, and notices that found no operation. */
+  /** What contract step 5 is to log: granted leases, callers without a live connection, notices without a waiter. */
   #grantsToLog = 0;
+  #exhaustedToLog = 0;
   #strays: Array<{ handle: number; lease: Lease<C> | undefined }> = [];
   readonly #drain = (): void => this.drain();
 
@@ -111,7 +111,7 @@ export class Operations<C> implements OperationOwner<C> {
 
   // ---- the contract
 
-  /** Contract steps 2 to 5. */
+  /** Contract steps 2, 4, 5, and in the outermost call 6. */
   afterwards(): void {
     while (this.policy.hasOutput()) {
       this.drain();
@@ -163,7 +163,7 @@ export class Operations<C> implements OperationOwner<C> {
   }
 
   /**
-   * Contract step 3. A crash rejects the waiters of this scope, unless it belongs to an I/O context, which is not to be
+   * Contract step 4. A crash rejects the waiters of this scope, unless it belongs to an I/O context, which is not to be
    * kept: its timer notices.
    */
   tick(): void {
@@ -171,8 +171,13 @@ export class Operations<C> implements OperationOwner<C> {
     if (!this.#isBound) watch(this, isRunning);
   }
 
-  /** Contract step 4. */
+  /** Contract step 5. */
   #report(): void {
+    while (this.#exhaustedToLog > 0) {
+      this.#exhaustedToLog--;
+      this.#settings.log.info("reconnect attempts exhausted");
+      this.steps.invalidated(undefined);
+    }
     while (this.#grantsToLog > 0) {
       this.#grantsToLog--;
       this.#settings.log.debug("a connection is checked out");
@@ -184,7 +189,7 @@ export class Operations<C> implements OperationOwner<C> {
     if (this.#waiters.hasEndedSignals) this.#waiters.releaseSignals();
   }
 
-  /** Contract step 5. Spawned operations that begin meanwhile are started by the same loop, however many there are. */
+  /** Contract step 6. The same loop starts the operations that these spawn, however many there are. */
   #startSpawned(): void {
     this.#depth++;
     try {
@@ -198,6 +203,10 @@ export class Operations<C> implements OperationOwner<C> {
     }
   }
 
+  get #hasReport(): boolean {
+    return this.#grantsToLog + this.#exhaustedToLog > 0 || this.#waiters.hasEndedSignals;
+  }
+
   enter(): void {
     this.#depth++;
   }
@@ -206,18 +215,18 @@ export class Operations<C> implements OperationOwner<C> {
     this.#depth--;
     if (this.#depth > 0) return;
     if (this.#missed.size > 0) this.#missed.clear();
-    if (this.#waiters.hasEndedSignals) this.#report();
+    if (this.#hasReport) this.#report();
     this.#startOthers();
   }
 
-  /** Contract step 5, in this scope and then in others that have got something to do. */
+  /** Contract step 6, in this scope and then in the scopes that have something to do. */
   #startOthers(): void {
     if (this.#spawned.length > 0) this.#startSpawned();
     this.wakeOthers?.();
   }
 
   /**
-   * Makes a call into the policy that spawns operations, does contract steps 2 to 5, and returns the promises of those
+   * Makes a call into the policy that spawns operations, does contract steps 2 to 6, and returns the promises of those
    * operations.
    */
   spawn(call: () => void): Promise<unknown>[] {
@@ -243,7 +252,7 @@ export class Operations<C> implements OperationOwner<C> {
   #grant(handle: number, granted: number): void {
     const lease = this.connections.leaseFor(granted, this.#waiters.limitsOf(handle));
     if (!this.#waiters.grant(handle, lease)) this.#strays.push({ handle, lease });
-    else if (this.#settings.log.isDebug) this.#grantsToLog++;
+    else this.noteCheckout();
   }
 
   #refuse(handle: number, refusal: Refusal, snapshot: Snapshot): void {
@@ -300,14 +309,12 @@ export class Operations<C> implements OperationOwner<C> {
     );
   }
 
-  logRefusal(refusal: Refusal): void {
-    if (refusal !== Refusal.Disconnected) return;
-    this.#settings.log.info("reconnect attempts exhausted");
-    this.steps.invalidated(undefined);
+  noteRefusal(refusal: Refusal): void {
+    if (refusal === Refusal.Disconnected) this.#exhaustedToLog++;
   }
 
-  logCheckout(): void {
-    if (this.#settings.log.isDebug) this.#settings.log.debug("a connection is checked out");
+  noteCheckout(): void {
+    if (this.#settings.log.isDebug) this.#grantsToLog++;
   }
 
   // ---- what can go wrong
@@ -332,7 +339,7 @@ export class Operations<C> implements OperationOwner<C> {
       return error;
     }
     if (!hasCrashed() && !(trap instanceof WebAssembly.RuntimeError)) {
-      this.#settings.log.error("code that the pool called threw at a place where nothing may throw", trap);
+      this.#settings.log.error("code that the pool called threw at a place that allows no throw", trap);
       return trap;
     }
     crash(trap);

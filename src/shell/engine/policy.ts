@@ -2,7 +2,7 @@
  * One scope's part of the policy: the only door to the WebAssembly. A method for each export, which passes numbers in
  * and out (their encoding: protocol.ts). A trap ends the policy, and so does giving up its I/O context.
  *
- * After each call that may change who waits, the caller drains the output (operations.ts), before any foreign code
+ * After each call that may settle a promise, the caller drains the output (operations.ts), before any foreign code
  * runs.
  */
 

@@ -41,7 +41,7 @@ export class Refusals<C> {
     this.#slots = slots;
   }
 
-  /** Returns the pool's numbers now: one snapshot serves all who are refused together. Does not read the clock. */
+  /** Returns the pool's numbers now: one snapshot serves all callers that are refused together. Does not read the clock. */
   snapshot(): Snapshot {
     return { stats: this.#policy.stats(false), counts: this.#policy.counts(), longestHeld: this.#longestHeld() };
   }
@@ -60,7 +60,7 @@ export class Refusals<C> {
       case Refusal.QueueFull: {
         const { waiting, used, max } = (snapshot ?? this.snapshot()).stats;
         return new QueueFullError(
-          `the queue of the pool ${pool} is full: ${waiting} callers wait already (maxWaiters: ${show(this.#settings.policy.maxWaiters)}), ${used} of at most ${max} connections are in use`,
+          `the queue of the pool ${pool} is full: callers waiting: ${waiting} (maxWaiters: ${show(this.#settings.policy.maxWaiters)}), connections in use: ${used} of at most ${max}`,
           pool,
         );
       }

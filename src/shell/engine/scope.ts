@@ -1,6 +1,6 @@
 /**
  * One scope of a pool: checkouts, aborts, and what is done to the scope as a whole. Puts its parts together: the
- * policy, the operations (operations.ts), the leases (leases.ts). Who gets what, and when, is decided in src/policy.
+ * policy, the operations (operations.ts), the leases (leases.ts). Which caller gets what, and when, is decided in src/policy.
  */
 
 import { connectLimits, type Limits } from "../call-options.js";
@@ -30,6 +30,7 @@ import { hasCrashed } from "./instance.js";
 import { Lease } from "./lease.js";
 import { Leases } from "./leases.js";
 import { LostLeases } from "./lost-leases.js";
+import { isLast } from "./operation.js";
 import { Operations } from "./operations.js";
 import { Policy } from "./policy.js";
 import { Refusals } from "./refusals.js";
@@ -262,7 +263,10 @@ export class Scope<C> {
     if (!isRefused(word) && limits?.stack !== undefined) this.#refusals.firstCheckoutStack = limits.stack;
     if (!isLease(word)) return this.#pend(word, limits, signal);
     const lease = this.#connections.leaseFor(word, limits);
-    this.#operations.logCheckout();
+    if (this.log.isDebug) {
+      this.#operations.drain();
+      this.log.debug("a connection is checked out");
+    }
     return Promise.resolve(lease);
   }
 
@@ -287,7 +291,7 @@ export class Scope<C> {
       const step = this.#policy.resume(handle);
       if (codeOf(step) === Code.Wait) return this.#wait(handle, limits, signal, true);
       const operation = operations.begin(handle, limits);
-      if (signal === undefined) operation.run(step);
+      if (signal === undefined || isLast(step)) operation.run(step);
       else {
         operations.drain();
         this.#listen(handle, signal);
@@ -425,7 +429,7 @@ export class Scope<C> {
       const spawned = scopes.map((scope) => scope.#operations.watchSpawned());
       this.#policy.dispose();
       const closes = spawned.flatMap((promises) => promises());
-      for (const scope of scopes) scope.catchUp();
+      for (const scope of scopes) scope.#operations.afterwards();
       return Promise.allSettled(closes).then(() => undefined);
     } catch (trap) {
       this.#operations.crash(trap);

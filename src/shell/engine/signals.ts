@@ -55,7 +55,7 @@ export class Signals {
     if (group.operations.size === 0) this.#end(group);
   }
 
-  /** Stops listening where no operation is left. Runs foreign code. */
+  /** Stops listening to the signals that no operation has any more. Runs foreign code. */
   release(): void {
     while (this.#ended.length > 0) {
       const { signal, listener } = this.#ended.pop() as Group;

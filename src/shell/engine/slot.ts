@@ -61,7 +61,7 @@ export class SlotConnection<C> {
   readonly owner: LeaseOwner<C>;
   readonly connection: C;
   readonly slot: Slot<C>;
-  /** Whether all who share the connection have lost it: one of them invalidated its lease. */
+  /** Whether all sharers of the connection have lost it: one of them invalidated its lease. */
   isInvalidated = false;
   info: Record<PropertyKey, unknown>;
   /** While no lease has the connection. A lease takes the sentinel along and passes it to the next one. */

@@ -241,10 +241,12 @@ export class Steps<C> {
 
   /** Makes the lease that the checkout listeners are given. */
   #leaseFor({ handle, limits }: StepContext<C>, held: SlotConnection<C>) {
-    if (this.#log.isDebug) this.#log.debug("a connection is checked out");
-    return this.#settings.shares
+    const lease = this.#settings.shares
       ? this.#connections.share(held, handle, limits)
       : this.#connections.leaseFor(this.#policy.leaseOfSlot(held.slot.index), limits);
+    // Only now: a logger may end the connection.
+    if (this.#log.isDebug) this.#log.debug("a connection is checked out");
+    return lease;
   }
 
   #emitted(operation: StepContext<C>, event: PolicyEvent, index: number, outcome: Outcome, error: unknown): Outcome {

@@ -22,7 +22,7 @@ export class Timer {
     this.#onRing = onRing;
   }
 
-  /** Passes the time to the policy, drains its output, and sets the timer anew. Returns whether the timer runs. */
+  /** Passes the time to the policy, drains its output, and sets the timer again. Returns whether the timer runs. */
   tick(drain: () => void): boolean {
     const delayMs = this.#policy.tick(this.#clock.now());
     drain();

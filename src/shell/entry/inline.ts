@@ -16,7 +16,7 @@ function compiled(): WebAssembly.Module {
   } catch (cause) {
     throw new PoolError(
       "ERR_POOL_INVALID_REQUEST",
-      "edgepool cannot compile its WebAssembly here: a page's Content-Security-Policy must allow 'wasm-unsafe-eval', a bundle for Cloudflare Workers wants the condition \"workerd\" (the cause says what the host said)",
+      "edgepool cannot compile its WebAssembly here: a page's Content-Security-Policy must allow 'wasm-unsafe-eval', and a bundle for Cloudflare Workers needs the condition \"workerd\" (the cause is the host's error)",
       "",
       { cause },
     );

@@ -145,7 +145,7 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     await two.close();
   });
 
-  test(`${name}: a socket that ends under a statement fails its caller, and nobody else`, async () => {
+  test(`${name}: a socket that ends under a statement fails its caller alone`, async () => {
     const ends = [
       (session) => session.end(),
       (session) => session.reset(),
@@ -164,7 +164,7 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     }
   });
 
-  test(`${name}: an ordinary error costs nobody a connection, nor does that of another service`, async () => {
+  test(`${name}: an ordinary error costs no caller a connection, nor does that of another service`, async () => {
     const one = pool();
     for (const code of [1064, 1213, 1317])
       await assert.rejects(
@@ -219,8 +219,8 @@ test("the guide's runQuery gives a Durable Object the rows of a SELECT and the c
   const load = (code) => import(`data:text/javascript,${encodeURIComponent(code)}`);
   const { runQuery } = await load(`export ${source}`);
   // What a Durable Object does with the answer. Only workerd can import the entry that has it.
-  const source = join(root, "src", "shell", "durable-object", "run-query.ts");
-  const { outputFiles } = await build({ entryPoints: [source], bundle: true, write: false, format: "esm" });
+  const entry = join(root, "src", "shell", "durable-object", "run-query.ts");
+  const { outputFiles } = await build({ entryPoints: [entry], bundle: true, write: false, format: "esm" });
   const { plainResult } = await load(outputFiles[0].text);
   const connection = await promises.createConnection(server.options);
   const select = plainResult(await runQuery(connection, "SELECT 7 AS id"));

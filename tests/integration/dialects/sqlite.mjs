@@ -77,7 +77,7 @@ export function testSqlite({ dialect, open, code, skip }) {
     },
   );
 
-  test("an ordinary error costs nobody a connection", { skip }, async () => {
+  test("an ordinary error costs no caller a connection", { skip }, async () => {
     const { one, count } = await pool("error");
     await assert.rejects(
       one.use((database) => database.exec("SELECT nonsense")),
@@ -97,7 +97,7 @@ export function testSqlite({ dialect, open, code, skip }) {
     await one.close();
   });
 
-  test("a statement on a closed database fails its caller, and nobody else", { skip }, async () => {
+  test("a statement on a closed database fails its caller alone", { skip }, async () => {
     const { one, count } = await pool("closed-in-use");
     await assert.rejects(
       one.use((database) => {

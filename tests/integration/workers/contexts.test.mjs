@@ -47,7 +47,7 @@ for (const compatibilityDate of dates) {
     before(start);
     after(() => workerd.stop());
 
-    it("finds an object again that is the first to use the pool, when nothing tells yet that it is one", async () => {
+    it("finds an object again that is the first to use the pool, when nothing says yet that it is one", async () => {
       const first = await ask("/use?object=first");
       assert.deepEqual(await ask("/use?object=first"), first);
       await ask("/use");
@@ -75,7 +75,7 @@ for (const compatibilityDate of dates) {
       assert.notEqual(one[0], two[0]);
     });
 
-    it("takes no key's word for it: one that every request gives parts them all the same", async () => {
+    it("takes no key's word for it: one that every request gives still parts them", async () => {
       const [one, two] = await Promise.all([ask("/use?scope=env"), ask("/use?scope=env")]);
       assert.equal(new Set([...one, ...two]).size >= 2, true);
       assert.equal(
@@ -153,7 +153,7 @@ for (const compatibilityDate of dates) {
       assert.equal(await keeping, "nothing");
     });
 
-    it("hears of an abort in another request, at the latest by its own timer", async () => {
+    it("notices an abort in another request, at the latest by its own timer", async () => {
       const waiting = ask("/wait-for-signal");
       await ask("/hold?ms=100");
       await ask("/abort");

@@ -63,7 +63,7 @@ export class Foreign extends PoolObject {
   }
 }
 
-/** A dialect that cannot tell whether a transaction is open. */
+/** A dialect that cannot know whether a transaction is open. */
 export class Untold extends PoolObject {
   constructor(ctx, env) {
     super(ctx, env, creator("Untold", ctx, env), { dialect: { ...pg, inTransaction: undefined } });

@@ -127,7 +127,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       ]);
     });
 
-    test("a command tells its count; of several statements in one text the last one answers", async () => {
+    test("a command has its count; of several statements in one text the last one answers", async () => {
       const { inserted, several, row } = await ask("commands");
       assert.deepEqual(inserted, { rows: [], rowCount: 1, fields: [], command: "INSERT" });
       assert.deepEqual({ several, row }, { several: [{ two: 2 }], row: { three: 3 } });
@@ -195,7 +195,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       );
       const messages = {
         bare: "an object (no class) was thrown",
-        unreadable: "something that cannot be shown was thrown",
+        unreadable: "a value that cannot be shown was thrown",
         unreadableFunction: "a function (anonymous) was thrown",
         text: "a text",
         nothing: "undefined",
@@ -334,7 +334,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.deepEqual([inside, threw.name, threw.message, used], [[{ one: 1 }], "RangeError", "the caller's own", 0]);
     });
 
-    // The object has one connection, so whoever comes next has the one on which a transaction was left open.
+    // The object has one connection, so a caller that comes next has the one on which a transaction was left open.
     const ends = {
       "is released": async () => assert.equal(await ask("releases?on=NARROW"), 0),
       "is disposed": async () => assert.match((await ask("disposes?on=NARROW")).message, /this lease has ended/),
@@ -352,7 +352,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       },
     };
     for (const [how, end] of Object.entries(ends)) {
-      test(`a lease that ${how} goes back to the pool, its transaction rolled back before anybody has it`, async () => {
+      test(`a lease that ${how} goes back, its transaction rolled back before the next caller`, async () => {
         await run("TRUNCATE marks");
         const { pid } = await ask("next?on=NARROW");
         await end();
@@ -370,7 +370,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
         Array.from({ length: 200 }, async (_, number) => {
           const path = paths[number % paths.length];
           const worker = ["first", "second", "third"][number % 3];
-          // Every other one of those who dawdle disconnects.
+          // Every second slow caller disconnects.
           if (path.startsWith("dawdles") && number % 16 > 8)
             await ask(path, { worker, signal: AbortSignal.timeout(number) }).catch(() => {});
           else await ask(path, { worker });
@@ -452,7 +452,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       );
     });
 
-    test("a caller for whom no connection comes free in time is told so, with the pool's numbers", async () => {
+    test("a caller without a connection in time is refused, with the pool's numbers", async () => {
       await nobodyHoldsOne("NARROW");
       for (const error of Object.values(await ask("late?on=NARROW"))) {
         assert.deepEqual(

@@ -122,7 +122,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       await untilBackends("killed", 0);
     });
 
-    test("a request that is shot as hung with the lease out harms nobody", async () => {
+    test("a request that is shot as hung with the lease out harms no other request", async () => {
       const { status } = await workerd.ask(path("hangIdle", { pool: "scripted", as: "shot" }));
       assert.equal(status, 500);
       assert.match(workerd.log.at(-1), /had hung/);
@@ -249,7 +249,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       );
     });
 
-    test("a Durable Object closes what was idle for 30 seconds, as nothing was said, and opens anew", async () => {
+    test("a Durable Object closes what was idle for 30 seconds, as nothing was said, and opens again", async () => {
       const { pids } = await ask("object/reaped/useTogether", { pool: "reaped", uses: 3 });
       assert.equal(new Set(pids).size, 3);
       await untilBackends("reaped", 0);
@@ -322,7 +322,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       assert.equal(new Set(pids).size, 5);
     });
 
-    test("who waits for a lease of its own request is told in time instead of being shot", async () => {
+    test("a caller that waits for a lease of its own request is refused in time instead of being shot", async () => {
       const { second } = await ask("waitInVain", { pool: "scripted" });
       assert.equal(second.code, "ERR_POOL_TIMEOUT");
       assert.ok(second.ms >= 190 && second.ms < 2000, `${second.ms} ms`);

@@ -1,5 +1,5 @@
-// The Worker of soak.test.mjs: asks itself for as many requests as it is told, one in ten of which ends badly, each
-// time in another way and with its lease out. It counts what came of them, and tells how much memory its pools have.
+// The Worker of soak.test.mjs: sends itself as many requests as the test wants, one in ten of which ends badly, each
+// time in another way and with its lease out. It counts what came of them, and says how much memory its pools have.
 
 // Before edgepool, of which it notes the instance.
 import { memory } from "./instance-memory.mjs";
@@ -22,11 +22,11 @@ const pools = {
   ),
 };
 
-/** Told by each request that is to be given up, once it holds its lease. */
+/** Resolved by each request that is to be given up, once it holds its lease. */
 const holding = new Set();
 /** Is never aborted, and known to every request. */
 const never = new AbortController();
-/** What disturbed requests have not given back, so that nothing is collected for want of anybody who has it. */
+/** What disturbed requests have not given back, so that nothing is collected for want of a holder. */
 const kept = [];
 
 const use = (pool) => pool.use((connection) => connection.query("SELECT 1"));
