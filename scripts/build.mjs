@@ -81,7 +81,9 @@ function optimize(input, output, flags) {
   const features = ["bulk-memory", "nontrapping-float-to-int", "sign-ext", "mutable-globals", "reference-types"];
   run(process.execPath, [
     join(root, "node_modules", "binaryen", "bin", "wasm-opt"),
-    ...[input, "-o", output],
+    input,
+    "-o",
+    output,
     ...flags,
     ...[...features, "multivalue"].map((feature) => `--enable-${feature}`),
   ]);
@@ -94,8 +96,9 @@ function writeSymbols() {
 }
 
 /**
- * In place of the machine's own flags. The places in panic messages name no folder of this machine. The stack has half of
- * the memory's first page, and lies below the data: an overflow traps. tests/package/size.test.mjs has its depth.
+ * Returns the flags, in place of the machine's own. The places in panic messages name no folder of this machine. The
+ * stack has half of the memory's first page, and lies below the data: an overflow traps. tests/package/size.test.mjs
+ * has its depth.
  */
 function compilerFlags() {
   const folders = [
@@ -135,10 +138,8 @@ function checkVersions() {
         readFileSync(join(root, path), "utf8"),
       )?.[1],
   );
-  if (new Set(versions).size !== 1)
-    fail(
-      `wasm-bindgen is pinned to different versions: ${manifests.map((path, index) => `${path}: ${versions[index]}`).join(", ")}`,
-    );
+  const pins = manifests.map((path, index) => `${path}: ${versions[index]}`).join(", ");
+  if (new Set(versions).size !== 1) fail(`wasm-bindgen is pinned to different versions: ${pins}`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,5 +1,5 @@
-// What the package loads, minified and gzipped, under each condition: all of its exports, and QueuePool alone. The ceilings
-// are for all. Inlined it is the figure reached once (52.8 kB) + 3 %, and never above 56 kB.
+// What the package loads, minified and gzipped, under each condition: all of its exports, and QueuePool alone. The
+// ceilings are for all. Inlined it is the figure reached once (52.8 kB) + 3 %, and never above 56 kB.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
