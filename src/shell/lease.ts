@@ -53,4 +53,6 @@ export interface PooledConnection<C> extends AsyncDisposable {
    * Takes the connection out of the pool for good. The slot is free at once, and close() then closes the connection.
    */
   detach(): Promise<void>;
+  /** Returns the connection, as close() does. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
