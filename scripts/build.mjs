@@ -69,7 +69,8 @@ function buildWasm() {
   mkdirSync(glue, { recursive: true });
   run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, glue]);
   // The names go at the very end: both files have the same functions in the same order.
-  optimize(wasmFile, namedFile, ["-Oz", "--converge", "--low-memory-unused", "-g", `--symbolmap=${symbolsFile}`]);
+  const smaller = ["-Oz", "--flatten", "--rereloop", "-Oz", "-Oz", "--converge", "--low-memory-unused"];
+  optimize(wasmFile, namedFile, [...smaller, "-g", `--symbolmap=${symbolsFile}`]);
   optimize(namedFile, wasmFile, ["--strip-debug", "--strip-producers", "--strip-target-features"]);
   writeSymbols();
   writeDeclarations();
@@ -95,8 +96,9 @@ function writeSymbols() {
 }
 
 /**
- * In place of the machine's own flags. The places in panic messages name no folder of this machine. The stack has half
- * of the memory's first page, and lies below the data: an overflow traps. tests/package/size.test.mjs has its depth.
+ * Returns the flags, in place of the machine's own. The places in panic messages name no folder of this machine. The
+ * stack has half of the memory's first page, and lies below the data: an overflow traps. tests/package/size.test.mjs
+ * has its depth.
  */
 function compilerFlags() {
   const folders = [
@@ -136,11 +138,8 @@ function checkVersions() {
         readFileSync(join(root, path), "utf8"),
       )?.[1],
   );
-  if (new Set(versions).size !== 1)
-    fail(
-      "wasm-bindgen is pinned to different versions: " +
-        manifests.map((path, index) => `${path}: ${versions[index]}`).join(", "),
-    );
+  const pins = manifests.map((path, index) => `${path}: ${versions[index]}`).join(", ");
+  if (new Set(versions).size !== 1) fail(`wasm-bindgen is pinned to different versions: ${pins}`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -561,7 +561,8 @@ test("the symbols of the package lead from a trap's stack to functions of the po
     const { cause } = (await Promise.allSettled(waiters)).find(({ reason }) => reason).reason;
     // A host calls an exported function by its index.
     const functions = Object.entries(wasm).filter(([, value]) => typeof value === "function");
-    console.log(JSON.stringify({ stack: cause.stack, exports: functions.map(([name, { name: index }]) => [name, index]) }));
+    const exports = functions.map(([name, { name: index }]) => [name, index]);
+    console.log(JSON.stringify({ stack: cause.stack, exports }));
     process.exit(0);
   `,
   );
