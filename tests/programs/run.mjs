@@ -131,6 +131,8 @@ export class Run {
       this.model.fail("the pool throws no error of its own", describe(error) + /** @type {any} */ (error)?.stack);
     } finally {
       this.#isCalm = true;
+      // A pool that stays open would slow down all that come after it.
+      if (this.model.failure !== undefined) this.#pool?.close({ timeout: 0 }).catch(() => {});
       await new Promise((resolve) => setImmediate(resolve));
       Math.random = random;
       Error.stackTraceLimit = stackTraceLimit;
@@ -431,15 +433,12 @@ export class Run {
         this.model.mayDisconnect = true;
         this.model.doubt();
       };
-      return this.#call(
-        name,
-        shown,
-        () => undefined,
-        refused,
-        event === "checkout" ? this.#checkoutError : this.#error,
-      );
+      // The caller may have the connection from then on, and others may share it.
+      const passed = () => void (connection !== undefined && (connection.movedIn = this.model.turn));
+      return this.#call(name, shown, passed, refused, event === "checkout" ? this.#checkoutError : this.#error);
     }
     this.#mayStart();
+    if (connection !== undefined && (event === "close" || event === "invalidate")) connection.mayBeStale = true;
     return this.#call(name, shown, () => undefined);
   }
 
