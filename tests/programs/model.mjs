@@ -486,6 +486,8 @@ export class Model {
     const { scope, isEmptied, mayBeStale, disposedIn, releasedAt } = connection;
     if (scope === undefined || isEmptied || mayBeStale || disposedIn < Infinity) return;
     if (this.closedAt < Infinity || scope.hasEnded) return;
+    // One more scope than poolSize has a connection: another scope gives its own up.
+    if (this.kind === "SingletonThreadPool") return;
     const idle = this.clock.elapsed - releasedAt;
     if (idle < this.idleTimeoutMs)
       this.fail("an idle connection is kept until idleTimeout", `${connection.name} is closed after ${idle} ms`);
