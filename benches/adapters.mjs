@@ -1,53 +1,36 @@
-// The contestants, and how each is spoken to: adapt(library, size) makes a pool of `size` connections; edgepool's looks at
-// `steps`, too. The source of adapt is compiled once more for every scenario (scenarios.mjs), so it must not use anything but
-// its arguments and globals.
+// The contestants. adapt(library, size) makes a pool of `size` connections; edgepool's adapter also takes `steps`. The
+// source of adapt is compiled again for every scenario (scenarios.mjs), so it may use only its arguments and
+// globals.
 //
-// Everyone lends fake connections, has an acquire time-out of 30 s, and has resetting, validation, idle reaping and logging
-// off where they can be. Of two ways to call a peer the cheaper one is taken: lightning-pool's release() without a
-// callback, pg-pool's with its idle timer off.
+// Every contestant lends fake connections and has an acquire time-out of 30 s. Resetting, validation, idle reaping and
+// logging are off if they can be. If a peer can be called in two ways, the cheaper one is used: release() of
+// lightning-pool without a callback, pg-pool with its idle timer off.
 //
-// For scenario (d), tarn cancels by its own abort(). The other four peers can only time out, each by a setting for the
-// whole pool, which they read at every acquire: the adapter sets it to 1 ms before each waiter that is to be cancelled and
-// back after it. All are queued in one go, so the time-outs end together, once the queue is full, as an abort does.
+// In scenario (d), tarn cancels by its own abort(). The other four peers can only time out. They read the time-out, a
+// setting of the whole pool, at every acquire. The adapter sets it to 1 ms before each waiter to be cancelled, and back
+// afterwards. All waiters are queued in one turn, so these time-outs end together once the queue is full, as an abort
+// does.
 
-import { EventEmitter } from "node:events";
-
-/** What pg-pool needs of a pg.Client. */
-class FakeClient extends EventEmitter {
-  _queryable = true;
-  _ending = false;
-
-  connect(callback) {
-    callback();
-  }
-
-  end(callback) {
-    this._ending = true;
-    this.emit("end");
-    callback?.();
-  }
-
-  query(_text, _values, callback) {
-    callback?.(undefined, { rows: [] });
-  }
-
-  isConnected() {
-    return true;
-  }
-
-  ref() {}
-
-  unref() {}
-}
+import { FakeClient } from "./fake-client.mjs";
 
 export const contestants = [
   {
     name: "edgepool",
     kind: "edgepool",
     load: () => import("edgepool"),
-    adapt: ({ QueuePool }, size, steps) => {
-      const more = steps ? { dialect: { doRollback() {} }, events: { checkout() {} } } : { resetOnReturn: "none" };
-      const pool = new QueuePool(() => ({ close() {} }), { poolSize: size, maxOverflow: 0, timeout: "30s", ...more });
+    adapt: ({ QueuePool }, size, steps = "none") => {
+      const settings = {
+        none: { resetOnReturn: "none" },
+        rollback: { dialect: { doRollback() {} } },
+        asyncRollback: { dialect: { async doRollback() {} } },
+        listenerAndRollback: { dialect: { doRollback() {} }, events: { checkout() {} } },
+      }[steps];
+      const pool = new QueuePool(() => ({ close() {} }), {
+        poolSize: size,
+        maxOverflow: 0,
+        timeout: "30s",
+        ...settings,
+      });
       let canceller = new AbortController();
       let options = { signal: canceller.signal };
       return {

@@ -1,12 +1,12 @@
-// Runs one contestant in a process of its own: for the bytes of a waiter, which only a process that never had a waiter
-// can tell (WebAssembly memory does not shrink), and for what may take for ever, since only a process can be stopped.
+// Runs one contestant in a process of its own. The bytes of a waiter need one because WebAssembly memory does not
+// shrink. A measurement that may never end needs one because only a process can be stopped.
 
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { contestants } from "./adapters.mjs";
 import { collect, prepare, scenarios, settle, warm } from "./scenarios.mjs";
 
-/** Answers { value }, or { stopped: true } where the measured part took longer than `limitMs`. */
+/** Returns { value }, or { stopped: true } if the measured part took longer than `limitMs`. */
 export function runApart(job, limitMs) {
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(import.meta.url), [], {
@@ -32,7 +32,7 @@ export function runApart(job, limitMs) {
   });
 }
 
-/** One round. */
+/** Measures one round. */
 async function measureOnce(contestant, library, id) {
   const scenario = scenarios.find((one) => one.id === id);
   const pair = prepare(contestant, library, scenario);
@@ -42,19 +42,16 @@ async function measureOnce(contestant, library, id) {
   return pair.measure();
 }
 
-/** Heap, buffers and WebAssembly memory of a queue, without the array of promises that the harness keeps. */
-async function bytesPerWaiter(contestant, library) {
+/** Returns heap, buffers and WebAssembly memory of a queue, without the array of promises that the harness keeps. */
+async function bytesPerWaiter(contestant, library, wasmBytes) {
   const scenario = scenarios.find(({ id }) => id === "c");
   const earlier = prepare(contestant, library, scenario);
   const kept = await warm(earlier.pool, scenario.connections);
   await earlier.measure({ count: 1000, batch: 1000 });
 
-  // The raw exports: the instance module is the one that edgepool itself uses.
-  const wasm =
-    contestant.kind === "edgepool" ? (await import("../pkg/instance.js")).exportsOf("bench").memory : undefined;
   const memory = () => {
     const { heapUsed, arrayBuffers } = process.memoryUsage();
-    return { js: heapUsed + arrayBuffers, wasm: wasm?.buffer.byteLength ?? 0 };
+    return { js: heapUsed + arrayBuffers, wasm: wasmBytes() };
   };
   const { pool } = prepare(contestant, library, scenario);
   const waiters = new Array(scenario.count).fill(undefined);
@@ -67,7 +64,7 @@ async function bytesPerWaiter(contestant, library) {
   await collect("major");
   await collect("major");
   const after = memory();
-  // Until here nothing of the pool may be collected.
+  // Keeps the whole pool from being collected until here.
   await pool.release(kept.at(-1));
   const each = { js: (after.js - before.js) / waiters.length, wasm: (after.wasm - before.wasm) / waiters.length };
   return { total: each.js + each.wasm, ...each };
@@ -77,9 +74,12 @@ if (process.env.EDGEPOOL_BENCH === "apart" && process.argv[1] === fileURLToPath(
   process.on("disconnect", () => process.exit(1));
   process.on("message", async ({ contestant: name, what }) => {
     const contestant = contestants.find((one) => one.name === name);
+    const { wasmBytes } = await import("./wasm-memory.mjs");
     const library = await contestant.load();
     const value =
-      what === "bytes" ? await bytesPerWaiter(contestant, library) : await measureOnce(contestant, library, what);
+      what === "bytes"
+        ? await bytesPerWaiter(contestant, library, wasmBytes)
+        : await measureOnce(contestant, library, what);
     process.send({ value }, () => process.exit(0));
   });
 }

@@ -1,12 +1,12 @@
-// The floor: the least that a fair pool can do. It lends the raw resource, keeps waiters in order of arrival in a ring of
-// resolvers, and knows no time-outs, no cancelling, no closing and no faulty callers. What edgepool costs above it is
-// what its features cost.
+// The floor: the least that a fair pool with promises can do. It lends the raw resource and keeps the resolvers of
+// waiters in a ring, in order of arrival. It has no time-outs, no cancelling and no closing, and trusts its callers.
+// The difference between edgepool and the floor is the cost of edgepool's features.
 
 const returned = Promise.resolve();
 
 export class FloorPool {
   #free;
-  /** A ring: its length is a power of two. */
+  /** A ring whose length is a power of two. */
   #waiters = new Array(16).fill(undefined);
   #head = 0;
   #waiting = 0;

@@ -1,47 +1,73 @@
-// Turns samples into medians, ratios and the list of targets; prints them and writes bench-results.json. Ratios are of
-// medians of one run: a contestant's time by edgepool's, so 12 x means that edgepool is twelve times as fast. The same of
-// the lower quartiles stands beside each target: where the two differ, something else was running.
+// Turns samples into medians, ratios and targets, prints them, and writes bench-results.json. A ratio is a contestant's
+// median by edgepool's in the same run: 12 x means that edgepool is twelve times as fast. Beside each target stands the
+// ratio of the lower quartiles: if the two differ, the machine was busy with something else.
 
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { contestants } from "./adapters.mjs";
+import { acts, growthBars, sizes } from "./growth.mjs";
+import { startBar } from "./start.mjs";
+import { median, quantile } from "./statistics.mjs";
+import { printTable, whole } from "./table.mjs";
+import { judgeGrowth, judgeSpeed, judgeStart } from "./targets.mjs";
 
 const file = fileURLToPath(new URL("../bench-results.json", import.meta.url));
-const peers = contestants.filter(({ kind }) => kind === "peer").map(({ name }) => name);
 
+/** Adds to the results what follows from them. */
 export function report(results) {
   for (const { outcomes } of results.scenarios) summarize(outcomes);
-  const growth = growthOf(results.scenarios);
-  const targets = targetsOf(results, growth);
+  results.waiterGrowth = waiterGrowthOf(results.scenarios);
+  results.targets = judgeSpeed(results);
   for (const scenario of results.scenarios) printScenario(scenario);
   if (Object.keys(results.bytes).length > 0) printBytes(results.bytes);
-  if (growth !== undefined) printGrowth(growth);
-  printTargets(targets);
-  console.log(
-    `\nNode ${results.node}, ${results.cpu}, ${results.cores} cores, load ${results.load[0].toFixed(1)}, ${results.seconds.toFixed(0)} s${results.quick ? ", --quick" : ""}`,
+  if (results.waiterGrowth !== undefined) printWaiterGrowth(results.waiterGrowth);
+  if (results.growth !== undefined) printGrowth((results.growth = judgeGrowth(results.growth)));
+  if (results.start !== undefined) printStart(results.start, (results.startTargets = judgeStart(results.start)));
+  if (results.targets.length > 0) printTargets(results.targets);
+  write(results);
+}
+
+/** Reports a run with --beside, which has printed its table. */
+export function reportBeside(results) {
+  const range = ([least, most]) => `${least.toFixed(2)}–${most.toFixed(2)}`;
+  printTable(
+    ["time by that of the other build", "ns/op", "ratio", "processes", "bound", "", "noise", "processes"],
+    results.beside.map(({ title, p25, ratio, range: own, bar, reached, noise, noiseRange }) => [
+      title,
+      whole(p25),
+      ratio.toFixed(3),
+      range(own),
+      `<= ${bar}`,
+      reached ? "reached" : "MISSED",
+      noise.toFixed(3),
+      range(noiseRange),
+    ]),
   );
-  writeFileSync(file, `${JSON.stringify({ ...results, growth, targets }, null, 2)}\n`);
+  console.log(
+    "noise: a copy of this build by this build, in the same rounds; processes: the least and the most of them",
+  );
+  write(results);
+}
+
+function write(results) {
+  const { node, cpu, cores, load, seconds, quick } = results;
+  const run = `load ${load[0].toFixed(1)}, ${seconds.toFixed(0)} s${quick ? ", --quick" : ""}`;
+  console.log(`\n${cpu}, ${cores} cores, Node ${node}, ${run}`);
+  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
   console.log(`written to ${file}`);
 }
 
-/** Adds median, p25 and the ratio to edgepool; of who was stopped, what it was slower than stands for all three. */
+/** Adds median, p25 and the ratio to edgepool. For a contestant that was stopped, its limit stands for all three. */
 function summarize(outcomes) {
   for (const outcome of Object.values(outcomes)) {
-    outcome.median = outcome.slowerThan ?? quantile(outcome.samples, 0.5);
+    outcome.median = outcome.slowerThan ?? median(outcome.samples);
     outcome.p25 = outcome.slowerThan ?? quantile(outcome.samples, 0.25);
   }
   for (const outcome of Object.values(outcomes)) outcome.ratio = outcome.median / outcomes.edgepool.median;
 }
 
-function quantile(samples, q) {
-  const sorted = samples.toSorted((one, other) => one - other);
-  const place = (sorted.length - 1) * q;
-  const below = sorted[Math.floor(place)];
-  return below + (sorted[Math.ceil(place)] - below) * (place % 1);
-}
-
-/** How much dearer a waiter is among 100,000 than among 1,000. */
-function growthOf(measured) {
+/** Returns how much dearer a waiter is among 100,000 than among 1,000. */
+function waiterGrowthOf(measured) {
   const small = measured.find(({ id }) => id === "c1000")?.outcomes;
   const large = measured.find(({ id }) => id === "c")?.outcomes;
   if (small === undefined || large === undefined) return undefined;
@@ -51,56 +77,6 @@ function growthOf(measured) {
       { growth: large[name].median / small[name].median, atLeast: large[name].slowerThan !== undefined },
     ]),
   );
-}
-
-function targetsOf({ scenarios, bytes }, growth) {
-  const list = [];
-  const outcomesOf = (id) => scenarios.find((scenario) => scenario.id === id)?.outcomes;
-  const check = (what, value, byP25, bound, atLeast) =>
-    list.push({
-      what,
-      value,
-      byP25,
-      bound: `${atLeast ? ">=" : "<="} ${bound}`,
-      reached: atLeast ? value >= bound : value <= bound,
-    });
-  const fasterThanPeers = (id, bound) => {
-    const outcomes = outcomesOf(id);
-    if (outcomes === undefined) return;
-    const [best] = peers
-      .filter((name) => outcomes[name] !== undefined)
-      .toSorted((one, other) => outcomes[one].median - outcomes[other].median);
-    check(
-      `(${id}) times as fast as the fastest peer, ${best}`,
-      outcomes[best].ratio,
-      outcomes[best].p25 / outcomes.edgepool.p25,
-      bound,
-      true,
-    );
-  };
-  const closeTo = (id, name, bound) => {
-    const outcomes = outcomesOf(id);
-    if (outcomes === undefined) return;
-    check(
-      `(${id}) time by that of the ${name}`,
-      1 / outcomes[name].ratio,
-      outcomes.edgepool.p25 / outcomes[name].p25,
-      bound,
-      false,
-    );
-  };
-  fasterThanPeers("a", 8);
-  closeTo("a", "twin", 1.1);
-  closeTo("a", "floor", 2);
-  closeTo("steps", "floor", 3);
-  fasterThanPeers("b", 3.5);
-  closeTo("b", "floor", 1.2);
-  fasterThanPeers("c", 4);
-  if (bytes.edgepool !== undefined) check("(c) bytes per waiter", bytes.edgepool.total, undefined, 280, false);
-  if (growth !== undefined)
-    check("(e) growth by that of the floor", growth.edgepool.growth / growth.floor.growth, undefined, 1.2, false);
-  fasterThanPeers("d", 4);
-  return list;
 }
 
 function printScenario({ title, outcomes }) {
@@ -123,7 +99,7 @@ function printBytes(bytes) {
   );
 }
 
-function printGrowth(growth) {
+function printWaiterGrowth(growth) {
   printTable(
     ["(e) growth of (c) from 1,000 to 100,000", "times", "by floor's"],
     Object.entries(growth).map(([name, { growth: times, atLeast }]) => {
@@ -133,30 +109,51 @@ function printGrowth(growth) {
   );
 }
 
-function printTargets(targets) {
+function printGrowth(growth) {
   printTable(
-    ["target", "bound", "now", "by p25", ""],
-    targets.map(({ what, bound, value, byP25, reached }) => [
-      what,
-      bound,
-      value.toFixed(2),
-      byP25?.toFixed(2) ?? "",
+    [
+      `growth from ${whole(sizes.small)} to ${whole(sizes.large)}`,
+      "ms",
+      "ms",
+      `<= ${growthBars.time}`,
+      "bytes each",
+      `<= ${growthBars.memory}`,
+      "lost",
+      "",
+    ],
+    growth.map(({ id, room, small, large, stopped, unprepared, times, bytes, memory, lost, reached }) => [
+      `${acts.find((act) => act.id === id).title} (${room})`,
+      small.toFixed(3),
+      unprepared ? "–" : `${stopped ? "> " : ""}${large.toFixed(1)}`,
+      unprepared ? "–" : `${stopped ? "> " : ""}${times.toFixed(0)}`,
+      bytes.small === undefined ? "–" : whole(bytes.small),
+      memory?.toFixed(2) ?? "–",
+      whole(lost),
       reached ? "reached" : "MISSED",
     ]),
   );
 }
 
-function printTable(head, rows) {
-  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column].length)));
-  widths[0] = Math.max(widths[0], 56);
-  const line = (row) =>
-    row
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(Math.max(widths[column], 10))))
-      .join("  ");
-  console.log(`\n${line(head)}`);
-  for (const row of rows) console.log(line(row));
+function printStart(start, targets) {
+  const names = Object.keys(start);
+  printTable(
+    ["start: import, first pool, first lease", "CPU ms", "peak MB"],
+    names.map((name) => [name, start[name].cpuMs.toFixed(1), (start[name].peakBytes / 1e6).toFixed(1)]),
+  );
+  for (const { what, value, reached } of targets)
+    console.log(`${what} by pg-pool's: ${value.toFixed(2)}, <= ${startBar}: ${reached ? "reached" : "MISSED"}`);
 }
 
-function whole(number) {
-  return Math.round(number).toLocaleString("en-US");
+function printTargets(targets) {
+  printTable(
+    ["target", "bound", "now", "by p25", "best peer", ""],
+    targets.map(({ title, by, bound, value, byP25, best, reached }) => [
+      `${title}, by the ${by}`,
+      `<= ${bound}`,
+      value.toFixed(2),
+      byP25.toFixed(2),
+      Number.isFinite(best) ? best.toFixed(1) : "–",
+      reached ? "reached" : "MISSED",
+    ]),
+  );
 }

@@ -1,10 +1,11 @@
-// What is measured. Each scenario runs `count` operations on a warm pool and answers the nanoseconds that they took, by the
-// clock it is given. A round holds some fixed number of operations; what is compared is its time divided by them.
+// The scenarios. Each runs `count` operations on a warm pool and returns the nanoseconds that they took, by the clock
+// that it is given. Contestants are compared by the time of one operation.
 //
-// The functions here are templates: every contestant gets a copy of its own, compiled from their source, together with its
-// adapter. Shared ones would collect the types of all contestants, and whoever ran first would be the fastest.
+// The functions here are templates: every contestant gets a copy of its own, compiled from their source, together with
+// its adapter. A shared function would collect the types of all contestants, and the first contestant would be the
+// fastest.
 
-/** One caller at a time, who always finds a connection. The return is awaited, here and in all that follows. */
+/** Checks out and returns with one caller at a time; a connection is always idle. Every scenario awaits the return. */
 async function checkoutAndReturn(pool, { count }, clock) {
   const start = clock();
   for (let i = 0; i < count; i++) {
@@ -14,14 +15,14 @@ async function checkoutAndReturn(pool, { count }, clock) {
   return clock() - start;
 }
 
-/** The same through the pool's own use(), with an async function that does nothing. */
+/** Calls the pool's own use() with an async function that does nothing. */
 async function use(pool, { count, work }, clock) {
   const start = clock();
   for (let i = 0; i < count; i++) await pool.use(work);
   return clock() - start;
 }
 
-/** A batch of tasks is started at once, and each checks out and returns one connection. */
+/** Starts a batch of tasks in one turn; each checks out and returns one connection. */
 async function contend(pool, { count, batch }, clock) {
   async function task() {
     const lease = await pool.acquire();
@@ -36,7 +37,7 @@ async function contend(pool, { count, batch }, clock) {
   return clock() - start;
 }
 
-/** With all connections lent, a batch of waiters is queued; then all is returned, and each waiter returns what it gets. */
+/** Lends all connections, queues a batch of waiters, returns all; each waiter returns the connection that it gets. */
 async function queueAndDrain(pool, { count, batch, connections }, clock) {
   const waiters = new Array(batch).fill(undefined);
   const held = [];
@@ -56,16 +57,16 @@ async function queueAndDrain(pool, { count, batch, connections }, clock) {
   return elapsed;
 }
 
-/** The same, but every second waiter is cancelled when all are queued. It counts that exactly they are rejected. */
+/** Queues waiters as queueAndDrain() does, cancels every second one, and checks that exactly these are rejected. */
 async function cancelAndDrain(pool, { count, connections }, clock) {
   const waiters = new Array(count / 2).fill(undefined);
   const held = [];
   for (let j = 0; j < connections; j++) held[j] = await pool.acquire();
   let cancelled = 0;
-  let tellAll;
-  const all = new Promise((resolve) => (tellAll = resolve));
+  let finish;
+  const all = new Promise((resolve) => (finish = resolve));
   const reject = () => {
-    if (++cancelled === count / 2) tellAll();
+    if (++cancelled === count / 2) finish();
   };
   const resolve = () => {
     throw new Error("a cancelled waiter got a connection");
@@ -87,8 +88,8 @@ async function cancelAndDrain(pool, { count, connections }, clock) {
 }
 
 /**
- * `apart`: superlinear in some peers, so each peer tries it once in a process of its own first (apart.mjs). `steps`: edgepool
- * has a listener to call at every checkout and a rollback at every return; the floor has neither.
+ * `apart`: some peers take more than linear time, so each peer first tries it once in a process of its own (apart.mjs).
+ * `steps`: what edgepool calls at every checkout and return; the floor calls nothing.
  */
 export const scenarios = [
   {
@@ -106,7 +107,7 @@ export const scenarios = [
     connections: 2,
     count: 10_000,
     rounds: 51,
-    steps: true,
+    steps: "listenerAndRollback",
     among: ["edgepool", "floor"],
   },
   {
@@ -164,14 +165,17 @@ export const scenarios = [
 
 const clocks = {
   wall: () => Number(process.hrtime.bigint()),
-  /** All threads of the process: with it the wait for a time-out does not count, and a collection on another core does. */
+  /** Counts all threads of the process: not the wait for a time-out, but a garbage collection on another core. */
   cpu: () => {
     const { user, system } = process.cpuUsage();
     return (user + system) * 1000;
   },
 };
 
-/** A pool of the contestant, with one connection to spare (see warm), and the scenario on it, compiled for this pair alone. */
+/**
+ * Makes a pool of the contestant with one connection to spare (see warm), and compiles the scenario for this pair
+ * alone.
+ */
 export function prepare(contestant, library, scenario) {
   const pair = `${contestant.name}, ${scenario.id}`;
   const pool = compile(contestant.adapt, pair)(library, scenario.connections + 1, scenario.steps);
@@ -189,8 +193,8 @@ export function prepare(contestant, library, scenario) {
 }
 
 /**
- * Opens the pool's connections. Answers two leases to be kept as long as the pool is measured, one in use and one ended: no
- * busy process is without a lease when a collection comes, and one without forgets their hidden class (see settle).
+ * Opens the pool's connections. Returns two leases, one in use and one ended, which the caller must keep as long as it
+ * measures the pool. A garbage collection without any lease would make V8 forget their hidden class (see settle).
  */
 export async function warm(pool, connections) {
   const held = [];
@@ -204,18 +208,18 @@ function compile(template, pair) {
 }
 
 /**
- * Collects the garbage of whoever ran before, and lets the contestant run a little without counting it.
+ * Collects the garbage of earlier contestants, and runs this one for a moment without counting it.
  *
- * After short runs the young generation is enough. A full collection would also forget the hidden classes of which no
- * object happens to live, and with them all code that was optimized for them: what comes next would be measured cold, most
- * peers at half their speed. Where it must be, 10,000 operations follow that do not count.
+ * After short runs, a collection of the young generation is enough. A full collection would also drop the hidden
+ * classes that have no living object, with all code that was optimized for them. The next contestant would be measured
+ * cold, most peers at half their speed. If a full collection is needed, 10,000 operations follow that are not counted.
  */
 export async function settle(pair, { leavesOldGarbage }) {
   await collect(leavesOldGarbage ? "major" : "minor");
   await pair.measure({ count: leavesOldGarbage ? 10_000 : 1000, batch: 1000 });
 }
 
-/** After finalizers and timers had their turn. */
+/** Collects garbage after finalizers and timers have run. */
 export async function collect(type) {
   await new Promise((resolve) => setImmediate(resolve));
   globalThis.gc({ type });

@@ -1,9 +1,10 @@
-// The twin: a pool in plain JavaScript with what edgepool does on its hot path, and nothing else. Leases with a handle and
-// a generation that end once, a bounded FIFO queue with cancelling in constant time, time-outs that are stamped lazily and
-// served by one timer, counters, closing. What edgepool costs beside it is what Rust in WebAssembly costs.
+// The twin: a pool in plain JavaScript that does what edgepool does on its hot path, and nothing else. A lease has a
+// handle and a generation, and ends once. The queue is bounded and first in, first out; a waiter is cancelled in
+// constant time. Time-outs are stamped lazily, and one timer serves them. The pool has counters and can be closed. The
+// difference between edgepool and the twin is the cost of Rust in WebAssembly.
 //
-// It has one time-out for all waiters, so its queue is also the list of their deadlines, and gaps of the cancelled stay in
-// it until they reach the front: both a little less than edgepool does.
+// The twin does a little less than edgepool: it has one time-out for all waiters, so its queue is also the list of
+// their deadlines, and the place of a cancelled waiter stays empty until it reaches the front.
 
 const indexMask = (1 << 20) - 1;
 const nextGeneration = 1 << 20;
@@ -36,24 +37,24 @@ export class TwinPool {
   #create;
   #size;
   #timeoutMs;
-  /** How long a waiter may go without a stamp. */
+  /** The longest time until a waiter gets its stamp. */
   #grainMs;
   #maxWaiters;
   #closed = false;
 
-  /** By slot: its resource, and the handle of its present or next lease. */
+  /** By slot: the resource, and the handle of the present or next lease. */
   #resources = [];
   #handles = [];
-  /** Free slots, the longest idle first: a ring with a place for every slot. */
+  /** A ring of free slots, the longest idle first, with a place for every slot. */
   #idle;
   #idleHead = 0;
   #idleCount = 0;
 
-  /** Rings, by ticket: who waits, until when (once stamped), and the signal that may cancel. */
+  /** Rings, by ticket: the waiter, its deadline once stamped, and the signal that may cancel it. */
   #waiters = new Array(16).fill(undefined);
   #dues = new Array(16).fill(0);
   #signals = new Array(16).fill(undefined);
-  /** Tickets count up: the first waiter's, the first without a stamp, the next to be given. */
+  /** Ascending tickets: of the first waiter, of the first waiter without a stamp, and of the next waiter. */
   #first = 0;
   #unstamped = 0;
   #next = 0;
@@ -150,7 +151,7 @@ export class TwinPool {
     return promise;
   }
 
-  /** Takes the first waiter, and the gaps behind it. */
+  /** Removes the first waiter, and the empty places behind it. */
   #shift() {
     const mask = this.#waiters.length - 1;
     const resolve = this.#waiters[this.#first & mask];
@@ -220,7 +221,7 @@ export class TwinPool {
 
   // ---- time
 
-  /** For a new waiter: the timer must run soon enough to stamp it, and keep the process alive. */
+  /** Makes the timer run soon enough to stamp a new waiter, and keep the process alive. */
   #attend() {
     if (this.#timerMs > this.#grainMs) this.#arm(this.#grainMs);
     else this.#timer.ref();
@@ -232,7 +233,7 @@ export class TwinPool {
     this.#timerMs = delayMs;
   }
 
-  /** One reading of the clock: stamps who came since the last, and rejects whose time has ended. */
+  /** Reads the clock once: stamps the waiters since the last reading, and rejects the waiters whose time is over. */
   #tick = () => {
     this.#timer = undefined;
     this.#timerMs = Infinity;

@@ -1,5 +1,5 @@
-// npm run bench:workers: builds, sets up PgBouncer where it can, then runs benches/workers/main.mjs. Its options, after a
-// `--`: --quick, --write.
+// npm run bench:workers: builds, sets up PgBouncer if possible, then runs benches/workers/main.mjs. Its options, after
+// a `--`: --quick, --write.
 
 import { join } from "node:path";
 import { build } from "./build.mjs";

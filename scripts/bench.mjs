@@ -1,5 +1,5 @@
-// npm run bench: builds, then runs benches/main.mjs. Its options, after a `--`: --quick, --only=a,b,
-// --write.
+// npm run bench: builds, then runs benches/main.mjs. Its options, after a `--`: --quick, --only=a,b, --write,
+// --beside=FOLDER.
 
 import { join } from "node:path";
 import { build } from "./build.mjs";

@@ -1,7 +1,7 @@
-// Builds pkg/ from src/: Rust to wasm, the glue, wasm-opt, the inlined bytes, then TypeScript. Repeats only what changed.
+// Builds pkg/ from src/: Rust to WebAssembly, the glue, wasm-opt, then TypeScript. Repeats only what changed.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,18 +10,33 @@ import { ask, fail, root, run, say } from "./run.mjs";
 import { setUpBuild } from "./setup.mjs";
 
 const pkg = join(root, "pkg");
-const generated = join(pkg, "wasm");
-const wasmFile = join(generated, "edgepool_bg.wasm");
+/** Where tsconfig.json looks for it, too. */
+const glue = join(root, "target", "glue", "wasm");
+const wasmFile = join(glue, "edgepool_bg.wasm");
+/** The same with the names of its functions, and their list, which scripts/symbolize.mjs reads. */
+const namedFile = join(glue, "edgepool.named.wasm");
+const symbolsFile = join(glue, "edgepool.symbols");
 /** Written last: scripts/prepack.mjs takes a package without it for none. */
 const noticesFile = join(pkg, "THIRD_PARTY_LICENSES");
 
-export function build() {
+/** With `withNames` the WebAssembly in pkg/ has the names of its functions, and traps show them. */
+export function build({ withNames = false } = {}) {
   setUpBuild();
   buildWasm();
   // What an earlier state of the sources left would be packed.
   for (const entry of readdirSync(pkg))
-    if (entry !== "README.md" && entry !== "wasm") rmSync(join(pkg, entry), { recursive: true, force: true });
+    if (entry !== "README.md") rmSync(join(pkg, entry), { recursive: true, force: true });
+  const wasm = withNames ? namedFile : wasmFile;
+  run(process.execPath, [join(root, "scripts", "bundle.mjs"), glue, wasm]);
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
+  mkdirSync(join(pkg, "wasm"));
+  copyFileSync(wasm, join(pkg, "wasm", "edgepool_bg.wasm"));
+  for (const file of ["edgepool.d.ts", "edgepool.symbols"]) copyFileSync(join(glue, file), join(pkg, "wasm", file));
+  // What edgepool/edgepool.wasm is to a host or bundler that takes it for a module.
+  writeFileSync(
+    join(pkg, "wasm", "module.d.ts"),
+    "declare const module: WebAssembly.Module;\nexport default module;\n",
+  );
   writeNotices(noticesFile);
 }
 
@@ -48,58 +63,57 @@ function buildWasm() {
   const hash = sources.reduce((hash, file) => hash.update(readFileSync(file)), createHash("sha256")).digest("hex");
   if (existsSync(wasmFile) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
 
-  // An interrupted build must neither be taken for a whole one the next time, nor be packed.
+  // An interrupted build must not be taken for a whole one the next time.
   rmSync(stamp, { force: true });
-  rmSync(noticesFile, { force: true });
-  rmSync(generated, { recursive: true, force: true });
-  mkdirSync(generated, { recursive: true });
-  run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, generated]);
-  run(process.execPath, [
-    join(root, "node_modules", "binaryen", "bin", "wasm-opt"),
-    wasmFile,
-    "-o",
-    wasmFile,
-    "-Oz",
-    "--strip-debug",
-    "--strip-producers",
-    "--enable-bulk-memory",
-    "--enable-nontrapping-float-to-int",
-    "--enable-sign-ext",
-    "--enable-mutable-globals",
-    "--enable-reference-types",
-    "--enable-multivalue",
-  ]);
-  writeInlinedBytes(readFileSync(wasmFile));
+  rmSync(glue, { recursive: true, force: true });
+  mkdirSync(glue, { recursive: true });
+  run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, glue]);
+  // The names go at the very end: both files have the same functions in the same order.
+  optimize(wasmFile, namedFile, ["-Oz", "--converge", "--low-memory-unused", "-g", `--symbolmap=${symbolsFile}`]);
+  optimize(namedFile, wasmFile, ["--strip-debug", "--strip-producers", "--strip-target-features"]);
+  writeSymbols();
   writeDeclarations();
   writeFileSync(stamp, hash);
 }
 
+function optimize(input, output, flags) {
+  const features = ["bulk-memory", "nontrapping-float-to-int", "sign-ext", "mutable-globals", "reference-types"];
+  run(process.execPath, [
+    join(root, "node_modules", "binaryen", "bin", "wasm-opt"),
+    ...[input, "-o", output],
+    ...flags,
+    ...[...features, "multivalue"].map((feature) => `--enable-${feature}`),
+  ]);
+}
+
+/** Takes the hashes out of the names. The file has a line for each function: its index, a colon, its name. */
+function writeSymbols() {
+  const symbols = readFileSync(symbolsFile, "utf8");
+  writeFileSync(symbolsFile, symbols.replace(/::h[\da-f]{16}$|\[[\da-f]{16}\]/gm, ""));
+}
+
 /**
- * In place of whatever the machine has set: its linker says what refers to what, for scripts/bindgen/src/dead.rs, and the
- * places in panic messages name no folder of this machine.
+ * In place of the machine's own flags. The places in panic messages name no folder of this machine. The stack has half of
+ * the memory's first page, and lies below the data: an overflow traps. tests/package/size.test.mjs has its depth.
  */
 function compilerFlags() {
   const folders = [
     join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src"),
     join(ask("rustc", ["--print", "sysroot"]), "lib", "rustlib", "src", "rust"),
   ];
-  return ["-Clink-arg=--emit-relocs", ...folders.map((folder) => `--remap-path-prefix=${folder}=`)];
-}
-
-/** The bytes as a string in a module: needs no file access, no fetch, no bundler setting. */
-function writeInlinedBytes(wasm) {
-  writeFileSync(
-    join(generated, "bytes.js"),
-    `const text = "${wasm.toString("base64")}";\nexport function bytes() {\n  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));\n}\n`,
-  );
-  writeFileSync(join(generated, "bytes.d.ts"), "export function bytes(): Uint8Array<ArrayBuffer>;\n");
-  // What edgepool/edgepool.wasm is to a host or bundler that takes it for a module.
-  writeFileSync(join(generated, "module.d.ts"), "declare const module: WebAssembly.Module;\nexport default module;\n");
+  const memory = ["--stack-first", "-zstack-size=32768"];
+  // Less inlining and no unrolled loops: 2.6 kB less, gzipped. What a checkout and a return need is `inline(always)`.
+  const size = ["-inline-threshold=120", "-inlinehint-threshold=120", "-unroll-threshold=0"];
+  return [
+    ...memory.map((argument) => `-Clink-arg=${argument}`),
+    ...size.map((argument) => `-Cllvm-args=${argument}`),
+    ...folders.map((folder) => `--remap-path-prefix=${folder}=`),
+  ];
 }
 
 /** Without the types of the DOM that the generated ones name, which a project for Node need not have. */
 function writeDeclarations() {
-  const path = join(generated, "edgepool.d.ts");
+  const path = join(glue, "edgepool.d.ts");
   const declarations = readFileSync(path, "utf8")
     .replace(/WebAssembly\.(Memory|Table);/g, "object;")
     .replace(/export type InitInput = .*;\n/, "")
@@ -127,6 +141,6 @@ function checkVersions() {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  build();
+  build({ withNames: process.argv.includes("--debug") });
   say(`built pkg/ (${ask("du", ["-sh", pkg])?.split("\t")[0] ?? "done"})`);
 }

@@ -1,6 +1,8 @@
-// Asks a Worker with pg's own pool at module scope, and one with edgepool there, the same requests, and counts the answers.
-// Prints the table; with --write it becomes docs/workers-comparison.md. tests/integration/workers/comparison.test.mjs holds
-// the document to what this writes. After `npm run build`; it takes half a minute.
+// @ts-check
+// Sends the same requests to a Worker with pg's own pool at module scope and to one with edgepool, and counts the
+// answers. Prints the table, and with --write writes docs/workers-comparison.md.
+// tests/integration/workers/comparison.test.mjs compares that document with this script. Needs `npm run build`, and
+// takes half a minute.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,7 +15,7 @@ export const documentPath = join(root, "docs", "workers-comparison.md");
 export const contestants = ["pg.Pool", "edgepool"];
 const patienceMs = 1000;
 
-/** Each on Workers that were just started: so many requests by so many clients, each client one after another. */
+/** Each runs on fresh Workers. A client sends its requests one after another. */
 export const scenarios = [
   { title: "30 requests, one after another", clients: [{ path: "/", count: 1 }], requests: 30 },
   { title: "200 requests, 20 at a time", clients: [{ path: "/", count: 20 }], requests: 200 },
@@ -30,7 +32,7 @@ export const scenarios = [
   },
 ];
 
-/** How many requests were answered, ended as an error of the Worker, or had no answer in time. */
+/** Counts requests that were answered, that ended as an error of the Worker, and that had no answer in time. */
 async function run(workerd, { clients, requests }) {
   const outcome = { answered: 0, failed: 0, silent: 0 };
   let next = 0;
@@ -72,24 +74,25 @@ async function compare() {
   return results;
 }
 
-/** The document. `results` has, for each scenario, an outcome of each contestant. */
+/** Writes the document. `results` has, for each scenario, an outcome of each contestant. */
 export function render(results) {
   const cells = ({ answered, failed, silent }) => [answered, failed, silent];
   const rows = scenarios.map(({ title }, index) => `| ${[title, ...results[index].flatMap(cells)].join(" | ")} |`);
   return `# A pool at module scope in Cloudflare Workers
 
-In Workers a socket belongs to the request, or the Durable Object, that opened it. A pool that does not know that hands it
-to the next one, which then hangs: the runtime ends a request that nothing will ever answer with an error, and lets one that
-a timer keeps alive, or one of a Durable Object, stay silent. edgepool gives each of them connections of its own.
+In Workers a socket belongs to the request, or the Durable Object, that opened it. Another pool may lend that socket to
+the next request, which then hangs. If nothing can answer the request, the runtime ends it with an error. A request with
+a timer, or of a Durable Object, stays silent. edgepool gives each request and each object its own connections.
 
-Below, the same Worker with each pool at module scope: \`pg\`'s own and edgepool, both of five connections and otherwise with
-their defaults. Each request makes two queries. *Failed* is an error of the Worker, *silent* no answer within ${patienceMs / 1000} s.
+The table compares the same Worker with two pools at module scope: \`pg\`'s own pool and edgepool. Both have five
+connections and otherwise their defaults. Each request makes two queries. *Failed* is an error of the Worker. *Silent*
+is no answer within ${patienceMs / 1000} s.
 
 | | pg.Pool: answered | failed | silent | edgepool: answered | failed | silent |
 |---|---:|---:|---:|---:|---:|---:|
 ${rows.join("\n")}
 
-Written by \`node scripts/compare-workers.mjs --write\`, in workerd and on a PostgreSQL of the machine that ran it.
+\`node scripts/compare-workers.mjs --write\` writes this page, with workerd and PostgreSQL on one machine.
 `;
 }
 

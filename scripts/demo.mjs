@@ -1,6 +1,8 @@
-// npm run demo: sets up what is missing, builds, and serves the demo page (www/). The server shows three folders of this
-// repository under their own names and nothing else, with the Content-Security-Policy that a page with the pool needs.
+// @ts-check
+// npm run demo: sets up whatever is missing, builds, and serves the demo page (www/). The server shows only three
+// folders of this repository, under their own names, with the Content-Security-Policy that a page with the pool needs.
 
+import { once } from "node:events";
 import { createReadStream, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize, sep } from "node:path";
@@ -23,23 +25,23 @@ const types = {
 };
 
 const policy =
-  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** Serves the page on this machine only; answers the server and where the page is. Port 0 is any free one. */
+/** Serves the page on this machine only; returns the server and the page's address. Port 0 means any free one. */
 export async function serveDemo(port) {
   const server = createServer((request, response) => {
     try {
       answer(request, response);
     } catch {
-      // An address that cannot be read: the sender's mistake, and no reason to end for everybody.
+      // An address that cannot be read is the sender's mistake, and must not end the server.
       response.writeHead(400, { "content-type": "text/plain" }).end("bad request\n");
     }
   });
-  await new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
-  });
-  return { server, url: `http://127.0.0.1:${server.address().port}/www/` };
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+  const address = /** @type {import("node:net").AddressInfo} */ (server.address());
+  return { server, url: `http://127.0.0.1:${address.port}/www/` };
 }
 
 function answer(request, response) {
@@ -59,11 +61,11 @@ function answer(request, response) {
     "x-content-type-options": "nosniff",
     "cache-control": "no-cache",
   });
-  // A visitor who goes away in the middle is no error.
+  // A visitor that leaves in the middle is no error.
   pipeline(createReadStream(path), response, () => {});
 }
 
-/** The file behind a path; undefined where there is none to show. */
+/** Returns the file of a path; undefined if the server shows none there. */
 function fileOf(pathname) {
   const path = normalize(join(root, pathname.endsWith("/") ? `${pathname}index.html` : pathname));
   const isShown = folders.some((folder) => path.startsWith(folder)) && extname(path) in types;
@@ -74,11 +76,12 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const port = Number(process.env.PORT ?? 8080);
   let url;
   try {
-    // The port before the build: that would replace pkg/ under a server that is there already.
+    // Takes the port before the build, which would replace pkg/ under a running server.
     ({ url } = await serveDemo(port));
   } catch (error) {
-    fail(`the demo cannot be served on port ${port} (${error.code}): choose another one, as in PORT=8081 npm run demo`);
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    fail(`the demo cannot be served on port ${port} (${code}): choose another port, as in PORT=8081 npm run demo`);
   }
   build();
-  say(`the demo is at ${url} (Ctrl+C ends it; PORT=… takes another port)`);
+  say(`the demo is at ${url} (Ctrl+C ends it, PORT=… changes the port)`);
 }

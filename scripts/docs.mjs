@@ -1,7 +1,9 @@
-// npm run docs: the reference, as target/docs/index.md from the TSDoc of the built declarations, and as target/doc from
-// rustdoc. A warning of either is an error.
+// @ts-check
+// npm run docs: writes the reference into target/docs/index.md, from the TSDoc of the built declarations, and into
+// target/doc, from rustdoc. A warning of either is an error.
 //
-// API Extractor, since TypeDoc supports no TypeScript from 7 on: it reads declarations with a TypeScript of its own.
+// Uses API Extractor, because TypeDoc does not support TypeScript 7. API Extractor reads declarations with its own
+// TypeScript.
 
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -31,7 +33,7 @@ run(process.execPath, [
 say("wrote target/docs/index.md");
 
 run("cargo", ["doc", "--quiet", "--locked", "--no-deps"], { env: { RUSTDOCFLAGS: "-D warnings" } });
-// For who works on it: the bindings, and what is private, to which the public may link there.
+// For contributors: the bindings and the private items, to which public items may link there.
 run(
   "cargo",
   [
@@ -52,14 +54,15 @@ say(
   "wrote target/doc/edgepool/index.html, and with the bindings target/wasm32-unknown-unknown/doc/edgepool/index.html",
 );
 
-/** Everything that the package exports under any of its subpaths, as one module. */
+/** Returns one module with all exports of the package's subpaths. */
 function writeEntry() {
   const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `dialects/${name}`);
   const modules = ["index", "durable-object/index", ...dialects].map(
     (path) => `export * from "../../pkg/${path}.js";\n`,
   );
   const rest =
-    'export { initialize } from "../../pkg/entry/slim.js";\nexport type { TimeoutDetails, TimeoutStep } from "../../pkg/errors.js";\n';
+    'export { initialize } from "../../pkg/entry/slim.js";\n' +
+    'export type { TimeoutDetails, TimeoutStep } from "../../pkg/errors.js";\n';
   writeFileSync(
     entry,
     `/**\n * A connection pool for JavaScript isolates.\n *\n * @packageDocumentation\n */\n${modules.join("")}${rest}`,
@@ -90,7 +93,7 @@ function extract({ Extractor, ExtractorConfig }) {
       tsdocMetadata: { enabled: false },
       messages: {
         compilerMessageReporting: warnings,
-        // Releases are told apart by their version, not by tags.
+        // The version, not a tag, identifies a release.
         extractorMessageReporting: { ...warnings, "ae-missing-release-tag": { logLevel: "none" } },
         tsdocMessageReporting: warnings,
       },

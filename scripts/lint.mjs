@@ -1,31 +1,42 @@
-// npm run lint: rustfmt, prettier, clippy with warnings denied, oxlint.
+// @ts-check
+// npm run lint: the formatters, clippy and oxlint with warnings denied, the types of JavaScript, the width of all code.
 
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "./build.mjs";
-import { root, run } from "./run.mjs";
+import { ask, fail, root, run } from "./run.mjs";
 
-build();
 const code = ["src", "scripts", "tests", "examples", "benches", "www"];
+const widest = 120;
 
+checkWidth();
+build();
 run("cargo", ["fmt", "--all", "--check"]);
-run(process.execPath, [
-  join(root, "node_modules", "prettier", "bin", "prettier.cjs"),
-  "--check",
-  "--log-level=warn",
-  ...code,
-]);
-run("cargo", ["clippy", "--quiet", "--locked", "--all-targets", "--", "-D", "warnings"]);
-run("cargo", [
-  "clippy",
-  "--quiet",
-  "--locked",
-  "--target",
-  "wasm32-unknown-unknown",
-  "--lib",
-  "--test",
-  "bindings",
-  "--",
-  "-D",
-  "warnings",
-]);
-run(process.execPath, [join(root, "node_modules", "oxlint", "bin", "oxlint"), "--deny-warnings", ...code]);
+run("cargo", ["fmt", "--check", "--manifest-path", "scripts/test-runner/Cargo.toml"]);
+runPackage("prettier/bin/prettier.cjs", "--check", "--log-level=warn", ...code);
+clippy("--all-targets");
+clippy("--target", "wasm32-unknown-unknown", "--lib", "--test", "bindings");
+runPackage("oxlint/bin/oxlint", "--deny-warnings", ...code);
+runPackage("typescript/bin/tsc", "-p", "tests/tsconfig.json");
+
+/** Ends this process if a line of code is too wide. The formatters leave comments and strings as they are. */
+function checkWidth() {
+  const files = ask("git", ["ls-files", ...code])?.split("\n") ?? [];
+  const wide = files
+    .filter((file) => /\.(rs|ts|mjs|js)$/.test(file))
+    .flatMap((file) =>
+      readFileSync(join(root, file), "utf8")
+        .split("\n")
+        .flatMap((line, at) => (line.length > widest ? [`${file}:${at + 1}: ${line.length} columns`] : [])),
+    );
+  if (wide.length > 0) fail(`these lines are wider than ${widest} columns:\n${wide.join("\n")}`);
+}
+
+/** Runs a program of an npm package. */
+function runPackage(program, ...args) {
+  run(process.execPath, [join(root, "node_modules", program), ...args]);
+}
+
+function clippy(...targets) {
+  run("cargo", ["clippy", "--quiet", "--locked", ...targets, "--", "-D", "warnings"]);
+}

@@ -1,5 +1,5 @@
-// pkg/THIRD_PARTY_LICENSES: the licences of the crates and of Rust's library that are compiled into the WebAssembly, which ask
-// to go with it. Read off the crates themselves. Called by build.mjs.
+// Writes pkg/THIRD_PARTY_LICENSES: the licences of the crates and of Rust's library in the WebAssembly, which must
+// accompany it. Reads them from the crates. Called by build.mjs.
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -17,7 +17,7 @@ export function writeNotices(path) {
     ["The Rust standard library", "MIT OR Apache-2.0", mit("The Rust Project contributors")],
     ...linkedCrates().map(({ name, version, license, authors, manifest_path }) => {
       const own = licenseIn(dirname(manifest_path), "MIT") ?? mit(authors.join(", ") || `the authors of ${name}`);
-      // "(MIT OR Apache-2.0) AND Unicode-3.0": of each part one licence, MIT where it may be.
+      // "(MIT OR Apache-2.0) AND Unicode-3.0": takes one licence of each part, MIT if possible.
       const others = license
         .split(" AND ")
         .filter((part) => !/\bMIT\b/.test(part))
@@ -26,7 +26,7 @@ export function writeNotices(path) {
           return (
             other ??
             fail(
-              `${name} ${version} is also under ${part}, and its text was not found: say in scripts/notices.mjs where it is`,
+              `${name} ${version} is also under ${part}, but its text was not found: add its place to scripts/notices.mjs`,
             )
           );
         });
@@ -42,7 +42,7 @@ export function writeNotices(path) {
   );
 }
 
-/** The crates that end in the WebAssembly: not those that only run while it is built. */
+/** Returns the crates that are compiled into the WebAssembly, without those that only run during the build. */
 function linkedCrates() {
   const metadata = ask("cargo", [
     "metadata",
@@ -55,7 +55,7 @@ function linkedCrates() {
   const { packages, resolve } = JSON.parse(
     metadata ??
       fail(
-        "cargo metadata failed: run it to see why (it wants every crate of Cargo.lock, also those that are not built)",
+        "cargo metadata failed: run it to see why (it needs every crate of Cargo.lock, also those that are not built)",
       ),
   );
   const packageOf = new Map(packages.map((crate) => [crate.id, crate]));
@@ -73,7 +73,7 @@ function linkedCrates() {
   return [...seen].map((id) => packageOf.get(id)).sort((one, other) => one.name.localeCompare(other.name));
 }
 
-/** The text of this licence in a crate's folder; a file that names none stands for MIT. */
+/** Returns the text of a licence in a crate's folder; a file without a name of a licence counts as MIT. */
 function licenseIn(folder, name) {
   const names = [`LICENSE-${name}`, ...(name === "MIT" ? ["LICENSE"] : [])];
   const file = readdirSync(folder).find((file) => names.includes(file.replace(/\.(md|txt)$/, "")));

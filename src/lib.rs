@@ -13,5 +13,9 @@ extern crate std as _;
 
 pub mod policy;
 
+/// The encoding of the bindings: on every target, so that a native test can write the shell's half of it.
+#[path = "bindings/protocol.rs"]
+pub mod protocol;
+
 #[cfg(target_arch = "wasm32")]
 pub mod bindings;

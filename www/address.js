@@ -1,7 +1,7 @@
-// The address of the page: keeps it true while the experiment goes on, and tells when somebody has put another one there.
-// What it says is link.js's matter. main.js makes one.
+// Keeps the address of the page up to date while the experiment runs, and reports when the visitor enters another one.
+// link.js has its format. main.js makes one.
 
-/** Browsers refuse an address that changes about a hundred times in half a minute, as it would under a slider. */
+/** Browsers refuse an address that changes about a hundred times in half a minute, as a slider would cause. */
 const pauseMs = 500;
 
 export class Address {
@@ -10,7 +10,7 @@ export class Address {
   #lastAt = -pauseMs;
   #timer;
 
-  /** `textNow` answers what is to stand there, undefined where that is not known yet; `changed` is called for another one. */
+  /** `textNow` returns the text, or undefined if it is not known yet; `changed` is called for a new address. */
   constructor(textNow, changed) {
     this.#textNow = textNow;
     addEventListener("hashchange", () => {
@@ -19,7 +19,7 @@ export class Address {
     addEventListener("pagehide", () => this.write());
   }
 
-  /** What stands there now. */
+  /** Returns the current text. */
   read() {
     return (this.#written = location.hash.slice(1));
   }
@@ -28,12 +28,12 @@ export class Address {
     this.#timer ??= setTimeout(() => this.write(), this.#lastAt + pauseMs - performance.now());
   }
 
-  /** `isNew`: the browser's Back leads to the one that stands there now. */
+  /** Writes the address. `isNew`: the browser's Back leads to the current one. */
   write(isNew = false) {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const text = this.#textNow();
-    // Somebody's new address of which the event is still to come is not to be written over.
+    // The visitor may have entered an address whose event is still to come: do not overwrite it.
     if (text === undefined || text === this.#written || location.hash.slice(1) !== this.#written) return;
     this.#lastAt = performance.now();
     history[isNew ? "pushState" : "replaceState"](

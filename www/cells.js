@@ -1,8 +1,8 @@
-// The cells of one pane: one for each connection and each empty place, in three areas: kept open, overflow, and what is
-// left from before. Shows what watched-pool.js knows of each connection, and counts it for the legend. picture.js says how
-// many there are, and draws them at every frame; only what has changed reaches the document.
+// The cells of one pane: one for each connection and each empty place, in three areas: kept open, overflow, and
+// leftovers of an earlier pool. Shows the state that watched-pool.js has of each connection, and counts it for the
+// legend. picture.js sets their number and draws them at every frame. Only changes reach the document.
 
-/** What a cell can show, with its word; the order is that of the legend. */
+/** The states of a cell with their words, in the order of the legend. */
 export const stateWords = {
   used: "in use",
   idle: "idle",
@@ -16,20 +16,20 @@ export const stateWords = {
 };
 const busy = new Set(["used", "opening", "resetting", "checking", "closing"]);
 
-/** Past so many, a cell has room for its sign only. */
+/** With more cells than this, each has room only for its sign. */
 export const wordyCells = 40;
 
 export class Cells {
   #pane;
   #areas;
   #pick;
-  /** The current pool's, by place; and those from before. */
+  /** The cells of the current pool, by place, and those of earlier pools. */
   #current = [];
   #before = [];
-  /** The one that Tab comes to; the arrow keys go from there. A hundred cells are no hundred stops on the way. */
+  /** The cell that Tab reaches; the arrow keys go on from there. A hundred cells must not be a hundred stops. */
   #tabStop;
 
-  /** `areas`: the elements kept, overflow and before. `pick` is called with the connection of the cell that is pressed. */
+  /** `areas`: the elements kept, overflow and before. `pick` is called with the connection of the pressed cell. */
   constructor(pane, areas, pick) {
     this.#pane = pane;
     this.#areas = areas;
@@ -38,7 +38,7 @@ export class Cells {
       area.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
-  /** So many cells for the pool's places, the first `kept` of them in their own area, and so many for what is left. */
+  /** Makes cells for the pool's places, the first `kept` of them in their own area, and for the leftovers. */
   arrange(places, kept, before) {
     const { kept: keptArea, overflow, before: beforeArea } = this.#areas;
     if (this.#current.length !== places || keptArea.childElementCount !== kept) {
@@ -54,7 +54,7 @@ export class Cells {
     }
   }
 
-  /** Answers how many connections are in which state, also of those that have no cell. */
+  /** Returns the number of connections in each state, also of those without a cell. */
   draw(now, selected) {
     const { places, leftovers } = this.#pane;
     const counts = {};
@@ -87,13 +87,13 @@ export class Cells {
       const { button } = cells.pop();
       const hadFocus = button === document.activeElement;
       button.remove();
-      // Else the focus would fall to the page's beginning.
+      // Without this the focus would move to the beginning of the page.
       if (hadFocus) this.#stopAt([...this.#current, ...this.#before].at(-1), true);
     }
     while (cells.length < wanted) cells.push(this.#makeCell());
   }
 
-  /** Tab comes to a connection where there is one; it stays where the focus is. */
+  /** Lets Tab reach a connection, if any; leaves it at the focused cell. */
   #keepTabStop() {
     const stop = this.#tabStop;
     if (stop?.button.isConnected && (stop.connection !== undefined || stop.button === document.activeElement)) return;
@@ -135,7 +135,7 @@ export class Cells {
     const cell = {
       button: made("button", "cell"),
       use,
-      who: made("span", "who"),
+      holder: made("span", "holder"),
       word: made("span", "word"),
       bar: made("i", "bar"),
       state: undefined,
@@ -147,7 +147,7 @@ export class Cells {
     cell.button.type = "button";
     cell.button.tabIndex = -1;
     cell.button.setAttribute("aria-disabled", "true");
-    cell.button.append(svg, cell.who, cell.word, cell.bar);
+    cell.button.append(svg, cell.holder, cell.word, cell.bar);
     cell.button.addEventListener("click", () => {
       if (cell.connection === undefined) return;
       this.#stopAt(cell);
@@ -168,8 +168,8 @@ export class Cells {
         cell.use.setAttribute("href", `#icon-${state}`);
         cell.word.textContent = stateWords[state];
       }
-      if (cell.caller !== caller) cell.who.textContent = caller;
-      // Not disabled: that would take the focus from whoever has it there when the connection goes.
+      if (cell.caller !== caller) cell.holder.textContent = caller;
+      // Not `disabled`: that would take the focus away when the connection ends.
       if ((cell.connection === undefined) !== (connection === undefined))
         cell.button.setAttribute("aria-disabled", String(connection === undefined));
       cell.button.setAttribute(
@@ -182,7 +182,7 @@ export class Cells {
     }
     const isBusy = connection !== undefined && connection.until > connection.since && busy.has(state);
     const done = isBusy ? Math.min(1, (now - connection.since) / (connection.until - connection.since)) : 0;
-    // What nobody could see costs nothing: a step is about a pixel of the cell.
+    // Skips steps that are too small to see: a step is about a pixel of the cell.
     if (Math.abs(done - cell.done) > (isDense ? 0.04 : 0.01) || (done === 1 && cell.done !== 1)) {
       cell.bar.style.transform = `scaleX(${done.toFixed(3)})`;
       cell.done = done;

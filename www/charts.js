@@ -1,5 +1,5 @@
-// The lines over time of one pane: wait, use, throughput, openings. Small, with a scale that two panes share, so that they
-// can be compared by eye. Called by picture.js when there are new points.
+// Draws the lines over time of one pane: wait, use, throughput, openings. Two panes share a scale, so that they can be
+// compared by eye. Called by picture.js when there are new points.
 
 import { SharpCanvas, theme } from "./theme.js";
 
@@ -91,7 +91,7 @@ export class Charts {
       for (const [line, value] of values.entries()) value.textContent = chart.show(last?.[chart.lines[line].of]);
       canvas.setAttribute(
         "aria-label",
-        `${chart.name}, at the moment ${chart.lines.map(({ of, word = "" }) => `${word} ${chart.show(last?.[of])}`).join(", ")}`,
+        `${chart.name}, now ${chart.lines.map(({ of, word = "" }) => `${word} ${chart.show(last?.[of])}`).join(", ")}`,
       );
       drawChart(sharp, chart, series, now, plainTop(tops[place]), chart.hasLimits ? limits : undefined);
     }
@@ -157,7 +157,7 @@ function drawChart(sharp, { lines, show }, series, now, top, limits) {
       context.moveTo(0, y(amount));
       context.lineTo(width, y(amount));
       context.stroke();
-      // On a ground of its own, or the line behind it would cross the words.
+      // Has a ground of its own, so that the line behind it does not cross the text.
       context.setLineDash([]);
       context.lineWidth = 4;
       context.strokeStyle = colours.surface;

@@ -1,5 +1,5 @@
-// The inputs for every setting, made of the list in settings.js. Says what the visitor chose; shows what is. What a kind
-// of pool does not have is not there. Called by main.js.
+// Makes the inputs of every setting from the list in settings.js. Reports the visitor's choices and shows the current
+// values. Hides the options that a kind of pool does not have. Called by main.js.
 
 import { comparisons, settings, written } from "./settings.js";
 
@@ -7,7 +7,7 @@ const groups = [
   { of: "world", title: "Load and database" },
   { of: "pool", title: "Pool" },
 ];
-/** The options that a visitor meets first; the rest is folded. */
+/** The options that a visitor sees first; the others are folded. */
 const first = new Set(["kind", "poolSize", "maxOverflow", "timeout", "maxWaiters", "useLifo"]);
 
 export class Controls {
@@ -31,7 +31,7 @@ export class Controls {
     }
   }
 
-  /** Shows the settings as they are; a comparison decides some of them itself. */
+  /** Shows the current settings; a comparison fixes some of them. */
   show(values, compare) {
     const fixed = comparisons[compare].first ?? {};
     const kinds = compare === "nullPool" ? ["QueuePool", "NullPool"] : [fixed.kind ?? values.kind];
@@ -40,7 +40,7 @@ export class Controls {
       row.element.hidden =
         settings[name].kinds !== undefined && !kinds.some((kind) => settings[name].kinds.includes(kind));
       row.input.disabled = name in fixed;
-      row.element.title = name in fixed ? "The comparison decides this one" : "";
+      row.element.title = name in fixed ? "The comparison fixes this setting" : "";
     }
   }
 }
@@ -52,7 +52,7 @@ function makeRow(name, setting, choose) {
   words.className = "setting-name";
   if (setting.option) words.append(textIn("code", name), " ", textIn("small", setting.label));
   else words.append(setting.label);
-  // Shown only: the slider tells it itself.
+  // Only for the eye: a screen reader reads the slider.
   const shown = Object.assign(document.createElement("span"), { className: "setting-value", ariaHidden: "true" });
   element.htmlFor = `setting-${name}`;
   const { stops, choices } = setting;
@@ -71,7 +71,7 @@ function makeRow(name, setting, choose) {
     };
     input.addEventListener("input", () => {
       tell(stops[input.value]);
-      // The world changes under the hand; a pool is made anew, so it waits until the hand has let go.
+      // The load changes while the slider moves. A pool is replaced, so its options wait until the slider is released.
       if (setting.of === "world") choose(name, written(stops[input.value]));
     });
     if (setting.of === "pool") input.addEventListener("change", () => choose(name, written(stops[input.value])));
@@ -107,7 +107,7 @@ function makeRow(name, setting, choose) {
 const identify = (input, name) => Object.assign(input, { name, id: `setting-${name}` });
 const textIn = (tag, textContent) => Object.assign(document.createElement(tag), { textContent });
 
-/** Of a value, or of the nearest one, where a link has one between two stops. */
+/** Returns the place of a value, or of the nearest stop if a link has a value between two stops. */
 function placeOf(stops, value) {
   const exact = stops.indexOf(value);
   if (exact >= 0) return exact;

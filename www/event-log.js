@@ -1,12 +1,12 @@
-// The log under the picture: what the pools' events and errors said, the latest first. Shows the last forty lines, a few
-// times a second whatever the speed. Called by main.js.
+// The log under the picture: the pools' events and errors, the latest first. Shows the last forty lines, a few times a
+// second at any speed. Called by main.js.
 
 const shown = 40;
 
 export class EventLog {
   #list;
   #onlyNotable;
-  #toldBefore = -1;
+  #writtenBefore = -1;
   #hadOnlyNotable = false;
 
   constructor(list, onlyNotable) {
@@ -16,8 +16,8 @@ export class EventLog {
 
   draw(experiment) {
     const onlyNotable = this.#onlyNotable.checked;
-    if (experiment.linesTold === this.#toldBefore && onlyNotable === this.#hadOnlyNotable) return;
-    this.#toldBefore = experiment.linesTold;
+    if (experiment.linesWritten === this.#writtenBefore && onlyNotable === this.#hadOnlyNotable) return;
+    this.#writtenBefore = experiment.linesWritten;
     this.#hadOnlyNotable = onlyNotable;
     const lines = (onlyNotable ? experiment.lines.filter(({ isNotable }) => isNotable) : experiment.lines)
       .slice(-shown)

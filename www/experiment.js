@@ -1,25 +1,25 @@
-// One experiment from its first moment on: settings, seed, panes, load, and the script of what was changed when. What a
-// visitor does becomes a line of the script, so that the same script brings the same experiment to the same moment: that
-// is how a link restores it (link.js). main.js moves it frame by frame, controls.js acts on it.
+// Runs one experiment: settings, seed, panes, load, and the script of its changes. Each act of a visitor becomes a line
+// of the script. The same script brings the same experiment to the same moment, so a link can restore it (link.js).
+// main.js moves it frame by frame, controls.js acts on it.
 
 import { Load } from "./load.js";
 import { comparisons, readValue, settings, written } from "./settings.js";
 import { settled, VirtualTime } from "./virtual-time.js";
 import { WatchedPool } from "./watched-pool.js";
 
-/** What can happen beside the change of a setting. */
+/** The acts beside the change of a setting. */
 const deeds = {
   kill: (panes, value) => onOne(panes, value, (pane, id) => pane.kill(id)),
   giveBack: (panes, value) => onOne(panes, value, (pane, id) => pane.giveBack(id)),
   restart: (panes) => panes.forEach(({ database }) => database.restart()),
-  invalidateAll: (panes) => panes.forEach(({ pool }) => pool.invalidateAll("the visitor's wish")),
+  invalidateAll: (panes) => panes.forEach(({ pool }) => pool.invalidateAll("the visitor asked for it")),
   dispose: (panes) => panes.forEach(({ pool }) => void pool.dispose()),
 };
 
 const words = {
   restart: "the server restarts",
   invalidateAll: "invalidateAll(): every connection is replaced at its next checkout",
-  dispose: "dispose(): what is idle is closed",
+  dispose: "dispose(): idle connections are closed",
 };
 
 /** "B7": connection 7 of pane B. */
@@ -35,20 +35,20 @@ export const isAction = (name) => isDeed(name) || isSetting(name);
 export class Experiment {
   time = new VirtualTime();
   panes = [];
-  /** Lines of the log, oldest first: the moment, the pane ("" for both), the words, whether they stand out. */
+  /** Lines of the log, oldest first: the moment, the pane ("" for both), the text, whether it is notable. */
   lines = [];
-  linesTold = 0;
-  /** How often a setting was changed, by the visitor or by the script. */
+  linesWritten = 0;
+  /** Counts changes of settings, by the visitor or by the script. */
   changes = 0;
   #load;
-  /** Of each pane: what the comparison fixes, and all of its settings as they are now. */
+  /** For each pane: the settings that the comparison fixes, and all current settings. */
   #sides;
   /** The first line of the script that has not happened yet. */
   #next = 0;
-  /** The lines of the script that the visitor wrote; the others were there from the beginning. */
+  /** The lines of the script that the visitor added; the others are from the beginning. */
   #own = new Set();
 
-  /** `initial`: the settings at the first moment; `script`: what happens later, in order of time. */
+  /** `initial`: the settings at the first moment; `script`: the later changes, in order of time. */
   constructor({ initial, seed, compare, script }) {
     this.initial = { ...initial };
     this.current = { ...initial };
@@ -59,7 +59,7 @@ export class Experiment {
     const sides = second ? [first, second] : [{}];
     this.#sides = sides.map((differences) => ({ differences, values: { ...initial, ...differences } }));
     this.panes = this.#sides.map(
-      (side, place) => new WatchedPool("AB"[place], this.time, seed, () => side.values, this.#tell),
+      (side, place) => new WatchedPool("AB"[place], this.time, seed, () => side.values, this.#log),
     );
     this.#load = new Load(this.time, seed, () => this.current);
     this.#load.onArrival = (arrival) => {
@@ -71,7 +71,7 @@ export class Experiment {
     return this.time.now;
   }
 
-  /** The script that it began with. */
+  /** The script at the beginning of the experiment. */
   get given() {
     return this.script.filter((entry) => !this.#own.has(entry));
   }
@@ -81,20 +81,20 @@ export class Experiment {
     return [...this.#own].some(({ action }) => isSetting(action));
   }
 
-  /** The same from the first moment on, with what the visitor has set: what he did besides is over. */
-  get anew() {
+  /** The experiment from its first moment, with the visitor's settings, and without the visitor's other acts. */
+  get restarted() {
     const initial = { ...this.initial };
     for (const { action, value } of this.#own)
       if (isSetting(action)) initial[action] = readValue(action, value) ?? initial[action];
     return { initial, seed: this.seed, compare: this.compare, script: this.given };
   }
 
-  /** Does it now, and writes it into the script. */
+  /** Performs an action now, and adds it to the script. */
   perform(action, value = "") {
     const last = this.script[this.#next - 1];
     const { of, steersLoad } = settings[action] ?? {};
-    // What is only looked up later has one value at a moment, however a slider moved there. A new pool or a new arrival
-    // has consequences at once, and is written down each time.
+    // A setting that is only read later has one value at a moment, so a moving slider leaves one line. A new pool or a
+    // new arrival has immediate consequences, so each change is a line.
     if (of === "world" && !steersLoad && this.#own.has(last) && last.at === this.now && last.action === action) {
       last.value = value;
       if (this.lines.at(-1)?.about === last) this.lines.pop();
@@ -109,7 +109,7 @@ export class Experiment {
   #apply(entry) {
     const { action, value } = entry;
     if (isDeed(action)) {
-      this.#tell(
+      this.#log(
         "",
         words[action] ?? `${action === "kill" ? "kill connection" : "give back connection"} ${value}`,
         true,
@@ -123,19 +123,15 @@ export class Experiment {
     this.changes++;
     for (const side of this.#sides) side.values = { ...this.current, ...side.differences };
     const setting = settings[action];
-    this.#tell(
-      "",
-      `${setting.option ? action : setting.label.toLowerCase()} is now ${setting.show ? setting.show(chosen) : written(chosen)}`,
-      true,
-      entry,
-    );
+    const name = setting.option ? action : setting.label.toLowerCase();
+    this.#log("", `${name} is now ${setting.show ? setting.show(chosen) : written(chosen)}`, true, entry);
     if (setting.of === "pool") this.panes.forEach((pane) => pane.rebuild());
     else if (setting.steersLoad) this.#load.changed();
   }
 
   /**
-   * Moves on to `end`, a whole millisecond, for as long as `mayGoOn` says so. It stops at whole milliseconds only, with
-   * everything done that was due, so that a line of the script stands at a moment that can be repeated.
+   * Moves on to `end`, a whole millisecond, while `mayGoOn` returns true. Stops only at whole milliseconds, after
+   * everything that was due, so that a line of the script is at a repeatable moment.
    */
   async advance(end, mayGoOn) {
     await settled();
@@ -155,20 +151,20 @@ export class Experiment {
     }
   }
 
-  /** Moves on to the next moment at which something happens; answers whether it came to one. */
+  /** Moves on to the next moment with a line of the log; returns whether there was one. */
   async step() {
-    const told = this.linesTold;
+    const before = this.linesWritten;
     let stepsLeft = 2000;
     await this.advance(
       Infinity,
-      () => stepsLeft-- > 0 && this.linesTold === told && (this.time.isAwaited || this.#next < this.script.length),
+      () => stepsLeft-- > 0 && this.linesWritten === before && (this.time.isAwaited || this.#next < this.script.length),
     );
-    return this.linesTold !== told;
+    return this.linesWritten !== before;
   }
 
-  /** `about`: the line of the script that it tells of. */
-  #tell = (pane, text, isNotable, about) => {
-    this.linesTold++;
+  /** Adds a line to the log. `about`: the line of the script that it reports. */
+  #log = (pane, text, isNotable, about) => {
+    this.linesWritten++;
     this.lines.push({ at: this.now, pane, text, isNotable, about });
     if (this.lines.length > 1000) this.lines.splice(0, 500);
   };

@@ -1,13 +1,13 @@
-// The state of the page as the part of its address after "#", and back. Written: what differs from the start, the seed,
-// the moment, and the script of what was changed when (experiment.js). Whoever opens the link sees the same experiment
-// come to the same moment; what it does not understand it leaves out.
+// Writes the state of the page as the part of its address after "#", and reads it. The link holds the settings that
+// differ from the start, the seed, the moment, and the script of changes (experiment.js). It brings the same experiment
+// to the same moment. Unknown parts of a link are ignored.
 
 import { isAction } from "./experiment.js";
 import { comparisons, defaults, readValue, settings, written } from "./settings.js";
 
 export const speeds = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100];
 export const startSeed = 7;
-/** Of a longer script there is no link: the address has the settings as they are, and begins anew. */
+/** A longer script does not fit into a link: the link then has the current settings and begins at 0. */
 export const mostActions = 5000;
 
 export const isRepeatable = ({ script }) => script.length <= mostActions;

@@ -1,5 +1,5 @@
-// The load: who comes when, and what each of them wants. Seeded, so that two panes (and two visitors) see the same
-// callers. experiment.js gives every arrival to every pane; what happens to it there is watched-pool.js's story.
+// The load: when each caller arrives, and what it needs. Seeded, so that two panes (and two visitors) see the same
+// callers. experiment.js gives every arrival to every pane, and watched-pool.js serves it there.
 
 import { gap, seeded, spread } from "./seeded-random.js";
 
@@ -23,14 +23,14 @@ export class Load {
     this.changed();
   }
 
-  /** The rate is another: callers have no memory, so neither has the wait for the next one. */
+  /** Adapts to a new rate: arrivals are independent, so the wait for the next one starts again. */
   changed() {
     this.#time.cancel(this.#timer);
     const { rate, waves } = this.#conditions();
     const mostPerMs = (rate * (1 + waves / 100)) / 1000;
     if (mostPerMs === 0) return;
     this.#timer = this.#time.after(gap(this.#random) / mostPerMs, () => {
-      // Of the arrivals at the highest rate, those are dropped that the swing has no room for at this moment.
+      // Arrivals come at the highest rate, and this drops those that exceed the current rate of the swing.
       const share = (1 + (waves / 100) * Math.sin((2 * Math.PI * this.#time.now) / swingMs)) / (1 + waves / 100);
       if (this.#random() < share) this.onArrival(this.#next());
       this.changed();

@@ -1,6 +1,5 @@
-// The page: holds the experiment, moves it frame by frame, and hands what the visitor does to it. Everything else is in the
-// file that its name says: experiment.js runs, screen.js shows, controls.js asks, address.js and link.js remember,
-// real-tab.js is the other tab.
+// The page: holds the experiment, moves it frame by frame, and passes the visitor's acts to it. experiment.js runs it,
+// screen.js shows it, controls.js has the inputs, address.js and link.js store it, real-tab.js is the other tab.
 
 import { Address } from "./address.js";
 import { Controls } from "./controls.js";
@@ -20,12 +19,12 @@ const addressEveryMs = 1000;
 let experiment;
 let speed = 1;
 let isPaused = false;
-/** Virtual milliseconds that are due and not a whole one yet. */
+/** Virtual milliseconds that are due and do not make a whole one yet. */
 let owed = 0;
 let isMoving = false;
-/** The moment of a link that the experiment is on the way to. */
+/** The moment of a link to which the experiment is moving. */
 let goal;
-/** Counts experiments, so that one that is still catching up knows that it is over. */
+/** Counts experiments, so that an earlier one stops catching up. */
 let turn = 0;
 let lastAddress = 0;
 
@@ -41,7 +40,7 @@ const tabs = new Tabs([byId("tab-simulation"), byId("tab-real")], () => {
   address.write();
   openTab();
 });
-// On the way to a goal the address still says it.
+// While the experiment moves to a goal, the address keeps that goal.
 const address = new Address(
   () =>
     goal === undefined ? writeLink({ experiment, speed, isPaused, tab: tabs.shown, sql: real.sqlForLink }) : undefined,
@@ -50,7 +49,7 @@ const address = new Address(
 
 // ---------------------------------------------------------------- experiments
 
-/** Begins anew. `at`: the moment to go to at once, as a link says. */
+/** Begins an experiment. `at`: the moment to which it moves immediately, from a link. */
 async function begin(wanted, at = 0) {
   const mine = ++turn;
   experiment = new Experiment(wanted);
@@ -72,7 +71,7 @@ async function begin(wanted, at = 0) {
   address.writeSoon();
 }
 
-/** Goes to the goal, for as long as there is one. */
+/** Moves to the goal, while there is one. */
 async function catchUp(mine) {
   isMoving = true;
   const isWanted = () => mine === turn && goal !== undefined;
@@ -92,7 +91,7 @@ async function catchUp(mine) {
   }
 }
 
-/** On the way there nobody can interfere: his deeds would stand at a moment that nobody chose. */
+/** Blocks the visitor's acts on the way to a goal: the visitor did not choose the moment. */
 function showGoal(wanted) {
   goal = wanted;
   const isOnTheWay = goal !== undefined;
@@ -101,24 +100,24 @@ function showGoal(wanted) {
   showTransport();
 }
 
-/** Says in the bar what the page is about; only news, since a screen reader tells every change. */
+/** Shows a message in the bar. Only for changes, because a screen reader reads each of them. */
 function say(text, pace = "") {
   write(byId("lag"), text);
   write(byId("pace"), pace);
 }
 
-/** Nothing is known of the experiment any more; the page stays, and says why. */
+/** Stops an experiment whose state is unknown after an error, and shows the error. */
 function stopAt(error) {
   isMoving = false;
   isPaused = true;
   showTransport();
-  say(`It cannot go on: ${error.message}. Start over.`);
+  say(`The experiment has failed: ${error.message}. Start over.`);
 }
 
 async function act(action, value) {
   try {
     experiment.perform(action, value);
-    // The picture follows at once, also while time stands still.
+    // The picture follows immediately, also while time is paused.
     await experiment.advance(experiment.now, () => true);
   } catch (error) {
     stopAt(error);
@@ -144,7 +143,7 @@ function showSettings() {
 
 let lastFrame = performance.now();
 let lastDraw = 0;
-/** Who does not want motion sees a picture, and soon the next one. */
+/** Visitors that prefer reduced motion see a new picture only every half second. */
 const wantsStillness = matchMedia("(prefers-reduced-motion: reduce)");
 const stillForMs = 500;
 
@@ -168,14 +167,14 @@ function frame(realNow) {
     .advance(end, () => performance.now() - start < budgetMs)
     .then(() => {
       isMoving = false;
-      tellPace(pace.noteMove(experiment.now - before, end - before, realNow));
+      showPace(pace.noteMove(experiment.now - before, end - before, realNow));
       finish(realNow, start);
     })
     .catch(stopAt);
 }
 
-/** Says so where the machine is slower than the speed that was asked for. */
-function tellPace(times) {
+/** Shows a message if the machine is slower than the chosen speed. */
+function showPace(times) {
   if (times === undefined) return;
   if (times === 0) say("");
   else say("as fast as it can", `${times < 10 ? times.toFixed(1) : Math.round(times)}×`);
@@ -193,7 +192,7 @@ function finish(realNow, start) {
     address.writeSoon();
   }
   if (globalThis.demo.measuresFrames) {
-    // Layout would come after this task; asked for here, it is part of what is measured.
+    // Layout would come after this task; this call makes it part of the measurement.
     document.body.getBoundingClientRect();
     performance.measure("frame", { start, end: performance.now() });
   }
@@ -216,7 +215,7 @@ async function restore() {
   try {
     return await begin(state, state.at);
   } catch {
-    // No pool can be made of these settings.
+    // No pool accepts these settings.
     return begin(readLink(""));
   }
 }
@@ -236,14 +235,14 @@ byId("copy-link").addEventListener("click", async () => {
   }
   write(
     byId("link-says"),
-    isRepeatable(experiment) ? "" : "It has your settings, and begins anew: so many changes fit in no link.",
+    isRepeatable(experiment) ? "" : "The link has your settings and begins at 0: your changes are too many for a link.",
   );
   setTimeout(() => (button.textContent = "Copy link"), 2000);
 });
 
 // ---------------------------------------------------------------- what the visitor can do
 
-/** Another experiment; the browser's Back leads to the one before. */
+/** Starts another experiment; the browser's Back leads to the current one. */
 function start(wanted) {
   address.write();
   isPaused = false;
@@ -255,7 +254,7 @@ for (const { name, set, script } of scenarios) {
   const button = Object.assign(document.createElement("button"), {
     type: "button",
     textContent: name,
-    title: "Begins with its own settings; the browser's Back brings yours back",
+    title: "Begins with its own settings; the browser's Back restores yours",
   });
   button.addEventListener("click", () =>
     start({ initial: { ...defaults, ...set }, compare: "one", script, seed: experiment.seed }),
@@ -271,14 +270,14 @@ for (const [compare, { label }] of Object.entries(comparisons)) {
 }
 
 function showTransport() {
-  byId("pause").textContent = goal !== undefined ? "Stop" : isPaused ? "Go on" : "Pause";
+  byId("pause").textContent = goal !== undefined ? "Stop" : isPaused ? "Resume" : "Pause";
   byId("speed").value = String(speeds.indexOf(speed));
   byId("speed").setAttribute("aria-valuetext", `${speed} times`);
   write(byId("speed-shown"), `${speed}×`);
 }
 
 byId("pause").addEventListener("click", () => {
-  // Who stops on the way to a goal stays where he is.
+  // Stopping on the way to a goal keeps the current moment.
   isPaused = goal !== undefined || !isPaused;
   showGoal(undefined);
   say("");
@@ -291,7 +290,7 @@ byId("step").addEventListener("click", async () => {
   if (isMoving) return;
   isMoving = true;
   try {
-    say((await experiment.step()) ? "" : "nothing more happens by itself");
+    say((await experiment.step()) ? "" : "nothing more will happen by itself");
     isMoving = false;
   } catch (error) {
     stopAt(error);
@@ -300,10 +299,10 @@ byId("step").addEventListener("click", async () => {
   address.write();
 });
 
-byId("again").addEventListener("click", () => start(experiment.anew));
+byId("again").addEventListener("click", () => start(experiment.restarted));
 
 byId("seed").addEventListener("change", () => {
-  if (byId("seed").reportValidity()) start({ ...experiment.anew, seed: byId("seed").valueAsNumber });
+  if (byId("seed").reportValidity()) start({ ...experiment.restarted, seed: byId("seed").valueAsNumber });
 });
 
 byId("speed").addEventListener("input", () => {
@@ -320,7 +319,7 @@ for (const button of document.querySelectorAll("[data-deed]")) {
       void act(deed, "");
       return;
     }
-    // One in use, since that is what hurts.
+    // Prefers a connection in use, because its loss affects a caller.
     const alive = (pane) => [...pane.database.connections].filter(({ isAlive }) => isAlive);
     for (const pane of experiment.panes) {
       const connection = alive(pane).find((one) => pane.stateOf(one) === "used") ?? alive(pane)[0];
@@ -329,7 +328,7 @@ for (const button of document.querySelectorAll("[data-deed]")) {
   });
 }
 
-/** Changes a text only where it differs. */
+/** Changes a text only if it differs. */
 function write(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }

@@ -1,5 +1,5 @@
-// The numbers behind the lines: how long callers waited, how many connections were in use, how many callers were served,
-// how many connections were opened, in equal pieces of virtual time. watched-pool.js notes, charts.js draws.
+// The numbers behind the lines, in equal pieces of virtual time: the waits of callers, the connections in use, the
+// callers served, the connections opened. watched-pool.js adds them, charts.js draws them.
 
 const pieces = 120;
 const smoothed = 4;
@@ -7,7 +7,7 @@ const smoothed = 4;
 /** The last 120 pieces of `pieceMs` each. */
 export class Series {
   points = [];
-  /** The latest pieces; the last one is under way. What is shown is taken over all of them, or it would only jump. */
+  /** The latest pieces; the last one is not complete. Shown values cover all of them, so that they do not jump. */
   #latest = [emptyPiece()];
 
   constructor(pieceMs) {
@@ -30,7 +30,7 @@ export class Series {
     this.#latest.at(-1).opened++;
   }
 
-  /** Ends a piece. Where nobody got a connection there is no wait to show. */
+  /** Ends a piece. It shows no wait if no caller got a connection. */
   end(at, used) {
     const waits = this.#latest.flatMap((piece) => piece.waits).sort((a, b) => a - b);
     const perSecond = (name) =>

@@ -1,26 +1,26 @@
-// The picture of one pane: who waits, the cells, who left, the lines over time, and the words and numbers beside them.
-// It shows what watched-pool.js knows and decides nothing. main.js makes one for each pane and calls draw() at every frame;
-// only what has changed reaches the document.
+// The picture of one pane: waiters, cells, callers that left, lines over time, and the texts and numbers beside them.
+// Shows the state of watched-pool.js and decides nothing. main.js makes one for each pane and calls draw() at every
+// frame. Only changes reach the document.
 
 import { Cells, stateWords, wordyCells } from "./cells.js";
 import { Charts } from "./charts.js";
 import { LeavingPicture, QueuePicture } from "./queue-picture.js";
 
-/** In the legend only when there are any. */
+/** States that the legend has only if there are any. */
 const rare = new Set(["checking", "dead", "forgotten"]);
 
-const endings = { served: "served", timedOut: "timed out", failed: "failed", refused: "turned away" };
+const endings = { served: "served", timedOut: "timed out", failed: "failed", refused: "refused" };
 
-const orders = { true: "the latest back is lent first (LIFO)", false: "the longest idle is lent first (FIFO)" };
+const orders = { true: "lends the latest returned first (LIFO)", false: "lends the longest idle first (FIFO)" };
 const mottos = {
   QueuePool: ({ useLifo }) => orders[useLifo],
   NullPool: () => "opens for every caller, closes at every return",
-  SingletonThreadPool: () => "one connection for each thread, and a page has one",
-  StaticPool: () => "one connection, shared by everybody",
-  AssertionPool: () => "one caller at a time, a second one is an error",
+  SingletonThreadPool: () => "one connection for each thread; a page has one thread",
+  StaticPool: () => "one connection, shared by all callers",
+  AssertionPool: () => "one caller at a time; a second one is an error",
 };
 
-/** Up to so many, a cell is large. */
+/** Up to this number of cells, each is large. */
 const largeCells = 16;
 const endlessStep = 10;
 const mostCells = 300;
@@ -39,7 +39,7 @@ export class PanePicture {
   /** Cells of a pool without a limit. */
   #endless = endlessStep;
 
-  /** `act` does what a visitor asks of one connection. */
+  /** `act` performs a visitor's act on one connection. */
   constructor(pane, hasTwo, act) {
     this.#pane = pane;
     this.#select = act;
@@ -127,10 +127,10 @@ export class PanePicture {
     write(parts.motto, mottos[kind](settings));
     parts.down.hidden = !database.isDown;
 
-    // A replaced connection that callers still have is the pool's, and does not count against its limit.
+    // A replaced connection still belongs to the pool, but does not count against its limit.
     const total = Math.min(stats.total, max);
     write(parts.total, `${total}${max === Infinity ? "" : ` of at most ${max}`}`);
-    write(parts.fromBefore, leftovers.length > 0 ? `+ ${leftovers.length} from before` : "");
+    write(parts.fromBefore, leftovers.length > 0 ? `+ ${leftovers.length} earlier` : "");
     const wanted = Math.min(mostCells, max === Infinity ? this.#endlessCells(places.length) : max);
     const before = Math.min(mostCells, leftovers.length);
     this.#cells.arrange(wanted, Math.min(wanted, kept), before);
@@ -141,18 +141,18 @@ export class PanePicture {
       kind === "QueuePool"
         ? kept === Infinity
           ? "opened as needed, no limit"
-          : "kept open; # is the caller who has it"
+          : "kept open; # is the lease holder"
         : mottos[kind](settings),
     );
     const beyond = Math.max(0, total - kept);
     write(
       parts.overflowName,
       max === Infinity
-        ? `overflow: ${beyond}, no limit, closed again when enough are idle`
-        : `overflow: ${beyond} of ${max - kept}, opened under load, closed again when enough are idle`,
+        ? `overflow: ${beyond}, no limit, closed when enough are idle`
+        : `overflow: ${beyond} of ${max - kept}, opened under load, closed when enough are idle`,
     );
     parts.overflowArea.hidden = wanted <= kept;
-    write(parts.beforeName, `from before: ${leftovers.length}, closed when given back`);
+    write(parts.beforeName, `earlier: ${leftovers.length}, closed when returned`);
     parts.beforeArea.hidden = leftovers.length === 0;
     const seen = Math.min(wanted, places.length) + before;
     const all = places.length + leftovers.length;
@@ -168,17 +168,14 @@ export class PanePicture {
     const waiting = stats.waiting;
     write(parts.waiting, waiting);
     const { patienceMs } = this.#pane;
-    write(
-      parts.queueHint,
-      patienceMs === Infinity ? "first come, first served" : "bars show the patience that is left",
-    );
+    write(parts.queueHint, patienceMs === Infinity ? "first come, first served" : "bars show the remaining patience");
     parts.queue.setAttribute("aria-label", `${waiting} callers wait`);
     this.#queue.draw(
       this.#pane.queue(),
       waiting,
       patienceMs,
       now,
-      pending.size > 0 ? "nobody waits in line" : "nobody waits",
+      pending.size > 0 ? "the line is empty" : "no callers wait",
     );
 
     for (const ending of Object.keys(endings)) write(parts[ending], left[ending]);
@@ -194,19 +191,19 @@ export class PanePicture {
     this.#charts.onResize = draw;
   }
 
-  /** In steps, and slow to shrink, so that the page stands still. */
+  /** Changes in steps, and shrinks slowly, so that the page does not move. */
   #endlessCells(taken) {
     if (taken > this.#endless || taken < this.#endless - 1.5 * endlessStep)
       this.#endless = Math.max(1, Math.ceil(taken / endlessStep)) * endlessStep;
     return this.#endless;
   }
 
-  /** A line about the connection that the visitor picked, with what can be done to it. */
+  /** Shows a line about the picked connection, with the acts that it allows. */
   #tellDetails() {
     const { details } = this.#parts;
     const connection = this.#selected;
     if (connection === undefined) {
-      this.#say("Pick a connection to see what it does, or to break it.", []);
+      this.#say("Pick a connection to see its state, or to break it.", []);
       return;
     }
     const state = connection.doing === "gone" ? "gone" : this.#pane.stateOf(connection);
@@ -215,17 +212,16 @@ export class PanePicture {
       state === "gone"
         ? "is closed"
         : state === "used"
-          ? `is with caller ${caller.id}, query ${caller.step} of ${caller.queries.length}`
+          ? `is in use by caller ${caller.id}, query ${caller.step} of ${caller.queries.length}`
           : state === "forgotten"
-            ? `was never given back by caller ${caller.id}`
+            ? `was never returned by caller ${caller.id}`
             : `is ${stateWords[state]}`;
     const deeds = [];
     if (state !== "gone" && connection.isAlive) deeds.push(["Kill it", "kill"]);
-    if (state === "forgotten") deeds.push(["Give it back", "giveBack"]);
-    this.#say(
-      `Connection ${connection.id} ${does}${connection.isAlive || state === "gone" ? "" : ", broken"}${connection.inTransaction ? ", in a transaction" : ""}.`,
-      deeds,
-    );
+    if (state === "forgotten") deeds.push(["Return it", "giveBack"]);
+    const broken = connection.isAlive || state === "gone" ? "" : ", broken";
+    const transaction = connection.inTransaction ? ", in a transaction" : "";
+    this.#say(`Connection ${connection.id} ${does}${broken}${transaction}.`, deeds);
     details.dataset.connection = `${this.#pane.name}${connection.id}`;
   }
 
@@ -280,7 +276,7 @@ function keyCell(state) {
   return cell;
 }
 
-/** Changes a text only where it differs. */
+/** Changes a text only if it differs. */
 function write(target, text) {
   const wanted = String(text);
   if (target.textContent !== wanted) target.textContent = wanted;

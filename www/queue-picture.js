@@ -1,9 +1,10 @@
-// Draws who waits: one bar for each caller, the first in line first, as long as its patience lasts; and who left last, with
-// a sign for how. On canvases, since there may be a thousand of them. Called by picture.js at every frame.
+// Draws the waiters: one bar for each, the first in line first, with a length for its remaining patience. Draws the
+// callers that left last, with a sign for the reason. Uses canvases, because there may be a thousand. Called by
+// picture.js at every frame.
 
 import { SharpCanvas, theme } from "./theme.js";
 
-/** From roomy to dense: size of a caller, and whether there is room for its number and for its seconds. */
+/** From roomy to dense: the size of a caller, and whether its number and its seconds fit. */
 const sizes = [
   { width: 150, height: 22, gap: 4, hasNumber: true, hasSeconds: true },
   { width: 70, height: 18, gap: 4, hasNumber: true, hasSeconds: false },
@@ -14,7 +15,7 @@ const sizes = [
 ];
 
 const urgentBelow = 0.3;
-/** Past so many, a caller is a few pixels: it is enough to draw them at every third frame. */
+/** With more callers than this, each is a few pixels, and every third frame is enough. */
 const manyCallers = 200;
 const framesForMany = 3;
 
@@ -27,8 +28,8 @@ export class QueuePicture {
     this.#sharp.onResize = () => (this.#framesToRest = 0);
   }
 
-  /** `patienceMs`: how long a caller waits at most; Infinity where for ever. */
-  draw(callers, count, patienceMs, now, nobody) {
+  /** `patienceMs`: the longest wait of a caller; Infinity means no limit. `textWithout`: shown without waiters. */
+  draw(callers, count, patienceMs, now, textWithout) {
     if (count > manyCallers && this.#framesToRest-- > 0) return;
     this.#framesToRest = framesForMany - 1;
     const { width, height } = this.#sharp;
@@ -38,7 +39,7 @@ export class QueuePicture {
       context.fillStyle = colours.muted;
       context.font = `13px ${colours.font}`;
       context.textBaseline = "top";
-      context.fillText(nobody, 0, 4);
+      context.fillText(textWithout, 0, 4);
       return;
     }
     const fit = sizes.map((size) => ({
@@ -69,7 +70,7 @@ export class QueuePicture {
       if (size.hasNumber) texts.push({ caller, isUrgent, leftMs, x, y });
       place++;
     }
-    // Colour by colour: a thousand changes of colour would cost more than the bars.
+    // Draws colour by colour: a thousand changes of colour would cost more than the bars.
     fillAll(context, colours.faint, spaces);
     fillAll(context, colours.waiting, bars);
     fillAll(context, colours.urgent, urgentBars);
@@ -85,7 +86,7 @@ export class QueuePicture {
       if (!size.hasSeconds) continue;
       context.textAlign = "right";
       context.fillText(
-        patienceMs === Infinity ? "waits for ever" : `${(Math.max(0, leftMs) / 1000).toFixed(1)} s left`,
+        patienceMs === Infinity ? "no limit" : `${(Math.max(0, leftMs) / 1000).toFixed(1)} s left`,
         x + cell - 5,
         middle,
       );
@@ -101,7 +102,7 @@ function fillAll(context, colour, rectangles) {
     context.fillRect(rectangles[at], rectangles[at + 1], rectangles[at + 2], rectangles[at + 3]);
 }
 
-/** The signs of the ends, drawn in a square of 12. */
+/** The signs of the reasons, in a square of 12. */
 const signs = {
   served: new Path2D("M2 6.5l2.8 2.8L10 3"),
   timedOut: new Path2D("M6 1.5a4.5 4.5 0 1 0 .01 0M6 3.5V6l2 1.6"),

@@ -1,4 +1,4 @@
-// The tab with a real database: one statement or a thousand tasks, through a pool on the clock of the host. Loads SQLite
+// The tab with a real database: runs one statement or a thousand tasks through a pool on the host's clock. Loads SQLite
 // when it is opened for the first time. main.js opens it and keeps its SQL in the address.
 
 import { QueuePool } from "../pkg/entry/inline.js";
@@ -6,28 +6,30 @@ import { QueuePool } from "../pkg/entry/inline.js";
 const examples = {
   Products: "SELECT * FROM products;",
   "Best sellers":
-    "SELECT name, count(orders.id) AS orders, coalesce(sum(amount), 0) AS pieces\nFROM products LEFT JOIN orders ON orders.product = products.id\nGROUP BY products.id ORDER BY pieces DESC;",
+    "SELECT name, count(orders.id) AS orders, coalesce(sum(amount), 0) AS pieces\n" +
+    "FROM products LEFT JOIN orders ON orders.product = products.id\n" +
+    "GROUP BY products.id ORDER BY pieces DESC;",
   "Forget to commit":
     "BEGIN;\nINSERT INTO products (name, price) VALUES ('Air', 0.0);\nSELECT count(*) AS products FROM products;",
 };
 const mostRows = 200;
 const poolSize = 4;
 const maxOverflow = 2;
-/** What a cell says, and how it looks (style.css). */
+/** The texts of a cell, each with its look (style.css). */
 const looks = { idle: "idle", "in use": "used", empty: "empty" };
 const shownStats = ["total", "idle", "used", "waiting", "opened", "checkouts", "waited", "timedOut", "max"];
 
 export class RealTab {
   #byId;
-  /** What a link has to remember; undefined while it is the example of the beginning. */
+  /** The SQL for a link; undefined while it is the first example. */
   #sql;
   #pool;
   #driver;
   #slots = new Map();
-  /** The SQL came with the address, or is new: nothing has been said of it yet. */
+  /** Whether the SQL is new, or came with the address, and has no message yet. */
   #isFresh = true;
 
-  /** `changed` is called when the SQL is another. */
+  /** `changed` is called when the SQL changes. */
   constructor(document, changed) {
     this.#byId = (id) => document.getElementById(id);
     const sql = this.#byId("sql");
@@ -59,14 +61,14 @@ export class RealTab {
     return this.#sql;
   }
 
-  /** As an address has it; open() comes next. */
+  /** Takes the SQL of an address; open() follows. */
   set sql(text) {
     this.#sql = text;
     this.#byId("sql").value = text ?? examples["Best sellers"];
     this.#isFresh = true;
   }
 
-  /** SQLite is there from now on, or the words say why not. */
+  /** Loads SQLite, or shows why it cannot be loaded. */
   async open() {
     if (!this.#pool) {
       this.#say("loading SQLite …");
@@ -81,9 +83,9 @@ export class RealTab {
     }
     if (!this.#isFresh) return;
     this.#isFresh = false;
-    // Whoever wrote a link does not decide what runs on the visitor's machine.
+    // The author of a link does not decide what runs on the visitor's machine.
     if (this.#sql === undefined) await this.#runSql();
-    else this.#say("This SQL came with the link. Run it if you like.");
+    else this.#say("This SQL came with the link. Read it before you run it.");
   }
 
   #makePool() {
@@ -102,7 +104,7 @@ export class RealTab {
     return pool;
   }
 
-  /** What is said of the SQL; the result goes with it. */
+  /** Shows a message about the SQL, and removes the result. */
   #say(text, isError = false, ...result) {
     const said = this.#byId("sql-said");
     said.textContent = text;
@@ -110,7 +112,7 @@ export class RealTab {
     this.#byId("sql-result").replaceChildren(...result);
   }
 
-  /** Runs it on a connection of the pool. */
+  /** Runs the SQL on a connection of the pool. */
   #onConnection(sql) {
     this.#say("waiting for a connection …");
     return this.#pool.use((connection) => {
@@ -124,11 +126,11 @@ export class RealTab {
     const start = performance.now();
     try {
       const { result, id, wasOpen } = await this.#onConnection(this.#byId("sql").value);
-      this.#say(
-        `${counted(result.rows.length, "row")}${result.changes > 0 ? `, ${result.changes} changed` : ""} in ${(performance.now() - start).toFixed(1)} ms on connection ${id}${wasOpen ? ". The transaction was left open: the pool rolled it back" : ""}`,
-        false,
-        table(result),
-      );
+      const changed = result.changes > 0 ? `, ${result.changes} changed` : "";
+      const took = `${(performance.now() - start).toFixed(1)} ms`;
+      const open = wasOpen ? ". The transaction was still open: the pool rolled it back" : "";
+      const text = `${counted(result.rows.length, "row")}${changed} in ${took} on connection ${id}${open}`;
+      this.#say(text, false, table(result));
     } catch (error) {
       this.#say(error.message, true);
     }
@@ -139,7 +141,7 @@ export class RealTab {
     if (!this.#pool) return;
     try {
       await this.#onConnection(this.#driver.resetSql);
-      this.#say("the tables are as they were at the beginning");
+      this.#say("the tables are reset");
     } catch (error) {
       this.#say(error.message, true);
     }
@@ -190,7 +192,11 @@ export class RealTab {
     waits.sort((a, b) => a - b);
     const wait = (part) => `${(waits[Math.floor(part * (waits.length - 1))] ?? 0).toFixed(0)} ms`;
     const served = tasks - failed;
-    said.textContent = `${counted(served, "task")} in ${(ms / 1000).toFixed(2)} s, ${Math.round((served / ms) * 1000)} a second. ${failed > 0 ? `${failed} failed, the first with: ${firstError.message}. ` : ""}Wait for a connection: half of them ${wait(0.5)}, 95 % ${wait(0.95)}.`;
+    said.textContent = [
+      `${counted(served, "task")} in ${(ms / 1000).toFixed(2)} s, ${Math.round((served / ms) * 1000)} per second.`,
+      ...(failed > 0 ? [`${failed} failed, the first with: ${firstError.message}.`] : []),
+      `Wait for a connection: median ${wait(0.5)}, 95 % ${wait(0.95)}.`,
+    ].join(" ");
     progress.value = 1;
     button.disabled = false;
     this.#showPool();

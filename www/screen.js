@@ -1,5 +1,5 @@
-// What is seen of an experiment: its panes, the lines over time, the clock and the log, each drawn as often as it is worth
-// it. Decides nothing about the experiment. main.js begins it and calls draw() at every frame.
+// Shows an experiment: its panes, the lines over time, the clock and the log, each as often as it is useful. Decides
+// nothing about the experiment. main.js begins it and calls draw() at every frame.
 
 import { chartTops } from "./charts.js";
 import { EventLog } from "./event-log.js";
@@ -7,7 +7,7 @@ import { PanePicture } from "./picture.js";
 import { onThemeChange } from "./theme.js";
 
 const logEveryMs = 200;
-/** Past this speed the lines go back further. */
+/** Above this speed the lines show a longer time. */
 const nearSpeed = 5;
 
 export class Screen {
@@ -21,7 +21,7 @@ export class Screen {
   #drawnPoints = -1;
   #loggedAt = 0;
 
-  /** `act` does what a visitor asks of one connection. */
+  /** `act` performs a visitor's act on one connection. */
   constructor({ panes, clock, log, onlyNotable }, act) {
     this.#panes = panes;
     this.#clock = clock;
@@ -40,7 +40,7 @@ export class Screen {
     this.drawChartsSoon();
   }
 
-  /** Else they are drawn when there are new points. */
+  /** Draws the lines at the next frame, not only with the next points. */
   drawChartsSoon() {
     this.#chartsAreDue = true;
   }
@@ -65,10 +65,11 @@ export class Screen {
     }
   }
 
-  /** To the millisecond where time stands still: a step may be no longer. */
+  /** Shows milliseconds while time is paused, because a step may be that short. */
   showClock(isPaused) {
     const { now } = this.#experiment;
     const decimals = isPaused ? 3 : 2;
-    this.#clock.textContent = `${Math.floor(now / 60_000)}:${((now % 60_000) / 1000).toFixed(decimals).padStart(decimals + 3, "0")}`;
+    const seconds = ((now % 60_000) / 1000).toFixed(decimals).padStart(decimals + 3, "0");
+    this.#clock.textContent = `${Math.floor(now / 60_000)}:${seconds}`;
   }
 }

@@ -1,7 +1,7 @@
-// Chance that can be repeated: the same seed gives the same numbers. Each use has a stream of its own (its seed is a
-// text), so that one more draw here moves nothing there. Used by the simulated database, the load and the callers.
+// Random numbers that can be repeated: the same seed gives the same numbers. Each use has its own stream (its seed is a
+// text), so that one more number here changes nothing there. Used by the simulated database, the load and the callers.
 
-/** A function that answers numbers from 0 up to 1. */
+/** Returns a function that returns numbers from 0 up to 1. */
 export function seeded(seed) {
   let state = hash(String(seed));
   return () => {
@@ -18,8 +18,8 @@ function hash(text) {
   return value;
 }
 
-/** Exponential with mean 1: the gaps between callers who know nothing of each other. */
+/** Exponential with mean 1: the gaps between independent callers. */
 export const gap = (random) => -Math.log(1 - random());
 
-/** Around 1, never below 0.35, now and then far above: how long a query takes against its usual time. */
+/** Around 1, never below 0.35, occasionally far above: the time of a query relative to its usual time. */
 export const spread = (random) => 0.35 + 0.65 * gap(random);

@@ -1,13 +1,13 @@
-// Every setting of the experiment: its name in the link, the words for it, the values that a visitor can choose, and the
-// one at the start. controls.js makes the inputs of it, link.js reads and writes it, watched-pool.js turns it into the
-// options of a pool.
+// Every setting of the experiment: its name in the link, its label, the values that a visitor can choose, and the first
+// one. controls.js makes the inputs, link.js reads and writes the values, watched-pool.js turns them into a pool's
+// options.
 
 const percent = (value) => `${value} %`;
 const duration = (ms) => (ms < 1000 ? `${ms} ms` : `${ms / 1000} s`);
 const orWords = (words, show) => (value) => (value in words ? words[value] : show(value));
 const range = (first, last) => Array.from({ length: last - first + 1 }, (_, place) => first + place);
 
-/** All a pool of any kind may be given. */
+/** Every kind of pool. */
 const every = ["QueuePool", "NullPool", "SingletonThreadPool", "StaticPool", "AssertionPool"];
 const reusing = every.filter((kind) => kind !== "NullPool");
 const queue = ["QueuePool"];
@@ -59,12 +59,12 @@ export const settings = {
   },
   leaks: {
     of: "world",
-    label: "Callers who never give back",
+    label: "Leases never returned",
     stops: [0, 1, 2, 5, 10, 20, 50],
     start: 0,
     show: percent,
   },
-  silent: { of: "world", label: "A connection dies silently", hint: "only a ping or a query finds out", start: false },
+  silent: { of: "world", label: "A connection dies silently", hint: "only a ping or a query detects it", start: false },
 
   kind: { of: "pool", label: "Kind of pool", choices: every, start: "QueuePool", kinds: every },
   poolSize: {
@@ -91,7 +91,7 @@ export const settings = {
     label: "patience in the queue",
     stops: [0, 100, 200, 500, 1000, 2000, 3000, 4000, 5000, 10_000, 30_000, 60_000, null],
     start: 1000,
-    show: orWords({ 0: "do not wait", null: "for ever" }, duration),
+    show: orWords({ 0: "do not wait", null: "no limit" }, duration),
     kinds: queue,
   },
   maxWaiters: {
@@ -172,7 +172,7 @@ export const settings = {
 /** The settings at the start. */
 export const defaults = Object.fromEntries(Object.entries(settings).map(([name, { start }]) => [name, start]));
 
-/** Two panes: what the second one has differently. */
+/** The comparisons: the settings that each pane fixes. */
 export const comparisons = {
   one: { label: "One pool", second: undefined },
   lifo: {
@@ -183,26 +183,26 @@ export const comparisons = {
   nullPool: { label: "QueuePool | NullPool", first: { kind: "QueuePool" }, second: { kind: "NullPool" } },
 };
 
-/** A value as the link has it. */
+/** Writes a value for the link. */
 export const written = (value) => (value === true ? "yes" : value === false ? "no" : String(value));
 
-/** The value that a link means; undefined where it is none for this setting. */
+/** Reads a value of a link; undefined if this setting does not allow it. */
 export function readValue(name, text) {
   const setting = settings[name];
   if (setting === undefined) return undefined;
   const known = setting.choices ?? setting.stops ?? [true, false];
   const exact = known.find((value) => written(value) === text);
   if (exact !== undefined || setting.stops === undefined) return exact;
-  // Between two stops, as somebody wrote it by hand: a pool takes whole numbers only.
+  // A value between two stops was written by hand. A pool takes only whole numbers.
   const numbers = setting.stops.filter(Number.isFinite);
   const number = /^-?\d+$/.test(text) ? Number(text) : NaN;
   return number >= Math.min(...numbers) && number <= Math.max(...numbers) ? number : undefined;
 }
 
-/** Durations reach the pool as text with their unit: a bare number would be seconds. */
+/** Durations reach the pool as text with their unit, because a bare number would mean seconds. */
 const inMillis = new Set(["timeout", "idleTimeout", "recycle", "deadline"]);
 
-/** The options for a pool of this kind; what does not concern it is left out, and so is "never". */
+/** Returns the options for a pool of this kind, without those of other kinds and without "never". */
 export function poolOptions(values) {
   const options = {};
   for (const [name, { option, kinds }] of Object.entries(settings)) {

@@ -1,5 +1,5 @@
-// The settings where the screen is narrow: a sheet at its lower edge that opens over the page, so that a slider can be moved
-// with the picture in sight. Where there is room they stand beside the picture (style.css). Called by main.js.
+// The settings on a narrow screen: a sheet at the lower edge that opens over the page, so that the picture stays
+// visible while a slider moves. On a wide screen the settings are beside the picture (style.css). Called by main.js.
 
 export function makeSheet(sheet, toggle) {
   const show = (isOpen) => {

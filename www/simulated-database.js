@@ -1,7 +1,6 @@
-// The simulated database: a server that opens connections, runs queries, rolls back, answers pings and closes, each after
-// a virtual time and with failures as the conditions (settings.js) say at that moment. It knows nothing of pools; its
-// `dialect` is how the pool talks to it. watched-pool.js makes one for each pool and looks at its connections to tell
-// what a slot is doing.
+// The simulated database: a server that opens connections, runs queries, rolls back, answers pings and closes. Each
+// takes virtual time and may fail, according to the current conditions (settings.js). It knows nothing of pools; the
+// pool uses its `dialect`. watched-pool.js makes one for each pool and reads the state of its connections.
 
 import { spread } from "./seeded-random.js";
 
@@ -11,7 +10,7 @@ const terminateMs = 60;
 export class SimulatedDatabase {
   /** Every connection from the beginning of its opening to the end of its close. */
   connections = new Set();
-  /** Called with a connection when it begins, and when it is gone. */
+  /** Called with a connection when its opening begins, and when it has ended. */
   onBegin = () => {};
   onGone = () => {};
   #time;
@@ -20,7 +19,7 @@ export class SimulatedDatabase {
   #made = 0;
   #upAgainAt = 0;
 
-  /** `conditions` answers the settings as they are now. */
+  /** `conditions` returns the current settings. */
   constructor(time, random, conditions) {
     this.#time = time;
     this.#random = random;
@@ -49,7 +48,7 @@ export class SimulatedDatabase {
     return connection;
   };
 
-  /** `weight`: how this query compares with the usual one; `fails`: whether the server answers it with an error. */
+  /** `weight`: the time of this query relative to the usual one; `fails`: whether the server answers with an error. */
   async query(connection, weight, fails) {
     if (!connection.isAlive) throw lost();
     await this.#busy(connection, "querying", this.#conditions().query * weight);
@@ -80,8 +79,8 @@ export class SimulatedDatabase {
     },
     isDisconnect: (error) => error.isLost === true,
     onDisconnect: (connection, died) => {
-      connection.tellDeath = died;
-      return () => (connection.tellDeath = undefined);
+      connection.reportDeath = died;
+      return () => (connection.reportDeath = undefined);
     },
   };
 
@@ -91,15 +90,15 @@ export class SimulatedDatabase {
     connection.inTransaction = false;
   }
 
-  /** The connection breaks. Who uses it finds out at once; of an idle one the driver tells, unless deaths are silent. */
+  /** Breaks a connection. A running query fails. The driver reports an idle one, unless deaths are silent. */
   kill(connection) {
     if (!connection.isAlive) return;
     connection.isAlive = false;
     for (const fail of connection.underWay) fail(lost());
-    if (!this.#conditions().silent) connection.tellDeath?.(lost());
+    if (!this.#conditions().silent) connection.reportDeath?.(lost());
   }
 
-  /** Every connection breaks, and for a while nothing can be opened. */
+  /** Breaks every connection, and refuses openings for a while. */
   restart() {
     this.#upAgainAt = this.#time.now + pauseOfRestartMs;
     const before = [...this.connections];
@@ -117,7 +116,7 @@ export class SimulatedDatabase {
     return ms;
   }
 
-  /** Takes so long, unless the connection breaks before. */
+  /** Takes `ms` milliseconds, unless the connection breaks before. */
   async #busy(connection, doing, ms) {
     this.#enter(connection, doing, ms);
     let timer;
@@ -145,12 +144,13 @@ export class SimulatedDatabase {
 class SimulatedConnection {
   isAlive = true;
   inTransaction = false;
-  /** "opening", "querying", "resetting", "checking", "closing", "gone", or "nothing"; since when, and about until when. */
+  /** "opening", "querying", "resetting", "checking", "closing", "gone", or "nothing". */
   doing = "opening";
+  /** The start of what it is doing, and the expected end. */
   since = 0;
   until = 0;
-  tellDeath = undefined;
-  /** How to fail what is asked of it at the moment. */
+  reportDeath = undefined;
+  /** The functions that fail the running calls. */
   underWay = new Set();
 
   constructor(id, beganAt) {

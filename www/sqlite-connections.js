@@ -1,5 +1,5 @@
-// SQLite in the page as a driver with connections: the WebAssembly is loaded once, every connection is one handle on the
-// same database in memory. Its dialect tells the pool how to roll back, ping and close. Used by real-tab.js.
+// SQLite in the page as a driver with connections: the WebAssembly is loaded once, and every connection is one handle
+// on the same database in memory. The pool uses its dialect to roll back, ping and close. Used by real-tab.js.
 
 import sqlite3InitModule from "../node_modules/@sqlite.org/sqlite-wasm/dist/index.mjs";
 
@@ -9,10 +9,10 @@ const tables = `
   INSERT INTO products (name, price) VALUES ('Tea', 4.5), ('Coffee', 6.0), ('Cocoa', 5.25), ('Maté', 7.75);
   PRAGMA user_version = 1;
 `;
-/** The tables as they were at the beginning. */
+/** Resets the tables to the beginning. */
 export const resetSql = `DROP TABLE IF EXISTS orders; DROP TABLE IF EXISTS products; ${tables}`;
 
-/** SQLite runs on the page's own thread: what takes longer than this would look like a dead page. */
+/** SQLite runs on the page's own thread: a longer statement would make the page look dead. */
 export const mostSeconds = 3;
 const stepsBetweenLooks = 10_000;
 
@@ -31,7 +31,7 @@ export async function openConnection() {
     inTransaction: () => capi.sqlite3_get_autocommit(database.pointer) === 0,
   };
   try {
-    // Only the first connection finds a database without a version: a table that the visitor drops stays dropped.
+    // Only the first connection finds a database without a version, so a table that the visitor drops stays dropped.
     if (database.selectValue("PRAGMA user_version") === 0) database.exec(tables);
     capi.sqlite3_progress_handler(
       database.pointer,
@@ -46,7 +46,7 @@ export async function openConnection() {
   return connection;
 }
 
-/** Columns and rows of the first statement that has any, and how many rows were changed. */
+/** Returns columns and rows of the first statement that has any, and the number of changed rows. */
 export function run(connection, sql) {
   const { database } = connection;
   const columns = [];

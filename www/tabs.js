@@ -1,10 +1,10 @@
-// The two tabs of the page: which one is shown, by pointer and by arrow keys. main.js makes it and hears of the choice.
+// The two tabs of the page: shows the one that the visitor chooses, by pointer or arrow keys. main.js makes it.
 
 export class Tabs {
   shown;
   #buttons;
 
-  /** `chosen` is called when the visitor has taken another one. */
+  /** `chosen` is called when the visitor has chosen another tab. */
   constructor(buttons, chosen) {
     this.#buttons = buttons;
     for (const [place, button] of buttons.entries()) {

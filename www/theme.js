@@ -1,5 +1,5 @@
-// The colours of style.css for what is drawn on canvases, read again when the visitor's colour scheme changes; and
-// canvases that are sharp on every screen. Used by queue-picture.js and charts.js.
+// Reads the colours of style.css for canvases, again after each change of the visitor's colour scheme. Makes canvases
+// that are sharp on every screen. Used by queue-picture.js and charts.js.
 
 const names = [
   "text",
@@ -28,7 +28,7 @@ export function theme() {
   return colours;
 }
 
-/** Calls back when the colours have changed. */
+/** Calls `changed` after a change of the colours. */
 export function onThemeChange(changed) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     colours = undefined;

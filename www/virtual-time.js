@@ -1,11 +1,11 @@
-// Virtual time: a clock that moves only when the page says so, timer by timer, each with the promises behind it.
-// The pool has it as its option `clock`, the simulated database and the callers sleep by it, experiment.js moves it.
-// Two runs with the same seed are the same run, however the frames of the screen cut them into pieces.
+// Virtual time: a clock that only the page moves, timer by timer, each with the promises behind it. The pool has it as
+// its option `clock`, the simulated database and the callers sleep by it, experiment.js moves it. Two runs with the
+// same seed are equal, however the frames of the screen divide them.
 
-/** A promise chain of the pool, a driver call and a caller together is shorter than this. */
+/** The promise chains of the pool, a driver call and a caller together are shorter than this. */
 const turnsBehindATimer = 40;
 
-/** Lets the microtasks that are due run, without leaving the current task. */
+/** Runs the microtasks that are due, without leaving the current task. */
 export async function settled() {
   for (let turn = 0; turn < turnsBehindATimer; turn++) await null;
 }
@@ -17,12 +17,12 @@ export class VirtualTime {
   #made = 0;
   #awaited = 0;
 
-  /** Whether anything is to come but those who watch. */
+  /** Whether any timer is set, apart from those that only watch. */
   get isAwaited() {
     return this.#awaited > 0;
   }
 
-  /** What the pool's option `clock` takes. */
+  /** The value of the pool's option `clock`. */
   get clock() {
     return {
       now: () => this.now,
@@ -31,7 +31,7 @@ export class VirtualTime {
     };
   }
 
-  /** `isWatching`: it only looks, and nothing comes of it. */
+  /** Sets a timer. `isWatching`: it only reads the state and has no effect. */
   after(ms, run, isWatching = false) {
     const timer = { due: this.now + Math.max(0, ms), order: this.#made++, run, isWatching };
     if (!isWatching) this.#awaited++;
@@ -39,12 +39,12 @@ export class VirtualTime {
     return timer;
   }
 
-  /** It stays in the heap and does nothing when its time comes. */
+  /** Cancels a timer, which stays in the heap without effect. */
   cancel(timer) {
     if (timer?.run !== undefined) this.#take(timer);
   }
 
-  /** Answers what it runs, and forgets it. */
+  /** Returns the function of a timer, and removes it. */
   #take(timer) {
     const { run } = timer;
     timer.run = undefined;
@@ -56,7 +56,7 @@ export class VirtualTime {
     return new Promise((resolve) => this.after(ms, resolve));
   }
 
-  /** When the next timer is due; Infinity where there is none. */
+  /** The due time of the next timer; Infinity if there is none. */
   get nextDue() {
     while (this.#timers.length > 0 && this.#timers[0].run === undefined) pop(this.#timers);
     return this.#timers[0]?.due ?? Infinity;
@@ -75,7 +75,7 @@ export class VirtualTime {
 
 const isBefore = (a, b) => a.due < b.due || (a.due === b.due && a.order < b.order);
 
-/** A binary heap: the earliest timer is first, of equals the one that was set first. */
+/** Adds to a binary heap: the earliest timer is first; of two with the same time, the one set first. */
 function push(heap, timer) {
   let place = heap.length;
   while (place > 0) {

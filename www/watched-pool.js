@@ -1,6 +1,6 @@
-// One pane's pool and everything around it: its simulated database, its callers, its places on the picture, its numbers.
-// The pool decides; this file asks it for connections as an application would, listens to its events, and remembers what
-// it saw. experiment.js makes one for each pane and passes on what the visitor does.
+// One pane's pool and everything around it: its simulated database, its callers, its places on the picture, its
+// numbers. The pool decides. This file uses it like an application, listens to its events, and keeps what it observes.
+// experiment.js makes one for each pane and passes on the visitor's acts.
 
 import { AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool } from "../pkg/entry/inline.js";
 import { Series } from "./measurements.js";
@@ -10,7 +10,7 @@ import { SimulatedDatabase } from "./simulated-database.js";
 
 const kinds = { AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool };
 
-/** How callers leave, by what the pool or the database told them. */
+/** How a caller ends, by the code of its error. */
 const endings = {
   ERR_POOL_TIMEOUT: "timedOut",
   ERR_POOL_QUEUE_FULL: "refused",
@@ -21,36 +21,36 @@ const endings = {
 export class WatchedPool {
   pool;
   database;
-  /** Those who asked and have no connection yet, in the order in which they asked. Who has left the line, since one is opened or checked for him, `isOpening`. */
+  /** Callers without a connection yet, in order. A caller for which one is opened or checked `isOpening`. */
   pending = new Set();
-  /** By place on the picture: the connection of the pool there, or nothing. */
+  /** The pool's connection at each place of the picture, or undefined. */
   places = [];
-  /** Connections that only wait for their end: of a pool before, or replaced while callers still have them. */
+  /** Connections of an earlier pool, and replaced ones that callers still hold. */
   leftovers = [];
   left = { served: 0, timedOut: 0, failed: 0, refused: 0 };
-  /** The latest to leave, oldest first. */
+  /** The callers that left last, oldest first. */
   lastToLeave = [];
-  /** Near (half a minute in all) and far (five minutes). */
+  /** Near (half a minute in total) and far (five minutes). */
   series = [new Series(250), new Series(2500)];
   #time;
   #log;
   #settings;
-  /** Whose connect() runs at this moment. */
+  /** The caller whose connect() is running. */
   #asking;
-  /** By record: for whom the pool works on it, on the way to a checkout. */
+  /** For each record, the caller for which the pool prepares it. */
   #servedIn = new Map();
-  /** The record whose connection begins at this moment, and the places of its pool. */
+  /** The record whose connection is beginning, and the places of its pool. */
   #opening;
-  /** By connection: its record. */
+  /** The record of each connection. */
   #recordOf = new Map();
-  /** Connections that are terminated for their own sake, and for no caller's. */
+  /** Connections that are terminated without a caller. */
   #distrusted = new WeakSet();
-  /** By connection: who has it. */
+  /** The lease holders of each connection. */
   #holders = new Map();
-  /** Of forgotten leases: how to give them back after all. */
+  /** For each forgotten lease, the function that returns it. */
   #forgotten = new Map();
 
-  /** `settings` answers this pane's settings as they are now; `log` takes what is to be told. */
+  /** `settings` returns this pane's current settings; `log` adds a line to the log. */
   constructor(name, time, seed, settings, log) {
     this.name = name;
     this.#time = time;
@@ -67,7 +67,7 @@ export class WatchedPool {
     return this.#settings();
   }
 
-  /** Pools cannot be changed: there is a new one, the old one ends when its leases have come back. */
+  /** Replaces the pool, because a pool cannot be changed. The old one ends when its leases are returned. */
   rebuild() {
     const old = this.pool;
     this.leftovers.push(...this.places.filter((connection) => connection !== undefined));
@@ -83,7 +83,7 @@ export class WatchedPool {
       dialect: this.#watchedDialect(),
       clock: this.#time.clock,
       loggingName: this.name,
-      // What it would say there is in the log of the page, from the events.
+      // The page's log has these messages already, from the events.
       logger: { debug() {}, info() {}, warn() {}, error() {} },
       // A run must not depend on when the browser collects garbage.
       trackLeaks: false,
@@ -96,22 +96,22 @@ export class WatchedPool {
     pool.on(
       "reset",
       (connection) =>
-        connection.inTransaction && tell(`connection ${connection.id} came back with an open transaction`),
+        connection.inTransaction && tell(`connection ${connection.id} was returned with an open transaction`),
     );
     pool.on("checkin", (connection) =>
-      tell(connection === null ? "an emptied slot came back" : `connection ${connection.id} is back`),
+      tell(connection === null ? "an emptied slot was returned" : `connection ${connection.id} was returned`),
     );
     pool.on("close", (connection) => tell(`closing connection ${connection.id}`));
     pool.on("invalidate", (connection) => void this.#distrusted.add(connection));
     pool.on("invalidate", (connection, _record, error) =>
-      tell(`connection ${connection.id} is not to be trusted${error ? `: ${error.message}` : ""}`, true),
+      tell(`connection ${connection.id} is not trusted${error ? `: ${error.message}` : ""}`, true),
     );
     pool.on("softInvalidate", (connection) => tell(`connection ${connection.id} will be replaced`, true));
-    pool.on("error", (error, { operation }) => tell(`swallowed in ${operation}: ${error.message}`, true));
+    pool.on("error", (error, { operation }) => tell(`error in ${operation}: ${error.message}`, true));
     this.pool = pool;
   }
 
-  /** The database's dialect, which tells here that somebody's connection is checked or replaced. */
+  /** The database's dialect, which also notes that a caller's connection is checked or replaced. */
   #watchedDialect() {
     const { dialect } = this.database;
     return {
@@ -128,7 +128,7 @@ export class WatchedPool {
     };
   }
 
-  /** The pool works on this record for a caller: the one who asks at this moment, else the first in line, in whose turn it is. */
+  /** Notes that the pool prepares this record for a caller: the one that is connecting, else the first in line. */
   #serveIn(record) {
     if (this.#asking === undefined && this.pending.has(this.#servedIn.get(record))) return;
     const caller = this.#asking ?? this.queue().next().value;
@@ -143,14 +143,14 @@ export class WatchedPool {
     try {
       return await this.database.open();
     } catch (error) {
-      // Its caller leaves with the error; what is opened in this record next is for another.
+      // Its caller leaves with the error, so the next opening in this record is for another caller.
       this.#servedIn.delete(record);
       this.#log(this.name, error.message, true);
       throw error;
     }
   }
 
-  /** A caller asks for a connection, uses it and gives it back. */
+  /** Runs a caller: it takes a connection, uses it and returns it. */
   async serve(arrival) {
     const caller = { ...arrival, isOpening: false, askedAt: arrival.at, hasConnection: false, step: 0 };
     this.pending.add(caller);
@@ -159,10 +159,10 @@ export class WatchedPool {
       await this.#ask(caller);
     } catch (error) {
       ending = endings[error.code] ?? "failed";
-      const verb = { timedOut: "gave up waiting", refused: "was turned away", failed: "failed" }[ending];
+      const verb = { timedOut: "gave up waiting", refused: "was refused", failed: "failed" }[ending];
       this.#log(this.name, `caller ${caller.id} ${verb}: ${error.message.split("\n", 1)[0]}`, true);
     }
-    // Who was refused at once, or whose opening failed, has not waited for a connection.
+    // A caller that was refused immediately, or whose opening failed, has not waited for a connection.
     if (this.pending.delete(caller) && ending === "timedOut") this.#noteWait(caller);
     this.left[ending]++;
     this.lastToLeave.push({ id: caller.id, ending, at: this.#time.now });
@@ -170,7 +170,7 @@ export class WatchedPool {
     if (ending === "served") for (const series of this.series) series.noteServed();
   }
 
-  /** Who waited in a pool that was exchanged for another asks the new one. */
+  /** Asks the pool for a connection. A waiter of a replaced pool asks the new one. */
   async #ask(caller) {
     for (;;) {
       const { pool } = this;
@@ -208,16 +208,16 @@ export class WatchedPool {
     }
   }
 
-  /** Keeps the lease for ever, or until the visitor gives it back. */
+  /** Keeps the lease until the visitor returns it. */
   #forget(caller, connection) {
     caller.isForgetful = true;
-    this.#log(this.name, `caller ${caller.id} forgot to give connection ${connection.id} back`, true);
+    this.#log(this.name, `caller ${caller.id} forgot to return connection ${connection.id}`, true);
     return new Promise((resolve) => this.#forgotten.set(connection, resolve)).then(() =>
       this.#forgotten.delete(connection),
     );
   }
 
-  /** Gives a forgotten lease back. */
+  /** Returns a forgotten lease. */
   giveBack(connectionId) {
     for (const [connection, resolve] of this.#forgotten) if (connection.id === connectionId) resolve();
   }
@@ -227,22 +227,22 @@ export class WatchedPool {
       if (connection.id === connectionId) this.database.kill(connection);
   }
 
-  /** Those in the queue, first come first. */
+  /** The callers in the queue, in order of arrival. */
   *queue() {
     for (const caller of this.pending) if (!caller.isOpening) yield caller;
   }
 
-  /** The callers who have this connection; more than one where the pool shares it. */
+  /** The lease holders of this connection; several if the pool shares it. */
   holdersOf(connection) {
-    return this.#holders.get(connection) ?? nobody;
+    return this.#holders.get(connection) ?? noHolders;
   }
 
-  /** For whom it is opened or checked; undefined where for nobody. */
+  /** The caller for which a connection is opened or checked; undefined if there is none. */
   servedBy(connection) {
     return this.#servedIn.get(this.#recordOf.get(connection));
   }
 
-  /** What the slot with this connection is doing, in the words of the legend. */
+  /** The state of the slot with this connection, in the words of the legend. */
   stateOf(connection) {
     const { doing } = connection;
     if (doing === "opening" || doing === "closing" || doing === "resetting" || doing === "checking") return doing;
@@ -265,14 +265,14 @@ export class WatchedPool {
     }
   }
 
-  /** How long a caller waits at most, as the pool was told; Infinity where for ever. */
+  /** The longest wait of a caller, by the pool's options; Infinity means no limit. */
   get patienceMs() {
     const { kind, timeout, deadline } = this.#settings();
     const patience = settings.timeout.kinds.includes(kind) ? timeout : null;
     return Math.min(patience ?? Infinity, deadline ?? Infinity);
   }
 
-  /** How many connections the pool keeps, and how many it may have; Infinity where nothing limits them. */
+  /** The number of connections that the pool keeps, and its maximum; Infinity means no limit. */
   get limits() {
     const { max } = this.pool.stats();
     const { kind, poolSize } = this.#settings();
@@ -288,7 +288,7 @@ export class WatchedPool {
     }
     let place = places.indexOf(undefined);
     if (place < 0) place = places.length;
-    // More than the pool may have: it replaces one that callers still have, the oldest.
+    // There are more than the maximum: this connection replaces the oldest one that callers still hold.
     if (place >= this.limits.max) {
       place = places.reduce((oldest, { id }, other) => (id < places[oldest].id ? other : oldest), 0);
       this.leftovers.push(places[place]);
@@ -296,7 +296,7 @@ export class WatchedPool {
     places[place] = connection;
   }
 
-  /** The pool counts its overflow and marks no connection as such: one of those beyond takes a place that came free. Without a limit they close ranks. */
+  /** Frees the place of a connection. The pool does not mark overflow, so an overflow connection may take the place. */
   #vacate(connection) {
     this.#holders.delete(connection);
     this.#recordOf.delete(connection);
@@ -317,4 +317,4 @@ export class WatchedPool {
   }
 }
 
-const nobody = new Set();
+const noHolders = new Set();

@@ -1,5 +1,5 @@
-// docs/workers-speed-comparison.md: its words are here, its figures come from a whole run of main.mjs with --write. A test
-// reads the figures back (tests/package/speed-comparison.test.mjs).
+// docs/workers-speed-comparison.md: its words are here, its figures come from a whole run of main.mjs with --write. A
+// test reads the figures back (tests/package/speed-comparison.test.mjs).
 
 import { join } from "node:path";
 import { median, titles } from "./report.mjs";
@@ -34,19 +34,18 @@ export function render({ rows, host }) {
   ];
   return `# Speed in Cloudflare Workers
 
-How many requests per second a Worker answers, by how it comes by its connections, as a multiple of what it answers with a
-pg.Client for each request: 2 means twice as many. So many clients ask at once; each request makes so many queries, which do
-next to nothing.
+The table shows requests per second of a Worker, relative to a Worker with a pg.Client for each request. 2 means twice as
+many. The columns give the queries of each request and the number of concurrent clients. The queries do next to nothing.
 
 ${table.map((row) => `| ${row.join(" | ")} |`).join("\n")}
 
-- *edgepool at module scope* opens as many connections as a pg.Client for each request does: what it saves is a connection for
-  each query, and what it costs beside a bare client is the difference to 1.
-- *PgBouncer* and the *Durable Object* keep five connections to the server open. Here both run on the machine of the server
-  and of the Worker: the hop to an object that is far away costs its distance. *One batch per request* sends the queries of a
-  request to the object together.
+- *edgepool at module scope* opens as many connections as a pg.Client for each request. It saves a connection for each
+  query. Its cost beside a bare client is the difference to 1.
+- *PgBouncer* and the *Durable Object* keep five connections to the server open. Here both run on the machine of the
+  server and the Worker. The hop to a distant object costs its distance. *One batch per request* sends all queries of a
+  request together.
 
-Written by \`npm run bench:workers -- --write\`: medians of one run, in one workerd on one PostgreSQL, in turn (${host}).
-The figures for one client move by a tenth between runs.
+\`npm run bench:workers -- --write\` writes this page. The figures are medians of one run, in one workerd and PostgreSQL,
+in turn (${host}). The figures for one client vary by a tenth between runs.
 `;
 }

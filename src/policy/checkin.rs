@@ -1,13 +1,12 @@
 //! The return: the reset listeners, the reset, finalizers, the checkin listeners; then to the head waiter, the idle
-//! store, or closed; and its sibling, invalidate. One table of (state, outcome). Called through pool.rs.
+//! store, or closed; and its sibling, invalidate. Called through pool.rs.
 
 use super::config::ResetStyle;
-use super::kind::queue::is_surplus;
-use super::operation::{Caller, Operation, State, Then};
+use super::id::{LeaseId, OperationId};
+use super::operation::{Caller, Operation, ReturnAt, State, Then};
 use super::pool::Pool;
 use super::record::Phase;
-use super::step::{Event, Outcome, Return, Step};
-use super::{LeaseId, OperationId};
+use super::step::{Event, Outcome, Refusal, Return, Step};
 
 impl Pool {
     /// Takes a lease back. `clean`: the driver knows that no transaction is open. The lease ends at once, so a second
@@ -16,94 +15,95 @@ impl Pool {
         self.checkin_at_once(lease, clean).unwrap_or_else(|| self.begin_long_checkin(lease, clean))
     }
 
-    /// The same where [`Pool::checkin_at_once`] has answered `None`.
+    /// The return if [`Pool::checkin_at_once`] has returned `None`.
     #[inline(never)]
     pub fn begin_long_checkin(&mut self, lease: LeaseId, clean: bool) -> Return {
         let Some(slot) = self.end_lease(lease) else { return Return::Done };
-        let id = self.begin(Operation::new(State::Resetting, Caller::Other, slot));
-        self.begin_return(id, clean)
+        let id = self.begin(Operation::new(State::Returning { at: ReturnAt::Resetting, slot }, Caller::Other));
+        let result = self.begin_return(id, slot, clean);
+        self.settle();
+        result
     }
 
-    /// The steps of a return, from the first that is wanted.
-    pub(super) fn begin_return(&mut self, id: OperationId, clean: bool) -> Return {
-        self.operation(id).is_reset = clean;
-        let step =
-            if self.hooks.has(Event::Reset) { self.enter(id, State::Emitting(Event::Reset)) } else { self.reset(id) };
-        if step == Step::Done { Return::Done } else { Return::Pending(id) }
-    }
-
-    /// The common return, in as few looks as it takes: nothing speaks against the connection, so the head waiter has it
-    /// in the same instant, or the idle store. `None`, with nothing done: [`Pool::begin_long_checkin`] goes the
-    /// long way.
+    /// The common return: the state alone decides on the connection, so the head waiter has it in the same instant, or
+    /// the idle store. `None`, with nothing done: [`Pool::begin_long_checkin`] goes the long way.
     // Always: as checkout_at_once.
     #[inline(always)]
     pub fn checkin_at_once(&mut self, lease: LeaseId, clean: bool) -> Option<Return> {
         if self.wants_reset(clean) {
             return None;
         }
-        let record = self.records.get_mut(lease)?;
-        if record.phase != Phase::Leased || record.current_in != self.epoch {
+        let record = self.records.get(lease)?;
+        if record.phase != Phase::Leased || !self.is_clean(record) {
             return None;
         }
         let slot = lease.index();
         if let Some(waiter) = self.waiters.front() {
-            // The last waiter's leave may be news for the timer.
-            if self.waiters.len() == 1 || self.may_have_news() {
+            // The last waiter's leave may concern the timer.
+            if self.waiters.len() == 1 || self.has_news() {
                 return None;
             }
-            let record = &mut self.records[slot];
-            record.held_since = None;
-            self.counters.checkouts = self.counters.checkouts.wrapping_add(1);
+            self.records[slot].held_since = None;
+            self.family.counters.checkouts.count();
             let lease = self.records.renew(slot);
             self.waiters.pop_front();
-            return Some(Return::HandedOver(self.end_at(waiter), lease));
+            self.deadlines.disarm(&mut self.operations, waiter);
+            // Handed out with this very return, so its index may be used again.
+            return Some(Return::HandedOver(self.operations.remove(waiter), lease));
         }
-        if is_surplus(&self.config, self.idle.len()) {
+        if self.is_surplus() || self.closed {
             return None;
         }
         let record = &mut self.records[slot];
         record.phase = Phase::Idle;
         record.held_since = None;
         self.records.renew(slot);
-        self.idle.put(slot);
+        self.idle.put(&mut self.records, slot);
         Some(Return::Done)
     }
 
-    /// Ends a lease whose connection is not to be trusted: it is terminated, and the slot goes on without it.
-    pub fn begin_invalidate(&mut self, lease: LeaseId) -> Return {
-        let Some(slot) = self.end_lease(lease) else { return Return::Done };
-        let id = self.begin(Operation::new(State::Ending, Caller::Other, slot));
-        self.invalidate_for(id)
+    // ---- the steps of a return
+
+    /// Begins with the first step that is wanted.
+    pub(super) fn begin_return(&mut self, id: OperationId, slot: u32, clean: bool) -> Return {
+        let step = if self.has_listener(Event::Reset) {
+            self.enter(id, State::Returning { at: ReturnAt::TellingReset { clean }, slot })
+        } else {
+            self.reset(id, slot, clean)
+        };
+        Return::of(step, id)
     }
 
-    pub(super) fn invalidate_for(&mut self, id: OperationId) -> Return {
-        if self.condemn(id, None) == Step::Done { Return::Done } else { Return::Pending(id) }
-    }
-
-    /// Marks the lease's connection: it is replaced at its next checkout, the lease goes on.
-    pub fn invalidate_soft(&mut self, slot: u32) {
-        self.records[slot].mark_stale();
-    }
-
-    /// Marks every connection that is as old as this slot's, and none that was opened since the last such mark.
-    pub fn invalidate_as_old(&mut self, slot: u32) {
-        if self.records[slot].invalidation == self.invalidation {
-            self.invalidate_all();
+    pub(super) fn advance_return(&mut self, id: OperationId, at: ReturnAt, slot: u32, outcome: Outcome) -> Step {
+        match (at, outcome) {
+            (ReturnAt::TellingReset { .. }, Outcome::Ok) if self.is_in_vain(id, slot) => {
+                self.tell_checkin(id, slot, None)
+            }
+            (ReturnAt::TellingReset { clean }, Outcome::Ok) => self.reset(id, slot, clean),
+            (ReturnAt::Resetting, Outcome::Ok) => self.finalize(id, slot),
+            (ReturnAt::Finalizing, _) => self.tell_checkin(id, slot, None),
+            // A connection that was not reset cannot be trusted.
+            _ => self.condemn(id, slot, None),
         }
     }
 
-    /// The driver says that the connection of this slot is gone. Idle, its slot ends; else it is marked: true.
-    pub fn connection_died(&mut self, slot: u32) -> bool {
-        if self.records[slot].phase == Phase::Idle && self.records[slot].live {
-            self.remove_from_idle(slot);
-            self.condemn_as_child(slot);
-            return false;
+    fn reset(&mut self, id: OperationId, slot: u32, clean: bool) -> Step {
+        if self.wants_reset(clean) {
+            return self.enter(id, State::Returning { at: ReturnAt::Resetting, slot });
         }
-        self.records[slot].mark_stale();
-        self.records[slot].live
+        self.finalize(id, slot)
     }
 
-    fn wants_reset(&self, clean: bool) -> bool {
+    fn finalize(&mut self, id: OperationId, slot: u32) -> Step {
+        let record = &mut self.records[slot];
+        if record.has_finalizers {
+            record.has_finalizers = false;
+            return self.enter(id, State::Returning { at: ReturnAt::Finalizing, slot });
+        }
+        self.tell_checkin(id, slot, None)
+    }
+
+    pub(super) fn wants_reset(&self, clean: bool) -> bool {
         match self.config.reset_on_return {
             ResetStyle::Rollback => !clean,
             ResetStyle::Commit => true,
@@ -118,46 +118,69 @@ impl Pool {
         }
     }
 
-    fn reset(&mut self, id: OperationId) -> Step {
-        let &mut Operation { is_reset, .. } = self.operation(id);
-        if self.wants_reset(is_reset) { self.enter(id, State::Resetting) } else { self.after_reset(id) }
+    /// Whether no caller holds the connection that was to be reset: its share was lost, and its record emptied since.
+    fn is_in_vain(&self, id: OperationId, slot: u32) -> bool {
+        self.operations[id.index()].caller == Caller::None && !self.records[slot].live
     }
 
-    fn after_reset(&mut self, id: OperationId) -> Step {
-        let Some(slot) = self.operation(id).slot() else { return self.close_detached(id, false) };
-        let record = &mut self.records[slot];
-        if record.has_finalizers {
-            record.has_finalizers = false;
-            return self.enter(id, State::Finalizing);
+    /// Runs the checkin listeners for a record that goes back to the pool, with its connection or emptied.
+    pub(super) fn tell_checkin(&mut self, id: OperationId, slot: u32, refusal: Option<Refusal>) -> Step {
+        if self.shares.is_joined(slot) {
+            return self.check_in(id, slot, refusal);
         }
-        self.tell_checkin(id)
-    }
-
-    /// Whether nobody holds the connection that was to be reset: its share was lost, and its record emptied since.
-    fn is_in_vain(&self, id: OperationId) -> bool {
-        let operation = &self.operations[id.index()];
-        operation.caller == Caller::Nobody && operation.slot().is_some_and(|slot| !self.records[slot].live)
-    }
-
-    pub(super) fn advance_checkin(&mut self, id: OperationId, outcome: Outcome) -> Step {
-        let state = self.operation(id).state;
-        match (state, outcome) {
-            // Of a lost lease: its connection is terminated.
-            (State::Emitting(_), _) if self.operation(id).abrupt => self.tell_detach(id),
-            (State::Emitting(_), Outcome::Ok) if self.is_in_vain(id) => self.tell_checkin(id),
-            (State::Emitting(_), Outcome::Ok) => self.reset(id),
-            (State::Resetting, Outcome::Ok) => self.after_reset(id),
-            (State::Finalizing, _) => self.tell_checkin(id),
-            // What was not reset cannot be trusted.
-            _ => match self.operation(id).slot() {
-                None => self.close_detached(id, true),
-                Some(_) => {
-                    let operation = self.operation(id);
-                    operation.then = Then::Checkin;
-                    operation.abrupt = true;
-                    self.tell_invalidate(id)
-                }
-            },
+        self.records[slot].phase = Phase::Returned;
+        if self.has_listener(Event::Checkin) {
+            return self.enter(id, State::CheckingIn { slot, refusal });
         }
+        self.check_in(id, slot, refusal)
+    }
+
+    /// Puts the slot back: whatever the operation was, this is its last act, or its last but the close.
+    pub(super) fn check_in(&mut self, id: OperationId, slot: u32, refusal: Option<Refusal>) -> Step {
+        if self.shares.leave(slot) || !self.place(slot) {
+            return self.finish(id, refusal);
+        }
+        self.records[slot].phase = Phase::Closing;
+        self.close_then(id, false, refusal, Then::Drop(slot))
+    }
+
+    // ---- invalidation
+
+    /// Ends a lease whose connection is not to be trusted: it is terminated, and the slot goes on without it.
+    pub fn begin_invalidate(&mut self, lease: LeaseId) -> Return {
+        let Some(slot) = self.end_lease(lease) else { return Return::Done };
+        let id = self.begin(Operation::new(State::Returning { at: ReturnAt::Resetting, slot }, Caller::Other));
+        let result = self.begin_condemnation(id, slot);
+        self.settle();
+        result
+    }
+
+    pub(super) fn begin_condemnation(&mut self, id: OperationId, slot: u32) -> Return {
+        Return::of(self.condemn(id, slot, None), id)
+    }
+
+    /// Marks the slot's connection: it is replaced at its next checkout, the lease goes on.
+    pub fn invalidate_soft(&mut self, slot: u32) {
+        self.records[slot].stale = true;
+    }
+
+    /// Marks every connection of the age of this slot's or older, and none that was opened since the last such mark.
+    pub fn invalidate_as_old(&mut self, slot: u32) {
+        if self.records[slot].generation.invalidation == self.family.generation().invalidation {
+            self.family.invalidate();
+        }
+    }
+
+    /// Takes the driver's report that the connection of this slot is gone. The slot of an idle one ends. Returns whether
+    /// another one was marked.
+    pub fn connection_died(&mut self, slot: u32) -> bool {
+        if self.records[slot].phase == Phase::Idle && self.records[slot].live {
+            self.take_idle_slot(slot);
+            self.spawn_condemnation(slot);
+            self.settle();
+            return false;
+        }
+        self.records[slot].stale = true;
+        self.records[slot].live
     }
 }

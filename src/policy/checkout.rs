@@ -1,137 +1,125 @@
-//! The checkout: queue, take a slot, replace what is stale, ping, show it to the checkout listeners, grant. Opening is in
+//! The checkout: queue, take a slot, replace a stale connection, ping, call the checkout listeners, grant. Opening is in
 //! opening.rs. Also what an abort and the end of time do in each state. Called through pool.rs.
 
-use super::config::{Span, UNLIMITED};
-use super::id::CAPACITY;
-use super::kind::queue::Source;
-use super::operation::{Caller, Operation, State, Then};
+use super::config::Span;
+use super::id::{CAPACITY, LeaseId, OperationId};
+use super::operation::{Caller, CheckoutAt, Operation, State, Then};
 use super::pool::{Limits, Pool};
-use super::record::{Phase, Record};
+use super::record::Phase;
 use super::step::{Begin, Event, Notice, Outcome, Refusal, Step};
-use super::{LeaseId, OperationId};
 
 /// How many connections a checkout may find dead before it gives up.
 const MOST_DEATHS: u8 = 2;
 
 impl Pool {
-    /// Asks for a lease. A caller who finds something free while nobody waits has it at once; nobody overtakes a waiter.
-    /// `limits` replaces the pool's own; where the pool has a deadline or looks at ages, every call gives them, for the
-    /// time.
+    /// Asks for a lease. A caller that finds a free connection while no caller waits has it at once; no caller overtakes
+    /// a waiter. `limits` replaces the pool's own; if the pool has a deadline or looks at ages, every call gives them, for
+    /// the time.
     pub fn begin_checkout(&mut self, limits: Option<Limits>) -> Begin {
         let at_once = match limits {
             None => self.checkout_at_once(),
-            Some(_) => self.take_idle().map(Begin::Granted),
+            Some(_) => self.take_clean().map(Begin::Granted),
         };
         at_once.unwrap_or_else(|| self.begin_long_checkout(limits))
     }
 
-    /// The common checkouts on the pool's own settings: a lease of the next idle connection, or a place behind those who
-    /// wait. `None`, with nothing done: [`Pool::begin_long_checkout`] goes the long way.
+    /// The common checkouts on the pool's own settings: a lease of the next idle connection, or a place behind the
+    /// waiters. `None`, with nothing done: [`Pool::begin_long_checkout`] goes the long way.
     // Always: a call would need a frame for its answer, and that is a fifth of a wait.
     #[inline(always)]
     pub fn checkout_at_once(&mut self) -> Option<Begin> {
         if self.waiters.is_empty() {
-            return self.take_idle().map(Begin::Granted);
+            return self.take_clean().map(Begin::Granted);
         }
         let refused = self.config.timeout == Span::Millis(0) || self.is_queue_full();
         (!refused).then(|| Begin::Pending(self.join_queue()))
     }
 
-    /// The common checkout, in as few looks as it takes: nobody waits, and nothing speaks against the next idle
-    /// connection. `None`, with nothing done: the checkout takes the long way.
+    /// The common checkout: no caller waits, and the state alone decides on the next idle connection. `None`, with
+    /// nothing done: the checkout takes the long way.
     #[inline]
-    fn take_idle(&mut self) -> Option<LeaseId> {
+    fn take_clean(&mut self) -> Option<LeaseId> {
         if !self.waiters.is_empty() {
             return None;
         }
         let slot = self.idle.next()?;
-        let record = &mut self.records[slot];
-        if record.current_in != self.epoch {
+        if !self.is_clean(&self.records[slot]) {
             return None;
         }
-        self.idle.take();
-        record.phase = Phase::Leased;
-        self.counters.checkouts = self.counters.checkouts.wrapping_add(1);
+        self.idle.take_next(&mut self.records, slot);
+        self.records[slot].phase = Phase::Leased;
+        self.family.counters.checkouts.count();
         Some(self.records.handle_of(slot))
     }
 
-    /// The same where [`Pool::checkout_at_once`] has answered `None`.
+    /// The checkout if [`Pool::checkout_at_once`] has returned `None`.
     #[inline(never)]
     pub fn begin_long_checkout(&mut self, limits: Option<Limits>) -> Begin {
+        let begin = match self.try_checkout(limits) {
+            Ok(begin) => begin,
+            Err(refusal) => Begin::Refused(self.refused(Caller::Checkout, refusal)),
+        };
+        self.settle();
+        begin
+    }
+
+    fn try_checkout(&mut self, limits: Option<Limits>) -> Result<Begin, Refusal> {
         // A closed pool has no waiters.
         if !self.waiters.is_empty() && !self.config.kind.is_exclusive() {
             return self.begin_wait(limits);
         }
-        if self.closed {
-            return Begin::Refused(Refusal::Closed);
+        if self.is_closed() {
+            return Err(Refusal::Closed);
         }
         if self.is_crowded() {
-            return Begin::Refused(Refusal::QueueFull);
+            return Err(Refusal::QueueFull);
         }
         if self.config.kind.is_exclusive() && self.is_taken() {
-            return Begin::Refused(Refusal::InUse);
+            return Err(Refusal::InUse);
         }
         if self.config.tells_time()
             && let Some(limits) = limits
         {
             self.read_clock(limits.now_ms);
         }
-        let slot = match self.joinable() {
-            Some(slot) => slot,
-            None => match self.source() {
-                Source::Idle => self.take_from_idle(),
-                Source::New => self.records.insert(Record::new()).index(),
-                Source::Nowhere => return self.begin_wait(limits),
-            },
-        };
+        let Some(slot) = self.take_slot() else { return self.begin_wait(limits) };
         if self.is_ready(slot) {
-            return Begin::Granted(self.lease(slot));
+            return Ok(Begin::Granted(self.lease(slot)));
         }
-        let id = self.begin(Operation::new(State::Reserved, Caller::Checkout, slot));
+        let id = self.begin(Operation::new(State::reserved(slot), Caller::Checkout));
         self.reserve(id, slot);
-        self.set_limit(id, limits);
-        Begin::Pending(id)
+        self.keep_limits(id, limits);
+        Ok(Begin::Pending(id))
     }
 
     #[inline(never)]
-    fn begin_wait(&mut self, limits: Option<Limits>) -> Begin {
+    fn begin_wait(&mut self, limits: Option<Limits>) -> Result<Begin, Refusal> {
         let timeout = limits.and_then(|limits| limits.timeout).unwrap_or(self.config.timeout);
         if timeout == Span::Millis(0) {
-            self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
-            return Begin::Refused(Refusal::WaitTimeout);
+            return Err(Refusal::WaitTimeout);
         }
         if self.is_queue_full() {
-            return Begin::Refused(Refusal::QueueFull);
+            return Err(Refusal::QueueFull);
         }
         if limits.is_none() {
-            return Begin::Pending(self.join_queue());
+            let id = self.join_queue();
+            self.keep_limits(id, None);
+            return Ok(Begin::Pending(id));
         }
-        self.counters.waited = self.counters.waited.wrapping_add(1);
-        let id = self.begin(Operation::new(State::Waiting, Caller::Checkout, self.waiters.end()));
-        self.waiters.append(id.index());
-        self.set_limit(id, limits);
+        let id = self.wait();
+        self.keep_limits(id, limits);
         let span = self.shorter_of(id, timeout);
-        self.deadlines.arm(&mut self.operations, id.index(), span);
-        Begin::Pending(id)
-    }
-
-    /// On the pool's own timeout.
-    #[inline(always)]
-    fn join_queue(&mut self) -> OperationId {
-        self.counters.waited = self.counters.waited.wrapping_add(1);
-        let mut waiter = Operation::new(State::Waiting, Caller::Checkout, self.waiters.end());
-        self.deadlines.arm_in_queue(&mut waiter);
-        let id = self.begin(waiter);
-        self.waiters.append(id.index());
-        id
+        self.deadlines.arm(&mut self.operations, id.index(), span, false);
+        Ok(Begin::Pending(id))
     }
 
     fn is_queue_full(&self) -> bool {
         self.waiters.len() >= self.config.max_waiters || self.is_crowded()
     }
 
-    /// Detached and abandoned connections are operations, too: room is kept for the return of every slot.
-    fn is_crowded(&self) -> bool {
+    /// Whether the operations are nearly full. Detached and abandoned connections are operations, too: room is kept for
+    /// the return of every slot.
+    pub(super) fn is_crowded(&self) -> bool {
         self.operations.len() + self.records.len() + 1 >= CAPACITY
     }
 
@@ -141,43 +129,22 @@ impl Pool {
             || self.operations.iter().any(|(_, operation)| operation.is_attended())
     }
 
-    fn set_limit(&mut self, id: OperationId, limits: Option<Limits>) {
+    /// Keeps what the caller asked for: its deadline, and its timeout if it may have to queue again.
+    fn keep_limits(&mut self, id: OperationId, limits: Option<Limits>) {
+        if self.config.kind.shares() {
+            let has_waited = self.is_waiting(id);
+            self.shares.keep(id, limits.and_then(|limits| limits.timeout), has_waited);
+        }
         let Some(Limits { deadline, now_ms, .. }) = limits else { return };
         let Span::Millis(deadline_ms) = deadline.unwrap_or(self.config.deadline) else { return };
         self.read_clock(now_ms);
-        let limit = self.deadlines.now().wrapping_add(deadline_ms);
-        let operation = self.operation(id);
-        operation.has_limit = true;
-        operation.limit = limit;
-    }
-
-    /// The step's own span, or what is left of the caller's deadline where that is less.
-    pub(super) fn shorter_of(&mut self, id: OperationId, span: Span) -> Span {
-        let now = self.deadlines.now();
-        let operation = self.operation(id);
-        operation.by_deadline = false;
-        if !operation.has_limit || !operation.is_attended() {
-            return span;
-        }
-        let left = operation.limit.wrapping_sub(now);
-        // Past the limit the difference wraps to more than any deadline can be.
-        let left = if left > super::config::LONGEST_SPAN_MS { 0 } else { left };
-        match span {
-            Span::Millis(ms) if ms <= left => span,
-            _ => {
-                operation.by_deadline = true;
-                operation.rest_ms = match span {
-                    Span::Millis(ms) => ms - left,
-                    Span::Forever => UNLIMITED,
-                };
-                Span::Millis(left)
-            }
-        }
+        let ends = self.deadlines.now().wrapping_add(deadline_ms);
+        self.operation(id).limit.set(ends);
     }
 
     /// Whether the slot's connection can be handed out in this instant.
     pub(super) fn is_ready(&self, slot: u32) -> bool {
-        let is_checked = self.hooks.has(Event::Checkout) || self.wants_ping(slot) || self.config.kind.shares();
+        let is_checked = self.has_listener(Event::Checkout) || self.wants_ping(slot) || self.config.kind.shares();
         !is_checked && self.is_current(slot)
     }
 
@@ -187,47 +154,44 @@ impl Pool {
             return false;
         }
         match self.config.pre_ping_after_idle {
-            Span::Millis(ms) => self.deadlines.now().wrapping_sub(record.idle_since) >= ms,
+            // A connection that others share now is not idle.
+            Span::Millis(ms) if record.phase == Phase::Leased => ms == 0,
+            Span::Millis(ms) => self.deadlines.age_now_ms().saturating_sub(record.free_since_ms) >= u64::from(ms),
             Span::Forever => false,
         }
     }
 
     /// A reserved operation starts on its slot.
-    pub(super) fn enter_slot(&mut self, id: OperationId) -> Step {
-        let slot = self.operation(id).at;
-        if self.is_joined(slot) || self.records[slot].retired {
-            return self.enter_share(id, slot);
+    pub(super) fn enter_slot(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        if self.shares.is_joined(slot) || self.shares.is_retired(slot) {
+            return self.enter_share(id, slot, deaths);
         }
         if self.records[slot].live && !self.is_current(slot) {
-            self.counters.recycled = self.counters.recycled.wrapping_add(1);
+            self.family.counters.recycled.count();
             self.records[slot].phase = Phase::Opening;
-            return self.replace(id);
+            return self.close_then(id, true, None, Then::Reopen { slot, deaths });
         }
-        if self.records[slot].live { self.check(id, slot) } else { self.open_in_turn(id, slot) }
+        if self.records[slot].live { self.check(id, slot, deaths) } else { self.open_in_turn(id, slot, deaths) }
     }
 
-    /// The connection goes for a new one.
-    fn replace(&mut self, id: OperationId) -> Step {
-        let operation = self.operation(id);
-        operation.then = Then::Reopen;
-        operation.abrupt = true;
-        self.tell_close(id)
-    }
-
-    /// Asks the connection, and the listeners, whether it may be handed out.
-    pub(super) fn check(&mut self, id: OperationId, slot: u32) -> Step {
-        if !self.is_joined(slot) {
+    /// Asks the driver and the listeners, as far as they want to be asked.
+    pub(super) fn check(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        if !self.shares.is_joined(slot) {
             self.records[slot].phase = Phase::CheckingOut;
         }
-        if self.wants_ping(slot) { self.enter(id, State::Pinging) } else { self.present(id, slot) }
+        if self.wants_ping(slot) {
+            let state = State::CheckingOut { at: CheckoutAt::Pinging, slot, deaths };
+            return self.enter_within(id, state, self.config.ping_timeout);
+        }
+        self.present(id, slot, deaths)
     }
 
-    pub(super) fn present(&mut self, id: OperationId, slot: u32) -> Step {
-        if !self.is_joined(slot) {
+    pub(super) fn present(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        if !self.shares.is_joined(slot) {
             self.records[slot].phase = Phase::CheckingOut;
         }
-        if self.hooks.has(Event::Checkout) {
-            return self.enter(id, State::Emitting(Event::Checkout));
+        if self.has_listener(Event::Checkout) {
+            return self.enter(id, State::CheckingOut { at: CheckoutAt::Presenting, slot, deaths });
         }
         self.grant(id, slot)
     }
@@ -240,127 +204,122 @@ impl Pool {
         Step::Grant(self.lease(slot))
     }
 
-    pub(super) fn advance_checkout(&mut self, id: OperationId, outcome: Outcome) -> Step {
-        let &mut Operation { state, at: slot, .. } = self.operation(id);
+    pub(super) fn pinged(&mut self, id: OperationId, slot: u32, deaths: u8, outcome: Outcome) -> Step {
         if !self.operation(id).is_attended() {
-            return self.condemn(id, None);
+            return self.condemn(id, slot, None);
         }
-        // A listener may have emptied the record.
-        let is_lost = !self.records[slot].live;
-        match (state, outcome) {
-            (State::Pinging, Outcome::Ok) if !is_lost => self.present(id, slot),
-            (State::Pinging, Outcome::Failed) => self.condemn(id, Some(Refusal::Failed)),
-            (State::Emitting(_), Outcome::Ok) if !is_lost => self.grant(id, slot),
-            (_, Outcome::Ok) => self.disconnected(id, slot, false),
-            (State::Pinging, _) => self.disconnected(id, slot, true),
-            (_, Outcome::Disconnected) => self.disconnected(id, slot, false),
-            (_, Outcome::DisconnectedAll) => self.disconnected(id, slot, true),
-            (_, Outcome::TimedOut) => {
-                self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
-                self.condemn(id, Some(Refusal::ListenerTimeout))
-            }
-            _ => self.condemn(id, Some(Refusal::Failed)),
+        match outcome {
+            // A listener may have emptied the record.
+            Outcome::Ok if self.records[slot].live => self.present(id, slot, deaths),
+            Outcome::Ok => self.disconnected(id, slot, deaths, false),
+            Outcome::Failed => self.condemn(id, slot, Some(Refusal::Failed)),
+            _ => self.disconnected(id, slot, deaths, true),
+        }
+    }
+
+    pub(super) fn presented(&mut self, id: OperationId, slot: u32, deaths: u8, outcome: Outcome) -> Step {
+        if !self.operation(id).is_attended() {
+            return self.condemn(id, slot, None);
+        }
+        match outcome {
+            // A listener may have emptied the record.
+            Outcome::Ok if self.records[slot].live => self.grant(id, slot),
+            Outcome::Ok | Outcome::Disconnected => self.disconnected(id, slot, deaths, false),
+            Outcome::DisconnectedAll => self.disconnected(id, slot, deaths, true),
+            Outcome::TimedOut => self.condemn(id, slot, Some(Refusal::ListenerTimeout)),
+            _ => self.condemn(id, slot, Some(Refusal::Failed)),
         }
     }
 
     /// The connection is dead: another one in the same slot, until that has happened too often.
-    pub(super) fn disconnected(&mut self, id: OperationId, slot: u32, all: bool) -> Step {
-        if all && self.records[slot].invalidation == self.invalidation {
-            self.invalidate_all();
+    pub(super) fn disconnected(&mut self, id: OperationId, slot: u32, deaths: u8, all: bool) -> Step {
+        if all {
+            self.invalidate_as_old(slot);
         }
-        let operation = self.operation(id);
-        operation.deaths += 1;
-        operation.then = Then::Reopen;
-        operation.abrupt = true;
-        self.tell_invalidate(id)
+        self.invalidate_then(id, None, Then::Reopen { slot, deaths: deaths + 1 })
     }
 
     /// Whether the checkout has seen too many dead connections to try another.
-    pub(super) fn has_given_up(&self, id: OperationId) -> bool {
-        self.operations[id.index()].deaths >= MOST_DEATHS
+    pub(super) const fn has_given_up(deaths: u8) -> bool {
+        deaths >= MOST_DEATHS
     }
 
     /// The checkout ends without its connection: it is terminated, and the emptied record goes back.
-    pub(super) fn condemn(&mut self, id: OperationId, refusal: Option<Refusal>) -> Step {
-        let operation = self.operation(id);
-        operation.refusal = refusal;
-        operation.then = Then::Checkin;
-        operation.abrupt = true;
-        self.tell_invalidate(id)
+    pub(super) fn condemn(&mut self, id: OperationId, slot: u32, refusal: Option<Refusal>) -> Step {
+        self.invalidate_then(id, refusal, Then::CheckIn(slot))
     }
 
-    /// The caller's signal: true if the caller is to be refused now. An opening goes on without its caller. A checkout
-    /// that has ended, and whatever is not a checkout, takes no notice.
+    // ---- aborts and the end of time
+
+    /// The caller's signal was aborted. Returns whether the caller is to be refused now. An opening goes on without its
+    /// caller. A checkout that has ended, and an operation that is no checkout, ignore it.
     pub fn abort(&mut self, id: OperationId) -> bool {
         let Some(operation) = self.operations.get(id).filter(|operation| operation.is_attended()) else { return false };
         match operation.state {
-            State::Waiting => {
+            State::Waiting { .. } => {
                 self.waiters.remove(&mut self.operations, id.index());
                 self.end(id);
             }
-            State::Reserved => self.give_back(id),
-            _ => self.dismiss(id),
+            State::CheckingOut { at: CheckoutAt::Reserved, slot, .. } => self.give_back(id, slot),
+            state => self.caller_left(id, state),
         }
-        self.counters.aborted = self.counters.aborted.wrapping_add(1);
+        self.family.counters.aborted.count();
+        self.settle();
         true
     }
 
-    /// The caller leaves, the step goes on: an opening for somebody else, a ping or a checkout listener for nobody.
-    pub(super) fn dismiss(&mut self, id: OperationId) {
-        let operation = self.operation(id);
-        operation.caller = Caller::Nobody;
-        match operation.state {
-            State::Pinging | State::Emitting(Event::Checkout) => self.notify(id, Notice::Expire),
-            State::AwaitingPlace => self.notify(id, Notice::Resume),
+    /// The caller leaves, the step goes on: an opening for another caller, a ping or a checkout listener for none.
+    pub(super) fn caller_left(&mut self, id: OperationId, state: State) {
+        self.operation(id).caller = Caller::None;
+        match state {
+            State::CheckingOut { at: CheckoutAt::Pinging | CheckoutAt::Presenting, .. } => {
+                self.notify(id, Notice::Expire);
+            }
+            State::CheckingOut { at: CheckoutAt::AwaitingPlace, .. } => self.notify(id, Notice::Resume),
             _ => {}
         }
     }
 
     /// A reserved operation ends before it resumed: its slot goes on to the next.
-    pub(super) fn give_back(&mut self, id: OperationId) {
-        let slot = self.operation(id).at;
+    pub(super) fn give_back(&mut self, id: OperationId, slot: u32) {
         self.end(id);
-        if self.leave_share(slot) {
+        if self.shares.leave(slot) {
             return;
         }
         self.opening_ended(slot);
         if self.records[slot].is_new {
             self.drop_slot(slot);
-        } else if self.must_discard(slot) {
-            self.discard_as_child(slot, false);
+        } else if self.place(slot) {
+            self.spawn_discard(slot, false);
         }
-        // The place of its creator is free, whatever became of the slot.
-        self.serve();
     }
 
     /// Time has ended for a step.
     pub(super) fn expire(&mut self, id: OperationId) {
-        let &mut Operation { state, by_deadline, .. } = self.operation(id);
-        if state == State::Waiting {
-            self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
-            self.refuse_waiter(id, if by_deadline { Refusal::WaitDeadline } else { Refusal::WaitTimeout });
-            return;
+        let &mut Operation { state, limit, .. } = self.operation(id);
+        if let State::Waiting { .. } = state {
+            return self.refuse_waiter(id, if limit.runs() { Refusal::WaitDeadline } else { Refusal::WaitTimeout });
         }
-        if !by_deadline {
-            self.notify(id, Notice::Expire);
-            return;
+        if !limit.runs() {
+            return self.notify(id, Notice::Expire);
         }
         if self.operation(id).is_attended() {
-            self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
-            let refusal = match state {
-                State::Pinging => Refusal::PingDeadline,
-                State::Emitting(_) | State::AwaitingFirst => Refusal::ListenerDeadline,
-                _ => Refusal::OpenDeadline,
-            };
-            self.notify(id, Notice::Reject(refusal));
-            self.dismiss(id);
+            self.refuse(id, deadline_refusal(self.step_of(state), state));
+            self.caller_left(id, state);
         }
         // The step goes on, for what is left of its own time.
-        let operation = self.operation(id);
-        operation.by_deadline = false;
-        let rest_ms = operation.rest_ms;
-        if rest_ms != UNLIMITED {
-            self.deadlines.arm(&mut self.operations, id.index(), Span::Millis(rest_ms));
+        if let Span::Millis(rest_ms) = self.operation(id).limit.take_rest() {
+            self.deadlines.arm(&mut self.operations, id.index(), Span::Millis(rest_ms), false);
         }
+    }
+}
+
+/// Which refusal says that the caller's deadline ended in this step.
+fn deadline_refusal(step: Step, state: State) -> Refusal {
+    match step {
+        Step::Ping(_) => Refusal::PingDeadline,
+        Step::Emit(..) => Refusal::ListenerDeadline,
+        _ if matches!(state, State::CheckingOut { at: CheckoutAt::AwaitingFirst, .. }) => Refusal::ListenerDeadline,
+        _ => Refusal::OpenDeadline,
     }
 }

@@ -1,74 +1,283 @@
-//! The settings of a pool, validated once: the rest of the policy trusts them. Which option broke its rule is answered
-//! by name; the shell words the error, because it alone knows what the user wrote.
+//! The settings of a pool, validated once: the rest of the policy trusts them. [`OPTIONS`] is the one place that names
+//! the options that cross as numbers, with their order, defaults and ranges; src/shell/protocol.ts is written from it.
+//! [`Config::new`] returns the name of the option that broke its rule. The shell words the error, because the shell
+//! alone knows what the user wrote.
 
 use super::id::MOST;
 use super::kind::Kind;
 
-/// Settings as numbers, as the bindings decode them. Durations in milliseconds. `NaN` stands for anything of a wrong
-/// type, so that one check refuses both.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Which kind of pool.
-    pub kind: Option<Kind>,
-    /// Connections kept open; 0 = no limit.
-    pub pool_size: f64,
-    /// Connections beyond `pool_size`; -1 = no limit.
-    pub max_overflow: f64,
-    /// Callers that may wait; infinity = no limit.
-    pub max_waiters: f64,
-    /// How long a caller may queue; infinity = for ever, 0 = not at all.
-    pub timeout_ms: f64,
-    /// How long one call into the driver may take; infinity = for ever.
-    pub driver_timeout_ms: f64,
-    /// How long the whole of a checkout may take; infinity = as long as its parts.
-    pub deadline_ms: f64,
-    /// Most recently returned first.
-    pub use_lifo: Option<bool>,
-    /// What happens to an open transaction at return.
-    pub reset_on_return: Option<ResetStyle>,
-    /// Age past which a connection is replaced; infinity = never, 0 = always.
-    pub recycle_ms: f64,
-    /// The part of it that is taken off at random, 0 to 1.
-    pub recycle_jitter: f64,
-    /// Ask a re-used connection whether it is alive.
-    pub pre_ping: Option<bool>,
-    /// Ask only what has been idle for so long.
-    pub pre_ping_after_idle_ms: f64,
-    /// How long a ping may take; infinity = for ever.
-    pub ping_timeout_ms: f64,
-    /// Idle time after which a connection is closed; infinity = never.
-    pub idle_timeout_ms: f64,
-    /// How many stay idle all the same.
-    pub min_idle: f64,
-    /// Uses after which a connection is closed at its return; infinity = no limit.
-    pub max_uses: f64,
-    /// Creators that may run at once; infinity = no limit.
-    pub max_connecting: f64,
+/// The kinds, by the numbers under which they cross, with the names of their classes.
+pub const KINDS: [(Kind, &str); 5] = [
+    (Kind::Queue, "QueuePool"),
+    (Kind::Null, "NullPool"),
+    (Kind::Singleton, "SingletonThreadPool"),
+    (Kind::Static, "StaticPool"),
+    (Kind::Assertion, "AssertionPool"),
+];
+
+/// The reset styles, by the numbers under which they cross, with the words that users write.
+pub const RESET_STYLES: [(ResetStyle, &str); 3] =
+    [(ResetStyle::None, "none"), (ResetStyle::Rollback, "rollback"), (ResetStyle::Commit, "commit")];
+
+/// How users write an option, and how the shell makes a number of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The pool's own choice: users do not write it.
+    Kind,
+    /// A number, as it is.
+    Number,
+    /// A duration.
+    Duration,
+    /// A duration, or null for no limit.
+    Limit,
+    /// A duration, or -1 for no limit.
+    Age,
+    /// True or false.
+    Flag,
+    /// A reset style.
+    Style,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            kind: Some(Kind::Queue),
-            pool_size: 5.0,
-            max_overflow: 10.0,
-            max_waiters: f64::INFINITY,
-            timeout_ms: 30_000.0,
-            driver_timeout_ms: 30_000.0,
-            deadline_ms: f64::INFINITY,
-            use_lifo: Some(false),
-            reset_on_return: Some(ResetStyle::Rollback),
-            recycle_ms: f64::INFINITY,
-            recycle_jitter: 0.0,
-            pre_ping: Some(false),
-            pre_ping_after_idle_ms: 0.0,
-            ping_timeout_ms: 5_000.0,
-            idle_timeout_ms: f64::INFINITY,
-            min_idle: 0.0,
-            max_uses: f64::INFINITY,
-            max_connecting: f64::INFINITY,
+/// An option that crosses as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumericOption {
+    /// As users write it, for example `"poolSize"`.
+    pub name: &'static str,
+    /// How users write its value.
+    pub form: Form,
+    /// The kinds of pool that take it.
+    pub kinds: &'static [Kind],
+}
+
+const EVERY_KIND: &[Kind] = &[Kind::Queue, Kind::Null, Kind::Singleton, Kind::Static, Kind::Assertion];
+const QUEUE: &[Kind] = &[Kind::Queue];
+
+/// Declares every option that crosses, in the order in which the options cross: its field in [`Settings`] with the type
+/// and the default there, its name, form and kinds, then its field in [`Config`] with the type and the check that makes
+/// the one of the other.
+macro_rules! options {
+    ($(
+        $(#[$doc:meta])*
+        $setting:ident: $number:ty = $default:expr, $name:literal, $form:ident, $kinds:expr =>
+        $(#[$checked_doc:meta])*
+        $field:ident: $checked:ty = $check:expr;
+    )*) => {
+        /// Settings as numbers, as the bindings decode them. Durations are in milliseconds. `NaN` stands for a value of
+        /// a wrong type, so that one check refuses both.
+        #[derive(Clone, Debug)]
+        pub struct Settings {
+            $($(#[$doc])* pub $setting: $number,)*
         }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($setting: $default,)* }
+            }
+        }
+
+        impl Settings {
+            /// Reads the numbers of [`OPTIONS`], in that order. What is missing is of a wrong type.
+            pub fn from_numbers(numbers: &[f64]) -> Self {
+                let mut numbers = numbers.iter().copied();
+                Self { $($setting: <$number>::from_number(numbers.next().unwrap_or(f64::NAN)),)* }
+            }
+
+            /// Returns the numbers of [`OPTIONS`], in that order.
+            pub fn to_numbers(&self) -> [f64; OPTIONS.len()] {
+                [$(self.$setting.to_number(),)*]
+            }
+        }
+
+        /// Every option that crosses, in order.
+        pub const OPTIONS: [NumericOption; [$($name,)*].len()] =
+            [$(NumericOption { name: $name, form: Form::$form, kinds: $kinds },)*];
+
+        /// Settings that passed.
+        #[derive(Clone, Debug)]
+        pub struct Config {
+            $($(#[$checked_doc])* pub(crate) $field: $checked,)*
+            /// The most slots at once.
+            pub(crate) max_slots: u32,
+            /// The most slots kept idle.
+            pub(crate) max_idle: u32,
+        }
+
+        impl Config {
+            /// Checks every setting; the first that breaks its rule is named.
+            pub fn new(settings: &Settings) -> Result<Self, Violation> {
+                let mut config = Self {
+                    $($field: $check(settings.$setting).ok_or(Violation { option: $name })?,)*
+                    max_slots: 1,
+                    max_idle: 1,
+                };
+                config.complete()?;
+                Ok(config)
+            }
+        }
+    };
+}
+
+options! {
+    /// Which kind of pool.
+    kind: Option<Kind> = Some(Kind::Queue), "kind", Kind, &[] =>
+    kind: Kind = core::convert::identity;
+
+    /// Connections kept open; 0 = no limit.
+    pool_size: f64 = 5.0, "poolSize", Number, &[Kind::Queue, Kind::Singleton] =>
+    pool_size: u32 = count;
+
+    /// Connections beyond `pool_size`; -1 = no limit.
+    max_overflow: f64 = 10.0, "maxOverflow", Number, QUEUE =>
+    max_overflow: u32 = overflow;
+
+    /// Callers that may wait; infinity = no limit.
+    max_waiters: f64 = f64::INFINITY, "maxWaiters", Number, QUEUE =>
+    /// At most [`MOST`].
+    max_waiters: u32 = count_or_infinity;
+
+    /// How long a caller may queue; infinity = no limit, 0 = not at all.
+    timeout_ms: f64 = 30_000.0, "timeout", Limit, QUEUE =>
+    timeout: Span = Span::from_millis;
+
+    /// How long one call into the driver may take; infinity = no limit.
+    driver_timeout_ms: f64 = 30_000.0, "driverTimeout", Limit, EVERY_KIND =>
+    driver_timeout: Span = Span::from_millis;
+
+    /// How long the whole of a checkout may take; infinity = as long as its parts.
+    deadline_ms: f64 = f64::INFINITY, "deadline", Limit, EVERY_KIND =>
+    deadline: Span = Span::from_millis;
+
+    /// Most recently returned first.
+    use_lifo: Option<bool> = Some(false), "useLifo", Flag, QUEUE =>
+    use_lifo: bool = core::convert::identity;
+
+    /// What happens to an open transaction at return.
+    reset_on_return: Option<ResetStyle> = Some(ResetStyle::Rollback), "resetOnReturn", Style, EVERY_KIND =>
+    reset_on_return: ResetStyle = core::convert::identity;
+
+    /// Age past which a connection is replaced; infinity = never, 0 = always.
+    recycle_ms: f64 = f64::INFINITY, "recycle", Age, EVERY_KIND =>
+    recycle: Span = Span::from_millis;
+
+    /// The part of `recycle_ms` that is taken off at random, 0 to 1.
+    recycle_jitter: f64 = 0.0, "recycleJitter", Number, EVERY_KIND =>
+    recycle_jitter: f64 = fraction;
+
+    /// Ask a re-used connection whether it is alive.
+    pre_ping: Option<bool> = Some(false), "prePing", Flag, EVERY_KIND =>
+    pre_ping: bool = core::convert::identity;
+
+    /// Ask only a connection that was idle for this long.
+    pre_ping_after_idle_ms: f64 = 0.0, "prePingAfterIdle", Duration, EVERY_KIND =>
+    pre_ping_after_idle: Span = Span::from_millis;
+
+    /// How long a ping may take; infinity = no limit.
+    ping_timeout_ms: f64 = 5_000.0, "pingTimeout", Limit, EVERY_KIND =>
+    ping_timeout: Span = Span::from_millis;
+
+    /// Idle time after which a connection is closed; infinity = never.
+    idle_timeout_ms: f64 = f64::INFINITY, "idleTimeout", Duration, QUEUE =>
+    idle_timeout: Span = Span::from_millis;
+
+    /// How many stay idle, however long.
+    min_idle: f64 = 0.0, "minIdle", Number, QUEUE =>
+    min_idle: u32 = count;
+
+    /// Uses after which a connection is closed at its return; infinity = no limit.
+    max_uses: f64 = f64::INFINITY, "maxUses", Number, QUEUE =>
+    max_uses: u32 = at_least_one;
+
+    /// Creators that may run at once; infinity = no limit.
+    max_connecting: f64 = f64::INFINITY, "maxConnecting", Number, QUEUE =>
+    max_connecting: u32 = at_least_one;
+}
+
+/// Where a pool serves, as far as that changes its defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The whole isolate, or a scope of the user's own.
+    Isolate,
+    /// One request of a host that has I/O contexts.
+    Request,
+    /// A Durable Object.
+    Object,
+    /// A request or a Durable Object: nothing tells which.
+    Unknown,
+}
+
+/// The places, by the numbers under which the shell knows them.
+pub const PLACES: [Place; 4] = [Place::Isolate, Place::Request, Place::Object, Place::Unknown];
+
+impl Settings {
+    /// Returns the defaults of a kind in a place. Where the place is unknown, those of a request and of an object.
+    pub fn defaults(kind: Kind, place: Place) -> Self {
+        let mut defaults = Self { kind: Some(kind), ..Self::default() };
+        if kind != Kind::Queue {
+            // Callers of the other kinds wait for a connection that is on its way, as long as that takes.
+            defaults.timeout_ms = f64::INFINITY;
+            return defaults;
+        }
+        if matches!(place, Place::Request | Place::Unknown) {
+            defaults.max_overflow = 0.0;
+            // A request may have six connections at once; one is left for the user's own fetch().
+            defaults.max_connecting = 5.0;
+        }
+        if matches!(place, Place::Object | Place::Unknown) {
+            // An open socket keeps a Durable Object in memory.
+            defaults.idle_timeout_ms = 30_000.0;
+        }
+        defaults
     }
+}
+
+/// What crosses as a number, and back.
+trait Number {
+    fn from_number(number: f64) -> Self;
+    fn to_number(&self) -> f64;
+}
+
+impl Number for f64 {
+    fn from_number(number: f64) -> Self {
+        number
+    }
+
+    fn to_number(&self) -> f64 {
+        *self
+    }
+}
+
+impl Number for Option<bool> {
+    fn from_number(number: f64) -> Self {
+        place_in(2, number).map(|place| place == 1)
+    }
+
+    fn to_number(&self) -> f64 {
+        self.map_or(f64::NAN, |flag| f64::from(u8::from(flag)))
+    }
+}
+
+impl Number for Option<Kind> {
+    fn from_number(number: f64) -> Self {
+        place_in(KINDS.len(), number).map(|place| KINDS[place].0)
+    }
+
+    fn to_number(&self) -> f64 {
+        KINDS.iter().position(|&(kind, _)| Some(kind) == *self).map_or(f64::NAN, |place| place as f64)
+    }
+}
+
+impl Number for Option<ResetStyle> {
+    fn from_number(number: f64) -> Self {
+        place_in(RESET_STYLES.len(), number).map(|place| RESET_STYLES[place].0)
+    }
+
+    fn to_number(&self) -> f64 {
+        RESET_STYLES.iter().position(|&(style, _)| Some(style) == *self).map_or(f64::NAN, |place| place as f64)
+    }
+}
+
+fn place_in(length: usize, number: f64) -> Option<usize> {
+    count(number).map(|place| place as usize).filter(|&place| place < length)
 }
 
 /// What a return does about an open transaction.
@@ -98,7 +307,7 @@ pub enum Span {
     Forever,
 }
 
-/// Longer than this counts as for ever: twelve days, half of what a host timer can count.
+/// A longer duration counts as no limit: twelve days, half of what a host timer can count.
 pub const LONGEST_SPAN_MS: u32 = 1 << 30;
 
 impl Span {
@@ -115,94 +324,54 @@ impl Span {
     }
 }
 
-/// Settings that passed.
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub(crate) kind: Kind,
-    pub(crate) pool_size: u32,
-    /// The most slots at once.
-    pub(crate) max_slots: u32,
-    /// The most slots kept idle.
-    pub(crate) max_idle: u32,
-    /// At most [`MOST`].
-    pub(crate) max_waiters: u32,
-    pub(crate) timeout: Span,
-    pub(crate) driver_timeout: Span,
-    pub(crate) deadline: Span,
-    pub(crate) use_lifo: bool,
-    pub(crate) reset_on_return: ResetStyle,
-    pub(crate) recycle: Span,
-    pub(crate) recycle_jitter: f64,
-    pub(crate) pre_ping: bool,
-    pub(crate) pre_ping_after_idle: Span,
-    pub(crate) ping_timeout: Span,
-    pub(crate) idle_timeout: Span,
-    pub(crate) min_idle: u32,
-    pub(crate) max_uses: u32,
-    pub(crate) max_connecting: u32,
-}
-
 /// Stands for "no limit" in the counts of a [`Config`].
 pub(crate) const UNLIMITED: u32 = u32::MAX;
 
 impl Config {
-    /// Checks every setting; the first that breaks its rule is named.
-    pub fn new(settings: &Settings) -> Result<Self, Violation> {
-        let kind = settings.kind.ok_or(Violation { option: "kind" })?;
-        let pool_size = count(settings.pool_size).ok_or(Violation { option: "poolSize" })?;
-        if kind == Kind::Singleton && pool_size == 0 {
+    /// The rules that look at more than one setting.
+    fn complete(&mut self) -> Result<(), Violation> {
+        if self.kind == Kind::Singleton && self.pool_size == 0 {
             return Err(Violation { option: "poolSize" });
         }
-        let max_overflow = match settings.max_overflow {
-            -1.0 => UNLIMITED,
-            value => count(value).ok_or(Violation { option: "maxOverflow" })?,
-        };
-        let span = |ms, option| Span::from_millis(ms).ok_or(Violation { option });
-        let flag = |value: Option<bool>, option| value.ok_or(Violation { option });
-        let queue_size = if pool_size == 0 || max_overflow == UNLIMITED {
-            UNLIMITED
-        } else {
-            pool_size.saturating_add(max_overflow)
-        };
-        let (max_slots, max_idle) = match kind {
-            Kind::Queue => (queue_size, if pool_size == 0 { UNLIMITED } else { pool_size }),
+        let is_unlimited = self.pool_size == 0 || self.max_overflow == UNLIMITED;
+        (self.max_slots, self.max_idle) = match self.kind {
+            Kind::Queue => (
+                if is_unlimited { UNLIMITED } else { self.pool_size.saturating_add(self.max_overflow) },
+                if self.pool_size == 0 { UNLIMITED } else { self.pool_size },
+            ),
             Kind::Null => (UNLIMITED, 0),
             Kind::Singleton | Kind::Static | Kind::Assertion => (1, 1),
         };
-        Ok(Self {
-            kind,
-            pool_size,
-            max_slots,
-            max_idle,
-            max_waiters: match at_most(settings.max_waiters, 0, "maxWaiters")? {
-                // Behind somebody who waits for the return under way a second caller is one too many.
-                _ if kind.is_exclusive() => 1,
-                most => most.min(MOST as u32),
-            },
-            timeout: span(settings.timeout_ms, "timeout")?,
-            driver_timeout: span(settings.driver_timeout_ms, "driverTimeout")?,
-            deadline: span(settings.deadline_ms, "deadline")?,
-            use_lifo: flag(settings.use_lifo, "useLifo")?,
-            reset_on_return: settings.reset_on_return.ok_or(Violation { option: "resetOnReturn" })?,
-            recycle: span(settings.recycle_ms, "recycle")?,
-            recycle_jitter: Some(settings.recycle_jitter)
-                .filter(|jitter| (0.0..=1.0).contains(jitter))
-                .ok_or(Violation { option: "recycleJitter" })?,
-            // What is never used again needs no ping.
-            pre_ping: flag(settings.pre_ping, "prePing")? && kind != Kind::Null,
-            pre_ping_after_idle: span(settings.pre_ping_after_idle_ms, "prePingAfterIdle")?,
-            ping_timeout: span(settings.ping_timeout_ms, "pingTimeout")?,
-            idle_timeout: span(settings.idle_timeout_ms, "idleTimeout")?,
-            min_idle: count(settings.min_idle).ok_or(Violation { option: "minIdle" })?,
-            max_uses: at_most(settings.max_uses, 1, "maxUses")?,
-            max_connecting: at_most(settings.max_connecting, 1, "maxConnecting")?,
-        })
+        self.max_waiters = if self.kind.is_exclusive() {
+            // Behind a caller that waits for the return under way, a second one is one too many.
+            1
+        } else {
+            self.max_waiters.min(MOST as u32)
+        };
+        // A connection that is never used again needs no ping.
+        self.pre_ping &= self.kind != Kind::Null;
+        Ok(())
     }
 
-    /// Whether checkouts and returns must tell the time: the age of a connection, or for how long it was idle, is looked
-    /// at.
+    /// Whether checkouts and returns must tell the time: the age of a connection, or for how long it was idle, is
+    /// looked at.
     pub fn tells_time(&self) -> bool {
         matches!(self.recycle, Span::Millis(1..)) || self.pre_ping && self.pre_ping_after_idle != Span::Millis(0)
+    }
+
+    /// Whether checkouts ping, so that the dialect must be able to.
+    pub fn pings(&self) -> bool {
+        self.pre_ping
+    }
+
+    /// Whether callers share a connection, so that a lease is an operation.
+    pub fn shares(&self) -> bool {
+        self.kind.shares()
+    }
+
+    /// Whether all sharers of a connection lose it when one of them invalidates its lease.
+    pub fn invalidates_for_all(&self) -> bool {
+        self.kind.shares() && !self.kind.checks_every_share()
     }
 }
 
@@ -211,10 +380,18 @@ fn count(value: f64) -> Option<u32> {
     (value >= 0.0 && value < f64::from(UNLIMITED) && f64::from(whole) == value).then_some(whole)
 }
 
-/// A count that may be infinite.
-fn at_most(value: f64, least: u32, option: &'static str) -> Result<u32, Violation> {
-    match value {
-        f64::INFINITY => Ok(UNLIMITED),
-        value => count(value).filter(|&count| count >= least).ok_or(Violation { option }),
-    }
+fn overflow(value: f64) -> Option<u32> {
+    if value == -1.0 { Some(UNLIMITED) } else { count(value) }
+}
+
+fn count_or_infinity(value: f64) -> Option<u32> {
+    if value == f64::INFINITY { Some(UNLIMITED) } else { count(value) }
+}
+
+fn at_least_one(value: f64) -> Option<u32> {
+    count_or_infinity(value).filter(|&count| count > 0)
+}
+
+fn fraction(value: f64) -> Option<f64> {
+    (0.0..=1.0).contains(&value).then_some(value)
 }

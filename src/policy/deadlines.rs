@@ -6,29 +6,21 @@
 //! Waiters on the pool's own timeout need no ring of their own: the queue has them in that order already.
 
 use super::config::{LONGEST_SPAN_MS, Span};
-use super::operation::{Operation, Operations, Queue, Timer};
-use super::ring::{NIL, Ring};
+use super::operation::{NO_CLASS, NO_STAMP, Operation, Operations, Queue, Timer};
+use super::ring::Ring;
 use alloc::vec::Vec;
 
-pub(crate) const NO_CLASS: u16 = u16::MAX;
 /// A waiter on the pool's own timeout.
-const IN_QUEUE: u16 = u16::MAX - 1;
+const IN_QUEUE: u16 = NO_CLASS - 1;
 
 /// Later than any timer, so that one comparison finds it missing or late.
 const NO_TIMER: u32 = u32::MAX;
 
+/// A quiet class holds operations that nothing waits for: idle times, lost leases. They keep no host awake.
 struct Class {
     span_ms: u32,
+    is_quiet: bool,
     operations: Ring<Timer>,
-}
-
-/// When the time of an operation ends that waits for its stamp.
-pub(crate) const NO_STAMP: u32 = 0;
-
-impl Operation {
-    const fn is_stamped(&self) -> bool {
-        self.due != NO_STAMP
-    }
 }
 
 /// When a span ends that is counted from now: one more millisecond for the fraction that the reading lost.
@@ -41,34 +33,32 @@ const fn grain_ms(span_ms: u32) -> u32 {
     if span_ms < 320 { 5 } else { span_ms / 64 }
 }
 
-/// A leap of the clock counts for no more: longer than any span, and short enough not to look like the past.
-const LONGEST_LEAP_MS: u32 = LONGEST_SPAN_MS + 2;
+/// For the end of a span a leap of the clock counts for no more: longer than any span, and short enough not to look like
+/// the past.
+const LONGEST_LEAP_MS: u64 = LONGEST_SPAN_MS as u64 + 2;
 
 pub(crate) struct Deadlines {
     /// The pool's own timeout, rounded, and its grain.
     queue_span_ms: u32,
     queue_grain_ms: u32,
-    /// Waiters on it, and how many of them have no stamp yet: who has other times of its own may stand between them.
+    /// Waiters on it, and how many of them have no stamp yet. Waiters with times of their own may stand between them.
     in_queue: u32,
     unstamped_in_queue: u32,
     classes: Vec<Class>,
-    /// Operations in them.
+    /// Operations in them, and how many of these are quiet.
     in_classes: u32,
-    /// Those of them that nobody waits for: idle times, lost leases. They keep no host awake.
     quiet: u32,
     /// Milliseconds, wrapping, counted from the first reading.
     now: u32,
+    /// The same without a wrap, for ages: a connection may rest for longer than 49 days.
+    age_now_ms: u64,
     /// The reading of the host's clock that `now` stands for.
     read_ms: Option<f64>,
     /// What the host timer was last set to, or [`NO_TIMER`].
     any_timer_ms: u32,
-    /// The same, but [`NO_TIMER`] where it was set for quiet operations alone: whoever is waited for wants a timer anew.
+    /// The same, but [`NO_TIMER`] if it was set for quiet operations alone: an operation with a caller wants it set again.
     timer_ms: u32,
     tick_wanted: bool,
-    /// The operation that was armed last, or [`NIL`], and its span: in no class before somebody asks for the tick, because
-    /// most steps are over by then.
-    latest: u32,
-    latest_span: Span,
 }
 
 impl Deadlines {
@@ -86,27 +76,18 @@ impl Deadlines {
             in_classes: 0,
             quiet: 0,
             now: 0,
+            age_now_ms: 0,
             read_ms: None,
             any_timer_ms: NO_TIMER,
             timer_ms: NO_TIMER,
             tick_wanted: false,
-            latest: NIL,
-            latest_span: Span::Forever,
         }
     }
 
     /// Whether the host must call the tick soon: its timer is missing, late or no longer needed.
     #[inline]
-    pub(crate) fn tick_wanted(&mut self, operations: &mut Operations) -> bool {
-        if self.latest != NIL {
-            self.place_latest(operations);
-        }
+    pub(crate) const fn tick_wanted(&self) -> bool {
         self.tick_wanted
-    }
-
-    /// The same, without a look at what was armed last.
-    pub(crate) const fn may_want_tick(&self) -> bool {
-        self.tick_wanted || self.latest != NIL
     }
 
     pub(crate) fn timer_lost(&mut self) {
@@ -114,36 +95,29 @@ impl Deadlines {
         self.any_timer_ms = NO_TIMER;
     }
 
-    /// The last reading, for stamps that may be late.
+    /// The last reading, for the ends of spans.
     pub(crate) const fn now(&self) -> u32 {
         self.now
     }
 
-    /// Lets the operation run out of time after `span`, counted from now. For ever is armed too: its timer keeps the
-    /// host from ending while a caller waits.
-    pub(crate) fn arm(&mut self, operations: &mut Operations, index: u32, span: Span) {
-        self.place_latest(operations);
-        self.latest = index;
-        self.latest_span = span;
+    /// The last reading, for ages.
+    pub(crate) const fn age_now_ms(&self) -> u64 {
+        self.age_now_ms
     }
 
-    #[inline(never)]
-    fn place_latest(&mut self, operations: &mut Operations) {
-        let index = core::mem::replace(&mut self.latest, NIL);
-        if index == NIL {
-            return;
-        }
-        let span_ms = match self.latest_span {
+    /// Lets the operation run out of time after `span`, counted from now. A span without end is armed too: its timer
+    /// keeps the host from ending while a caller waits. `is_quiet`: no caller waits for the end of this time.
+    pub(crate) fn arm(&mut self, operations: &mut Operations, index: u32, span: Span, is_quiet: bool) {
+        let span_ms = match span {
             Span::Millis(ms) => round_up(ms),
             Span::Forever => LONGEST_SPAN_MS,
         };
-        let class = self.class_of(span_ms);
+        let class = self.class_of(span_ms, is_quiet);
         let operation = &mut operations[index];
+        debug_assert_eq!(operation.class, NO_CLASS, "armed twice");
         operation.class = class as u16;
         operation.due = NO_STAMP;
-        let is_quiet = operation.state.is_quiet();
-        let class = &mut self.classes[class];
-        class.operations.push_back(operations, index);
+        self.classes[class].operations.push_back(operations, index);
         self.in_classes += 1;
         self.quiet += u32::from(is_quiet);
         let timer_ms = if is_quiet { self.any_timer_ms } else { self.timer_ms };
@@ -152,7 +126,7 @@ impl Deadlines {
         }
     }
 
-    /// The same for a waiter on the pool's own timeout, who joins the queue.
+    /// Arms a waiter on the pool's own timeout, which joins the queue.
     #[inline]
     pub(crate) fn arm_in_queue(&mut self, waiter: &mut Operation) {
         waiter.class = IN_QUEUE;
@@ -167,12 +141,7 @@ impl Deadlines {
     pub(crate) fn disarm(&mut self, operations: &mut Operations, index: u32) {
         let operation = &mut operations[index];
         match core::mem::replace(&mut operation.class, NO_CLASS) {
-            NO_CLASS => {
-                if self.latest == index {
-                    self.latest = NIL;
-                }
-                return;
-            }
+            NO_CLASS => return,
             IN_QUEUE => {
                 self.in_queue -= 1;
                 self.unstamped_in_queue -= u32::from(!operation.is_stamped());
@@ -188,35 +157,39 @@ impl Deadlines {
         }
     }
 
-    /// Whether an operation is armed that somebody waits for.
+    /// Whether an operation is armed that a caller waits for.
     const fn is_loud(&self) -> bool {
         self.in_queue > 0 || self.in_classes > self.quiet
     }
 
-    /// True where nobody waited for the operation. Then a timer that was set for it may run out: it is not set and
+    /// Returns whether the class is quiet. A timer that was set for it may then run out unused: it is not set and
     /// cleared with every return.
     #[inline(never)]
     fn leave_class(&mut self, class: u16, operations: &mut Operations, index: u32) -> bool {
-        let is_quiet = operations[index].state.is_quiet();
+        let class = &mut self.classes[class as usize];
+        let is_quiet = class.is_quiet;
+        class.operations.remove(operations, index);
         self.in_classes -= 1;
         self.quiet -= u32::from(is_quiet);
-        self.classes[class as usize].operations.remove(operations, index);
         if is_quiet {
             self.tick_wanted &= self.in_queue + self.in_classes > 0;
         }
         is_quiet
     }
 
-    /// Takes a reading of the host's clock and stamps what was armed before it. True if there was something to stamp.
+    /// Takes a reading of the host's clock and stamps the operations that were armed before it. Returns whether it
+    /// stamped any. A clock that went back counts from where it is now: what it has lost is no debt.
     pub(crate) fn read(&mut self, operations: &mut Operations, queue: &Ring<Queue>, now_ms: f64) -> bool {
-        self.place_latest(operations);
-        let read_ms = *self.read_ms.get_or_insert(now_ms);
-        // Whole milliseconds, the fraction stays for the next reading; a clock that steps back stands still.
-        let passed_ms = (now_ms - read_ms).max(0.0) as u64;
-        self.read_ms = Some(read_ms + passed_ms as f64);
-        self.now = self.now.wrapping_add(passed_ms.min(u64::from(LONGEST_LEAP_MS)) as u32);
+        if now_ms.is_finite() {
+            let read_ms = self.read_ms.filter(|&read_ms| read_ms <= now_ms).unwrap_or(now_ms);
+            // Whole milliseconds; the fraction stays for the next reading.
+            let passed_ms = (now_ms - read_ms) as u64;
+            self.read_ms = Some(read_ms + passed_ms as f64);
+            self.now = self.now.wrapping_add(passed_ms.min(LONGEST_LEAP_MS) as u32);
+            self.age_now_ms = self.age_now_ms.saturating_add(passed_ms);
+        }
         let mut stamped = false;
-        // From the back, as far as there are waiters without a stamp: all of them have come since the last reading.
+        // From the back, as far as there are waiters without a stamp: those with one came before.
         for index in queue.iter().rev() {
             if self.unstamped_in_queue == 0 {
                 break;
@@ -252,7 +225,7 @@ impl Deadlines {
                 if self.classes[class].span_ms < LONGEST_SPAN_MS {
                     return Some(first);
                 }
-                self.arm(operations, first, Span::Forever);
+                self.arm(operations, first, Span::Forever, self.classes[class].is_quiet);
             }
         }
         None
@@ -276,7 +249,7 @@ impl Deadlines {
             }
             return expired;
         }
-        // For ever goes on: the next reading stamps anew, but not those who have a time class of their own.
+        // A span without end goes on: the next reading stamps it again.
         for index in core::mem::take(&mut expired) {
             operations[index].due = NO_STAMP;
             self.unstamped_in_queue += 1;
@@ -291,7 +264,6 @@ impl Deadlines {
     /// How long the host timer should run from the last reading, or `None` for no timer. While operations keep coming
     /// (`stamped`), ticks come often enough to stamp the next ones in time; else only for the next end.
     pub(crate) fn plan(&mut self, operations: &mut Operations, queue: &Ring<Queue>, stamped: bool) -> Option<u32> {
-        self.place_latest(operations);
         let mut delay: Option<u32> = None;
         let mut consider = |span_ms: u32, first: &Operation, unstamped: bool| {
             let mut wanted = grain_ms(span_ms);
@@ -309,7 +281,7 @@ impl Deadlines {
         }
         for class in &self.classes {
             let Some(first) = class.operations.front() else { continue };
-            // What this tick itself armed waits for its stamp like any other.
+            // An operation that this tick itself armed waits for its stamp like any other.
             let unstamped = class.operations.iter().next_back().is_some_and(|last| !operations[last].is_stamped());
             consider(class.span_ms, &operations[first], unstamped);
         }
@@ -319,11 +291,13 @@ impl Deadlines {
         delay
     }
 
-    fn class_of(&mut self, span_ms: u32) -> usize {
-        if let Some(class) = self.classes.iter().position(|class| class.span_ms == span_ms) {
+    fn class_of(&mut self, span_ms: u32, is_quiet: bool) -> usize {
+        if let Some(class) =
+            self.classes.iter().position(|class| (class.span_ms, class.is_quiet) == (span_ms, is_quiet))
+        {
             return class;
         }
-        self.classes.push(Class { span_ms, operations: Ring::new() });
+        self.classes.push(Class { span_ms, is_quiet, operations: Ring::new() });
         self.classes.len() - 1
     }
 }

@@ -4,6 +4,9 @@
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
+/// No index.
+pub(crate) const NIL: u32 = u32::MAX;
+
 /// Bits of a handle that are the index: 1,048,576 entries of one kind at once.
 pub const INDEX_BITS: u32 = 20;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
@@ -15,7 +18,18 @@ pub const CAPACITY: usize = 1 << INDEX_BITS;
 /// operations fill up with detached and abandoned connections, so that returns, discards and the close find a place.
 pub const MOST: usize = CAPACITY / 2;
 
-/// Index and generation of one entry of a `Slab` of `T`, in the 30 bits that cross to JavaScript as one integer.
+/// What a [`LeaseId`] names.
+pub enum LeaseKind {}
+/// What an [`OperationId`] names.
+pub enum OperationKind {}
+
+/// Names a lease: a slot, for as long as this caller has it.
+pub type LeaseId = Handle<LeaseKind>;
+/// Names an operation from its begin to its last step.
+pub type OperationId = Handle<OperationKind>;
+
+/// Index and generation of one entry of a slab, in the 30 bits that cross to JavaScript as one integer. `T` tells the
+/// handles of different slabs apart.
 pub struct Handle<T> {
     raw: u32,
     kind: PhantomData<fn() -> T>,
@@ -90,16 +104,17 @@ impl<T> Entry<T> {
 }
 
 /// A vector whose free places are used again, the last freed first, each time under the next generation.
-pub(crate) struct Slab<T> {
+pub(crate) struct Slab<T, K = T> {
     entries: Vec<Entry<T>>,
+    kind: PhantomData<fn() -> K>,
     /// The place to be used next, or [`NONE`], and how many are free.
     next_free: u32,
     free: u32,
 }
 
-impl<T> Slab<T> {
+impl<T, K> Slab<T, K> {
     pub(crate) const fn new() -> Self {
-        Self { entries: Vec::new(), next_free: NONE, free: 0 }
+        Self { entries: Vec::new(), kind: PhantomData, next_free: NONE, free: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -108,7 +123,7 @@ impl<T> Slab<T> {
 
     /// Callers keep the count below [`CAPACITY`]; see [`MOST`].
     #[inline]
-    pub(crate) fn insert(&mut self, value: T) -> Handle<T> {
+    pub(crate) fn insert(&mut self, value: T) -> Handle<K> {
         let index = self.next_free;
         if let Some(entry) = self.entries.get_mut(index as usize) {
             self.next_free = entry.mark & INDEX_MASK;
@@ -124,7 +139,7 @@ impl<T> Slab<T> {
 
     /// Ends the entry at `index` and answers the handle that it had: every handle to it is stale from now on.
     #[inline]
-    pub(crate) fn remove(&mut self, index: u32) -> Handle<T> {
+    pub(crate) fn remove(&mut self, index: u32) -> Handle<K> {
         let entry = &mut self.entries[index as usize];
         debug_assert!(!entry.is_free(), "removed twice");
         let handle = Handle::from_bits(entry.mark);
@@ -136,21 +151,16 @@ impl<T> Slab<T> {
 
     /// Makes every handle to the entry stale and answers the next; the entry itself goes on.
     #[inline]
-    pub(crate) fn renew(&mut self, index: u32) -> Handle<T> {
+    pub(crate) fn renew(&mut self, index: u32) -> Handle<K> {
         let entry = &mut self.entries[index as usize];
         entry.mark = entry.next_mark();
         Handle::from_bits(entry.mark)
     }
 
-    pub(crate) fn get(&self, handle: Handle<T>) -> Option<&T> {
+    pub(crate) fn get(&self, handle: Handle<K>) -> Option<&T> {
         let entry = self.entries.get(handle.index() as usize)?;
         // No free place names itself as the next, so none of these is ever named.
         (entry.mark == handle.raw).then_some(&entry.value)
-    }
-
-    pub(crate) fn get_mut(&mut self, handle: Handle<T>) -> Option<&mut T> {
-        let entry = self.entries.get_mut(handle.index() as usize)?;
-        (entry.mark == handle.raw).then_some(&mut entry.value)
     }
 
     /// What stands at this index, if it has not ended.
@@ -158,7 +168,7 @@ impl<T> Slab<T> {
         self.entries.get(index as usize).filter(|entry| !entry.is_free()).map(|entry| &entry.value)
     }
 
-    pub(crate) fn handle_of(&self, index: u32) -> Handle<T> {
+    pub(crate) fn handle_of(&self, index: u32) -> Handle<K> {
         Handle::from_bits(self.entries[index as usize].mark)
     }
 
@@ -180,14 +190,14 @@ impl<T> Slab<T> {
 }
 
 /// By bare index, for links between entries that live and die together.
-impl<T> core::ops::Index<u32> for Slab<T> {
+impl<T, K> core::ops::Index<u32> for Slab<T, K> {
     type Output = T;
     fn index(&self, index: u32) -> &T {
         &self.entries[index as usize].value
     }
 }
 
-impl<T> core::ops::IndexMut<u32> for Slab<T> {
+impl<T, K> core::ops::IndexMut<u32> for Slab<T, K> {
     fn index_mut(&mut self, index: u32) -> &mut T {
         &mut self.entries[index as usize].value
     }
@@ -199,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_stale_handle_finds_nothing_at_its_old_index() {
-        let mut slab = Slab::new();
+        let mut slab: Slab<char> = Slab::new();
         let first = slab.insert('a');
         slab.remove(first.index());
         let second = slab.insert('b');
@@ -210,7 +220,7 @@ mod tests {
 
     #[test]
     fn no_integer_names_a_free_place() {
-        let mut slab = Slab::new();
+        let mut slab: Slab<char> = Slab::new();
         let handles = ['a', 'b', 'c'].map(|value| slab.insert(value));
         for handle in handles {
             slab.remove(handle.index());
@@ -224,7 +234,7 @@ mod tests {
 
     #[test]
     fn generations_come_round() {
-        let mut slab = Slab::new();
+        let mut slab: Slab<char> = Slab::new();
         let first = slab.insert('a');
         for _ in 1..1 << 10 {
             slab.remove(first.index());

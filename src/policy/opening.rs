@@ -1,76 +1,104 @@
-//! The part of a checkout in which a connection comes to be: the creator, then the firstConnect and connect listeners.
-//! Until these have succeeded once they run for one opening at a time. One table of (state, outcome). Called through
+//! The part of a checkout in which a connection comes to be: a place among the creators, the creator, then the
+//! firstConnect and connect listeners. Until these have succeeded once they run for one opening at a time. Called through
 //! pool.rs and checkout.rs.
 
-use super::OperationId;
 use super::config::Span;
-use super::operation::{Caller, Operation, State, Then};
+use super::id::OperationId;
+use super::operation::{Caller, CheckoutAt, Operation, State, Then};
 use super::pool::Pool;
-use super::record::{Phase, Record};
-use super::ring::NIL;
+use super::record::Phase;
 use super::step::{Event, Notice, Outcome, Refusal, Step};
-use alloc::collections::VecDeque;
-
-/// Who runs the first listeners, and who waits for that.
-#[derive(Default)]
-pub(super) struct FirstUse {
-    /// Whether the firstConnect listeners have succeeded.
-    pub(super) is_told: bool,
-    /// Whether the connect listeners have, too.
-    pub(super) is_over: bool,
-    holder: Option<OperationId>,
-    queue: VecDeque<OperationId>,
-}
 
 impl Pool {
-    pub(super) fn open(&mut self, id: OperationId, slot: u32) -> Step {
-        self.opening_begins(slot);
-        let (invalidation, dispose) = (self.invalidation, self.dispose);
-        let record = &mut self.records[slot];
-        record.phase = Phase::Opening;
-        record.stale = false;
-        record.uses = 0;
-        // From the start of the opening: what was marked stale while it ran is stale.
-        record.invalidation = invalidation;
-        record.dispose = dispose;
-        self.enter(id, State::Opening)
+    // ---- a place among the creators
+
+    /// Opens a connection in the slot as soon as one more creator may run.
+    pub(super) fn open_in_turn(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        if !self.records[slot].opens && !self.places.has_room() {
+            self.places.reopenings.push_back(id);
+            self.operation(id).state = State::CheckingOut { at: CheckoutAt::AwaitingPlace, slot, deaths };
+            self.arm_step(id, Span::Forever);
+            return Step::Wait;
+        }
+        self.open(id, slot, deaths)
     }
 
-    pub(super) fn advance_opening(&mut self, id: OperationId, outcome: Outcome) -> Step {
-        let &mut Operation { state, at: slot, .. } = self.operation(id);
-        match (state, outcome) {
-            (State::Opening, Outcome::Ok) => self.opened(id, slot),
-            (State::Opening, Outcome::TimedOut) => self.abandon(id, slot),
-            (State::Opening, _) => {
-                self.counters.open_failed = self.counters.open_failed.wrapping_add(1);
-                self.opening_failed(id, slot)
-            }
-
-            (State::Abandoned, Outcome::Ok | Outcome::LateOk) => self.enter(id, State::Ending),
-            (State::Abandoned, _) => {
-                self.end(id);
-                Step::Done
-            }
-
-            (State::Emitting(Event::FirstConnect), Outcome::Ok) => {
-                self.first.is_told = true;
-                self.tell_connect(id)
-            }
-            (_, Outcome::Ok) => {
-                self.first.is_over = true;
-                self.pass_first_on(id);
-                self.connected(id, slot)
-            }
-            (_, outcome) => {
-                self.pass_first_on(id);
-                self.strand(id, slot, outcome == Outcome::TimedOut)
+    /// A checkout that lost its connection on the way has the next place of a creator, before all waiters.
+    pub(super) fn serve_reopenings(&mut self) {
+        while self.places.has_room()
+            && let Some(id) = self.places.reopenings.pop_front()
+        {
+            let waiting = self.operations.get(id).filter(|operation| operation.is_attended());
+            if let Some(&Operation { state: State::CheckingOut { at: CheckoutAt::AwaitingPlace, slot, .. }, .. }) =
+                waiting
+            {
+                self.opening_begins(slot);
+                self.notify(id, Notice::Resume);
             }
         }
     }
 
-    fn opened(&mut self, id: OperationId, slot: u32) -> Step {
-        self.counters.opened = self.counters.opened.wrapping_add(1);
-        let opened_at = self.deadlines.now();
+    /// The operation has its place, or its caller has left.
+    pub(super) fn await_place(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        let is_attended = self.operation(id).is_attended();
+        if is_attended && !self.records[slot].opens {
+            return Step::Wait;
+        }
+        self.deadlines.disarm(&mut self.operations, id.index());
+        if is_attended {
+            return self.open(id, slot, deaths);
+        }
+        self.opening_ended(slot);
+        self.tell_checkin(id, slot, None)
+    }
+
+    // ---- the creator
+
+    fn open(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        self.opening_begins(slot);
+        let generation = self.family.generation();
+        let record = &mut self.records[slot];
+        record.phase = Phase::Opening;
+        record.stale = false;
+        record.uses = 0;
+        // From the start of the opening: a mark that is set while it runs makes it stale.
+        record.generation = generation;
+        self.enter(id, State::CheckingOut { at: CheckoutAt::Opening, slot, deaths })
+    }
+
+    pub(super) fn advance_opening(
+        &mut self,
+        id: OperationId,
+        at: CheckoutAt,
+        slot: u32,
+        deaths: u8,
+        outcome: Outcome,
+    ) -> Step {
+        match (at, outcome) {
+            (CheckoutAt::Opening, Outcome::Ok) => self.opened(id, slot, deaths),
+            (CheckoutAt::Opening, Outcome::TimedOut) => self.abandon(id, slot),
+            (CheckoutAt::Opening, _) => {
+                self.family.counters.open_failed.count();
+                self.opening_failed(id, slot)
+            }
+            (CheckoutAt::TellingFirst, Outcome::Ok) => {
+                self.family.is_first_told.set(true);
+                self.tell_connect(id, slot, deaths)
+            }
+            (_, Outcome::Ok) => {
+                self.family.is_first_over.set(true);
+                self.pass_first_on(id);
+                self.connected(id, slot, deaths)
+            }
+            _ => {
+                self.pass_first_on(id);
+                self.connect_listener_failed(id, slot, outcome)
+            }
+        }
+    }
+
+    fn opened(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        self.family.counters.opened.count();
         let recycle_ms = match self.config.recycle {
             Span::Millis(ms) => (f64::from(ms) * (1.0 - self.config.recycle_jitter * self.random)) as u32,
             Span::Forever => 0,
@@ -78,61 +106,95 @@ impl Pool {
         let record = &mut self.records[slot];
         record.live = true;
         record.fresh = true;
-        record.opened_at = opened_at;
+        record.opened_at_ms = self.deadlines.age_now_ms();
         record.recycle_ms = recycle_ms;
         self.opening_ended(slot);
-        if self.operation(id).is_attended() {
-            self.serve();
+        if !self.has_connect_listener() {
+            return self.connected(id, slot, deaths);
         }
-        if !self.hears_connect() {
-            return self.connected(id, slot);
-        }
-        self.await_first(id)
+        self.await_first(id, slot, deaths)
     }
 
-    fn hears_connect(&self) -> bool {
-        self.hooks.has(Event::Connect) || self.hooks.has(Event::FirstConnect) && !self.first.is_told
+    /// The creator ran out of time: its slot goes on without it, and a connection that it still opens is closed.
+    fn abandon(&mut self, id: OperationId, slot: u32) -> Step {
+        self.family.counters.open_failed.count();
+        self.opening_ended(slot);
+        let operation = self.operation(id);
+        let caller = core::mem::replace(&mut operation.caller, Caller::None);
+        operation.state = State::Abandoned;
+        if self.records[slot].is_new {
+            if !self.shares.leave(slot) {
+                self.drop_slot(slot);
+            }
+        } else {
+            self.spawn_checkin(slot);
+        }
+        if caller == Caller::None { Step::Wait } else { Step::Reject(self.refused(caller, Refusal::OpenTimeout)) }
     }
 
-    /// Runs the listeners now, or after those of an earlier opening where they run for the first time.
-    pub(super) fn await_first(&mut self, id: OperationId) -> Step {
-        let slot = self.operation(id).at;
+    /// What the creator of an abandoned opening delivers late is closed.
+    pub(super) fn advance_abandoned(&mut self, id: OperationId, outcome: Outcome) -> Step {
+        match outcome {
+            Outcome::Ok | Outcome::LateOk => self.close_then(id, false, None, Then::Nothing),
+            _ => self.finish(id, None),
+        }
+    }
+
+    /// A slot made for the opening ends with it, an older one goes back emptied.
+    fn opening_failed(&mut self, id: OperationId, slot: u32) -> Step {
+        self.opening_ended(slot);
+        if !self.records[slot].is_new {
+            return self.tell_checkin(id, slot, Some(Refusal::Failed));
+        }
+        if !self.shares.leave(slot) {
+            self.drop_slot(slot);
+        }
+        self.finish(id, Some(Refusal::Failed))
+    }
+
+    // ---- the connect listeners
+
+    fn has_connect_listener(&self) -> bool {
+        self.has_listener(Event::Connect) || self.has_listener(Event::FirstConnect) && !self.family.is_first_told.get()
+    }
+
+    /// Runs the listeners now, or after those of an earlier opening if they run for the first time.
+    pub(super) fn await_first(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
         if !self.records[slot].live {
-            return self.emptied_meanwhile(id, slot);
+            return self.emptied_on_the_way(id, slot, deaths);
         }
-        if !self.first.is_over && self.first.holder != Some(id) {
+        if !self.family.is_first_over.get() && self.first.holder != Some(id) {
             if self.first.holder.is_some() {
                 self.first.queue.push_back(id);
-                self.operation(id).state = State::AwaitingFirst;
+                self.operation(id).state = State::CheckingOut { at: CheckoutAt::AwaitingFirst, slot, deaths };
                 self.arm_step(id, Span::Forever);
                 return Step::Wait;
             }
             self.first.holder = Some(id);
         }
         self.deadlines.disarm(&mut self.operations, id.index());
-        if self.hooks.has(Event::FirstConnect) && !self.first.is_told {
-            return self.enter(id, State::Emitting(Event::FirstConnect));
+        if self.has_listener(Event::FirstConnect) && !self.family.is_first_told.get() {
+            return self.enter(id, State::CheckingOut { at: CheckoutAt::TellingFirst, slot, deaths });
         }
-        self.tell_connect(id)
+        self.tell_connect(id, slot, deaths)
     }
 
-    fn tell_connect(&mut self, id: OperationId) -> Step {
-        let slot = self.operation(id).at;
+    fn tell_connect(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
         if !self.records[slot].live {
-            return self.emptied_meanwhile(id, slot);
+            return self.emptied_on_the_way(id, slot, deaths);
         }
-        if self.hooks.has(Event::Connect) {
-            return self.enter(id, State::Emitting(Event::Connect));
+        if self.has_listener(Event::Connect) {
+            return self.enter(id, State::CheckingOut { at: CheckoutAt::TellingConnect, slot, deaths });
         }
         self.pass_first_on(id);
-        self.connected(id, slot)
+        self.connected(id, slot, deaths)
     }
 
     /// A listener has emptied the record: there is nothing to show to the next.
-    fn emptied_meanwhile(&mut self, id: OperationId, slot: u32) -> Step {
+    fn emptied_on_the_way(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
         self.deadlines.disarm(&mut self.operations, id.index());
         self.pass_first_on(id);
-        self.connected(id, slot)
+        self.connected(id, slot, deaths)
     }
 
     /// The next opening may run the listeners.
@@ -146,80 +208,31 @@ impl Pool {
         }
     }
 
-    /// The connection is made and known: to its caller, or to whoever is next.
-    fn connected(&mut self, id: OperationId, slot: u32) -> Step {
+    /// The connection is open and presented: it goes to its caller, or to the next one.
+    fn connected(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
         self.records[slot].is_new = false;
-        self.refresh(slot);
         if !self.operation(id).is_attended() {
-            let step = self.finish(id, slot);
-            // The place of its creator is free: only now, since the head waiter takes the connection itself.
-            self.serve();
-            return step;
+            return self.check_in(id, slot, None);
         }
-        if self.has_given_up(id) {
-            if !self.is_joined(slot) {
+        if Self::has_given_up(deaths) {
+            if !self.shares.is_joined(slot) {
                 self.records[slot].phase = Phase::CheckingOut;
             }
-            return self.condemn(id, Some(Refusal::Disconnected));
+            return self.condemn(id, slot, Some(Refusal::Disconnected));
         }
         if !self.records[slot].live {
             // A connect listener has emptied the record.
-            return self.disconnected(id, slot, false);
+            return self.disconnected(id, slot, deaths, false);
         }
-        self.present(id, slot)
+        self.present(id, slot, deaths)
     }
 
-    /// The creator ran out of time: its slot goes on without it, and what it still opens is closed.
-    fn abandon(&mut self, id: OperationId, slot: u32) -> Step {
-        self.counters.open_failed = self.counters.open_failed.wrapping_add(1);
-        self.opening_ended(slot);
-        let operation = self.operation(id);
-        let caller = core::mem::replace(&mut operation.caller, Caller::Nobody);
-        operation.state = State::Abandoned;
-        operation.at = NIL;
-        operation.then = Then::Nothing;
-        operation.abrupt = false;
-        if self.records[slot].is_new {
-            if !self.leave_share(slot) {
-                self.drop_slot(slot);
-            }
-        } else {
-            self.check_in_as_child(slot);
-            self.serve();
-        }
-        if caller == Caller::Nobody {
-            return Step::Wait;
-        }
-        self.counters.timed_out = self.counters.timed_out.wrapping_add(u32::from(caller == Caller::Checkout));
-        Step::Reject(Refusal::OpenTimeout)
-    }
-
-    /// A slot made for the opening ends with it, an older one goes back emptied. Either way somebody may open now.
-    fn opening_failed(&mut self, id: OperationId, slot: u32) -> Step {
-        self.opening_ended(slot);
-        self.operation(id).refusal = Some(Refusal::Failed);
-        if !self.records[slot].is_new {
-            self.serve();
-            return self.tell_checkin(id);
-        }
-        let step = self.verdict(id);
-        if !self.leave_share(slot) {
-            self.drop_slot(slot);
-        }
-        step
-    }
-
-    /// A connect listener failed: nobody has heard of the connection, so it ends without a word.
-    fn strand(&mut self, id: OperationId, slot: u32, is_timeout: bool) -> Step {
-        let Record { is_new, live, .. } = self.records[slot];
+    /// A connect listener failed: no other listener was called for the connection, so it ends without events.
+    fn connect_listener_failed(&mut self, id: OperationId, slot: u32, outcome: Outcome) -> Step {
+        let refusal = if outcome == Outcome::TimedOut { Refusal::ListenerTimeout } else { Refusal::Failed };
+        let then = if self.records[slot].is_new { Then::Drop(slot) } else { Then::CheckIn(slot) };
+        let is_live = self.records[slot].live;
         self.records[slot].empty();
-        if is_timeout && self.operation(id).is_attended() {
-            self.counters.timed_out = self.counters.timed_out.wrapping_add(1);
-        }
-        let operation = self.operation(id);
-        operation.refusal = Some(if is_timeout { Refusal::ListenerTimeout } else { Refusal::Failed });
-        operation.abrupt = true;
-        operation.then = if is_new { Then::Drop } else { Then::Checkin };
-        if live { self.enter(id, State::Ending) } else { self.after_end(id) }
+        self.terminate_then(id, is_live, Some(refusal), then)
     }
 }

@@ -1,138 +1,174 @@
 //! One operation: a checkout, a return, the end of a connection or the close of the pool on its way through its states.
-//! The tables that say which state follows are checkout.rs, checkin.rs, ending.rs, detached.rs and shutdown.rs; this file
-//! only holds what they share.
+//! The tables that say which state follows are in the files of the operations; this file holds what they share.
 
-use super::deadlines::{NO_CLASS, NO_STAMP};
-use super::id::Slab;
-use super::ring::{NIL, Track};
+use super::config::{LONGEST_SPAN_MS, Span};
+use super::id::{LeaseId, NIL, OperationKind, Slab};
+use super::ring::Track;
 use super::step::{Event, Refusal};
+use core::num::NonZeroU32;
 
-/// Where an operation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where an operation stands, with what belongs to that state.
+#[derive(Clone, Copy)]
 pub(crate) enum State {
-    /// Checkout: in the queue.
-    Waiting,
-    /// Checkout: has a slot, not resumed yet. Aborted here, it gives the slot back.
-    Reserved,
-    /// Checkout: the creator runs.
-    Opening,
-    /// Checkout: its connection is open, and the listeners of an earlier opening run for the first time.
-    AwaitingFirst,
-    /// Checkout: its connection was dead, and as many creators run as may.
-    AwaitingPlace,
-    /// Checkout: the connection is asked whether it is alive.
-    Pinging,
-    /// Checkout: the creator ran out of time and lost its slot; what it still opens is closed.
+    /// Checkout: in the queue, at this place of its ring.
+    Waiting { place: u32 },
+    /// Checkout: on its way with a slot. `deaths`: how many connections it found dead.
+    CheckingOut { at: CheckoutAt, slot: u32, deaths: u8 },
+    /// Checkout: the creator ran out of time and lost its slot; a connection that it still opens is closed.
     Abandoned,
-    /// The listeners of an event run.
-    Emitting(Event),
-    /// Return: the transaction is being rolled back or committed.
-    Resetting,
-    /// Return: the record's finalizers run.
-    Finalizing,
-    /// The connection is being closed, or terminated; what comes [`Then`].
-    Ending,
-    /// A caller holds a connection that left its slot.
-    Detached,
-    /// The connection of a lost lease leaves its slot.
-    Detaching,
-    /// A caller holds a share of its slot's connection.
-    Sharing,
+    /// A caller holds a share of the slot's connection.
+    Sharing { slot: u32 },
+    /// Return: from the reset listeners to the finalizers.
+    Returning { at: ReturnAt, slot: u32 },
+    /// The same for a connection that left its slot. `is_lost`: with its lease, so that it is terminated.
+    ReturningDetached { at: ReturnAt, is_lost: bool },
+    /// The checkin listeners run. `refusal`: why the caller gets no connection.
+    CheckingIn { slot: u32, refusal: Option<Refusal> },
+    /// A connection ends; what comes [`Then`].
+    Ending(Ending),
+    /// A caller holds a connection that left its slot. `has_connection`: it was not ended before.
+    Detached { has_connection: bool },
     /// The lease of its slot was lost; the grace before its connection is taken away.
-    Lost,
+    Lost { lease: LeaseId },
+    /// The connection of a lost lease leaves its slot.
+    Detaching { slot: u32 },
+    /// The detach listeners of a lost lease's connection run.
+    TellingDetach,
+    /// The closeDetached listeners run.
+    TellingCloseDetached { abrupt: bool },
+    /// Listeners run for which nothing waits.
+    Telling(Event),
     /// Its slot is idle; the time until its connection is closed for that.
-    Idling,
-    /// The pool's close waits for the last slot.
+    Idling { slot: u32 },
+    /// The close of the pool, or of one scope, waits for the last slot.
     Draining,
+    /// It has ended, and a notice about it is still to be handed out.
+    Ended,
+}
+
+/// A checkout that has a slot.
+#[derive(Clone, Copy)]
+pub(crate) enum CheckoutAt {
+    /// Not resumed yet. Aborted here, it gives the slot back.
+    Reserved,
+    /// Its connection was dead, and as many creators run as may.
+    AwaitingPlace,
+    /// The creator runs.
+    Opening,
+    /// Its connection is open, and the connect listeners of an earlier opening run for the first time.
+    AwaitingFirst,
+    /// The firstConnect listeners run.
+    TellingFirst,
+    /// The connect listeners run.
+    TellingConnect,
+    /// The driver is asked whether the connection is alive.
+    Pinging,
+    /// The checkout listeners run.
+    Presenting,
+}
+
+/// A return.
+#[derive(Clone, Copy)]
+pub(crate) enum ReturnAt {
+    /// The reset listeners run. `clean`: no transaction is open.
+    TellingReset { clean: bool },
+    /// The transaction is rolled back or committed.
+    Resetting,
+    /// The record's finalizers run.
+    Finalizing,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Ending {
+    pub(crate) at: EndAt,
+    pub(crate) abrupt: bool,
+    /// Why the caller gets no connection.
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) then: Then,
+}
+
+/// The steps of an end.
+#[derive(Clone, Copy)]
+pub(crate) enum EndAt {
+    /// The invalidate listeners run.
+    TellingInvalidate,
+    /// The close listeners run.
+    TellingClose,
+    /// The driver closes or terminates the connection.
+    Closing,
+}
+
+/// What follows the end of a connection.
+#[derive(Clone, Copy)]
+pub(crate) enum Then {
+    /// Checkout: a new connection is opened in the slot.
+    Reopen { slot: u32, deaths: u8 },
+    /// The emptied record goes back to the pool.
+    CheckIn(u32),
+    /// The slot ends with its connection.
+    Drop(u32),
+    /// The slot may go on without its connection, if it waits for that.
+    Free(u32),
+    /// One connection less is detached.
+    Forget,
+    /// Nothing: the connection was the late one of an abandoned opening.
+    Nothing,
+}
+
+impl Then {
+    /// The slot that the ending connection belongs to.
+    pub(crate) const fn slot(self) -> Option<u32> {
+        match self {
+            Self::Reopen { slot, .. } | Self::CheckIn(slot) | Self::Drop(slot) | Self::Free(slot) => Some(slot),
+            Self::Forget | Self::Nothing => None,
+        }
+    }
 }
 
 impl State {
-    /// Whether nobody waits for the end of its time.
-    pub(crate) const fn is_quiet(self) -> bool {
-        matches!(self, Self::Idling | Self::Lost)
+    pub(crate) const fn reserved(slot: u32) -> Self {
+        Self::CheckingOut { at: CheckoutAt::Reserved, slot, deaths: 0 }
     }
 }
 
-/// What follows the end of a connection, or the event that was told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Then {
-    /// Nothing: the operation ends.
-    Nothing,
-    /// Checkout: a new connection is opened in the slot.
-    Reopen,
-    /// The emptied record goes back to the pool.
-    Checkin,
-    /// The slot ends with its connection.
-    Drop,
-    /// The slot may go on without its connection, where it waits for that.
-    Free,
-    /// One less is detached.
-    Forget,
-}
-
-/// Who waits for an operation.
+/// Which kind of caller waits for an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
-    Nobody,
+    None,
     /// Of connect(): may abort, and is refused when the pool closes.
     Checkout,
-    /// Of a return or an end: waits for it whatever comes.
+    /// Of a return, an end or a warm-up: waits for it whatever comes.
     Other,
 }
 
-/// One operation of a pool. Outside the policy it is only named, by its handle.
-pub struct Operation {
+/// In no time class.
+pub(crate) const NO_CLASS: u16 = u16::MAX;
+/// Not stamped yet.
+pub(crate) const NO_STAMP: u32 = 0;
+
+/// One operation of a pool.
+pub(crate) struct Operation {
     pub(crate) state: State,
-    pub(crate) then: Then,
-    pub(crate) caller: Caller,
-    /// What the caller is told when the operation ends.
-    pub(crate) refusal: Option<Refusal>,
-    /// Checkout: how many connections were found dead.
-    pub(crate) deaths: u8,
-    /// Whether its close is abrupt.
-    pub(crate) abrupt: bool,
-    /// Return: whether the transaction needs no reset any more.
-    pub(crate) is_reset: bool,
-    /// Whether the caller gave a deadline, and when it ends on the clock of deadlines.rs.
-    pub(crate) has_limit: bool,
-    pub(crate) limit: u32,
-    /// Whether the time that runs is that deadline, and what the step's own time leaves after it, in
-    /// milliseconds, `UNLIMITED` for ever.
-    pub(crate) by_deadline: bool,
-    pub(crate) rest_ms: u32,
-    /// Where it is: of a waiter its place in the queue, else the index of its slot, or [`NIL`]. One field for both,
-    /// because a hundred thousand of these may wait.
-    pub(crate) at: u32,
-    /// Its time class, its place there, and when its time ends, [`NO_STAMP`] before a tick has stamped it.
+    pub(crate) limit: Limit,
+    /// Its time class, or [`NO_CLASS`]; its place in the ring of that class; when its time ends, or [`NO_STAMP`] before
+    /// a tick has stamped it. Kept by deadlines.rs.
     pub(crate) class: u16,
     pub(crate) timer: u32,
     pub(crate) due: u32,
+    pub(crate) caller: Caller,
+    /// Notices about it that were not handed out yet. Invariant: until then its index is not used again.
+    pub(crate) notices: u8,
 }
 
 impl Operation {
-    pub(crate) const fn new(state: State, caller: Caller, slot: u32) -> Self {
-        Self {
-            state,
-            then: Then::Nothing,
-            caller,
-            refusal: None,
-            deaths: 0,
-            abrupt: false,
-            is_reset: false,
-            has_limit: false,
-            limit: 0,
-            by_deadline: false,
-            rest_ms: 0,
-            at: slot,
-            class: NO_CLASS,
-            timer: 0,
-            due: NO_STAMP,
-        }
+    #[inline]
+    pub(crate) const fn new(state: State, caller: Caller) -> Self {
+        Self { state, limit: Limit::NONE, class: NO_CLASS, timer: 0, due: NO_STAMP, caller, notices: 0 }
     }
 
-    /// The slot as steps carry it.
-    pub(crate) fn slot(&self) -> Option<u32> {
-        (self.at != NIL).then_some(self.at)
+    pub(crate) const fn is_stamped(&self) -> bool {
+        self.due != NO_STAMP
     }
 
     /// Whether connect() still waits for it.
@@ -143,21 +179,94 @@ impl Operation {
 
 const _: () = assert!(size_of::<Operation>() <= 32, "a waiter's share of the memory");
 
-pub(crate) type Operations = Slab<Operation>;
+/// The caller's own deadline.
+#[derive(Clone, Copy)]
+pub(crate) struct Limit {
+    /// When it ends, on the clock of deadlines.rs.
+    ends: Option<NonZeroU32>,
+    /// While the deadline is the time that runs: what the step's own time leaves after it.
+    rest: Rest,
+}
 
-/// The waiters, in order of arrival.
-pub(crate) struct Queue;
-/// The operations of one time class, in order of arming.
-pub(crate) struct Timer;
+/// A span, or none, in four bytes: a hundred thousand of these may wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Rest(u32);
 
-impl Track for Queue {
-    fn place(operation: &mut Operation) -> &mut u32 {
-        &mut operation.at
+impl Rest {
+    const NONE: Self = Self(u32::MAX);
+    const FOREVER: Self = Self(u32::MAX - 1);
+}
+
+impl Limit {
+    const NONE: Self = Self { ends: None, rest: Rest::NONE };
+
+    pub(crate) fn set(&mut self, ends: u32) {
+        // A moment is never 0, which would be none: a millisecond later is late enough.
+        self.ends = NonZeroU32::new(ends.max(1));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::NONE;
+    }
+
+    /// Returns the shorter of a step's own span and what is left of the deadline, and notes which of them that is.
+    pub(crate) fn shorter(&mut self, span: Span, now: u32) -> Span {
+        self.rest = Rest::NONE;
+        let Some(ends) = self.ends else { return span };
+        let left = ends.get().wrapping_sub(now);
+        // Past the limit the difference wraps to more than any deadline can be.
+        let left = if left > LONGEST_SPAN_MS { 0 } else { left };
+        self.rest = match span {
+            Span::Millis(ms) if ms <= left => return span,
+            Span::Millis(ms) => Rest(ms - left),
+            Span::Forever => Rest::FOREVER,
+        };
+        Span::Millis(left)
+    }
+
+    /// Whether the time that runs is the deadline.
+    pub(crate) fn runs(&self) -> bool {
+        self.rest != Rest::NONE
+    }
+
+    /// Ends the deadline, which has run out; returns what is left of the step's own time.
+    pub(crate) fn take_rest(&mut self) -> Span {
+        let rest = core::mem::replace(&mut self.rest, Rest::NONE);
+        if rest == Rest::FOREVER { Span::Forever } else { Span::Millis(rest.0) }
     }
 }
 
+pub(crate) type Operations = Slab<Operation, OperationKind>;
+
+/// The waiters, in order of arrival.
+pub(crate) struct Queue;
+
+impl Track for Queue {
+    type Entry = Operation;
+
+    fn place(operation: &Operation) -> u32 {
+        match operation.state {
+            State::Waiting { place } => place,
+            _ => NIL,
+        }
+    }
+
+    fn set_place(operation: &mut Operation, place: u32) {
+        operation.state = State::Waiting { place };
+    }
+}
+
+/// The operations of one time class, in order of arming.
+pub(crate) struct Timer;
+
 impl Track for Timer {
-    fn place(operation: &mut Operation) -> &mut u32 {
-        &mut operation.timer
+    type Entry = Operation;
+
+    fn place(operation: &Operation) -> u32 {
+        operation.timer
+    }
+
+    fn set_place(operation: &mut Operation, place: u32) {
+        operation.timer = place;
     }
 }

@@ -1,7 +1,9 @@
 //! A record is the pool's long-lived slot for one connection at a time: it survives reconnects. This file holds what a
 //! record knows and the ways to call its connection stale; what happens then is decided by the operations.
 
-use super::ring::NIL;
+use super::family::Generation;
+use super::id::{LeaseKind, NIL, Slab};
+use super::ring::Track;
 
 /// What a record's slot is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub(crate) enum Phase {
     Leased,
     /// Between a caller and the pool: reset, and where that failed terminated.
     Returning,
-    /// The same, no longer in use: the checkin listeners run.
+    /// Between a caller and the pool, no longer in use: the checkin listeners run.
     Returned,
     /// Free, but the connection that it held is still being closed.
     Parked,
@@ -37,8 +39,8 @@ pub enum Staleness {
     Soft,
 }
 
-/// One slot of a pool. Outside the policy only a lease of it is named, by its handle.
-pub struct Record {
+/// One slot of a pool.
+pub(crate) struct Record {
     pub(crate) phase: Phase,
     /// Whether it holds a connection.
     pub(crate) live: bool,
@@ -50,38 +52,28 @@ pub struct Record {
     pub(crate) is_new: bool,
     /// Whether it counts for `maxConnecting`.
     pub(crate) opens: bool,
-    /// How many connections that it held are being closed by operations of their own.
-    pub(crate) emptying: u8,
-    /// Whether one of those who share it has taken its connection away for good.
-    pub(crate) is_taken: bool,
-    /// Whether callers who share its connection keep it beside its successor.
-    pub(crate) retired: bool,
     pub(crate) has_finalizers: bool,
-    /// The pool's invalidation count when the opening of its connection began.
-    pub(crate) invalidation: u32,
-    /// The pool's dispose count then.
-    pub(crate) dispose: u32,
-    /// The pool's epoch in which nothing speaks against its connection, or [`NEVER`]: one comparison for all of the
-    /// above on the hot path. Where it fails, the fields above say why.
-    pub(crate) current_in: u32,
+    /// Whether it has been idle for `idleTimeout` and stays as one of `minIdle`.
+    pub(crate) is_overdue: bool,
+    /// How many connections that it held are being closed by operations of their own.
+    pub(crate) emptying: u32,
+    /// The pool-wide counts when the opening of its connection began.
+    pub(crate) generation: Generation,
     /// When the current lease was first seen by a clock reading; see [`super::Pool::longest_held`].
     pub(crate) held_since: Option<u32>,
-    /// How often its connection was handed out. Counted where `maxUses` is set.
+    /// How often its connection was handed out. Counted if `maxUses` is set.
     pub(crate) uses: u32,
-    /// How many callers share its connection, those on their way in and out included.
-    pub(crate) shares: u32,
-    /// On the clock of deadlines.rs: when its connection was open, how old it may grow, and since when it is idle.
-    pub(crate) opened_at: u32,
+    /// On the clock of deadlines.rs: when its connection was open, how old it may grow, and since when it is free.
+    pub(crate) opened_at_ms: u64,
     pub(crate) recycle_ms: u32,
-    pub(crate) idle_since: u32,
-    /// The operation that ends its idle time, or [`NIL`].
-    pub(crate) reaper: u32,
+    pub(crate) free_since_ms: u64,
+    /// The operation whose time ends the idleness of the slot, or the grace of its lost lease; or [`NIL`].
+    pub(crate) expiry: u32,
+    /// Its places in the rings of idle.rs.
+    pub(crate) idle_place: u32,
+    pub(crate) usable_place: u32,
+    pub(crate) overdue_place: u32,
 }
-
-/// No epoch.
-const NEVER: u32 = 0;
-/// The first epoch of a pool.
-pub(crate) const FIRST_EPOCH: u32 = 1;
 
 impl Record {
     /// Made for an opening.
@@ -93,20 +85,19 @@ impl Record {
             fresh: false,
             is_new: true,
             opens: false,
-            emptying: 0,
-            is_taken: false,
-            retired: false,
             has_finalizers: false,
-            invalidation: 0,
-            dispose: 0,
-            current_in: NEVER,
+            is_overdue: false,
+            emptying: 0,
+            generation: Generation::FIRST,
             held_since: None,
             uses: 0,
-            shares: 0,
-            opened_at: 0,
+            opened_at_ms: 0,
             recycle_ms: 0,
-            idle_since: 0,
-            reaper: NIL,
+            free_since_ms: 0,
+            expiry: NIL,
+            idle_place: NIL,
+            usable_place: NIL,
+            overdue_place: NIL,
         }
     }
 
@@ -114,17 +105,34 @@ impl Record {
     pub(crate) fn empty(&mut self) {
         self.live = false;
         self.has_finalizers = false;
-        self.current_in = NEVER;
-    }
-
-    /// Its connection is to be replaced.
-    pub(crate) fn mark_stale(&mut self) {
-        self.stale = true;
-        self.current_in = NEVER;
-    }
-
-    /// The next checkout and the next return must look closely.
-    pub(crate) fn look_closely(&mut self) {
-        self.current_in = NEVER;
     }
 }
+
+pub(crate) type Records = Slab<Record, LeaseKind>;
+
+/// Every idle slot.
+pub(crate) struct IdleRow;
+/// The idle slots whose connection was not seen to be stale.
+pub(crate) struct UsableRow;
+/// The idle slots that have been so for `idleTimeout`.
+pub(crate) struct OverdueRow;
+
+macro_rules! track {
+    ($row:ident, $place:ident) => {
+        impl Track for $row {
+            type Entry = Record;
+
+            fn place(record: &Record) -> u32 {
+                record.$place
+            }
+
+            fn set_place(record: &mut Record, place: u32) {
+                record.$place = place;
+            }
+        }
+    };
+}
+
+track!(IdleRow, idle_place);
+track!(UsableRow, usable_place);
+track!(OverdueRow, overdue_place);

@@ -1,52 +1,113 @@
-//! Where slots go. One that comes free goes to the head waiter, else to the idle store, else its connection is closed;
-//! whenever capacity appears the head waiter is served at once. And whether a slot's connection may be handed out as it is.
-//! Asked by every operation.
+//! Where slots go. There is one door each: [`Pool::take_slot`] for a checkout, [`Pool::place`] for a slot that came free,
+//! [`Pool::settle`] for capacity that came free. A free slot goes to the head waiter, else to the idle store, else its
+//! connection is closed. Also: whether a slot's connection may be handed out as it is.
 
-use super::OperationId;
 use super::config::Span;
-use super::kind::queue::{Source, is_surplus, source};
-use super::operation::State;
+use super::family::Generation;
+use super::id::{MOST, OperationId};
+use super::operation::{Caller, Operation, State};
 use super::pool::Pool;
 use super::record::{Phase, Record};
-use super::ring::NIL;
-use super::step::{Notice, Refusal};
+use super::step::{Event, Hooks, Notice, Refusal};
+
+/// The events that make a checkout or a return more than a change of state.
+const INTERCEPTING: Hooks = Hooks::of(&[Event::Checkout, Event::Reset, Event::Checkin]).with_every_lease();
 
 impl Pool {
+    // ---- may it be handed out
+
     /// Whether the slot's connection may be handed out as it is.
     pub(super) fn is_current(&self, slot: u32) -> bool {
+        self.is_current_but_for_age(slot) && !self.is_aged(&self.records[slot])
+    }
+
+    pub(super) fn is_current_but_for_age(&self, slot: u32) -> bool {
         let record = &self.records[slot];
-        record.current_in == self.epoch
-            || record.live && !record.stale && record.invalidation == self.invalidation && !self.is_aged(record)
+        record.live && !record.stale && record.generation.invalidation == self.family.generation().invalidation
     }
 
     fn is_aged(&self, record: &Record) -> bool {
-        match self.config.recycle {
-            Span::Forever => false,
-            Span::Millis(0) => true,
-            Span::Millis(_) => self.deadlines.now().wrapping_sub(record.opened_at) > record.recycle_ms,
+        is_aged(record, self.config.recycle, self.deadlines.age_now_ms())
+    }
+
+    /// Whether the state alone decides on the slot: its connection is current, and neither a setting, nor a listener, nor
+    /// a finalizer wants to act at its next checkout or return.
+    #[inline(always)]
+    pub(super) fn is_clean(&self, record: &Record) -> bool {
+        record.live
+            && !record.stale
+            && !record.has_finalizers
+            && record.generation == self.family.generation()
+            && self.is_plain
+            && !self.family.events().has_any(INTERCEPTING)
+    }
+
+    // ---- a slot for a checkout
+
+    /// Takes the slot of the next checkout: the one that callers share, an idle one, or a new one. `None`: it must wait.
+    pub(super) fn take_slot(&mut self) -> Option<u32> {
+        if let Some(slot) = self.joinable() {
+            return Some(slot);
+        }
+        if let Some(slot) = self.idle.next() {
+            let slot = if self.places.has_room() || self.is_current(slot) {
+                slot
+            } else {
+                // Nothing may be opened now, so an idle slot without a current connection keeps its turn.
+                self.next_current()?
+            };
+            self.take_idle_slot(slot);
+            return Some(slot);
+        }
+        self.may_make_slot().then(|| self.records.insert(Record::new()).index())
+    }
+
+    fn next_current(&mut self) -> Option<u32> {
+        let Generation { invalidation, .. } = self.family.generation();
+        let (recycle, now_ms) = (self.config.recycle, self.deadlines.age_now_ms());
+        self.idle.next_current(&mut self.records, |record| {
+            let is_valid = record.live && !record.stale && record.generation.invalidation == invalidation;
+            is_valid && !is_aged(record, recycle, now_ms)
+        })
+    }
+
+    /// Whether one more slot may be made and opened.
+    pub(super) fn may_make_slot(&self) -> bool {
+        let slots = self.records.len() - self.shares.retired() as usize;
+        self.places.has_room() && slots < self.config.max_slots as usize && self.records.len() < MOST
+    }
+
+    /// The checkout has the slot, and goes on when it resumes.
+    pub(super) fn reserve(&mut self, id: OperationId, slot: u32) {
+        self.operation(id).state = State::reserved(slot);
+        if self.config.kind.shares() {
+            self.share(slot);
+        } else {
+            self.records[slot].phase = Phase::Reserved;
+        }
+        if !self.is_current(slot) && !self.shares.is_joined(slot) {
+            self.opening_begins(slot);
         }
     }
 
-    /// Lets the hot path have the slot's connection again, where nothing speaks against it.
-    pub(super) fn refresh(&mut self, slot: u32) {
-        let (invalidation, dispose, epoch) = (self.invalidation, self.dispose, self.epoch);
+    // ---- a slot that came free
+
+    /// Finds the next use of a slot that has come free. Returns true if there is none, and its connection must be closed.
+    #[must_use]
+    pub(super) fn place(&mut self, slot: u32) -> bool {
+        self.opening_ended(slot);
+        let now_ms = self.deadlines.age_now_ms();
         let record = &mut self.records[slot];
-        let is_current = record.live && !record.stale && !record.has_finalizers;
-        if self.plain && !self.closed && is_current && (record.invalidation, record.dispose) == (invalidation, dispose)
-        {
-            record.current_in = epoch;
-        }
-    }
-
-    /// Finds the next place of a slot that has come free. True: there is none, and its connection must be closed.
-    pub(super) fn must_discard(&mut self, slot: u32) -> bool {
-        let record = &self.records[slot];
         if record.emptying > 0 && !record.live {
-            self.records[slot].phase = Phase::Parked;
+            record.phase = Phase::Parked;
             return false;
         }
-        let is_over = self.closed || record.retired;
-        let is_worn = record.dispose != self.dispose || record.uses >= self.config.max_uses;
+        // From here on it is unused, also if a waiter has it in the same instant.
+        record.free_since_ms = now_ms;
+        let record = &self.records[slot];
+        let is_over = self.closed || self.shares.is_retired(slot);
+        let is_worn =
+            record.generation.disposal != self.family.generation().disposal || record.uses >= self.config.max_uses;
         if record.live && (is_over || is_worn) {
             return true;
         }
@@ -56,7 +117,7 @@ impl Pool {
             && let Some(waiter) = self.pop_waiter()
         {
             self.hand_over(waiter, slot);
-        } else if !is_surplus(&self.config, self.idle.len()) {
+        } else if !self.is_surplus() {
             self.put_idle(slot);
         } else if self.records[slot].live {
             return true;
@@ -66,69 +127,77 @@ impl Pool {
         false
     }
 
-    /// Ends a slot that holds no connection any more; its capacity goes to the head waiter.
+    fn may_take(&self, slot: u32) -> bool {
+        self.places.has_room() || self.is_current(slot)
+    }
+
+    /// Whether one more idle slot is surplus: as many as `poolSize` are idle already.
+    #[inline]
+    pub(super) fn is_surplus(&self) -> bool {
+        self.idle.len() >= self.config.max_idle
+    }
+
+    /// The slot goes on without its connection.
+    pub(super) fn free_slot(&mut self, slot: u32) {
+        self.records[slot].empty();
+        let discard = self.place(slot);
+        debug_assert!(!discard, "an emptied slot holds nothing to close");
+    }
+
+    /// Ends a slot that holds no connection any more.
     pub(super) fn drop_slot(&mut self, slot: u32) {
         self.opening_ended(slot);
+        self.has_freed = true;
         if self.records[slot].emptying > 0 {
             self.records[slot].phase = Phase::Parked;
-            self.serve();
             return;
         }
-        if self.records[slot].retired {
-            self.retired -= 1;
-        }
-        if self.shared == slot {
-            self.shared = NIL;
-        }
+        self.shares.end(slot);
         self.records.remove(slot);
-        self.serve();
-        if self.records.len() == 0
-            && let Some(id) = self.draining.take()
-        {
-            self.end(id);
-            self.notify(id, Notice::Done);
-        }
     }
 
-    /// Gives what is free to those who wait, in order. A close refuses them all and wakes nobody.
-    pub(super) fn serve(&mut self) {
-        self.serve_reopenings();
-        while !self.closed && !self.waiters.is_empty() {
-            let slot = match self.joinable() {
-                Some(slot) => slot,
-                None => match self.source() {
-                    Source::Idle => self.take_from_idle(),
-                    Source::New => self.records.insert(Record::new()).index(),
-                    Source::Nowhere => return,
-                },
-            };
-            let Some(waiter) = self.pop_waiter() else { return };
-            self.hand_over(waiter, slot);
-        }
-    }
-
-    /// Where a checkout gets its slot now. What must be opened waits where `maxConnecting` creators run.
-    pub(super) fn source(&self) -> Source {
-        match source(&self.config, self.idle.len(), self.records.len() - self.retired as usize) {
-            Source::Idle if self.idle.next().is_some_and(|slot| !self.may_take(slot)) => Source::Nowhere,
-            Source::New if self.connecting >= self.config.max_connecting => Source::Nowhere,
-            source => source,
-        }
-    }
-
-    fn may_take(&self, slot: u32) -> bool {
-        self.connecting < self.config.max_connecting || self.is_current(slot)
-    }
+    // ---- capacity that came free
 
     /// From now on the slot counts for `maxConnecting`, until [`Pool::opening_ended`].
     pub(super) fn opening_begins(&mut self, slot: u32) {
-        self.connecting += u32::from(!self.records[slot].opens);
-        self.records[slot].opens = true;
+        self.places.take(&mut self.records[slot]);
     }
 
     pub(super) fn opening_ended(&mut self, slot: u32) {
-        self.connecting -= u32::from(self.records[slot].opens);
-        self.records[slot].opens = false;
+        if self.records[slot].opens {
+            self.places.give_back(&mut self.records[slot]);
+            self.has_freed = true;
+        }
+    }
+
+    /// Gives what has come free to the waiters, in order, and ends a close that waited for the last slot. The last act of
+    /// every door through which capacity may come free.
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        if self.has_freed {
+            self.serve();
+        }
+    }
+
+    #[inline(never)]
+    fn serve(&mut self) {
+        while core::mem::take(&mut self.has_freed) {
+            self.serve_reopenings();
+            // A close refuses all waiters and wakes none.
+            while !self.closed
+                && !self.waiters.is_empty()
+                && let Some(slot) = self.take_slot()
+            {
+                let Some(waiter) = self.pop_waiter() else { break };
+                self.hand_over(waiter, slot);
+            }
+        }
+        if self.records.len() == 0
+            && let Some(id) = self.draining.take()
+        {
+            self.notify(id, Notice::Done);
+            self.end(id);
+        }
     }
 
     fn pop_waiter(&mut self) -> Option<OperationId> {
@@ -138,36 +207,61 @@ impl Pool {
         Some(self.operations.handle_of(index))
     }
 
-    /// A waiter gets its slot: as a lease, or, where something is to be done first, as a reservation.
+    /// A waiter gets its slot: as a lease, or, if there is something to do first, as a reservation.
     fn hand_over(&mut self, waiter: OperationId, slot: u32) {
         if self.is_ready(slot) {
-            self.refresh(slot);
             let lease = self.lease(slot);
-            self.operations.remove(waiter.index());
             self.notify(waiter, Notice::Grant(lease));
+            self.end(waiter);
         } else {
-            self.operation(waiter).at = slot;
             self.reserve(waiter, slot);
             self.notify(waiter, Notice::Resume);
         }
     }
 
-    /// The checkout has the slot, and goes on when it resumes.
-    pub(super) fn reserve(&mut self, id: OperationId, slot: u32) {
-        self.operation(id).state = State::Reserved;
-        if self.config.kind.shares() {
-            self.share(slot);
-        } else {
-            self.records[slot].phase = Phase::Reserved;
+    // ---- the queue
+
+    /// Puts an operation that has lost its slot at the head of the queue: it came before every waiter.
+    pub(super) fn wait_again(&mut self, id: OperationId) {
+        self.waiters.push_front(&mut self.operations, id.index());
+        let (timeout, has_waited) = self.shares.queue_again(id);
+        if !has_waited {
+            self.family.counters.waited.count();
         }
-        if !self.is_current(slot) && !self.is_joined(slot) {
-            self.opening_begins(slot);
-        }
+        let span = self.shorter_of(id, timeout.unwrap_or(self.config.timeout));
+        self.deadlines.arm(&mut self.operations, id.index(), span, false);
+    }
+
+    /// Puts a new operation at the end of the queue. `timeout`: its own.
+    pub(super) fn wait(&mut self) -> OperationId {
+        self.family.counters.waited.count();
+        let id = self.begin(Operation::new(State::Waiting { place: self.waiters.end() }, Caller::Checkout));
+        self.waiters.append(id.index());
+        id
+    }
+
+    /// Puts a new operation that waits on the pool's own timeout at the end of the queue.
+    #[inline(always)]
+    pub(super) fn join_queue(&mut self) -> OperationId {
+        self.family.counters.waited.count();
+        let mut waiter = Operation::new(State::Waiting { place: self.waiters.end() }, Caller::Checkout);
+        self.deadlines.arm_in_queue(&mut waiter);
+        let id = self.begin(waiter);
+        self.waiters.append(id.index());
+        id
     }
 
     pub(super) fn refuse_waiter(&mut self, id: OperationId, refusal: Refusal) {
         self.waiters.remove(&mut self.operations, id.index());
+        self.refuse(id, refusal);
         self.end(id);
-        self.notify(id, Notice::Reject(refusal));
+    }
+}
+
+fn is_aged(record: &Record, recycle: Span, now_ms: u64) -> bool {
+    match recycle {
+        Span::Forever => false,
+        Span::Millis(0) => true,
+        Span::Millis(_) => now_ms.saturating_sub(record.opened_at_ms) > u64::from(record.recycle_ms),
     }
 }

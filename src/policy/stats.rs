@@ -1,54 +1,10 @@
-//! The pool's numbers: the counters it keeps and the snapshot it gives. See [`Stats`] for what each means.
+//! The pool's numbers: the counters that it keeps and the snapshot that it gives. See [`Stats`] for what each means.
 
-/// Counters since construction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counters {
-    pub(crate) opened: u32,
-    pub(crate) open_failed: u32,
-    pub(crate) checkouts: u32,
-    pub(crate) waited: u32,
-    pub(crate) timed_out: u32,
-    pub(crate) aborted: u32,
-    pub(crate) recycled: u32,
-    pub(crate) invalidated: u32,
-    pub(crate) leaked: u32,
-}
+use super::config::UNLIMITED;
+use super::pool::Pool;
+use super::record::Phase;
 
-impl Counters {
-    pub(crate) const fn new() -> Self {
-        Self {
-            opened: 0,
-            open_failed: 0,
-            checkouts: 0,
-            waited: 0,
-            timed_out: 0,
-            aborted: 0,
-            recycled: 0,
-            invalidated: 0,
-            leaked: 0,
-        }
-    }
-
-    /// Counts what another scope of the same pool has counted, too.
-    pub(crate) fn add(&mut self, other: &Self) {
-        let Self { opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked } = other;
-        for (sum, more) in [
-            (&mut self.opened, opened),
-            (&mut self.open_failed, open_failed),
-            (&mut self.checkouts, checkouts),
-            (&mut self.waited, waited),
-            (&mut self.timed_out, timed_out),
-            (&mut self.aborted, aborted),
-            (&mut self.recycled, recycled),
-            (&mut self.invalidated, invalidated),
-            (&mut self.leaked, leaked),
-        ] {
-            *sum = sum.wrapping_add(*more);
-        }
-    }
-}
-
-/// A snapshot of the pool. `total` = `idle` + `used` + `opening` + `closing`.
+/// A snapshot: gauges of one scope, or of several added up, and counters of the whole pool. `total` = `idle` + `used` + `opening` + `closing`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stats {
     /// Slots that hold or are opening a connection.
@@ -68,23 +24,23 @@ pub struct Stats {
     /// The most slots at once; infinity = no limit.
     pub max: f64,
     /// Connections opened.
-    pub opened: u32,
+    pub opened: u64,
     /// Openings that failed or ran out of time.
-    pub open_failed: u32,
+    pub open_failed: u64,
     /// Leases given.
-    pub checkouts: u32,
-    /// Callers who had to queue.
-    pub waited: u32,
-    /// Callers refused because their time ran out, in any step.
-    pub timed_out: u32,
-    /// Callers who left through their signal.
-    pub aborted: u32,
+    pub checkouts: u64,
+    /// Callers that had to queue.
+    pub waited: u64,
+    /// Callers refused because their time ran out, in any step; each counts once.
+    pub timed_out: u64,
+    /// Callers that left through their signal.
+    pub aborted: u64,
     /// Connections replaced at checkout because they were stale.
-    pub recycled: u32,
+    pub recycled: u64,
     /// Connections terminated because they were not to be trusted.
-    pub invalidated: u32,
+    pub invalidated: u64,
     /// Leases that were lost.
-    pub leaked: u32,
+    pub leaked: u64,
 }
 
 /// The four numbers of SQLAlchemy's QueuePool, by its formulas: negative overflow until `size` slots exist, emptied
@@ -92,11 +48,84 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// The configured size.
-    pub size: i32,
+    pub size: i64,
     /// Idle slots, emptied ones too.
-    pub checked_in: i32,
-    /// Slots beyond `size`; 0 where `size` is 0.
-    pub overflow: i32,
+    pub checked_in: i64,
+    /// Slots beyond `size`; 0 if `size` is 0.
+    pub overflow: i64,
     /// Slots that are not idle.
-    pub checked_out: i32,
+    pub checked_out: i64,
+}
+
+impl Stats {
+    /// Adds the gauges of another scope of the same pool.
+    pub(crate) fn add_gauges(&mut self, other: &Self) {
+        self.total += other.total;
+        self.idle += other.idle;
+        self.used += other.used;
+        self.opening += other.opening;
+        self.closing += other.closing;
+        self.waiting += other.waiting;
+        self.detached += other.detached;
+    }
+}
+
+impl Pool {
+    /// How many slots are idle, growing and so on; see [`Stats`].
+    pub fn stats(&self) -> Stats {
+        let (mut idle, mut used, mut opening, mut closing) = (0, 0, 0, 0);
+        for (_, record) in self.records.iter() {
+            match record.phase {
+                Phase::Idle => idle += u32::from(record.live),
+                Phase::CheckingOut | Phase::Leased | Phase::Returning | Phase::Returned => used += 1,
+                Phase::Reserved | Phase::Opening => opening += 1,
+                Phase::Closing | Phase::Parked => closing += 1,
+            }
+        }
+        let counters = &self.family.counters;
+        Stats {
+            total: idle + used + opening + closing,
+            idle,
+            used,
+            opening,
+            closing,
+            waiting: self.waiters.len(),
+            detached: self.detached,
+            max: if self.config.max_slots == UNLIMITED { f64::INFINITY } else { f64::from(self.config.max_slots) },
+            opened: counters.opened.get(),
+            open_failed: counters.open_failed.get(),
+            checkouts: counters.checkouts.get(),
+            waited: counters.waited.get(),
+            timed_out: counters.timed_out.get(),
+            aborted: counters.aborted.get(),
+            recycled: counters.recycled.get(),
+            invalidated: counters.invalidated.get(),
+            leaked: counters.leaked.get(),
+        }
+    }
+
+    /// SQLAlchemy's four numbers; see [`Counts`].
+    pub fn counts(&self) -> Counts {
+        let size = i64::from(self.config.pool_size);
+        let slots = self.records.len() as i64;
+        let checked_in = i64::from(self.idle.len());
+        Counts { size, checked_in, overflow: if size == 0 { 0 } else { slots - size }, checked_out: slots - checked_in }
+    }
+
+    /// For how long the longest-held leases have been out, in milliseconds, with their slots, longest first, at most
+    /// five. Counted from the first reading of the clock that saw them, since a checkout reads none: the true time is at
+    /// least so long.
+    pub fn longest_held(&self) -> [Option<(u32, u32)>; 5] {
+        let mut longest = [None; 5];
+        let now = self.deadlines.now();
+        for (slot, record) in self.records.iter() {
+            let mut held = record.held_since.map(|since| (now.wrapping_sub(since), slot));
+            for place in &mut longest {
+                if held > *place {
+                    core::mem::swap(&mut held, place);
+                }
+            }
+        }
+        longest
+    }
 }

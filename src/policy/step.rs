@@ -1,7 +1,7 @@
-//! The vocabulary between the policy and the shell: what the shell must do next (steps), how it went (outcomes), what
-//! to tell a caller who sleeps (notices), and why a caller is refused (refusals). Values only, no decisions.
+//! The vocabulary between the policy and the shell: the next act of the shell (steps), its result (outcomes), the events
+//! for an operation that sleeps (notices), and why a caller is refused (refusals). Values only, no decisions.
 
-use super::{LeaseId, OperationId};
+use super::id::{LeaseId, OperationId};
 
 /// What the shell does next for one operation. A step with a slot concerns the connection of that slot; without one it
 /// concerns a connection that belongs to no slot any more, which the operation's own flow holds.
@@ -33,11 +33,11 @@ pub enum Step {
     Share(u32),
     /// Refuse the caller; the operation has ended, unless it is [`Refusal::OpenTimeout`].
     Reject(Refusal),
-    /// The operation has ended; a caller who waits for it is done.
+    /// The operation has ended; a caller that waits for it is done.
     Done,
 }
 
-/// What listeners can hear of.
+/// The events to which users can listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Event {
@@ -76,8 +76,22 @@ impl Hooks {
         Self(bits)
     }
 
-    pub(crate) const fn has_every_lease(self) -> bool {
-        self.0 & Self::EVERY_LEASE != 0
+    pub(crate) const fn of(events: &[Event]) -> Self {
+        let (mut bits, mut index) = (0, 0);
+        while index < events.len() {
+            bits |= 1 << events[index] as u16;
+            index += 1;
+        }
+        Self(bits)
+    }
+
+    pub(crate) const fn with_every_lease(self) -> Self {
+        Self(self.0 | Self::EVERY_LEASE)
+    }
+
+    #[inline]
+    pub(crate) const fn has_any(self, others: Self) -> bool {
+        self.0 & others.0 != 0
     }
 
     pub(crate) const fn has(self, event: Event) -> bool {
@@ -94,13 +108,13 @@ pub enum Outcome {
     Failed,
     /// The time for one call ran out (after [`Notice::Expire`]). The call may still come to an end.
     TimedOut,
-    /// After a timed-out [`Step::Open`]: the connection arrived all the same.
+    /// After a timed-out [`Step::Open`]: the connection arrived after all.
     LateOk,
     /// After a timed-out [`Step::Open`]: it failed in the end.
     LateFailed,
     /// The connection is dead: another one is to be tried.
     Disconnected,
-    /// The same, and every connection as old is to be replaced, too.
+    /// The connection is dead, and every connection of its age or older is to be replaced, too.
     DisconnectedAll,
 }
 
@@ -135,7 +149,18 @@ pub enum Refusal {
     InUse,
 }
 
-/// News for an operation that sleeps. Handed out by [`super::Pool::take_notice`] after any call.
+impl Refusal {
+    /// Whether the caller's time ran out.
+    pub(crate) const fn is_timeout(self) -> bool {
+        match self {
+            Self::WaitTimeout | Self::WaitDeadline | Self::OpenTimeout | Self::OpenDeadline => true,
+            Self::PingDeadline | Self::ListenerTimeout | Self::ListenerDeadline => true,
+            Self::Failed | Self::Aborted | Self::Closed | Self::QueueFull | Self::Disconnected | Self::InUse => false,
+        }
+    }
+}
+
+/// A notice for an operation that sleeps. Handed out by [`super::Pool::take_notice`] after any call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Settle the caller's promise with this lease; the operation has ended.
@@ -144,7 +169,7 @@ pub enum Notice {
     Reject(Refusal),
     /// Wake the flow, in its own context, to ask for its step ([`super::Pool::resume`]).
     Resume,
-    /// The step under way took too long, or nobody waits for it any more: wake the flow, which advances with
+    /// The step under way took too long, or no caller waits for it any more: wake the flow, which advances with
     /// [`Outcome::TimedOut`].
     Expire,
     /// A [`super::Pool::begin_close`] has come to its end.
@@ -167,8 +192,15 @@ pub enum Begin {
 pub enum Return {
     /// Back in the pool or with the next waiter (then there is a notice), or the lease had ended before.
     Done,
-    /// With this waiter, under this lease: the common case of a grant without any other news, so not as a notice.
+    /// With this waiter, under this lease: the common case of a grant without any other output, so not as a notice.
     HandedOver(OperationId, LeaseId),
     /// An operation: ask for its first step.
     Pending(OperationId),
+}
+
+impl Return {
+    /// The answer of a return whose first step this is.
+    pub(crate) const fn of(step: Step, id: OperationId) -> Self {
+        if let Step::Done = step { Self::Done } else { Self::Pending(id) }
+    }
 }

@@ -19,21 +19,40 @@ export const hostClock: PoolClock = {
   clearTimeout: (handle) => clearTimeout(handle as Parameters<typeof clearTimeout>[0]),
 };
 
+/** A clock that remembers its last reading, which can be used while no foreign code may run. */
+export interface GuardedClock extends PoolClock {
+  readonly lastMs: number;
+}
+
+/** A leap of more than thirty years is a fault of the clock. */
+const longestLeapMs = 2 ** 40;
+
 /**
- * The same clock, whose own failures cost a reading and never the pool: it is read between two calls of the policy, where
- * a throw would look like a crash. Setting a timer may throw; the driver has an answer to that.
+ * Guards the pool against its clock: a failure costs a reading, never the pool. The clock is read between two calls of
+ * the policy, and a throw there would look like a crash. A clock that goes back, as fake timers do when they are
+ * installed, counts from its new reading: the lost time is no debt. Setting a timer may throw.
  */
-export function guardedClock(clock: PoolClock, log: Log): PoolClock {
-  let last = 0;
+export function guardedClock(clock: PoolClock, log: Log): GuardedClock {
+  let time = 0;
+  let reading: number | undefined;
   return {
+    get lastMs() {
+      return time;
+    },
     now() {
       try {
         const now = clock.now();
-        if (typeof now === "number" && now >= last) last = now;
+        if (Number.isFinite(now)) {
+          const passed = now - (reading ?? now);
+          if (passed < longestLeapMs) {
+            time += Math.max(passed, 0);
+            reading = now;
+          }
+        }
       } catch (error) {
-        log.error("the pool's clock failed; it stands still", error);
+        log.error("the pool's clock failed; the pool's time stands still", error);
       }
-      return last;
+      return time;
     },
     setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
     clearTimeout(handle) {

@@ -1,4 +1,7 @@
-/** What the package uses of Cloudflare's runtime. Users have these types from `wrangler types`; they are not published here. */
+/**
+ * What the package uses of Cloudflare's runtime. Users have these types from `wrangler types`; they are not published
+ * here.
+ */
 
 declare module "cloudflare:workers" {
   export abstract class DurableObject<Env = unknown> {

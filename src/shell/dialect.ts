@@ -1,38 +1,45 @@
 /**
- * How the pool talks to one kind of driver connection: through a dialect where it has the member, else through what the
- * connection itself offers. Finds the call; decides nothing about when to make it. Used by connections.ts.
+ * How the pool calls one kind of driver connection: through the dialect's member if it has one, else through a method
+ * of the connection. Finds the call; decides nothing about when to make it.
  */
 
 /**
- * How the pool talks to one kind of driver connection. Every member is optional: what is missing is found on the
- * connection itself: `rollback`; `commit`; `close`, `end`, `quit`, `disconnect` or `destroy`; `terminate` or
+ * How the pool calls one kind of driver connection. Every member is optional. For a missing member the pool calls the
+ * connection's own method: `rollback`; `commit`; `close`, `end`, `quit`, `disconnect` or `destroy`; `terminate` or
  * `destroy`; `[Symbol.asyncDispose]` or `[Symbol.dispose]`. Each may be sync or async.
  */
 export interface Dialect<C = any> {
-  /** Shown in logs, for example `"pg"`. */
+  /** Appears in logs, for example `"pg"`. */
   readonly name?: string;
-  /** Ends what is open, at each return with `resetOnReturn: "rollback"`. A failure costs the connection. */
+  /**
+   * Ends an open transaction, at each return with `resetOnReturn: "rollback"`. If it fails, the connection is replaced.
+   */
   doRollback?(connection: C): unknown;
-  /** The same with `resetOnReturn: "commit"`. */
+  /** Commits, at each return with `resetOnReturn: "commit"`. If it fails, the connection is replaced. */
   doCommit?(connection: C): unknown;
-  /** Polite close: surplus, dispose, close of a detached connection. */
+  /** Closes politely: a surplus connection, one that is disposed of, or a detached one. */
   doClose?(connection: C): unknown;
-  /** Abrupt close: invalidation, a failed reset, replacement of a stale connection. Must not wait for the server. Defaults to doClose. */
+  /**
+   * Closes abruptly: an invalidated connection, one whose reset failed, or a stale one. Must not wait for the server.
+   * Defaults to doClose.
+   */
   doTerminate?(connection: C): unknown;
-  /** True when alive, false when dead. */
+  /** Returns true if the connection is alive, false if it is dead. */
   doPing?(connection: C): boolean | PromiseLike<boolean>;
-  /** Whether this error means that the connection is gone. */
+  /** Returns whether this error means that the connection is gone. */
   isDisconnect?(error: unknown, connection: C): boolean;
-  /** Synchronous: false when no transaction is open, so that the reset's round trip can be skipped. */
+  /**
+   * Returns, synchronously, whether a transaction is open. If it returns false, the pool skips the reset's round trip.
+   */
   inTransaction?(connection: C): boolean;
-  /** Subscribes to the driver's own word that this connection died; returns the unsubscribe. */
+  /** Subscribes to the driver's own report that this connection died; returns the function that unsubscribes. */
   onDisconnect?(connection: C, died: (error: unknown) => void): () => void;
 }
 
-/** What the pool calls on a connection. */
+/** The calls that the pool makes on a connection. */
 export type DriverCall = "rollback" | "commit" | "close" | "terminate";
 
-/** What each call is named on a connection, in the order of trust. */
+/** The names of each call on a connection, in order of preference. */
 const memberNames: Record<DriverCall, readonly PropertyKey[]> = {
   rollback: ["rollback"],
   commit: ["commit"],
@@ -40,10 +47,10 @@ const memberNames: Record<DriverCall, readonly PropertyKey[]> = {
   terminate: ["terminate", "destroy"],
 };
 
-/** Answered where neither dialect nor connection offers the call. */
+/** Returned if neither the dialect nor the connection offers the call. */
 export const nothingToCall: unique symbol = Symbol();
 
-/** By name: a member looked up by a computed one costs a twentieth of a checkout and its return. */
+/** By name: a lookup by a computed name costs a twentieth of a checkout and its return. */
 function memberOf<C>(dialect: Dialect<C>, call: DriverCall): ((connection: C) => unknown) | undefined {
   switch (call) {
     case "rollback":
@@ -57,7 +64,7 @@ function memberOf<C>(dialect: Dialect<C>, call: DriverCall): ((connection: C) =>
   }
 }
 
-/** Rolls back, commits, closes or terminates, by what the dialect or else the connection offers. */
+/** Rolls back, commits, closes or terminates: with the dialect's member, or else with the connection's method. */
 export function callDriver<C>(dialect: Dialect<C>, call: DriverCall, connection: C): unknown {
   const member = memberOf(dialect, call);
   if (member !== undefined) return Reflect.apply(member, dialect, [connection]);

@@ -1,11 +1,11 @@
 /**
- * Every error that the pool itself raises. What a creator, a dialect or a signal raises is never wrapped in one.
- * Decides nothing: refusal.ts and those who call it say which, values.ts words the argument errors.
+ * Every error of the pool itself. An error of a creator, a dialect or a signal is never wrapped in one. Decides nothing:
+ * engine/refusals.ts and its callers choose the error, validate.ts words the argument errors.
  */
 
 import type { PoolStats } from "./stats.js";
 
-/** Stable names of what went wrong, for `switch (error.code)`. */
+/** The stable codes of errors, for `switch (error.code)`. */
 export type PoolErrorCode =
   | "ERR_POOL_ARGUMENT"
   | "ERR_POOL_TIMEOUT"
@@ -16,11 +16,14 @@ export type PoolErrorCode =
   | "ERR_POOL_ASSERTION"
   | "ERR_POOL_CRASHED";
 
-/** Every error of the package. `code` is stable, `cause` is what went wrong underneath, `pool` is the pool's `loggingName`. */
+/**
+ * Every error of the package. `code` is stable, `cause` is what went wrong underneath, `pool` is the pool's
+ * `loggingName`.
+ */
 export class PoolError extends Error {
   /** What went wrong; stable between versions. */
   readonly code: PoolErrorCode;
-  /** The pool's `loggingName`, or `""` where there is no pool yet. */
+  /** The pool's `loggingName`, or `""` if there is no pool yet. */
   readonly pool: string;
 
   constructor(code: PoolErrorCode, message: string, pool: string, options?: { cause?: unknown }) {
@@ -34,7 +37,7 @@ export class PoolError extends Error {
   }
 }
 
-/** A bad option or argument: names it, shows the value, says what is allowed. */
+/** A bad option or argument. The message names it, shows its value, and lists what is allowed. */
 export class ArgumentError extends PoolError {
   constructor(message: string, pool = "") {
     super("ERR_POOL_ARGUMENT", message, pool);
@@ -45,9 +48,9 @@ export class ArgumentError extends PoolError {
   }
 }
 
-/** What a {@link PoolTimeoutError} knows. */
+/** The details of a {@link PoolTimeoutError}. */
 export interface TimeoutDetails {
-  /** The pool's numbers at that moment, without the caller who is refused. */
+  /** The pool's numbers at that moment, without the refused caller. */
   readonly stats: PoolStats;
   /** The configured `poolSize`. */
   readonly size: number;
@@ -59,14 +62,20 @@ export interface TimeoutDetails {
   readonly timeoutMs: number;
   /** What the checkout was doing. */
   readonly step: TimeoutStep;
-  /** For how long the longest-held leases have been out, in milliseconds at least, longest first, at most five; under `trackLeaks: "stack"` with where. */
+  /**
+   * For how long the longest-held leases have been out, in milliseconds at least, longest first, at most five; under
+   * `trackLeaks: "stack"` with where.
+   */
   readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
 }
 
 /** What a checkout was doing when its time ran out. */
 export type TimeoutStep = "wait" | "open" | "ping" | "listener";
 
-/** Not in time: `timeout` ran out in the queue, or `deadline` or `driverTimeout` in a later step. Says where it stood and how the pool did. */
+/**
+ * Not in time: `timeout` ran out in the queue, or `deadline` or `driverTimeout` in a later step. Says where it stood
+ * and how the pool did.
+ */
 export class PoolTimeoutError extends PoolError implements TimeoutDetails {
   readonly stats: PoolStats;
   readonly size: number;
@@ -92,7 +101,7 @@ export class PoolTimeoutError extends PoolError implements TimeoutDetails {
   }
 }
 
-/** The pool was closed, before the call or while it waited. */
+/** The pool was closed, before the call or while the caller waited. */
 export class PoolClosedError extends PoolError {
   constructor(pool: string, message = `the pool ${pool} is closed: close() was called on it`) {
     super("ERR_POOL_CLOSED", message, pool);
@@ -103,7 +112,7 @@ export class PoolClosedError extends PoolError {
   }
 }
 
-/** As many callers wait as `maxWaiters` allows. */
+/** As many callers wait already as `maxWaiters` allows. */
 export class QueueFullError extends PoolError {
   constructor(message: string, pool: string) {
     super("ERR_POOL_QUEUE_FULL", message, pool);
@@ -114,7 +123,7 @@ export class QueueFullError extends PoolError {
   }
 }
 
-/** Something was used that has ended, such as a lease after its close. */
+/** An object was used that has ended, such as a lease after its close. */
 export class InvalidRequestError extends PoolError {
   constructor(message: string, pool: string, options?: { cause?: unknown }) {
     super("ERR_POOL_INVALID_REQUEST", message, pool, options);
@@ -125,7 +134,7 @@ export class InvalidRequestError extends PoolError {
   }
 }
 
-/** A second lease was asked of an {@link AssertionPool}. */
+/** A second lease of an {@link AssertionPool} was requested. */
 export class AssertionError extends PoolError {
   constructor(message: string, pool: string) {
     super("ERR_POOL_ASSERTION", message, pool);
@@ -138,7 +147,7 @@ export class AssertionError extends PoolError {
 
 /**
  * Thrown by a checkout listener: this connection is dead, try another. With `invalidatePool` every connection as old as
- * this one is replaced, too. Told by its `code`, so one of another copy of the package counts.
+ * this one is replaced, too. Recognised by its `code`, so an error of another copy of the package counts.
  */
 export class DisconnectionError extends PoolError {
   /** Whether every connection opened no later is replaced, too. Default false. */
@@ -163,7 +172,7 @@ export class PoolCrashedError extends PoolError {
   constructor(pool: string, cause: unknown) {
     super(
       "ERR_POOL_CRASHED",
-      `the pool's WebAssembly instance has crashed and cannot be used any more: leases can still be closed, for a new pool restart the isolate (pool ${pool}; the cause says what happened)`,
+      `the WebAssembly instance of pool ${pool} has crashed: its leases can still be closed, and a new pool needs a restart of the isolate (the cause is the trap)`,
       pool,
       { cause },
     );

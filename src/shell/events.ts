@@ -1,46 +1,51 @@
 /**
- * Who listens to what: on one pool, or on every pool of a class. Calls the listeners of one firing in order and awaits
- * those that answer a promise; what a failure means is for steps.ts and the policy.
+ * The events of a pool, and their listeners: on one pool, or on every pool of a class. Calls the listeners of one event
+ * in order and awaits those that return a promise. What a failure means is for steps.ts and the policy. Also reports
+ * the errors that the pool swallows.
  */
 
 import { ArgumentError } from "./errors.js";
-import { checkFlags, show } from "./values.js";
-import type { PooledConnection } from "./pooled-connection.js";
-import { hookNames, type HookName } from "./protocol.js";
+import { isThenable } from "./host.js";
+import type { PooledConnection } from "./lease.js";
+import type { Log } from "./logger.js";
+import { policyEvents, type PolicyEvent } from "./protocol.js";
 import type { ConnectionRecord } from "./record.js";
-import { isThenable } from "./thenable.js";
+import { checkFlags, show } from "./validate.js";
 
 /** What the pool was doing when it swallowed an error. */
 export type PoolOperation =
   "open" | "ping" | "reset" | "close" | "terminate" | "finalize" | "listener" | "leak" | "disconnect";
 
-/** What a `reset` listener may know of the connection that comes back. */
+/** What a `reset` listener is given about the connection that comes back. */
 export interface ResetState {
-  /** The caller has ended its transaction already. */
+  /** Whether the lease holder has ended its transaction already. */
   readonly transactionWasReset: boolean;
-  /** The connection will not go back to the pool: it is detached, or its lease was lost. */
+  /** Whether the connection will not go back to the pool: it is detached, or its lease was lost. */
   readonly terminateOnly: boolean;
-  /** Whether the connection may be used now; false where its lease was lost. */
+  /** Whether the connection may be used now; false if its lease was lost. */
   readonly asyncioSafe: boolean;
 }
 
 /**
  * The events of a pool: SQLAlchemy's, in their order and with their arguments. Listeners may be sync or async, and are
- * awaited one by one. What connect, firstConnect and checkout listeners throw rejects connect(); a reset listener that
- * throws counts as a failed reset; what any other throws goes to `error` and changes nothing.
+ * awaited one by one. An error of a connect, firstConnect or checkout listener rejects connect(). A reset listener that
+ * throws counts as a failed reset. An error of any other listener goes to `error` and changes nothing.
  */
 export interface PoolEvents<C> {
   /** A connection was opened. */
   connect(connection: C, record: ConnectionRecord<C>): unknown;
-  /** The pool's first connection was opened; before `connect`. Again with the next one if it failed, and of each request in Workers that opened its own before the first was told of. */
+  /**
+   * The pool's first connection was opened; fires before `connect`. Fires again for the next connection if it failed.
+   * In Workers it also fires in each request that opened its own connection before the first firing had ended.
+   */
   firstConnect(connection: C, record: ConnectionRecord<C>): unknown;
   /** A connection is about to be handed out. A thrown DisconnectionError makes the pool try another (two tries). */
   checkout(connection: C, record: ConnectionRecord<C>, lease: PooledConnection<C>): unknown;
-  /** A record goes back to the pool; its connection is null where it was lost. */
+  /** A record goes back to the pool; its connection is null if it was lost. */
   checkin(connection: C | null, record: ConnectionRecord<C>): unknown;
-  /** A connection comes back and is about to be reset; its record is null where it is detached. */
+  /** A connection comes back and is about to be reset; its record is null if it is detached. */
   reset(connection: C, record: ConnectionRecord<C> | null, state: ResetState): unknown;
-  /** A connection is not to be trusted and about to be terminated; the error is undefined where nobody gave one. */
+  /** A connection is not trusted any more and about to be terminated; the error is undefined if none was given. */
   invalidate(connection: C, record: ConnectionRecord<C>, error: unknown): unknown;
   /** A connection was marked to be replaced at its next checkout. */
   softInvalidate(connection: C, record: ConnectionRecord<C>, error: unknown): unknown;
@@ -50,21 +55,21 @@ export interface PoolEvents<C> {
   detach(connection: C, record: ConnectionRecord<C>): unknown;
   /** A detached connection is about to be closed. */
   closeDetached(connection: C): unknown;
-  /** What was swallowed to keep the pool's books straight: a failed reset, close, listener. */
+  /** The pool swallowed an error that must not disturb its state: of a failed reset, close or listener. */
   error(error: unknown, context: { operation: PoolOperation; record: ConnectionRecord<C> | null }): unknown;
 }
 
-/** How a listener is added. */
+/** Options of a listener. */
 export interface ListenOptions {
-  /** For one firing only. */
+  /** Removes the listener after its first call. */
   once?: boolean;
-  /** Before those that are there. */
+  /** Adds the listener before the others. */
   insert?: boolean;
 }
 
-/** Listeners by event, as the option `events` takes them. */
+/** Listeners by event, for the option `events`. */
 export type PoolListeners<C> = { [E in keyof PoolEvents<C>]?: PoolEvents<C>[E] | ReadonlyArray<PoolEvents<C>[E]> };
-/** One listener with its event, as the option `events` takes them, too. */
+/** One listener with its event, for the option `events`. */
 export type PoolListenerPair<C> = {
   [E in keyof PoolEvents<C>]: readonly [listener: PoolEvents<C>[E], event: E];
 }[keyof PoolEvents<C>];
@@ -72,7 +77,20 @@ export type PoolListenerPair<C> = {
 export type EventName = keyof PoolEvents<unknown>;
 type Listener = (...parameters: any[]) => unknown;
 
-const eventNames: readonly EventName[] = [...hookNames, "error"];
+const eventNames: readonly EventName[] = [...policyEvents, "error"];
+
+/** The logged text for a swallowed error, if the operation alone says enough. */
+const failed: Record<PoolOperation, string> = {
+  open: "opening a connection failed after its caller had left",
+  ping: "ping of a connection failed",
+  reset: "reset of a connection failed",
+  close: "close of a connection failed",
+  terminate: "terminate of a connection failed",
+  finalize: "a finalizer failed",
+  listener: "a listener failed",
+  leak: "a lease was lost",
+  disconnect: "a connection died while it was in use",
+};
 
 interface Registration {
   readonly event: EventName;
@@ -84,15 +102,17 @@ interface ClassRegistration extends Registration {
   readonly target: Function;
 }
 
-/** Of the classes; in order of registration, inserted ones in front. */
+/** The listeners of classes, in order of registration, inserted ones in front. */
 const ofClasses: ClassRegistration[] = [];
-/** Every pool that may have to hear of a change there; those that were collected are dropped when as many have come. */
-const everyone = new Set<WeakRef<Listeners>>();
+/**
+ * The listeners of every pool, which a change there concerns. Collected pools are dropped when as many have been made.
+ */
+const everyPool = new Set<WeakRef<Listeners>>();
 let pruneAt = 64;
 
 function prune(): void {
-  for (const reference of everyone) if (reference.deref() === undefined) everyone.delete(reference);
-  pruneAt = 2 * everyone.size + 64;
+  for (const reference of everyPool) if (reference.deref() === undefined) everyPool.delete(reference);
+  pruneAt = 2 * everyPool.size + 64;
 }
 
 function isClassRegistration(registration: Registration): registration is ClassRegistration {
@@ -105,7 +125,7 @@ function add<R extends Registration>(list: R[], registration: R, insert: boolean
   else list.push(registration);
 }
 
-/** Checks what on() and listen() are given. */
+/** Checks the arguments of on() and listen(). */
 export function checkListener(
   event: unknown,
   listener: unknown,
@@ -120,7 +140,7 @@ export function checkListener(
   checkFlags(options, ["once", "insert"], "a listener", pool);
 }
 
-/** Adds a listener on every pool of a class, made before or after; answers the function that removes it. */
+/** Adds a listener on every pool of a class, made before or after; returns the function that removes it. */
 export function listenOnClass(
   target: Function,
   event: EventName,
@@ -134,7 +154,7 @@ export function listenOnClass(
     insert,
     (other) => other.target === target && other.event === event && other.listener === listener,
   );
-  tellEveryone();
+  updateEveryPool();
   return () =>
     void removeFrom(
       ofClasses,
@@ -146,35 +166,37 @@ function removeFrom<R extends Registration>(list: R[], isIt: (registration: R) =
   const place = list.findIndex(isIt);
   if (place < 0) return false;
   list.splice(place, 1);
-  if ((list as unknown) === ofClasses) tellEveryone();
+  if ((list as unknown) === ofClasses) updateEveryPool();
   return true;
 }
 
-function tellEveryone(): void {
-  for (const reference of everyone) reference.deref()?.changed();
+function updateEveryPool(): void {
+  for (const reference of everyPool) reference.deref()?.changed();
 }
 
 /** The listeners of one pool, those of its classes included. */
 export class Listeners {
   readonly #pool: object;
+  readonly #log: Log;
   readonly #own: Registration[] = [];
-  /** By event, as they stand now; undefined where that must be looked up anew. Never changed: a firing goes through one of these. */
+  /**
+   * By event, until something changes. Each list is immutable, because the listeners of one event run from one list.
+   */
   #current = new Map<EventName, readonly Registration[]>();
-  /** The listener of `checkout`, where there is one, and for good. */
-  onlyCheckout: Listener | undefined = undefined;
-  /** Whether `reset` has listeners: asked at every return. */
-  hearsReset = false;
-  /** Told with the bits of the events that have listeners, by number, whenever they may have changed. */
-  #changed: (bits: number) => void = () => {};
+  /** Whether `reset` has listeners: looked at in every return. */
+  hasReset = false;
+  #changed: () => void = () => {};
 
-  constructor(pool: object) {
+  constructor(pool: object, log: Log) {
     this.#pool = pool;
-    // Where there is no WeakRef, a listener of a class is heard by the pools made after it.
-    if (typeof WeakRef === "function") everyone.add(new WeakRef(this));
-    if (everyone.size > pruneAt) prune();
+    this.#log = log;
+    // Without WeakRef, a listener of a class is only called for the pools made after it.
+    if (typeof WeakRef === "function") everyPool.add(new WeakRef(this));
+    if (everyPool.size > pruneAt) prune();
   }
 
-  set onChange(changed: (bits: number) => void) {
+  /** Called whenever the events that have listeners may have changed, and now. */
+  set onChange(changed: () => void) {
     this.#changed = changed;
     this.changed();
   }
@@ -191,7 +213,7 @@ export class Listeners {
     return isRemoved;
   }
 
-  /** The same listeners on another pool, from now on apart. */
+  /** Adds the same listeners to another pool. Later changes of one do not concern the other. */
   copyTo(other: Listeners): void {
     other.#own.push(...this.#own);
     other.changed();
@@ -199,16 +221,23 @@ export class Listeners {
 
   changed(): void {
     this.#current.clear();
-    let bits = 0;
-    for (const [number, name] of hookNames.entries()) if (this.#of(name).length > 0) bits |= 1 << number;
-    const [first, ...others] = this.#of("checkout");
-    this.onlyCheckout = first?.once === false && others.length === 0 ? first.listener : undefined;
-    this.hearsReset = this.#of("reset").length > 0;
-    this.#changed(bits);
+    this.hasReset = this.has("reset");
+    this.#changed();
   }
 
-  /** Calls the listeners in order; answers a promise only where one of them does. A failure, or another turn of `step`, stops the rest. */
-  fire(event: HookName, parameters: readonly unknown[], step: { readonly turn: number }): void | PromiseLike<void> {
+  has(event: EventName): boolean {
+    return this.#of(event).length > 0;
+  }
+
+  /**
+   * Calls the listeners in order; returns a promise only if one of them does. A failure stops the rest, and so does a
+   * change of `stepSerial`: the step has ended by time.
+   */
+  emit(
+    event: PolicyEvent,
+    parameters: readonly unknown[],
+    step: { readonly stepSerial: number },
+  ): void | PromiseLike<void> {
     return this.#call(this.#of(event), 0, parameters, step);
   }
 
@@ -216,14 +245,14 @@ export class Listeners {
     list: readonly Registration[],
     first: number,
     parameters: readonly unknown[],
-    step: { readonly turn: number },
+    step: { readonly stepSerial: number },
   ): void | PromiseLike<void> {
-    const { turn } = step;
+    const { stepSerial } = step;
     for (let place = first; place < list.length; place++) {
       const answer = this.#callOne(list[place] as Registration, parameters);
       if (isThenable(answer))
         return Promise.resolve(answer).then(() =>
-          step.turn === turn ? this.#call(list, place + 1, parameters, step) : undefined,
+          step.stepSerial === stepSerial ? this.#call(list, place + 1, parameters, step) : undefined,
         );
     }
   }
@@ -237,8 +266,24 @@ export class Listeners {
     return Reflect.apply(registration.listener, undefined, parameters);
   }
 
-  /** The error listeners, all of them whatever one throws; nobody waits for them. */
-  fireError(parameters: readonly [unknown, object], failed: (error: unknown) => void): void {
+  /**
+   * Logs an error that the pool swallows, and emits it. `what`: for the log, if the operation alone does not say
+   * enough.
+   */
+  report(
+    operation: PoolOperation,
+    error: unknown,
+    record: ConnectionRecord<any> | null,
+    what = failed[operation],
+  ): void {
+    this.#log.error(what, error);
+    this.emitError(operation, error, record);
+  }
+
+  /** Emits an error that the pool swallows: to every listener, even if one of them throws, and without waiting. */
+  emitError(operation: PoolOperation, error: unknown, record: ConnectionRecord<any> | null): void {
+    const parameters = [error, { operation, record }];
+    const failed = (failure: unknown): void => this.#log.error("a listener of error failed", failure);
     for (const registration of this.#of("error")) {
       try {
         const answer = this.#callOne(registration, parameters);
@@ -262,7 +307,7 @@ export class Listeners {
   }
 }
 
-/** The option `events`, in either form, as listeners in their order. */
+/** Returns the option `events`, in either form, as listeners in their order. */
 export function eventPairs(events: unknown, pool: string): Array<[EventName, Listener]> {
   const pairs: Array<[unknown, unknown]> = [];
   if (Array.isArray(events)) {

@@ -1,4 +1,4 @@
-/** What the shell must know of the host beyond its clock. Used by callers.ts and leaks.ts. */
+/** Facts about the runtime, beyond its clock. Decides nothing about pools. */
 
 interface Versions {
   readonly node?: string;
@@ -6,17 +6,31 @@ interface Versions {
   readonly deno?: string;
 }
 
+/** An object that belongs to one I/O context of Workers, and throws when another context touches it. */
+export interface ContextMarker {
+  readonly readyState: number;
+}
+
 const { process, navigator } = globalThis as { process?: { versions?: Versions }; navigator?: { userAgent?: string } };
+
+/** Makes a marker. Only Workers have this class; it needs no import, and exists at every compatibility date. */
+export const { WebSocketPair } = globalThis as { WebSocketPair?: new () => { 0: ContextMarker } };
+
+/** Whether the host has I/O contexts. */
+export const hasContexts = typeof WebSocketPair === "function";
 
 const isWorkers = navigator?.userAgent === "Cloudflare-Workers";
 
-/** Whether what a finalisation callback starts has a context to run in. In Workers it has none: there it may only mark. */
+/** Whether a finalisation callback may act. In Workers it runs in no I/O context, so it may only mark. */
 export const finalizersMayAct = !isWorkers;
 
+/** Whether the host reports objects that were garbage-collected. */
+export const canTrackLeaks = typeof FinalizationRegistry === "function" && typeof WeakRef === "function";
+
 /**
- * Whether a host that resolves a promise with a thenable calls its `then` in the async context in which the promise was
- * made. Node did until 22, by its hooks. Hosts that carry context in frames (Node from 24 on, Deno, Bun, workerd) call it
- * in that of whoever resolved. Browsers have no async context to keep.
+ * Whether the `then` of a thenable that resolves a promise is called in the async context in which the promise was
+ * made. Node does that before 24, by its hooks. Hosts that carry the context in frames (Node from 24 on, Deno, Bun,
+ * workerd) call it in the context of the code that resolves. Browsers have no async context to keep.
  */
 export const thenableKeepsContext = ((): boolean => {
   if (isWorkers) return false;
@@ -24,3 +38,12 @@ export const thenableKeepsContext = ((): boolean => {
   if (versions?.node === undefined) return true;
   return versions.bun === undefined && versions.deno === undefined && Number.parseInt(versions.node, 10) < 24;
 })();
+
+/** Tells a promise from a value, so that a synchronous answer costs no microtask. */
+export function isThenable<T>(value: unknown): value is PromiseLike<T> {
+  return (
+    (typeof value === "object" || typeof value === "function") &&
+    value !== null &&
+    typeof (value as { then?: unknown }).then === "function"
+  );
+}

@@ -1,17 +1,16 @@
 /**
  * edgepool: a connection pool for JavaScript isolates.
  *
- * Make a {@link QueuePool} with a function that opens one connection. Then either `pool.use(fn)`, which returns the
- * connection whatever happens, or `pool.connect()` for a {@link PooledConnection} ("lease") that you close yourself.
- * A dialect from `edgepool/dialects/*` tells the pool how to reset and close one driver's connections; listeners
- * (`pool.on`, {@link listen}) hear of every step. The other kinds of pool are {@link NullPool}, {@link StaticPool},
- * {@link SingletonThreadPool} and {@link AssertionPool}.
+ * Make a {@link QueuePool} with a function that opens one connection. Then call `pool.use(fn)`, which returns the
+ * connection even if `fn` fails, or `pool.connect()` for a {@link PooledConnection} ("lease") that you close yourself.
+ * A dialect from `edgepool/dialects/*` resets and closes one driver's connections; listeners (`pool.on`, {@link
+ * listen}) are called at every step. The other kinds of pool are {@link NullPool}, {@link StaticPool}, {@link
+ * SingletonThreadPool} and {@link AssertionPool}.
  *
  * @module
  */
 
 export type { PoolClock } from "./clock.js";
-export type { Creator } from "./connections.js";
 export type { Dialect } from "./dialect.js";
 export {
   ArgumentError,
@@ -35,19 +34,19 @@ export type {
   PoolOperation,
   ResetState,
 } from "./events.js";
+export { AssertionPool, AsyncAdaptedQueuePool, NullPool, QueuePool, SingletonThreadPool, StaticPool } from "./kinds.js";
+export type { InvalidateOptions, LeaseCloseOptions, PooledConnection } from "./lease.js";
 export type { Echo, PoolLogger } from "./logger.js";
 export type {
   AssertionPoolOptions,
   ConnectOptions,
+  Creator,
+  Duration,
   PoolOptions,
   QueuePoolOptions,
   ResetStyle,
   SingletonThreadPoolOptions,
 } from "./options.js";
-export { AssertionPool, NullPool, SingletonThreadPool, StaticPool } from "./other-pools.js";
 export { listen, Pool, type PoolClass } from "./pool.js";
-export type { InvalidateOptions, LeaseCloseOptions, PooledConnection } from "./pooled-connection.js";
-export { AsyncAdaptedQueuePool, QueuePool } from "./queue-pool.js";
 export type { ConnectionRecord } from "./record.js";
 export type { PoolStats } from "./stats.js";
-export type { Duration } from "./values.js";

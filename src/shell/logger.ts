@@ -1,23 +1,29 @@
-/** What the pool tells, and where: a logger with four levels, behind the pool's `echo`. */
+/** Where the pool logs: a logger with four levels, filtered by the pool's `echo`. */
 
-/** Four levels; `console` is one. Each is given one line that begins with the pool's name. What a logger throws is dropped. */
+/**
+ * A logger with four levels; `console` is one. Each call passes one line that begins with the pool's name. An error
+ * that a logger throws is dropped.
+ */
 export interface PoolLogger {
   /** Every opening, checkout, return and close; only with `echo: "debug"`. */
   debug(message: string): void;
-  /** Invalidations, replacements and the pool's own turns; only with `echo`. */
+  /** Invalidations, replacements, dispose and recreate; only with `echo`. */
   info(message: string): void;
-  /** What a program should be mended for: a lost lease, a connection without a rollback. */
+  /** What the program should fix: a lost lease, a connection without a rollback. */
   warn(message: string): void;
-  /** What the pool swallowed, with the error where there is one, the message first as `console` has it. */
+  /** An error that the pool swallowed: the message, then the error if there is one. */
   error(message: string, error?: unknown): void;
 }
 
-/** How much is told beyond warnings and errors: nothing; invalidations, replacements and the pool's own turns; or every opening, checkout, return and close, too. */
+/**
+ * What is logged beyond warnings and errors: nothing; with true invalidations, replacements, dispose and recreate; with
+ * `"debug"` also every opening, checkout, return and close.
+ */
 export type Echo = boolean | "debug" | null;
 
 /**
- * The log of one pool. Its messages begin with the pool's name. Whoever has something to say at the lower levels asks
- * first: nothing is worded that is not shown. A logger that throws must not change the pool's books: its error is dropped.
+ * The log of one pool. Its messages begin with the pool's name. Callers check the level first if a message takes work
+ * to word. A logger that throws must not change the pool's state, so its error is dropped.
  */
 export class Log {
   readonly pool: string;
@@ -68,7 +74,7 @@ export class Log {
     try {
       log();
     } catch {
-      // Nothing is left to report it to.
+      // There is no other place to report it.
     }
   }
 }

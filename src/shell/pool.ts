@@ -1,36 +1,29 @@
-/** What every kind of pool offers, over one driver. The kinds differ in their options and in the policy behind them. */
+/** What every kind of pool offers, over its scopes. The kinds differ in their options and in the policy behind them. */
 
-import type { Creator } from "./connections.js";
-import { Driver } from "./driver.js";
+import { checkScopeKey, closePatience } from "./call-options.js";
+import { Scope } from "./engine/scope.js";
+import { Scopes } from "./engine/scopes.js";
 import { ArgumentError } from "./errors.js";
-import { checkListener, listenOnClass, Listeners, type ListenOptions, type PoolEvents } from "./events.js";
+import { checkListener, eventPairs, listenOnClass, Listeners, type ListenOptions, type PoolEvents } from "./events.js";
+import type { PooledConnection } from "./lease.js";
 import type { Echo } from "./logger.js";
-import {
-  checkEcho,
-  checkScopeKey,
-  closePatience,
-  poolSettings,
-  type ConnectOptions,
-  type Kind,
-  type PoolOptions,
-  type Settings,
-} from "./options.js";
-import type { PooledConnection } from "./pooled-connection.js";
-import { Scopes } from "./scopes.js";
+import type { ConnectOptions, Creator, Duration, PoolOptions } from "./options.js";
+import type { Kind } from "./protocol.js";
+import { checkEcho, poolSettings, type Settings } from "./settings.js";
 import type { PoolStats } from "./stats.js";
-import { checkKeys, refuse, show, type Duration } from "./values.js";
+import { checkKeys, refuse, show } from "./validate.js";
 
 /** The common base of the pools. `C` is the driver's connection. */
 export abstract class Pool<C> implements AsyncDisposable {
-  /** @internal Serves the pool, or where it has several scopes stands for all of them. */
-  protected readonly driver: Driver<C>;
-  /** Undefined where the pool has one scope: then nothing is looked for. */
+  /** @internal The pool's only scope, or the one that stands for the pool as a whole. */
+  protected readonly first: Scope<C>;
+  /** Undefined if the pool has one scope. */
   readonly #scopes: Scopes<C> | undefined;
   readonly #creator: Creator<C>;
   readonly #settings: Settings<C>;
   readonly #listeners: Listeners;
 
-  /** `creator` makes one connected driver connection; it is called when one is needed, never here. */
+  /** `creator` makes one connected driver connection. It is called when a connection is needed, never here. */
   constructor(creator: Creator<C>, options?: PoolOptions<C>);
   /** @internal */
   constructor(creator: Creator<C>, options: PoolOptions<C>, kind: Kind);
@@ -45,42 +38,44 @@ export abstract class Pool<C> implements AsyncDisposable {
       );
     }
     this.#creator = creator;
-    this.#listeners = new Listeners(this);
-    this.driver = new Driver(creator, this.#settings, this.#listeners);
+    this.#listeners = new Listeners(this, this.#settings.log);
+    const { events: asked = {} } = this.#settings.given;
+    const events = eventPairs(asked, this.#settings.loggingName);
+    this.first = new Scope(creator, this.#settings, this.#listeners);
     const { scope } = this.#settings;
     if (scope !== "isolate") {
       this.#scopes = new Scopes(
-        this.driver,
-        (home) => new Driver(creator, this.#settings, this.#listeners, home),
+        this.first,
+        (parent) => new Scope(creator, this.#settings, this.#listeners, parent),
         scope === "context" ? undefined : scope,
       );
     }
-    for (const [event, listener] of this.#settings.events) this.#listeners.add(event, listener, {});
+    for (const [event, listener] of events) this.#listeners.add(event, listener, {});
   }
 
   /** The pool's name in logs and errors. */
   get loggingName(): string {
-    return this.driver.name;
+    return this.first.name;
   }
 
   /** What is logged beyond warnings and errors; may be set at any time. */
   get echo(): Echo {
-    return this.driver.log.echo;
+    return this.first.log.echo;
   }
 
   set echo(echo: Echo) {
     checkEcho(echo, this.loggingName);
-    this.driver.log.echo = echo;
-    this.driver.echoed();
+    this.first.log.echo = echo;
+    this.first.onEcho();
   }
 
   /**
-   * Checks a connection out: an idle one, a new one, or after a wait. What the creator, a dialect or a connect,
-   * firstConnect or checkout listener throws comes out unchanged (the same object); what the pool itself says is a
-   * PoolError; an abort rejects with the signal's reason.
+   * Checks a connection out: an idle one, a new one, or after a wait. An error of the creator, a dialect, or a connect,
+   * firstConnect or checkout listener comes out unchanged (the same object). An error of the pool itself is a
+   * PoolError. An abort rejects with the signal's reason.
    */
   connect(options?: ConnectOptions): Promise<PooledConnection<C>> {
-    return this.#scopes === undefined ? this.driver.connect(options) : this.#connectIn(this.#scopes, options);
+    return this.#scopes === undefined ? this.first.connect(options) : this.#connectIn(this.#scopes, options);
   }
 
   #connectIn(scopes: Scopes<C>, options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
@@ -92,19 +87,19 @@ export abstract class Pool<C> implements AsyncDisposable {
     }
   }
 
-  /** @internal The driver of the current scope; where there is none yet, the one that stands for the pool. */
-  protected get here(): Driver<C> {
-    return this.#scopes?.seen() ?? this.driver;
+  /** @internal The current scope, or the one that stands for the pool if there is none yet. */
+  protected get here(): Scope<C> {
+    return this.#scopes?.seen() ?? this.first;
   }
 
-  /** @internal The driver of the current scope, made where there is none. */
-  protected enter(): Driver<C> {
-    return this.#scopes?.current(undefined) ?? this.driver;
+  /** @internal The current scope, made if there is none. */
+  protected enter(): Scope<C> {
+    return this.#scopes?.current(undefined) ?? this.first;
   }
 
   /**
-   * Checks out, runs `fn`, returns the connection whatever happens. An error that the dialect's isDisconnect recognises
-   * first invalidates the connection and every one as old. The error comes out unchanged.
+   * Checks out, runs `fn`, and returns the connection even if `fn` fails. An error that the dialect's isDisconnect
+   * recognises first invalidates the connection and every connection as old. The error comes out unchanged.
    */
   async use<R>(
     fn: (connection: C, lease: PooledConnection<C>) => R | PromiseLike<R>,
@@ -113,12 +108,12 @@ export abstract class Pool<C> implements AsyncDisposable {
     if (typeof fn !== "function")
       throw new ArgumentError(`use() wants a function of the connection; it got ${show(fn)}`, this.loggingName);
     const lease = await (this.#scopes === undefined
-      ? this.driver.connect(options)
+      ? this.first.connect(options)
       : this.#connectIn(this.#scopes, options));
     try {
       return await fn(lease.connection, lease);
     } catch (error) {
-      if (lease.isValid && this.driver.isDisconnect(error, lease.connection))
+      if (lease.isValid && this.first.isDisconnect(error, lease.connection))
         await lease.invalidate(error, { pool: true });
       throw error;
     } finally {
@@ -127,21 +122,21 @@ export abstract class Pool<C> implements AsyncDisposable {
   }
 
   /**
-   * Closes idle connections. Leases stay usable and are closed at return; the pool stays usable. Never rejects. In Workers
-   * those of the current request or object; those of others are never handed out again, and closed at their next call.
+   * Closes idle connections. Leases stay usable, and their connections are closed at return; the pool stays usable.
+   * Never rejects. In Workers it closes those of the current request or object. Those of others are never handed out
+   * again, and closed at the next call there.
    */
   dispose(): Promise<void> {
-    const { log } = this.driver;
-    const drivers = this.#withinReach();
-    const disposed = Promise.all(drivers.map((driver) => driver.dispose()));
-    return disposed.then(() =>
-      log.isInfo ? log.info(`disposed; ${this.#statusOf(drivers[0] as Driver<C>)}`) : undefined,
-    );
+    const { log } = this.first;
+    const [scope, ...others] = this.#withinReach() as [Scope<C>, ...Array<Scope<C>>];
+    return scope
+      .disposeWith(others)
+      .then(() => (log.isInfo ? log.info(`disposed; ${this.#statusOf(scope)}`) : undefined));
   }
 
-  /** A new pool of the same class with the same settings and the listeners of this moment. Opens nothing. */
+  /** Returns a new pool of the same class with the same settings and the present listeners. Opens nothing. */
   recreate(): this {
-    this.driver.log.info("recreating");
+    this.first.log.info("recreating");
     const kind = this.constructor as new (creator: Creator<C>, options: unknown) => this;
     const { events: _events, ...given } = this.#settings.given;
     const pool = new kind(this.#creator, { ...given, echo: this.echo });
@@ -151,13 +146,13 @@ export abstract class Pool<C> implements AsyncDisposable {
 
   /** Marks every open connection stale: each is replaced at its next checkout. */
   invalidateAll(_reason?: unknown): void {
-    this.driver.invalidateAll();
+    this.first.invalidateAll();
   }
 
   /**
-   * Terminal. Refuses new callers, rejects waiters, waits for leases up to `timeout` (default `"10s"`), then terminates
-   * without awaiting. Always settles; in Workers other requests and objects notice at their next call. Awaited inside use()
-   * it waits for itself until `timeout`.
+   * Ends the pool. Refuses new callers, rejects waiters, waits for leases up to `timeout` (default `"10s"`), then
+   * terminates their connections without awaiting that. Always settles. In Workers other requests and objects notice at
+   * their next call. Inside use() it waits for its own lease until `timeout`.
    */
   close(options: { timeout?: Duration } = {}): Promise<void> {
     let patienceMs: number;
@@ -166,18 +161,18 @@ export abstract class Pool<C> implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(error);
     }
-    const [only, ...others] = this.#withinReach() as [Driver<C>, ...Array<Driver<C>>];
-    if (others.length === 0) return only.close(patienceMs);
-    return Promise.all([only, ...others].map((driver) => driver.close(patienceMs))).then(() => undefined);
+    const [scope, ...others] = this.#withinReach() as [Scope<C>, ...Array<Scope<C>>];
+    return scope.closeWith(others, patienceMs);
   }
 
-  #withinReach(): Driver<C>[] {
-    return this.#scopes?.withinReach() ?? [this.driver];
+  #withinReach(): Scope<C>[] {
+    return this.#scopes?.withinReach() ?? [this.first];
   }
 
   /**
-   * Ends a scope that a `scope` function made: closes its idle connections, refuses its waiters. Its leases stay usable
-   * and are closed at their return. Resolves when what was idle is closed; the key may begin a new scope.
+   * Ends the scope of a key of the option `scope`: closes its idle connections, refuses its waiters. Its leases stay
+   * usable, and their connections are closed at return. Resolves when the idle connections are closed; the key may
+   * begin a new scope.
    */
   endScope(key: object): Promise<void> {
     return this.#scopes?.end(key) ?? Promise.resolve();
@@ -185,7 +180,7 @@ export abstract class Pool<C> implements AsyncDisposable {
 
   /** Whether close() was called. */
   get closed(): boolean {
-    return this.driver.isClosed;
+    return this.first.isClosed;
   }
 
   /** close(), not dispose(). */
@@ -194,8 +189,9 @@ export abstract class Pool<C> implements AsyncDisposable {
   }
 
   /**
-   * Numbers with one meaning each; see {@link PoolStats}. Gauges are the current scope's (zeros where there is none yet),
-   * or with `scope: "all"` the sums of those of all scopes that were not collected yet; counters are always the pool's.
+   * Returns the pool's numbers; see {@link PoolStats}. Gauges are those of the current scope (zeros if there is none
+   * yet). With `scope: "all"` gauges are the sums over all scopes that were not collected yet. Counters are always the
+   * pool's.
    */
   stats(options: { scope?: "current" | "all" } = {}): PoolStats {
     checkKeys(options, ["scope"], "stats()", this.loggingName);
@@ -204,13 +200,13 @@ export abstract class Pool<C> implements AsyncDisposable {
     return this.here.stats(scope === "all");
   }
 
-  /** One human-readable line about the current scope. */
+  /** Returns one human-readable line about the current scope. */
   status(): string {
     return this.#statusOf(this.here);
   }
 
-  #statusOf(driver: Driver<C>): string {
-    const { used, idle, opening, closing, waiting, max } = driver.stats(false);
+  #statusOf(scope: Scope<C>): string {
+    const { used, idle, opening, closing, waiting, max } = scope.stats(false);
     return `pool ${this.loggingName}: ${used} in use, ${idle} idle, ${opening} opening, ${closing} closing, of at most ${max}; ${waiting} waiting`;
   }
 
@@ -219,13 +215,16 @@ export abstract class Pool<C> implements AsyncDisposable {
     return typeof value === "object" && value !== null && #listeners in value;
   }
 
-  /** Adds a listener of this pool; answers the function that removes it. A function is heard once for each event, however often it is added. */
+  /**
+   * Adds a listener of this pool; returns the function that removes it. A function that is added twice for one event is
+   * called once.
+   */
   on<E extends keyof PoolEvents<C>>(event: E, listener: PoolEvents<C>[E], options: ListenOptions = {}): () => void {
     checkListener(event, listener, options, this.loggingName);
     return this.#listeners.add(event, listener, options);
   }
 
-  /** Removes a listener of this pool; answers whether it was there. */
+  /** Removes a listener of this pool; returns whether it was there. */
   off<E extends keyof PoolEvents<C>>(event: E, listener: PoolEvents<C>[E]): boolean {
     checkListener(event, listener, {}, this.loggingName);
     return this.#listeners.remove(event, listener);
@@ -237,7 +236,7 @@ export type PoolClass = abstract new (...parameters: any[]) => Pool<any>;
 
 /**
  * Listens on one pool, or on every pool of a class made before or after: `listen(Pool, …)`, `listen(QueuePool, …)`. The
- * listeners of classes come first. Answers the function that removes the listener.
+ * listeners of classes are called first. Returns the function that removes the listener.
  */
 export function listen<C, E extends keyof PoolEvents<C>>(
   target: Pool<C>,

@@ -1,25 +1,16 @@
-/** The numbers that cross to the WebAssembly and back, as src/bindings/words.rs defines them. Used wherever they are read or written. */
+/**
+ * How everything is encoded that crosses to the WebAssembly and back. Written by tests/policy/protocol.rs from
+ * src/bindings/protocol.rs and src/policy/config.rs: `UPDATE=1 cargo test --test policy protocol`. No other file knows
+ * a mask or a shift.
+ */
 
-import type { DriverCall } from "./dialect.js";
+const indexMask = 1048575;
+const handleMask = 1073741823;
+/** The bit above every handle. */
+const flag = 1073741824;
+const codeMask = 15;
 
-/** The index part of a handle. */
-export const indexMask = (1 << 20) - 1;
-/** The argument of a step that concerns no slot. */
-export const noSlot = indexMask;
-/** In a word: the operation only waits. Such a word is below `-asleep`. */
-export const asleep = 1 << 30;
-/** The word of a checkout that is refused. */
-export const refused = -asleep;
-
-/** In the word of a return: its first step is the reset. */
-export const resets = 1 << 30;
-/** In the last step word of an operation: there is news. Such a lease is above {@link handleMask}. */
-export const handleMask = (1 << 30) - 1;
-
-/** Of next_news: there is none. Below it stand children. */
-export const noNews = -1;
-
-/** Codes of steps and notices. Of a step word: `~word & 15`; its argument: `~word >> 4`. */
+/** Codes of steps and notices. */
 export const enum Code {
   Wait = 0,
   Open = 1,
@@ -38,6 +29,7 @@ export const enum Code {
   Detach = 14,
 }
 
+/** How a step went. */
 export const enum Outcome {
   Ok = 0,
   Failed = 1,
@@ -48,24 +40,24 @@ export const enum Outcome {
   DisconnectedAll = 6,
 }
 
+/** Why a caller gets no connection. */
 export const enum Refusal {
   Failed = 0,
-  Aborted = 1,
-  Closed = 2,
-  QueueFull = 3,
-  WaitTimeout = 4,
-  WaitDeadline = 5,
-  OpenTimeout = 6,
-  OpenDeadline = 7,
-  PingDeadline = 8,
-  ListenerTimeout = 9,
-  ListenerDeadline = 10,
-  Disconnected = 11,
-  InUse = 12,
+  Closed = 1,
+  QueueFull = 2,
+  WaitTimeout = 3,
+  WaitDeadline = 4,
+  OpenTimeout = 5,
+  OpenDeadline = 6,
+  PingDeadline = 7,
+  ListenerTimeout = 8,
+  ListenerDeadline = 9,
+  Disconnected = 10,
+  InUse = 11,
 }
 
-/** The events that the policy tells of, by their numbers: in a step the argument above the slot, in a set of hooks the bit. */
-export const hookNames = [
+/** The events that the policy emits, by their numbers. */
+export const policyEvents = [
   "firstConnect",
   "connect",
   "checkout",
@@ -77,25 +69,239 @@ export const hookNames = [
   "detach",
   "closeDetached",
 ] as const;
-export type HookName = (typeof hookNames)[number];
-/** In a set of hooks: no lease may be handed over at once. */
-export const everyLease = 1 << hookNames.length;
+export type PolicyEvent = (typeof policyEvents)[number];
 
-/** What a step calls on a connection, by its code. */
-export const callOf: readonly (DriverCall | undefined)[] = [
-  undefined,
-  undefined,
-  "rollback",
-  "commit",
-  "close",
-  "terminate",
+/** The kinds of pool by their numbers, and what the policy says of each. */
+export const kinds = [
+  {
+    name: "QueuePool",
+    shares: false,
+    pings: true,
+    invalidatesForAll: false,
+    defaults: {},
+  },
+  {
+    name: "NullPool",
+    shares: false,
+    pings: false,
+    invalidatesForAll: false,
+    defaults: { timeout: Infinity },
+  },
+  {
+    name: "SingletonThreadPool",
+    shares: true,
+    pings: true,
+    invalidatesForAll: true,
+    defaults: { timeout: Infinity },
+  },
+  {
+    name: "StaticPool",
+    shares: true,
+    pings: true,
+    invalidatesForAll: false,
+    defaults: { timeout: Infinity },
+  },
+  {
+    name: "AssertionPool",
+    shares: false,
+    pings: true,
+    invalidatesForAll: false,
+    defaults: { timeout: Infinity },
+  },
+] as const;
+export type Kind = (typeof kinds)[number]["name"];
+
+/** The reset styles by their numbers. */
+export const resetStyles = ["none", "rollback", "commit"] as const;
+
+/** The options that cross as numbers, in the order in which they cross. */
+export const options = [
+  { name: "kind", form: "kind", default: 0, kinds: [] },
+  { name: "poolSize", form: "number", default: 5, kinds: ["QueuePool", "SingletonThreadPool"] },
+  { name: "maxOverflow", form: "number", default: 10, kinds: ["QueuePool"] },
+  { name: "maxWaiters", form: "number", default: Infinity, kinds: ["QueuePool"] },
+  { name: "timeout", form: "limit", default: 30000, kinds: ["QueuePool"] },
+  { name: "driverTimeout", form: "limit", default: 30000 },
+  { name: "deadline", form: "limit", default: Infinity },
+  { name: "useLifo", form: "flag", default: 0, kinds: ["QueuePool"] },
+  { name: "resetOnReturn", form: "style", default: 1 },
+  { name: "recycle", form: "age", default: Infinity },
+  { name: "recycleJitter", form: "number", default: 0 },
+  { name: "prePing", form: "flag", default: 0 },
+  { name: "prePingAfterIdle", form: "duration", default: 0 },
+  { name: "pingTimeout", form: "limit", default: 5000 },
+  { name: "idleTimeout", form: "duration", default: Infinity, kinds: ["QueuePool"] },
+  { name: "minIdle", form: "number", default: 0, kinds: ["QueuePool"] },
+  { name: "maxUses", form: "number", default: Infinity, kinds: ["QueuePool"] },
+  { name: "maxConnecting", form: "number", default: Infinity, kinds: ["QueuePool"] },
+] as const;
+export type OptionName = (typeof options)[number]["name"];
+
+/** Where a pool serves, as far as that changes its defaults. */
+export const enum Place {
+  Isolate = 0,
+  Request = 1,
+  Object = 2,
+  Unknown = 3,
+}
+
+/** The defaults of a QueuePool that differ in a place, by the number of the place. */
+export const placeDefaults: readonly Partial<Record<OptionName, number>>[] = [
+  {},
+  { maxOverflow: 0, maxConnecting: 5 },
+  { idleTimeout: 30000 },
+  { maxOverflow: 0, idleTimeout: 30000, maxConnecting: 5 },
 ];
 
-const poolsOwn = -2;
-const forever = -1;
+/** Why an operation replaces its connection, by number. Empty for a reason that is logged elsewhere. */
+export const stalenesses = ["", "age", "pool invalidated", "soft-invalidated"] as const;
 
-/** A duration for an i32: whole milliseconds, rounded up so that nothing ends early; undefined for the pool's own. */
-export function toCoreMillis(ms: number | undefined): number {
-  if (ms === undefined) return poolsOwn;
-  return ms >= 2 ** 30 ? forever : Math.ceil(ms);
+/** The gauges and the counters of the statistics, in the order in which they cross. */
+export const gauges = ["total", "idle", "used", "opening", "closing", "waiting", "detached"] as const;
+export const counters = [
+  "opened",
+  "openFailed",
+  "checkouts",
+  "waited",
+  "timedOut",
+  "aborted",
+  "recycled",
+  "invalidated",
+  "leaked",
+] as const;
+
+// ---- handles
+
+/** The index of a handle. */
+export function indexOf(handle: number): number {
+  return handle & indexMask;
+}
+
+// ---- the word of a checkout
+
+/** Whether the checkout was granted: the word is a lease. */
+export function isLease(word: number): boolean {
+  return word >= 0;
+}
+
+/** Whether the operation waits, and neither a step nor a tick is due. */
+export function isAsleep(word: number): boolean {
+  return word < -1073741824;
+}
+
+/** Whether the checkout was refused. */
+export function isRefused(word: number): boolean {
+  return word === -1073741824;
+}
+
+/** The operation of a checkout that is neither granted nor refused, or of a return that goes on. */
+export function operationOf(word: number): number {
+  return ~word & handleMask;
+}
+
+// ---- the word of a return
+
+/** Whether the slot went to a waiter. */
+export function isHandedOver(result: number): boolean {
+  return result >= 2;
+}
+
+/** Whether the return ended at once. */
+export function isReturned(result: number): boolean {
+  return result >= 0;
+}
+
+/** Whether a return that ended at once left output. */
+export function leavesOutput(result: number): boolean {
+  return result === 1;
+}
+
+/** The index of the waiter that has the slot now. */
+export function waiterOf(result: number): number {
+  return (result - 2) & indexMask;
+}
+
+/** The lease of that waiter, after this one of the same slot. */
+export function leaseAfter(lease: number, result: number): number {
+  return (lease & indexMask) | ((result - 2) & ~indexMask);
+}
+
+/** Whether a return that goes on begins with the reset of its slot, and left no output. */
+export function beginsWithReset(result: number): boolean {
+  return ~result >= flag;
+}
+
+// ---- steps and notices
+
+/** Whether the step grants a lease. */
+export function isGrant(step: number): boolean {
+  return step >= 0;
+}
+
+/** The lease that a step grants. */
+export function leaseOf(step: number): number {
+  return step & handleMask;
+}
+
+export function codeOf(step: number): Code {
+  return ~step & codeMask;
+}
+
+/** The step of this code that concerns the slot. */
+export function stepOf(code: Code, slot: number): number {
+  return ~(code | (slot << 4));
+}
+
+/** The slot that a step concerns, or {@link noSlot}. */
+export function slotOf(step: number): number {
+  return (~step >> 4) & indexMask;
+}
+
+/** Of a step that concerns a connection without a slot. */
+export const noSlot = 1048575;
+
+/** The event that a step emits. */
+export function eventOf(step: number): PolicyEvent {
+  return policyEvents[~step >> 24] as PolicyEvent;
+}
+
+export function refusalOf(step: number): Refusal {
+  return (~step & handleMask) >> 4;
+}
+
+/** Whether the last step of an operation left output. */
+export function hasOutput(step: number): boolean {
+  return ((step < 0 ? ~step : step) & flag) !== 0;
+}
+
+// ---- output
+
+/** Of next_output: there is none. */
+export const noOutput = -1;
+
+/** Whether the output is the notice of an operation: its handle. */
+export function isNotice(output: number): boolean {
+  return output >= 0;
+}
+
+/** The spawned operation of an output that is no notice. */
+export function spawnedOf(output: number): number {
+  return noOutput - 1 - output;
+}
+
+// ---- sets of events
+
+/** The bits of a set of events. `everyLease`: no lease may be handed over at once. */
+export function eventBits(has: (event: PolicyEvent) => boolean, everyLease: boolean): number {
+  let bits = everyLease ? 1 << policyEvents.length : 0;
+  for (const [number, event] of policyEvents.entries()) if (has(event)) bits |= 1 << number;
+  return bits;
+}
+
+// ---- durations
+
+/** A duration as it crosses: whole milliseconds, rounded up so that nothing ends early; undefined for the pool's own. */
+export function toWireMillis(ms: number | undefined): number {
+  if (ms === undefined) return -2;
+  return ms >= 1073741824 ? -1 : Math.ceil(ms);
 }

@@ -1,16 +1,18 @@
 /** The pool's numbers as users see them. The policy counts them (src/policy/stats.rs). */
 
+import { counters, gauges } from "./protocol.js";
+
 /** A snapshot: gauges first, then counters since construction. `total` = `idle` + `used` + `opening` + `closing`. */
 export interface PoolStats {
   /** Slots that hold or are opening a connection. */
   readonly total: number;
   /** Open and free. `checkedIn()` also counts an emptied slot that waits to reconnect; `idle` and `total` do not. */
   readonly idle: number;
-  /** With a caller, or on the way back from one. */
+  /** With a lease holder, or on the way back from one. */
   readonly used: number;
   /** A creator runs for it, or its connect listeners do. */
   readonly opening: number;
-  /** Being closed or terminated. They count against `max` until that has ended or timed out. */
+  /** Being closed or terminated. These count against `max` until the call has ended or timed out. */
   readonly closing: number;
   /** Callers in the queue. */
   readonly waiting: number;
@@ -18,23 +20,23 @@ export interface PoolStats {
   readonly detached: number;
   /** `poolSize` + `maxOverflow`, or Infinity. */
   readonly max: number;
-  /** Connections that a creator opened, also those whose connect listeners then failed. */
+  /** Connections that a creator opened, including those whose connect listeners failed. */
   readonly opened: number;
-  /** Creators that failed, answered nothing, or took longer than `driverTimeout`. */
+  /** Creators that failed, returned nothing, or took longer than `driverTimeout`. */
   readonly openFailed: number;
   /** Leases that were handed out. */
   readonly checkouts: number;
-  /** Callers who had to queue. */
+  /** Callers that had to queue. */
   readonly waited: number;
   /** Callers refused because a time ran out. */
   readonly timedOut: number;
-  /** Callers who left through their signal. */
+  /** Callers that left through their signal. */
   readonly aborted: number;
   /** Connections replaced at checkout because they were stale. */
   readonly recycled: number;
-  /** Connections terminated because they were not to be trusted. */
+  /** Connections terminated because the pool does not trust them. */
   readonly invalidated: number;
-  /** Leases that were garbage-collected without a close(); see `trackLeaks`. */
+  /** Leases that were garbage-collected without close(); see `trackLeaks`. */
   readonly leaked: number;
 }
 
@@ -46,20 +48,7 @@ export interface PoolCounts {
   readonly checkedOut: number;
 }
 
-const gauges = ["total", "idle", "used", "opening", "closing", "waiting", "detached"] as const;
-const counters = [
-  "opened",
-  "openFailed",
-  "checkouts",
-  "waited",
-  "timedOut",
-  "aborted",
-  "recycled",
-  "invalidated",
-  "leaked",
-] as const;
-
-/** The policy's numbers with their names (`stats` in src/bindings/mod.rs). */
+/** Returns the policy's numbers with their names (`stats` in src/bindings/mod.rs). */
 export function toStats([gauged, max, counted]: [number[], number, number[]]): PoolStats {
   const stats: Record<string, number | undefined> = {};
   gauges.forEach((name, place) => (stats[name] = gauged[place]));

@@ -1,5 +1,5 @@
-// The signal of connect(): who gives up is refused at once with the reason itself, and costs neither a slot nor a
-// connection nor a listener that stays behind.
+// The signal of connect(): a caller that gives up is refused at once with the reason itself. It costs no slot and
+// no connection, and leaves no listener behind.
 
 import { expect } from "chai";
 import { QueuePool } from "edgepool";
@@ -94,11 +94,11 @@ export default (test) => {
     expect((await pool.connect()).connection.id).to.equal(1);
   });
 
-  test("197 an abort at any moment of use() on a warm pool: the reason or the result, and nothing is lost", async () => {
+  test("197 an abort at any moment of use() on a warm pool: the reason or the result, no loss", async () => {
     await expectAbortableEverywhere("use()", "a warm pool");
   });
 
-  test("198 an abort at any moment of connect() and close(), cold or warm: the reason or a whole use, and nothing is lost", async () => {
+  test("198 an abort at any moment of connect() and close(), cold or warm: the reason or a whole use", async () => {
     await expectAbortableEverywhere("connect() and close()", "a cold pool");
     await expectAbortableEverywhere("connect() and close()", "a warm pool");
   });
@@ -165,7 +165,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("058 an abort in the same tick as the return: before it the waiter is refused and the connection idle again", async () => {
+  test("058 an abort in the tick of the return, before it: the waiter is refused, the connection idle", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0, resetOnReturn: "none" });
     const lease = await pool.connect();
     const controller = new AbortController();
@@ -176,7 +176,7 @@ export default (test) => {
     expect(counts(pool)).to.deep.equal([1, 1, 0, 0]);
   });
 
-  test("058 an abort in the same tick as the return: after it the lease is the waiter's, who returns it as ever", async () => {
+  test("058 an abort in the tick of the return, after it: the lease is the waiter's and works", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0, resetOnReturn: "none" });
     const lease = await pool.connect();
     const controller = new AbortController();
@@ -199,7 +199,7 @@ export default (test) => {
     const reason = new Error("enough");
     const waiter = pool.connect({ signal: spy.signal });
     const next = pool.connect();
-    // The slot is reserved for the waiter, who has not resumed yet.
+    // The slot is reserved for the waiter, which has not resumed yet.
     void lease.detach();
     spy.abort(reason);
     expect(await rejection(waiter)).to.equal(reason);
@@ -213,7 +213,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("an abort between the wake-up and the opening, with nobody behind, gives the place back", async () => {
+  test("an abort between the wake-up and the opening, with no waiter behind, gives the place back", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server } = context;
     const lease = await pool.connect();
@@ -246,7 +246,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("an abort while opening: where the opening then fails, the log has the error and the next waiter opens", async () => {
+  test("an abort while opening: if the opening then fails, it is logged and the next waiter opens", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server, log } = context;
     const opening = gate();
@@ -305,7 +305,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a creator that aborts its own caller before it answers: the caller is refused, the connection becomes idle", async () => {
+  test("a creator that aborts its own caller before it answers: the connection becomes idle", async () => {
     const reason = new Error("enough");
     for (const isSync of [true, false]) {
       const context = scriptedPool();
@@ -323,7 +323,7 @@ export default (test) => {
     }
   });
 
-  test("a creator that aborts its own caller and then throws: the caller has the reason, the log the error", async () => {
+  test("a creator that aborts its own caller and throws: the caller has the reason, the log the error", async () => {
     const context = scriptedPool();
     const { pool, server, log } = context;
     const controller = new AbortController();
@@ -468,7 +468,7 @@ export default (test) => {
     }
   });
 
-  test("an aborted caller who asks again at once stands at the end of the queue", async () => {
+  test("an aborted caller that asks again at once stands at the end of the queue", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
     const controller = new AbortController();
@@ -483,7 +483,7 @@ export default (test) => {
     expect(order).to.deep.equal(["patient", "hasty again"]);
   });
 
-  test("a waiter who asks again inside the abort is another caller: the abort does not reach it", async () => {
+  test("a waiter that asks again inside the abort is another caller: the abort does not reach it", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
     const controller = new AbortController();

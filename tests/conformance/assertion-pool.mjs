@@ -1,4 +1,4 @@
-// AssertionPool: at most one lease at a time. Who asks for a second one is told so, with where the first one was taken.
+// AssertionPool: at most one lease at a time. A second one is refused, with where the first one was taken.
 
 import { expect } from "chai";
 import { AssertionError, AssertionPool, PoolError, PoolTimeoutError } from "edgepool";
@@ -23,7 +23,7 @@ function expectAssertion(error, note) {
 }
 
 export default (test) => {
-  test("226 a second connect() while a lease is out is an assertion error; one after the other is fine, with one connection", async () => {
+  test("226 a second connect() while a lease is out is an assertion error; one after it is fine", async () => {
     const context = scriptedKind(AssertionPool);
     const { pool, server } = context;
     const lease = await pool.connect();
@@ -117,7 +117,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("close() that nobody awaits, then connect(): no assertion", async () => {
+  test("close() that is not awaited, then connect(): no assertion", async () => {
     const { pool } = scriptedKind(AssertionPool);
     for (let round = 0; round < 5; round++) {
       const lease = await pool.connect();
@@ -126,7 +126,7 @@ export default (test) => {
     expect(pool.stats()).to.include({ opened: 1, checkouts: 5 });
   });
 
-  test("who waits for a return may abort or run out of time, and the next caller is served", async () => {
+  test("a caller that waits for a return may abort or run out of time, and the next caller is served", async () => {
     const context = scriptedKind(AssertionPool);
     const { pool, server, clock } = context;
     const reset = gate();
@@ -149,7 +149,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("when the reset of the previous lease fails or hangs, who waits has a new connection", async () => {
+  test("when the reset of the previous lease fails or hangs, a caller that waits has a new connection", async () => {
     for (const rollback of [() => Promise.reject(gone), never]) {
       const context = scriptedKind(AssertionPool, { driverTimeout: "2s" });
       const { pool, server, clock } = context;
@@ -194,7 +194,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("230 dispose() with a lease out leaves it to its holder: it is closed at its return, without an assertion, and until then a second connect() is one", async () => {
+  test("230 dispose() leaves a lease alone: until its return a second connect() is refused", async () => {
     const context = scriptedKind(AssertionPool);
     const { pool, server, log } = context;
     const lease = await pool.connect();
@@ -222,7 +222,7 @@ export default (test) => {
     }
   });
 
-  test("a connect() that was aborted is under way no more: the next caller is not refused, and has what it opened", async () => {
+  test("a connect() that was aborted is over: the next caller is served with what it opened", async () => {
     const context = scriptedKind(AssertionPool);
     const { pool, server } = context;
     const opening = gate();

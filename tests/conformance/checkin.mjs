@@ -1,5 +1,5 @@
-// The return: the reset event, the driver's rollback or commit, the record's finalizers, the checkin event; and what each
-// of them does when it fails.
+// The return: the reset event, the driver's rollback or commit, the record's finalizers, the checkin event; and what
+// each of them does when it fails.
 
 import { expect } from "chai";
 import { ArgumentError, InvalidRequestError } from "edgepool";
@@ -10,7 +10,7 @@ const state = (changed) => ({ transactionWasReset: false, terminateOnly: false, 
 const failures = { throws: thrower, rejects: (error) => () => Promise.reject(error) };
 const failedReset = ["invalidate 1", "close event 1", "terminate 1", "checkin null"];
 
-/** A pool with a lease, its trace begun anew. */
+/** A pool with a lease, its trace restarted. */
 async function leased(options) {
   const context = onePool(options);
   const lease = await context.pool.connect();
@@ -37,7 +37,7 @@ export default (test) => {
     expect(steps().slice(-3)).to.deep.equal(["reset 2", "rollback 2", "checkin 2"]);
   });
 
-  test("131 with resetOnReturn none the reset event is fired all the same, and nothing else is done", async () => {
+  test("131 with resetOnReturn none the reset event is still fired, and nothing else is done", async () => {
     const { lease, steps, given } = await leased({ resetOnReturn: "none" });
     await lease.close();
     expect(steps()).to.deep.equal(["reset 1", "checkin 1"]);
@@ -66,7 +66,7 @@ export default (test) => {
     expect(server.calls).to.include("rollback 1");
   });
 
-  test("137 a caller who says that the transaction was reset spares the rollback; the event says so", async () => {
+  test("137 a caller that says that the transaction was reset spares the rollback; the event says so", async () => {
     const { lease, steps, given } = await leased();
     await lease.close({ transactionWasReset: true });
     expect(steps()).to.deep.equal(["reset 1", "checkin 1"]);
@@ -116,14 +116,14 @@ export default (test) => {
     }
   });
 
-  test("an inTransaction that says false spares the rollback, not the event, which does not claim a reset", async () => {
+  test("an inTransaction that says false spares the rollback, not the event, which claims no reset", async () => {
     const { lease, steps, given } = await leased({ dialect: { inTransaction: () => false } });
     await lease.close();
     expect(steps()).to.deep.equal(["reset 1", "checkin 1"]);
     expect(given("reset")[0][2]).to.deep.equal(state());
   });
 
-  test("inTransaction is asked after the reset listeners, who may have ended the transaction", async () => {
+  test("inTransaction is asked after the reset listeners, which may have ended the transaction", async () => {
     let open = true;
     const { lease, server, steps } = await leased({ dialect: { inTransaction: () => open } });
     server.script.reset = async () => void (open = false);
@@ -131,7 +131,7 @@ export default (test) => {
     expect(steps()).to.deep.equal(["reset 1", "checkin 1"]);
   });
 
-  test("during reset the record is in use, during checkin it is not; the counts show it checked out until checkin is over", async () => {
+  test("the record is in use during reset and not during checkin, and checked out until that is over", async () => {
     const { pool, lease, server } = await leased();
     const seen = [];
     const note = (connection, { inUse }) => void seen.push(inUse, counts(pool));
@@ -142,7 +142,7 @@ export default (test) => {
     expect(counts(pool)).to.deep.equal([1, 1, 0, 0]);
   });
 
-  test("nobody has the connection before checkin is over, and close() resolves after it", async () => {
+  test("no caller has the connection before checkin is over, and close() resolves after it", async () => {
     const { pool, lease, server } = await leased();
     const running = gate();
     server.script.checkin = () => running.promise;
@@ -243,7 +243,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("082 a finalizer of a connection that was invalidated is not called, nor at the slot's next return", async () => {
+  test("082 a finalizer of an invalidated connection is not called, nor at the slot's next return", async () => {
     const ends = {
       "lease.invalidate": ({ lease }) => lease.invalidate(),
       "record.invalidate": ({ record }) => record.invalidate(),
@@ -285,7 +285,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`149 a reset listener that ${how} is a failed reset: no rollback, the connection is terminated, close() resolves`, async () => {
+    test(`149 a reset listener that ${how} is a failed reset: the connection is terminated`, async () => {
       const context = await leased();
       const { pool, lease, record, server, log, steps, given } = context;
       const failure = new Error("reset listener");
@@ -305,7 +305,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`143 a rollback that ${how}: reported, then invalidate with its error, close, terminate, checkin of null`, async () => {
+    test(`143 a rollback that ${how}: reported, then invalidate, close, terminate, checkin of null`, async () => {
       const context = await leased();
       const { pool, lease, record, server, log, steps, given } = context;
       const failure = new Error("rollback");
@@ -320,7 +320,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`146 a checkin listener that ${how} costs no slot: the connection is idle, and the waiter has it`, async () => {
+    test(`146 a checkin listener that ${how} costs no slot: a waiter has the connection`, async () => {
       const context = await leased();
       const { pool, lease, server, given } = context;
       const failure = new Error("checkin");
@@ -335,7 +335,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`147 a close listener that ${how} while a surplus connection is closed: close() resolves, it is closed, its place is free`, async () => {
+    test(`147 a close listener that ${how} at a surplus return: the connection is closed, its place free`, async () => {
       const context = tracedPool({ poolSize: 1, maxOverflow: 1 });
       const { pool, server, steps, given } = context;
       const [first, second] = await connects(pool, 2);
@@ -408,7 +408,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("083 a checkin listener may close the record: the driver's connection is closed, and the slot opens another in the same record", async () => {
+  test("083 a checkin listener may close the record: the slot opens another in the same record", async () => {
     for (const awaited of [true, false]) {
       const context = await leased();
       const { pool, lease, record, server, steps } = context;

@@ -1,4 +1,5 @@
-// The checkout event: at every checkout, last of all, with the lease; it may refuse the connection and have another tried.
+// The checkout event: at every checkout, last of all, with the lease; it may refuse the connection and have another
+// tried.
 
 import { expect } from "chai";
 import { DisconnectionError, InvalidRequestError, PoolError, PoolTimeoutError } from "edgepool";
@@ -58,7 +59,7 @@ export default (test) => {
     expect(seen.slice(3)).to.have.ordered.members([connection, lease.record, true, true, connection]);
   });
 
-  test("a DisconnectionError: the connection is replaced in its slot, all listeners run again, and the lease has the new one", async () => {
+  test("a DisconnectionError: the connection is replaced in its slot, and all listeners run again", async () => {
     const context = onePool();
     const { pool, server, steps, given } = context;
     await cycle(pool);
@@ -91,7 +92,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("117 after two disconnections a third connection is opened and thrown away, and connect() rejects with the last one as cause", async () => {
+  test("117 after two disconnections a third connection is discarded, and connect() rejects", async () => {
     const context = onePool();
     const { pool, server, steps, given } = context;
     const errors = [];
@@ -210,7 +211,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("when a connect listener then fails, its error is the caller's, and both connections are terminated", async () => {
+  test("when a connect listener then fails, both connections are terminated, and its error is thrown", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     await cycle(pool);
@@ -224,7 +225,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("any other error rejects connect() as it is; the connection is terminated and its slot is back, empty", async () => {
+  test("any other error rejects connect() as it is; the slot is back, empty", async () => {
     const context = onePool();
     const { pool, server, steps, given } = context;
     const failure = new Error("refused");
@@ -237,7 +238,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("121 a listener that fails on an idle connection loses no place: three leases can be taken once it works again", async () => {
+  test("121 a listener that fails on an idle connection loses no place: three leases work afterwards", async () => {
     const context = tracedPool({ poolSize: 1, maxOverflow: 2 });
     const { pool, server } = context;
     await cycle(pool);
@@ -293,7 +294,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("while it runs nobody else has the connection", async () => {
+  test("while it runs no other caller has the connection", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     const running = gate();
@@ -316,7 +317,7 @@ export default (test) => {
   };
   for (const [what, end] of Object.entries(ends)) {
     for (const awaited of [true, false]) {
-      test(`a listener that ${what} the lease that it is shown${awaited ? " and awaits that" : ""}: connect() rejects, and the connection is terminated`, async () => {
+      test(`a listener that ${what} its lease${awaited ? ", awaited" : ""} makes connect() reject`, async () => {
         const context = onePool();
         const { pool, server, clock } = context;
         server.script.checkout = (connection, record, lease) => {
@@ -335,7 +336,7 @@ export default (test) => {
     }
   }
 
-  test("a listener may invalidate softly: the caller has the connection, and it is replaced at its next checkout", async () => {
+  test("a listener may invalidate softly: the connection is replaced at its next checkout", async () => {
     const { pool, server } = onePool();
     pool.on("checkout", (connection, record, lease) => lease.invalidate(undefined, { soft: true }), { once: true });
     const lease = await pool.connect();
@@ -345,7 +346,7 @@ export default (test) => {
     expect(server.connections[0].closed).to.equal(1);
   });
 
-  test("who leaves while it runs is refused at once, and the connection is terminated", async () => {
+  test("a caller that leaves while it runs is refused at once, and the connection is terminated", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     await cycle(pool);
@@ -382,7 +383,7 @@ export default (test) => {
     }
   });
 
-  test("who leaves while it runs makes room for the next waiter", async () => {
+  test("a caller that leaves while it runs makes room for the next waiter", async () => {
     const context = onePool({ timeout: null });
     const { pool, server } = context;
     server.script.checkout = ({ id }) => (id === 1 ? never() : undefined);
@@ -395,7 +396,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test('a deadline that ends while it runs refuses the caller with step "listener", and the connection is terminated', async () => {
+  test('a deadline that ends while it runs refuses the caller with step "listener"', async () => {
     const context = onePool();
     const { pool, server, clock, steps } = context;
     await cycle(pool);

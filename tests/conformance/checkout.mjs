@@ -29,7 +29,7 @@ export default (test) => {
     expect(server.connections).to.have.length(1);
   });
 
-  test("053 who returns and asks again does not overtake a waiter", async () => {
+  test("053 a caller that returns and asks again does not overtake a waiter", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const order = [];
     const holder = await pool.connect();
@@ -88,7 +88,7 @@ export default (test) => {
     expect((await waiter).connection.id).to.equal(1);
   });
 
-  test("036 a creator that hangs holds up nobody within the overflow", async () => {
+  test("036 a creator that hangs holds up no caller within the overflow", async () => {
     const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 2 });
     server.script.open = never;
     const hanging = pool.connect();
@@ -123,7 +123,7 @@ export default (test) => {
     expect(server.calls.filter((call) => call === "open")).to.have.length(1);
   });
 
-  test("connections that open in any order go to the callers who started them", async () => {
+  test("connections that open in any order go to the callers that started them", async () => {
     const { pool, server } = scriptedPool();
     const openings = [];
     server.script.open = () => (openings.push(gate()), openings.at(-1).promise);

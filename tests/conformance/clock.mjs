@@ -1,4 +1,4 @@
-// When the pool uses time: never in a constructor, never while nobody waits, and through one timer however many wait.
+// When the pool uses time: never in a constructor, never without waiters, and through one timer however many wait.
 
 import { expect } from "chai";
 import { QueuePool } from "edgepool";
@@ -63,7 +63,7 @@ export default (test) => {
     expect([clock.reads, clock.set]).to.deep.equal([0, 0]);
   });
 
-  test("while nobody has to wait for anything, no timer runs and no clock is read", async () => {
+  test("while no caller waits for anything, no timer runs and no clock is read", async () => {
     const { pool, clock } = scriptedPool();
     for (let round = 0; round < 3; round++) {
       const leases = await connects(pool, 15);
@@ -185,7 +185,49 @@ export default (test) => {
     expect(clock.due.size).to.equal(0);
   });
 
-  test("the timer holds the process while a caller waits, and not for what nobody waits for", async () => {
+  test("a clock that goes back delays a time-out by at most its own length, and no later one", async () => {
+    for (const back of [50, 3_600_000]) {
+      const { clock, poolClock } = virtualClock();
+      let offset = 0;
+      const moved = { ...poolClock, now: () => poolClock.now() + offset };
+      const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0, timeout: "1s", clock: moved });
+      await pass(clock, 10_000);
+      const lease = await pool.connect();
+      const waiting = rejectionTime(pool.connect(), clock);
+      await pass(clock, 500);
+      offset = -back;
+      await pass(clock, 499);
+      expect(waiting.error).to.equal(undefined);
+      await pass(clock, 1_100);
+      expect(waiting.error?.code).to.equal("ERR_POOL_TIMEOUT");
+      const next = rejectionTime(pool.connect(), clock);
+      await pass(clock, 1_100);
+      expect(next.error?.code).to.equal("ERR_POOL_TIMEOUT");
+      await lease.close();
+    }
+  });
+
+  test("a reading that is no finite number counts for nothing", async () => {
+    for (const reading of [NaN, Infinity, -Infinity, 1e300, undefined, "x", null]) {
+      const { clock, poolClock } = virtualClock();
+      let isOdd = false;
+      const odd = { ...poolClock, now: () => (isOdd ? reading : poolClock.now()) };
+      const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0, timeout: "1s", clock: odd });
+      const lease = await pool.connect();
+      const waiting = rejectionTime(pool.connect(), clock);
+      await pass(clock, 10);
+      isOdd = true;
+      await pass(clock, 100);
+      isOdd = false;
+      await pass(clock, 800);
+      expect(waiting.error, String(reading)).to.equal(undefined);
+      await pass(clock, 1_000);
+      expect(waiting.error?.code, String(reading)).to.equal("ERR_POOL_TIMEOUT");
+      await lease.close();
+    }
+  });
+
+  test("the timer holds the process while a caller waits, and not for anything else", async () => {
     const { clock, poolClock } = virtualClock();
     let held;
     const handles = new Map();

@@ -39,7 +39,7 @@ export default (test) => {
     expect(counts(pool)).to.deep.equal([5, 0, -5, 0]);
   });
 
-  test("who comes after it gets a PoolClosedError that names the pool, and nothing is opened", async () => {
+  test("a caller that comes after it gets a PoolClosedError that names the pool, and nothing is opened", async () => {
     const { pool, server } = scriptedPool({ loggingName: "orders" });
     await pool.close();
     for (const options of [undefined, {}, { timeout: 0 }, { deadline: "1s" }]) {
@@ -50,14 +50,14 @@ export default (test) => {
     expect(server.calls).to.deep.equal([]);
   });
 
-  test("who has aborted already gets the signal's reason", async () => {
+  test("a caller that has aborted already gets the signal's reason", async () => {
     const { pool } = scriptedPool();
     await pool.close();
     const reason = new Error("enough");
     expect(await rejection(pool.connect({ signal: AbortSignal.abort(reason) }))).to.equal(reason);
   });
 
-  test("every waiter gets a PoolClosedError, in order, and nobody is served any more", async () => {
+  test("every waiter gets a PoolClosedError, in order, and no caller is served any more", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server } = context;
     const lease = await pool.connect();
@@ -76,7 +76,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a waiter who was woken and has not resumed is refused, too", async () => {
+  test("a waiter that was woken and has not resumed is refused, too", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server } = context;
     const lease = await pool.connect();
@@ -90,7 +90,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("it waits for leases: each is reset and closed at its return, and with the last the pool is closed", async () => {
+  test("it waits for leases: each is reset and closed at its return, and with the last it is over", async () => {
     const { pool, server } = scriptedPool();
     const [first, second] = await connects(pool, 2);
     const closed = pool.close();
@@ -103,7 +103,7 @@ export default (test) => {
     expect(server.calls.slice(4)).to.deep.equal(["rollback 2", "close 2"]);
   });
 
-  test("leases that are not back within the timeout are terminated, and nobody waits for that", async () => {
+  test("leases that are not back within the timeout are terminated, and no caller waits for that", async () => {
     const context = scriptedPool();
     const { pool, server, clock } = context;
     const [first, second] = await connects(pool, 2);
@@ -314,7 +314,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a lease that is detached while the pool drains is no longer waited for, and is closed by its holder", async () => {
+  test("a lease that is detached while the pool drains is no longer waited for", async () => {
     const { pool, server } = scriptedPool();
     const lease = await pool.connect();
     const closed = pool.close();

@@ -1,4 +1,4 @@
-// The connect event: for every new connection, before it is anybody's.
+// The connect event: for every new connection, before it is a caller's.
 
 import { expect } from "chai";
 import { DisconnectionError, PoolTimeoutError } from "edgepool";
@@ -8,7 +8,7 @@ import { cycle, leavable, onePool, thrower, tracedPool } from "./tracing.mjs";
 const only = (steps, name) => steps.filter((step) => step.startsWith(`${name} `));
 
 export default (test) => {
-  test("088 connect is fired once for each new connection, with it and its record, and not when one is used again", async () => {
+  test("088 connect is emitted once for each new connection, and not when one is used again", async () => {
     const { pool, server, given } = tracedPool();
     const [first, second] = await connects(pool, 2);
     expect(given("connect").map(([connection]) => connection)).to.deep.equal(server.connections);
@@ -50,7 +50,7 @@ export default (test) => {
     expect(seen).to.deep.equal([true, false, {}]);
   });
 
-  test("066 info that it writes is seen by checkout listeners and the lease, also on a connection that replaced a stale one", async () => {
+  test("066 the info that it writes is in the lease, also on a connection that replaced a stale one", async () => {
     const { pool, server } = onePool();
     const seen = [];
     server.script.connect = ({ id }, record) => void (record.info.opened = id);
@@ -86,7 +86,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("093 when the first one's listener fails, the next opener runs its own, and only then is the way free", async () => {
+  test("093 when the first one's listener fails, the next opener runs its own before the others", async () => {
     const context = tracedPool({ poolSize: 3 });
     const { pool, server } = context;
     const failure = new Error("connect");
@@ -106,7 +106,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("094 a listener that fails on a reconnect is the caller's error, not a time-out; when it works again so does connect()", async () => {
+  test("094 a listener that fails on a reconnect is the caller's error, and a later connect() works", async () => {
     const context = onePool({ timeout: "5s" });
     const { pool, server, clock } = context;
     pool.on("connect", (connection, record) => void (record.info.important = connection.id));
@@ -124,7 +124,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("095 on a new connection a listener that fails has it terminated once, without an event, and the slot is gone", async () => {
+  test("095 a listener that fails on a new connection terminates it once, and the slot is gone", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     const failure = new Error("connect");
@@ -167,7 +167,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a listener that fails while a stale connection is replaced: the old one is terminated, the new one too", async () => {
+  test("a listener that fails while a stale connection is replaced: both are terminated", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     await cycle(pool);
@@ -180,7 +180,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a termination that fails after a failed listener is reported, and the caller has the listener's error", async () => {
+  test("a termination that fails after a failed listener is reported; the caller has the first error", async () => {
     const context = onePool();
     const { pool, server, given } = context;
     const [failure, second] = [new Error("connect"), new Error("terminate")];
@@ -244,7 +244,7 @@ export default (test) => {
     expect(steps()).to.deep.equal(["open", "firstConnect 1", "connect 1", "terminate 1"]);
   });
 
-  test("who leaves while it runs is refused at once; the opening goes on and the connection becomes idle", async () => {
+  test("a caller that leaves while it runs is refused at once; the connection becomes idle", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     const running = gate();
@@ -262,7 +262,7 @@ export default (test) => {
     expect(only(steps(), "checkout")).to.deep.equal(["checkout 1"]);
   });
 
-  test("who leaves while it runs hands the connection to the next waiter, who has it checked out", async () => {
+  test("a caller that leaves while it runs hands the connection to the next waiter", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     const running = gate();

@@ -1,5 +1,5 @@
-// deadline: bounds the whole of connect(), queue and opening together, by the same measure as a timeout: never early, late
-// by at most 1/16 or 10 ms. An opening goes on without its caller.
+// deadline: bounds the whole of connect(), queue and opening together, by the same measure as a timeout: never early,
+// late by at most 1/16 or 10 ms. An opening goes on without its caller.
 
 import { expect } from "chai";
 import { PoolTimeoutError } from "edgepool";
@@ -51,7 +51,7 @@ export default (test) => {
         expect(pool.stats()).to.include({ timedOut: 1, waiting: 0 });
       });
 
-      test(`${way} deadline ends the wait for a creator; its connection then becomes idle (clock at ${startedAt})`, async () => {
+      test(`${way} deadline ends the wait for a creator, but not the creator (clock at ${startedAt})`, async () => {
         const context = make({ poolSize: 1, maxOverflow: 0 }, "1s");
         const { pool, server, clock, asked } = context;
         clock.tick(startedAt);
@@ -86,7 +86,7 @@ export default (test) => {
         expect(noted.error.waitedMs).to.equal(noted.at - startedAt);
       });
 
-      test(`${way} deadline counts the end of a stale connection and the opening together (clock at ${startedAt})`, async () => {
+      test(`${way} deadline counts a replacement's end and opening together (clock at ${startedAt})`, async () => {
         const { pool, server, clock, asked } = make({ poolSize: 1, maxOverflow: 0 }, "1s");
         clock.tick(startedAt);
         await (await pool.connect()).close();
@@ -112,7 +112,7 @@ export default (test) => {
     expect(clock.set).to.equal(0);
   });
 
-  test("a deadline of 0 serves who can be served at once and refuses the others at once", async () => {
+  test("a deadline of 0 serves callers that can be served at once and refuses the others", async () => {
     const { pool, clock } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect({ deadline: 0 });
     const noted = rejectionTime(pool.connect({ deadline: 0 }), clock);
@@ -165,7 +165,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who is served before the deadline keeps the lease after it", async () => {
+  test("a caller that is served before the deadline keeps the lease after it", async () => {
     const { pool, server, clock } = scriptedPool({ poolSize: 1, maxOverflow: 0, deadline: "1s" });
     const opening = gate();
     server.script.open = () => opening.promise;
@@ -206,7 +206,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("an opening that fails after its caller ran out of time is reported to the log, and the next waiter opens", async () => {
+  test("an opening that fails after its caller ran out of time is logged, and the next waiter opens", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server, clock, log } = context;
     const opening = gate();

@@ -18,7 +18,7 @@ export default (test) => {
     expect(server.connections[1].closed).to.equal(0);
   });
 
-  test("179 detach() neither returns nor resets; the slot is idle and empty, the lease valid and detached", async () => {
+  test("179 detach() neither returns nor resets; the slot is idle and empty, the lease valid", async () => {
     const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
     const { record } = lease;
@@ -86,7 +86,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("an invalidation of a detached lease asks no inTransaction and warns of nothing: it does not reset", async () => {
+  test("an invalidation of a detached lease asks no inTransaction and warns of nothing", async () => {
     let asked = 0;
     const { pool, log } = scriptedPool({ dialect: { inTransaction: () => asked++ === 0 } });
     const lease = await pool.connect();
@@ -105,7 +105,7 @@ export default (test) => {
     expect((await pool.connect()).connection.id).to.equal(2);
   });
 
-  test("185 a driver without terminate has its detached connection closed all the same", async () => {
+  test("185 a driver without terminate has its detached connection closed anyway", async () => {
     const calls = [];
     const dialect = {
       doRollback: async () => void calls.push("rollback"),

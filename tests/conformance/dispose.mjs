@@ -12,7 +12,7 @@ async function withIdle(count, options = {}) {
 }
 
 export default (test) => {
-  test("187 an idle connection is closed, one in use is not: it is closed at its return, and the next caller has a new one", async () => {
+  test("187 an idle connection is closed, one in use at its return, and the next caller has a new one", async () => {
     const { pool, server } = scriptedPool({ poolSize: 2, maxOverflow: 0 });
     const [first, second] = await connects(pool, 2);
     await first.close();
@@ -168,7 +168,7 @@ export default (test) => {
     expect(server.calls).to.deep.equal(["open", "rollback 1", "close 1"]);
   });
 
-  test("what is opened after it is kept, a lease from before is closed once however often dispose was called", async () => {
+  test("what is opened after it is kept; an older lease is closed once, however often it is called", async () => {
     const { pool, server } = scriptedPool();
     const before = await pool.connect();
     await pool.dispose();

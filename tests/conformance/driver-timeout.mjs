@@ -1,5 +1,5 @@
-// driverTimeout on an opening: a creator that hangs costs no slot. The caller is refused, the next waiter is served, and
-// what opens later is closed.
+// driverTimeout on an opening: a creator that hangs costs no slot. The caller is refused, the next waiter is served,
+// and what opens later is closed.
 
 import { expect } from "chai";
 import { PoolTimeoutError, QueuePool } from "edgepool";
@@ -82,7 +82,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a connection that opens too late is closed, once, and nobody gets it", async () => {
+  test("a connection that opens too late is closed, once, and no caller gets it", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: "1s" });
     const { pool, server, clock } = context;
     const opening = gate();
@@ -119,7 +119,7 @@ export default (test) => {
     }
   });
 
-  test("an opening that fails too late is quiet: the log has told of it already", async () => {
+  test("an opening that fails too late is quiet: the log has it already", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: "1s" });
     const { pool, server, clock, log } = context;
     const opening = gate();
@@ -169,7 +169,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("null lets a creator take for ever", async () => {
+  test("null lets a creator take without end", async () => {
     const { pool, server, clock } = scriptedPool({ driverTimeout: null });
     const opening = gate();
     server.script.open = () => opening.promise;

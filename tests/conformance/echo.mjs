@@ -1,5 +1,5 @@
-// echo: how much a pool tells. Warnings and errors always, what changes the pool's connections with true, every checkout
-// and return with "debug". What is not shown is not formatted.
+// echo: how much a pool logs. Warnings and errors always, what changes the pool's connections with true, every
+// checkout and return with "debug". What is not shown is not formatted.
 
 import { expect } from "chai";
 import {
@@ -140,7 +140,7 @@ export default (test) => {
   });
 
   for (const [name, Kind] of Object.entries({ StaticPool, SingletonThreadPool, AssertionPool })) {
-    test(`249 ${name} tells of a use as QueuePool does`, async () => {
+    test(`249 ${name} logs a use as QueuePool does`, async () => {
       const { pool, log } = scriptedKind(Kind, { echo: "debug" });
       await (await pool.connect()).close();
       await (await pool.connect()).close({ transactionWasReset: true });
@@ -156,7 +156,7 @@ export default (test) => {
     });
   }
 
-  test("249 NullPool tells of an opening and a closing for every use", async () => {
+  test("249 NullPool logs an opening and a closing for every use", async () => {
     const { pool, log } = scriptedKind(NullPool, { echo: "debug" });
     await (await pool.connect()).close();
     await (await pool.connect()).close();
@@ -218,7 +218,7 @@ export default (test) => {
     expect(kindsOf(log).filter((kind) => kind.endsWith("ing"))).to.deep.equal(["terminating", "closing"]);
   });
 
-  test("with echo true it tells what changes its connections, and nothing of each checkout", async () => {
+  test("with echo true it logs what changes its connections, and nothing of each checkout", async () => {
     const context = everythingPool({ echo: true });
     await everything(context);
     const { log } = context;
@@ -233,7 +233,7 @@ export default (test) => {
     expect(firsts(seen)).to.deep.equal(firsts(told));
   });
 
-  test('251 echo false, null or left out shows warnings and errors alone; true adds info, "debug" everything', async () => {
+  test('251 echo false, null or absent logs warnings and errors; true adds info, "debug" everything', async () => {
     for (const [echo, levels] of [
       [undefined, ["error", "warn"]],
       [false, ["error", "warn"]],
@@ -255,7 +255,7 @@ export default (test) => {
     expect(quiet.log.lines).to.deep.equal([]);
   });
 
-  test("pool.echo says what it is and may be set at any time; what is set counts from the next message on", async () => {
+  test("pool.echo can be read and set at any time; the new value counts from the next message on", async () => {
     for (const Kind of [QueuePool, NullPool, StaticPool, SingletonThreadPool, AssertionPool]) {
       const { pool, log } = scriptedKind(Kind);
       expect([false, null]).to.include(pool.echo);

@@ -1,5 +1,5 @@
-// Listeners: how they are registered and removed, in which order they run, how they are awaited, and that none of them can
-// lose a slot by failing.
+// Listeners: how they are registered and removed, in which order they run, how they are awaited, and that none of them
+// can lose a slot by failing.
 
 import { expect } from "chai";
 import { ArgumentError, NullPool, Pool, PoolTimeoutError, QueuePool, listen } from "edgepool";
@@ -148,7 +148,7 @@ export default (test) => {
     expect(called).to.deep.equal(["d", "c", "a", "b", "e"]);
   });
 
-  test("241 a listener that is asked for once hears the first firing only", async () => {
+  test("241 a listener that is asked for once is called for the first firing only", async () => {
     const { pool } = scriptedPool();
     const { called, named } = namedListeners();
     pool.on("checkout", named("once"), { once: true });
@@ -177,7 +177,7 @@ export default (test) => {
     await (await first).close();
   });
 
-  test("247 a listener that is asked for once and throws is gone all the same", async () => {
+  test("247 a listener that is asked for once and throws is gone as well", async () => {
     const { pool } = scriptedPool();
     const failure = new Error("once");
     pool.on("checkout", thrower(failure), { once: true });
@@ -240,7 +240,7 @@ export default (test) => {
     expect(called).to.deep.equal(["slow", "second"]);
   });
 
-  test("237 a pool hears the listeners of its own class and of the base, not those of another class", async () => {
+  test("237 a pool calls the listeners of its own class and of the base, not those of another class", async () => {
     await withClassListeners(async (on) => {
       const { called, named } = namedListeners();
       on(Pool, "checkout", named("base"));
@@ -254,7 +254,7 @@ export default (test) => {
     });
   });
 
-  test("a listener of a class hears the pools made before it and after it, until it is removed", async () => {
+  test("a listener of a class is called by the pools made before it and after it, until it is removed", async () => {
     await withClassListeners(async (on) => {
       const { called, named } = namedListeners();
       const before = scriptedPool().pool;
@@ -271,7 +271,7 @@ export default (test) => {
     });
   });
 
-  test("a listener of a class hears also a pool that has already run without one", async () => {
+  test("a listener of a class is also called by a pool that has already run without one", async () => {
     await withClassListeners(async (on) => {
       const { called, named } = namedListeners();
       const { pool } = scriptedPool();
@@ -282,7 +282,7 @@ export default (test) => {
     });
   });
 
-  test("238 class listeners run first, of base and class in the order of their registration, then the pool's own", async () => {
+  test("238 class listeners run first, base and class in the order of registration, then the pool's", async () => {
     await withClassListeners(async (on) => {
       const { called, named } = namedListeners();
       const { pool } = scriptedPool({ events: { checkout: named("events") } });
@@ -354,7 +354,7 @@ export default (test) => {
     expect(pool.off("checkout", listener)).to.equal(true);
   });
 
-  test("listeners of one pool are not heard by another", async () => {
+  test("listeners of one pool are not called by another", async () => {
     const { called, named } = namedListeners();
     const [one, other] = [scriptedPool().pool, scriptedPool().pool];
     one.on("checkout", named("one"));
@@ -437,7 +437,7 @@ export default (test) => {
     expect(called).to.deep.equal(["shared", "old"]);
   });
 
-  test("recreate() does not bring back what was removed, nor a listener that was asked for once and has run", async () => {
+  test("recreate() does not bring back removed listeners, nor those for one time that have run", async () => {
     const { called, named } = namedListeners();
     const removed = named("removed");
     const { pool } = scriptedPool({ events: { checkout: removed } });
@@ -527,7 +527,7 @@ export default (test) => {
     }
   });
 
-  test("listeners that answer at once cost no microtask: checkout, return, invalidation and dispose are over when the call returns", async () => {
+  test("synchronous listeners cost no microtask: checkout, return, invalidation and dispose are over", async () => {
     const { pool, steps } = onePool();
     const caller = pool.connect();
     expect(steps()).to.deep.equal(["open", "firstConnect 1", "connect 1", "checkout 1"]);
@@ -631,7 +631,7 @@ export default (test) => {
 
   for (const name of ["firstConnect", "connect", "checkout"]) {
     for (const [how, failing] of Object.entries(failures)) {
-      test(`a ${name} listener that ${how} rejects connect() with the same error object, and later listeners are not called`, async () => {
+      test(`a ${name} listener that ${how} rejects connect() with its error; later ones are not called`, async () => {
         const context = onePool();
         const { pool, server, log, given } = context;
         const { called, named } = namedListeners();
@@ -665,7 +665,7 @@ export default (test) => {
       }
     });
 
-    test(`a ${name} listener that hangs is given driverTimeout, then connect() rejects with a PoolTimeoutError of step "listener"`, async () => {
+    test(`a ${name} listener that hangs is given driverTimeout, then connect() rejects: step "listener"`, async () => {
       const context = onePool({ driverTimeout: "5s" });
       const { pool, server, clock } = context;
       server.script[name] = never;
@@ -726,7 +726,7 @@ export default (test) => {
     }
   });
 
-  test("`error` hears what was swallowed, with its operation and the record", async () => {
+  test("`error` gets what was swallowed, with its operation and the record", async () => {
     const operations = { rollback: "reset", close: "close", terminate: "terminate" };
     for (const [call, operation] of Object.entries(operations)) {
       const { pool, server, log, given } = onePool();
@@ -746,7 +746,7 @@ export default (test) => {
     }
   });
 
-  test("`error` hears of an opening that failed after its caller had left", async () => {
+  test("`error` gets an opening that failed after its caller had left", async () => {
     const { pool, server, log, given } = onePool();
     const opening = gate();
     server.script.open = () => opening.promise;
@@ -761,7 +761,7 @@ export default (test) => {
     expect(log.errors).to.deep.equal([failure]);
   });
 
-  test("the error of a caller who is still there is not reported, too", async () => {
+  test("the error of a caller that is still there is not reported, too", async () => {
     const { pool, server, log, given } = onePool();
     const failure = new Error("down");
     server.script.open = thrower(failure);
@@ -770,7 +770,7 @@ export default (test) => {
     expect(log.lines).to.deep.equal([]);
   });
 
-  test("where nobody listens to `error`, the log alone has it", async () => {
+  test("without listeners of `error`, the log alone has it", async () => {
     const context = scriptedPool();
     const { pool, log } = context;
     const failure = new Error("checkin");
@@ -780,7 +780,7 @@ export default (test) => {
   });
 
   for (const [how, failing] of Object.entries(failures)) {
-    test(`an \`error\` listener that ${how} is logged, and nothing more: it is not called for its own error`, async () => {
+    test(`an \`error\` listener that ${how} is logged, and is not called for its own error`, async () => {
       const context = onePool();
       const { pool, server, log, given, steps } = context;
       const [reset, own] = [new Error("reset"), new Error("listener of errors")];

@@ -1,4 +1,5 @@
-// What every kind of pool promises, whatever it keeps and shares: the life of one connection under one caller at a time.
+// What every kind of pool promises, whatever it keeps and shares: the life of one connection under one caller at a
+// time.
 
 import { expect } from "chai";
 import {
@@ -33,7 +34,8 @@ function thrower(error) {
 
 export default (test) => {
   for (const [name, { Kind, keeps, own }] of Object.entries(kinds)) {
-    /** What follows a return where connections are not kept. */
+    const isNull = name === "NullPool";
+    /** Returns what follows a return if connections are not kept. */
     const discarded = (id) => (keeps ? [] : [`on close ${id}`, `close ${id}`]);
 
     test(`001 ${name}: constructing, disposing and recreating call no creator and keep the class`, async () => {
@@ -60,7 +62,7 @@ export default (test) => {
       expect(server.calls).to.deep.equal(["open", "rollback 1", "close 1"]);
     });
 
-    test(`005 ${name}: recreate() carries the ping, the reset, the age, the name, the dialect and the echo`, async () => {
+    test(`005 ${name}: recreate() carries ping, reset, age, name, dialect and echo`, async () => {
       const asked = [];
       const dialect = { ...pings, inTransaction: (connection) => void asked.push(connection.id) };
       const { pool, server, clock, log } = scriptedKind(Kind, {
@@ -89,7 +91,7 @@ export default (test) => {
       expect(log.of("debug").length, "in the same log").to.be.above(0);
     });
 
-    test(`007 ${name}: recreate() has the same creator, and shares no connection, counter or end with the old pool`, async () => {
+    test(`007 ${name}: recreate() has the same creator, and shares nothing else with the old pool`, async () => {
       const { pool, server } = scriptedKind(Kind);
       const lease = await pool.connect();
       const again = pool.recreate();
@@ -103,7 +105,7 @@ export default (test) => {
       await lease.close();
     });
 
-    test(`${name}: recreate() takes the listeners of that moment; later changes on either side stay there`, async () => {
+    test(`${name}: recreate() takes the listeners of that moment; later changes stay on their side`, async () => {
       const { pool } = scriptedKind(Kind);
       const heard = [];
       const remove = pool.on("checkout", () => heard.push("both"));
@@ -156,7 +158,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: the error of a creator comes out as it is, fires nothing, and the next caller is served`, async () => {
+    test(`${name}: a creator's error comes out as it is, emits nothing, and the next caller is served`, async () => {
       for (const open of [() => thrower(down), () => Promise.reject(down)]) {
         const context = traced(scriptedKind(Kind));
         const { pool, server } = context;
@@ -170,7 +172,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: a connect listener that fails rejects connect() with its error; the connection is terminated without an event`, async () => {
+    test(`${name}: a connect listener that fails rejects connect(); the connection is terminated`, async () => {
       for (const event of ["firstConnect", "connect"]) {
         const context = scriptedKind(Kind);
         const { pool } = context;
@@ -186,7 +188,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: a checkout listener that fails rejects connect() with its error and ends the connection`, async () => {
+    test(`${name}: a checkout listener that fails rejects connect() and ends the connection`, async () => {
       const context = traced(scriptedKind(Kind));
       const { pool } = context;
       pool.on("checkout", () => Promise.reject(down), { once: true });
@@ -204,7 +206,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name === "NullPool" ? "217 " : ""}${name}: a DisconnectionError of a checkout listener makes a new connection in the same record`, async () => {
+    test(`${isNull ? "217 " : ""}${name}: a DisconnectionError opens another in the same record`, async () => {
       const context = traced(scriptedKind(Kind));
       const { pool } = context;
       const records = [];
@@ -228,7 +230,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: after the second DisconnectionError a third connection is thrown away, and the last one is the cause`, async () => {
+    test(`${name}: after the second DisconnectionError a third connection is discarded`, async () => {
       const context = traced(scriptedKind(Kind));
       const { pool, server } = context;
       const thrownErrors = [];
@@ -252,7 +254,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: a hard invalidation ends the lease and the connection; the next caller has another one`, async () => {
+    test(`${name}: a hard invalidation ends lease and connection; the next caller has another`, async () => {
       const context = traced(scriptedKind(Kind));
       const { pool } = context;
       let reason;
@@ -282,7 +284,7 @@ export default (test) => {
       expect(calls.slice(0, 3)).to.deep.equal(["on reset 1", "rollback 1", "on checkin 1"]);
       // Where it is shared the last lease may end it; elsewhere the next checkout does.
       expect(calls.filter((call) => /^on close|^close|^terminate/.test(call))).to.have.length(2);
-      if (name === "NullPool") expect(calls.slice(3, 5)).to.deep.equal(["on close 1", "close 1"]);
+      if (isNull) expect(calls.slice(3, 5)).to.deep.equal(["on close 1", "close 1"]);
       if (name === "AssertionPool") expect(calls.slice(3, 5)).to.deep.equal(["on close 1", "terminate 1"]);
       expect(calls.slice(5)).to.deep.equal(["open", "on connect 2", "on checkout 2"]);
       await next.close();
@@ -303,7 +305,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: a detached connection is its holder's, is closed by it, and the next caller has another one at once`, async () => {
+    test(`${name}: a detached connection is closed by its holder; the next caller has another`, async () => {
       const context = traced(scriptedKind(Kind));
       const { pool } = context;
       const lease = await pool.connect();
@@ -408,7 +410,7 @@ export default (test) => {
       expect(newCalls(context).some((call) => /first|second/.test(call))).to.equal(false);
     });
 
-    test(`${name}: record.invalidate() and record.close() under a lease end the connection at once, the lease at its close`, async () => {
+    test(`${name}: record.invalidate() and record.close() under a lease end its connection at once`, async () => {
       for (const end of ["invalidate", "close"]) {
         const context = traced(scriptedKind(Kind));
         const { pool } = context;
@@ -427,7 +429,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: close() again returns the same promise and resets nothing; the lease has ended at once`, async () => {
+    test(`${name}: close() again returns the same promise and resets nothing`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const reset = gate();
@@ -444,7 +446,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: use() returns what its function does, hands on its error, and gives the connection back`, async () => {
+    test(`${name}: use() returns or throws what its function does, and returns the connection`, async () => {
       const context = scriptedKind(Kind, { dialect: { isDisconnect: (error) => error === gone } });
       const { pool, server } = context;
       expect(await pool.use((connection, lease) => [connection.id, lease.connection.id])).to.deep.equal([1, 1]);
@@ -477,7 +479,7 @@ export default (test) => {
       expect((await pool.connect()).info).to.deep.equal({});
     });
 
-    test(`${name}: an abort while the connection opens tells its caller at once; nothing leaks and the next use works`, async () => {
+    test(`${name}: an abort while the connection opens refuses its caller at once, and nothing leaks`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const opening = gate();
@@ -520,7 +522,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: dispose() leaves a lease alone; its connection is closed at its return, once, and the next caller has another one`, async () => {
+    test(`${name}: dispose() leaves a lease alone; its connection is closed at its return, once`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const lease = await pool.connect();
@@ -533,7 +535,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: close() waits for the lease, refuses who comes, and closes the connection at its return`, async () => {
+    test(`${name}: close() waits for the lease, refuses later callers, and closes at its return`, async () => {
       const context = traced(scriptedKind(Kind));
       const { pool, server } = context;
       const lease = await pool.connect();
@@ -598,9 +600,9 @@ export default (test) => {
       expect([pool.closed, server.live]).to.deep.equal([true, 0]);
     });
 
-    test(`${name}: prePing without a dialect that can ping is ${name === "NullPool" ? "taken, since it never pings" : "refused at construction"}`, async () => {
+    test(`${name}: prePing without a ping is ${isNull ? "accepted: it never pings" : "refused"}`, async () => {
       const construct = () => new Kind(() => ({ close() {}, rollback() {} }), { prePing: true });
-      if (name === "NullPool") expect(construct()).to.be.instanceOf(Kind);
+      if (isNull) expect(construct()).to.be.instanceOf(Kind);
       else expect(thrown(construct).message).to.contain("prePing").and.to.contain("doPing");
     });
 
@@ -656,7 +658,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: what onDisconnect says of the idle connection ends it, and the next caller has another one`, async () => {
+    test(`${name}: what onDisconnect reports of the idle connection ends it`, async () => {
       const deaths = [];
       const context = traced(
         scriptedKind(Kind, { dialect: { onDisconnect: (_, died) => (deaths.push(died), () => {}) } }),

@@ -31,10 +31,16 @@ const interferences = {
     Promise.all(leases.flatMap((lease) => [lease.close(), lease.close()])),
 };
 
-/** When, in milliseconds: as the first is asked, in its listeners, while it is held, as it goes back, and in the later rounds. */
+/**
+ * When, in milliseconds: as the first is asked, in its listeners, while it is held, as it goes back, and in the later
+ * rounds.
+ */
 const moments = [0, 500, 1_500, 2_500, 4_500, 8_500];
 
-/** Microtasks between two timers: a replacement has many steps, and what it has not done by then waits for the next timer. */
+/**
+ * Microtasks between two timers: a replacement has many steps, and what it has not done by then waits for the next
+ * timer.
+ */
 const turns = 100;
 
 /** A promise of this moment on the virtual clock. */
@@ -66,7 +72,7 @@ function isExpected({ fulfilled, errors }, more) {
 }
 
 /**
- * Two callers of the only connection, who between them come by every event: a soft invalidation, a replacement, a reset
+ * Two callers of the only connection, which between them meet every event: a soft invalidation, a replacement, a reset
  * that fails, a detach, a hard invalidation.
  */
 function twoCallers({ time, note }) {
@@ -161,7 +167,7 @@ function combinations(event, interference) {
   return Object.keys(faults).flatMap((fault) =>
     [1, Infinity].flatMap((times) =>
       (interfere === undefined ? [0] : moments).map((at) => {
-        const note = `a listener of ${event} that ${fault}, ${times === 1 ? "once" : "always"}, with ${interference} at ${at} ms:`;
+        const note = `${event} ${fault}, ${times === 1 ? "once" : "always"}, with ${interference} at ${at} ms:`;
         const context = twoCallers({ time, note });
         let faulty = 0;
         context.act = () => (++faulty <= times ? faults[fault](time.clock) : undefined);
@@ -202,7 +208,7 @@ function shown({ leases }, event, [, second, third]) {
 
 /** A re-entry from the listener of one event: at its n-th firing, awaited or not, in the pool's own stack or later. */
 function reenter({ time, event, reentry, awaited, isLater, firing }) {
-  const note = `${reentry} from a listener of ${event}${awaited ? ", awaited" : ""}${isLater ? ", later" : ""}, at firing ${firing}:`;
+  const note = `${reentry} in ${event}${awaited ? ", awaited" : ""}${isLater ? ", later" : ""}, at call ${firing}:`;
   const context = twoCallers({ time, note });
   let firings = 0;
   context.act = (...args) => {
@@ -222,7 +228,7 @@ function reenter({ time, event, reentry, awaited, isLater, firing }) {
 export default (test) => {
   for (const event of eventNames) {
     for (const interference of Object.keys(interferences)) {
-      test(`a listener of ${event} that fails or hangs, with ${interference} between: nobody hangs, nothing leaks, the next use works`, async () => {
+      test(`a listener of ${event} that fails or hangs, with ${interference} between: all is sound`, async () => {
         const all = combinations(event, interference);
         await pass(all[0].clock, 150_000, turns);
         expectSettled(all);
@@ -240,7 +246,7 @@ export default (test) => {
     }
 
     for (const reentry of Object.keys(reentries)) {
-      test(`${reentry} from a listener of ${event}: nobody hangs, nothing leaks, the next use works`, async () => {
+      test(`${reentry} from a listener of ${event}: no caller hangs, nothing leaks, the next use works`, async () => {
         const time = virtualClock();
         const flags = [false, true];
         const all = flags.flatMap((awaited) =>

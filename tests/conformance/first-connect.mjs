@@ -1,4 +1,4 @@
-// The firstConnect event: once for each pool, before any connect listener, and everybody waits for it.
+// The firstConnect event: once for each pool, before any connect listener, and every caller waits for it.
 
 import { expect } from "chai";
 import { NullPool } from "edgepool";
@@ -54,7 +54,7 @@ export default (test) => {
     expect([calls, server.connections.length]).to.deep.equal([0, 2]);
   });
 
-  test("092 while it runs nobody is served; then it has run once, and connect for each connection", async () => {
+  test("092 while it runs no caller is served; then it has run once, and connect for each connection", async () => {
     const context = tracedPool({ poolSize: 3, maxOverflow: 0 });
     const { pool, server, steps } = context;
     const running = gate();
@@ -84,7 +84,7 @@ export default (test) => {
     expect(listened.slice(1).map((step) => step.split(" ")[0])).to.deep.equal(Array(10).fill("connect"));
   });
 
-  test("one that fails rejects its caller, terminates the connection without an event, and takes the slot with it", async () => {
+  test("one that fails rejects its caller, terminates the connection and removes the slot", async () => {
     const context = onePool();
     const { pool, server, steps } = context;
     const failure = new Error("first");
@@ -96,7 +96,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("099 one that fails is tried again with each next connection, and once it has succeeded never again, also after dispose", async () => {
+  test("099 one that fails is tried again with each connection; once it succeeded, never again", async () => {
     const { pool, server, steps } = onePool();
     server.script.firstConnect = thrower(new Error("first"));
     for (let round = 0; round < 3; round++) {
@@ -135,7 +135,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who leaves while running it is refused at once, and it runs on for the others", async () => {
+  test("a caller that leaves while running it is refused at once, and it runs on for the others", async () => {
     const context = tracedPool();
     const { pool, server, steps } = context;
     const running = gate();
@@ -152,7 +152,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who leaves while waiting for it is refused at once, and the opened connection is kept", async () => {
+  test("a caller that leaves while waiting for it is refused at once, and the opened connection is kept", async () => {
     const context = tracedPool();
     const { pool, server, steps } = context;
     const running = gate();
@@ -170,7 +170,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a waiter who is given the connection of an opener who left hears of it at once, and nobody is told in its place", async () => {
+  test("a waiter that is given the connection of an opener that left is served at once", async () => {
     const context = scriptedPool({ poolSize: 2, maxOverflow: 0, timeout: null, driverTimeout: null });
     const { pool } = context;
     const first = gate();

@@ -1,5 +1,6 @@
-// The queue: whatever comes free goes to the caller who has waited longest, at once, and nobody overtakes. Capacity that
-// appears in any way (a return, a failed opening, an invalidation, a detach) is never left lying while somebody waits.
+// The queue: whatever comes free goes to the caller that has waited longest, at once, and no caller overtakes. Capacity
+// that appears in any way (a return, a failed opening, an invalidation, a detach) is never left lying while a caller
+// waits.
 
 import { expect } from "chai";
 import {
@@ -66,7 +67,7 @@ export default (test) => {
     expect(served).to.deep.equal([0, 1, 2, 3, 4, 5]);
   });
 
-  test("054 who loops connect and close cannot starve a waiter", async () => {
+  test("054 a caller that loops connect and close cannot starve a waiter", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     let lease = await pool.connect();
     let rounds = 0;
@@ -160,7 +161,7 @@ export default (test) => {
     expect(server.live).to.equal(1);
   });
 
-  test("the place of a failed opening goes to the waiter, who opens in turn; each caller has the error of its own opening", async () => {
+  test("the place of a failed opening goes to the waiter; each caller has the error of its own opening", async () => {
     const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0, timeout: null });
     const openings = [];
     server.script.open = () => (openings.push(gate()), openings.at(-1).promise);
@@ -231,7 +232,7 @@ export default (test) => {
     expect(server.connections).to.have.length(2);
   });
 
-  test("a woken waiter calls the creator in a microtask of its own, not in the stack of whoever made room", async () => {
+  test("a woken waiter calls the creator in a microtask of its own, not in the stack that made room", async () => {
     const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
     const waiter = pool.connect();
@@ -241,7 +242,7 @@ export default (test) => {
     expect(server.calls).to.deep.equal(["open", "open"]);
   });
 
-  test("a waiter who gave up is passed over", async () => {
+  test("a waiter that gave up is passed over", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
     const controller = new AbortController();
@@ -253,7 +254,7 @@ export default (test) => {
     expect((await stays).connection.id).to.equal(1);
   });
 
-  test("waiters who come in while others are served stand behind them", async () => {
+  test("waiters that come in while others are served stand behind them", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const order = [];
     const again = [];

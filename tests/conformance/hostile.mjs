@@ -1,5 +1,5 @@
-// What strangers hand in: promises with a `then` of their own, signals that throw, values that cannot be shown. Each costs
-// its caller an error, never the pool, and never another pool.
+// What strangers hand in: promises with a `then` of their own, signals that throw, values that cannot be shown. Each
+// costs its caller an error, never the pool, and never another pool.
 
 import { expect } from "chai";
 import { rejection, scriptedPool } from "./scripted.mjs";
@@ -43,7 +43,7 @@ export default (test) => {
     });
   }
 
-  test("a signal that takes no listener costs its caller an error, and nobody else anything", async () => {
+  test("a signal that takes no listener costs its caller an error, and no other caller", async () => {
     const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const lease = await pool.connect();
     const signal = {

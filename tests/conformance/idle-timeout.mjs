@@ -1,5 +1,5 @@
-// idleTimeout and minIdle: what has been idle for so long is closed politely, down to minIdle, by one timer that keeps no
-// process alive and does not run while nothing is idle.
+// idleTimeout and minIdle: what has been idle for so long is closed politely, down to minIdle, by one timer that keeps
+// no process alive and does not run while nothing is idle.
 
 import { expect } from "chai";
 import { QueuePool } from "edgepool";
@@ -123,7 +123,7 @@ export default (test) => {
     expect(server.connections.map(({ closed }) => closed).slice(2)).to.deep.equal([0, 0]);
   });
 
-  test("a checkout starts its time anew", async () => {
+  test("a checkout restarts its time", async () => {
     const { pool, server, clock } = scriptedPool({ poolSize: 1, maxOverflow: 0, idleTimeout: "30s" });
     for (let round = 0; round < 5; round++) {
       await returned(pool, 1);
@@ -199,7 +199,7 @@ export default (test) => {
     expect(live).to.deep.equal([2, 1, 0]);
   });
 
-  test("no timer runs while nothing is idle: before the first return, while all are out, after the last close", async () => {
+  test("no timer runs without idle connections: before the first return and after the last close", async () => {
     const { pool, clock } = scriptedPool({ poolSize: 2, maxOverflow: 0, idleTimeout: "30s" });
     expect(clock.due.size).to.equal(0);
     let leases = await connects(pool, 2);
@@ -240,7 +240,7 @@ export default (test) => {
     expect(handles.size).to.equal(0);
   });
 
-  test("a caller who waits keeps the process alive beside it, and no longer than he waits", async () => {
+  test("a caller that waits keeps the process alive beside it, and no longer than it waits", async () => {
     const { poolClock, holding } = referringClock();
     let opening = gate();
     const pool = new QueuePool(() => opening.promise, {
@@ -265,7 +265,7 @@ export default (test) => {
     await pool.close();
   });
 
-  test("while it is being closed it counts against the maximum; who waits is served when it has ended", async () => {
+  test("while it is being closed it counts against the maximum; a waiter is served when it has ended", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0, idleTimeout: "30s" });
     const { pool, server, clock } = context;
     await returned(pool, 1);
@@ -282,7 +282,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a close that fails or hangs is reported, and its slot ends all the same", async () => {
+  test("a close that fails or hangs is reported, and its slot ends anyway", async () => {
     for (const close of [
       () => Promise.reject(down),
       () => {

@@ -1,5 +1,5 @@
-// Connections that are not to be trusted any more: hard (terminated now), soft (replaced at the next checkout), pool-wide
-// (every one as old), and invalidateAll().
+// Connections that are not to be trusted any more: hard (terminated now), soft (replaced at the next checkout),
+// pool-wide (every one as old), and invalidateAll().
 
 import { expect } from "chai";
 import {
@@ -49,7 +49,7 @@ export default (test) => {
     expect(pool.stats()).to.include({ idle: 0, total: 0, invalidated: 1 });
   });
 
-  test("its slot is taken until the termination has ended, so that the server never has more than the maximum", async () => {
+  test("its slot is taken until the termination has ended: the server never has more than the maximum", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server } = context;
     const termination = gate();
@@ -140,7 +140,7 @@ export default (test) => {
     expect(server.calls).to.deep.equal(["open", "rollback 1", "terminate 1", "open"]);
   });
 
-  test("155 an invalidation with pool: true terminates this connection, and every one as old is replaced at its next checkout", async () => {
+  test("155 an invalidation with pool: true terminates this connection and marks every one as old", async () => {
     const { pool, server } = scriptedPool({ poolSize: 3 });
     const [first, second, third] = await connects(pool, 3);
     await third.close();
@@ -234,7 +234,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("169 a disconnect in use: its connection goes at once, the idle one at its next checkout, the new one stays", async () => {
+  test("169 a disconnect in use: its connection goes at once, the idle one at its next checkout", async () => {
     const { pool, server } = scriptedPool({ poolSize: 2, dialect: { isDisconnect: (error) => error === gone } });
     await returned(pool, 2);
     await rejection(pool.use(() => Promise.reject(gone)));
@@ -247,7 +247,7 @@ export default (test) => {
     await second.close();
   });
 
-  test("invalidateAll() replaces idle connections and those in use, each at its next checkout, and none that is opened later", async () => {
+  test("invalidateAll() replaces idle and leased connections at their next checkout, no later ones", async () => {
     const { pool, server } = scriptedPool({ poolSize: 3 });
     const [first, second] = await connects(pool, 2);
     await second.close();
@@ -300,7 +300,7 @@ export default (test) => {
     expect(server.live).to.equal(0);
   });
 
-  test("a stale connection whose termination fails or hangs is replaced all the same", async () => {
+  test("a stale connection whose termination fails or hangs is replaced anyway", async () => {
     for (const terminate of [() => thrower(gone), () => Promise.reject(gone), never]) {
       const context = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: "5s" });
       const { pool, server, clock, log } = context;
@@ -316,7 +316,7 @@ export default (test) => {
     }
   });
 
-  test("when the new connection cannot be opened its caller is told, and the emptied slot waits for the next", async () => {
+  test("when the new connection cannot be opened its caller is refused, and the slot waits empty", async () => {
     const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     await returned(pool, 1);
     pool.invalidateAll();

@@ -73,7 +73,7 @@ export default (test) => {
   });
 
   for (const [how, failing] of Object.entries(failures)) {
-    test(`166 an invalidate listener that ${how} keeps nothing: the connection is terminated, the lease ends, the slot is back`, async () => {
+    test(`166 an invalidate listener that ${how} keeps nothing: connection and lease end`, async () => {
       const context = await leased();
       const { pool, lease, server, steps, given } = context;
       const failure = new Error("listener");
@@ -85,7 +85,7 @@ export default (test) => {
       expect((await pool.connect()).connection.id).to.equal(2);
     });
 
-    test(`a softInvalidate listener that ${how} spares nothing: the connection is replaced at its next checkout`, async () => {
+    test(`a softInvalidate listener that ${how} spares nothing: the connection is replaced`, async () => {
       const context = await leased();
       const { pool, lease, server } = context;
       server.script.softInvalidate = failing(new Error("listener"));
@@ -95,7 +95,7 @@ export default (test) => {
       expect((await pool.connect()).connection.id).to.equal(2);
     });
 
-    test(`167 a termination that ${how} is reported; the record is empty and idle, and close() of the lease does nothing`, async () => {
+    test(`167 a termination that ${how} is reported; the record is empty and idle`, async () => {
       const context = await leased();
       const { pool, lease, record, server, steps, given } = context;
       server.script.terminate = failing(gone);
@@ -117,7 +117,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`191 a close listener that ${how} while the pool is disposed of is reported; every connection is closed`, async () => {
+    test(`191 a close listener that ${how} during dispose() is reported; every connection is closed`, async () => {
       const context = tracedPool({ poolSize: 3 });
       const { pool, server, given } = context;
       for (const lease of await connects(pool, 3)) await lease.close();
@@ -125,7 +125,7 @@ export default (test) => {
       await pool.dispose();
       expect(server.live).to.equal(0);
       expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal(
-        Array(3).fill([gone, "listener"]),
+        Array.from({ length: 3 }, () => [gone, "listener"]),
       );
       expect(pool.stats().total).to.equal(0);
       await expectSound(context);
@@ -154,7 +154,7 @@ export default (test) => {
     ]);
   });
 
-  test("an idle connection that dies: invalidate with the driver's error, close, terminate, no checkin and no report; its slot is gone", async () => {
+  test("an idle connection that dies: invalidate with its error, close, terminate; its slot is gone", async () => {
     let die;
     const { pool, record, server, steps, given } = await idle({
       dialect: { onDisconnect: (_, tell) => ((die = tell), () => {}) },
@@ -182,7 +182,7 @@ export default (test) => {
     expect(steps()).to.deep.equal(["close event 1", "terminate 1", "open", "connect 2", "checkout 2"]);
   });
 
-  test("record.invalidate() under a lease: the connection ends now, the record is empty at once, and the lease lives on with it", async () => {
+  test("record.invalidate() under a lease: the connection ends now, and the lease lives on with it", async () => {
     const { pool, lease, record, server, steps, given } = await leased();
     const [connection] = server.connections;
     const termination = gate();
@@ -239,7 +239,7 @@ export default (test) => {
     expect(steps()).to.deep.equal([]);
   });
 
-  test("record.invalidate() of an idle record: the connection ends now, and the slot opens another one in it", async () => {
+  test("record.invalidate() of an idle record: the connection ends now, and the slot opens another", async () => {
     const context = await idle();
     const { pool, record, steps, given } = context;
     await record.invalidate(gone);
@@ -254,7 +254,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("nobody gets a connection while record.invalidate() of its idle record terminates it", async () => {
+  test("no caller gets a connection while record.invalidate() of its idle record terminates it", async () => {
     const context = await idle();
     const { pool, record, server } = context;
     const termination = gate();
@@ -270,7 +270,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("154 record.invalidate() softly: softInvalidate now, the connection is replaced at its next checkout, idle or under a lease", async () => {
+  test("154 record.invalidate() softly, idle or leased: replaced at the next checkout", async () => {
     for (const make of [idle, leased]) {
       const { pool, lease, record, server, steps, given } = await make();
       await record.invalidate(gone, { soft: true });
@@ -300,7 +300,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("record.close() under a lease closes politely now; the lease lives on, its close resets and checks in null", async () => {
+  test("record.close() under a lease closes politely now; the lease's close checks in null", async () => {
     const context = await leased();
     const { pool, lease, record, server, steps } = context;
     await record.close();
@@ -316,7 +316,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("what the driver throws at record.close() or record.invalidate() is reported; they resolve, and the slot goes on", async () => {
+  test("what the driver throws at record.close() or record.invalidate() is reported; both resolve", async () => {
     for (const make of [idle, leased]) {
       for (const [end, call] of [
         ["close", "close"],
@@ -374,7 +374,7 @@ export default (test) => {
     expect(server.connections[0].closed).to.equal(1);
   });
 
-  test("179 detach() fires detach alone, neither reset nor checkin; the slot is free before its listeners run", async () => {
+  test("179 detach() emits detach alone; the slot is free before its listeners run", async () => {
     const { pool, lease, record, server, steps, given } = await leased();
     let seen;
     server.script.detach = (connection, of) =>
@@ -388,7 +388,7 @@ export default (test) => {
     expect(steps()).to.deep.equal([]);
   });
 
-  test("a waiter who has the slot of a detached lease does not wait for the detach listeners", async () => {
+  test("a waiter that has the slot of a detached lease does not wait for the detach listeners", async () => {
     const { pool, lease, server } = await leased();
     const running = gate();
     server.script.detach = () => running.promise;
@@ -400,7 +400,7 @@ export default (test) => {
     await detached;
   });
 
-  test("181 close() of a detached lease: reset, rollback, closeDetached, the driver's close; neither checkin nor close", async () => {
+  test("181 close() of a detached lease: reset, rollback, closeDetached, the driver's close", async () => {
     const { lease, steps, given } = await leased();
     await lease.detach();
     steps();
@@ -448,7 +448,7 @@ export default (test) => {
     });
   }
 
-  test("187 dispose fires close for the idle connection and nothing for the one in use, which is closed at its return", async () => {
+  test("187 dispose() emits close for the idle connection; the leased one is closed at its return", async () => {
     const { pool, steps } = tracedPool({ poolSize: 2 });
     const [first, second] = await connects(pool, 2);
     await first.close();
@@ -478,7 +478,7 @@ export default (test) => {
     await pool.dispose();
     expect(server.live).to.equal(0);
     expect(given("error").map(([error, { operation }]) => [error, operation])).to.deep.equal(
-      Array(2).fill([gone, "close"]),
+      Array.from({ length: 2 }, () => [gone, "close"]),
     );
   });
 

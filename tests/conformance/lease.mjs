@@ -240,7 +240,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a promise of close() that nobody awaits leaves nothing behind", async () => {
+  test("a promise of close() that is not awaited leaves nothing behind", async () => {
     const { pool, server } = scriptedPool();
     server.script.rollback = () => Promise.reject(new Error("gone"));
     void (await pool.connect()).close();

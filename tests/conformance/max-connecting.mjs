@@ -1,5 +1,5 @@
-// maxConnecting: never more creators at once; the others wait in the queue, and are served in order by what comes first:
-// a free place, or a returned connection.
+// maxConnecting: never more creators at once; the others wait in the queue, and are served in order by what comes
+// first: a free place, or a returned connection.
 
 import { expect } from "chai";
 import { DisconnectionError, PoolClosedError, PoolTimeoutError } from "edgepool";
@@ -61,7 +61,7 @@ export default (test) => {
     }
   });
 
-  test("who waits for a place is served in the order of arrival", async () => {
+  test("a caller that waits for a place is served in the order of arrival", async () => {
     const { pool, openings } = gatedPool({ maxConnecting: 1 });
     const served = [];
     const callers = Array.from({ length: 5 }, (_, number) => pool.connect().then(() => served.push(number)));
@@ -73,7 +73,7 @@ export default (test) => {
     expect(served).to.deep.equal([0, 1, 2, 3, 4]);
   });
 
-  test("who waits for a place is served by a return, if that comes first", async () => {
+  test("a caller that waits for a place is served by a return, if that comes first", async () => {
     const context = gatedPool({ maxConnecting: 1 });
     const { pool, openings } = context;
     const first = pool.connect();
@@ -172,14 +172,14 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("maxWaiters counts those who wait for a place", async () => {
+  test("maxWaiters counts callers that wait for a place", async () => {
     const { pool } = gatedPool({ maxConnecting: 1, maxWaiters: 1 });
     void Promise.allSettled([pool.connect(), pool.connect()]);
     await settled();
     expect((await rejection(pool.connect())).code).to.equal("ERR_POOL_QUEUE_FULL");
   });
 
-  test("who waits for a place may abort; those behind move up", async () => {
+  test("a caller that waits for a place may abort; those behind move up", async () => {
     const context = gatedPool({ maxConnecting: 1 });
     const { pool, openings } = context;
     const controller = new AbortController();
@@ -199,7 +199,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who left while it waited to reconnect stands in nobody's way, also when its operation's number comes round", async () => {
+  test("a caller that left while it waited to reconnect blocks none that gets its number later", async () => {
     const context = gatedPool({ poolSize: 2, maxConnecting: 1, resetOnReturn: "none" });
     const { pool, openings, server } = context;
     const controller = new AbortController();
@@ -218,7 +218,8 @@ export default (test) => {
     openings[1].open();
     server.script.open = undefined;
     let leases = [await opening, await pool.connect()];
-    // A number has ten bits of generation. Two waiters each time, since the place used last is the first to be used again.
+    // A number has ten bits of generation. Two waiters each time, since the place used last is the first to be used
+    // again.
     for (let generation = 1; generation < 1024; generation++) {
       const waiters = [pool.connect(), pool.connect()];
       for (const lease of leases) void lease.close();
@@ -232,7 +233,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("an opener that aborts keeps its place until its creator has ended; the head waiter has the connection", async () => {
+  test("an opener that aborts keeps its place until its creator has ended; the head waiter is served", async () => {
     const context = gatedPool({ maxConnecting: 1 });
     const { pool, openings } = context;
     const controller = new AbortController();
@@ -274,7 +275,7 @@ export default (test) => {
     }
   });
 
-  test("who needs no creator waits for no place", async () => {
+  test("a caller that needs no creator waits for no place", async () => {
     const { pool, openings } = gatedPool({ maxConnecting: 1 });
     const first = pool.connect();
     openings[0].open();
@@ -288,7 +289,7 @@ export default (test) => {
     await opener;
   });
 
-  test("close() refuses those who wait for a place, and ends what the creators bring", async () => {
+  test("close() refuses callers that wait for a place, and ends what the creators bring", async () => {
     const context = gatedPool({ maxConnecting: 1 });
     const { pool, openings, server } = context;
     const callers = Array.from({ length: 3 }, () => rejection(pool.connect()));

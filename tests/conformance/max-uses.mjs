@@ -43,7 +43,7 @@ export default (test) => {
     }
   });
 
-  test("without maxUses, or with Infinity, a connection is used for ever", async () => {
+  test("without maxUses, or with Infinity, a connection is used without end", async () => {
     for (const maxUses of [undefined, Infinity]) {
       const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0, maxUses });
       await usedBy(pool, 500);
@@ -82,7 +82,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("the server never has more than the maximum: who waits is served when the close has ended", async () => {
+  test("the server never has more than the maximum: a waiter is served when the close has ended", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0, maxUses: 1 });
     const { pool, server } = context;
     const closing = gate();
@@ -124,7 +124,7 @@ export default (test) => {
     expect(server.closedTwice).to.equal(0);
   });
 
-  test("a last use that ends otherwise is no return: invalidated it is terminated, detached it is its holder's", async () => {
+  test("a last use that does not return: invalidated it is terminated, detached its holder's", async () => {
     const context = traced(scriptedPool({ poolSize: 2, maxOverflow: 0, maxUses: 1 }));
     const { pool, server } = context;
     const [first, second] = await connects(pool, 2);

@@ -55,7 +55,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a creator that hangs holds nobody else up", async () => {
+  test("a creator that hangs holds up no other caller", async () => {
     const context = scriptedKind(NullPool, { driverTimeout: "5s" });
     const { pool, server, clock } = context;
     server.script.open = never;
@@ -67,7 +67,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a caller who comes while another's connection is reset or closed waits for neither", async () => {
+  test("a caller that comes while another's connection is reset or closed waits for neither", async () => {
     for (const call of ["rollback", "close"]) {
       const context = scriptedKind(NullPool);
       const { pool, server } = context;
@@ -157,7 +157,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("of many who open at once one runs its connect listeners first; once they have succeeded the others run theirs", async () => {
+  test("of many concurrent openers one runs its connect listeners first, then the others theirs", async () => {
     const { pool } = scriptedKind(NullPool);
     const first = gate();
     const running = [];

@@ -117,7 +117,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a death that is told twice, or by its own termination, counts once", async () => {
+  test("a death that is reported twice, or by its own termination, counts once", async () => {
     const { pool, server, die, unsubscribed } = mortalPool({ poolSize: 2 });
     await (await pool.connect()).close();
     server.script.terminate = () => die(1);
@@ -169,7 +169,7 @@ export default (test) => {
     expect(server.live).to.equal(0);
   });
 
-  test("the driver is heard until its close has ended: an error on the way out has a listener", async () => {
+  test("the driver is listened to until its close has ended: an error on the way out has a listener", async () => {
     const { pool, server, unsubscribed } = mortalPool();
     await (await pool.connect()).close();
     const closing = gate();
@@ -181,7 +181,7 @@ export default (test) => {
     expect(unsubscribed).to.deep.equal([1]);
   });
 
-  test("a connection that is ended through its record is heard until then, too", async () => {
+  test("a connection that is ended through its record is listened to until then, too", async () => {
     const { pool, server, unsubscribed } = mortalPool();
     const lease = await pool.connect();
     const ending = gate();

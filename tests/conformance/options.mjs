@@ -1,5 +1,5 @@
-// Options and arguments: what is wrong is refused at once, by name, with its value and with what is allowed; what is left
-// out has its default. A constructor throws; connect(), use() and close() reject and never throw.
+// Options and arguments: what is wrong is refused at once, by name, with its value and with what is allowed; what is
+// left out has its default. A constructor throws; connect(), use() and close() reject and never throw.
 
 import { expect } from "chai";
 import { ArgumentError, AsyncAdaptedQueuePool, Pool, PoolError, QueuePool } from "edgepool";
@@ -359,7 +359,7 @@ export default (test) => {
     }
   });
 
-  test("001 a creator that throws is called neither by the constructor nor by dispose() nor by recreate()", async () => {
+  test("001 a creator that throws is not called by the constructor, dispose() or recreate()", async () => {
     let calls = 0;
     const pool = new QueuePool(() => {
       calls++;

@@ -1,4 +1,5 @@
-// The order of events and driver calls on each path: SQLAlchemy's table, one test for each row, each with its whole trace.
+// The order of events and driver calls on each path: SQLAlchemy's table, one test for each row, each with its whole
+// trace.
 
 import { expect } from "chai";
 import { DisconnectionError, NullPool } from "edgepool";
@@ -110,7 +111,7 @@ export default (test) => {
     expect(steps()).to.deep.equal([...first, ...returned(1), "ping 1", ...ended(1), ...reconnected]);
   });
 
-  test("a DisconnectionError of a checkout listener: checkout, invalidate, close, terminate, creator, connect, checkout", async () => {
+  test("a DisconnectionError: checkout, invalidate, close, terminate, creator, connect, checkout", async () => {
     const { pool, server, steps } = onePool();
     server.script.checkout = ({ id }) => {
       if (id === 1) throw new DisconnectionError("stale");
@@ -150,7 +151,7 @@ export default (test) => {
     ]);
   });
 
-  test("the state that listeners see: not in use during connect and checkin, in use during checkout, reset and invalidate", async () => {
+  test("what listeners see: in use during checkout, reset and invalidate, not in connect and checkin", async () => {
     const { pool, server } = onePool();
     const seen = [];
     for (const name of ["firstConnect", "connect", "checkout", "reset", "checkin", "invalidate"]) {

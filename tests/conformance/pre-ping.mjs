@@ -1,4 +1,5 @@
-// prePing: whether a connection that was used before is tested first, what its death does, and how long a ping may take.
+// prePing: whether a connection that was used before is tested first, what its death does, and how long a ping may
+// take.
 
 import { expect } from "chai";
 import {
@@ -31,7 +32,7 @@ const discarded = ["ping 1", "invalidate 1", "close event 1", "terminate 1", "ch
 const dead = ({ id }) => id !== 1;
 
 export default (test) => {
-  test("103 with prePing the first checkout pings nothing, and each later one once, before the checkout event", async () => {
+  test("103 with prePing the first checkout pings nothing, each later one once, before its event", async () => {
     const { pool, server, steps } = pinging();
     await cycle(pool);
     expect(steps()).to.deep.equal([
@@ -265,7 +266,7 @@ export default (test) => {
     expect(server.connections.map(({ closed }) => closed)).to.deep.equal([1, 0]);
   });
 
-  test("127 what was idle is never taken for new: a connection that was parked before anybody had it is pinged at its first checkout", async () => {
+  test("127 what was idle is never taken for new: it is pinged also at its first checkout", async () => {
     const ways = {
       "by warm()": ({ pool }) => pool.warm(1),
       "by an opening whose caller left": async ({ pool, server }) => {
@@ -300,7 +301,7 @@ export default (test) => {
     expect(steps()).to.deep.equal(["close event 1", "terminate 1", "open", "connect 2", "checkout 2"]);
   });
 
-  test("a dead ping is one of the two tries: a refusal by a checkout listener after it is the second, and the last", async () => {
+  test("a dead ping is one of two tries: a refusal by a checkout listener after it is the last", async () => {
     const context = pinging();
     const { pool, server, steps } = context;
     await cycle(pool);
@@ -413,7 +414,7 @@ export default (test) => {
     expect(steps()).to.not.include("ping 2");
   });
 
-  test("pingTimeout null waits for ever", async () => {
+  test("pingTimeout null waits without end", async () => {
     const { pool, server, clock } = pinging({ pingTimeout: null });
     await cycle(pool);
     const answer = gate();
@@ -444,7 +445,7 @@ export default (test) => {
     }
   });
 
-  test("who leaves while a ping runs is refused at once, and the connection is terminated", async () => {
+  test("a caller that leaves while a ping runs is refused at once, and the connection is terminated", async () => {
     const context = pinging();
     const { pool, server, steps } = context;
     await cycle(pool);
@@ -479,7 +480,7 @@ export default (test) => {
     }
   });
 
-  test('a deadline that ends while a ping runs refuses the caller with step "ping", and the connection is terminated', async () => {
+  test('a deadline that ends while a ping runs refuses the caller with step "ping"', async () => {
     const context = pinging();
     const { pool, server, clock, steps } = context;
     await cycle(pool);
@@ -498,7 +499,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("while a ping runs nobody else has the connection", async () => {
+  test("while a ping runs no other caller has the connection", async () => {
     const context = pinging();
     const { pool, server, steps } = context;
     await cycle(pool);

@@ -74,7 +74,7 @@ async function reenter(wire, action, isLater) {
   };
   let calls = 0;
   wire(context, () => {
-    // Not for ever: a creator that always asks the pool for a connection would never end.
+    // A bounded number of times: a creator that always asks the pool for a connection would never end.
     if (++calls > 3) return undefined;
     if (!isLater) return action(context);
     return settled(2).then(() => action(context));
@@ -91,7 +91,7 @@ async function reenter(wire, action, isLater) {
 
 export default (test) => {
   for (const [place, wire] of Object.entries(places)) {
-    test(`whatever ${place} does to the pool in the pool's own stack, or later, nobody hangs and no slot is lost`, async () => {
+    test(`whatever ${place} does to the pool, at once or later, no caller hangs and no slot is lost`, async () => {
       for (const isLater of [false, true]) {
         for (const [name, action] of Object.entries(actions)) {
           const note = `${place}: ${name}${isLater ? ", later" : ""}`;
@@ -160,7 +160,7 @@ export default (test) => {
     }
   });
 
-  test("pool.close() from inside the only checkout listener refuses its caller, whose connection is terminated", async () => {
+  test("pool.close() inside the only checkout listener refuses its caller and ends the connection", async () => {
     for (const isLater of [false, true]) {
       const context = scriptedPool();
       const { pool, server } = context;
@@ -274,7 +274,7 @@ export default (test) => {
     }
   });
 
-  test("a lease that is detached from inside the termination of another is closed by its holder, or terminated: once", async () => {
+  test("a lease that is detached inside the termination of another is ended by its holder, once", async () => {
     const context = scriptedPool();
     const { pool, server } = context;
     const [, second] = await connects(pool, 2);
@@ -321,7 +321,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a waiter who aborts before it resumes leaves the caller who comes next alone", async () => {
+  test("a waiter that aborts before it resumes leaves the caller that comes next alone", async () => {
     for (const hangs of [false, true]) {
       const context = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: "5s" });
       const { pool, server, clock } = context;
@@ -350,7 +350,7 @@ export default (test) => {
     }
   });
 
-  test("a waiter who is refused before it resumes does not end what its place in the pool's books is used for next", async () => {
+  test("a waiter that is refused before it resumes does not end what reuses its operation's place", async () => {
     const context = scriptedPool({ poolSize: 2, maxOverflow: 0, driverTimeout: "5s" });
     const { pool, server, clock } = context;
     const leases = await connects(pool, 2);

@@ -71,7 +71,7 @@ export default (test) => {
     expect(record.inUse).to.equal(true);
   });
 
-  test("lastConnectTime tells when the connection was opened, in milliseconds since the epoch", async () => {
+  test("lastConnectTime says when the connection was opened, in milliseconds since the epoch", async () => {
     const { pool, records } = recordingPool();
     const before = Date.now();
     const lease = await pool.connect();

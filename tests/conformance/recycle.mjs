@@ -69,7 +69,7 @@ export default (test) => {
     expect(await nextId(pool)).to.equal(2);
   });
 
-  test("the age counts from the end of the opening, and a connection is not replaced in the checkout that opened it", async () => {
+  test("the age counts from the end of the opening; no connection is replaced in its first checkout", async () => {
     const { pool, server, clock } = onePool({ recycle: "3s" });
     server.script.open = () => new Promise((done) => clock.setTimeout(() => done(undefined), 5_000));
     const caller = pool.connect();
@@ -82,7 +82,7 @@ export default (test) => {
     expect(await nextId(pool)).to.equal(2);
   });
 
-  test("a connection of any age that is in use is left to its caller, and replaced when it goes to a waiter", async () => {
+  test("a leased connection of any age is left to its caller, and replaced when it goes to a waiter", async () => {
     const { pool, clock, steps } = onePool({ recycle: "3s", timeout: null });
     const lease = await pool.connect();
     clock.tick(60_000);
@@ -116,7 +116,7 @@ export default (test) => {
     }
   });
 
-  test("a close listener that fails while it is replaced is reported, and the caller has the new connection", async () => {
+  test("a close listener that fails while it is replaced is reported; the caller has the new one", async () => {
     const context = onePool({ recycle: "3s" });
     const { pool, server, clock, steps } = context;
     await cycle(pool);
@@ -135,7 +135,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("123 an aged connection whose creator is down loses no place: three leases can be taken once it works again", async () => {
+  test("123 an aged connection whose creator is down loses no place: three leases work afterwards", async () => {
     const context = tracedPool({ poolSize: 1, maxOverflow: 2, recycle: 1 });
     const { pool, server, clock, steps } = context;
     await cycle(pool);

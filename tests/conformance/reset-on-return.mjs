@@ -103,7 +103,7 @@ export default (test) => {
     expect(server.calls).to.deep.equal(["open", "terminate 1"]);
   });
 
-  test("a soft invalidation does not spare the reset: the server must not keep the transaction until the next checkout", async () => {
+  test("a soft invalidation does not spare the reset: the server must not keep the transaction", async () => {
     const { pool, server } = scriptedPool();
     const lease = await pool.connect();
     await lease.invalidate(undefined, { soft: true });
@@ -142,7 +142,7 @@ export default (test) => {
     expect(server.calls).to.deep.equal(["open"]);
   });
 
-  test("a polite close is the first of close, end, quit, disconnect, destroy, Symbol.asyncDispose, Symbol.dispose", async () => {
+  test("a polite close is the first of close, end, quit, disconnect, destroy, and the two disposes", async () => {
     for (let first = 0; first < closers.length; first++) {
       const { pool, calls, log } = poolOf(["rollback", ...closers.slice(first)]);
       await (await pool.connect()).close();
@@ -310,7 +310,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("143 a reset that fails terminates the connection; close() resolves, and the slot opens a new one when it is wanted", async () => {
+  test("143 a reset that fails terminates the connection; close() resolves, and the slot is empty", async () => {
     for (const fail of [(error) => Promise.reject(error), (error) => void thrower(error)]) {
       const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
       const { pool, server, log } = context;
@@ -344,7 +344,7 @@ export default (test) => {
     expect(server.calls).to.deep.equal(["open", "commit 1", "terminate 1"]);
   });
 
-  test("a reset that hangs is given driverTimeout, then the connection is terminated and close() resolves", async () => {
+  test("a reset that hangs is given driverTimeout, then the connection is terminated", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: "5s" });
     const { pool, server, clock, log } = context;
     server.script.rollback = never;

@@ -1,5 +1,5 @@
-// The option `scope`: a function that names the current scope gives each key connections, waiters and limits of its own. Which
-// I/O context is current in Workers is for tests/integration/workers.
+// The option `scope`: a function that names the current scope gives each key connections, waiters and limits of its
+// own. Which I/O context is current in Workers is for tests/integration/workers.
 
 import { expect } from "chai";
 import { ArgumentError, NullPool, PoolClosedError, QueuePool, SingletonThreadPool, StaticPool } from "edgepool";
@@ -76,7 +76,7 @@ export default function (test) {
     await other.close();
   });
 
-  test("a listener of the pool hears of every scope, and of the first connection once", async () => {
+  test("a listener of the pool is called for every scope, and of the first connection once", async () => {
     const context = scopedPool();
     const { pool } = context;
     const heard = [];
@@ -271,7 +271,7 @@ export default function (test) {
     await pool.dispose();
     await pool.close();
     expect(pool.closed).to.equal(true);
-    // In Workers nobody but its own scope may touch the connection, and there is no telling which that is.
+    // In Workers no caller but its own scope may touch the connection, and none can tell which that is.
     if (!isWorkers) expect(server.live).to.equal(0);
   });
 

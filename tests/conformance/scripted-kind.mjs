@@ -1,3 +1,4 @@
+// @ts-check
 // Pools of every kind over scripted connections, and their events in the trace of the driver's calls.
 
 import { expect } from "chai";
@@ -87,7 +88,7 @@ const extras = {
 export function expectExtrasRefused(Kind, name, own = []) {
   for (const [option, value] of Object.entries({ ...extras, pool_size: 5 })) {
     if (own.includes(option)) continue;
-    const error = thrown(() => new Kind(() => ({}), { [option]: value, loggingName: "mine" }));
+    const error = /** @type {Error} */ (thrown(() => new Kind(() => ({}), { [option]: value, loggingName: "mine" })));
     expect(error, option).to.be.instanceOf(ArgumentError);
     expect(error, option).to.include({ code: "ERR_POOL_ARGUMENT", pool: "mine" });
     expect(error.message, option).to.contain(`"${option}"`).and.to.contain(name).and.to.contain(String(value));

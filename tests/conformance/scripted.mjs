@@ -1,5 +1,6 @@
-// Scripted connections and a virtual clock: nothing here waits for real time. A connection records every call; a creator
-// or a call answers as its script says, at once or when the test lets it.
+// @ts-check
+// Scripted connections and a virtual clock: nothing here waits for real time. A connection records every call; a
+// creator or a call answers as its script says, at once or when the test lets it.
 
 import { createClock } from "@sinonjs/fake-timers";
 import { expect } from "chai";
@@ -23,7 +24,11 @@ export const never = () => new Promise(() => {});
 export class Server {
   calls = [];
   connections = [];
-  /** What the next calls do, by name: a function of the connection, or absent for success. */
+  /**
+   * What the next calls do, by name: a function of the connection, or absent for success.
+   *
+   * @type {Record<string, ((subject: any) => any) | undefined>}
+   */
   script = {};
 
   /** The creator. `script.open` may throw, answer a promise, or answer nothing for a plain connection. */
@@ -37,7 +42,8 @@ export class Server {
   connection() {
     const server = this;
     const id = this.connections.length + 1;
-    const perform = (call) =>
+    const perform = (/** @type {string} */ call) =>
+      /** @this {{ closed: number }} */
       function () {
         server.calls.push(`${call} ${id}`);
         if (call === "close" || call === "terminate") this.closed++;
@@ -85,7 +91,9 @@ export class Log {
   }
 }
 
-/** A virtual clock, and how the pool sees it. `due` holds the timers that run; `reads` and `set` count what was asked. */
+/**
+ * A virtual clock, and how the pool sees it. `due` holds the timers that run; `reads` and `set` count what was asked.
+ */
 export function virtualClock() {
   const clock = Object.assign(createClock(), { due: new Map(), reads: 0, set: 0 });
   const poolClock = {
@@ -111,7 +119,7 @@ export function virtualClock() {
 }
 
 /** Whether the host has I/O contexts: Cloudflare Workers. */
-export const isWorkers = typeof WebSocketPair === "function";
+export const isWorkers = "WebSocketPair" in globalThis;
 
 /** Defaults that are others in Workers, as they are everywhere else: the suite is one. */
 export const everywhere = { maxOverflow: 10, maxConnecting: Infinity };
@@ -199,7 +207,10 @@ export function connects(pool, count) {
   return Promise.all(Array.from({ length: count }, () => pool.connect()));
 }
 
-/** The end of a test that broke things: no slot is lost, the next use works, and in the end every connection is closed, once. */
+/**
+ * The end of a test that broke things: no slot is lost, the next use works, and in the end every connection is closed,
+ * once.
+ */
 export function expectSound(context, note = "") {
   return expectAllSound([{ ...context, note }]);
 }

@@ -1,5 +1,6 @@
-// StaticPool and SingletonThreadPool: one connection, shared by every caller, each with a lease of its own. Callers wait
-// while it opens and while it is reset; only the last close resets and checks in; nobody can end what another holds twice.
+// StaticPool and SingletonThreadPool: one connection, shared by every caller, each with a lease of its own. Callers
+// wait while it opens and while it is reset; only the last close resets and checks in; no caller can end what another
+// holds twice.
 
 import { expect } from "chai";
 import { PoolClosedError, PoolTimeoutError, SingletonThreadPool, StaticPool } from "edgepool";
@@ -26,7 +27,6 @@ const kinds = { StaticPool, SingletonThreadPool };
 const stales = {
   "a soft invalidation": ({ leases }) => leases[0].invalidate(undefined, { soft: true }),
   "invalidateAll()": ({ pool }) => pool.invalidateAll(),
-  recycle: ({ clock }) => pass(clock, 61_000),
   "dispose()": ({ pool }) => pool.dispose(),
   "record.invalidate()": ({ leases }) => leases[0].record.invalidate(gone),
   "record.close()": ({ leases }) => leases[0].record.close(),
@@ -34,7 +34,26 @@ const stales = {
 
 export default (test) => {
   for (const [name, Kind] of Object.entries(kinds)) {
-    test(`${name}: callers who come while the connection opens wait for it: one opening, a lease for each`, async () => {
+    test(`${name}: a connection that grows old while shared serves all sharers, then is replaced`, async () => {
+      for (const recycle of [0, "1s"]) {
+        const context = scriptedKind(Kind, { recycle });
+        const { pool, server, clock } = context;
+        const leases = [];
+        for (let i = 0; i < 20; i++) {
+          leases.push(await pool.connect());
+          await pass(clock, 1_500);
+        }
+        expect(leases.map(({ connection }) => connection.id)).to.deep.equal(leases.map(() => 1));
+        expect(server.connections.filter(({ closed }) => !closed)).to.have.length(1);
+        for (const lease of leases) await lease.close();
+        const next = await pool.connect();
+        expect(next.connection.id).to.equal(2);
+        await next.close();
+        await expectSound(context);
+      }
+    });
+
+    test(`${name}: callers that come while the connection opens wait for it: one opening for all`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const opening = gate();
@@ -51,7 +70,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: callers who waited are served in the order of their arrival`, async () => {
+    test(`${name}: callers that waited are served in the order of their arrival`, async () => {
       const { pool, server } = scriptedKind(Kind);
       const opening = gate();
       server.script.open = () => opening.promise;
@@ -128,7 +147,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: the opener's failure is the opener's; the next in line opens, and the others share what it gets`, async () => {
+    test(`${name}: a failure is the opener's alone; the next in line opens, and the others share`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const openings = [gate(), gate()];
@@ -147,7 +166,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: where every opening fails nobody hangs`, async () => {
+    test(`${name}: when every opening fails no caller hangs`, async () => {
       for (const open of [
         () => {
           throw down;
@@ -180,7 +199,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: when the opener aborts, its opening goes on, to those who wait`, async () => {
+    test(`${name}: when the opener aborts, its opening goes on for the waiters`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const opening = gate();
@@ -198,7 +217,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: when the opener and all who wait abort, the connection is kept for the next`, async () => {
+    test(`${name}: when the opener and all that wait abort, the connection is kept for the next`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const opening = gate();
@@ -213,7 +232,7 @@ export default (test) => {
       expect((await pool.connect()).connection.id).to.equal(1);
     });
 
-    test(`${name}: who waits for the opening may abort, and the others are served`, async () => {
+    test(`${name}: a caller that waits for the opening may abort, and the others are served`, async () => {
       const { pool, server } = scriptedKind(Kind);
       const opening = gate();
       server.script.open = () => opening.promise;
@@ -246,7 +265,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: an opening that hangs is given driverTimeout; the next in line opens, and what comes late is closed`, async () => {
+    test(`${name}: an opening that hangs is given driverTimeout; the next in line opens`, async () => {
       const context = scriptedKind(Kind, { driverTimeout: "2s" });
       const { pool, server, clock } = context;
       const late = gate();
@@ -268,7 +287,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: who comes while the connection is reset waits, and shares it afterwards`, async () => {
+    test(`${name}: a caller that comes while the connection is reset waits, and shares it afterwards`, async () => {
       const context = traced(scriptedKind(Kind));
       const { pool, server } = context;
       const reset = gate();
@@ -288,7 +307,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: when the reset fails or hangs, those who wait share a new connection`, async () => {
+    test(`${name}: when the reset fails or hangs, callers that wait share a new connection`, async () => {
       for (const rollback of [() => Promise.reject(gone), never]) {
         const context = scriptedKind(Kind, { driverTimeout: "2s" });
         const { pool, server, clock } = context;
@@ -305,7 +324,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: who waits for a reset may abort, and the connection is kept`, async () => {
+    test(`${name}: a caller that waits for a reset may abort, and the connection is kept`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const reset = gate();
@@ -321,7 +340,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: who comes in the same instant as the last return has the same connection`, async () => {
+    test(`${name}: a caller that comes in the same instant as the last return has the same connection`, async () => {
       const { pool, server } = scriptedKind(Kind, { resetOnReturn: "none" });
       const lease = await pool.connect();
       void lease.close();
@@ -329,7 +348,7 @@ export default (test) => {
       expect([next.connection, next === lease, lease.isValid]).to.deep.equal([server.connections[0], false, false]);
     });
 
-    test(`${name}: users who come and go never see a reset, and never a second connection`, async () => {
+    test(`${name}: users that come and go never see a reset, and never a second connection`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       let users = 0;
@@ -359,7 +378,7 @@ export default (test) => {
     for (const [staleBy, makeStale] of Object.entries(stales)) {
       // Callers of one scope are one user: what is merely old serves them to the end.
       if (name === "SingletonThreadPool" && !staleBy.startsWith("record")) continue;
-      test(`${name}: made stale by ${staleBy} while it is shared, the connection is replaced for the next caller and ends with its last lease`, async () => {
+      test(`${name}: stale by ${staleBy} while shared, it is replaced and ends with its last lease`, async () => {
         const context = { ...scriptedKind(Kind, { recycle: 60 }), leases: [] };
         const { pool, server, leases } = context;
         leases.push(...(await connects(pool, 2)));
@@ -394,7 +413,7 @@ export default (test) => {
     }
 
     if (name === "StaticPool")
-      test(`${name}: three generations of the connection at once are told apart, and each ends with its last lease`, async () => {
+      test(`${name}: three generations of the connection at once each end with their last lease`, async () => {
         const context = scriptedKind(Kind);
         const { pool, server } = context;
         const leases = [];
@@ -413,7 +432,7 @@ export default (test) => {
         await expectSound(context);
       });
 
-    test(`${name === "StaticPool" ? "221" : "233"} ${name}: a hard invalidation by one terminates the connection under all; the next caller has a new one, which the others' closes leave alone`, async () => {
+    test(`${name === "StaticPool" ? "221" : "233"} ${name}: a hard invalidation ends it under all`, async () => {
       const context = traced(scriptedKind(Kind));
       const { pool, server } = context;
       const [first, second, third] = await connects(pool, 3);
@@ -482,7 +501,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: close() of the pool refuses those who wait for the connection to open or to be reset`, async () => {
+    test(`${name}: close() of the pool refuses callers that wait for an opening or a reset`, async () => {
       for (const step of ["open", "rollback"]) {
         const context = scriptedKind(Kind);
         const { pool, server } = context;
@@ -505,7 +524,7 @@ export default (test) => {
       }
     });
 
-    test(`${name}: dispose() while the connection opens: its callers have it, and it is closed at the last return`, async () => {
+    test(`${name}: dispose() while the connection opens: it is closed at the last return`, async () => {
       const context = scriptedKind(Kind);
       const { pool, server } = context;
       const opening = gate();
@@ -549,7 +568,7 @@ export default (test) => {
     });
   }
 
-  test("StaticPool: a ping that fails because another caller has ended the connection meanwhile makes a new one", async () => {
+  test("StaticPool: a ping that fails because another caller ended the connection opens a new one", async () => {
     for (const end of [
       (lease) => lease.invalidate(gone),
       (lease) => lease.record.close(),
@@ -572,7 +591,7 @@ export default (test) => {
     }
   });
 
-  test("SingletonThreadPool: use() gives its share back, too, where another caller has ended the lease before it began", async () => {
+  test("SingletonThreadPool: use() returns its share also if another caller ended the lease before", async () => {
     const context = scriptedKind(SingletonThreadPool);
     const { pool } = context;
     const lease = await pool.connect();
@@ -582,7 +601,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("StaticPool: a woken caller who must queue again and leaves takes nobody's wake-up along", async () => {
+  test("StaticPool: a woken caller that must queue again and leaves takes no other wake-up along", async () => {
     const context = scriptedKind(StaticPool);
     const { pool, server } = context;
     const openings = [];
@@ -612,7 +631,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("StaticPool: a connection that a joiner's dead ping is ending is closed once, though its holder detaches it meanwhile", async () => {
+  test("StaticPool: a connection that a dead ping is ending is closed once, though it is detached", async () => {
     for (const event of ["close", "invalidate"]) {
       for (const finish of ["close", "invalidate"]) {
         const context = scriptedKind(StaticPool, { prePing: true, dialect: pings });
@@ -634,7 +653,7 @@ export default (test) => {
     }
   });
 
-  test("StaticPool: who was pinging a connection that ended joins its successor, and pings that one", async () => {
+  test("StaticPool: a caller whose pinged connection ended joins its successor, and pings that one", async () => {
     const context = scriptedKind(StaticPool, { prePing: true, dialect: pings });
     const { pool, server } = context;
     const first = await pool.connect();

@@ -1,16 +1,16 @@
-// SingletonThreadPool: one connection for the isolate. Nested connect() calls share it; only the outermost is a checkout
-// with a ping and listeners. What it shares with StaticPool: shared-connection.mjs.
+// SingletonThreadPool: one connection for the isolate. Nested connect() calls share it; only the outermost is a
+// checkout with a ping and listeners. What it shares with StaticPool: shared-connection.mjs.
 
 import { expect } from "chai";
 import { ArgumentError, DisconnectionError, SingletonThreadPool } from "edgepool";
-import { connects, expectSound, gate, pass, rejection, settled, stateOf, thrown } from "./scripted.mjs";
+import { connects, expectSound, gate, isWorkers, pass, rejection, settled, stateOf, thrown } from "./scripted.mjs";
 import { newCalls, pings, scriptedKind, traced } from "./scripted-kind.mjs";
 
 const down = new Error("down");
 const enough = new Error("enough");
 
 export default (test) => {
-  test("231 a nested connect() shares the connection through a lease of its own; the inner close does nothing, the outer one rolls back once", async () => {
+  test("231 a nested connect() shares the connection; only the outer close rolls back, once", async () => {
     const context = traced(scriptedKind(SingletonThreadPool));
     const { pool } = context;
     const outer = await pool.connect();
@@ -47,7 +47,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who comes during the outermost checkout waits for its ping and its listeners, and then shares without its own", async () => {
+  test("a caller during the outermost checkout waits for its ping and listeners, then shares", async () => {
     const context = scriptedKind(SingletonThreadPool);
     const { pool } = context;
     const listening = gate();
@@ -104,7 +104,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a DisconnectionError in the outermost checkout gives all who came the new connection", async () => {
+  test("a DisconnectionError in the outermost checkout gives all that came the new connection", async () => {
     const context = scriptedKind(SingletonThreadPool);
     const { pool, server } = context;
     pool.on("checkout", async ({ id }) => {
@@ -118,7 +118,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("233 an invalidation while nested ends it for the next: another lease, another connection, a checkout of its own", async () => {
+  test("233 an invalidation while nested ends it for the next: another lease and connection", async () => {
     const context = traced(scriptedKind(SingletonThreadPool));
     const { pool } = context;
     const outer = await pool.connect();
@@ -158,6 +158,51 @@ export default (test) => {
     }
   });
 
+  if (!isWorkers) {
+    test("poolSize scopes keep a connection: of more the one that is idle for longest is closed", async () => {
+      const key = { current: {} };
+      const { pool, server } = scriptedKind(SingletonThreadPool, { poolSize: 2, scope: () => key.current });
+      const keys = Array.from({ length: 50 }, () => ({}));
+      for (const each of keys) {
+        key.current = each;
+        await pool.use(() => {});
+        await settled();
+        expect(server.live).to.be.at.most(2);
+      }
+      const opened = pool.stats().opened;
+      for (const each of keys.slice(-2)) {
+        key.current = each;
+        await pool.use(() => {});
+      }
+      expect(pool.stats().opened, "the two that were used last have kept theirs").to.equal(opened);
+      key.current = keys[0];
+      await pool.use(() => {});
+      await settled();
+      expect([pool.stats().opened, server.live]).to.deep.equal([opened + 1, 2]);
+      await pool.close();
+      expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
+    });
+
+    test("connections in use do not count against poolSize, and the surplus closes as they come back", async () => {
+      const key = { current: {} };
+      const { pool, server } = scriptedKind(SingletonThreadPool, { poolSize: 2, scope: () => key.current });
+      const leases = [];
+      for (let i = 0; i < 10; i++) {
+        key.current = {};
+        leases.push([key.current, await pool.connect()]);
+      }
+      expect(server.live, "no caller waits for another scope").to.equal(10);
+      for (const [own, lease] of leases) {
+        key.current = own;
+        await lease.close();
+      }
+      await settled();
+      expect(server.live).to.equal(2);
+      await pool.close();
+      expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
+    });
+  }
+
   test("a poolSize of 1 is enough for callers that share: none of them waits", async () => {
     const { pool } = scriptedKind(SingletonThreadPool, { poolSize: 1 });
     const leases = await connects(pool, 20);
@@ -178,7 +223,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a connection that is merely stale serves its nested callers to the end; the next outermost connect() replaces it", async () => {
+  test("a stale connection serves its nested callers to the end; the next outermost one replaces it", async () => {
     for (const makeStale of [
       ({ outer }) => outer.invalidate(undefined, { soft: true }),
       ({ pool }) => pool.invalidateAll(),

@@ -1,5 +1,5 @@
 // StaticPool: exactly one connection. Each connect() is a checkout of its own, with a ping and the checkout listeners,
-// whoever else has the connection at that time. What it shares with SingletonThreadPool: shared-connection.mjs.
+// if another caller has the connection at that time. What it shares with SingletonThreadPool: shared-connection.mjs.
 
 import { expect } from "chai";
 import { DisconnectionError, StaticPool } from "edgepool";
@@ -23,7 +23,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("each connect() runs the checkout listeners with its own lease, also while the connection is shared", async () => {
+  test("each connect() runs the checkout listeners with its own lease, also while sharing", async () => {
     const { pool } = scriptedKind(StaticPool);
     const shown = [];
     pool.on("checkout", (connection, record, lease) => shown.push([connection.id, record, lease]));
@@ -46,7 +46,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a ping that finds the shared connection dead gives this caller a new one, and leaves the others' leases to them", async () => {
+  test("a ping that finds the shared connection dead gives this caller a new one, and no other", async () => {
     const context = scriptedKind(StaticPool, { prePing: true, dialect: pings });
     const { pool, server } = context;
     const first = await pool.connect();
@@ -65,7 +65,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a checkout listener that fails for one who shares is that caller's error; the next caller has a working connection", async () => {
+  test("a checkout listener that fails for one sharer is that caller's error alone", async () => {
     for (const error of [down, new DisconnectionError("dead")]) {
       const context = scriptedKind(StaticPool);
       const { pool, server } = context;
@@ -83,7 +83,7 @@ export default (test) => {
     }
   });
 
-  test("222 stale by a soft or a pool-wide invalidation while nobody has it, the connection is replaced and not left open", async () => {
+  test("222 stale by an invalidation without a lease, the connection is replaced and closed", async () => {
     for (const soft of [true, false]) {
       const context = traced(scriptedKind(StaticPool));
       const { pool, server } = context;
@@ -110,7 +110,7 @@ export default (test) => {
     expect([second.connection.id, second.record === record]).to.deep.equal([2, true]);
   });
 
-  test("225 dispose() closes; twice is fine; with a lease out it closes at the return; connect() opens again", async () => {
+  test("225 dispose() closes, at the return if a lease is out; connect() opens again", async () => {
     const context = scriptedKind(StaticPool);
     const { pool, server } = context;
     await pool.dispose();
@@ -129,7 +129,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("who comes while another's checkout listener runs needs not wait for it", async () => {
+  test("a caller that comes while another's checkout listener runs needs not wait for it", async () => {
     const context = scriptedKind(StaticPool);
     const { pool } = context;
     const first = await pool.connect();
@@ -147,7 +147,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("an abort in a checkout listener tells its caller at once, and nobody else loses a working connection for good", async () => {
+  test("an abort in a checkout listener refuses its caller at once and costs no other a connection", async () => {
     const context = scriptedKind(StaticPool);
     const { pool } = context;
     const enough = new Error("enough");

@@ -273,7 +273,7 @@ export default (test) => {
     expect(counts(pool)).to.deep.equal([1, 1, 0, 0]);
   });
 
-  test("status() is one line that tells the name and the numbers", async () => {
+  test("status() is one line that has the name and the numbers", async () => {
     const { pool } = scriptedPool({ poolSize: 2, maxOverflow: 0 });
     const [first] = await connects(pool, 2);
     const waiter = pool.connect();

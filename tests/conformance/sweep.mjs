@@ -99,7 +99,7 @@ function isTold({ fulfilled, errors }, name) {
   return fulfilled === 0 && errors.length === 1 && (errors[0].code ?? errors[0].message) === name;
 }
 
-/** Without interference every caller is told the outcome of its own opening. */
+/** Without interference every caller gets the outcome of its own opening. */
 const told = {
   throws: "down",
   rejects: "down",
@@ -107,7 +107,10 @@ const told = {
   "settles late": "ERR_POOL_TIMEOUT",
 };
 
-/** Every combination of the other outcomes and moments, at the same time on one clock: so many turns are taken only once. */
+/**
+ * Every combination of the other outcomes and moments, at the same time on one clock: so many turns are taken only
+ * once.
+ */
 function combinations(open, interference) {
   const time = virtualClock();
   const interfere = interferences[interference];
@@ -125,7 +128,7 @@ function combinations(open, interference) {
 export default (test) => {
   for (const open of Object.keys(outcomes)) {
     for (const interference of Object.keys(interferences)) {
-      test(`an opening that ${open}, with ${interference} between: nobody hangs, nothing leaks, the next use works`, async () => {
+      test(`an opening that ${open}, with ${interference} between: all is sound`, async () => {
         const all = combinations(open, interference);
         await pass(all[0].context.clock, 60_000, 20);
         for (const { context, callers, ends } of all) {

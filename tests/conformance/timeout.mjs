@@ -72,7 +72,7 @@ export default (test) => {
     }
   });
 
-  test("037 each of many waiters who come at odd times has its own full time", async () => {
+  test("037 each of many waiters that come at odd times has its own full time", async () => {
     const { pool, clock } = await fullPool({ timeout: "1s" });
     const noted = [];
     for (let number = 0; number < 200; number++) {
@@ -100,7 +100,7 @@ export default (test) => {
     for (const [start, ms, note] of noted) expectInTime(note, start, ms, `${ms} ms from ${start}`);
   });
 
-  test("whoever is served in time is not refused afterwards", async () => {
+  test("a caller that is served in time is not refused afterwards", async () => {
     const { pool, clock, lease } = await fullPool({ timeout: "1s" });
     const waiter = pool.connect();
     await pass(clock, 999);
@@ -155,7 +155,7 @@ export default (test) => {
     expect((await waiter).connection.id).to.equal(1);
   });
 
-  test("a timeout of null waits for ever: a month and more", async () => {
+  test("a timeout of null waits without end: a month and more", async () => {
     const { pool, clock, lease } = await fullPool({ timeout: null });
     expect(pool.timeout()).to.equal(null);
     const waiter = pool.connect();
@@ -242,7 +242,7 @@ export default (test) => {
     expect(pools.error.timeoutMs).to.equal(1000);
   });
 
-  test("the error tells for how long the longest-held leases have been out at least, longest first, five at most", async () => {
+  test("the error lists for how long the longest-held leases have been out, five at most", async () => {
     const { pool, clock } = scriptedPool({ poolSize: 7, maxOverflow: 0, timeout: "1s" });
     const taken = [];
     for (let number = 0; number < 7; number++) {
@@ -272,7 +272,7 @@ export default (test) => {
     const error = await rejection(pool.connect());
     expect(error).to.be.instanceOf(QueueFullError).and.instanceOf(PoolError);
     expect(error).to.include({ code: "ERR_POOL_QUEUE_FULL", name: "QueueFullError", pool: "scripted" });
-    for (const part of ["scripted", "wait already: 2", "maxWaiters: 2", "1 of at most 1"])
+    for (const part of ["scripted", "callers waiting: 2", "maxWaiters: 2", "1 of at most 1"])
       expect(error.message).to.contain(part);
     expect(clock.now).to.equal(0);
     expect(pool.stats()).to.include({ waiting: 2, waited: 2, timedOut: 0 });
@@ -281,14 +281,14 @@ export default (test) => {
     for (const waiter of [...waiters, third]) await (await waiter).close();
   });
 
-  test("maxWaiters of 0 lets nobody wait", async () => {
+  test("maxWaiters of 0 lets no caller wait", async () => {
     const { pool, lease } = await fullPool({ maxWaiters: 0 });
     expect(await rejection(pool.connect())).to.be.instanceOf(QueueFullError);
     await lease.close();
     expect((await pool.connect()).connection.id).to.equal(1);
   });
 
-  test("who leaves the queue through a signal or a time-out makes room in it", async () => {
+  test("a caller that leaves the queue through a signal or a time-out makes room in it", async () => {
     const { pool, clock } = await fullPool({ maxWaiters: 1, timeout: "1s" });
     const controller = new AbortController();
     const aborted = rejection(pool.connect({ signal: controller.signal }));
@@ -302,12 +302,12 @@ export default (test) => {
     expect(await stateOf(last)).to.equal("pending");
   });
 
-  test("a caller who would be refused for want of time is refused so even where the queue is full", async () => {
+  test("a caller that would be refused for want of time is refused so even if the queue is full", async () => {
     const { pool } = await fullPool({ maxWaiters: 0 });
     expect(await rejection(pool.connect({ timeout: 0 }))).to.be.instanceOf(PoolTimeoutError);
   });
 
-  test("a clock that steps back stands still until it has caught up: nothing ends early, nobody is lost", async () => {
+  test("a clock that steps back stands still until it has caught up: nothing ends early", async () => {
     const { clock, poolClock } = virtualClock();
     let stepMs = 0;
     const pool = new QueuePool(() => ({}), {
@@ -364,7 +364,7 @@ export default (test) => {
     expectInTime(noted, 0, 1.2);
   });
 
-  test("ten thousand waiters who time out together all do, and the pool goes on", async () => {
+  test("ten thousand waiters that time out together all do, and the pool goes on", async () => {
     const context = await fullPool({ timeout: "1s" });
     const { pool, clock, lease } = context;
     const waiters = Promise.allSettled(Array.from({ length: 10_000 }, () => pool.connect()));

@@ -39,7 +39,9 @@ export function trace({ pool, server, ...rest }) {
   return { pool, server, ...rest, given, steps };
 }
 
-/** A traced pool of scripted connections on a virtual clock. `script.ping` answers pings, which are noted as "ping 1". */
+/**
+ * A traced pool of scripted connections on a virtual clock. `script.ping` answers pings, which are noted as "ping 1".
+ */
 export function tracedPool(options = {}, Kind = QueuePool) {
   const server = new Server();
   const { clock, poolClock } = virtualClock();

@@ -41,7 +41,7 @@ function listening(context) {
 export default (test) => {
   if (typeof globalThis.gc !== "function") return;
 
-  test("a forgotten lease is reported at once: an error event, a warning, a count; its connection is left alone for now", async () => {
+  test("a forgotten lease is reported at once: event, warning, count; its connection stays for now", async () => {
     const context = listening(scriptedPool({ poolSize: 1, maxOverflow: 0 }));
     const { pool, server, log, reports } = context;
     await leak(context);
@@ -56,7 +56,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("207 after 30 s of the pool's clock its connection is terminated, with its events, and the slot is free", async () => {
+  test("207 after 30 s of the pool's clock its connection is terminated, and the slot is free", async () => {
     const context = traced(scriptedPool({ poolSize: 1, maxOverflow: 0 }));
     const { pool, clock, server } = context;
     const states = [];
@@ -78,7 +78,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("209 a driver without terminate has a forgotten lease's connection closed all the same, without a reset", async () => {
+  test("209 without terminate a forgotten lease's connection is closed, without a reset", async () => {
     const calls = [];
     const dialect = { doRollback: () => void calls.push("rollback"), doClose: () => void calls.push("close") };
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0, dialect });
@@ -89,7 +89,7 @@ export default (test) => {
     expect(pool.stats()).to.include({ used: 0, total: 0, detached: 0 });
   });
 
-  test("who waits for the slot is served then, with a new connection", async () => {
+  test("a caller that waits for the slot is served then, with a new connection", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0, timeout: null });
     const { pool, clock } = context;
     await leak(context);
@@ -104,7 +104,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("until then a caller who kept the connection alone can use it", async () => {
+  test("until then a caller that kept the connection alone can use it", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     let connection;
     await leak(context, (lease) => void (connection = lease.connection));
@@ -231,7 +231,7 @@ export default (test) => {
   });
 
   for (const [name, Kind] of Object.entries({ StaticPool, SingletonThreadPool })) {
-    test(`${name}: a forgotten lease drops its count alone, once the others are closed: the connection is returned then`, async () => {
+    test(`${name}: a forgotten lease drops its count alone; the last close returns the connection`, async () => {
       const context = traced(scriptedKind(Kind));
       const { pool, server, clock, log } = context;
       const held = await pool.connect();
@@ -258,7 +258,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("210 where the record was emptied under it, a forgotten lease costs no slot, and nothing is closed twice", async () => {
+  test("210 if its record was emptied, a forgotten lease costs no slot and closes nothing twice", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server, clock } = context;
     await forgetfulHandler(pool, (lease) => lease.record.invalidate());
@@ -268,7 +268,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("dispose(), invalidateAll() or a driver's death in the grace change nothing about its end: one termination", async () => {
+  test("dispose(), invalidateAll() or a death in the grace change nothing: one termination", async () => {
     const deaths = [];
     const between = {
       dispose: ({ pool }) => pool.dispose(),
@@ -290,7 +290,7 @@ export default (test) => {
     }
   });
 
-  test("the pool's close does not wait longer for a forgotten lease than for any other, and ends its connection once", async () => {
+  test("the pool's close waits no longer for a forgotten lease than for any other", async () => {
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server, clock } = context;
     await leak(context);

@@ -33,7 +33,7 @@ export default (test) => {
     expect(pool.stats().idle).to.equal(1);
   });
 
-  test("203 it waits for the reset also where its signal aborts meanwhile, and then answers as if it had not", async () => {
+  test("203 it waits for the reset also if its signal aborts meanwhile, and returns its result", async () => {
     for (const fails of [false, true]) {
       const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
       const { pool, server } = context;
@@ -51,7 +51,7 @@ export default (test) => {
     }
   });
 
-  test("074 an error of the function comes out unchanged, thrown or rejected, and the connection is returned", async () => {
+  test("074 an error of the function comes out unchanged, thrown or rejected, after the return", async () => {
     const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
     for (const error of [new Error("mine"), "a string", undefined, null, { code: 7 }]) {
       const thrown = pool.use(() => {
@@ -72,7 +72,7 @@ export default (test) => {
     expect(server.calls).to.deep.equal(["open", "rollback 1"]);
   });
 
-  test("171 a disconnect terminates the connection without a reset, and every connection as old is replaced", async () => {
+  test("171 a disconnect terminates the connection without a reset and marks every one as old", async () => {
     const { pool, server } = scriptedPool({ dialect, poolSize: 3 });
     await Promise.all((await connects(pool, 3)).map((lease) => lease.close()));
     server.calls.length = 0;
@@ -99,7 +99,7 @@ export default (test) => {
     expect(ids).to.include(3);
   });
 
-  test("isDisconnect is told the error and the connection", async () => {
+  test("isDisconnect gets the error and the connection", async () => {
     const told = [];
     const { pool, server } = scriptedPool({ dialect: { isDisconnect: (...given) => (told.push(given), false) } });
     await rejection(pool.use(() => Promise.reject(gone)));
@@ -113,7 +113,7 @@ export default (test) => {
     expect(pool.stats().invalidated).to.equal(0);
   });
 
-  test("an isDisconnect that throws is logged; the caller still has the own error, and the connection is reset", async () => {
+  test("an isDisconnect that throws is logged; the caller has the first error, and the reset runs", async () => {
     const failure = new Error("bad dialect");
     const context = scriptedPool({
       dialect: {
@@ -172,7 +172,7 @@ export default (test) => {
     expect(pool.stats()).to.include({ detached: 0, used: 0 });
   });
 
-  test("the function is not called where there is no connection, and the creator's error comes out unchanged", async () => {
+  test("without a connection the function is not called, and the creator's error comes out unchanged", async () => {
     const { pool, server } = scriptedPool();
     const down = new Error("down");
     server.script.open = () => Promise.reject(down);

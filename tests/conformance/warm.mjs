@@ -164,7 +164,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a caller who comes meanwhile has what is opened first, and no more is opened for him than there is room for", async () => {
+  test("a caller that comes meanwhile has the first connection, and no more are opened than fit", async () => {
     const context = scriptedPool({ poolSize: 2, maxOverflow: 0 });
     const { pool, server } = context;
     const openings = [];

@@ -1,5 +1,5 @@
-// The demo page (www/), as npm run demo serves it: its experiments in Node, the page itself in headless Chromium. Writes
-// screenshots to target/screenshots, for a person to look at.
+// The demo page (www/), as npm run demo serves it: its experiments in Node, the page itself in headless Chromium.
+// Writes screenshots to target/screenshots, for a person to look at.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -38,7 +38,7 @@ function experiment(set = {}, { compare = "one", script = [], seed = 7 } = {}) {
   });
 }
 
-/** What a run came to: its log, and how everybody left. */
+/** What a run came to: its log, and how every caller left. */
 const account = ({ lines, panes }) => JSON.stringify([lines, panes.map(({ left }) => left)]);
 
 test("an experiment is the same however its time is cut into frames", async () => {
@@ -61,7 +61,8 @@ test("an experiment is the same however its time is cut into frames", async () =
 test("the picture agrees with the pool's own numbers, for every kind, scenario and comparison", async () => {
   const runs = [
     ...settings.kind.choices.map((kind) => [kind, experiment({ kind, queryFailures: 5, openFailures: 10 })]),
-    // Whose check of a shared connection is under way cannot be told from outside: there only the pool's number is shown.
+    // From outside it cannot be seen whose check of a shared connection is under way: there only the pool's number is
+    // shown.
     ...["QueuePool", "AssertionPool"].map((kind) => [
       `${kind}, which checks and recycles`,
       experiment({ kind, queryFailures: 5, openFailures: 10, maxUses: 7, recycle: 5000, prePing: true }),
@@ -96,7 +97,7 @@ test("the picture agrees with the pool's own numbers, for every kind, scenario a
         const at = `${name}, pane ${pane.name}, ${end} ms`;
         assert.ok(pane.places.length <= stats.max, `${at}: no more places than connections allowed`);
         for (const connection of pane.places) if (connection) shown[place[pane.stateOf(connection)]]++;
-        assert.equal([...pane.queue()].length, stats.waiting, `${at}: who waits`);
+        assert.equal([...pane.queue()].length, stats.waiting, `${at}: waiters`);
         assert.equal(shown.idle, stats.idle, `${at}: idle`);
         // A connection that is closed to make room for its replacement is opening, for the pool: it counts slots.
         assert.ok(shown.opening <= stats.opening, `${at}: opening`);
@@ -112,10 +113,10 @@ test("the picture agrees with the pool's own numbers, for every kind, scenario a
   }
 });
 
-/** A pool may wake somebody so much later, to set fewer timers. */
+/** A pool may wake a caller so much later, to set fewer timers. */
 const slackMs = 20;
 
-test("nobody waits longer than the patience that the picture shows, whichever option limits it", async () => {
+test("no caller waits longer than the patience that the picture shows, whichever option limits it", async () => {
   for (const [set, patienceMs] of [
     [{ timeout: 10_000, deadline: 1000 }, 1000],
     [{ timeout: null, deadline: 2000 }, 2000],
@@ -240,7 +241,7 @@ test("every whole number of a link makes a pool", async () => {
   }
 });
 
-test("to begin anew keeps what the experiment was given and what the visitor set, and nothing that he did", async () => {
+test("a restarted experiment keeps its script and the visitor's settings, and no other act", async () => {
   const run = experiment(
     { rate: 8 },
     {
@@ -256,7 +257,7 @@ test("to begin anew keeps what the experiment was given and what the visitor set
   await run.advance(6000, always);
   run.perform("rate", "12");
   assert.equal(run.isChanged, true);
-  const { initial, script, seed, compare } = run.anew;
+  const { initial, script, seed, compare } = run.restarted;
   assert.deepEqual({ initial, seed, compare }, { initial: { ...defaults, rate: 12 }, seed: 7, compare: "one" });
   assert.deepEqual(script, [
     { at: 4000, action: "restart", value: "" },
@@ -290,7 +291,7 @@ test("a step with nothing to come stays where it is", async () => {
   assert.equal(planned.now, 700);
 });
 
-test("a link whose script would be too long begins anew with the settings as they are", () => {
+test("a link whose script would be too long begins at 0 with the current settings", () => {
   const run = experiment();
   for (let turn = 0; turn <= mostActions; turn++)
     run.perform(turn % 2 === 0 ? "rate" : "query", turn % 2 === 0 ? "12" : "500");
@@ -438,18 +439,18 @@ test("pause stands still, a step goes on to the next thing that happens, and the
     const stopped = await clock(page);
     await page.waitForTimeout(300);
     assert.equal(await clock(page), stopped);
-    const told = await page.evaluate(() => globalThis.demo.experiment.linesTold);
+    const told = await page.evaluate(() => globalThis.demo.experiment.linesWritten);
     await page.getByRole("button", { name: "Step" }).click();
-    await eventually(page, (before) => globalThis.demo.experiment.linesTold > before, told);
+    await eventually(page, (before) => globalThis.demo.experiment.linesWritten > before, told);
     const stepped = await clock(page);
     assert.notEqual(stepped, stopped);
     await page.waitForTimeout(300);
     assert.equal(await clock(page), stepped);
-    await page.getByRole("button", { name: "Go on" }).click();
+    await page.getByRole("button", { name: "Resume" }).click();
     await eventually(page, (text) => document.getElementById("clock").textContent !== text, stepped);
   }));
 
-test("after a change of the pool its connections stand in its places, and those of the pool before in a frame of their own", async () => {
+test("after a change of the pool its connections stand in its places, the old pool's in a frame", async () => {
   for (const [change, max] of [
     ["maxOverflow-0", 5],
     ["poolSize-4", 7],
@@ -469,8 +470,8 @@ test("after a change of the pool its connections stand in its places, and those 
         const now = [...(await ids(".slots > .cells")), ...(await ids(".overflow"))].sort((a, b) => a - b);
         assert.equal(now.length, max, change);
         assert.ok(before.length > 0 && Math.max(...before) < Math.min(...now), `${change}: ${before} before ${now}`);
-        assert.equal(await total(page), `${max} of at most ${max} + ${before.length} from before`);
-        assert.match(await page.locator(".before .hint").textContent(), new RegExp(`^from before: ${before.length},`));
+        assert.equal(await total(page), `${max} of at most ${max} + ${before.length} earlier`);
+        assert.match(await page.locator(".before .hint").textContent(), new RegExp(`^earlier: ${before.length},`));
         assert.equal(await page.locator(".before").isVisible(), true);
         assert.equal(await legendSum(page), max + before.length);
       },
@@ -480,7 +481,7 @@ test("after a change of the pool its connections stand in its places, and those 
 
 test("the bars of the queue show a deadline, too", () =>
   withPage("rate=20&waves=0&timeout=null&deadline=1000&at=3000&paused=yes", async (page) => {
-    assert.equal(await page.locator(".waiting .hint").textContent(), "bars show the patience that is left");
+    assert.equal(await page.locator(".waiting .hint").textContent(), "bars show the remaining patience");
   }));
 
 test("the counts under the picture add up to the connections, also of those that have no cell", async () => {
@@ -491,7 +492,7 @@ test("the counts under the picture add up to the connections, also of those that
     assert.match(await page.locator(".slots").innerText(), new RegExp(`300 of ${all} are shown`));
   });
   await withPage("kind=StaticPool&rate=10&waves=0&script=3000-invalidateAll&at=3500&paused=yes", async (page) => {
-    assert.equal(await total(page), "1 of at most 1 + 1 from before");
+    assert.equal(await total(page), "1 of at most 1 + 1 earlier");
     assert.equal(await legendSum(page), 2);
     assert.match(await page.locator(".before .cell").getAttribute("aria-label"), /^Connection 1: in use/);
   });
@@ -507,7 +508,7 @@ test("a killed connection is replaced", () =>
     const id = /Connection (\d+)/.exec(name)[1];
     await cell.click();
     await page.getByRole("button", { name: "Kill it" }).click();
-    await page.getByRole("button", { name: "Go on" }).click();
+    await page.getByRole("button", { name: "Resume" }).click();
     await eventually(
       page,
       (dead) =>
@@ -520,7 +521,7 @@ test("a killed connection is replaced", () =>
       page,
       (dead) =>
         [...document.querySelectorAll("#log li")].some((line) =>
-          line.textContent.includes(`connection ${dead} is not to be trusted`),
+          line.textContent.includes(`connection ${dead} is not trusted`),
         ),
       id,
     );
@@ -604,7 +605,7 @@ test("an address restores the whole state, changes on the way included", () =>
     });
   }));
 
-test("who starts over keeps what the scenario does later, and his own settings", () =>
+test("starting over keeps the scenario's later changes and the visitor's settings", () =>
   withPage("", async (page) => {
     await page.getByRole("button", { name: "Server restarts" }).click();
     await page.getByLabel("poolSize").focus();
@@ -615,7 +616,7 @@ test("who starts over keeps what the scenario does later, and his own settings",
       { at: 4000, action: "restart", value: "" },
     ]);
     assert.equal(await page.evaluate(() => globalThis.demo.experiment.initial.poolSize), 6);
-    assert.match(await page.locator("#says").textContent(), /^“Server restarts” with settings of yours/);
+    assert.match(await page.locator("#says").textContent(), /^“Server restarts” with your settings/);
     await page.getByRole("spinbutton", { name: "Seed" }).fill("12");
     await page.keyboard.press("Enter");
     assert.deepEqual(
@@ -633,13 +634,13 @@ test("a scenario is no longer pressed once a setting is another", () =>
     assert.equal(await page.locator('#scenarios [aria-pressed="true"]').count(), 0);
   }));
 
-test("who copies a link that cannot tell the whole way is told so", () =>
+test("the page says so if a copied link cannot hold every change", () =>
   withPage("rate=3", async (page) => {
     await page.evaluate(async (most) => {
       for (let turn = 0; turn <= most; turn++) globalThis.demo.experiment.perform("rate", turn % 2 === 0 ? "4" : "5");
     }, mostActions);
     await page.getByRole("button", { name: "Copy link" }).click();
-    await eventually(page, () => /begins anew/.test(document.getElementById("link-says").textContent));
+    await eventually(page, () => /begins at 0/.test(document.getElementById("link-says").textContent));
   }));
 
 test("a link with a change to a scenario does not say that it is the scenario, and a comparison keeps the change", () =>
@@ -689,7 +690,7 @@ test("the settings show what is, also after another address was opened", () =>
     await eventually(page, () => document.querySelector('[name="rate"]').getAttribute("aria-valuetext") === "50");
   }));
 
-test("on the way to the moment of a link nobody interferes, the address still says it, and Stop ends it", () =>
+test("on the way to the moment of a link acts are blocked, the address keeps it, and Stop ends it", () =>
   withPage("", async (page) => {
     await page.evaluate(() => (location.hash = "at=999999999&rate=500"));
     await eventually(page, () => globalThis.demo.isOnTheWay);
@@ -700,7 +701,7 @@ test("on the way to the moment of a link nobody interferes, the address still sa
     await page.getByRole("button", { name: "Stop" }).click();
     await eventually(
       page,
-      () => !globalThis.demo.isOnTheWay && document.getElementById("pause").textContent === "Go on",
+      () => !globalThis.demo.isOnTheWay && document.getElementById("pause").textContent === "Resume",
     );
     assert.equal(await page.locator("#deeds").evaluate(({ inert }) => inert), false);
     assert.ok(await page.evaluate(() => globalThis.demo.experiment.now < 999_999_999));
@@ -709,11 +710,11 @@ test("on the way to the moment of a link nobody interferes, the address still sa
 test("a step with nothing to come says so and stays", () =>
   withPage("rate=0&paused=yes", async (page) => {
     await page.getByRole("button", { name: "Step" }).click();
-    await eventually(page, () => document.getElementById("lag").textContent === "nothing more happens by itself");
+    await eventually(page, () => document.getElementById("lag").textContent === "nothing more will happen by itself");
     assert.equal(await clock(page), "0:00.000");
   }));
 
-test("a screen reader is told news only: nothing that changes with every frame is a live region", () =>
+test("a screen reader reads only changes: nothing that changes with every frame is a live region", () =>
   withPage("at=2000", async (page) => {
     const told = await page.evaluate(
       () =>
@@ -800,9 +801,11 @@ test("SQLite answers a query and runs its load through the pool", () =>
     );
   }));
 
+const endlessQuery = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
+
 test("SQL that came with a link waits for the visitor, and SQL without an end is stopped", () =>
   withPage(
-    `tab=real&sql=${encodeURIComponent("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c")}`,
+    `tab=real&sql=${encodeURIComponent(endlessQuery)}`,
     async (page) => {
       await eventually(page, () =>
         document.getElementById("sql-said").textContent.startsWith("This SQL came with the link"),
@@ -823,7 +826,7 @@ test("SQL that came with a link waits for the visitor, and SQL without an end is
     { allowed: /SQLITE_INTERRUPT/ },
   ));
 
-test("the load tells why tasks failed, counts only those that did not, and the tables can be reset", () =>
+test("the load says why tasks failed, counts only those that did not, and the tables can be reset", () =>
   withPage("tab=real", async (page) => {
     await eventually(page, () => document.querySelectorAll("#sql-result tbody tr").length === 4);
     await page.getByLabel("SQL", { exact: true }).fill("DROP TABLE orders");
@@ -833,7 +836,7 @@ test("the load tells why tasks failed, counts only those that did not, and the t
     await eventually(page, () => document.getElementById("load-said").textContent !== "");
     assert.match(
       await page.locator("#load-said").textContent(),
-      /^0 tasks in [\d.]+ s, 0 a second\. 1000 failed, the first with: .*no such table: orders/,
+      /^0 tasks in [\d.]+ s, 0 per second\. 1000 failed, the first with: .*no such table: orders/,
     );
     await page.getByRole("button", { name: "Reset the tables" }).click();
     await eventually(page, () => document.getElementById("sql-said").textContent.startsWith("the tables are"));
@@ -911,7 +914,7 @@ test("the keyboard reaches everything, and the focus can be seen", () =>
     await eventually(page, () => !document.getElementById("real").hidden && document.activeElement.id === "tab-real");
   }));
 
-test("the connections are one stop for Tab, the arrow keys go from one to the next, and the focus outlives a cell", () =>
+test("the connections are one stop for Tab, arrow keys move between them, and the focus stays", () =>
   withPage("poolSize=60&maxOverflow=40&rate=60&waves=0&query=800&at=4000&paused=yes", async (page) => {
     assert.equal(await page.locator(".cell").count(), 100);
     assert.equal(await page.locator('.cell[tabindex="0"]').count(), 1);
@@ -928,7 +931,7 @@ test("the connections are one stop for Tab, the arrow keys go from one to the ne
     );
     assert.equal(await page.locator('.cell[tabindex="0"]').count(), 1);
     await page.evaluate(() => globalThis.demo.experiment.perform("kind", "StaticPool"));
-    await page.getByRole("button", { name: "Go on" }).evaluate((button) => button.click());
+    await page.getByRole("button", { name: "Resume" }).evaluate((button) => button.click());
     await eventually(page, () => document.querySelectorAll(".cell").length < 10);
     assert.match(await focused(), /^Connection|^Empty place/);
   }));
@@ -1021,7 +1024,9 @@ test("a frame with 100 slots and 1,000 waiters is cheap", (t) =>
     const at = (part) => frames[Math.floor(part * (frames.length - 1))].toFixed(1);
     const mean = spent / frames.length;
     t.diagnostic(
-      `scripting and layout of a frame, against 8 ms: ${mean.toFixed(1)} ms of the page's thread on average; by the clock, with whatever else ran here, median ${at(0.5)} ms, 95 % ${at(0.95)} ms, of ${frames.length} frames`,
+      `scripting and layout of a frame, against 8 ms: ${mean.toFixed(1)} ms of the page's thread on average; ` +
+        `by the clock, with the load of this machine, median ${at(0.5)} ms, 95 % ${at(0.95)} ms, ` +
+        `of ${frames.length} frames`,
     );
     assert.ok(mean < 16, `a frame takes ${mean.toFixed(1)} ms`);
   }));

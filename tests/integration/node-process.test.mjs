@@ -39,7 +39,7 @@ test("every caller's creator, reset and continuation run in that caller's async 
   ]);
 });
 
-test("a waiter who is woken to open does so in its own async context", async () => {
+test("a waiter that is woken to open does so in its own async context", async () => {
   const context = new AsyncLocalStorage();
   const seen = [];
   const pool = new QueuePool(
@@ -72,10 +72,11 @@ test("however many wait with one signal, it has one listener, and none when they
   assert.equal(getEventListeners(signal, "abort").length, 0);
 });
 
-test("a process waits for a caller who came after another had left his opening to itself", () => {
+test("a process waits for a caller that came after another had left its opening alone", () => {
   const program = `
     import { QueuePool } from "edgepool";
-    const pool = new QueuePool(() => new Promise(() => {}), { driverTimeout: "100ms", logger: { debug() {}, info() {}, warn() {}, error() {} } });
+    const logger = { debug() {}, info() {}, warn() {}, error() {} };
+    const pool = new QueuePool(() => new Promise(() => {}), { driverTimeout: "100ms", logger });
     await pool.connect({ deadline: "10ms" }).catch(({ code }) => console.log(code));
     await pool.connect().catch(({ step }) => console.log(step));
   `;
@@ -84,4 +85,26 @@ test("a process waits for a caller who came after another had left his opening t
     encoding: "utf8",
   });
   assert.deepEqual([status, stdout], [0, "ERR_POOL_TIMEOUT\nopen\n"]);
+});
+
+test("a lost lease is reported before a checkout where finalizers may not act, so a listener takes no caller's place", () => {
+  // As in Workers: a finalizer only marks, and the next call reports.
+  const program = `
+    Object.defineProperty(globalThis, "navigator", { value: { userAgent: "Cloudflare-Workers" }, configurable: true });
+    const { QueuePool } = await import("edgepool");
+    const logger = { debug() {}, info() {}, warn() {}, error: (message) => console.log(message) };
+    const pool = new QueuePool(() => ({ rollback() {}, close() {} }), { poolSize: 2, maxOverflow: 0, timeout: "1s", logger });
+    const spare = await pool.connect();
+    (() => void pool.connect())();
+    for (let round = 0; round < 5; round++) { await new Promise((turn) => setTimeout(turn, 20)); gc(); }
+    pool.on("error", (_, { operation }) => { console.log(operation); if (operation === "leak") spare.close(); });
+    const lease = await pool.connect();
+    console.log(lease.isValid, pool.stats().used);
+    process.exit();
+  `;
+  const { status, stdout } = spawnSync(process.execPath, ["--expose-gc", "--input-type=module", "--eval", program], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  assert.deepEqual([status, stdout], [0, "leak\ntrue 2\n"]);
 });

@@ -51,7 +51,7 @@ test("one backend that is killed while idle costs the others nothing", async () 
   await pool.close();
 });
 
-test("where the driver's word is not heard, one ping finds the death, and every connection as old is replaced without one", async () => {
+test("without the driver's event one ping finds the death, and every connection as old is replaced", async () => {
   const { pool, statements } = server.pool("pinged", { poolSize: 3, maxOverflow: 0, dialect: deaf, prePing: true });
   await pool.warm();
   await server.kill(...(await server.backends("pinged")));
@@ -66,7 +66,7 @@ test("where the driver's word is not heard, one ping finds the death, and every 
   await pool.close();
 });
 
-test("three callers who ping three dead backends at once are all given live ones", async () => {
+test("three callers that ping three dead backends at once are all given live ones", async () => {
   const { pool } = server.pool("pinged-at-once", { poolSize: 3, maxOverflow: 0, dialect: deaf, prePing: true });
   await pool.warm();
   await server.kill(...(await server.backends("pinged-at-once")));
@@ -76,7 +76,7 @@ test("three callers who ping three dead backends at once are all given live ones
   await pool.close();
 });
 
-test("with neither the driver's word nor a ping, use() fails once, and every connection as old is replaced", async () => {
+test("without the driver's event and a ping, use() fails once and replaces every connection as old", async () => {
   const { pool, swallowed } = server.pool("fails-once", { poolSize: 3, maxOverflow: 0, dialect: deaf });
   await pool.warm();
   const killed = await server.backends("fails-once");
@@ -96,7 +96,7 @@ test("with neither the driver's word nor a ping, use() fails once, and every con
 
 // ---- in use
 
-test("a backend that is killed under a query fails its own caller with the server's error, and nobody else", async () => {
+test("a backend that is killed under a query fails its own caller with the server's error", async () => {
   const { pool } = server.pool("under-a-query", { poolSize: 2, maxOverflow: 0 });
   const other = await pool.connect();
   const pid = await pidOf(other.connection);
@@ -115,7 +115,7 @@ test("a backend that is killed under a query fails its own caller with the serve
   await pool.close();
 });
 
-test("a backend that is killed in mid-transaction, between two queries, is reported, and its caller's next query fails", async () => {
+test("a backend that is killed between two queries of a transaction fails the next query", async () => {
   await server.run("CREATE TABLE between_two (id int)");
   const { pool, swallowed } = server.pool("between-two", { poolSize: 1, maxOverflow: 0 });
   await assert.rejects(
@@ -141,7 +141,7 @@ test("a backend that is killed in mid-transaction, between two queries, is repor
   await pool.close();
 });
 
-test("a lease whose backend was killed unnoticed is returned in peace, and the next caller has a live one", async () => {
+test("a lease whose backend was killed unnoticed is returned, and the next caller has a live one", async () => {
   const { pool } = server.pool("unnoticed", { poolSize: 1, maxOverflow: 0 });
   const lease = await pool.connect();
   const next = pool.connect();
@@ -156,7 +156,7 @@ test("a lease whose backend was killed unnoticed is returned in peace, and the n
   await pool.close();
 });
 
-test("the same, where the driver's word is not heard: a transaction cannot be rolled back, so the next caller has a new one", async () => {
+test("in a transaction and without the driver's event: no rollback, and the next caller has a new one", async () => {
   const { pool, swallowed } = server.pool("unheard", { poolSize: 1, maxOverflow: 0, dialect: deaf });
   const lease = await pool.connect();
   const next = pool.connect();
@@ -173,7 +173,7 @@ test("the same, where the driver's word is not heard: a transaction cannot be ro
   await pool.close();
 });
 
-test("a detached connection whose backend is killed fails its caller at the next query, and neither the pool nor the process before", async () => {
+test("a detached connection whose backend is killed fails its caller's next query, and nothing else", async () => {
   const { pool, swallowed } = server.pool("detached", { poolSize: 1, maxOverflow: 0 });
   const lease = await pool.connect();
   await lease.detach();
@@ -195,7 +195,7 @@ async function killSleepers(name, count) {
   await server.kill(...(await server.backends(name)));
 }
 
-test("those who wait in the queue are served in their order when the backend before them is killed", async () => {
+test("callers that wait in the queue are served in their order when the backend before them is killed", async () => {
   const { pool } = server.pool("queue", { poolSize: 1, maxOverflow: 0 });
   const holder = assert.rejects(
     pool.use((client) => client.query("SELECT pg_sleep(60)")),
@@ -217,7 +217,7 @@ test("those who wait in the queue are served in their order when the backend bef
   await pool.close();
 });
 
-test("when every backend is killed at once, none of those who wait fails, however many there are", async () => {
+test("when every backend is killed at once, no waiter fails, however many there are", async () => {
   const { pool } = server.pool("queue-of-many", { poolSize: 2, maxOverflow: 1 });
   const holders = [1, 2, 3].map(() =>
     assert.rejects(
@@ -236,7 +236,7 @@ test("when every backend is killed at once, none of those who wait fails, howeve
 
 // ---- being opened, and on the way back
 
-test("a backend that is killed while a connect listener uses it fails that caller, and the slot comes back", async () => {
+test("a backend that is killed while a connect listener uses it fails that caller, and the slot is back", async () => {
   const { pool } = server.pool("opening", { poolSize: 1, maxOverflow: 0 });
   pool.on(
     "connect",
@@ -254,7 +254,7 @@ test("a backend that is killed while a connect listener uses it fails that calle
   await pool.close();
 });
 
-test("a backend that is killed under its ROLLBACK costs nobody an error: the pool reports it and opens another", async () => {
+test("a backend that is killed under its ROLLBACK costs no caller an error: the pool opens another", async () => {
   const { pool, statements, swallowed } = server.pool("on-the-way-back", {
     poolSize: 1,
     maxOverflow: 0,
@@ -321,7 +321,8 @@ test("twenty tasks under fifty kills lose no money, no slot and no backend", asy
     for (; kills < 50; kills++) {
       await until(async () => (await server.backends("storm")).length > 0, "a backend");
       await server.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'storm' ORDER BY random() LIMIT 1",
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE application_name = 'storm' ORDER BY random() LIMIT 1`,
       );
     }
   }

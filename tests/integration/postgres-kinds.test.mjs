@@ -1,4 +1,4 @@
-// The other kinds of pool on a real server: how many backends each has, and who shares one.
+// The other kinds of pool on a real server: how many backends each has, and which callers share one.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -38,7 +38,7 @@ test("a NullPool's callers do not wait for one another", async () => {
 
 // ---- StaticPool
 
-test("a StaticPool has one backend, whoever asks and however many at once", async () => {
+test("a StaticPool has one backend, however many callers ask at once", async () => {
   const { pool } = server.pool("static", {}, StaticPool);
   const pids = await Promise.all(Array.from({ length: 20 }, () => pool.use(pidOf)));
   assert.equal(new Set([...pids, await pool.use(pidOf)]).size, 1);
@@ -59,7 +59,7 @@ test("a StaticPool's backend that is killed while idle is replaced for the next 
   await pool.close();
 });
 
-test("a StaticPool's backend that is killed in use fails all who share it, and nobody after them", async () => {
+test("a StaticPool's backend that is killed in use fails all that share it, and no caller after them", async () => {
   const { pool } = server.pool("static-in-use", {}, StaticPool);
   const pid = await pool.use(pidOf);
   const sharing = [1, 2, 3].map(() =>
@@ -84,7 +84,7 @@ test("a StaticPool's backend that is killed in use fails all who share it, and n
 
 // ---- SingletonThreadPool
 
-test("a SingletonThreadPool nests: the inner use has the outer one's backend and transaction, and only the outer one's end rolls back", async () => {
+test("a SingletonThreadPool nests: the inner use has the outer one's backend and transaction", async () => {
   await server.run("CREATE TABLE nested (id int)");
   const { pool, statements } = server.pool("nested", {}, SingletonThreadPool);
   await pool.use(async (outer) => {
@@ -117,7 +117,7 @@ test("a SingletonThreadPool pings for the outermost use only", async () => {
 
 // ---- AssertionPool
 
-test("an AssertionPool refuses a second lease and says where the first was taken; the first goes on undisturbed", async () => {
+test("an AssertionPool refuses a second lease and says where the first was taken", async () => {
   const { pool } = server.pool("assertion", {}, AssertionPool);
   await pool.use(async (client) => {
     await client.query("BEGIN");

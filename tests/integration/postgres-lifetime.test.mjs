@@ -1,5 +1,5 @@
-// How long connections live on a real server: recycle, idleTimeout with minIdle, maxUses, warm(), and what is done to each
-// as it is opened.
+// How long connections live on a real server: recycle, idleTimeout with minIdle, maxUses, warm(), and what is done to
+// each as it is opened.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -130,7 +130,7 @@ test("maxUses under load: every caller is served, and no backend serves more tha
 
 // ---- warm(), and openings that the server refuses
 
-test("warm() opens before anybody asks, up to poolSize and not twice", async () => {
+test("warm() opens before a caller asks, up to poolSize and not twice", async () => {
   const { pool } = server.pool("warm", { poolSize: 4 });
   await pool.warm(2);
   assert.equal((await server.backends("warm")).length, 2);
@@ -159,7 +159,7 @@ test("warm() rejects with the server's own error, and leaves nothing behind", as
   await pool.close();
 });
 
-test("where the server takes fewer connections than the pool wants, its error reaches those whom it refused, and the rest are served", async () => {
+test("a server with fewer connections refuses some callers with its error and serves the rest", async () => {
   const { pool } = server.pool("narrow", { poolSize: 5, client: { user: "narrow", password: "narrow" } });
   await assert.rejects(pool.warm(), { code: "53300" });
   // Of sessions that start at once PostgreSQL may refuse one more than it must.
@@ -177,7 +177,7 @@ test("where the server takes fewer connections than the pool wants, its error re
   await pool.close();
 });
 
-test("maxConnecting runs no more creators at a time, and everybody is served", async () => {
+test("maxConnecting runs no more creators at a time, and every caller is served", async () => {
   for (const maxConnecting of [1, 2]) {
     const { pool, creators } = server.pool("some-by-some", { poolSize: 5, maxOverflow: 0, maxConnecting });
     const pids = await Promise.all(Array.from({ length: 20 }, () => pool.use(pidOf)));
@@ -191,7 +191,7 @@ test("maxConnecting runs no more creators at a time, and everybody is served", a
 
 // ---- what is done to each connection as it is opened
 
-test("a connect listener's query is awaited before the first caller has the connection, and runs once for each", async () => {
+test("a connect listener's query is awaited before the first caller, once for each connection", async () => {
   const { pool, statements } = server.pool("unnamed", { poolSize: 3, maxOverflow: 0 });
   pool.on("firstConnect", (client) => client.query("SELECT 'first'"));
   pool.on("connect", (client) => client.query("SET application_name = 'named'"));

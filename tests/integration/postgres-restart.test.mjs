@@ -24,7 +24,7 @@ test("a pool that pings works across a restart while it was idle, and never hand
   await pool.close();
 });
 
-test("a pool that hears its driver works across a restart without a ping", async () => {
+test("a pool that listens to its driver works across a restart without a ping", async () => {
   const { pool, swallowed } = server.pool("hearing");
   await pool.use(answers);
   await server.halt();
@@ -79,7 +79,7 @@ test("a NullPool's connection dies with the server, and the next use opens anoth
   await pool.close();
 });
 
-test("a backend that crashes takes every session with it: whoever is in use fails, and the pool recovers with the server", async () => {
+test("a backend that crashes ends every session: leases fail, and the pool recovers with the server", async () => {
   const { pool, swallowed } = server.pool("crashed", { poolSize: 3, maxOverflow: 0 });
   await pool.warm();
   const old = await server.backends("crashed");
@@ -111,7 +111,10 @@ test("a backend that crashes takes every session with it: whoever is in use fail
   await server.untilBackends("crashed", 0);
 });
 
-/** Looks at the server all the time, reconnects while it is down, and answers how many backends of this name it had at most. */
+/**
+ * Looks at the server all the time, reconnects while it is down, and answers how many backends of this name it had at
+ * most.
+ */
 async function sentry(name, isOver) {
   let most = 0;
   let looks = 0;
@@ -133,7 +136,7 @@ async function sentry(name, isOver) {
   return { most, looks };
 }
 
-test("twenty tasks through ten connections survive a restart: they fail while the server is down, and all succeed after", async () => {
+test("twenty tasks through ten connections survive a restart: they fail meanwhile and all succeed after", async () => {
   const { pool, swallowed } = server.pool("busy", {
     poolSize: 5,
     maxOverflow: 5,

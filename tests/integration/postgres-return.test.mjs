@@ -1,5 +1,5 @@
-// What the next borrower of a connection finds of the one before: never an open transaction, whatever ended the lease; but
-// what the session keeps (settings, temporary tables), as with SQLAlchemy, unless a reset listener clears it.
+// What the next borrower of a connection finds of the one before: never an open transaction, whatever ended the lease;
+// but what the session keeps (settings, temporary tables), as with SQLAlchemy, unless a reset listener clears it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -15,7 +15,8 @@ async function assertNextIsClean(pool, pid, note) {
   await pool.use(async (client) => {
     assert.equal(client.getTransactionStatus(), "I");
     const { rows } = await client.query(
-      "SELECT pg_backend_pid() AS pid, now() = statement_timestamp() AS fresh, pg_current_xact_id_if_assigned() AS xact",
+      `SELECT pg_backend_pid() AS pid, now() = statement_timestamp() AS fresh,
+     pg_current_xact_id_if_assigned() AS xact`,
     );
     assert.deepEqual(rows, [{ pid, fresh: true, xact: null }]);
   });
@@ -116,7 +117,7 @@ for (const [ending, end] of Object.entries(endings)) {
   test(`no open transaction reaches the next borrower when a lease ${ending}`, async () => {
     const { pool, swallowed } = server.pool(ending, one);
     const pid = await pool.use(pidOf);
-    // Someone is waiting already, so that the connection goes straight on.
+    // A caller waits already, so that the connection goes straight on.
     const ended = end(pool, ending);
     const next = assertNextIsClean(pool, pid, ending);
     await ended;
@@ -142,7 +143,7 @@ test("a COMMIT still under way at the return is done, and not undone", async () 
   await pool.close();
 });
 
-test('with resetOnReturn "commit" an open transaction is committed, and a failed one ends all the same', async () => {
+test('with resetOnReturn "commit" an open transaction is committed, and a failed one ends anyway', async () => {
   const { pool } = server.pool("commit", { ...one, resetOnReturn: "commit" });
   await pool.use((client) => beginWith(client, "commit"));
   assert.equal((await server.run("SELECT * FROM notes WHERE text = 'commit'")).length, 1);
@@ -199,7 +200,7 @@ test("transactionWasReset skips the ROLLBACK that the return would send", async 
   await pool.close();
 });
 
-test("a reset listener is told of transactionWasReset", async () => {
+test("a reset listener gets transactionWasReset", async () => {
   const { pool, statements } = server.pool("told", { ...one, dialect: unsure });
   const told = [];
   pool.on("reset", (_client, _record, { transactionWasReset }) => void told.push(transactionWasReset));
@@ -246,14 +247,16 @@ test("settings made in a transaction that is rolled back do not", async () => {
   await pool.close();
 });
 
-/** DISCARD ALL is refused in a transaction: that has to end first, and then the pool has nothing to roll back any more. */
+/**
+ * DISCARD ALL is refused in a transaction: that has to end first, and then the pool has nothing to roll back any more.
+ */
 async function discardAll(client, _record, { terminateOnly }) {
   if (terminateOnly) return;
   if (client.getTransactionStatus() !== "I") await client.query("ROLLBACK");
   await client.query("DISCARD ALL");
 }
 
-test("a reset listener with DISCARD ALL clears them before the next borrower, who waits for it", async () => {
+test("a reset listener with DISCARD ALL clears them before the next borrower, which waits for it", async () => {
   const { pool, statements, swallowed } = server.pool("discarded", one);
   pool.on("reset", discardAll);
   const pid = await pool.use(pidOf);

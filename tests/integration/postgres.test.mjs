@@ -29,7 +29,7 @@ async function connected(options = {}) {
   return client;
 }
 
-/** A pool whose backends can be told apart by their name, and every query that its clients sent. */
+/** A pool whose backends can be distinguished by their name, and every query that its clients sent. */
 function pool(name, options = {}) {
   const queries = [];
   const creator = async () => {
@@ -120,7 +120,7 @@ test("a backend that is killed while idle is dropped quietly, and the next calle
   await one.close();
 });
 
-test("a backend that is killed in use fails its caller, and nobody else", async () => {
+test("a backend that is killed in use fails its caller alone", async () => {
   const { pool: one } = pool("killed-in-use", { poolSize: 1, maxOverflow: 0 });
   await assert.rejects(
     one.use(async (client) => {
@@ -150,7 +150,7 @@ test("a session that the server ends for a reason of its own is dropped", async 
   await one.close();
 });
 
-test("a statement with a parameter too many costs nobody a connection", async () => {
+test("a statement with a parameter too many costs no caller a connection", async () => {
   const { pool: one } = pool("parameters", { poolSize: 1, maxOverflow: 0 });
   await assert.rejects(
     one.use((client) => client.query("SELECT 1", [2])),
@@ -161,7 +161,7 @@ test("a statement with a parameter too many costs nobody a connection", async ()
   await one.close();
 });
 
-test("another service that refuses or resets a caller costs nobody a connection", async () => {
+test("another service that refuses or resets a caller costs no caller a connection", async () => {
   const { pool: one } = pool("other-service", { poolSize: 1, maxOverflow: 0 });
   const port = await freePort();
   await assert.rejects(
@@ -177,7 +177,7 @@ test("another service that refuses or resets a caller costs nobody a connection"
   await one.close();
 });
 
-test("a socket that is reset under a query fails its caller, and nobody else", async () => {
+test("a socket that is reset under a query fails its caller alone", async () => {
   const { pool: one } = pool("reset", { poolSize: 1, maxOverflow: 0 });
   const reset = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" });
   await assert.rejects(

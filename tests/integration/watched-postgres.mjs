@@ -1,5 +1,6 @@
-// One embedded PostgreSQL for the tests of one file, and someone who watches it: which backends there are, what the pools'
-// clients were asked, and whether an error got past everybody.
+// @ts-check
+// One embedded PostgreSQL for the tests of one file, and an observer of it: which backends there are, what the
+// pools' clients were asked, and whether an error was handled nowhere.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before } from "node:test";
@@ -116,8 +117,8 @@ export class WatchedPostgres {
   }
 
   /**
-   * A pool whose backends bear its name; with every statement that its clients were given, every error that it swallowed,
-   * every warning that it logged, and how many creators ran at once.
+   * A pool whose backends bear its name; with every statement that its clients were given, every error that it
+   * swallowed, every warning that it logged, and how many creators ran at once.
    */
   pool(name, options = {}, Kind = QueuePool) {
     const statements = [];
@@ -126,7 +127,7 @@ export class WatchedPostgres {
     const creators = { now: 0, most: 0 };
     const creator = async () => {
       const client = new Client({ ...this.#postgres.options, application_name: name, ...options.client });
-      // A server that ends the session at once is heard before the pool can listen; a deaf pool never does.
+      // A server that ends the session at once is reported before the pool can listen; a deaf pool never listens.
       const startled = () => {};
       client.on("error", startled);
       creators.most = Math.max(creators.most, ++creators.now);
@@ -170,9 +171,9 @@ export class WatchedPostgres {
     );
   }
 
-  /** No slot without a backend, no backend without a slot, and nobody who waits or holds one. */
+  /** No slot without a backend, no backend without a slot, and no caller that waits or holds one. */
   async assertNothingLeaks(pool, name) {
-    // What was terminated is closed in nobody's time but its own.
+    // What was terminated is closed in its own time.
     await until(() => pool.stats().closing === 0, "nothing is being closed any more");
     const { used, opening, waiting, idle, total, leaked, detached } = pool.stats();
     assert.deepEqual(
@@ -183,7 +184,7 @@ export class WatchedPostgres {
   }
 }
 
-/** The process id of a client's backend, as the server tells it. */
+/** The process id of a client's backend, as the server has it. */
 export async function pidOf(client) {
   const { rows } = await client.query("SELECT pg_backend_pid() AS pid");
   return rows[0].pid;

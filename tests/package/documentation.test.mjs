@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
@@ -16,7 +16,7 @@ import { codeInFirstColumns, documents, guides, otherDocuments } from "./documen
 import { installTarball } from "./packed.mjs";
 
 /** A Node that has SQLite, or undefined. */
-const nodeWithSqlite = parseInt(process.versions.node, 10) >= 24 ? process.execPath : setUpRuntimes().node22;
+const nodeWithSqlite = parseInt(process.versions.node, 10) >= 24 ? process.execPath : setUpRuntimes(["node22"]).node22;
 
 /** Packages beside edgepool that examples import. */
 const drivers = ["pg", "pg-pool", "tarn", "generic-pool", "@electric-sql/pglite"];
@@ -213,8 +213,8 @@ const constructorOptions = new Set(
 );
 const callOptions = [
   ["options", "ConnectOptions"],
-  ["pooled-connection", "InvalidateOptions"],
-  ["pooled-connection", "LeaseCloseOptions"],
+  ["lease", "InvalidateOptions"],
+  ["lease", "LeaseCloseOptions"],
   ["events", "ListenOptions"],
   ["durable-object/pool-object", "PoolObjectOptions"],
   ["durable-object/pool-of", "PoolOfOptions"],
@@ -312,26 +312,23 @@ test("no document names in its inline code what does not exist", () => {
   const publicFiles = [
     "index",
     "pool",
-    "queue-pool",
-    "other-pools",
+    "kinds",
     "options",
     "events",
     "errors",
     "stats",
     "record",
-    "pooled-connection",
+    "lease",
     "dialect",
     "clock",
     "logger",
-    "connections",
-    "values",
     "entry/slim",
     "durable-object/index",
     "durable-object/pool-object",
     "durable-object/pool-of",
     "durable-object/statements",
     "durable-object/lease",
-    "durable-object/running",
+    "durable-object/run-query",
     "dialects/pg",
     "dialects/mysql2",
     "dialects/pglite",
@@ -348,6 +345,20 @@ test("no document names in its inline code what does not exist", () => {
       if (name === undefined || others.has(code)) continue;
       assert.ok(known.has(name) || foreign.has(name), `${document.name} names \`${code}\`, which does not exist`);
     }
+  }
+});
+
+test("the tables of ARCHITECTURE.md have every file of src, and no other", () => {
+  const { tables } = otherDocuments.find(({ name }) => name === "ARCHITECTURE.md");
+  const ofSource = tables.filter(({ header }) => header[0].text.startsWith("src/"));
+  assert.equal(ofSource.length, 4);
+  for (const { header, rows } of ofSource) {
+    const folder = header[0].text;
+    const named = rows.flatMap(([first]) => first.text.match(/[\w-]+\.(?:rs|ts)|[\w-]+\/$/g));
+    const files = readdirSync(join(root, folder), { withFileTypes: true })
+      .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+      .filter((name) => !name.endsWith(".d.ts") && name !== "engine/" && `${folder}/${name}` !== "src/policy/mod.rs");
+    assert.deepEqual(named.toSorted(), files.toSorted(), folder);
   }
 });
 

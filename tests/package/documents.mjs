@@ -1,5 +1,5 @@
-// What the documents say, as data: their code blocks, headings, links and inline code. Decides what counts as an example, and
-// of which kind; whether it is right is documentation.test.mjs's to say.
+// What the documents say, as data: their code blocks, headings, links and inline code. Decides what counts as an
+// example, and of which kind; whether it is right is documentation.test.mjs's to say.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,13 +7,19 @@ import GithubSlugger from "github-slugger";
 import { Lexer, walkTokens } from "marked";
 import { root } from "../../scripts/run.mjs";
 
-/** The README, the guides, and what is for those who work here. */
+/** The README, the guides, and what is for maintainers. */
 export const guides = readdirSync(join(root, "docs"))
   .filter((name) => name.endsWith(".md"))
   .sort()
   .map((name) => `docs/${name}`);
 export const documents = ["README.md", ...guides].map(readDocument);
-export const otherDocuments = ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(readDocument);
+export const otherDocuments = [
+  "ARCHITECTURE.md",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "DESIGN.md",
+  "docs/internals/workers.md",
+].map(readDocument);
 
 function readDocument(name) {
   const text = readFileSync(join(root, name), "utf8");

@@ -16,7 +16,7 @@ function files(folder, extension) {
 const imports = (text) => [...text.matchAll(/from "([^"]+)"/g)].map(([, specifier]) => specifier);
 
 test("the shell imports only itself, and the WebAssembly only where it may", () => {
-  const mayReach = /^src\/shell\/(books|instance|entry\/(inline|workerd|slim))\.ts$/;
+  const mayReach = /^src\/shell\/(engine\/(policy|instance)|entry\/(inline|workerd|slim))\.ts$/;
   for (const { name, text } of files("src/shell", ".ts")) {
     for (const specifier of imports(text)) {
       // Every Worker has this module; nobody else loads these files.
@@ -39,14 +39,21 @@ test("an integration imports the core; the core imports no integration", () => {
   }
 });
 
-test("the policy is called by five files, and the steps are not among them", () => {
+test("one file calls the WebAssembly", () => {
   const callers = files("src/shell", ".ts")
     .filter(({ text }) => /\bwasm\.[a-z_]+\(/.test(text))
     .map(({ name }) => name);
-  assert.deepEqual(
-    callers.sort(),
-    ["books", "driver", "leaks", "leases", "operations"].map((name) => `src/shell/${name}.ts`),
-  );
+  assert.deepEqual(callers, ["src/shell/engine/policy.ts"]);
+});
+
+test("one file knows how numbers are encoded: no other masks or shifts one", () => {
+  for (const { name, text } of files("src/shell", ".ts")) {
+    // An integration sees no number of the WebAssembly, and the bytes of that are another encoding.
+    if (/^src\/shell\/(protocol|entry\/text|durable-object\/.*)\.ts$/.test(name)) continue;
+    const code = text.replace(/\/\*[^]*?\*\/|\/\/.*/g, "").replace(/`[^`]*`|"[^"\n]*"/g, '""');
+    const found = /~[a-z(]| (>>>?|<<) |[a-z\d_)\]] & [a-z\d_(]|indexMask|handleMask/.exec(code);
+    assert.equal(found?.[0], undefined, name);
+  }
 });
 
 test("a dialect knows the shape of a dialect, and nothing else of the pool", () => {

@@ -1,3 +1,4 @@
+// @ts-check
 // The tarball as npm would publish it, installed in a project of its own. Used by the package tests.
 
 import { execFileSync } from "node:child_process";
@@ -6,7 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../../scripts/run.mjs";
 
-/** Packs, installs, and answers the project's folder, the tarball's name in it, the names in the tarball, and how to remove it all. */
+/**
+ * Packs, installs, and answers the project's folder, the tarball's name in it, the names in the tarball, and how to
+ * remove it all.
+ */
 export function installTarball() {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-package-"));
   const npm = (args, cwd) => execFileSync("npm", args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });

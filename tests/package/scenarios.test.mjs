@@ -11,6 +11,7 @@ import { scenarios } from "../conformance/scenarios.mjs";
 // The tests of lost leases are there only where a collection can be asked for; here only their names are.
 globalThis.gc ??= () => {};
 const { collect } = await import("../conformance/suite.mjs");
+const { loadTopics } = await import("../conformance/topics.mjs");
 
 const classes = ["kept", "adapted", "fixed", "n/a"];
 const padded = (number) => String(number).padStart(3, "0");
@@ -24,7 +25,7 @@ function texts(folder, extension) {
     .map((name) => readFileSync(join(root, folder, name), "utf8"));
 }
 
-const conformance = collect().map(({ name }) => name.slice(name.indexOf(": ") + 2));
+const conformance = collect(await loadTopics()).map(({ name }) => name.slice(name.indexOf(": ") + 2));
 const policy = texts("tests/policy", ".rs").flatMap((text) =>
   [...text.matchAll(/fn scenario_((?:\d{3}_)+)/g)].map(([, numbers]) => numbers.replaceAll("_", " ")),
 );
@@ -35,25 +36,29 @@ const integration = texts("tests/integration", ".test.mjs").flatMap((text) =>
 const proven = new Set(conformance.flatMap(leading));
 const provenNatively = new Set([...policy, ...integration].flatMap(leading));
 
-/** docs/scenarios.md as the data says it. */
+function row([number, kind, what, where]) {
+  return `| ${padded(number)} | ${kind === "n/a" ? "n.a." : kind} | ${what}${where ? ` (${where})` : ""} |`;
+}
+
+/** Writes docs/scenarios.md from the data. */
 function table() {
   const count = (kind) => scenarios.filter(([, found]) => found === kind).length;
   return `# SQLAlchemy's pool, scenario by scenario
 
-What SQLAlchemy's own tests and its documented behaviour ask of a pool, and what edgepool makes of it. The numbers are
-those of our catalogue and have gaps. A test that proves one begins with its number: \`tests/conformance\`, and where it is
-marked *native* \`tests/policy\` or \`tests/integration\`.
+This page lists what SQLAlchemy's own tests and its documentation ask of a pool, and the behaviour of edgepool. The
+numbers are those of a catalogue with gaps. A test that proves a scenario begins with its number. It is in
+\`tests/conformance\`. If the scenario is marked *native*, it is in \`tests/policy\` or \`tests/integration\`.
 
-- **kept** (${count("kept")}): as there.
-- **adapted** (${count("adapted")}): the same intent in the shape of JavaScript: promises, signals, tasks instead of threads.
-- **fixed** (${count("fixed")}): different on purpose, because what happens there is a defect.
-- **n.a.** (${count("n/a")}): does not arise here; the last column says why.
+- **kept** (${count("kept")}): as in SQLAlchemy.
+- **adapted** (${count("adapted")}): the same intent in JavaScript: promises, signals, tasks instead of threads.
+- **fixed** (${count("fixed")}): different on purpose, because SQLAlchemy's behaviour is a defect.
+- **n.a.** (${count("n/a")}): does not arise here; the last column gives the reason.
 
-Written by \`node tests/package/scenarios.test.mjs --write\` from \`tests/conformance/scenarios.mjs\`.
+\`node tests/package/scenarios.test.mjs --write\` writes this page from \`tests/conformance/scenarios.mjs\`.
 
 | number | class | what |
 | --- | --- | --- |
-${scenarios.map(([number, kind, what, where]) => `| ${padded(number)} | ${kind === "n/a" ? "n.a." : kind} | ${what}${where ? ` (${where})` : ""} |`).join("\n")}
+${scenarios.map(row).join("\n")}
 `;
 }
 

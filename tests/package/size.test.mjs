@@ -2,6 +2,7 @@
 // 50.3 kB) + 5 %, and never above what the package promises: 72 and 56 kB.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
@@ -46,4 +47,43 @@ test("the build for Workers, with its .wasm, stays under its ceiling", async (t)
   const bytes = (await loaded(["workerd", "worker", "browser"])) + gzipSync(wasm, { level: 9 }).length;
   t.diagnostic(`${bytes} bytes of ${ceilings.workerd}`);
   assert.ok(bytes <= ceilings.workerd, `${bytes} bytes`);
+});
+
+const [, stack] = /-zstack-size=(\d+)/.exec(readFileSync(join(root, "scripts", "build.mjs"), "utf8"));
+
+/** Fills the stack, which begins at 0 and grows down to it, and finds at the end what is left of the filling. */
+const probe = `
+  const filling = 0xaa;
+  let memory;
+  WebAssembly.Instance = class extends WebAssembly.Instance {
+    constructor(...parameters) {
+      super(...parameters);
+      memory = this.exports.memory;
+      console.error("pages", memory.buffer.byteLength / 65536);
+      new Uint8Array(memory.buffer, 0, ${stack} - 64).fill(filling);
+    }
+  };
+  process.on("exit", () => {
+    const left = new Uint8Array(memory.buffer, 0, ${stack}).findIndex((byte) => byte !== filling);
+    console.error("deepest", ${stack} - left);
+  });
+`;
+
+test("the memory starts with one page, and no program of the suite's sweep needs a fourth of the stack", (t) => {
+  const { stderr, status } = spawnSync(
+    process.execPath,
+    [
+      "--expose-gc",
+      `--import=data:text/javascript,${encodeURIComponent(probe)}`,
+      "--test-name-pattern=^sweep",
+      join(root, "tests", "conformance", "runners", "node.test.mjs"),
+    ],
+    // In the variable's presence a test runner writes for the one above it.
+    { encoding: "utf8", env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
+  );
+  assert.equal(status, 0, stderr);
+  assert.equal(/^pages (\d+)$/m.exec(stderr)?.[1], "1");
+  const deepest = Number(/^deepest (\d+)$/m.exec(stderr)?.[1]);
+  t.diagnostic(`${deepest} bytes of ${stack}`);
+  assert.ok(deepest > 64 && deepest * 4 <= stack, `${deepest} bytes of ${stack}`);
 });

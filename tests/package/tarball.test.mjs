@@ -43,35 +43,62 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "LICENSE",
     "CHANGELOG.md",
     "pkg/index.d.ts",
-    "pkg/entry/inline.js",
-    "pkg/entry/workerd.js",
-    "pkg/entry/slim.js",
-    "pkg/durable-object/index.js",
     "pkg/durable-object/index.d.ts",
-    ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
     "pkg/wasm/edgepool_bg.wasm",
+    "pkg/wasm/edgepool.symbols",
     "pkg/THIRD_PARTY_LICENSES",
   ]) {
     assert.ok(project.names.includes(name), `${name} is missing of ${project.names.length} files`);
   }
   const strays = project.names.filter(
     (name) =>
-      !/^(pkg\/.*\.(js|d\.ts|wasm)|docs\/[\w-]+\.md|pkg\/THIRD_PARTY_LICENSES|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+      !/^(pkg\/.*\.(js|js\.map|d\.ts|wasm|symbols)|docs\/[\w-]+\.md|pkg\/THIRD_PARTY_LICENSES|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
         name,
       ),
   );
   assert.deepEqual(strays, []);
-  const modules = readdirSync(join(root, "src", "shell"), { recursive: true }).filter(
+  const built = (ending) => project.names.filter((name) => name.startsWith("pkg/") && name.endsWith(ending)).sort();
+  const modules = [
+    "pkg/edgepool.js",
+    "pkg/entry/inline.js",
+    "pkg/entry/workerd.js",
+    "pkg/entry/slim.js",
+    "pkg/durable-object/index.js",
+    ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
+  ].sort();
+  assert.deepEqual(built(".js"), modules, "a module is missing, or one is of an entry that is gone");
+  assert.deepEqual(
+    built(".js.map"),
+    modules.map((name) => `${name}.map`),
+  );
+  const sources = readdirSync(join(root, "src", "shell"), { recursive: true }).filter(
     (name) => name.endsWith(".ts") && !name.endsWith(".d.ts"),
   );
-  const packed = project.names.filter(
-    (name) => name.startsWith("pkg/") && name.endsWith(".js") && !name.startsWith("pkg/wasm/"),
-  );
   assert.deepEqual(
-    packed.sort(),
-    modules.map((name) => `pkg/${name.replace(/ts$/, "js")}`).sort(),
-    "a module is missing, or one is of a source that is gone",
+    built(".d.ts").filter((name) => !name.startsWith("pkg/wasm/")),
+    sources.map((name) => `pkg/${name.replace(/ts$/, "d.ts")}`).sort(),
+    "the types of a module are missing, or some are of a source that is gone",
   );
+});
+
+test("a stack has the names of the source, and its source maps lead there", () => {
+  const program = `
+    import { QueuePool } from "edgepool";
+    const pool = new QueuePool(() => {
+      throw new Error("no connection");
+    });
+    await pool.connect().catch((error) => console.log(error.stack));
+  `;
+  const plain = run("stack.mjs", program);
+  assert.match(plain.stdout, /at QueuePool\.connect \(.*[\\/]pkg[\\/]edgepool\.js:/, plain.stderr);
+  const mapped = run("stack.mjs", program, ["--enable-source-maps"]);
+  const frames = [...mapped.stdout.matchAll(/at (?:\w+\.)?(\S+) \(.*[\\/]src[\\/]shell[\\/](.+):(\d+):(\d+)\)/g)];
+  assert.equal(frames.at(-1)?.[1], "connect", mapped.stdout + mapped.stderr);
+  for (const [frame, name, file, line] of frames) {
+    const lines = readFileSync(join(root, "src", "shell", file), "utf8").split("\n");
+    const declared = lines.slice(0, line).some((text) => text.includes(`${name}(`));
+    assert.ok(declared, `${frame}: no such function stands before that line`);
+  }
 });
 
 test("the tarball holds what the README says that npm installs", () => {
@@ -513,17 +540,63 @@ test("a caller who waits keeps the process alive, without a limit too", () => {
   assert.equal(status, 7);
 });
 
+test("the symbols of the package lead from a trap's stack to functions of the policy", () => {
+  const { stdout, stderr } = run(
+    "trap.mjs",
+    `
+    let wasm;
+    WebAssembly.Instance = class extends WebAssembly.Instance {
+      constructor(...parameters) {
+        super(...parameters);
+        wasm = this.exports;
+      }
+    };
+    const { QueuePool } = await import("edgepool");
+    const pool = new QueuePool(() => ({}), { poolSize: 1, maxOverflow: 0, resetOnReturn: "none" });
+    await pool.connect();
+    for (let pages = 32768; pages >= 1; pages = Math.floor(pages / 2)) {
+      try { for (;;) wasm.memory.grow(pages); } catch { /* as far as it goes */ }
+    }
+    const waiters = Array.from({ length: 30_000 }, () => pool.connect());
+    const { cause } = (await Promise.allSettled(waiters)).find(({ reason }) => reason).reason;
+    // A host calls an exported function by its index.
+    const functions = Object.entries(wasm).filter(([, value]) => typeof value === "function");
+    console.log(JSON.stringify({ stack: cause.stack, exports: functions.map(([name, { name: index }]) => [name, index]) }));
+    process.exit(0);
+  `,
+  );
+  assert.notEqual(stdout, "", stderr);
+  const { stack, exports } = JSON.parse(stdout);
+  const symbols = join(project.folder, "node_modules", "edgepool", "pkg", "wasm", "edgepool.symbols");
+  const symbolize = (input) =>
+    spawnSync(process.execPath, [join(root, "scripts", "symbolize.mjs"), symbols], { input, encoding: "utf8" }).stdout;
+  assert.doesNotMatch(stack, /edgepool::/);
+  const frames = symbolize(stack)
+    .split("\n")
+    .filter((line) => line.includes("wasm-function["));
+  assert.match(frames.at(-1), /checkout \(wasm-function\[/, "the call that the shell has made");
+  assert.ok(
+    frames.some((frame) => /edgepool::policy::/.test(frame)),
+    frames.join("\n"),
+  );
+  const named = exports.filter(([name]) => !name.startsWith("__"));
+  assert.ok(named.length > 20);
+  for (const [name, index] of named) assert.match(symbolize(`wasm-function[${index}]`), new RegExp(`\\b${name}\\b`));
+});
+
 test("a crash of the WebAssembly reaches every caller of every pool, and leases can still be closed", () => {
   // Memory that cannot grow is a real way to crash it.
   const { stdout, stderr } = run(
     "crash.mjs",
     `
-    import { readFileSync } from "node:fs";
-    import { createRequire } from "node:module";
-    const require = createRequire(import.meta.url);
+    let wasm;
+    WebAssembly.Instance = class extends WebAssembly.Instance {
+      constructor(...parameters) {
+        super(...parameters);
+        wasm = this.exports;
+      }
+    };
     const { QueuePool } = await import("edgepool");
-    const { initSync } = await import(new URL("./wasm/edgepool.js", "file://" + require.resolve("edgepool/edgepool.wasm").replace("wasm/edgepool_bg.wasm", "")));
-    const wasm = initSync({ module: new WebAssembly.Module(readFileSync(require.resolve("edgepool/edgepool.wasm"))) });
     const closed = [];
     const make = () => new QueuePool(() => ({ close() { closed.push("closed"); } }), { poolSize: 1, maxOverflow: 0, resetOnReturn: "none" });
     const one = make();

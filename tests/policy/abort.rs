@@ -1,11 +1,11 @@
 //! The caller's signal, in each state of a checkout: queued, woken, replacing, opening, settled. The caller is refused
-//! at once, nothing is lost, and a return never takes notice.
+//! at once and nothing is lost. A return ignores the signal.
 
-use crate::harness::{Connection, Deed, Flow, Host, Stage, counts, plain, sized};
+use crate::harness::{Connection, Host, HostStep, Operation, Stage, counts, plain, sized};
 use edgepool::policy::{Outcome, Refusal};
 
 #[test]
-fn scenario_057_a_waiter_who_leaves_changes_no_count_and_the_pool_works_on() {
+fn scenario_057_a_waiter_that_leaves_changes_no_count_and_the_pool_works_on() {
     let mut host = Host::new(sized(1, 0));
     let holder = host.lend();
     let waiter = host.connect();
@@ -17,10 +17,10 @@ fn scenario_057_a_waiter_who_leaves_changes_no_count_and_the_pool_works_on() {
 }
 
 #[test]
-fn a_waiter_who_leaves_from_the_middle_is_passed_over() {
+fn a_waiter_that_leaves_from_the_middle_is_passed_over() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
-    let waiters: Vec<Flow> = (0..4).map(|_| host.connect()).collect();
+    let waiters: Vec<Operation> = (0..4).map(|_| host.connect()).collect();
     host.abort(waiters[1]);
     host.abort(waiters[3]);
     host.give_back(holder);
@@ -32,15 +32,15 @@ fn a_waiter_who_leaves_from_the_middle_is_passed_over() {
 }
 
 #[test]
-fn hundreds_who_leave_from_the_middle_do_not_disturb_the_order_of_the_rest() {
+fn hundreds_of_waiters_that_leave_the_middle_keep_the_order_of_the_rest() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
-    let waiters: Vec<Flow> = (0..300).map(|_| host.connect()).collect();
-    // In an order that jumps about, so that the places of those who are left move again and again.
+    let waiters: Vec<Operation> = (0..300).map(|_| host.connect()).collect();
+    // The order jumps about, so that the places of the remaining waiters move again and again.
     for at in (0..300).map(|step| (step * 7 + 1) % 300).filter(|at| at % 5 != 0) {
         assert!(host.abort(waiters[at]));
     }
-    let mut left: Vec<Flow> = waiters.into_iter().filter(|&waiter| !host.is_settled(waiter)).collect();
+    let mut left: Vec<Operation> = waiters.into_iter().filter(|&waiter| !host.is_settled(waiter)).collect();
     let (gone, last) = (left.remove(left.len() / 2), left.pop().expect("many are left"));
     host.abort(gone);
     host.abort(last);
@@ -65,7 +65,7 @@ fn scenario_058_once_a_connection_was_handed_over_the_signal_comes_too_late() {
 }
 
 #[test]
-fn scenario_058_a_woken_caller_who_leaves_gives_its_new_slot_to_the_next() {
+fn scenario_058_a_woken_caller_that_leaves_gives_its_new_slot_to_the_next() {
     let mut host = Host::new(plain(1, 0));
     let failing = host.connect();
     let (first, second) = (host.connect(), host.connect());
@@ -78,7 +78,7 @@ fn scenario_058_a_woken_caller_who_leaves_gives_its_new_slot_to_the_next() {
 }
 
 #[test]
-fn a_woken_caller_who_leaves_alone_takes_its_new_slot_with_it() {
+fn a_woken_caller_that_leaves_alone_takes_its_new_slot_with_it() {
     let mut host = Host::new(plain(1, 0));
     let failing = host.connect();
     let waiter = host.connect();
@@ -88,12 +88,12 @@ fn a_woken_caller_who_leaves_alone_takes_its_new_slot_with_it() {
 }
 
 #[test]
-fn a_woken_caller_who_leaves_puts_an_emptied_slot_back() {
+fn a_woken_caller_that_leaves_puts_an_emptied_slot_back() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let (first, second) = (host.connect(), host.connect());
-    let flow = host.invalidate(holder);
-    host.finish(flow, Outcome::Ok);
+    let operation = host.invalidate(holder);
+    host.finish(operation, Outcome::Ok);
     host.abort(first);
     assert_eq!(host.stage(second), Stage::Woken);
     host.abort(second);
@@ -101,7 +101,7 @@ fn a_woken_caller_who_leaves_puts_an_emptied_slot_back() {
 }
 
 #[test]
-fn a_woken_caller_who_leaves_puts_a_stale_connection_back_or_has_it_closed_as_surplus() {
+fn a_woken_caller_that_leaves_puts_a_stale_connection_back_or_has_it_closed_as_surplus() {
     let mut host = Host::new(plain(1, 1));
     let (a, b) = (host.lend(), host.lend());
     let (first, second) = (host.connect(), host.connect());
@@ -112,13 +112,13 @@ fn a_woken_caller_who_leaves_puts_a_stale_connection_back_or_has_it_closed_as_su
     host.abort(first);
     assert_eq!((host.stats().idle, host.counts()), (1, counts(1, 1, 1, 1)));
     host.abort(second);
-    assert_eq!(host.deeds(), [Deed::Close(Connection(1))]);
+    assert_eq!(host.steps(), [HostStep::Close(Connection(1))]);
     host.run();
     assert_eq!(host.counts(), counts(1, 1, 0, 0));
 }
 
 #[test]
-fn a_woken_caller_who_leaves_after_a_dispose_has_the_old_connection_closed() {
+fn a_woken_caller_that_leaves_after_a_dispose_has_the_old_connection_closed() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let waiter = host.connect();
@@ -127,7 +127,7 @@ fn a_woken_caller_who_leaves_after_a_dispose_has_the_old_connection_closed() {
     assert_eq!(host.stage(waiter), Stage::Woken);
     host.dispose();
     host.abort(waiter);
-    assert_eq!(host.deeds(), [Deed::Close(Connection(0))]);
+    assert_eq!(host.steps(), [HostStep::Close(Connection(0))]);
     host.run();
     assert_eq!(host.counts(), counts(1, 0, -1, 0));
 }
@@ -137,7 +137,7 @@ fn an_opening_whose_caller_left_goes_on_and_is_kept_idle() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.connect();
     assert!(host.abort(caller));
-    assert_eq!((host.refusal(caller), host.deed(caller)), (Some(Refusal::Aborted), Some(Deed::Open)));
+    assert_eq!((host.refusal(caller), host.step(caller)), (Some(Refusal::Aborted), Some(HostStep::Open)));
     assert_eq!(host.stats().opening, 1, "its capacity stays taken");
     host.finish(caller, Outcome::Ok);
     assert_eq!((host.stats().idle, host.stats().opened, host.stats().checkouts), (1, 1, 0));
@@ -157,14 +157,14 @@ fn an_opening_whose_caller_left_serves_the_head_waiter() {
 }
 
 #[test]
-fn an_opening_whose_caller_left_is_closed_where_enough_is_idle() {
+fn an_opening_whose_caller_left_is_closed_if_enough_is_idle() {
     let mut host = Host::new(plain(1, 1));
     let kept = host.lend();
     let caller = host.connect();
     host.abort(caller);
     host.give_back(kept);
     host.finish(caller, Outcome::Ok);
-    assert_eq!(host.deed(caller), Some(Deed::Close(Connection(1))));
+    assert_eq!(host.step(caller), Some(HostStep::Close(Connection(1))));
     host.finish(caller, Outcome::Ok);
     assert_eq!(host.counts(), counts(1, 1, 0, 0));
 }
@@ -191,7 +191,7 @@ fn a_connection_marked_stale_while_its_orphaned_opening_ran_is_replaced_for_the_
     host.finish(caller, Outcome::Ok);
     assert_eq!(host.stage(waiter), Stage::Woken);
     host.wake(waiter);
-    assert_eq!(host.deed(waiter), Some(Deed::Terminate(Connection(0))));
+    assert_eq!(host.step(waiter), Some(HostStep::Terminate(Connection(0))));
     host.run();
     assert_eq!(host.connection(waiter), Connection(1));
 }
@@ -210,7 +210,7 @@ fn a_replacement_whose_caller_left_ends_the_old_connection_and_opens_none() {
         assert!(host.has_ended(caller));
         assert_eq!(host.stage(waiter), Stage::Woken);
         host.wake(waiter);
-        assert_eq!(host.deed(waiter), Some(Deed::Open));
+        assert_eq!(host.step(waiter), Some(HostStep::Open));
     }
 }
 

@@ -1,4 +1,4 @@
-//! AssertionPool: one connection, and a second lease beside the first is a mistake of the program.
+//! AssertionPool has one connection. A second lease beside the first is a mistake of the program.
 
 use crate::harness::{Connection, Host, Stage, of_kind};
 use edgepool::policy::{Kind, Outcome, Refusal, Settings, Span};
@@ -59,7 +59,7 @@ fn a_failed_checkout_leaves_it_usable() {
 }
 
 #[test]
-fn whose_caller_left_an_opening_lets_the_next_wait_for_it() {
+fn an_opening_whose_caller_left_lets_the_next_caller_wait_for_it() {
     let mut host = host();
     let caller = host.connect();
     host.abort(caller);

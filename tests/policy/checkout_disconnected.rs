@@ -1,26 +1,26 @@
-//! A checkout that finds its connection dead tries another in the same slot; after the second death the third is opened
-//! and thrown away, and the caller refused.
+//! A checkout that finds its connection dead tries another in the same slot. After the second death the third
+//! connection is opened and ended, and the caller is refused.
 
-use crate::harness::{CHECKIN_EMPTY, Connection, Deed, Flow, Host, sized, tell};
+use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, emit, sized};
 use edgepool::policy::{Event, Outcome, Refusal, Settings, Span};
 
 fn host() -> Host {
     Host::listening(Settings { pre_ping: Some(true), ..sized(2, 0) })
 }
 
-/// All goes well until the connection is shown to the checkout listeners.
-fn show(host: &mut Host, caller: Flow) -> Connection {
+/// Every step succeeds until the checkout listeners are called.
+fn show(host: &mut Host, caller: Operation) -> Connection {
     loop {
-        match host.deed(caller) {
-            Some(Deed::Emit(Event::Checkout, Some(connection))) => return connection,
+        match host.step(caller) {
+            Some(HostStep::Emit(Event::Checkout, Some(connection))) => return connection,
             Some(_) => host.finish(caller, Outcome::Ok),
             None => panic!("{caller:?} is {:?}", host.stage(caller)),
         }
     }
 }
 
-fn end_of(connection: usize) -> [Deed; 3] {
-    [tell(Event::Invalidate, connection), tell(Event::Close, connection), Deed::Terminate(Connection(connection))]
+fn end_of(connection: usize) -> [HostStep; 3] {
+    [emit(Event::Invalidate, connection), emit(Event::Close, connection), HostStep::Terminate(Connection(connection))]
 }
 
 #[test]
@@ -44,9 +44,9 @@ fn after_two_deaths_a_third_is_opened_and_thrown_away_and_the_caller_refused() {
     show(&mut host, caller);
     host.take_log();
     host.finish(caller, Outcome::Disconnected);
-    let story = host.run_story();
-    let third = [Deed::Open, tell(Event::Connect, 2)];
-    assert_eq!(story, [&end_of(1)[..], &third, &end_of(2), &[CHECKIN_EMPTY]].concat());
+    let steps = host.run_steps();
+    let third = [HostStep::Open, emit(Event::Connect, 2)];
+    assert_eq!(steps, [&end_of(1)[..], &third, &end_of(2), &[CHECKIN_EMPTY]].concat());
     assert_eq!(host.refusal(caller), Some(Refusal::Disconnected));
     assert_eq!((host.stats().opened, host.open_connections(), host.counts().checked_in), (3, 0, 1));
     assert_eq!(host.stats().checkouts, 0);
@@ -66,14 +66,14 @@ fn a_dead_ping_and_a_dead_checkout_are_two_deaths() {
 }
 
 #[test]
-fn the_third_fails_to_open_and_that_is_what_the_caller_is_told() {
+fn the_third_fails_to_open_and_that_is_the_callers_error() {
     let mut host = host();
     let caller = host.connect();
     for _ in 0..2 {
         show(&mut host, caller);
         host.finish(caller, Outcome::Disconnected);
     }
-    while host.deed(caller) != Some(Deed::Open) {
+    while host.step(caller) != Some(HostStep::Open) {
         host.finish(caller, Outcome::Ok);
     }
     host.finish(caller, Outcome::Failed);
@@ -105,7 +105,7 @@ fn a_checkout_listener_that_fails_refuses_the_caller_and_ends_the_connection() {
         show(&mut host, caller);
         host.take_log();
         host.finish(caller, outcome);
-        assert_eq!(host.run_story(), [&end_of(0)[..], &[CHECKIN_EMPTY]].concat());
+        assert_eq!(host.run_steps(), [&end_of(0)[..], &[CHECKIN_EMPTY]].concat());
         assert_eq!(host.refusal(caller), Some(refusal));
         assert_eq!(host.counts().checked_in, 1);
         host.lend();
@@ -113,7 +113,7 @@ fn a_checkout_listener_that_fails_refuses_the_caller_and_ends_the_connection() {
 }
 
 #[test]
-fn who_leaves_while_the_listeners_run_is_refused_at_once_and_the_connection_ended() {
+fn a_caller_that_leaves_while_the_listeners_run_is_refused_and_its_connection_ended() {
     for outcome in [Outcome::Ok, Outcome::Failed, Outcome::Disconnected, Outcome::TimedOut] {
         let mut host = host();
         let caller = host.connect();
@@ -122,13 +122,13 @@ fn who_leaves_while_the_listeners_run_is_refused_at_once_and_the_connection_ende
         assert!(host.has_expired(caller));
         host.take_log();
         host.finish(caller, outcome);
-        assert_eq!(host.run_story(), [&end_of(0)[..], &[CHECKIN_EMPTY]].concat());
-        assert_eq!((host.open_connections(), host.stats().opened), (0, 1), "no other is opened for nobody");
+        assert_eq!(host.run_steps(), [&end_of(0)[..], &[CHECKIN_EMPTY]].concat());
+        assert_eq!((host.open_connections(), host.stats().opened), (0, 1), "no other is opened without a caller");
     }
 }
 
 #[test]
-fn who_leaves_while_the_dead_one_is_terminated_leaves_an_empty_slot() {
+fn a_caller_that_leaves_while_the_dead_one_is_terminated_leaves_an_empty_slot() {
     let mut host = host();
     let caller = host.connect();
     show(&mut host, caller);

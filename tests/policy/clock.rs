@@ -1,25 +1,59 @@
-//! The host's clock and its one timer: readings that step back, stand still or leap, and that an operation armed during
-//! a tick is timed like any other.
+//! The host's clock and its one timer: readings that step back, stand still or leap. An operation armed during a tick
+//! is timed like any other.
 
-use crate::harness::{Flow, Host, Stage, plain, sized};
+use crate::harness::{Connection, Host, HostStep, Operation, Stage, plain, sized};
 use crate::timeout::latest_ms;
 use edgepool::policy::{Outcome, Refusal, Settings, Span};
 
+const A: Connection = Connection(0);
 const DAY_MS: f64 = 86_400_000.0;
 
 #[test]
-fn a_clock_that_steps_back_refuses_nobody_early() {
-    let mut host = Host::new(plain(1, 0));
-    host.lend();
-    let waiter = host.connect_within(Some(Span::Millis(100)), None);
-    host.pass(50.0);
-    host.now -= 1000.0;
-    host.fire_timer();
-    assert_eq!(host.stage(waiter), Stage::Queued);
-    host.pass(1049.0);
-    assert_eq!(host.stage(waiter), Stage::Queued);
-    host.pass(20.0);
-    assert_eq!(host.refusal(waiter), Some(Refusal::WaitTimeout));
+fn a_clock_that_steps_back_refuses_no_caller_early_and_delays_a_timeout_by_at_most_its_length() {
+    for step_ms in [10.0, 1000.0, DAY_MS] {
+        let mut host = Host::new(plain(1, 0));
+        host.lend();
+        let waiter = host.connect_within(Some(Span::Millis(100)), None);
+        host.pass(50.0);
+        host.now -= step_ms;
+        host.fire_timer();
+        assert_eq!(host.stage(waiter), Stage::Queued);
+        host.pass(49.0);
+        assert_eq!(host.stage(waiter), Stage::Queued);
+        // The time since the last reading before the step is not known to have passed.
+        host.pass(latest_ms(100.0) + 1.0);
+        assert_eq!(host.refusal(waiter), Some(Refusal::WaitTimeout), "{step_ms} ms back are no debt");
+    }
+}
+
+#[test]
+fn a_reading_that_is_no_number_counts_for_nothing() {
+    for reading in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut host = Host::new(plain(1, 0));
+        host.lend();
+        let waiter = host.connect_within(Some(Span::Millis(100)), None);
+        host.pool.read_clock(reading);
+        assert_eq!(host.stage(waiter), Stage::Queued);
+        host.pass(latest_ms(100.0) + 1.0);
+        assert!(host.is_settled(waiter));
+    }
+}
+
+#[test]
+fn an_age_is_right_however_long_a_connection_rests() {
+    for days in [1.0, 24.0, 49.0, 49.71, 49.72, 50.5, 99.5, 400.0] {
+        let day = Settings { recycle_ms: DAY_MS - 1.0, ..plain(1, 0) };
+        let idle_for_long = Settings { pre_ping: Some(true), pre_ping_after_idle_ms: DAY_MS - 1.0, ..plain(1, 0) };
+        for (settings, expected) in [(day, HostStep::Terminate(A)), (idle_for_long, HostStep::Ping(A))] {
+            let mut host = Host::new(settings);
+            let caller = host.lend();
+            host.give_back(caller);
+            host.now += days * DAY_MS;
+            host.take_log();
+            host.lend();
+            assert_eq!(host.take_steps().first(), Some(&expected), "after {days} days");
+        }
+    }
 }
 
 #[test]
@@ -35,13 +69,13 @@ fn a_clock_that_starts_below_zero_or_steps_below_its_start_is_no_matter() {
 }
 
 #[test]
-fn timeouts_end_in_time_however_long_nobody_looked_at_the_clock() {
+fn timeouts_end_in_time_however_long_the_clock_was_not_read() {
     for days in [1.0, 12.5, 24.9, 30.0, 49.0, 49.8, 75.0, 400.0] {
         let mut host = Host::new(plain(1, 0));
         host.lend();
         let first = host.connect_within(Some(Span::Millis(100)), None);
         host.abort(first);
-        // No timer runs while nobody waits.
+        // No timer runs without a waiter.
         host.pass(days * DAY_MS);
         let start = host.now;
         let waiter = host.connect_within(Some(Span::Millis(1000)), None);
@@ -53,7 +87,7 @@ fn timeouts_end_in_time_however_long_nobody_looked_at_the_clock() {
 }
 
 #[test]
-fn a_host_that_slept_for_days_refuses_all_who_were_due() {
+fn a_host_that_slept_for_days_refuses_every_caller_that_was_due() {
     for days in [1.0, 12.5, 24.9, 30.0, 49.0, 49.8, 75.0, 400.0] {
         let mut host = Host::new(plain(1, 0));
         host.lend();
@@ -96,7 +130,7 @@ fn an_operation_armed_in_a_tick_behind_a_stamped_one_is_not_late() {
 }
 
 #[test]
-fn the_time_is_told_before_a_step_without_ending_anything() {
+fn the_clock_is_read_before_a_step_without_ending_anything() {
     let mut host = Host::new(plain(1, 0));
     host.lend();
     let waiter = host.connect_within(Some(Span::Millis(10)), None);
@@ -107,7 +141,7 @@ fn the_time_is_told_before_a_step_without_ending_anything() {
 }
 
 #[test]
-fn a_read_clock_stamps_and_so_makes_nobody_late() {
+fn a_read_clock_stamps_and_so_makes_no_caller_late() {
     let mut host = Host::new(plain(1, 0));
     host.lend();
     let first = host.connect_within(Some(Span::Millis(6400)), None);
@@ -124,7 +158,7 @@ fn a_read_clock_stamps_and_so_makes_nobody_late() {
 }
 
 #[test]
-fn the_longest_held_leases_are_told_longest_first_and_at_most_five() {
+fn the_longest_held_leases_are_listed_longest_first_and_at_most_five() {
     let mut host = Host::new(sized(10, 0));
     let mut callers = Vec::new();
     for _ in 0..7 {
@@ -142,7 +176,7 @@ fn the_longest_held_leases_are_told_longest_first_and_at_most_five() {
     }
     let slots = [host.lease(callers[1]).index(), host.lease(callers[6]).index()];
     assert_eq!(host.pool.longest_held(), [Some((600, slots[0])), Some((100, slots[1])), None, None, None]);
-    let again: Vec<Flow> = (0..2).map(|_| host.lend()).collect();
+    let again: Vec<Operation> = (0..2).map(|_| host.lend()).collect();
     host.pool.tick(host.now);
     let ms = host.pool.longest_held().map(|held| held.map(|(ms, _)| ms));
     assert_eq!(ms, [Some(600), Some(100), Some(0), Some(0), None]);

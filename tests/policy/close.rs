@@ -1,7 +1,7 @@
-//! Close, the terminal end: who waits is refused, who comes is refused, idle connections are closed, leases have their
-//! patience and are terminated after it, and one notice says that it is over.
+//! Close ends a pool for good. Waiters and later callers are refused, and idle connections are closed. Leases have the
+//! close's patience and are terminated after it. One notice says that the close is over.
 
-use crate::harness::{Connection, Deed, Event, Flow, Host, Stage, counts, plain, sized};
+use crate::harness::{Connection, Host, HostStep, LogEntry, Operation, Stage, counts, plain, sized};
 use crate::timeout::latest_ms;
 use edgepool::policy::{Outcome, Refusal, Span};
 
@@ -14,7 +14,7 @@ fn an_empty_pool_closes_at_once() {
 }
 
 #[test]
-fn who_comes_after_the_close_is_refused() {
+fn a_caller_that_comes_after_the_close_is_refused() {
     let mut host = Host::new(plain(1, 0));
     host.close(Span::Forever);
     let caller = host.connect();
@@ -22,18 +22,18 @@ fn who_comes_after_the_close_is_refused() {
 }
 
 #[test]
-fn waiters_are_refused_in_order_and_nobody_is_woken() {
+fn waiters_are_refused_in_order_and_none_is_woken() {
     let mut host = Host::new(plain(1, 0));
     host.lend();
-    let waiters: Vec<Flow> = (0..3).map(|_| host.connect()).collect();
+    let waiters: Vec<Operation> = (0..3).map(|_| host.connect()).collect();
     host.take_log();
     host.close(Span::Forever);
-    let refused: Vec<Event> = waiters.iter().map(|&waiter| Event::Refused(waiter, Refusal::Closed)).collect();
+    let refused: Vec<LogEntry> = waiters.iter().map(|&waiter| LogEntry::Refused(waiter, Refusal::Closed)).collect();
     assert_eq!(host.take_log(), refused);
 }
 
 #[test]
-fn a_woken_caller_is_refused_and_its_slot_wakes_nobody_else() {
+fn a_woken_caller_is_refused_and_its_slot_wakes_no_other() {
     let mut host = Host::new(plain(1, 0));
     let failing = host.connect();
     let (woken, waiting) = (host.connect(), host.connect());
@@ -42,7 +42,11 @@ fn a_woken_caller_is_refused_and_its_slot_wakes_nobody_else() {
     let closing = host.close(Span::Forever);
     assert_eq!(
         host.take_log(),
-        [Event::Refused(woken, Refusal::Closed), Event::Refused(waiting, Refusal::Closed), Event::Ended(closing)]
+        [
+            LogEntry::Refused(woken, Refusal::Closed),
+            LogEntry::Refused(waiting, Refusal::Closed),
+            LogEntry::Ended(closing)
+        ]
     );
 }
 
@@ -55,7 +59,7 @@ fn a_woken_callers_stale_connection_is_closed() {
     host.give_back(holder);
     let closing = host.close(Span::Forever);
     assert_eq!(host.refusal(waiter), Some(Refusal::Closed));
-    assert_eq!(host.deeds(), [Deed::Close(Connection(0))]);
+    assert_eq!(host.steps(), [HostStep::Close(Connection(0))]);
     host.run();
     assert!(host.has_ended(closing));
 }
@@ -66,19 +70,19 @@ fn idle_connections_are_closed_politely_and_the_close_waits_for_them() {
     let callers = [host.lend(), host.lend()];
     callers.into_iter().for_each(|caller| host.give_back(caller));
     let closing = host.close(Span::Forever);
-    assert_eq!(host.deeds(), [Deed::Close(Connection(0)), Deed::Close(Connection(1))]);
+    assert_eq!(host.steps(), [HostStep::Close(Connection(0)), HostStep::Close(Connection(1))]);
     assert_eq!(host.stage(closing), Stage::Draining);
-    let children: Vec<Flow> = host.flows().filter(|&flow| host.deed(flow).is_some()).collect();
-    host.finish(children[1], Outcome::Failed);
+    let closes: Vec<Operation> = host.operations().filter(|&operation| host.step(operation).is_some()).collect();
+    host.finish(closes[1], Outcome::Failed);
     assert_eq!(host.stage(closing), Stage::Draining);
-    host.finish(children[0], Outcome::TimedOut);
+    host.finish(closes[0], Outcome::TimedOut);
     assert!(host.has_ended(closing));
 }
 
 #[test]
 fn an_opening_refuses_its_caller_and_what_it_opens_is_closed() {
-    for (outcome, deed) in
-        [(Outcome::Ok, Some(Deed::Close(Connection(0)))), (Outcome::Failed, None), (Outcome::TimedOut, None)]
+    for (outcome, step) in
+        [(Outcome::Ok, Some(HostStep::Close(Connection(0)))), (Outcome::Failed, None), (Outcome::TimedOut, None)]
     {
         let mut host = Host::new(plain(1, 0));
         let caller = host.connect();
@@ -86,7 +90,7 @@ fn an_opening_refuses_its_caller_and_what_it_opens_is_closed() {
         assert_eq!(host.refusal(caller), Some(Refusal::Closed));
         assert_eq!(host.stage(closing), Stage::Draining);
         host.finish(caller, outcome);
-        assert_eq!(host.deed(caller), deed);
+        assert_eq!(host.step(caller), step);
         host.run();
         assert!(host.has_ended(closing));
         assert_eq!((host.open_connections(), host.counts()), (0, counts(1, 0, -1, 0)));
@@ -109,7 +113,7 @@ fn a_replacement_refuses_its_caller_and_opens_nothing() {
 }
 
 #[test]
-fn an_orphaned_opening_is_not_told_twice() {
+fn the_caller_of_an_orphaned_opening_is_not_refused_twice() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.connect();
     host.abort(caller);
@@ -125,11 +129,11 @@ fn a_lease_is_reset_and_closed_at_its_return_and_that_ends_the_close() {
     let (a, b) = (host.lend(), host.lend());
     let closing = host.close(Span::Forever);
     assert!(host.pool.is_leased(host.lease(a)));
-    let flow = host.checkin(a, false).expect("a rollback");
-    assert_eq!(host.deed(flow), Some(Deed::Rollback(Connection(0))));
-    host.finish(flow, Outcome::Ok);
-    assert_eq!(host.deed(flow), Some(Deed::Close(Connection(0))));
-    host.finish(flow, Outcome::Ok);
+    let operation = host.checkin(a, false).expect("a rollback");
+    assert_eq!(host.step(operation), Some(HostStep::Rollback(Connection(0))));
+    host.finish(operation, Outcome::Ok);
+    assert_eq!(host.step(operation), Some(HostStep::Close(Connection(0))));
+    host.finish(operation, Outcome::Ok);
     assert_eq!(host.stage(closing), Stage::Draining);
     host.invalidate(b);
     host.run();
@@ -141,25 +145,25 @@ fn a_lease_is_reset_and_closed_at_its_return_and_that_ends_the_close() {
 fn a_reset_that_fails_while_the_pool_drains_ends_the_slot() {
     let mut host = Host::new(sized(1, 0));
     let caller = host.lend();
-    let flow = host.checkin(caller, false).expect("a rollback");
+    let operation = host.checkin(caller, false).expect("a rollback");
     let closing = host.close(Span::Forever);
-    host.finish(flow, Outcome::Failed);
-    assert_eq!(host.deed(flow), Some(Deed::Terminate(Connection(0))));
-    host.finish(flow, Outcome::Ok);
-    assert!(host.has_ended(flow) && host.has_ended(closing));
+    host.finish(operation, Outcome::Failed);
+    assert_eq!(host.step(operation), Some(HostStep::Terminate(Connection(0))));
+    host.finish(operation, Outcome::Ok);
+    assert!(host.has_ended(operation) && host.has_ended(closing));
 }
 
 #[test]
-fn when_the_patience_ends_leases_are_terminated_and_nobody_waits_for_that() {
+fn when_the_patience_ends_leases_are_terminated_and_the_close_does_not_wait_for_that() {
     let mut host = Host::new(sized(2, 0));
     let (a, b) = (host.lend(), host.lend());
     let (lease_a, lease_b) = (host.lease(a), host.lease(b));
     let closing = host.close(Span::Millis(500));
     host.pass(499.9);
-    assert_eq!((host.stage(closing), host.deeds()), (Stage::Draining, vec![]));
+    assert_eq!((host.stage(closing), host.steps()), (Stage::Draining, vec![]));
     host.pass(latest_ms(500.0) - 499.9);
     assert!(host.has_ended(closing));
-    assert_eq!(host.deeds(), [Deed::Terminate(Connection(0)), Deed::Terminate(Connection(1))]);
+    assert_eq!(host.steps(), [HostStep::Terminate(Connection(0)), HostStep::Terminate(Connection(1))]);
     assert!(!host.pool.is_leased(lease_a) && !host.pool.is_leased(lease_b));
     assert_eq!(host.pool.begin_checkin(lease_a, true), edgepool::policy::Return::Done);
     host.run();
@@ -174,7 +178,7 @@ fn without_patience_leases_are_terminated_at_once() {
     assert!(host.has_lease(a));
     let closing = host.close(Span::Millis(0));
     assert!(host.has_ended(closing));
-    assert_eq!(host.deeds(), [Deed::Close(Connection(1)), Deed::Terminate(Connection(0))]);
+    assert_eq!(host.steps(), [HostStep::Close(Connection(1)), HostStep::Terminate(Connection(0))]);
     host.run();
     assert_eq!(host.open_connections(), 0);
 }
@@ -187,9 +191,9 @@ fn patience_is_for_leases_and_a_return_under_way_goes_its_own_way() {
     let closing = host.close(Span::Millis(100));
     host.pass(200.0);
     assert!(host.has_ended(closing));
-    assert_eq!(host.deed(reset), Some(Deed::Rollback(Connection(0))));
+    assert_eq!(host.step(reset), Some(HostStep::Rollback(Connection(0))));
     host.finish(reset, Outcome::Ok);
-    assert_eq!(host.deed(reset), Some(Deed::Close(Connection(0))));
+    assert_eq!(host.step(reset), Some(HostStep::Close(Connection(0))));
     host.run();
     assert_eq!(host.open_connections(), 0);
 }
@@ -213,7 +217,7 @@ fn a_late_connection_is_closed_after_the_pool_has_ended() {
     let closing = host.close(Span::Forever);
     assert!(host.has_ended(closing), "it has no slot any more");
     host.finish(caller, Outcome::LateOk);
-    assert_eq!(host.deed(caller), Some(Deed::Close(Connection(0))));
+    assert_eq!(host.step(caller), Some(HostStep::Close(Connection(0))));
     host.run();
     assert_eq!(host.open_connections(), 0);
 }

@@ -1,4 +1,4 @@
-//! The settings: which values are taken, which option is named when one is not, and how lengths of time are rounded.
+//! The settings: which values are accepted, which option a violation names, and how lengths of time are rounded.
 
 use crate::harness::{Host, plain};
 use edgepool::policy::{Config, LONGEST_SPAN_MS, Refusal, Settings, Span};
@@ -88,7 +88,7 @@ fn the_largest_counts_add_up_without_overflow() {
 }
 
 #[test]
-fn a_timeout_of_the_pool_holds_for_who_gives_none() {
+fn a_timeout_of_the_pool_holds_for_a_caller_that_gives_none() {
     let mut host = Host::new(Settings { timeout_ms: 0.0, ..plain(1, 0) });
     host.lend();
     let refused = host.connect();

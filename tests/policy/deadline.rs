@@ -1,7 +1,7 @@
-//! `deadline`: how long the whole of a checkout may take, in the queue and in the driver together. The opening that a
-//! deadline cuts short goes on without its caller.
+//! `deadline` limits the whole of a checkout, in the queue and in the driver together. The opening that a deadline cuts
+//! short goes on without its caller.
 
-use crate::harness::{Connection, Deed, Flow, Host, Stage, plain};
+use crate::harness::{Connection, Host, HostStep, Operation, Stage, plain};
 use crate::timeout::latest_ms;
 use edgepool::policy::{Outcome, Refusal, Settings, Span};
 
@@ -37,7 +37,7 @@ fn a_deadline_ends_the_opening_for_its_caller_and_the_connection_is_kept() {
     assert!(!host.is_settled(caller));
     host.pass(latest_ms(100.0) - 99.9);
     assert_eq!(host.refusal(caller), Some(Refusal::OpenDeadline));
-    assert_eq!(host.deed(caller), Some(Deed::Open), "it goes on");
+    assert_eq!(host.step(caller), Some(HostStep::Open), "it goes on");
     assert_eq!((host.stats().opening, host.stats().timed_out), (1, 1));
     host.finish(caller, Outcome::Ok);
     assert_eq!((host.stats().idle, host.stats().open_failed), (1, 0));
@@ -60,10 +60,10 @@ fn the_queue_and_the_opening_share_one_deadline() {
     let holder = host.lend();
     let caller = host.connect_within(NO_LIMIT, within(1000));
     host.pass(700.0);
-    let flow = host.invalidate(holder);
-    host.finish(flow, Outcome::Ok);
+    let operation = host.invalidate(holder);
+    host.finish(operation, Outcome::Ok);
     host.wake(caller);
-    assert_eq!(host.deed(caller), Some(Deed::Open));
+    assert_eq!(host.step(caller), Some(HostStep::Open));
     host.pass(299.9);
     assert!(!host.is_settled(caller), "early");
     host.pass(latest_ms(1000.0) - 999.9);
@@ -77,10 +77,10 @@ fn a_deadline_runs_through_the_replacement_of_a_stale_connection() {
     host.invalidate_soft(holder);
     host.give_back(holder);
     let caller = host.connect_within(None, within(1000));
-    assert_eq!(host.deed(caller), Some(Deed::Terminate(Connection(0))));
+    assert_eq!(host.step(caller), Some(HostStep::Terminate(Connection(0))));
     host.pass(600.0);
     host.finish(caller, Outcome::Ok);
-    assert_eq!(host.deed(caller), Some(Deed::Open));
+    assert_eq!(host.step(caller), Some(HostStep::Open));
     host.pass(399.9);
     assert!(!host.is_settled(caller));
     host.pass(latest_ms(1000.0) - 999.9);
@@ -106,8 +106,8 @@ fn a_deadline_that_passed_before_the_caller_woke_refuses_at_the_next_tick() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let caller = host.connect_within(NO_LIMIT, within(100));
-    let flow = host.invalidate(holder);
-    host.finish(flow, Outcome::Ok);
+    let operation = host.invalidate(holder);
+    host.finish(operation, Outcome::Ok);
     host.pass(5000.0);
     assert_eq!(host.stage(caller), Stage::Woken);
     host.wake(caller);
@@ -116,7 +116,7 @@ fn a_deadline_that_passed_before_the_caller_woke_refuses_at_the_next_tick() {
 }
 
 #[test]
-fn a_driver_timeout_shorter_than_the_deadline_is_told_as_such() {
+fn a_driver_timeout_shorter_than_the_deadline_is_reported_as_such() {
     let mut host = Host::new(Settings { driver_timeout_ms: 50.0, ..plain(1, 0) });
     let caller = host.connect_within(None, within(1000));
     host.pass(latest_ms(50.0));
@@ -183,7 +183,7 @@ fn many_deadlines_in_queue_and_driver_each_end_in_time() {
         ends.push((caller, host.now + f64::from(ms), host.now + latest_ms(f64::from(ms))));
         host.pass(f64::from(at as u32) + 0.3);
     }
-    let all: Vec<Flow> = ends.iter().map(|&(caller, ..)| caller).collect();
+    let all: Vec<Operation> = ends.iter().map(|&(caller, ..)| caller).collect();
     let until = host.now + 5000.0;
     loop {
         let before: Vec<bool> = all.iter().map(|&caller| host.is_settled(caller)).collect();

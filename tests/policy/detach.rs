@@ -1,7 +1,7 @@
-//! Detach: the connection leaves the pool with its caller, the slot is free at once, and the close of the connection is
+//! Detach: the connection leaves the pool with its caller, and the slot is free at once. The close of the connection is
 //! an operation of its own.
 
-use crate::harness::{Connection, Deed, Host, Stage, counts, plain, sized};
+use crate::harness::{Connection, Host, HostStep, Stage, counts, plain, sized};
 use edgepool::policy::{Outcome, ResetStyle, Settings, Span};
 
 #[test]
@@ -23,7 +23,7 @@ fn scenario_179_a_detach_does_nothing_to_the_driver_and_leaves_an_emptied_slot()
     let mut host = Host::new(sized(1, 0));
     let caller = host.lend();
     let detached = host.detach(caller);
-    assert_eq!((host.deeds(), host.stage(detached)), (vec![], Stage::Holding));
+    assert_eq!((host.steps(), host.stage(detached)), (vec![], Stage::Holding));
     assert_eq!((host.counts(), host.stats().total, host.stats().detached), (counts(1, 1, 0, 0), 0, 1));
     assert!(!host.pool.is_leased(host.lease(caller)));
 }
@@ -43,9 +43,9 @@ fn scenario_181_a_detached_connection_is_reset_and_then_closed() {
     let caller = host.lend();
     let detached = host.detach(caller);
     host.close_detached(detached, false, false);
-    assert_eq!(host.deed(detached), Some(Deed::Rollback(Connection(0))));
+    assert_eq!(host.step(detached), Some(HostStep::Rollback(Connection(0))));
     host.finish(detached, Outcome::Ok);
-    assert_eq!(host.deed(detached), Some(Deed::Close(Connection(0))));
+    assert_eq!(host.step(detached), Some(HostStep::Close(Connection(0))));
     host.finish(detached, Outcome::Ok);
     assert!(host.has_ended(detached));
     assert_eq!(host.stats().detached, 0);
@@ -53,10 +53,10 @@ fn scenario_181_a_detached_connection_is_reset_and_then_closed() {
 
 #[test]
 fn a_failed_reset_of_a_detached_connection_still_ends_it_abruptly() {
-    for (first, deed) in [
-        (Outcome::Ok, Deed::Close(Connection(0))),
-        (Outcome::Failed, Deed::Terminate(Connection(0))),
-        (Outcome::TimedOut, Deed::Terminate(Connection(0))),
+    for (first, step) in [
+        (Outcome::Ok, HostStep::Close(Connection(0))),
+        (Outcome::Failed, HostStep::Terminate(Connection(0))),
+        (Outcome::TimedOut, HostStep::Terminate(Connection(0))),
     ] {
         for second in [Outcome::Ok, Outcome::Failed, Outcome::TimedOut] {
             let mut host = Host::new(sized(1, 0));
@@ -64,7 +64,7 @@ fn a_failed_reset_of_a_detached_connection_still_ends_it_abruptly() {
             let detached = host.detach(caller);
             host.close_detached(detached, false, false);
             host.finish(detached, first);
-            assert_eq!(host.deed(detached), Some(deed));
+            assert_eq!(host.step(detached), Some(step));
             host.finish(detached, second);
             assert!(host.has_ended(detached) && !host.is_open(Connection(0)));
         }
@@ -78,7 +78,7 @@ fn scenario_182_a_detached_connection_that_is_invalidated_is_terminated_without_
         let caller = host.lend();
         let detached = host.detach(caller);
         host.close_detached(detached, false, true);
-        assert_eq!(host.deed(detached), Some(Deed::Terminate(Connection(0))));
+        assert_eq!(host.step(detached), Some(HostStep::Terminate(Connection(0))));
         host.run();
         assert!(!host.is_open(Connection(0)));
     }
@@ -86,16 +86,16 @@ fn scenario_182_a_detached_connection_that_is_invalidated_is_terminated_without_
 
 #[test]
 fn a_clean_detached_connection_is_closed_without_a_rollback_but_not_without_a_commit() {
-    for (style, deed) in [
-        (ResetStyle::Rollback, Deed::Close(Connection(0))),
-        (ResetStyle::Commit, Deed::Commit(Connection(0))),
-        (ResetStyle::None, Deed::Close(Connection(0))),
+    for (style, step) in [
+        (ResetStyle::Rollback, HostStep::Close(Connection(0))),
+        (ResetStyle::Commit, HostStep::Commit(Connection(0))),
+        (ResetStyle::None, HostStep::Close(Connection(0))),
     ] {
         let mut host = Host::new(Settings { reset_on_return: Some(style), ..sized(1, 0) });
         let caller = host.lend();
         let detached = host.detach(caller);
         host.close_detached(detached, true, false);
-        assert_eq!(host.deed(detached), Some(deed));
+        assert_eq!(host.step(detached), Some(step));
     }
 }
 
@@ -109,7 +109,7 @@ fn neither_dispose_nor_close_touches_a_detached_connection() {
     assert!(host.has_ended(closing), "the pool does not wait for it");
     assert_eq!((host.stage(detached), host.open_connections()), (Stage::Holding, 1));
     host.close_detached(detached, false, false);
-    assert_eq!(host.deed(detached), Some(Deed::Rollback(Connection(0))));
+    assert_eq!(host.step(detached), Some(HostStep::Rollback(Connection(0))));
     host.run();
     assert_eq!(host.open_connections(), 0);
 }
@@ -135,5 +135,5 @@ fn a_pool_wide_mark_does_not_concern_a_detached_connection() {
     host.invalidate_all();
     assert_eq!(host.stage(detached), Stage::Holding);
     let next = host.connect();
-    assert_eq!(host.deed(next), Some(Deed::Open));
+    assert_eq!(host.step(next), Some(HostStep::Open));
 }

@@ -1,7 +1,7 @@
-//! Dispose: idle connections are closed as children, leases go on and are closed at their return, the pool stays usable
-//! and its counts stay true.
+//! Dispose closes idle connections in spawned operations. Leases go on and are closed at their return. The pool stays
+//! usable and its counts stay true.
 
-use crate::harness::{Connection, Deed, Event, Host, Stage, counts, plain, sized};
+use crate::harness::{Connection, Host, HostStep, LogEntry, Stage, counts, plain, sized};
 use edgepool::policy::Outcome;
 
 #[test]
@@ -13,11 +13,11 @@ fn scenario_187_dispose_closes_what_is_idle_and_a_lease_from_before_at_its_retur
     host.run();
     assert_eq!((host.is_open(Connection(0)), host.is_open(Connection(1))), (false, true));
     assert!(host.pool.is_leased(host.lease(b)));
-    let flow = host.checkin(b, false).expect("a rollback");
-    assert_eq!(host.deed(flow), Some(Deed::Rollback(Connection(1))));
-    host.finish(flow, Outcome::Ok);
-    assert_eq!(host.deed(flow), Some(Deed::Close(Connection(1))));
-    host.finish(flow, Outcome::Ok);
+    let operation = host.checkin(b, false).expect("a rollback");
+    assert_eq!(host.step(operation), Some(HostStep::Rollback(Connection(1))));
+    host.finish(operation, Outcome::Ok);
+    assert_eq!(host.step(operation), Some(HostStep::Close(Connection(1))));
+    host.finish(operation, Outcome::Ok);
     assert_eq!(host.counts(), counts(2, 0, -2, 0));
 }
 
@@ -45,15 +45,15 @@ fn scenario_190_dispose_closes_politely_and_in_idle_order() {
     }
     host.take_log();
     host.dispose();
-    let deeds: Vec<Deed> = host
+    let steps: Vec<HostStep> = host
         .take_log()
         .into_iter()
         .map(|event| match event {
-            Event::Bore(_, deed) => deed,
+            LogEntry::Spawned(_, step) => step,
             event => panic!("{event:?}"),
         })
         .collect();
-    assert_eq!(deeds, [1, 0, 2].map(|at| Deed::Close(Connection(at))));
+    assert_eq!(steps, [1, 0, 2].map(|at| HostStep::Close(Connection(at))));
     assert_eq!((host.stats().closing, host.stats().idle), (3, 0));
 }
 
@@ -63,10 +63,10 @@ fn scenario_191_a_close_that_fails_or_hangs_stops_nothing() {
     let callers = [host.lend(), host.lend(), host.lend()];
     callers.into_iter().for_each(|caller| host.give_back(caller));
     host.dispose();
-    let children: Vec<_> = host.flows().filter(|&flow| host.deed(flow).is_some()).collect();
-    host.finish(children[0], Outcome::Failed);
-    host.finish(children[2], Outcome::TimedOut);
-    host.finish(children[1], Outcome::Ok);
+    let closes: Vec<_> = host.operations().filter(|&operation| host.step(operation).is_some()).collect();
+    host.finish(closes[0], Outcome::Failed);
+    host.finish(closes[2], Outcome::TimedOut);
+    host.finish(closes[1], Outcome::Ok);
     assert_eq!((host.counts(), host.open_connections()), (counts(3, 0, -3, 0), 0));
 }
 
@@ -90,8 +90,8 @@ fn an_opening_under_way_is_granted_and_closed_at_its_return() {
     host.dispose();
     host.finish(caller, Outcome::Ok);
     assert!(host.has_lease(caller));
-    let flow = host.checkin(caller, true).expect("a close");
-    assert_eq!(host.deed(flow), Some(Deed::Close(Connection(0))));
+    let operation = host.checkin(caller, true).expect("a close");
+    assert_eq!(host.step(operation), Some(HostStep::Close(Connection(0))));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn an_orphaned_opening_from_before_is_closed_and_its_slot_serves_the_waiter() {
     host.abort(caller);
     host.dispose();
     host.finish(caller, Outcome::Ok);
-    assert_eq!((host.deed(caller), host.stage(waiter)), (Some(Deed::Close(Connection(0))), Stage::Queued));
+    assert_eq!((host.step(caller), host.stage(waiter)), (Some(HostStep::Close(Connection(0))), Stage::Queued));
     host.finish(caller, Outcome::Ok);
     host.run();
     assert_eq!(host.connection(waiter), Connection(1));
@@ -117,7 +117,7 @@ fn a_stale_connection_kept_for_a_woken_caller_is_replaced_as_ever() {
     host.give_back(holder);
     host.dispose();
     host.wake(waiter);
-    assert_eq!(host.deed(waiter), Some(Deed::Terminate(Connection(0))));
+    assert_eq!(host.step(waiter), Some(HostStep::Terminate(Connection(0))));
     host.run();
     host.give_back(waiter);
     assert_eq!(host.stats().idle, 1, "opened after the dispose");

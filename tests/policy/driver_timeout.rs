@@ -1,7 +1,7 @@
-//! `driverTimeout`: how long one call into the driver may take. What runs out of it loses its slot, or its connection,
-//! and what comes late is closed.
+//! `driverTimeout` limits one call into the driver. A call that takes longer loses its slot or its connection. A
+//! connection that comes late is closed.
 
-use crate::harness::{Connection, Deed, Host, Stage, counts, plain, sized};
+use crate::harness::{Connection, Host, HostStep, Stage, counts, plain, sized};
 use crate::timeout::latest_ms;
 use edgepool::policy::{Outcome, Refusal, ResetStyle, Settings, Span};
 
@@ -9,12 +9,12 @@ fn impatient(settings: Settings) -> Host {
     Host::new(Settings { driver_timeout_ms: 100.0, ..settings })
 }
 
-fn expire(host: &mut Host, flow: crate::harness::Flow) {
+fn expire(host: &mut Host, operation: crate::harness::Operation) {
     host.pass(99.9);
-    assert!(!host.has_expired(flow), "early");
+    assert!(!host.has_expired(operation), "early");
     host.pass(latest_ms(100.0) - 99.9);
-    assert!(host.has_expired(flow), "late");
-    host.finish(flow, Outcome::TimedOut);
+    assert!(host.has_expired(operation), "late");
+    host.finish(operation, Outcome::TimedOut);
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_connection_that_comes_too_late_is_closed() {
     expire(&mut host, caller);
     let next = host.lend();
     host.finish(caller, Outcome::LateOk);
-    assert_eq!(host.deed(caller), Some(Deed::Close(Connection(1))));
+    assert_eq!(host.step(caller), Some(HostStep::Close(Connection(1))));
     host.finish(caller, Outcome::Failed);
     assert!(host.has_ended(caller) && host.has_lease(next));
     assert_eq!(host.stats().opened, 1);
@@ -68,7 +68,7 @@ fn a_slot_whose_opening_took_too_long_goes_to_the_head_waiter() {
     expire(&mut host, slow);
     assert_eq!(host.stage(waiter), Stage::Woken);
     host.wake(waiter);
-    assert_eq!(host.deed(waiter), Some(Deed::Open));
+    assert_eq!(host.step(waiter), Some(HostStep::Open));
     host.finish(waiter, Outcome::Ok);
     host.finish(slow, Outcome::LateOk);
     assert!(host.has_lease(waiter));
@@ -82,7 +82,7 @@ fn a_reset_that_takes_too_long_costs_the_connection_and_not_the_slot() {
         let caller = host.lend();
         let reset = host.checkin(caller, false).expect("a reset");
         expire(&mut host, reset);
-        assert_eq!(host.deeds(), [Deed::Terminate(Connection(0))]);
+        assert_eq!(host.steps(), [HostStep::Terminate(Connection(0))]);
         expire(&mut host, reset);
         assert_eq!((host.counts(), host.stats().invalidated), (counts(1, 1, 0, 0), 1));
         assert!(host.has_ended(reset));
@@ -95,7 +95,7 @@ fn a_close_that_takes_too_long_frees_its_slot() {
     let (a, b) = (host.lend(), host.lend());
     host.give_back(a);
     let surplus = host.checkin(b, true).expect("a close");
-    assert_eq!(host.deeds(), [Deed::Close(Connection(1))]);
+    assert_eq!(host.steps(), [HostStep::Close(Connection(1))]);
     expire(&mut host, surplus);
     assert_eq!(host.counts(), counts(1, 1, 0, 0));
 }
@@ -107,9 +107,9 @@ fn a_termination_that_takes_too_long_lets_the_checkout_go_on() {
     host.invalidate_soft(caller);
     host.give_back(caller);
     let next = host.connect();
-    assert_eq!(host.deed(next), Some(Deed::Terminate(Connection(0))));
+    assert_eq!(host.step(next), Some(HostStep::Terminate(Connection(0))));
     expire(&mut host, next);
-    assert_eq!(host.deed(next), Some(Deed::Open));
+    assert_eq!(host.step(next), Some(HostStep::Open));
     host.pass(60.0);
     assert!(!host.has_expired(next), "each call has its own time");
     host.finish(next, Outcome::Ok);
@@ -123,20 +123,20 @@ fn the_closes_of_dispose_and_of_detached_connections_have_their_time() {
     host.give_back(a);
     let detached = host.detach(b);
     host.dispose();
-    let child = host.flows().last().expect("a child");
+    let spawned = host.operations().last().expect("a spawned operation");
     host.close_detached(detached, false, false);
-    assert_eq!(host.deeds(), [Deed::Rollback(Connection(1)), Deed::Close(Connection(0))]);
+    assert_eq!(host.steps(), [HostStep::Rollback(Connection(1)), HostStep::Close(Connection(0))]);
     host.pass(latest_ms(100.0));
-    assert!(host.has_expired(detached) && host.has_expired(child));
+    assert!(host.has_expired(detached) && host.has_expired(spawned));
     host.finish(detached, Outcome::TimedOut);
-    assert_eq!(host.deed(detached), Some(Deed::Terminate(Connection(1))));
+    assert_eq!(host.step(detached), Some(HostStep::Terminate(Connection(1))));
     expire(&mut host, detached);
-    host.finish(child, Outcome::TimedOut);
+    host.finish(spawned, Outcome::TimedOut);
     assert_eq!(host.open_connections(), 0);
 }
 
 #[test]
-fn an_outcome_that_comes_before_the_time_out_was_told_counts() {
+fn an_outcome_that_comes_before_the_notice_of_the_time_out_counts() {
     let mut host = impatient(plain(1, 0));
     let caller = host.connect();
     host.pass(200.0);
@@ -167,7 +167,7 @@ fn an_aborted_opening_keeps_its_slot_until_the_driver_timeout() {
     assert!(host.has_expired(caller));
     host.finish(caller, Outcome::TimedOut);
     assert_eq!(host.stage(waiter), Stage::Woken);
-    assert_eq!((host.stats().timed_out, host.stats().aborted), (0, 1), "nobody was refused for it");
+    assert_eq!((host.stats().timed_out, host.stats().aborted), (0, 1), "no caller was refused for it");
     host.finish(caller, Outcome::LateOk);
     host.run();
     assert!(host.has_lease(waiter));

@@ -1,20 +1,20 @@
 //! Which listeners are called, and when: the order of events and driver calls on each path, with listeners of every
-//! event; and that without listeners of an event nothing is done for it. The order is that of SQLAlchemy's catalogue,
-//! section 2.6.
+//! event. Without listeners of an event nothing is done for it. The order is that of SQLAlchemy's catalogue, section
+//! 2.6.
 
-use crate::harness::{CHECKIN_EMPTY, Connection, Deed, Flow, Host, of_kind, plain, sized, tell};
+use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, emit, of_kind, plain, sized};
 use edgepool::policy::{Event, Kind, Outcome, ResetStyle, Settings, Span};
 
 const A: Connection = Connection(0);
 const B: Connection = Connection(1);
 
-fn lend(host: &mut Host) -> Flow {
+fn lend(host: &mut Host) -> Operation {
     let caller = host.lend();
     host.take_log();
     caller
 }
 
-/// Something idle, and nothing told yet of what comes.
+/// A pool with an idle connection, its steps so far taken.
 fn idle(settings: Settings) -> Host {
     let mut host = Host::listening(settings);
     let caller = host.lend();
@@ -24,53 +24,53 @@ fn idle(settings: Settings) -> Host {
     host
 }
 
-fn end_of(connection: Connection) -> [Deed; 3] {
-    [tell(Event::Invalidate, connection.0), tell(Event::Close, connection.0), Deed::Terminate(connection)]
+fn end_of(connection: Connection) -> [HostStep; 3] {
+    [emit(Event::Invalidate, connection.0), emit(Event::Close, connection.0), HostStep::Terminate(connection)]
 }
 
-fn opening_of(connection: usize) -> [Deed; 3] {
-    [Deed::Open, tell(Event::Connect, connection), tell(Event::Checkout, connection)]
+fn opening_of(connection: usize) -> [HostStep; 3] {
+    [HostStep::Open, emit(Event::Connect, connection), emit(Event::Checkout, connection)]
 }
 
 #[test]
-fn the_first_connection_of_a_pool_is_told_as_first_then_as_any() {
+fn the_first_connection_of_a_pool_is_emitted_as_first_then_as_any() {
     let mut host = Host::listening(sized(2, 0));
     host.lend();
-    let first = [Deed::Open, tell(Event::FirstConnect, 0), tell(Event::Connect, 0), tell(Event::Checkout, 0)];
-    assert_eq!(host.take_story(), first);
+    let first = [HostStep::Open, emit(Event::FirstConnect, 0), emit(Event::Connect, 0), emit(Event::Checkout, 0)];
+    assert_eq!(host.take_steps(), first);
     host.lend();
-    assert_eq!(host.take_story(), opening_of(1));
+    assert_eq!(host.take_steps(), opening_of(1));
 }
 
 #[test]
 fn a_reused_connection_is_only_checked_out() {
     let mut host = idle(sized(1, 0));
     host.lend();
-    assert_eq!(host.take_story(), [tell(Event::Checkout, 0)]);
+    assert_eq!(host.take_steps(), [emit(Event::Checkout, 0)]);
 }
 
 #[test]
 fn a_reused_connection_is_pinged_before_the_checkout_listeners() {
     let mut host = idle(Settings { pre_ping: Some(true), ..sized(1, 0) });
     host.lend();
-    assert_eq!(host.take_story(), [Deed::Ping(A), tell(Event::Checkout, 0)]);
+    assert_eq!(host.take_steps(), [HostStep::Ping(A), emit(Event::Checkout, 0)]);
 }
 
 #[test]
-fn a_return_is_told_before_the_reset_and_after_it() {
+fn a_return_emits_before_the_reset_and_after_it() {
     let mut host = Host::listening(sized(1, 0));
     let caller = lend(&mut host);
     host.give_back(caller);
-    assert_eq!(host.take_story(), [tell(Event::Reset, 0), Deed::Rollback(A), tell(Event::Checkin, 0)]);
+    assert_eq!(host.take_steps(), [emit(Event::Reset, 0), HostStep::Rollback(A), emit(Event::Checkin, 0)]);
 }
 
 #[test]
-fn a_return_that_needs_no_reset_is_told_all_the_same() {
+fn a_return_that_needs_no_reset_emits_the_same() {
     for (style, clean) in [(ResetStyle::None, false), (ResetStyle::Rollback, true)] {
         let mut host = Host::listening(Settings { reset_on_return: Some(style), ..sized(1, 0) });
         let caller = lend(&mut host);
         host.checkin(caller, clean);
-        assert_eq!(host.run_story(), [tell(Event::Reset, 0), tell(Event::Checkin, 0)]);
+        assert_eq!(host.run_steps(), [emit(Event::Reset, 0), emit(Event::Checkin, 0)]);
     }
 }
 
@@ -79,7 +79,7 @@ fn a_commit_is_never_skipped() {
     let mut host = Host::listening(Settings { reset_on_return: Some(ResetStyle::Commit), ..sized(1, 0) });
     let caller = lend(&mut host);
     host.checkin(caller, true);
-    assert_eq!(host.run_story(), [tell(Event::Reset, 0), Deed::Commit(A), tell(Event::Checkin, 0)]);
+    assert_eq!(host.run_steps(), [emit(Event::Reset, 0), HostStep::Commit(A), emit(Event::Checkin, 0)]);
 }
 
 #[test]
@@ -90,19 +90,24 @@ fn a_surplus_connection_is_checked_in_then_closed() {
         host.run();
         host.take_log();
         host.give_back(second);
-        let surplus =
-            [tell(Event::Reset, 1), Deed::Rollback(B), tell(Event::Checkin, 1), tell(Event::Close, 1), Deed::Close(B)];
-        assert_eq!(host.take_story(), surplus);
+        let surplus = [
+            emit(Event::Reset, 1),
+            HostStep::Rollback(B),
+            emit(Event::Checkin, 1),
+            emit(Event::Close, 1),
+            HostStep::Close(B),
+        ];
+        assert_eq!(host.take_steps(), surplus);
         assert!(!host.is_open(B));
     }
 }
 
 #[test]
-fn an_invalidated_lease_is_told_closed_and_checked_in_empty() {
+fn an_invalidated_lease_is_emitted_closed_and_checked_in_empty() {
     let mut host = Host::listening(sized(1, 0));
     let caller = lend(&mut host);
     host.invalidate(caller);
-    assert_eq!(host.run_story(), [&end_of(A)[..], &[CHECKIN_EMPTY]].concat());
+    assert_eq!(host.run_steps(), [&end_of(A)[..], &[CHECKIN_EMPTY]].concat());
 }
 
 #[test]
@@ -110,14 +115,14 @@ fn a_soft_invalidated_connection_is_returned_like_any_and_replaced_at_the_next_c
     let mut host = Host::listening(sized(1, 0));
     let caller = lend(&mut host);
     host.invalidate_soft(caller);
-    let told = host.tell(Event::SoftInvalidate, A).expect("somebody listens");
-    host.finish(told, Outcome::Failed);
-    assert!(host.has_ended(told));
-    assert_eq!(host.take_story(), [tell(Event::SoftInvalidate, 0)]);
+    let emission = host.emit(Event::SoftInvalidate, A).expect("the event has listeners");
+    host.finish(emission, Outcome::Failed);
+    assert!(host.has_ended(emission));
+    assert_eq!(host.take_steps(), [emit(Event::SoftInvalidate, 0)]);
     host.give_back(caller);
-    assert_eq!(host.take_story(), [tell(Event::Reset, 0), Deed::Rollback(A), tell(Event::Checkin, 0)]);
+    assert_eq!(host.take_steps(), [emit(Event::Reset, 0), HostStep::Rollback(A), emit(Event::Checkin, 0)]);
     host.lend();
-    assert_eq!(host.take_story(), [&[tell(Event::Close, 0), Deed::Terminate(A)][..], &opening_of(1)].concat());
+    assert_eq!(host.take_steps(), [&[emit(Event::Close, 0), HostStep::Terminate(A)][..], &opening_of(1)].concat());
 }
 
 #[test]
@@ -128,7 +133,7 @@ fn a_connection_that_is_too_old_or_from_before_a_pool_wide_mark_goes_without_an_
         let mut host = idle(Settings { recycle_ms: 1000.0, ..sized(1, 0) });
         spoil(&mut host);
         host.lend();
-        assert_eq!(host.take_story(), [&[tell(Event::Close, 0), Deed::Terminate(A)][..], &opening_of(1)].concat());
+        assert_eq!(host.take_steps(), [&[emit(Event::Close, 0), HostStep::Terminate(A)][..], &opening_of(1)].concat());
         assert_eq!((host.stats().recycled, host.stats().invalidated), (1, 0));
     }
 }
@@ -141,7 +146,7 @@ fn an_emptied_record_opens_like_a_new_one() {
     host.run();
     host.take_log();
     host.lend();
-    assert_eq!(host.take_story(), opening_of(1));
+    assert_eq!(host.take_steps(), opening_of(1));
 }
 
 #[test]
@@ -149,8 +154,8 @@ fn what_a_ping_finds_dead_is_invalidated_and_replaced() {
     let mut host = idle(Settings { pre_ping: Some(true), ..sized(1, 0) });
     let caller = host.connect();
     host.finish(caller, Outcome::Disconnected);
-    let story = host.run_story();
-    assert_eq!(story, [&[Deed::Ping(A)][..], &end_of(A), &opening_of(1)].concat(), "the new one is not pinged");
+    let steps = host.run_steps();
+    assert_eq!(steps, [&[HostStep::Ping(A)][..], &end_of(A), &opening_of(1)].concat(), "the new one is not pinged");
     assert!(host.has_lease(caller));
 }
 
@@ -159,21 +164,21 @@ fn what_a_checkout_listener_finds_dead_is_replaced_and_shown_again() {
     let mut host = idle(sized(1, 0));
     let caller = host.connect();
     host.finish(caller, Outcome::Disconnected);
-    let story = host.run_story();
-    assert_eq!(story, [&[tell(Event::Checkout, 0)][..], &end_of(A), &opening_of(1)].concat());
+    let steps = host.run_steps();
+    assert_eq!(steps, [&[emit(Event::Checkout, 0)][..], &end_of(A), &opening_of(1)].concat());
     assert!(host.has_lease(caller));
 }
 
 #[test]
-fn a_detached_connection_is_reset_and_told_as_detached_and_closed() {
+fn a_detached_connection_is_reset_and_emitted_as_detached_and_closed() {
     let mut host = Host::listening(sized(1, 0));
     let caller = lend(&mut host);
     let detached = host.detach(caller);
-    host.tell(Event::Detach, A);
-    assert_eq!(host.run_story(), [tell(Event::Detach, 0)], "nothing was checked in");
+    host.emit(Event::Detach, A);
+    assert_eq!(host.run_steps(), [emit(Event::Detach, 0)], "nothing was checked in");
     host.close_detached(detached, false, false);
-    let close = [tell(Event::Reset, 0), Deed::Rollback(A), tell(Event::CloseDetached, 0), Deed::Close(A)];
-    assert_eq!(host.run_story(), close);
+    let close = [emit(Event::Reset, 0), HostStep::Rollback(A), emit(Event::CloseDetached, 0), HostStep::Close(A)];
+    assert_eq!(host.run_steps(), close);
     assert_eq!(host.stats().invalidated, 0);
 }
 
@@ -183,7 +188,7 @@ fn an_invalidated_detached_connection_is_terminated_without_a_reset() {
     let caller = lend(&mut host);
     let detached = host.detach(caller);
     host.close_detached(detached, false, true);
-    assert_eq!(host.run_story(), [tell(Event::CloseDetached, 0), Deed::Terminate(A)]);
+    assert_eq!(host.run_steps(), [emit(Event::CloseDetached, 0), HostStep::Terminate(A)]);
 }
 
 #[test]
@@ -191,13 +196,13 @@ fn a_reset_that_fails_invalidates_the_connection_and_the_return_goes_on() {
     for outcome in [Outcome::Failed, Outcome::TimedOut] {
         let mut host = Host::listening(sized(1, 0));
         let caller = lend(&mut host);
-        let flow = host.checkin(caller, false).expect("a reset");
-        host.finish(flow, Outcome::Ok);
-        host.finish(flow, outcome);
-        let story = host.run_story();
-        let start = [tell(Event::Reset, 0), Deed::Rollback(A)];
-        assert_eq!(story, [&start[..], &end_of(A), &[CHECKIN_EMPTY]].concat());
-        assert!(host.has_ended(flow));
+        let operation = host.checkin(caller, false).expect("a reset");
+        host.finish(operation, Outcome::Ok);
+        host.finish(operation, outcome);
+        let steps = host.run_steps();
+        let start = [emit(Event::Reset, 0), HostStep::Rollback(A)];
+        assert_eq!(steps, [&start[..], &end_of(A), &[CHECKIN_EMPTY]].concat());
+        assert!(host.has_ended(operation));
         assert_eq!(host.counts().checked_in, 1);
     }
 }
@@ -207,14 +212,14 @@ fn a_reset_listener_that_fails_counts_as_a_failed_reset() {
     for outcome in [Outcome::Failed, Outcome::TimedOut] {
         let mut host = Host::listening(sized(1, 0));
         let caller = lend(&mut host);
-        let flow = host.checkin(caller, false).expect("a reset");
-        host.finish(flow, outcome);
-        assert_eq!(host.run_story(), [&[tell(Event::Reset, 0)][..], &end_of(A), &[CHECKIN_EMPTY]].concat());
+        let operation = host.checkin(caller, false).expect("a reset");
+        host.finish(operation, outcome);
+        assert_eq!(host.run_steps(), [&[emit(Event::Reset, 0)][..], &end_of(A), &[CHECKIN_EMPTY]].concat());
     }
 }
 
 #[test]
-fn a_reset_of_a_detached_connection_that_fails_ends_it_all_the_same() {
+fn a_reset_of_a_detached_connection_that_fails_still_ends_it() {
     for fails_first in [true, false] {
         let mut host = Host::listening(sized(1, 0));
         let caller = lend(&mut host);
@@ -224,9 +229,9 @@ fn a_reset_of_a_detached_connection_that_fails_ends_it_all_the_same() {
             host.finish(detached, Outcome::Ok);
         }
         host.finish(detached, Outcome::Failed);
-        let end = [tell(Event::CloseDetached, 0), Deed::Terminate(A)];
-        let story = host.run_story();
-        assert_eq!(story[story.len() - 2..], end);
+        let end = [emit(Event::CloseDetached, 0), HostStep::Terminate(A)];
+        let steps = host.run_steps();
+        assert_eq!(steps[steps.len() - 2..], end);
         assert_eq!((host.stats().detached, host.open_connections()), (0, 0));
     }
 }
@@ -239,17 +244,17 @@ fn dispose_closes_what_is_idle_one_event_for_each() {
     host.give_back(second);
     host.take_log();
     host.dispose();
-    let story = host.run_story();
-    assert_eq!(story[..2], [tell(Event::Close, 0), tell(Event::Close, 1)], "in the order of their idleness");
-    assert!(story.contains(&Deed::Close(A)) && story.contains(&Deed::Close(B)));
-    assert_eq!(story.len(), 4);
+    let steps = host.run_steps();
+    assert_eq!(steps[..2], [emit(Event::Close, 0), emit(Event::Close, 1)], "in the order of their idleness");
+    assert!(steps.contains(&HostStep::Close(A)) && steps.contains(&HostStep::Close(B)));
+    assert_eq!(steps.len(), 4);
 }
 
 #[test]
-fn a_death_while_idle_is_told_as_an_invalidation_and_nothing_is_checked_in() {
+fn a_death_while_idle_is_emitted_as_an_invalidation_and_nothing_is_checked_in() {
     let mut host = idle(sized(1, 0));
     host.connection_died(A);
-    assert_eq!(host.run_story(), end_of(A));
+    assert_eq!(host.run_steps(), end_of(A));
     assert_eq!(host.counts().checked_in, 0);
 }
 
@@ -261,7 +266,7 @@ fn a_connect_listener_that_fails_ends_a_new_slot_without_a_word() {
         let caller = host.connect();
         host.finish(caller, Outcome::Ok);
         host.finish(caller, outcome);
-        assert_eq!(host.run_story(), [Deed::Open, tell(Event::Connect, 1), Deed::Terminate(B)]);
+        assert_eq!(host.run_steps(), [HostStep::Open, emit(Event::Connect, 1), HostStep::Terminate(B)]);
         assert_eq!((host.stats().total, host.stats().invalidated), (1, 0));
         host.give_back(holder);
     }
@@ -277,7 +282,7 @@ fn a_connect_listener_that_fails_checks_an_older_slot_in_empty() {
     let caller = host.connect();
     host.finish(caller, Outcome::Ok);
     host.finish(caller, Outcome::Failed);
-    assert_eq!(host.run_story(), [Deed::Open, tell(Event::Connect, 1), Deed::Terminate(B), CHECKIN_EMPTY]);
+    assert_eq!(host.run_steps(), [HostStep::Open, emit(Event::Connect, 1), HostStep::Terminate(B), CHECKIN_EMPTY]);
     assert_eq!((host.counts().checked_in, host.stats().idle), (1, 0));
     host.lend();
 }
@@ -287,14 +292,14 @@ fn a_creator_that_fails_in_an_older_slot_checks_it_in_empty_and_in_a_new_one_say
     let mut host = Host::listening(sized(1, 0));
     let caller = host.connect();
     host.finish(caller, Outcome::Failed);
-    assert_eq!((host.run_story(), host.stats().total), (vec![Deed::Open], 0));
+    assert_eq!((host.run_steps(), host.stats().total), (vec![HostStep::Open], 0));
     let caller = host.lend();
     host.invalidate(caller);
     host.run();
     host.take_log();
     let caller = host.connect();
     host.finish(caller, Outcome::Failed);
-    assert_eq!(host.run_story(), [Deed::Open, CHECKIN_EMPTY]);
+    assert_eq!(host.run_steps(), [HostStep::Open, CHECKIN_EMPTY]);
 }
 
 #[test]
@@ -302,12 +307,12 @@ fn a_listener_of_an_end_that_fails_changes_nothing() {
     for outcome in [Outcome::Failed, Outcome::TimedOut] {
         let mut host = Host::listening(plain(1, 0));
         let caller = lend(&mut host);
-        let flow = host.invalidate(caller);
+        let operation = host.invalidate(caller);
         for _ in 0..4 {
-            host.finish(flow, outcome);
+            host.finish(operation, outcome);
         }
-        assert_eq!(host.take_story(), [&end_of(A)[..], &[CHECKIN_EMPTY]].concat());
-        assert!(host.has_ended(flow));
+        assert_eq!(host.take_steps(), [&end_of(A)[..], &[CHECKIN_EMPTY]].concat());
+        assert!(host.has_ended(operation));
         assert_eq!(host.counts().checked_in, 1);
     }
 }
@@ -316,12 +321,12 @@ fn a_listener_of_an_end_that_fails_changes_nothing() {
 fn events_without_listeners_make_no_steps() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();
-    assert_eq!(host.tell(Event::Detach, A), None);
+    assert_eq!(host.emit(Event::Detach, A), None);
     host.checkin(caller, true);
     let caller = host.lend();
-    let flow = host.invalidate(caller);
-    host.finish(flow, Outcome::Ok);
-    assert_eq!(host.take_story(), [Deed::Open, Deed::Terminate(A)]);
+    let operation = host.invalidate(caller);
+    host.finish(operation, Outcome::Ok);
+    assert_eq!(host.take_steps(), [HostStep::Open, HostStep::Terminate(A)]);
     host.close(Span::Forever);
 }
 
@@ -332,14 +337,14 @@ fn listeners_that_come_later_are_called_from_the_next_event_on() {
     host.listen(&[Event::Checkin]);
     host.take_log();
     host.give_back(caller);
-    assert_eq!(host.take_story(), [tell(Event::Checkin, 0)]);
+    assert_eq!(host.take_steps(), [emit(Event::Checkin, 0)]);
     host.listen(&[Event::Checkout]);
     host.take_log();
     let caller = host.lend();
-    assert_eq!(host.take_story(), [tell(Event::Checkout, 0)]);
+    assert_eq!(host.take_steps(), [emit(Event::Checkout, 0)]);
     host.listen(&[]);
     host.give_back(caller);
-    assert_eq!(host.take_story(), []);
+    assert_eq!(host.take_steps(), []);
 }
 
 #[test]
@@ -351,7 +356,7 @@ fn a_checkout_listener_makes_a_waiter_resume() {
     host.give_back(holder);
     assert!(!host.is_settled(waiter));
     host.wake(waiter);
-    assert_eq!(host.deed(waiter), Some(tell(Event::Checkout, 0)));
+    assert_eq!(host.step(waiter), Some(emit(Event::Checkout, 0)));
     host.finish(waiter, Outcome::Ok);
     assert!(host.has_lease(waiter));
 }

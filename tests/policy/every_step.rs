@@ -1,11 +1,18 @@
-//! Every way in which an operation can go: each of its steps ends in each way that a step can end, its caller leaves at
-//! each moment, and a dispose, a pool-wide mark or a close comes at each moment. Whatever happened, each caller is
-//! settled once, each connection is closed once, and a pool that was not closed still serves as many as it may.
+//! Every path of one operation, to its end. This file owns the promise that no *sequence* of step ends is wrong: each
+//! step of a QueuePool without listeners ends in each way, its caller leaves at each moment, and at most one call from
+//! outside comes at any moment.
+//!
+//! sweep.rs owns breadth: every kind, listeners of every event, every call, but only one or two faults in a run that
+//! otherwise goes well. A rule about a long sequence of failures belongs here, a rule about a kind, an event or a call
+//! belongs there.
+//!
+//! After each path each caller was settled once and each connection was closed once. A pool that was not closed still
+//! serves as many callers as it may.
 
-use crate::harness::{Connection, Flow, Host, Role, Stage, sized};
+use crate::harness::{Connection, Host, Operation, Role, Stage, sized};
 use edgepool::policy::{Outcome, Span, Step};
 
-/// The choices of one run: those given, then the first of each.
+/// The choices of one run: the given ones, then the first of each.
 struct Path {
     choices: Vec<(usize, usize)>,
     at: usize,
@@ -23,7 +30,7 @@ impl Path {
     }
 }
 
-/// Runs once for each combination of choices. Answers how many there were.
+/// Runs once for each combination of choices. Returns how many there were.
 fn every_path(run: impl Fn(&mut Path)) -> usize {
     let mut path = Path { choices: Vec::new(), at: 0 };
     for runs in 1.. {
@@ -41,45 +48,46 @@ fn every_path(run: impl Fn(&mut Path)) -> usize {
 }
 
 #[derive(Clone, Copy)]
-enum Move {
+enum Choice {
     End(Outcome),
     Wake,
     Abort,
-    Interfere(Interference),
+    Call(PoolCall),
 }
 
 #[derive(Clone, Copy)]
-enum Interference {
+enum PoolCall {
     Dispose,
     InvalidateAll,
     Close,
     CloseAtOnce,
-    Arrive,
+    Connect,
 }
 
-const INTERFERENCES: [Move; 5] = [
-    Move::Interfere(Interference::Dispose),
-    Move::Interfere(Interference::InvalidateAll),
-    Move::Interfere(Interference::Close),
-    Move::Interfere(Interference::CloseAtOnce),
-    Move::Interfere(Interference::Arrive),
+const POOL_CALLS: [Choice; 5] = [
+    Choice::Call(PoolCall::Dispose),
+    Choice::Call(PoolCall::InvalidateAll),
+    Choice::Call(PoolCall::Close),
+    Choice::Call(PoolCall::CloseAtOnce),
+    Choice::Call(PoolCall::Connect),
 ];
 
-fn moves(host: &Host, flow: Flow) -> Vec<Move> {
-    let mut moves = match host.stage(flow) {
-        Stage::Woken => vec![Move::Wake],
-        Stage::Late => vec![Move::End(Outcome::LateOk), Move::End(Outcome::LateFailed)],
-        Stage::Performing(_) => [Outcome::Ok, Outcome::Failed, Outcome::TimedOut].map(Move::End).to_vec(),
+fn choices(host: &Host, operation: Operation) -> Vec<Choice> {
+    let mut choices = match host.stage(operation) {
+        Stage::Woken => vec![Choice::Wake],
+        Stage::Late => vec![Choice::End(Outcome::LateOk), Choice::End(Outcome::LateFailed)],
+        Stage::Performing(_) => [Outcome::Ok, Outcome::Failed, Outcome::TimedOut].map(Choice::End).to_vec(),
         _ => vec![],
     };
-    let checkout = host.role(flow) == Role::Checkout && !host.is_settled(flow);
-    if checkout && matches!(host.stage(flow), Stage::Woken | Stage::Performing(Step::Open(_) | Step::Terminate(_))) {
-        moves.push(Move::Abort);
+    let checkout = host.role(operation) == Role::Checkout && !host.is_settled(operation);
+    if checkout && matches!(host.stage(operation), Stage::Woken | Stage::Performing(Step::Open(_) | Step::Terminate(_)))
+    {
+        choices.push(Choice::Abort);
     }
-    moves
+    choices
 }
 
-/// From this beginning on, everything that can happen happens, with at most one interference, to a pool of two.
+/// Takes every path from this beginning, with at most one call from outside, in a pool of two.
 fn every_way(beginning: impl Fn(&mut Host)) -> usize {
     every_way_of(2, beginning)
 }
@@ -89,27 +97,27 @@ fn every_way_of(most: usize, beginning: impl Fn(&mut Host)) -> usize {
         let mut host = Host::new(sized(1, most as i32 - 1));
         beginning(&mut host);
         let mut undisturbed = true;
-        while let Some(flow) = host.flows().find(|&flow| !moves(&host, flow).is_empty()) {
-            let mut options = moves(&host, flow);
+        while let Some(operation) = host.operations().find(|&operation| !choices(&host, operation).is_empty()) {
+            let mut options = choices(&host, operation);
             if undisturbed {
-                options.extend(INTERFERENCES);
+                options.extend(POOL_CALLS);
             }
             match path.choose(&options) {
-                Move::End(outcome) => host.finish(flow, outcome),
-                Move::Wake => host.wake(flow),
-                Move::Abort => assert!(host.abort(flow)),
-                Move::Interfere(interference) => {
+                Choice::End(outcome) => host.finish(operation, outcome),
+                Choice::Wake => host.wake(operation),
+                Choice::Abort => assert!(host.abort(operation)),
+                Choice::Call(call) => {
                     undisturbed = false;
-                    match interference {
-                        Interference::Dispose => host.dispose(),
-                        Interference::InvalidateAll => host.invalidate_all(),
-                        Interference::Close => {
+                    match call {
+                        PoolCall::Dispose => host.dispose(),
+                        PoolCall::InvalidateAll => host.invalidate_all(),
+                        PoolCall::Close => {
                             host.close(Span::Forever);
                         }
-                        Interference::CloseAtOnce => {
+                        PoolCall::CloseAtOnce => {
                             host.close(Span::Millis(0));
                         }
-                        Interference::Arrive => {
+                        PoolCall::Connect => {
                             host.connect();
                         }
                     }
@@ -130,14 +138,14 @@ fn every_way_of(most: usize, beginning: impl Fn(&mut Host)) -> usize {
     })
 }
 
-/// One lease of two, the other slot taken by somebody who stays.
-fn one_of_two(host: &mut Host) -> Flow {
+/// One lease of two. The holder of the other keeps it.
+fn one_of_two(host: &mut Host) -> Operation {
     let caller = host.lend();
     host.lend();
     caller
 }
 
-/// The only idle connection, stale.
+/// A pool whose only connection is idle and stale.
 fn stale_idle(host: &mut Host) {
     let caller = host.lend();
     host.invalidate_soft(caller);

@@ -1,7 +1,7 @@
-//! The hand-off: strict order of arrival among waiters, nobody overtakes, and whatever makes capacity appear serves the
-//! head waiter at once. Here SQLAlchemy's barging and its lost wake-ups are fixed.
+//! The hand-off: waiters are served in the order of arrival, and capacity that appears serves the head waiter at once.
+//! These tests fix SQLAlchemy's barging and its lost wake-ups.
 
-use crate::harness::{Connection, Deed, Event, Flow, Host, Stage, counts, plain, sized};
+use crate::harness::{Connection, Host, HostStep, LogEntry, Operation, Stage, counts, plain, sized};
 use edgepool::policy::{Outcome, Settings, Span};
 
 const FOR_EVER: f64 = f64::INFINITY;
@@ -10,18 +10,18 @@ const FOR_EVER: f64 = f64::INFINITY;
 fn a_returned_connection_goes_to_the_head_waiter_in_the_same_call() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
-    let waiters: Vec<Flow> = (0..3).map(|_| host.connect()).collect();
+    let waiters: Vec<Operation> = (0..3).map(|_| host.connect()).collect();
     host.take_log();
     host.checkin(holder, true);
-    assert_eq!(host.take_log(), [Event::Granted(waiters[0], Connection(0))]);
+    assert_eq!(host.take_log(), [LogEntry::Granted(waiters[0], Connection(0))]);
     assert_eq!(host.stats().opened, 1);
 }
 
 #[test]
-fn scenario_053_a_caller_who_returns_and_asks_again_does_not_overtake_a_waiter() {
+fn scenario_053_a_caller_that_returns_and_asks_again_does_not_overtake_a_waiter() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
-    let waiters: Vec<Flow> = (0..3).map(|_| host.connect()).collect();
+    let waiters: Vec<Operation> = (0..3).map(|_| host.connect()).collect();
     host.give_back(holder);
     let again = host.connect();
     assert!(host.has_lease(waiters[0]));
@@ -66,8 +66,8 @@ fn scenario_055_a_failed_opening_wakes_the_head_waiter_at_once() {
 fn twenty_thousand_waiters_behind_a_creator_that_fails_each_get_their_own_try() {
     let mut host = Host::new(Settings { timeout_ms: FOR_EVER, ..plain(1, 0) });
     let first = host.connect();
-    // The host's own checks are quadratic; the policy's are not, and books.rs has the rest.
-    let waiters: Vec<Flow> = (0..200).map(|_| host.connect()).collect();
+    // The host's own checks are quadratic, so this runs with 200.
+    let waiters: Vec<Operation> = (0..200).map(|_| host.connect()).collect();
     host.finish(first, Outcome::Failed);
     for &waiter in &waiters {
         assert_eq!(host.stage(waiter), Stage::Woken);
@@ -81,7 +81,7 @@ fn twenty_thousand_waiters_behind_a_creator_that_fails_each_get_their_own_try() 
 fn scenario_049_after_an_invalidation_one_new_connection_serves_five_waiters_in_turn() {
     let mut host = Host::new(Settings { timeout_ms: FOR_EVER, ..sized(1, 0) });
     let holder = host.lend();
-    let waiters: Vec<Flow> = (0..5).map(|_| host.connect()).collect();
+    let waiters: Vec<Operation> = (0..5).map(|_| host.connect()).collect();
     host.invalidate(holder);
     for &waiter in &waiters {
         host.run();
@@ -166,7 +166,7 @@ fn a_failed_reset_wakes_the_head_waiter_when_the_connection_is_gone() {
         let waiter = host.connect();
         let reset = host.checkin(holder, false).expect("a rollback");
         host.finish(reset, Outcome::Failed);
-        assert_eq!((host.deed(reset), host.stage(waiter)), (Some(Deed::Terminate(Connection(0))), Stage::Queued));
+        assert_eq!((host.step(reset), host.stage(waiter)), (Some(HostStep::Terminate(Connection(0))), Stage::Queued));
         host.finish(reset, outcome);
         assert_eq!(host.stage(waiter), Stage::Woken);
     }
@@ -200,17 +200,17 @@ fn woken_callers_may_take_their_turns_in_any_order() {
 }
 
 #[test]
-fn a_stale_connection_handed_over_is_replaced_by_the_waiter_in_its_own_flow() {
+fn a_stale_connection_handed_over_is_replaced_by_the_waiters_own_operation() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let waiter = host.connect();
     host.invalidate_soft(holder);
     host.give_back(holder);
-    assert_eq!((host.stage(waiter), host.deeds()), (Stage::Woken, vec![]), "the returner does nothing for it");
+    assert_eq!((host.stage(waiter), host.steps()), (Stage::Woken, vec![]), "the returner does nothing for it");
     host.wake(waiter);
-    assert_eq!(host.deed(waiter), Some(Deed::Terminate(Connection(0))));
+    assert_eq!(host.step(waiter), Some(HostStep::Terminate(Connection(0))));
     host.finish(waiter, Outcome::Failed);
-    assert_eq!(host.deed(waiter), Some(Deed::Open));
+    assert_eq!(host.step(waiter), Some(HostStep::Open));
     host.finish(waiter, Outcome::Ok);
     assert_eq!((host.connection(waiter), host.stats().recycled), (Connection(1), 1));
 }
@@ -220,8 +220,8 @@ fn a_waiter_whose_opening_on_an_older_slot_fails_leaves_the_slot_emptied_for_the
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let (first, second) = (host.connect(), host.connect());
-    let flow = host.invalidate(holder);
-    host.finish(flow, Outcome::Ok);
+    let operation = host.invalidate(holder);
+    host.finish(operation, Outcome::Ok);
     host.wake(first);
     host.finish(first, Outcome::Failed);
     assert_eq!(host.stage(second), Stage::Woken);
@@ -231,7 +231,7 @@ fn a_waiter_whose_opening_on_an_older_slot_fails_leaves_the_slot_emptied_for_the
 }
 
 #[test]
-fn every_caller_with_its_own_timeout_is_served_in_order_of_arrival_all_the_same() {
+fn callers_with_timeouts_of_their_own_are_still_served_in_order_of_arrival() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let waiters = [5000, 100, 900].map(|ms| host.connect_within(Some(Span::Millis(ms)), None));

@@ -1,27 +1,29 @@
-//! A scripted host for the policy: it does what the shell does, but each outcome, each wake-up and each millisecond is
-//! the test's. It opens numbered connections, runs the host's one timer on a virtual clock, and after every call holds
-//! the policy to its books: each caller settled once, each connection in one place and closed once, nobody waiting in
-//! vain, and every number of the statistics equal to what the host itself sees (harness/ledger.rs).
+//! A scripted host for the policy. It does what the shell does, but the test decides each outcome, each wake-up and
+//! each millisecond. It opens numbered connections and runs the host's one timer on a virtual clock.
+//!
+//! After every call the host checks the invariants (harness/invariants.rs): each caller is settled once, each
+//! connection is in one place and closed once, no caller waits in vain, and every number of the statistics equals what
+//! the host itself sees.
 
-mod ledger;
+mod invariants;
 
 use edgepool::policy::{
-    Begin, Config, Counts, Event as Hook, Hooks, Kind, LeaseId, Limits, Notice, OperationId, Outcome, Pool, Refusal,
+    Begin, Config, Counts, Event, Hooks, Kind, LeaseId, Limits, Notice, OperationId, Outcome, Pool, Refusal,
     ResetStyle, Return, Settings, Span, Stats, Step,
 };
-use ledger::Claim;
+use invariants::SlotUse;
 
-/// A flow of the host: a caller's checkout, a return, a child, a close. Counted from 0 in the order of beginning.
+/// An operation as the host numbers it: a checkout, a return, a spawned operation, a close. Counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Flow(pub(crate) usize);
+pub(crate) struct Operation(pub(crate) usize);
 
 /// A connection, counted from 0 in the order of opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Connection(pub(crate) usize);
 
-/// What a flow does to the driver.
+/// A step as the host performs it: on a connection, while the policy's step names a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
+pub(crate) enum HostStep {
     Open,
     Ping(Connection),
     Rollback(Connection),
@@ -29,24 +31,24 @@ pub(crate) enum Deed {
     Finalize(Connection),
     Close(Connection),
     Terminate(Connection),
-    /// Calls the listeners of an event, with the connection that it is about, or with none.
-    Emit(Hook, Option<Connection>),
-    /// Takes the connection of a lost lease out of its slot, where it is still there.
-    TakeOut(Option<Connection>),
+    /// Calls the listeners of an event, with its connection, or with none.
+    Emit(Event, Option<Connection>),
+    /// Takes the connection of a lost lease out of its slot, if it is still there.
+    Detach(Option<Connection>),
 }
 
-/// What a call into the policy brought about; first for the flow that called, then for others.
+/// What a call into the policy brought about, first for the operation that called, then for others.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Event {
-    Granted(Flow, Connection),
-    Refused(Flow, Refusal),
-    Slept(Flow),
-    Woken(Flow),
-    Expired(Flow),
-    Began(Flow, Deed),
-    /// A child began.
-    Bore(Flow, Deed),
-    Ended(Flow),
+pub(crate) enum LogEntry {
+    Granted(Operation, Connection),
+    Refused(Operation, Refusal),
+    Slept(Operation),
+    Woken(Operation),
+    Expired(Operation),
+    Began(Operation, HostStep),
+    /// A spawned operation began.
+    Spawned(Operation, HostStep),
+    Ended(Operation),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,13 +56,13 @@ pub(crate) enum Role {
     Checkout,
     Return,
     Detached,
-    Child,
-    /// A child that opens a connection before anybody asks.
+    Spawned,
+    /// Opens a connection before a caller asks.
     Warming,
-    /// The end of a slot's connection through its record.
-    Emptying,
-    /// An event that nothing depends on.
-    Telling,
+    /// Ends a slot's connection through its record.
+    RecordClose,
+    /// Emits an event that nothing depends on.
+    Emission,
     Close,
 }
 
@@ -68,9 +70,9 @@ pub(crate) enum Role {
 pub(crate) enum Stage {
     Queued,
     Woken,
-    /// Its connection is open, and another's connect listeners run.
+    /// Its connection is open, and another operation's connect listeners run.
     InLine,
-    /// Its connection was dead, and as many creators run as may.
+    /// Its connection was dead, and `maxConnecting` creators run.
     AwaitingPlace,
     Performing(Step),
     /// The creator ran out of time and may still deliver.
@@ -82,8 +84,9 @@ pub(crate) enum Stage {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fate {
-    Unsettled,
+/// How a checkout ended for its caller.
+enum CallerOutcome {
+    Pending,
     Granted(LeaseId),
     /// A share of the connection of this slot.
     Shared(u32),
@@ -93,7 +96,7 @@ enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
     Slot(u32),
-    Flow(Flow),
+    Operation(Operation),
     Closed,
 }
 
@@ -104,7 +107,7 @@ enum Hold {
     Share(OperationId),
 }
 
-/// The slot that a step concerns.
+/// Returns the slot of a step.
 pub(crate) fn step_slot(step: Step) -> Option<u32> {
     match step {
         Step::Open(slot) | Step::Ping(slot) | Step::Finalize(slot) | Step::Detach(slot) | Step::Share(slot) => {
@@ -116,25 +119,25 @@ pub(crate) fn step_slot(step: Step) -> Option<u32> {
     }
 }
 
-struct Strand {
+struct OperationState {
     id: Option<OperationId>,
     role: Role,
     stage: Stage,
-    fate: Fate,
+    caller_outcome: CallerOutcome,
     holds_lease: bool,
     /// The lease was dropped without a return.
     is_lost: bool,
-    /// What the caller was given, or what the flow works on where that is not whatever its slot holds.
+    /// The lease's connection, or the one that the operation works on if its slot does not hold it.
     connection: Option<Connection>,
-    /// What it performs now.
-    deed: Option<Deed>,
-    /// Which slot the flow has, and what the books should say of it.
-    claim: Option<(u32, Claim)>,
-    /// Whether the return began with the word that its connection is not to be trusted.
+    /// The step that it performs now.
+    host_step: Option<HostStep>,
+    /// The operation's slot and its expected use.
+    slot_use: Option<(u32, SlotUse)>,
+    /// Whether the return began as an invalidation.
     is_invalidation: bool,
-    /// Woken because its turn for the first listeners has come.
+    /// Woken because its turn for the first listeners came.
     is_first_in_line: bool,
-    /// Woken in the midst of its steps, so that they go on without its caller.
+    /// Woken between two steps, so that it goes on without its caller.
     goes_on: bool,
     /// How many dead connections its checkout has met.
     deaths: u32,
@@ -150,58 +153,58 @@ pub(crate) struct Host {
     is_invalidating: bool,
     is_warming: bool,
     timer: Option<f64>,
-    strands: Vec<Strand>,
+    states: Vec<OperationState>,
     places: Vec<Place>,
-    /// What came too late for its slot.
+    /// The connections that came too late for their slots.
     late: Vec<Connection>,
-    log: Vec<Event>,
+    log: Vec<LogEntry>,
 }
 
-/// Settings of this size, the rest as it comes.
+/// Returns settings of this size, otherwise with the defaults.
 pub(crate) fn sized(pool_size: u32, max_overflow: i32) -> Settings {
     Settings { pool_size: f64::from(pool_size), max_overflow: f64::from(max_overflow), ..Settings::default() }
 }
 
-/// The same, where a return resets nothing and so ends at once.
+/// Returns settings of this size without a reset, so that a return ends at once.
 pub(crate) fn plain(pool_size: u32, max_overflow: i32) -> Settings {
     Settings { reset_on_return: Some(ResetStyle::None), ..sized(pool_size, max_overflow) }
 }
 
-/// Settings of a pool of this kind, the rest as it comes.
+/// Returns settings of a pool of this kind, otherwise with the defaults.
 pub(crate) fn of_kind(kind: Kind) -> Settings {
     Settings { kind: Some(kind), ..Settings::default() }
 }
 
 /// Every event, in the order of the policy's numbers.
-pub(crate) const EVENTS: [Hook; 10] = [
-    Hook::FirstConnect,
-    Hook::Connect,
-    Hook::Checkout,
-    Hook::Reset,
-    Hook::Checkin,
-    Hook::Invalidate,
-    Hook::SoftInvalidate,
-    Hook::Close,
-    Hook::Detach,
-    Hook::CloseDetached,
+pub(crate) const EVENTS: [Event; 10] = [
+    Event::FirstConnect,
+    Event::Connect,
+    Event::Checkout,
+    Event::Reset,
+    Event::Checkin,
+    Event::Invalidate,
+    Event::SoftInvalidate,
+    Event::Close,
+    Event::Detach,
+    Event::CloseDetached,
 ];
 
-/// The listeners of an event are called about this connection.
-pub(crate) const fn tell(event: Hook, connection: usize) -> Deed {
-    Deed::Emit(event, Some(Connection(connection)))
+/// The step that calls the listeners of an event with this connection.
+pub(crate) const fn emit(event: Event, connection: usize) -> HostStep {
+    HostStep::Emit(event, Some(Connection(connection)))
 }
 
-/// The checkin listeners are called about a record without a connection.
-pub(crate) const CHECKIN_EMPTY: Deed = Deed::Emit(Hook::Checkin, None);
+/// The step that calls the checkin listeners for a record without a connection.
+pub(crate) const CHECKIN_EMPTY: HostStep = HostStep::Emit(Event::Checkin, None);
 
-pub(crate) fn counts(size: i32, checked_in: i32, overflow: i32, checked_out: i32) -> Counts {
+pub(crate) fn counts(size: i64, checked_in: i64, overflow: i64, checked_out: i64) -> Counts {
     Counts { size, checked_in, overflow, checked_out }
 }
 
 impl Host {
     pub(crate) fn new(settings: Settings) -> Self {
         let config = Config::new(&settings).unwrap_or_else(|violation| panic!("{violation:?}"));
-        // A host's clock starts anywhere, and between two milliseconds.
+        // A host's clock starts anywhere, also between two milliseconds.
         Self {
             pool: Pool::new(config),
             now: 1234.75,
@@ -210,28 +213,28 @@ impl Host {
             is_invalidating: false,
             is_warming: false,
             timer: None,
-            strands: Vec::new(),
+            states: Vec::new(),
             places: Vec::new(),
             late: Vec::new(),
             log: Vec::new(),
         }
     }
 
-    /// A host whose pool has listeners of every event.
+    /// Returns a host whose pool has listeners of every event.
     pub(crate) fn listening(settings: Settings) -> Self {
         let mut host = Self::new(settings);
         host.listen(&EVENTS);
         host
     }
 
-    /// From now on these events have listeners, and no others.
-    pub(crate) fn listen(&mut self, events: &[Hook]) {
+    /// Gives these events listeners, and no others.
+    pub(crate) fn listen(&mut self, events: &[Event]) {
         self.hooks = events.iter().fold(0, |bits, &event| bits | 1 << event as u16);
         self.pool.set_hooks(Hooks::from_bits(self.hooks));
         self.after_call();
     }
 
-    pub(crate) fn hears(&self, event: Hook) -> bool {
+    pub(crate) fn has_listeners(&self, event: Event) -> bool {
         self.hooks & 1 << event as u16 != 0
     }
 
@@ -245,67 +248,67 @@ impl Host {
 
     // ---- what callers do
 
-    pub(crate) fn connect(&mut self) -> Flow {
+    pub(crate) fn connect(&mut self) -> Operation {
         let limits = Limits { timeout: None, deadline: None, now_ms: self.now };
         self.checkout(self.pool.config().tells_time().then_some(limits))
     }
 
-    pub(crate) fn connect_within(&mut self, timeout: Option<Span>, deadline: Option<Span>) -> Flow {
+    pub(crate) fn connect_within(&mut self, timeout: Option<Span>, deadline: Option<Span>) -> Operation {
         self.checkout(Some(Limits { timeout, deadline, now_ms: self.now }))
     }
 
-    fn checkout(&mut self, limits: Option<Limits>) -> Flow {
-        let flow = self.add(None, Role::Checkout, Stage::Queued);
-        self.strands[flow.0].has_deadline = limits.is_some();
+    fn checkout(&mut self, limits: Option<Limits>) -> Operation {
+        let operation = self.add(None, Role::Checkout, Stage::Queued);
+        self.states[operation.0].has_deadline = limits.is_some();
         match self.pool.begin_checkout(limits) {
-            Begin::Granted(lease) => self.grant(flow, lease),
-            Begin::Refused(refusal) => self.refuse(flow, refusal, Stage::Ended),
+            Begin::Granted(lease) => self.grant(operation, lease),
+            Begin::Refused(refusal) => self.refuse(operation, refusal, Stage::Ended),
             Begin::Pending(id) => {
-                self.strands[flow.0].id = Some(id);
-                self.resume(flow);
+                self.states[operation.0].id = Some(id);
+                self.resume(operation);
             }
         }
         self.after_call();
-        flow
+        operation
     }
 
-    /// A connect that must succeed, all its steps going well.
-    pub(crate) fn lend(&mut self) -> Flow {
+    /// Connects; every step succeeds, and the caller gets a lease.
+    pub(crate) fn lend(&mut self) -> Operation {
         let caller = self.connect();
-        self.run_flow(caller);
+        self.run_operation(caller);
         assert!(self.has_lease(caller), "{caller:?} got no lease: {:?}", self.stage(caller));
         caller
     }
 
-    /// All steps of the flow go well, until it sleeps or ends.
-    pub(crate) fn run_flow(&mut self, flow: Flow) {
+    /// Lets every step of the operation succeed, until it sleeps or ends.
+    pub(crate) fn run_operation(&mut self, operation: Operation) {
         loop {
-            match self.stage(flow) {
-                Stage::Performing(_) => self.finish(flow, Outcome::Ok),
-                Stage::Woken => self.wake(flow),
+            match self.stage(operation) {
+                Stage::Performing(_) => self.finish(operation, Outcome::Ok),
+                Stage::Woken => self.wake(operation),
                 _ => break,
             }
         }
     }
 
-    pub(crate) fn abort(&mut self, caller: Flow) -> bool {
-        let Some(id) = self.strands[caller.0].id else { return false };
-        let told = self.pool.abort(id);
-        if told {
+    pub(crate) fn abort(&mut self, caller: Operation) -> bool {
+        let Some(id) = self.states[caller.0].id else { return false };
+        let was_pending = self.pool.abort(id);
+        if was_pending {
             let stage = match self.stage(caller) {
                 Stage::Performing(_) | Stage::InLine | Stage::AwaitingPlace => self.stage(caller),
-                Stage::Woken if self.strands[caller.0].goes_on => Stage::Woken,
+                Stage::Woken if self.states[caller.0].goes_on => Stage::Woken,
                 Stage::Queued | Stage::Woken => Stage::Ended,
                 stage => panic!("{caller:?} was aborted while {stage:?}"),
             };
             self.refuse(caller, Refusal::Aborted, stage);
         }
         self.after_call();
-        told
+        was_pending
     }
 
-    /// Returns the flow of the return, where it did not end at once.
-    pub(crate) fn checkin(&mut self, caller: Flow, clean: bool) -> Option<Flow> {
+    /// Returns the operation of the return, if it did not end at once.
+    pub(crate) fn checkin(&mut self, caller: Operation, clean: bool) -> Option<Operation> {
         if self.pool.config().tells_time() {
             self.pool.read_clock(self.now);
         }
@@ -313,60 +316,61 @@ impl Host {
             Hold::Lease(lease) => self.pool.begin_checkin(lease, clean),
             Hold::Share(id) => self.pool.begin_share_return(id, clean),
         };
-        let connection = self.strands[caller.0].connection;
-        let flow = self.begin_return(answer, Role::Return, connection);
-        if flow.is_some() && self.shares() {
-            let other =
-                self.flows().find(|&other| self.has_lease(other) && self.connection(other) == self.connection(caller));
+        let connection = self.states[caller.0].connection;
+        let operation = self.begin_return(answer, Role::Return, connection);
+        if operation.is_some() && self.shares() {
+            let other = self
+                .operations()
+                .find(|&other| self.has_lease(other) && self.connection(other) == self.connection(caller));
             assert_eq!(other, None, "{caller:?} was not the last to have its connection");
         }
-        flow
+        operation
     }
 
-    /// Returns the lease, all steps going well.
-    pub(crate) fn give_back(&mut self, caller: Flow) {
-        if let Some(flow) = self.checkin(caller, false) {
-            self.run_flow(flow);
+    /// Returns the lease; every step succeeds.
+    pub(crate) fn give_back(&mut self, caller: Operation) {
+        if let Some(operation) = self.checkin(caller, false) {
+            self.run_operation(operation);
         }
     }
 
-    pub(crate) fn invalidate(&mut self, caller: Flow) -> Flow {
+    pub(crate) fn invalidate(&mut self, caller: Operation) -> Operation {
         self.invalidate_at_once(caller).expect("a termination is a step")
     }
 
-    /// The same where the connection may be gone already, so that nothing may be left to do.
-    pub(crate) fn invalidate_at_once(&mut self, caller: Flow) -> Option<Flow> {
+    /// Invalidates a lease whose connection may be gone, so that nothing may be left to do.
+    pub(crate) fn invalidate_at_once(&mut self, caller: Operation) -> Option<Operation> {
         let answer = match self.take_lease(caller) {
             Hold::Lease(lease) => self.pool.begin_invalidate(lease),
             Hold::Share(id) => self.pool.begin_share_invalidate(id),
         };
-        let connection = self.strands[caller.0].connection;
+        let connection = self.states[caller.0].connection;
         self.is_invalidating = true;
-        let flow = self.begin_return(answer, Role::Return, connection);
+        let operation = self.begin_return(answer, Role::Return, connection);
         self.is_invalidating = false;
-        flow
+        operation
     }
 
-    fn begin_return(&mut self, answer: Return, role: Role, connection: Option<Connection>) -> Option<Flow> {
-        let flow = match answer {
+    fn begin_return(&mut self, answer: Return, role: Role, connection: Option<Connection>) -> Option<Operation> {
+        let operation = match answer {
             Return::Done => None,
             Return::HandedOver(waiter, lease) => {
-                self.take_notice(self.flow_of(waiter), Notice::Grant(lease));
+                self.take_notice(self.operation_of(waiter), Notice::Grant(lease));
                 None
             }
             Return::Pending(id) => {
-                let flow = self.add(Some(id), role, Stage::Queued);
-                self.strands[flow.0].connection = connection;
-                self.strands[flow.0].is_invalidation = self.is_invalidating;
-                self.resume(flow);
-                Some(flow)
+                let operation = self.add(Some(id), role, Stage::Queued);
+                self.states[operation.0].connection = connection;
+                self.states[operation.0].is_invalidation = self.is_invalidating;
+                self.resume(operation);
+                Some(operation)
             }
         };
         self.after_call();
-        flow
+        operation
     }
 
-    /// The slot of the connection, where it is in one.
+    /// Returns the slot of the connection, if it is in one.
     pub(crate) fn slot_of(&self, connection: Connection) -> Option<u32> {
         match self.places[connection.0] {
             Place::Slot(slot) => Some(slot),
@@ -378,20 +382,20 @@ impl Host {
         self.slot_of(connection).unwrap_or_else(|| panic!("{connection:?} is in no slot"))
     }
 
-    pub(crate) fn invalidate_soft(&mut self, caller: Flow) {
+    pub(crate) fn invalidate_soft(&mut self, caller: Operation) {
         let slot = self.slot_with(self.connection(caller));
         self.pool.invalidate_soft(slot);
         self.after_call();
     }
 
-    /// The same through the record.
+    /// Invalidates softly through the record.
     pub(crate) fn mark(&mut self, connection: Connection) {
         let slot = self.slot_with(connection);
         self.pool.invalidate_soft(slot);
         self.after_call();
     }
 
-    pub(crate) fn invalidate_as_old(&mut self, caller: Flow) {
+    pub(crate) fn invalidate_as_old(&mut self, caller: Operation) {
         let slot = self.slot_with(self.connection(caller));
         self.pool.invalidate_as_old(slot);
         self.after_call();
@@ -402,19 +406,19 @@ impl Host {
         self.after_call();
     }
 
-    /// Whether the connection is closed, or on its way there, or somebody else's.
+    /// Returns whether the connection is closed, is being closed, or has left its slot.
     pub(crate) fn is_ending(&self, connection: Connection) -> bool {
-        let ends = |deed| match deed {
-            Deed::Close(it) | Deed::Terminate(it) | Deed::Emit(Hook::Close | Hook::Invalidate, Some(it)) => {
-                it == connection
-            }
+        let ends = |host_step| match host_step {
+            HostStep::Close(it)
+            | HostStep::Terminate(it)
+            | HostStep::Emit(Event::Close | Event::Invalidate, Some(it)) => it == connection,
             _ => false,
         };
-        self.slot_of(connection).is_none() || self.deeds().into_iter().any(ends)
+        self.slot_of(connection).is_none() || self.steps().into_iter().any(ends)
     }
 
-    /// The detached lease, where its connection ended before, has nothing to close.
-    pub(crate) fn detach(&mut self, caller: Flow) -> Flow {
+    /// Detaches the lease. If its connection ended before, nothing is left to close.
+    pub(crate) fn detach(&mut self, caller: Operation) -> Operation {
         let connection = self.connection(caller);
         let is_ending = self.is_ending(connection);
         let id = match self.take_lease(caller) {
@@ -424,71 +428,71 @@ impl Host {
                 id
             }
         };
-        let flow = self.add(Some(id), Role::Detached, Stage::Holding);
+        let operation = self.add(Some(id), Role::Detached, Stage::Holding);
         if !is_ending {
-            self.strands[flow.0].connection = Some(connection);
-            self.places[connection.0] = Place::Flow(flow);
+            self.states[operation.0].connection = Some(connection);
+            self.places[connection.0] = Place::Operation(operation);
         }
         self.after_call();
-        flow
+        operation
     }
 
-    pub(crate) fn close_detached(&mut self, flow: Flow, clean: bool, abrupt: bool) {
-        let id = self.id(flow);
-        let is_gone = self.strands[flow.0].connection.is_none();
+    pub(crate) fn close_detached(&mut self, operation: Operation, clean: bool, abrupt: bool) {
+        let id = self.id(operation);
+        let is_gone = self.states[operation.0].connection.is_none();
         let answer = if is_gone { Return::Done } else { Return::Pending(id) };
         assert_eq!(self.pool.begin_detached_close(id, clean, abrupt), answer);
         if is_gone {
-            self.strands[flow.0].stage = Stage::Ended;
+            self.states[operation.0].stage = Stage::Ended;
         } else {
-            self.resume(flow);
+            self.resume(operation);
         }
         self.after_call();
     }
 
-    /// Through the record: ends the connection of its slot, whoever has it.
-    pub(crate) fn empty(&mut self, connection: Connection, abrupt: bool) -> Option<Flow> {
+    /// Ends the connection through its record, leased or not.
+    pub(crate) fn close_record(&mut self, connection: Connection, abrupt: bool) -> Option<Operation> {
         let slot = self.slot_with(connection);
         let answer = self.pool.begin_emptying(slot, abrupt);
         if answer == Return::Done {
             self.after_call();
             return None;
         }
-        let flow = Flow(self.strands.len());
-        self.places[connection.0] = Place::Flow(flow);
-        self.begin_return(answer, Role::Emptying, Some(connection))
+        let operation = Operation(self.states.len());
+        self.places[connection.0] = Place::Operation(operation);
+        self.begin_return(answer, Role::RecordClose, Some(connection))
     }
 
-    /// Tells the listeners of an event about a connection.
-    pub(crate) fn tell(&mut self, event: Hook, connection: Connection) -> Option<Flow> {
+    /// Calls the listeners of an event with a connection.
+    pub(crate) fn emit(&mut self, event: Event, connection: Connection) -> Option<Operation> {
         let answer = self.pool.begin_telling(event);
-        self.begin_return(answer, Role::Telling, Some(connection))
+        self.begin_return(answer, Role::Emission, Some(connection))
     }
 
-    pub(crate) fn add_finalizer(&mut self, caller: Flow) {
+    pub(crate) fn add_finalizer(&mut self, caller: Operation) {
         let slot = self.slot_with(self.connection(caller));
         self.pool.add_finalizer(slot);
         self.after_call();
     }
 
-    /// The lease is dropped without a return.
-    pub(crate) fn lose(&mut self, caller: Flow) -> bool {
-        let told = match self.hold(caller) {
+    /// Drops the lease without a return. Returns whether the policy had it as a lease.
+    pub(crate) fn lose(&mut self, caller: Operation) -> bool {
+        let was_known = match self.hold(caller) {
             Hold::Lease(lease) => {
-                self.strands[caller.0].holds_lease = false;
-                self.strands[caller.0].is_lost = true;
+                self.states[caller.0].holds_lease = false;
+                self.states[caller.0].is_lost = true;
                 self.pool.lose_lease(lease)
             }
             Hold::Share(id) => {
-                self.strands[caller.0].holds_lease = false;
+                self.states[caller.0].holds_lease = false;
                 self.pool.lose_share(id)
             }
         };
         self.after_call();
-        told
+        was_known
     }
 
-    /// Answers how many more there are to open.
+    /// Returns how many are still to be opened.
     pub(crate) fn warm(&mut self, count: u32) -> u32 {
         let rest = self.pool.warm(count);
         self.is_warming = true;
@@ -508,96 +512,97 @@ impl Host {
         self.after_call();
     }
 
-    pub(crate) fn close(&mut self, patience: Span) -> Flow {
+    pub(crate) fn close(&mut self, patience: Span) -> Operation {
         let id = self.pool.begin_close(patience);
-        let flow = self.add(Some(id), Role::Close, Stage::Draining);
+        let operation = self.add(Some(id), Role::Close, Stage::Draining);
         self.after_call();
-        flow
+        operation
     }
 
     // ---- what the driver and the clock do
 
-    /// The woken flow gets its turn.
-    pub(crate) fn wake(&mut self, flow: Flow) {
-        assert_eq!(self.stage(flow), Stage::Woken);
-        if let (true, Some((slot, _))) = (self.strands[flow.0].is_first_in_line, self.strands[flow.0].claim)
+    /// Gives the woken operation its turn.
+    pub(crate) fn wake(&mut self, operation: Operation) {
+        assert_eq!(self.stage(operation), Stage::Woken);
+        if let (true, Some((slot, _))) = (self.states[operation.0].is_first_in_line, self.states[operation.0].slot_use)
             && self.find_connection_in(slot).is_none()
         {
-            self.strands[flow.0].deaths += 1;
+            self.states[operation.0].deaths += 1;
         }
-        self.resume(flow);
+        self.resume(operation);
         self.after_call();
     }
 
-    /// The step of the flow comes to this end.
-    pub(crate) fn finish(&mut self, flow: Flow, outcome: Outcome) {
+    /// Ends the operation's step with this outcome.
+    pub(crate) fn finish(&mut self, operation: Operation, outcome: Outcome) {
         if let Stage::Performing(
-            Step::Ping(slot) | Step::Emit(Hook::Checkout | Hook::FirstConnect | Hook::Connect, Some(slot)),
-        ) = self.stage(flow)
+            Step::Ping(slot) | Step::Emit(Event::Checkout | Event::FirstConnect | Event::Connect, Some(slot)),
+        ) = self.stage(operation)
             && outcome == Outcome::Ok
             && self.find_connection_in(slot).is_none_or(|connection| self.is_ending(connection))
         {
-            // Emptied meanwhile: that is as good as dead.
-            self.strands[flow.0].deaths += 1;
+            // Its record was closed meanwhile, which counts as a death.
+            self.states[operation.0].deaths += 1;
         }
-        match (self.stage(flow), outcome) {
+        match (self.stage(operation), outcome) {
             (Stage::Performing(Step::Open(slot)), Outcome::Ok) => self.places.push(Place::Slot(slot)),
-            (Stage::Performing(Step::Open(_)), Outcome::TimedOut) => self.strands[flow.0].stage = Stage::Late,
+            (Stage::Performing(Step::Open(_)), Outcome::TimedOut) => self.states[operation.0].stage = Stage::Late,
             (Stage::Performing(Step::Detach(slot)), Outcome::Ok) => {
                 let connection = self.places.iter().position(|&place| place == Place::Slot(slot));
-                self.strands[flow.0].connection = connection.map(Connection);
+                self.states[operation.0].connection = connection.map(Connection);
                 if let Some(connection) = connection {
-                    self.places[connection] = Place::Flow(flow);
+                    self.places[connection] = Place::Operation(operation);
                 }
             }
             (
-                Stage::Performing(Step::Ping(_) | Step::Emit(Hook::Checkout, _)),
+                Stage::Performing(Step::Ping(_) | Step::Emit(Event::Checkout, _)),
                 Outcome::Disconnected | Outcome::DisconnectedAll,
-            ) => self.strands[flow.0].deaths += 1,
-            (Stage::Performing(Step::Ping(_)), Outcome::TimedOut) => self.strands[flow.0].deaths += 1,
+            ) => self.states[operation.0].deaths += 1,
+            (Stage::Performing(Step::Ping(_)), Outcome::TimedOut) => self.states[operation.0].deaths += 1,
             (Stage::Performing(_), Outcome::Ok | Outcome::Failed | Outcome::TimedOut) => {
-                if let Some(Deed::Close(connection) | Deed::Terminate(connection)) = self.deed(flow) {
+                if let Some(HostStep::Close(connection) | HostStep::Terminate(connection)) = self.step(operation) {
                     assert_ne!(self.places[connection.0], Place::Closed, "{connection:?} is closed twice");
                     self.places[connection.0] = Place::Closed;
                 }
             }
             (Stage::Late, Outcome::LateOk) => {
                 let connection = Connection(self.places.len());
-                self.strands[flow.0].connection = Some(connection);
-                self.places.push(Place::Flow(flow));
+                self.states[operation.0].connection = Some(connection);
+                self.places.push(Place::Operation(operation));
                 self.late.push(connection);
             }
             (Stage::Late, Outcome::LateFailed) => {}
-            (stage, outcome) => panic!("{flow:?} cannot end {stage:?} with {outcome:?}"),
+            (stage, outcome) => panic!("{operation:?} cannot end {stage:?} with {outcome:?}"),
         }
-        self.read_clock(flow);
-        self.strands[flow.0].expired = false;
-        let id = self.id(flow);
+        self.read_clock(operation);
+        self.states[operation.0].expired = false;
+        let id = self.id(operation);
         let step = self.pool.advance(id, outcome);
-        self.take_step(flow, step, Some(outcome));
+        self.take_step(operation, step, Some(outcome));
         self.after_call();
     }
 
-    /// Everything that can move moves and goes well, until only sleepers and holders are left.
+    /// Lets every step succeed until only sleepers and lease holders are left.
     pub(crate) fn run(&mut self) {
-        while let Some(flow) =
-            self.flows().find(|&flow| matches!(self.stage(flow), Stage::Woken | Stage::Performing(_) | Stage::Late))
+        while let Some(operation) = self
+            .operations()
+            .find(|&operation| matches!(self.stage(operation), Stage::Woken | Stage::Performing(_) | Stage::Late))
         {
-            match self.stage(flow) {
-                Stage::Woken => self.wake(flow),
-                Stage::Late => self.finish(flow, Outcome::LateOk),
-                _ => self.finish(flow, Outcome::Ok),
+            match self.stage(operation) {
+                Stage::Woken => self.wake(operation),
+                Stage::Late => self.finish(operation, Outcome::LateOk),
+                _ => self.finish(operation, Outcome::Ok),
             }
         }
     }
 
-    /// Time passes; the timer fires whenever it is due.
+    /// Lets time pass. The timer fires when it is due.
     pub(crate) fn pass(&mut self, ms: f64) {
         let until = self.now + ms;
         while self.pass_to_tick(until) {}
     }
 
-    /// Time passes until the timer fires, or until then. True: it fired.
+    /// Lets time pass until the timer fires, or until then. Returns whether it fired.
     pub(crate) fn pass_to_tick(&mut self, until: f64) -> bool {
         match self.timer {
             Some(due) if due <= until => {
@@ -612,7 +617,7 @@ impl Host {
         }
     }
 
-    /// The timer fires now, due or not: what hosts do that were asleep, or whose timers run fast.
+    /// Fires the timer now, due or not, as hosts do that slept or whose timers run fast.
     pub(crate) fn fire_timer(&mut self) {
         self.tick();
         self.after_call();
@@ -627,66 +632,66 @@ impl Host {
 
     // ---- what a test asks
 
-    pub(crate) fn flows(&self) -> impl Iterator<Item = Flow> + use<> {
-        (0..self.strands.len()).map(Flow)
+    pub(crate) fn operations(&self) -> impl Iterator<Item = Operation> + use<> {
+        (0..self.states.len()).map(Operation)
     }
 
     pub(crate) fn connections(&self) -> impl Iterator<Item = Connection> + use<> {
         (0..self.places.len()).map(Connection)
     }
 
-    pub(crate) fn stage(&self, flow: Flow) -> Stage {
-        self.strands[flow.0].stage
+    pub(crate) fn stage(&self, operation: Operation) -> Stage {
+        self.states[operation.0].stage
     }
 
-    pub(crate) fn role(&self, flow: Flow) -> Role {
-        self.strands[flow.0].role
+    pub(crate) fn role(&self, operation: Operation) -> Role {
+        self.states[operation.0].role
     }
 
-    pub(crate) fn id(&self, flow: Flow) -> OperationId {
-        self.strands[flow.0].id.expect("the flow has an operation")
+    pub(crate) fn id(&self, operation: Operation) -> OperationId {
+        self.states[operation.0].id.expect("the operation has an id")
     }
 
-    pub(crate) fn has_ended(&self, flow: Flow) -> bool {
-        self.stage(flow) == Stage::Ended
+    pub(crate) fn has_ended(&self, operation: Operation) -> bool {
+        self.stage(operation) == Stage::Ended
     }
 
-    pub(crate) fn has_expired(&self, flow: Flow) -> bool {
-        self.strands[flow.0].expired
+    pub(crate) fn has_expired(&self, operation: Operation) -> bool {
+        self.states[operation.0].expired
     }
 
-    pub(crate) fn has_lease(&self, caller: Flow) -> bool {
-        self.strands[caller.0].holds_lease
+    pub(crate) fn has_lease(&self, caller: Operation) -> bool {
+        self.states[caller.0].holds_lease
     }
 
-    pub(crate) fn refusal(&self, caller: Flow) -> Option<Refusal> {
-        match self.strands[caller.0].fate {
-            Fate::Refused(refusal) => Some(refusal),
+    pub(crate) fn refusal(&self, caller: Operation) -> Option<Refusal> {
+        match self.states[caller.0].caller_outcome {
+            CallerOutcome::Refused(refusal) => Some(refusal),
             _ => None,
         }
     }
 
-    pub(crate) fn is_settled(&self, caller: Flow) -> bool {
-        self.strands[caller.0].fate != Fate::Unsettled
+    pub(crate) fn is_settled(&self, caller: Operation) -> bool {
+        self.states[caller.0].caller_outcome != CallerOutcome::Pending
     }
 
-    pub(crate) fn lease(&self, caller: Flow) -> LeaseId {
-        match self.strands[caller.0].fate {
-            Fate::Granted(lease) => lease,
-            fate => panic!("{caller:?} has no lease: {fate:?}"),
+    pub(crate) fn lease(&self, caller: Operation) -> LeaseId {
+        match self.states[caller.0].caller_outcome {
+            CallerOutcome::Granted(lease) => lease,
+            caller_outcome => panic!("{caller:?} has no lease: {caller_outcome:?}"),
         }
     }
 
-    fn hold(&self, caller: Flow) -> Hold {
-        match self.strands[caller.0].fate {
-            Fate::Shared(_) => Hold::Share(self.id(caller)),
+    fn hold(&self, caller: Operation) -> Hold {
+        match self.states[caller.0].caller_outcome {
+            CallerOutcome::Shared(_) => Hold::Share(self.id(caller)),
             _ => Hold::Lease(self.lease(caller)),
         }
     }
 
-    /// The connection of the caller's lease.
-    pub(crate) fn connection(&self, caller: Flow) -> Connection {
-        self.strands[caller.0].connection.unwrap_or_else(|| panic!("{caller:?} was given no connection"))
+    /// Returns the connection of the caller's lease.
+    pub(crate) fn connection(&self, caller: Operation) -> Connection {
+        self.states[caller.0].connection.unwrap_or_else(|| panic!("{caller:?} was given no connection"))
     }
 
     pub(crate) fn is_open(&self, connection: Connection) -> bool {
@@ -701,39 +706,39 @@ impl Host {
         self.connections().filter(|&connection| self.is_open(connection)).count()
     }
 
-    pub(crate) fn deed(&self, flow: Flow) -> Option<Deed> {
-        matches!(self.stage(flow), Stage::Performing(_)).then_some(self.strands[flow.0].deed)?
+    pub(crate) fn step(&self, operation: Operation) -> Option<HostStep> {
+        matches!(self.stage(operation), Stage::Performing(_)).then_some(self.states[operation.0].host_step)?
     }
 
-    fn deed_of(&self, flow: Flow, step: Step) -> Deed {
-        let own = self.strands[flow.0].connection;
+    fn host_step(&self, operation: Operation, step: Step) -> HostStep {
+        let own = self.states[operation.0].connection;
         let target = |slot: Option<u32>| match (own, slot) {
             (Some(connection), _) => connection,
             (None, Some(slot)) => self.connection_in(slot),
-            (None, None) => panic!("{flow:?} holds no connection for {step:?}"),
+            (None, None) => panic!("{operation:?} holds no connection for {step:?}"),
         };
         match step {
-            Step::Open(_) => Deed::Open,
-            Step::Ping(slot) => Deed::Ping(target(Some(slot))),
-            Step::Rollback(slot) => Deed::Rollback(target(slot)),
-            Step::Commit(slot) => Deed::Commit(target(slot)),
-            Step::Finalize(slot) => Deed::Finalize(target(Some(slot))),
-            Step::Emit(Hook::Checkin, slot) => {
-                Deed::Emit(Hook::Checkin, slot.and_then(|slot| self.find_connection_in(slot)))
+            Step::Open(_) => HostStep::Open,
+            Step::Ping(slot) => HostStep::Ping(target(Some(slot))),
+            Step::Rollback(slot) => HostStep::Rollback(target(slot)),
+            Step::Commit(slot) => HostStep::Commit(target(slot)),
+            Step::Finalize(slot) => HostStep::Finalize(target(Some(slot))),
+            Step::Emit(Event::Checkin, slot) => {
+                HostStep::Emit(Event::Checkin, slot.and_then(|slot| self.find_connection_in(slot)))
             }
-            Step::Emit(event, slot) => Deed::Emit(event, Some(target(slot))),
-            Step::Close(slot) => Deed::Close(target(slot)),
-            Step::Terminate(slot) => Deed::Terminate(target(slot)),
-            Step::Detach(slot) => Deed::TakeOut(self.find_connection_in(slot)),
+            Step::Emit(event, slot) => HostStep::Emit(event, Some(target(slot))),
+            Step::Close(slot) => HostStep::Close(target(slot)),
+            Step::Terminate(slot) => HostStep::Terminate(target(slot)),
+            Step::Detach(slot) => HostStep::Detach(self.find_connection_in(slot)),
             Step::Wait | Step::Grant(_) | Step::Share(_) | Step::Reject(_) | Step::Done => {
                 panic!("{step:?} is not performed")
             }
         }
     }
 
-    /// What is being done to the driver right now, by flow.
-    pub(crate) fn deeds(&self) -> Vec<Deed> {
-        self.flows().filter_map(|flow| self.deed(flow)).collect()
+    /// Returns the steps that are being performed, in the order of their operations.
+    pub(crate) fn steps(&self) -> Vec<HostStep> {
+        self.operations().filter_map(|operation| self.step(operation)).collect()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -748,38 +753,38 @@ impl Host {
         self.timer.is_some()
     }
 
-    pub(crate) fn take_log(&mut self) -> Vec<Event> {
+    pub(crate) fn take_log(&mut self) -> Vec<LogEntry> {
         core::mem::take(&mut self.log)
     }
 
-    /// What was performed since the log was last taken, in order, by whomever.
-    pub(crate) fn take_story(&mut self) -> Vec<Deed> {
-        let deeds = self.take_log().into_iter().filter_map(|event| match event {
-            Event::Began(_, deed) | Event::Bore(_, deed) => Some(deed),
+    /// Returns the steps that began since the log was last taken, in order.
+    pub(crate) fn take_steps(&mut self) -> Vec<HostStep> {
+        let steps = self.take_log().into_iter().filter_map(|event| match event {
+            LogEntry::Began(_, host_step) | LogEntry::Spawned(_, host_step) => Some(host_step),
             _ => None,
         });
-        deeds.collect()
+        steps.collect()
     }
 
-    /// What is performed until nothing moves, all of it going well.
-    pub(crate) fn run_story(&mut self) -> Vec<Deed> {
+    /// Lets every step succeed until nothing moves. Returns the steps.
+    pub(crate) fn run_steps(&mut self) -> Vec<HostStep> {
         self.run();
-        self.take_story()
+        self.take_steps()
     }
 
     // ---- the shell's part
 
-    fn add(&mut self, id: Option<OperationId>, role: Role, stage: Stage) -> Flow {
-        self.strands.push(Strand {
+    fn add(&mut self, id: Option<OperationId>, role: Role, stage: Stage) -> Operation {
+        self.states.push(OperationState {
             id,
             role,
             stage,
-            fate: Fate::Unsettled,
+            caller_outcome: CallerOutcome::Pending,
             holds_lease: false,
             is_lost: false,
             connection: None,
-            deed: None,
-            claim: None,
+            host_step: None,
+            slot_use: None,
             is_invalidation: false,
             is_first_in_line: false,
             goes_on: false,
@@ -787,11 +792,11 @@ impl Host {
             has_deadline: false,
             expired: false,
         });
-        Flow(self.strands.len() - 1)
+        Operation(self.states.len() - 1)
     }
 
-    fn take_lease(&mut self, caller: Flow) -> Hold {
-        assert!(core::mem::take(&mut self.strands[caller.0].holds_lease), "{caller:?} holds no lease");
+    fn take_lease(&mut self, caller: Operation) -> Hold {
+        assert!(core::mem::take(&mut self.states[caller.0].holds_lease), "{caller:?} holds no lease");
         self.hold(caller)
     }
 
@@ -806,157 +811,162 @@ impl Host {
         self.find_connection_in(slot).unwrap_or_else(|| panic!("slot {slot} holds no connection"))
     }
 
-    fn read_clock(&mut self, flow: Flow) {
-        if self.strands[flow.0].has_deadline || self.pool.config().tells_time() {
+    fn read_clock(&mut self, operation: Operation) {
+        if self.states[operation.0].has_deadline || self.pool.config().tells_time() {
             self.pool.read_clock(self.now);
         }
     }
 
-    fn resume(&mut self, flow: Flow) {
-        self.read_clock(flow);
-        let id = self.id(flow);
+    fn resume(&mut self, operation: Operation) {
+        self.read_clock(operation);
+        let id = self.id(operation);
         let step = self.pool.resume(id);
-        self.take_step(flow, step, None);
+        self.take_step(operation, step, None);
     }
 
-    fn take_step(&mut self, flow: Flow, step: Step, outcome: Option<Outcome>) {
-        let claim = self.claim(flow, step, outcome);
-        self.strands[flow.0].claim = claim;
+    fn take_step(&mut self, operation: Operation, step: Step, outcome: Option<Outcome>) {
+        let slot_use = self.expected_use(operation, step, outcome);
+        self.states[operation.0].slot_use = slot_use;
         match step {
             Step::Wait => {
-                if self.stage(flow) != Stage::Late {
-                    self.strands[flow.0].stage = match (self.stage(flow), claim) {
-                        _ if self.pool.is_waiting(self.id(flow)) => Stage::Queued,
+                if self.stage(operation) != Stage::Late {
+                    self.states[operation.0].stage = match (self.stage(operation), slot_use) {
+                        _ if self.pool.is_waiting(self.id(operation)) => Stage::Queued,
                         (Stage::Performing(Step::Open(_)), _) => Stage::InLine,
                         _ => Stage::AwaitingPlace,
                     };
                 }
-                self.log.push(Event::Slept(flow));
+                self.log.push(LogEntry::Slept(operation));
             }
-            Step::Grant(lease) => self.grant(flow, lease),
-            Step::Share(slot) => self.grant_share(flow, slot),
+            Step::Grant(lease) => self.grant(operation, lease),
+            Step::Share(slot) => self.grant_share(operation, slot),
             Step::Reject(refusal) => {
-                let late = self.stage(flow) == Stage::Late && refusal == Refusal::OpenTimeout;
-                self.refuse(flow, refusal, if late { Stage::Late } else { Stage::Ended });
+                let late = self.stage(operation) == Stage::Late && refusal == Refusal::OpenTimeout;
+                self.refuse(operation, refusal, if late { Stage::Late } else { Stage::Ended });
             }
             Step::Done => {
-                self.strands[flow.0].stage = Stage::Ended;
-                self.log.push(Event::Ended(flow));
+                self.states[operation.0].stage = Stage::Ended;
+                self.log.push(LogEntry::Ended(operation));
             }
             step => {
-                self.strands[flow.0].stage = Stage::Performing(step);
+                self.states[operation.0].stage = Stage::Performing(step);
                 if let Step::Open(slot) = step {
                     assert!(!self.places.contains(&Place::Slot(slot)), "slot {slot} is opened over a connection");
                 }
-                let deed = self.deed_of(flow, step);
-                self.strands[flow.0].deed = Some(deed);
-                self.assert_may_perform(flow, step, deed);
-                let child = matches!(self.role(flow), Role::Child | Role::Warming);
-                self.log.push(if child { Event::Bore(flow, deed) } else { Event::Began(flow, deed) });
+                let host_step = self.host_step(operation, step);
+                self.states[operation.0].host_step = Some(host_step);
+                self.assert_may_perform(operation, step, host_step);
+                let is_spawned = matches!(self.role(operation), Role::Spawned | Role::Warming);
+                self.log.push(if is_spawned {
+                    LogEntry::Spawned(operation, host_step)
+                } else {
+                    LogEntry::Began(operation, host_step)
+                });
             }
         }
     }
 
-    /// Who holds the lease of this slot.
-    fn holder(&self, slot: u32) -> Option<Flow> {
-        self.flows().find(|&flow| match self.strands[flow.0].fate {
-            Fate::Granted(lease) => self.has_lease(flow) && lease.index() == slot,
+    /// Returns the lease holder of this slot.
+    fn holder(&self, slot: u32) -> Option<Operation> {
+        self.operations().find(|&operation| match self.states[operation.0].caller_outcome {
+            CallerOutcome::Granted(lease) => self.has_lease(operation) && lease.index() == slot,
             _ => false,
         })
     }
 
-    /// What the shell relies on when it performs a step.
-    fn assert_may_perform(&self, flow: Flow, step: Step, deed: Deed) {
-        let role = self.role(flow);
+    /// Asserts what the shell relies on when it performs a step.
+    fn assert_may_perform(&self, operation: Operation, step: Step, host_step: HostStep) {
+        let role = self.role(operation);
         if let Step::Emit(event, slot) = step {
-            assert!(self.hears(event), "nobody listens to {event:?}");
-            // As the listeners see it; of a slot that others share, it is in use whatever this flow does.
-            if let (Some(slot), false) = (slot, self.shares() || role == Role::Emptying) {
+            assert!(self.has_listeners(event), "{event:?} has no listeners");
+            // What the listeners see. A shared slot is in use in any case.
+            if let (Some(slot), false) = (slot, self.shares() || role == Role::RecordClose) {
                 match event {
-                    Hook::FirstConnect | Hook::Connect | Hook::Checkin => {
+                    Event::FirstConnect | Event::Connect | Event::Checkin => {
                         assert!(!self.pool.is_in_use(slot), "{step:?}")
                     }
-                    Hook::Checkout | Hook::Reset => assert!(self.pool.is_in_use(slot), "{step:?}"),
-                    Hook::Invalidate => assert_eq!(self.pool.is_in_use(slot), role != Role::Child, "{step:?}"),
+                    Event::Checkout | Event::Reset => assert!(self.pool.is_in_use(slot), "{step:?}"),
+                    Event::Invalidate => assert_eq!(self.pool.is_in_use(slot), role != Role::Spawned, "{step:?}"),
                     _ => {}
                 }
             }
         }
-        if let Deed::Close(connection) | Deed::Terminate(connection) = deed {
+        if let HostStep::Close(connection) | HostStep::Terminate(connection) = host_step {
             let is_here = match self.places[connection.0] {
                 Place::Slot(slot) => step_slot(step) == Some(slot),
-                Place::Flow(place) => place == flow,
+                Place::Operation(place) => place == operation,
                 Place::Closed => false,
             };
-            assert!(is_here, "{step:?} of {flow:?} for {connection:?}, which is {:?}", self.places[connection.0]);
+            assert!(is_here, "{step:?} of {operation:?} for {connection:?}, which is {:?}", self.places[connection.0]);
         }
-        // Nothing is done to a connection that a caller holds, but at the end of a close's patience, or through the record.
+        // A leased connection is left alone, except at the end of a close's patience or through its record.
         let acts =
             matches!(step, Step::Ping(_) | Step::Rollback(_) | Step::Commit(_) | Step::Close(_) | Step::Terminate(_));
-        if let (true, Some(slot)) = (acts && role != Role::Emptying, step_slot(step))
+        if let (true, Some(slot)) = (acts && role != Role::RecordClose, step_slot(step))
             && let Some(holder) = self.holder(slot)
         {
-            assert!(matches!(step, Step::Terminate(_)) && role == Role::Child, "{step:?} under {holder:?}");
+            assert!(matches!(step, Step::Terminate(_)) && role == Role::Spawned, "{step:?} under {holder:?}");
             assert!(self.pool.is_closed() && !self.pool.is_leased(self.lease(holder)));
         }
     }
 
-    fn grant(&mut self, flow: Flow, lease: LeaseId) {
+    fn grant(&mut self, operation: Operation, lease: LeaseId) {
         let connection = self.connection_in(lease.index());
         assert!(self.pool.is_leased(lease));
         assert_eq!(self.pool.lease_of(lease.index()), lease);
-        assert_eq!(self.holder(lease.index()), None, "{flow:?} shares {connection:?}");
-        self.settle(flow, Fate::Granted(lease), Stage::Ended);
-        self.strands[flow.0].holds_lease = true;
-        self.strands[flow.0].connection = Some(connection);
-        self.log.push(Event::Granted(flow, connection));
+        assert_eq!(self.holder(lease.index()), None, "{operation:?} shares {connection:?}");
+        self.settle(operation, CallerOutcome::Granted(lease), Stage::Ended);
+        self.states[operation.0].holds_lease = true;
+        self.states[operation.0].connection = Some(connection);
+        self.log.push(LogEntry::Granted(operation, connection));
     }
 
-    fn grant_share(&mut self, flow: Flow, slot: u32) {
+    fn grant_share(&mut self, operation: Operation, slot: u32) {
         let connection = self.connection_in(slot);
         assert!(self.shares());
-        self.settle(flow, Fate::Shared(slot), Stage::Ended);
-        self.strands[flow.0].holds_lease = true;
-        self.strands[flow.0].connection = Some(connection);
-        self.log.push(Event::Granted(flow, connection));
+        self.settle(operation, CallerOutcome::Shared(slot), Stage::Ended);
+        self.states[operation.0].holds_lease = true;
+        self.states[operation.0].connection = Some(connection);
+        self.log.push(LogEntry::Granted(operation, connection));
     }
 
-    fn refuse(&mut self, flow: Flow, refusal: Refusal, stage: Stage) {
-        self.settle(flow, Fate::Refused(refusal), stage);
-        self.log.push(Event::Refused(flow, refusal));
+    fn refuse(&mut self, operation: Operation, refusal: Refusal, stage: Stage) {
+        self.settle(operation, CallerOutcome::Refused(refusal), stage);
+        self.log.push(LogEntry::Refused(operation, refusal));
     }
 
-    fn settle(&mut self, flow: Flow, fate: Fate, stage: Stage) {
-        let strand = &mut self.strands[flow.0];
-        assert_eq!(strand.fate, Fate::Unsettled, "{flow:?} is settled once");
-        let may_fail = strand.role == Role::Warming && matches!(fate, Fate::Refused(_));
-        assert!(strand.role == Role::Checkout || may_fail, "{flow:?} has no caller");
-        strand.fate = fate;
-        strand.stage = stage;
+    fn settle(&mut self, operation: Operation, caller_outcome: CallerOutcome, stage: Stage) {
+        let state = &mut self.states[operation.0];
+        assert_eq!(state.caller_outcome, CallerOutcome::Pending, "{operation:?} is settled once");
+        let may_fail = state.role == Role::Warming && matches!(caller_outcome, CallerOutcome::Refused(_));
+        assert!(state.role == Role::Checkout || may_fail, "{operation:?} has no caller");
+        state.caller_outcome = caller_outcome;
+        state.stage = stage;
         if stage == Stage::Ended {
-            strand.claim = None;
+            state.slot_use = None;
         }
-        if let (Some(id), Stage::Ended) = (strand.id, stage) {
-            let rest = if matches!(fate, Fate::Shared(_)) { Step::Wait } else { Step::Done };
-            assert_eq!(self.pool.resume(id), rest, "the operation of {flow:?} lives on");
+        if let (Some(id), Stage::Ended) = (state.id, stage) {
+            let rest = if matches!(caller_outcome, CallerOutcome::Shared(_)) { Step::Wait } else { Step::Done };
+            assert_eq!(self.pool.resume(id), rest, "{operation:?} lives on");
         }
     }
 
-    fn flow_of(&self, id: OperationId) -> Flow {
-        let lives = |flow: &Flow| self.strands[flow.0].id == Some(id) && self.stage(*flow) != Stage::Ended;
-        self.flows().find(lives).unwrap_or_else(|| panic!("news for {id:?}, which nobody runs"))
+    fn operation_of(&self, id: OperationId) -> Operation {
+        let lives =
+            |operation: &Operation| self.states[operation.0].id == Some(id) && self.stage(*operation) != Stage::Ended;
+        self.operations().find(lives).unwrap_or_else(|| panic!("a notice for {id:?}, which has ended"))
     }
 
     fn after_call(&mut self) {
         loop {
             while let Some((id, notice)) = self.pool.take_notice() {
-                let flow = self.flow_of(id);
-                self.take_notice(flow, notice);
+                let operation = self.operation_of(id);
+                self.take_notice(operation, notice);
             }
             while let Some(id) = self.pool.take_child() {
-                let role = if self.is_warming { Role::Warming } else { Role::Child };
-                let flow = self.add(Some(id), role, Stage::Queued);
-                self.resume(flow);
+                let role = if self.is_warming { Role::Warming } else { Role::Spawned };
+                let operation = self.add(Some(id), role, Stage::Queued);
+                self.resume(operation);
             }
             if !self.pool.tick_wanted() {
                 break;
@@ -967,86 +977,90 @@ impl Host {
         self.check();
     }
 
-    /// The patience of a close has ended: what callers held is not theirs any more.
+    /// Takes away the leases that the end of a close's patience ended.
     fn revoke_at_the_end(&mut self) {
         if !self.pool.is_closed() {
             return;
         }
-        let holders: Vec<Flow> = self.flows().filter(|&flow| self.has_lease(flow)).collect();
-        for flow in holders {
-            let has_ended = match self.hold(flow) {
+        let holders: Vec<Operation> = self.operations().filter(|&operation| self.has_lease(operation)).collect();
+        for operation in holders {
+            let has_ended = match self.hold(operation) {
                 Hold::Lease(lease) => !self.pool.is_leased(lease),
                 Hold::Share(id) => self.pool.resume(id) == Step::Done,
             };
             if has_ended {
-                self.strands[flow.0].holds_lease = false;
+                self.states[operation.0].holds_lease = false;
             }
         }
     }
 
-    fn take_notice(&mut self, flow: Flow, notice: Notice) {
-        let stage = self.stage(flow);
+    fn take_notice(&mut self, operation: Operation, notice: Notice) {
+        let stage = self.stage(operation);
         match (notice, stage) {
-            (Notice::Grant(lease), Stage::Queued) => self.grant(flow, lease),
-            (Notice::Reject(refusal), Stage::Woken) if self.strands[flow.0].goes_on => {
-                self.refuse(flow, refusal, Stage::Woken);
+            (Notice::Grant(lease), Stage::Queued) => self.grant(operation, lease),
+            (Notice::Reject(refusal), Stage::Woken) if self.states[operation.0].goes_on => {
+                self.refuse(operation, refusal, Stage::Woken);
             }
-            (Notice::Reject(refusal), Stage::Queued | Stage::Woken) => self.refuse(flow, refusal, Stage::Ended),
+            (Notice::Reject(refusal), Stage::Queued | Stage::Woken) => self.refuse(operation, refusal, Stage::Ended),
             (Notice::Reject(refusal), Stage::Performing(_) | Stage::InLine | Stage::AwaitingPlace) => {
-                self.refuse(flow, refusal, stage);
+                self.refuse(operation, refusal, stage);
             }
-            // Had its place, and then lost its caller.
-            (Notice::Resume, Stage::Woken) if self.is_settled(flow) => {}
+            // It had its place, and then lost its caller.
+            (Notice::Resume, Stage::Woken) if self.is_settled(operation) => {}
             (Notice::Resume, Stage::Queued | Stage::InLine | Stage::AwaitingPlace) => {
                 if stage == Stage::Queued {
-                    let slot = self.pool.slot_of(self.id(flow)).expect("who is woken has a slot");
-                    self.strands[flow.0].claim = Some((slot, self.claim_of_woken(slot)));
+                    let slot = self.pool.slot_of(self.id(operation)).expect("a woken operation has a slot");
+                    self.states[operation.0].slot_use = Some((slot, self.use_when_woken(slot)));
                 }
-                self.strands[flow.0].is_first_in_line = stage == Stage::InLine;
-                self.strands[flow.0].goes_on = stage != Stage::Queued;
-                self.strands[flow.0].stage = Stage::Woken;
-                self.log.push(Event::Woken(flow));
+                self.states[operation.0].is_first_in_line = stage == Stage::InLine;
+                self.states[operation.0].goes_on = stage != Stage::Queued;
+                self.states[operation.0].stage = Stage::Woken;
+                self.log.push(LogEntry::Woken(operation));
             }
             (Notice::Expire, Stage::Performing(_)) => {
-                self.strands[flow.0].expired = true;
-                self.log.push(Event::Expired(flow));
+                self.states[operation.0].expired = true;
+                self.log.push(LogEntry::Expired(operation));
             }
             (Notice::Done, Stage::Draining) => {
-                self.strands[flow.0].stage = Stage::Ended;
-                self.log.push(Event::Ended(flow));
+                self.states[operation.0].stage = Stage::Ended;
+                self.log.push(LogEntry::Ended(operation));
             }
-            _ => panic!("{notice:?} for {flow:?} while {stage:?}"),
+            _ => panic!("{notice:?} for {operation:?} while {stage:?}"),
         }
     }
 
-    /// Every step goes well and every caller gives back what it has, until nobody has or wants anything.
+    /// Lets every step succeed and every caller return its lease, until none has or wants one.
     pub(crate) fn return_everything(&mut self) {
         loop {
             self.run();
-            if let Some(caller) = self.flows().find(|&flow| self.has_lease(flow)) {
+            if let Some(caller) = self.operations().find(|&operation| self.has_lease(operation)) {
                 self.checkin(caller, true);
-            } else if let Some(flow) = self.flows().find(|&flow| self.stage(flow) == Stage::Holding) {
-                self.close_detached(flow, true, false);
+            } else if let Some(operation) = self.operations().find(|&operation| self.stage(operation) == Stage::Holding)
+            {
+                self.close_detached(operation, true, false);
             } else {
                 break;
             }
         }
     }
 
-    /// The same, and what was lost comes back, too.
+    /// Returns everything, and lets the grace of lost leases pass.
     pub(crate) fn settle_everything(&mut self) {
         self.return_everything();
-        if self.strands.iter().any(|strand| strand.is_lost) {
+        if self.states.iter().any(|state| state.is_lost) {
             self.pass(40_000.0);
             self.return_everything();
         }
     }
 
-    /// Nothing is left of a pool that was closed.
+    /// Asserts that nothing is left of a pool that was closed.
     pub(crate) fn assert_nothing_is_left(&self) {
-        for flow in self.flows() {
-            assert!(self.has_ended(flow), "{flow:?} goes on: {:?}", self.stage(flow));
-            assert!(self.role(flow) != Role::Checkout || self.is_settled(flow), "{flow:?} was never settled");
+        for operation in self.operations() {
+            assert!(self.has_ended(operation), "{operation:?} goes on: {:?}", self.stage(operation));
+            assert!(
+                self.role(operation) != Role::Checkout || self.is_settled(operation),
+                "{operation:?} was never settled"
+            );
         }
         assert_eq!(self.open_connections(), 0);
         assert_eq!(self.stats().total, 0);

@@ -1,7 +1,7 @@
-//! `idleTimeout` and `minIdle`: what nobody has used for so long is closed, but for a few; and the timer for that keeps
-//! no host awake.
+//! `idleTimeout` and `minIdle`: a connection that was not used for that long is closed, except for a few. The timer for
+//! that keeps no host awake.
 
-use crate::harness::{Connection, Deed, Host, plain, tell};
+use crate::harness::{Connection, Host, HostStep, emit, plain};
 use crate::timeout::latest_ms;
 use edgepool::policy::{Event, Outcome, Settings};
 
@@ -20,9 +20,9 @@ fn what_has_been_idle_for_long_is_closed_never_early_and_hardly_late() {
     let mut host = Host::new(reaping(1, 0));
     idle(&mut host, 1);
     host.pass(999.0);
-    assert_eq!(host.take_story(), [], "early");
+    assert_eq!(host.take_steps(), [], "early");
     host.pass(latest_ms(1000.0) - 999.0);
-    assert_eq!(host.take_story(), [Deed::Close(Connection(0))]);
+    assert_eq!(host.take_steps(), [HostStep::Close(Connection(0))]);
     host.run();
     assert_eq!((host.stats().total, host.counts().checked_in), (0, 0));
     host.pass(10_000.0);
@@ -30,7 +30,7 @@ fn what_has_been_idle_for_long_is_closed_never_early_and_hardly_late() {
 }
 
 #[test]
-fn a_use_begins_the_time_anew() {
+fn a_use_restarts_the_time() {
     let mut host = Host::new(reaping(1, 0));
     idle(&mut host, 1);
     for _ in 0..5 {
@@ -80,7 +80,7 @@ fn the_close_event_comes_before_the_close() {
     let mut host = Host::listening(reaping(1, 0));
     idle(&mut host, 1);
     host.pass(1200.0);
-    assert_eq!(host.run_story(), [tell(Event::Close, 0), Deed::Close(Connection(0))]);
+    assert_eq!(host.run_steps(), [emit(Event::Close, 0), HostStep::Close(Connection(0))]);
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn what_is_being_closed_takes_no_caller_and_gives_its_place_afterwards() {
     host.pass(1200.0);
     let caller = host.connect();
     assert_eq!(host.stats().waiting, 1, "the server never sees more");
-    let child = host.flows().find(|&flow| host.deed(flow).is_some()).expect("a close");
-    host.finish(child, Outcome::Ok);
+    let spawned = host.operations().find(|&operation| host.step(operation).is_some()).expect("a close");
+    host.finish(spawned, Outcome::Ok);
     host.run();
     assert_eq!(host.connection(caller), Connection(1));
 }
@@ -122,4 +122,50 @@ fn dispose_and_death_end_the_time_of_what_is_idle() {
     host.run();
     host.pass(5000.0);
     assert_eq!((host.open_connections(), host.has_timer()), (0, false));
+}
+
+#[test]
+fn the_timer_rests_while_only_min_idle_are_idle() {
+    let mut host = Host::new(reaping(3, 3));
+    idle(&mut host, 3);
+    host.pass(latest_ms(1000.0) + 1.0);
+    assert_eq!((host.stats().idle, host.has_timer()), (3, false));
+}
+
+#[test]
+fn a_connection_that_stayed_as_one_of_min_idle_goes_as_soon_as_another_one_comes() {
+    let mut host = Host::new(reaping(2, 1));
+    let callers = [host.lend(), host.lend()];
+    host.give_back(callers[0]);
+    host.pass(latest_ms(1000.0) + 1.0);
+    host.take_log();
+    host.give_back(callers[1]);
+    host.run();
+    assert_eq!((host.is_open(Connection(0)), host.is_open(Connection(1))), (false, true), "the longest idle goes");
+    assert_eq!(host.stats().idle, 1);
+}
+
+#[test]
+fn a_connection_that_had_its_time_and_was_used_again_has_a_new_one() {
+    let mut host = Host::new(reaping(2, 1));
+    let other = host.lend();
+    idle(&mut host, 1);
+    host.pass(latest_ms(1000.0) + 1.0);
+    idle(&mut host, 1);
+    host.give_back(other);
+    host.pass(900.0);
+    host.run();
+    assert_eq!(host.stats().idle, 2, "neither has been idle for long");
+    host.pass(latest_ms(1000.0) - 900.0 + 1.0);
+    host.run();
+    assert_eq!(host.stats().idle, 1);
+}
+
+#[test]
+fn an_idle_timeout_of_nothing_closes_at_once_and_its_timer_rests() {
+    let mut host = Host::new(Settings { idle_timeout_ms: 0.0, ..reaping(2, 1) });
+    idle(&mut host, 2);
+    host.pass(latest_ms(0.0) + 1.0);
+    host.run();
+    assert_eq!((host.stats().idle, host.has_timer()), (1, false));
 }

@@ -1,7 +1,7 @@
 //! Invalidation: hard (the lease ends, the connection is terminated), soft (replaced at the next checkout), pool-wide,
-//! pool-wide through a lease (once for all that are as old), and death told by the driver.
+//! pool-wide through a lease (once for all that are as old), and a death that the driver reports.
 
-use crate::harness::{Connection, Deed, Event, Host, Stage, counts, plain, sized};
+use crate::harness::{Connection, Host, HostStep, LogEntry, Stage, counts, plain, sized};
 use edgepool::policy::{Outcome, Refusal};
 
 #[test]
@@ -22,11 +22,11 @@ fn scenario_133_an_invalidated_connection_is_terminated_without_a_reset() {
     for outcome in [Outcome::Ok, Outcome::Failed, Outcome::TimedOut] {
         let mut host = Host::new(sized(1, 0));
         let caller = host.lend();
-        let flow = host.invalidate(caller);
-        assert_eq!(host.deeds(), [Deed::Terminate(Connection(0))]);
+        let operation = host.invalidate(caller);
+        assert_eq!(host.steps(), [HostStep::Terminate(Connection(0))]);
         assert_eq!(host.stats().used, 1);
-        host.finish(flow, outcome);
-        assert!(host.has_ended(flow));
+        host.finish(operation, outcome);
+        assert!(host.has_ended(operation));
         assert_eq!((host.counts(), host.stats().total, host.stats().invalidated), (counts(1, 1, 0, 0), 0, 1));
     }
 }
@@ -48,11 +48,11 @@ fn scenario_154_a_soft_invalidation_lets_the_lease_go_on_and_replaces_at_the_nex
     host.invalidate_soft(caller);
     assert!(host.pool.is_leased(host.lease(caller)) && host.is_open(Connection(0)));
     let reset = host.checkin(caller, false).expect("a rollback");
-    assert_eq!(host.deed(reset), Some(Deed::Rollback(Connection(0))), "it is returned like any other");
+    assert_eq!(host.step(reset), Some(HostStep::Rollback(Connection(0))), "it is returned like any other");
     host.finish(reset, Outcome::Ok);
     assert_eq!(host.stats().idle, 1);
     let next = host.connect();
-    assert_eq!(host.deed(next), Some(Deed::Terminate(Connection(0))), "161: terminated, not closed");
+    assert_eq!(host.step(next), Some(HostStep::Terminate(Connection(0))), "161: terminated, not closed");
     host.run();
     assert_eq!((host.connection(next), host.stats().recycled), (Connection(1), 1));
     host.give_back(next);
@@ -67,7 +67,7 @@ fn scenario_162_a_mark_set_right_after_the_connect_is_not_missed() {
     host.invalidate_all();
     host.give_back(caller);
     let next = host.connect();
-    assert_eq!(host.deed(next), Some(Deed::Terminate(Connection(0))));
+    assert_eq!(host.step(next), Some(HostStep::Terminate(Connection(0))));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_pool_wide_mark_set_while_an_opening_runs_holds_for_its_connection() {
     assert!(host.has_lease(caller), "the lease itself is given");
     host.give_back(caller);
     let next = host.connect();
-    assert_eq!(host.deed(next), Some(Deed::Terminate(Connection(0))));
+    assert_eq!(host.step(next), Some(HostStep::Terminate(Connection(0))));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn scenario_169_an_idle_connection_of_the_same_age_is_replaced_at_its_own_next_c
     host.run();
     assert_eq!((host.is_open(Connection(0)), host.is_open(Connection(1))), (false, true));
     let next = host.connect();
-    assert_eq!(host.deed(next), Some(Deed::Terminate(Connection(1))));
+    assert_eq!(host.step(next), Some(HostStep::Terminate(Connection(1))));
     host.run();
     host.give_back(next);
     host.lend();
@@ -148,7 +148,7 @@ fn a_replacement_whose_opening_fails_leaves_an_emptied_slot() {
     host.give_back(caller);
     let next = host.connect();
     host.finish(next, Outcome::Failed);
-    assert_eq!(host.deed(next), Some(Deed::Open), "a failed termination is no reason to stop");
+    assert_eq!(host.step(next), Some(HostStep::Open), "a failed termination is no reason to stop");
     host.finish(next, Outcome::Failed);
     assert_eq!(host.refusal(next), Some(Refusal::Failed));
     assert_eq!((host.counts(), host.open_connections()), (counts(1, 1, 0, 0), 0));
@@ -162,17 +162,17 @@ fn a_connection_that_dies_while_idle_is_terminated_and_its_slot_ends() {
     callers.into_iter().for_each(|caller| host.give_back(caller));
     host.take_log();
     host.connection_died(Connection(1));
-    let child = host.flows().last().expect("a child");
-    assert_eq!(host.take_log(), [Event::Bore(child, Deed::Terminate(Connection(1)))]);
+    let spawned = host.operations().last().expect("a spawned operation");
+    assert_eq!(host.take_log(), [LogEntry::Spawned(spawned, HostStep::Terminate(Connection(1)))]);
     assert_eq!((host.stats().idle, host.stats().closing, host.stats().invalidated), (2, 1, 1));
-    host.finish(child, Outcome::Failed);
+    host.finish(spawned, Outcome::Failed);
     assert_eq!(host.counts(), counts(3, 2, -1, 0));
     let order = [host.lend(), host.lend(), host.lend()].map(|caller| host.connection(caller).0);
     assert_eq!(order, [0, 2, 3]);
 }
 
 #[test]
-fn a_death_while_idle_serves_who_came_meanwhile() {
+fn a_death_while_idle_serves_the_caller_that_came_meanwhile() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();
     host.give_back(caller);
@@ -184,13 +184,13 @@ fn a_death_while_idle_serves_who_came_meanwhile() {
 }
 
 #[test]
-fn a_death_told_twice_terminates_once() {
+fn a_death_reported_twice_terminates_once() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();
     host.give_back(caller);
     host.connection_died(Connection(0));
     host.connection_died(Connection(0));
-    assert_eq!(host.deeds(), [Deed::Terminate(Connection(0))]);
+    assert_eq!(host.steps(), [HostStep::Terminate(Connection(0))]);
     assert_eq!(host.stats().invalidated, 1);
 }
 
@@ -209,7 +209,7 @@ fn a_connection_that_dies_with_its_caller_is_replaced_at_the_next_checkout() {
 fn a_connection_that_dies_as_it_arrives_is_replaced_at_the_next_checkout() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.connect();
-    // The driver says so while the shell subscribes, before the outcome of the opening.
+    // The driver reports it while the shell subscribes, before the outcome of the opening.
     host.pool.connection_died(0);
     host.finish(caller, Outcome::Ok);
     assert!(host.has_lease(caller));

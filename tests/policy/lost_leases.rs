@@ -1,7 +1,7 @@
-//! Leases that were dropped without a return: told at once, and after a grace their connection is taken out of its slot
-//! and terminated.
+//! Leases that were dropped without a return. They are emitted at once. After a grace their connection is taken out of
+//! its slot and terminated.
 
-use crate::harness::{CHECKIN_EMPTY, Connection, Deed, Host, sized, tell};
+use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, emit, sized};
 use crate::timeout::latest_ms;
 use edgepool::policy::{Event, Outcome, Span};
 
@@ -20,22 +20,22 @@ fn it_is_counted_at_once_and_left_alone_for_a_grace() {
     lost(&mut host);
     assert_eq!((host.stats().leaked, host.stats().used), (1, 1));
     host.pass(GRACE_MS - 1.0);
-    assert_eq!((host.take_story(), host.stats().used), (vec![], 1));
+    assert_eq!((host.take_steps(), host.stats().used), (vec![], 1));
 }
 
 #[test]
-fn after_the_grace_it_is_taken_out_told_and_terminated_without_a_reset() {
+fn after_the_grace_it_is_taken_out_emitted_and_terminated_without_a_reset() {
     let mut host = Host::listening(sized(1, 0));
     lost(&mut host);
     host.pass(latest_ms(GRACE_MS));
-    let story = [
-        Deed::TakeOut(Some(A)),
-        tell(Event::Reset, 0),
-        tell(Event::Detach, 0),
-        tell(Event::CloseDetached, 0),
-        Deed::Terminate(A),
+    let steps = [
+        HostStep::Detach(Some(A)),
+        emit(Event::Reset, 0),
+        emit(Event::Detach, 0),
+        emit(Event::CloseDetached, 0),
+        HostStep::Terminate(A),
     ];
-    assert_eq!(host.run_story(), story);
+    assert_eq!(host.run_steps(), steps);
     assert_eq!((host.stats().detached, host.stats().total, host.counts().checked_in), (0, 0, 1));
 }
 
@@ -44,7 +44,7 @@ fn without_listeners_it_is_just_terminated() {
     let mut host = Host::new(sized(1, 0));
     lost(&mut host);
     host.pass(latest_ms(GRACE_MS));
-    assert_eq!(host.run_story(), [Deed::TakeOut(Some(A)), Deed::Terminate(A)]);
+    assert_eq!(host.run_steps(), [HostStep::Detach(Some(A)), HostStep::Terminate(A)]);
 }
 
 #[test]
@@ -53,11 +53,11 @@ fn its_slot_goes_to_a_waiter_while_it_is_still_being_terminated() {
     lost(&mut host);
     let waiter = host.connect_within(Some(Span::Forever), None);
     host.pass(latest_ms(GRACE_MS));
-    let child = host.flows().last().expect("a child");
-    host.finish(child, Outcome::Ok);
+    let spawned = host.operations().last().expect("a spawned operation");
+    host.finish(spawned, Outcome::Ok);
     assert_eq!(host.stats().detached, 1);
     host.wake(waiter);
-    assert_eq!(host.deed(waiter), Some(Deed::Open));
+    assert_eq!(host.step(waiter), Some(HostStep::Open));
     host.run();
     assert!(host.has_lease(waiter));
 }
@@ -68,12 +68,12 @@ fn listeners_that_fail_change_nothing() {
         let mut host = Host::listening(sized(1, 0));
         lost(&mut host);
         host.pass(latest_ms(GRACE_MS));
-        let child = host.flows().last().expect("a child");
-        host.finish(child, Outcome::Ok);
+        let spawned = host.operations().last().expect("a spawned operation");
+        host.finish(spawned, Outcome::Ok);
         for _ in 0..4 {
-            host.finish(child, outcome);
+            host.finish(spawned, outcome);
         }
-        assert!(host.has_ended(child));
+        assert!(host.has_ended(spawned));
         assert_eq!((host.open_connections(), host.stats().detached), (0, 0));
     }
 }
@@ -117,16 +117,16 @@ fn a_close_that_waits_ends_with_the_grace() {
 fn one_whose_record_was_emptied_is_only_checked_in() {
     let mut host = Host::listening(sized(1, 0));
     lost(&mut host);
-    host.empty(A, true);
+    host.close_record(A, true);
     host.run();
     host.take_log();
     host.pass(latest_ms(GRACE_MS));
-    assert_eq!(host.run_story(), [Deed::TakeOut(None), CHECKIN_EMPTY]);
+    assert_eq!(host.run_steps(), [HostStep::Detach(None), CHECKIN_EMPTY]);
     assert_eq!(host.counts().checked_in, 1);
 }
 
 #[test]
-fn nobody_is_kept_awake_for_it() {
+fn no_host_is_kept_awake_for_it() {
     let mut host = Host::new(sized(1, 0));
     lost(&mut host);
     assert!(host.has_timer() && !host.pool.is_attended());

@@ -1,15 +1,18 @@
 //! The policy, tested without a host: one file per option or behaviour, each test a promise. harness.rs is the scripted
-//! host that they all use, harness/ledger.rs checks the books after every call; books.rs compares random programs with a
-//! second, naive set of books, and runs them on pools of every kind; every_step.rs walks through every way in which an
-//! operation can go; sweep.rs does to each operation everything that can be done to it, singly and in pairs;
-//! state_tables.md says what follows what. Names that begin with a number prove that scenario of SQLAlchemy's catalogue.
+//! host of all tests, and harness/invariants.rs checks the state after every call.
+//!
+//! Four files search for what no single test thinks of. model.rs compares random programs with a naive second model,
+//! and runs them on pools of every kind. every_step.rs walks every path of an operation. sweep.rs does every possible
+//! call to each operation of each kind, singly and in pairs. state_tables.rs writes state_tables.md, the table of what
+//! follows what.
+//!
+//! A name that begins with a number proves that scenario of SQLAlchemy's catalogue.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod harness;
 
 mod abort;
 mod assertion_pool;
-mod books;
 mod checkout_disconnected;
 mod clock;
 mod close;
@@ -18,7 +21,6 @@ mod deadline;
 mod detach;
 mod dispose;
 mod driver_timeout;
-mod emptying;
 mod events;
 mod every_step;
 mod finalize;
@@ -31,13 +33,16 @@ mod max_connecting;
 mod max_overflow;
 mod max_uses;
 mod max_waiters;
-mod news;
+mod model;
+mod notices;
 mod null_pool;
 mod pool_size;
 mod pre_ping;
+mod protocol;
+mod record_close;
 mod recycle;
 mod reset_on_return;
-mod scope;
+mod scopes;
 mod singleton_thread_pool;
 mod stale_handles;
 mod state_tables;

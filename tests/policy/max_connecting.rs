@@ -1,7 +1,7 @@
-//! `maxConnecting`: so many creators run at once; who would be one more waits for the next of them to end, or for a
-//! connection to come back.
+//! `maxConnecting` limits how many creators run at once. One caller more waits for a creator to end or for a connection
+//! to come back.
 
-use crate::harness::{Connection, Deed, Flow, Host, Stage, of_kind, plain};
+use crate::harness::{Connection, Host, HostStep, Operation, Stage, of_kind, plain};
 use edgepool::policy::{Config, Event, Kind, Outcome, Refusal, Settings, Violation};
 
 fn narrow(pool_size: u32, max_connecting: f64) -> Settings {
@@ -11,8 +11,8 @@ fn narrow(pool_size: u32, max_connecting: f64) -> Settings {
 #[test]
 fn no_more_creators_run_than_allowed() {
     let mut host = Host::new(narrow(10, 2.0));
-    let callers: Vec<Flow> = (0..5).map(|_| host.connect()).collect();
-    assert_eq!((host.deeds().len(), host.stats().waiting), (2, 3));
+    let callers: Vec<Operation> = (0..5).map(|_| host.connect()).collect();
+    assert_eq!((host.steps().len(), host.stats().waiting), (2, 3));
     host.finish(callers[0], Outcome::Ok);
     assert_eq!(host.stage(callers[2]), Stage::Woken);
     host.run();
@@ -32,7 +32,7 @@ fn a_creator_that_failed_makes_room() {
 }
 
 #[test]
-fn who_waits_has_a_returned_connection_first() {
+fn a_waiter_has_a_returned_connection_first() {
     let mut host = Host::new(narrow(10, 1.0));
     let holder = host.lend();
     let slow = host.connect();
@@ -50,7 +50,7 @@ fn an_idle_connection_needs_no_creator() {
     host.give_back(caller);
     host.lend();
     let slow = host.connect();
-    assert_eq!(host.deed(slow), Some(Deed::Open));
+    assert_eq!(host.step(slow), Some(HostStep::Open));
     let caller = host.connect();
     assert_eq!(host.stage(caller), Stage::Queued);
 }
@@ -64,7 +64,7 @@ fn a_replacement_counts_too() {
     }
     host.invalidate_all();
     let (first, second) = (host.connect(), host.connect());
-    assert_eq!(host.deeds(), [Deed::Terminate(Connection(0))]);
+    assert_eq!(host.steps(), [HostStep::Terminate(Connection(0))]);
     assert_eq!(host.stage(second), Stage::Queued);
     host.run();
     assert!(host.has_lease(first) && host.has_lease(second));
@@ -76,7 +76,7 @@ fn the_connect_listeners_run_beside_the_next_creator() {
     let (first, second) = (host.connect(), host.connect());
     host.finish(first, Outcome::Ok);
     host.wake(second);
-    assert_eq!(host.deed(second), Some(Deed::Open));
+    assert_eq!(host.step(second), Some(HostStep::Open));
     assert!(!host.is_settled(first));
     host.run();
 }
@@ -93,7 +93,7 @@ fn an_opening_whose_caller_left_counts_on() {
 }
 
 #[test]
-fn who_waits_for_a_creator_runs_out_of_time_as_in_any_queue() {
+fn a_caller_that_waits_for_a_creator_runs_out_of_time_as_in_any_queue() {
     let mut host = Host::new(Settings { timeout_ms: 100.0, ..narrow(10, 1.0) });
     host.connect();
     let waiter = host.connect();
@@ -102,9 +102,9 @@ fn who_waits_for_a_creator_runs_out_of_time_as_in_any_queue() {
 }
 
 #[test]
-fn a_woken_waiter_who_leaves_makes_room() {
+fn a_woken_waiter_that_leaves_makes_room() {
     let mut host = Host::new(narrow(10, 1.0));
-    let callers: Vec<Flow> = (0..3).map(|_| host.connect()).collect();
+    let callers: Vec<Operation> = (0..3).map(|_| host.connect()).collect();
     host.finish(callers[0], Outcome::Failed);
     assert_eq!(host.stage(callers[1]), Stage::Woken);
     host.abort(callers[1]);
@@ -113,12 +113,12 @@ fn a_woken_waiter_who_leaves_makes_room() {
     assert!(host.has_lease(callers[2]));
 }
 
-fn dead_beside_a_creator() -> (Host, Flow, Flow, Flow) {
+fn dead_beside_a_creator() -> (Host, Operation, Operation, Operation) {
     let mut host = Host::new(Settings { pre_ping: Some(true), ..narrow(10, 1.0) });
     let caller = host.lend();
     host.give_back(caller);
     let (dead, slow, waiter) = (host.connect(), host.connect(), host.connect());
-    assert_eq!(host.deed(slow), Some(Deed::Open));
+    assert_eq!(host.step(slow), Some(HostStep::Open));
     host.finish(dead, Outcome::Disconnected);
     host.finish(dead, Outcome::Ok);
     assert_eq!(host.stage(dead), Stage::AwaitingPlace);
@@ -126,7 +126,7 @@ fn dead_beside_a_creator() -> (Host, Flow, Flow, Flow) {
 }
 
 #[test]
-fn who_found_its_connection_dead_opens_before_all_who_wait() {
+fn a_caller_that_found_its_connection_dead_opens_before_every_waiter() {
     let (mut host, dead, slow, waiter) = dead_beside_a_creator();
     host.finish(slow, Outcome::Ok);
     assert_eq!((host.stage(dead), host.stage(waiter)), (Stage::Woken, Stage::Queued));
@@ -135,7 +135,7 @@ fn who_found_its_connection_dead_opens_before_all_who_wait() {
 }
 
 #[test]
-fn who_leaves_before_it_may_open_leaves_an_empty_slot_to_the_next() {
+fn a_caller_that_leaves_before_it_may_open_leaves_an_empty_slot_to_the_next() {
     let (mut host, dead, slow, waiter) = dead_beside_a_creator();
     assert!(host.abort(dead));
     host.run();
@@ -144,14 +144,14 @@ fn who_leaves_before_it_may_open_leaves_an_empty_slot_to_the_next() {
 }
 
 #[test]
-fn who_left_before_it_may_open_is_woken_once() {
+fn a_caller_that_left_before_it_may_open_is_woken_once() {
     let (mut host, dead, slow, waiter) = dead_beside_a_creator();
     host.listen(&[Event::Connect]);
     for caller in [waiter, dead, slow] {
         host.abort(caller);
     }
     host.finish(slow, Outcome::Ok);
-    // A place is free again, and there are no checkin listeners: it ends in the call in which it wakes.
+    // A place is free and there are no checkin listeners, so it ends in the call in which it wakes.
     host.wake(dead);
     assert!(host.has_ended(dead));
     host.run();
@@ -161,7 +161,7 @@ fn who_left_before_it_may_open_is_woken_once() {
 }
 
 #[test]
-fn who_joins_a_stale_shared_connection_takes_no_place() {
+fn a_caller_that_joins_a_stale_shared_connection_takes_no_place() {
     let mut host = Host::new(Settings { max_connecting: 1.0, ..of_kind(Kind::Singleton) });
     let first = host.lend();
     host.mark(Connection(0));
@@ -172,7 +172,7 @@ fn who_joins_a_stale_shared_connection_takes_no_place() {
 }
 
 #[test]
-fn a_woken_waiter_who_leaves_a_slot_that_is_being_emptied_makes_room() {
+fn a_woken_waiter_that_leaves_a_slot_that_is_being_emptied_makes_room() {
     let mut host = Host::new(narrow(10, 1.0));
     let holder = host.lend();
     let slow = host.connect();
@@ -212,16 +212,16 @@ fn a_reservation_whose_connection_goes_before_it_wakes_waits_for_a_place_like_an
     let other = host.connect();
     let waiter = host.connect();
     host.give_back(holder);
-    assert_eq!((host.stage(waiter), host.deed(other)), (Stage::Woken, Some(Deed::Open)));
-    host.empty(Connection(0), false);
+    assert_eq!((host.stage(waiter), host.step(other)), (Stage::Woken, Some(HostStep::Open)));
+    host.close_record(Connection(0), false);
     host.wake(waiter);
-    assert_ne!(host.deed(waiter), Some(Deed::Open), "the second creator");
+    assert_ne!(host.step(waiter), Some(HostStep::Open), "the second creator");
     host.run();
     assert!(host.has_lease(waiter) && host.has_lease(other));
 }
 
 #[test]
-fn the_last_who_joined_a_connection_that_is_gone_does_not_open_in_its_slot() {
+fn the_last_to_join_a_connection_that_is_gone_does_not_open_in_its_slot() {
     let mut host = Host::new(of_kind(Kind::Singleton));
     let opening = host.connect();
     let joiner = host.connect();
@@ -237,6 +237,71 @@ fn the_last_who_joined_a_connection_that_is_gone_does_not_open_in_its_slot() {
     assert_eq!(host.stats().idle, 1, "a connection for the next caller");
     host.close_detached(detached, true, false);
     host.run();
+}
+
+/// A pool of this size with as many idle connections, the first of them at the head of the idle store.
+fn with_idle(settings: Settings, count: usize) -> Host {
+    let mut host = Host::new(settings);
+    let callers: Vec<Operation> = (0..count).map(|_| host.lend()).collect();
+    callers.into_iter().for_each(|caller| host.give_back(caller));
+    host
+}
+
+#[test]
+fn slots_that_may_not_be_opened_now_hide_no_idle_connection_behind_them() {
+    let by_record = |host: &mut Host, connection| {
+        host.close_record(connection, true);
+    };
+    let by_mark = |host: &mut Host, connection| host.mark(connection);
+    for (use_lifo, spoilt, current) in [(false, [0, 1], 2), (true, [3, 2], 1)] {
+        for spoil in [by_record as fn(&mut Host, Connection), by_mark] {
+            let mut host = with_idle(Settings { use_lifo: Some(use_lifo), ..narrow(5, 1.0) }, 4);
+            spoilt.into_iter().for_each(|number| spoil(&mut host, Connection(number)));
+            host.run();
+            host.warm(5);
+            assert_eq!(host.steps().last(), Some(&HostStep::Open), "the only creator hangs");
+            let caller = host.connect();
+            assert_eq!(host.connection(caller), Connection(current));
+        }
+    }
+}
+
+#[test]
+fn the_oldest_idle_connections_are_past_their_age_and_the_others_are_lent_while_the_creator_hangs() {
+    let mut host = Host::new(Settings { recycle_ms: 10_000.0, ..narrow(5, 1.0) });
+    let old = [host.lend(), host.lend()];
+    host.pass(9_000.0);
+    let young = [host.lend(), host.lend(), host.lend()];
+    old.into_iter().chain(young).for_each(|caller| host.give_back(caller));
+    host.pass(2_000.0);
+    let hanging = host.connect();
+    host.finish(hanging, Outcome::Ok);
+    assert_eq!(host.step(hanging), Some(HostStep::Open), "the first one is replaced");
+    for expected in [2, 3, 4] {
+        let caller = host.connect();
+        assert!(host.has_lease(caller), "an idle connection is there");
+        assert_eq!(host.connection(caller), Connection(expected));
+    }
+    let waiter = host.connect();
+    assert_eq!(host.stage(waiter), Stage::Queued, "the last idle one is past its age");
+    host.run();
+    assert!(host.has_lease(waiter));
+}
+
+#[test]
+fn a_waiter_has_what_comes_back_before_the_emptied_slots_in_front_of_it() {
+    let mut host = with_idle(narrow(3, 1.0), 3);
+    let holders = [host.lend(), host.lend(), host.lend()];
+    for holder in [holders[0], holders[1]] {
+        host.invalidate(holder);
+        host.run();
+    }
+    let hanging = host.connect();
+    assert_eq!(host.step(hanging), Some(HostStep::Open));
+    let waiter = host.connect();
+    assert_eq!(host.stage(waiter), Stage::Queued);
+    host.give_back(holders[2]);
+    assert_eq!(host.connection(waiter), Connection(2));
 }
 
 #[test]

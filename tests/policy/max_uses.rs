@@ -1,6 +1,6 @@
-//! `maxUses`: a connection that was handed out so often is closed, politely, at its return.
+//! `maxUses`: a connection that was handed out that often is closed, politely, at its return.
 
-use crate::harness::{Connection, Deed, Host, plain, sized, tell};
+use crate::harness::{Connection, Host, HostStep, emit, plain, sized};
 use edgepool::policy::{Config, Event, Outcome, Settings, Violation};
 
 fn wearing(max_uses: f64) -> Settings {
@@ -36,14 +36,14 @@ fn it_is_closed_after_its_reset_and_its_checkin() {
     let caller = host.lend();
     host.take_log();
     host.give_back(caller);
-    let story = [
-        tell(Event::Reset, 0),
-        Deed::Rollback(Connection(0)),
-        tell(Event::Checkin, 0),
-        tell(Event::Close, 0),
-        Deed::Close(Connection(0)),
+    let steps = [
+        emit(Event::Reset, 0),
+        HostStep::Rollback(Connection(0)),
+        emit(Event::Checkin, 0),
+        emit(Event::Close, 0),
+        HostStep::Close(Connection(0)),
     ];
-    assert_eq!(host.take_story(), story);
+    assert_eq!(host.take_steps(), steps);
 }
 
 #[test]

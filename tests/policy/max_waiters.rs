@@ -1,4 +1,4 @@
-//! `maxWaiters`: how many callers may queue. One more is refused at once and changes nothing.
+//! `maxWaiters` limits how many callers may queue. One more is refused at once and changes nothing.
 
 use crate::harness::{Host, Stage, plain};
 use edgepool::policy::{Refusal, Settings, Span};
@@ -16,7 +16,7 @@ fn the_caller_after_the_last_allowed_waiter_is_refused() {
 }
 
 #[test]
-fn a_waiter_who_leaves_makes_room_for_another() {
+fn a_waiter_that_leaves_makes_room_for_another() {
     let mut host = Host::new(Settings { max_waiters: 1.0, ..plain(1, 0) });
     let holder = host.lend();
     let served = host.connect();
@@ -42,7 +42,7 @@ fn with_no_waiters_allowed_a_full_pool_refuses_and_a_free_one_serves() {
 }
 
 #[test]
-fn a_caller_who_would_not_wait_hears_of_the_timeout_not_of_the_queue() {
+fn a_caller_that_would_not_wait_is_refused_for_the_timeout_not_for_the_queue() {
     let mut host = Host::new(Settings { max_waiters: 0.0, ..plain(1, 0) });
     host.lend();
     let refused = host.connect_within(Some(Span::Millis(0)), None);

@@ -1,6 +1,6 @@
-//! NullPool: a connection for each lease, closed at its return. Nothing is idle, nothing is limited, nothing is pinged.
+//! NullPool opens a connection for each lease and closes it at its return. Nothing is idle, limited or pinged.
 
-use crate::harness::{CHECKIN_EMPTY, Connection, Deed, Flow, Host, of_kind, tell};
+use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, emit, of_kind};
 use edgepool::policy::{Event, Kind, Outcome, ResetStyle, Settings, Span};
 
 fn settings() -> Settings {
@@ -20,9 +20,9 @@ fn each_checkout_opens_and_each_return_closes() {
 }
 
 #[test]
-fn as_many_as_ask_have_one_and_nobody_waits() {
+fn every_caller_has_a_connection_and_none_waits() {
     let mut host = Host::new(settings());
-    let callers: Vec<Flow> = (0..50).map(|_| host.lend()).collect();
+    let callers: Vec<Operation> = (0..50).map(|_| host.lend()).collect();
     assert_eq!((host.stats().used, host.stats().waiting, host.stats().max), (50, 0, f64::INFINITY));
     callers.into_iter().for_each(|caller| host.give_back(caller));
     assert_eq!(host.stats().total, 0);
@@ -34,26 +34,26 @@ fn nothing_is_ever_pinged() {
     let caller = host.lend();
     host.give_back(caller);
     host.lend();
-    assert!(!host.take_story().iter().any(|deed| matches!(deed, Deed::Ping(_))));
+    assert!(!host.take_steps().iter().any(|step| matches!(step, HostStep::Ping(_))));
 }
 
 #[test]
-fn every_event_is_told() {
+fn every_event_is_emitted() {
     let mut host = Host::listening(of_kind(Kind::Null));
     let caller = host.lend();
     host.give_back(caller);
-    let story = [
-        Deed::Open,
-        tell(Event::FirstConnect, 0),
-        tell(Event::Connect, 0),
-        tell(Event::Checkout, 0),
-        tell(Event::Reset, 0),
-        Deed::Rollback(Connection(0)),
-        tell(Event::Checkin, 0),
-        tell(Event::Close, 0),
-        Deed::Close(Connection(0)),
+    let steps = [
+        HostStep::Open,
+        emit(Event::FirstConnect, 0),
+        emit(Event::Connect, 0),
+        emit(Event::Checkout, 0),
+        emit(Event::Reset, 0),
+        HostStep::Rollback(Connection(0)),
+        emit(Event::Checkin, 0),
+        emit(Event::Close, 0),
+        HostStep::Close(Connection(0)),
     ];
-    assert_eq!(host.take_story(), story);
+    assert_eq!(host.take_steps(), steps);
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn an_invalidated_lease_leaves_nothing_behind() {
     let caller = host.lend();
     host.take_log();
     host.invalidate(caller);
-    let end = [tell(Event::Invalidate, 0), tell(Event::Close, 0), Deed::Terminate(Connection(0)), CHECKIN_EMPTY];
-    assert_eq!(host.run_story(), end);
+    let end = [emit(Event::Invalidate, 0), emit(Event::Close, 0), HostStep::Terminate(Connection(0)), CHECKIN_EMPTY];
+    assert_eq!(host.run_steps(), end);
     assert_eq!(host.counts().checked_in + host.counts().checked_out, 0);
 }
 
@@ -80,7 +80,7 @@ fn an_opening_whose_caller_left_is_closed() {
 fn a_checkout_listener_that_finds_it_dead_has_another_in_the_same_slot() {
     let mut host = Host::listening(settings());
     let caller = host.connect();
-    while host.deed(caller) != Some(tell(Event::Checkout, 0)) {
+    while host.step(caller) != Some(emit(Event::Checkout, 0)) {
         host.finish(caller, Outcome::Ok);
     }
     host.finish(caller, Outcome::Disconnected);

@@ -1,12 +1,12 @@
-//! `poolSize`: how many connections are kept, how the four counts follow, and that nothing is opened while something is
-//! idle. Zero means that everything is kept.
+//! `poolSize`: how many connections are kept, and how the four counts follow. Nothing is opened while a connection is
+//! idle. Zero keeps every connection.
 
-use crate::harness::{Deed, Flow, Host, Stage, counts, plain, sized};
+use crate::harness::{Host, HostStep, Operation, Stage, counts, plain, sized};
 use edgepool::policy::{Outcome, Settings};
 
 #[test]
 fn a_new_pool_opens_nothing() {
-    let mut host = Host::new(sized(5, 10));
+    let host = Host::new(sized(5, 10));
     assert_eq!(host.stats().total, 0);
     assert!(!host.has_timer() && !host.pool.tick_wanted());
 }
@@ -35,7 +35,7 @@ fn scenario_021_counts_follow_six_connects() {
 #[test]
 fn scenario_022_counts_follow_six_returns() {
     let mut host = Host::new(sized(3, -1));
-    let callers: Vec<Flow> = (0..6).map(|_| host.lend()).collect();
+    let callers: Vec<Operation> = (0..6).map(|_| host.lend()).collect();
     for &caller in &callers[..3] {
         host.give_back(caller);
     }
@@ -50,7 +50,7 @@ fn scenario_022_counts_follow_six_returns() {
 #[test]
 fn scenario_023_counts_follow_a_second_round() {
     let mut host = Host::new(sized(3, -1));
-    let callers: Vec<Flow> = (0..3).map(|_| host.lend()).collect();
+    let callers: Vec<Operation> = (0..3).map(|_| host.lend()).collect();
     callers.into_iter().for_each(|caller| host.give_back(caller));
     let first = host.lend();
     host.lend();
@@ -75,7 +75,7 @@ fn scenario_025_a_pool_of_size_zero_has_no_overflow_whatever_its_maximum() {
 #[test]
 fn scenario_026_a_pool_of_size_zero_keeps_all_thirty_until_dispose() {
     let mut host = Host::new(sized(0, 3));
-    let callers: Vec<Flow> = (0..30).map(|_| host.lend()).collect();
+    let callers: Vec<Operation> = (0..30).map(|_| host.lend()).collect();
     assert_eq!(host.counts(), counts(0, 0, 0, 30));
     callers.into_iter().for_each(|caller| host.give_back(caller));
     assert_eq!(host.counts(), counts(0, 30, 0, 0));
@@ -117,8 +117,8 @@ fn scenario_069_a_slot_gives_the_same_connection_until_it_was_emptied() {
     host.give_back(a);
     let b = host.lend();
     assert_eq!(host.connection(b), first);
-    let flow = host.invalidate(b);
-    host.finish(flow, Outcome::Ok);
+    let operation = host.invalidate(b);
+    host.finish(operation, Outcome::Ok);
     assert_eq!((host.is_open(first), host.counts()), (false, counts(1, 1, 0, 0)));
     let c = host.lend();
     assert_ne!(host.connection(c), first);
@@ -138,16 +138,16 @@ fn a_return_that_resets_nothing_ends_at_once() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.lend();
     assert_eq!(host.checkin(caller, false), None);
-    assert_eq!(host.deeds(), []);
+    assert_eq!(host.steps(), []);
 }
 
 #[test]
 fn an_emptied_slot_is_opened_before_a_new_one_is_made() {
     let mut host = Host::new(sized(2, 0));
     let caller = host.lend();
-    let flow = host.invalidate(caller);
-    host.finish(flow, Outcome::Ok);
+    let operation = host.invalidate(caller);
+    host.finish(operation, Outcome::Ok);
     let next = host.connect();
-    assert_eq!(host.deed(next), Some(Deed::Open));
+    assert_eq!(host.step(next), Some(HostStep::Open));
     assert_eq!(host.counts(), counts(2, 0, -1, 1));
 }

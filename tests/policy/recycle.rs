@@ -1,25 +1,25 @@
 //! `recycle`: the age at which a connection is replaced at its next checkout, never earlier and never under a lease.
 
-use crate::harness::{Connection, Deed, Host, plain};
+use crate::harness::{Connection, Host, HostStep, plain};
 use edgepool::policy::{Event, Outcome, Settings, Span, Staleness};
 
 fn recycling(recycle_ms: f64) -> Host {
     Host::new(Settings { recycle_ms, ..plain(1, 0) })
 }
 
-fn age(host: &mut Host, ms: f64) -> Vec<Deed> {
+fn age(host: &mut Host, ms: f64) -> Vec<HostStep> {
     let caller = host.lend();
     host.give_back(caller);
     host.take_log();
     host.pass(ms);
     host.lend();
-    host.take_story()
+    host.take_steps()
 }
 
 #[test]
 fn strictly_older_is_replaced_and_as_old_is_not() {
     assert_eq!(age(&mut recycling(1000.0), 1000.0), []);
-    assert_eq!(age(&mut recycling(1000.0), 1001.0), [Deed::Terminate(Connection(0)), Deed::Open]);
+    assert_eq!(age(&mut recycling(1000.0), 1001.0), [HostStep::Terminate(Connection(0)), HostStep::Open]);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn the_age_counts_from_the_end_of_the_opening() {
     host.pass(900.0);
     host.take_log();
     host.lend();
-    assert_eq!(host.take_story(), []);
+    assert_eq!(host.take_steps(), []);
 }
 
 #[test]
@@ -72,21 +72,21 @@ fn jitter_takes_its_part_of_the_age() {
     host.take_log();
     host.pass(500.0);
     let caller = host.lend();
-    assert_eq!(host.take_story(), []);
+    assert_eq!(host.take_steps(), []);
     host.give_back(caller);
     host.pass(1.0);
     host.pool.set_random(0.0);
     let caller = host.lend();
-    assert_eq!(host.take_story(), [Deed::Terminate(Connection(0)), Deed::Open]);
+    assert_eq!(host.take_steps(), [HostStep::Terminate(Connection(0)), HostStep::Open]);
     host.give_back(caller);
     host.take_log();
     host.pass(1000.0);
     host.lend();
-    assert_eq!(host.take_story(), [], "this one has the full age");
+    assert_eq!(host.take_steps(), [], "this one has the full age");
 }
 
 #[test]
-fn the_reason_of_a_replacement_is_told_while_it_is_terminated() {
+fn the_reason_of_a_replacement_is_known_while_it_is_terminated() {
     let by_age = |host: &mut Host| host.pass(2000.0);
     let by_mark = |host: &mut Host| host.invalidate_all();
     let softly = |host: &mut Host| host.mark(Connection(0));
@@ -100,10 +100,10 @@ fn the_reason_of_a_replacement_is_told_while_it_is_terminated() {
         let caller = host.connect();
         assert_eq!(host.pool.staleness(host.id(caller)), Some(reason));
         host.finish(caller, Outcome::Ok);
-        assert_eq!(host.deed(caller), Some(Deed::Terminate(Connection(0))));
+        assert_eq!(host.step(caller), Some(HostStep::Terminate(Connection(0))));
         assert_eq!(host.pool.staleness(host.id(caller)), Some(reason));
         host.finish(caller, Outcome::Ok);
-        assert_eq!(host.deed(caller), Some(Deed::Open));
+        assert_eq!(host.step(caller), Some(HostStep::Open));
     }
 }
 

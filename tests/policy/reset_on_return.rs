@@ -1,69 +1,71 @@
-//! `resetOnReturn`: what happens to an open transaction at the return, when it is skipped, and what a failed reset costs.
+//! `resetOnReturn`: what happens to an open transaction at the return, when the reset is skipped, and what a failed
+//! reset costs.
 
-use crate::harness::{Connection, Deed, Host, Stage, counts, plain, sized};
+use crate::harness::{Connection, Host, HostStep, Stage, counts, plain, sized};
 use edgepool::policy::{Outcome, ResetStyle, Settings};
 
 fn styled(style: ResetStyle) -> Settings {
     Settings { reset_on_return: Some(style), ..sized(1, 0) }
 }
 
-/// What a return does to the driver, all going well.
-fn deeds_of_return(style: ResetStyle, clean: bool) -> Vec<Deed> {
+/// The steps of a return that all succeed.
+fn steps_of_return(style: ResetStyle, clean: bool) -> Vec<HostStep> {
     let mut host = Host::new(styled(style));
     let caller = host.lend();
-    let mut deeds = Vec::new();
-    if let Some(flow) = host.checkin(caller, clean) {
-        while let Stage::Performing(_) = host.stage(flow) {
-            deeds.extend(host.deed(flow));
-            host.finish(flow, Outcome::Ok);
+    let mut steps = Vec::new();
+    if let Some(operation) = host.checkin(caller, clean) {
+        while let Stage::Performing(_) = host.stage(operation) {
+            steps.extend(host.step(operation));
+            host.finish(operation, Outcome::Ok);
         }
     }
     assert_eq!((host.counts(), host.stats().idle), (counts(1, 1, 0, 0), 1));
-    deeds
+    steps
 }
 
 #[test]
 fn scenario_134_rollback_rolls_back_and_does_not_commit() {
-    assert_eq!(deeds_of_return(ResetStyle::Rollback, false), [Deed::Rollback(Connection(0))]);
+    assert_eq!(steps_of_return(ResetStyle::Rollback, false), [HostStep::Rollback(Connection(0))]);
 }
 
 #[test]
 fn scenario_135_commit_commits_and_does_not_roll_back() {
-    assert_eq!(deeds_of_return(ResetStyle::Commit, false), [Deed::Commit(Connection(0))]);
+    assert_eq!(steps_of_return(ResetStyle::Commit, false), [HostStep::Commit(Connection(0))]);
 }
 
 #[test]
 fn none_does_nothing_clean_or_not() {
-    assert_eq!(deeds_of_return(ResetStyle::None, false), []);
-    assert_eq!(deeds_of_return(ResetStyle::None, true), []);
+    assert_eq!(steps_of_return(ResetStyle::None, false), []);
+    assert_eq!(steps_of_return(ResetStyle::None, true), []);
 }
 
 #[test]
 fn scenario_137_a_clean_connection_is_not_rolled_back_again() {
-    assert_eq!(deeds_of_return(ResetStyle::Rollback, true), []);
+    assert_eq!(steps_of_return(ResetStyle::Rollback, true), []);
 }
 
 #[test]
 fn scenario_138_commit_runs_on_a_clean_connection_too() {
-    assert_eq!(deeds_of_return(ResetStyle::Commit, true), [Deed::Commit(Connection(0))]);
+    assert_eq!(steps_of_return(ResetStyle::Commit, true), [HostStep::Commit(Connection(0))]);
 }
 
 #[test]
 fn scenario_143_a_failed_reset_costs_the_connection_and_leaves_an_emptied_slot() {
-    for (style, deed) in
-        [(ResetStyle::Rollback, Deed::Rollback(Connection(0))), (ResetStyle::Commit, Deed::Commit(Connection(0)))]
-    {
-        // 145: however the termination ends.
+    for (style, step) in [
+        (ResetStyle::Rollback, HostStep::Rollback(Connection(0))),
+        (ResetStyle::Commit, HostStep::Commit(Connection(0))),
+    ] {
+        // 145: each end of the termination.
         for outcome in [Outcome::Ok, Outcome::Failed, Outcome::TimedOut] {
             let mut host = Host::new(styled(style));
             let caller = host.lend();
-            let flow = host.checkin(caller, false).expect("a reset");
-            assert_eq!(host.deed(flow), Some(deed));
-            host.finish(flow, Outcome::Failed);
-            assert_eq!(host.deed(flow), Some(Deed::Terminate(Connection(0))));
+            let operation = host.checkin(caller, false).expect("a reset");
+            assert_eq!(host.step(operation), Some(step));
+            host.finish(operation, Outcome::Failed);
+            assert_eq!(host.step(operation), Some(HostStep::Terminate(Connection(0))));
             assert_eq!(host.stats().used, 1, "until the connection is gone");
-            host.finish(flow, outcome);
-            assert!(host.has_ended(flow));
+            host.finish(operation, outcome);
+            assert!(host.has_ended(operation));
             assert_eq!((host.counts(), host.stats().invalidated), (counts(1, 1, 0, 0), 1));
             host.lend();
         }
@@ -85,10 +87,10 @@ fn a_surplus_connection_is_reset_before_it_is_closed() {
     let mut host = Host::new(sized(1, 1));
     let (a, b) = (host.lend(), host.lend());
     host.give_back(a);
-    let flow = host.checkin(b, false).expect("a rollback");
-    assert_eq!(host.deed(flow), Some(Deed::Rollback(Connection(1))));
-    host.finish(flow, Outcome::Ok);
-    assert_eq!(host.deed(flow), Some(Deed::Close(Connection(1))));
+    let operation = host.checkin(b, false).expect("a rollback");
+    assert_eq!(host.step(operation), Some(HostStep::Rollback(Connection(1))));
+    host.finish(operation, Outcome::Ok);
+    assert_eq!(host.step(operation), Some(HostStep::Close(Connection(1))));
 }
 
 #[test]
@@ -106,11 +108,11 @@ fn what_was_returned_first_may_come_back_last() {
 fn a_dispose_during_the_reset_has_the_connection_closed() {
     let mut host = Host::new(sized(1, 0));
     let caller = host.lend();
-    let flow = host.checkin(caller, false).expect("a rollback");
+    let operation = host.checkin(caller, false).expect("a rollback");
     host.dispose();
-    host.finish(flow, Outcome::Ok);
-    assert_eq!(host.deed(flow), Some(Deed::Close(Connection(0))));
-    host.finish(flow, Outcome::Ok);
+    host.finish(operation, Outcome::Ok);
+    assert_eq!(host.step(operation), Some(HostStep::Close(Connection(0))));
+    host.finish(operation, Outcome::Ok);
     assert_eq!(host.counts(), counts(1, 0, -1, 0));
 }
 
@@ -118,22 +120,22 @@ fn a_dispose_during_the_reset_has_the_connection_closed() {
 fn a_connection_that_dies_during_its_reset_is_replaced_at_the_next_checkout() {
     let mut host = Host::new(sized(1, 0));
     let caller = host.lend();
-    let flow = host.checkin(caller, false).expect("a rollback");
+    let operation = host.checkin(caller, false).expect("a rollback");
     host.connection_died(Connection(0));
-    host.finish(flow, Outcome::Ok);
+    host.finish(operation, Outcome::Ok);
     let next = host.connect();
-    assert_eq!(host.deed(next), Some(Deed::Terminate(Connection(0))));
+    assert_eq!(host.step(next), Some(HostStep::Terminate(Connection(0))));
 }
 
 #[test]
 fn many_returns_at_once_each_have_their_own_reset() {
     let mut host = Host::new(sized(3, 0));
     let callers = [host.lend(), host.lend(), host.lend()];
-    let flows = callers.map(|caller| host.checkin(caller, false).expect("a rollback"));
-    assert_eq!(host.deeds(), [0, 1, 2].map(|at| Deed::Rollback(Connection(at))));
-    host.finish(flows[1], Outcome::Failed);
-    host.finish(flows[2], Outcome::Ok);
-    host.finish(flows[0], Outcome::TimedOut);
+    let operations = callers.map(|caller| host.checkin(caller, false).expect("a rollback"));
+    assert_eq!(host.steps(), [0, 1, 2].map(|at| HostStep::Rollback(Connection(at))));
+    host.finish(operations[1], Outcome::Failed);
+    host.finish(operations[2], Outcome::Ok);
+    host.finish(operations[0], Outcome::TimedOut);
     host.run();
     assert_eq!((host.stats().idle, host.counts()), (1, counts(3, 3, 0, 0)));
 }

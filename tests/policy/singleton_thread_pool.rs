@@ -1,7 +1,7 @@
-//! SingletonThreadPool: as StaticPool, but who joins is not checked: only the outermost checkout pings and is shown to
-//! the listeners, and what is stale stays with those who nest in it.
+//! SingletonThreadPool is like StaticPool, but a caller that joins is not checked. Only the outermost checkout pings
+//! and calls the listeners. A stale connection stays with the callers that nest in it.
 
-use crate::harness::{Connection, Deed, Flow, Host, of_kind, tell};
+use crate::harness::{Connection, Host, HostStep, Operation, emit, of_kind};
 use edgepool::policy::{Config, Event, Kind, Outcome, Settings, Violation};
 
 const A: Connection = Connection(0);
@@ -10,7 +10,7 @@ fn settings() -> Settings {
     Settings { pre_ping: Some(true), ..of_kind(Kind::Singleton) }
 }
 
-fn nested(host: &mut Host) -> (Flow, Flow) {
+fn nested(host: &mut Host) -> (Operation, Operation) {
     let callers = (host.lend(), host.lend());
     host.take_log();
     callers
@@ -23,9 +23,9 @@ fn only_the_outermost_checkout_pings_and_is_shown() {
     host.give_back(caller);
     host.take_log();
     let outer = host.lend();
-    assert_eq!(host.take_story(), [Deed::Ping(A), tell(Event::Checkout, 0)]);
+    assert_eq!(host.take_steps(), [HostStep::Ping(A), emit(Event::Checkout, 0)]);
     let inner = host.lend();
-    assert_eq!(host.take_story(), []);
+    assert_eq!(host.take_steps(), []);
     assert_eq!((host.connection(outer), host.connection(inner)), (A, A));
 }
 
@@ -34,9 +34,9 @@ fn inner_returns_do_nothing_and_the_last_resets() {
     let mut host = Host::listening(settings());
     let (outer, inner) = nested(&mut host);
     host.give_back(outer);
-    assert_eq!(host.take_story(), [], "whichever comes first");
+    assert_eq!(host.take_steps(), [], "whichever comes first");
     host.give_back(inner);
-    assert_eq!(host.take_story(), [tell(Event::Reset, 0), Deed::Rollback(A), tell(Event::Checkin, 0)]);
+    assert_eq!(host.take_steps(), [emit(Event::Reset, 0), HostStep::Rollback(A), emit(Event::Checkin, 0)]);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn what_is_stale_is_shared_on_while_it_is_lent_and_replaced_afterwards() {
     }
     host.take_log();
     host.lend();
-    assert_eq!(host.take_story(), [Deed::Terminate(A), Deed::Open]);
+    assert_eq!(host.take_steps(), [HostStep::Terminate(A), HostStep::Open]);
 }
 
 #[test]
@@ -70,13 +70,13 @@ fn an_invalidation_ends_it_for_all_and_the_next_has_another() {
 }
 
 #[test]
-fn a_lost_share_counts_as_returned_and_the_last_is_reset_by_a_child() {
+fn a_lost_share_counts_as_returned_and_a_spawned_operation_resets_the_last() {
     let mut host = Host::new(settings());
     let (outer, inner) = nested(&mut host);
     assert!(host.lose(outer));
-    assert_eq!((host.take_story(), host.stats().leaked), (vec![], 1));
+    assert_eq!((host.take_steps(), host.stats().leaked), (vec![], 1));
     assert!(host.lose(inner));
-    assert_eq!(host.run_story(), [Deed::Rollback(A)]);
+    assert_eq!(host.run_steps(), [HostStep::Rollback(A)]);
     assert_eq!((host.stats().leaked, host.stats().idle, host.is_open(A)), (2, 1, true));
 }
 
@@ -85,9 +85,9 @@ fn a_lost_share_whose_reset_fails_is_terminated() {
     let mut host = Host::new(settings());
     let caller = host.lend();
     host.lose(caller);
-    let child = host.flows().last().expect("a child");
-    host.finish(child, Outcome::Failed);
-    assert_eq!(host.deed(child), Some(Deed::Terminate(A)));
+    let spawned = host.operations().last().expect("a spawned operation");
+    host.finish(spawned, Outcome::Failed);
+    assert_eq!(host.step(spawned), Some(HostStep::Terminate(A)));
     host.run();
     assert_eq!((host.open_connections(), host.counts().checked_in), (0, 1));
 }

@@ -1,4 +1,4 @@
-//! Handles that name what has ended: every entry of the policy detects them and does nothing.
+//! A handle may name what has ended. Every entry of the policy detects it and does nothing.
 
 use crate::harness::{Host, plain, sized};
 use edgepool::policy::{Handle, Outcome, Return, Step};
@@ -102,7 +102,7 @@ fn any_integer_may_come_as_a_handle() {
 }
 
 #[test]
-fn an_outcome_for_who_only_waits_is_harmless() {
+fn an_outcome_for_a_waiter_is_harmless() {
     let mut host = Host::new(plain(1, 0));
     let holder = host.lend();
     let waiter = host.connect();

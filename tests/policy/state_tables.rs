@@ -1,12 +1,13 @@
-//! The tables of the policy as they are: for each operation each state, what may come of its step, and what is next. Told
-//! by real pools that are driven into every state, once with listeners of every event and once with none, and compared
-//! with state_tables.md. `UPDATE=1 cargo test --test policy state_tables` writes that file anew; its diff is what a
-//! change of the policy means.
+//! The tables of the policy: for each operation each state, each outcome of its step, and the next state. Real pools
+//! are driven into every state, once with listeners of every event and once with none. The result is compared with
+//! state_tables.md.
 //!
-//! A state is named for the step that it performs; where several states perform the same, each is told apart by what
-//! went wrong on the shortest way there. States that nothing tells apart are one.
+//! `UPDATE=1 cargo test --test policy state_tables` writes that file. Its diff is what a change of the policy means.
+//!
+//! A state is named after the step that it performs. If several states perform the same step, each name adds what
+//! failed on the shortest way there. Two states with the same ways out are one.
 
-use crate::harness::{Connection, EVENTS, Flow, Host, Role, Stage, of_kind, sized};
+use crate::harness::{Connection, EVENTS, Host, Operation, Role, Stage, of_kind, sized};
 use edgepool::policy::{Event, Kind, Outcome, Settings, Span, Step};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -14,7 +15,7 @@ use std::fmt::Write;
 #[derive(Clone, Copy, PartialEq)]
 enum Choice {
     End(Outcome),
-    /// Whatever the outcome: all of them lead to the same step.
+    /// Any outcome: all of them lead to the same step.
     Any,
     Abort,
 }
@@ -34,22 +35,22 @@ impl Choice {
         }
     }
 
-    fn apply(self, host: &mut Host, flow: Flow) {
+    fn apply(self, host: &mut Host, operation: Operation) {
         match self {
-            Self::Any => host.finish(flow, Outcome::Ok),
-            Self::End(outcome) => host.finish(flow, outcome),
-            Self::Abort => assert!(host.abort(flow)),
+            Self::Any => host.finish(operation, Outcome::Ok),
+            Self::End(outcome) => host.finish(operation, outcome),
+            Self::Abort => assert!(host.abort(operation)),
         }
     }
 }
 
-struct Operation {
+struct Case {
     name: &'static str,
     settings: Settings,
-    begin: fn(&mut Host) -> Flow,
+    begin: fn(&mut Host) -> Operation,
 }
 
-/// A state, or an end, which has no way out.
+/// A state, or an end, which has no ways out.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct State {
     name: String,
@@ -57,43 +58,43 @@ struct State {
 }
 
 struct Explorer<'a> {
-    operation: &'a Operation,
-    is_heard: bool,
+    case: &'a Case,
+    listens: bool,
     states: Vec<State>,
     known: BTreeMap<State, usize>,
 }
 
 impl Explorer<'_> {
-    /// Answers also whether the caller had been told before the last choice.
-    fn drive(&self, way: &[Choice]) -> (Host, Flow, bool) {
-        let mut host = Host::new(self.operation.settings.clone());
-        if self.is_heard {
+    /// Returns also whether the caller was settled before the last choice.
+    fn drive(&self, way: &[Choice]) -> (Host, Operation, bool) {
+        let mut host = Host::new(self.case.settings.clone());
+        if self.listens {
             host.listen(&EVENTS);
         }
-        let flow = (self.operation.begin)(&mut host);
-        let mut was_told = false;
+        let operation = (self.case.begin)(&mut host);
+        let mut was_settled = false;
         for choice in way {
-            was_told = host.is_settled(flow);
-            choice.apply(&mut host, flow);
+            was_settled = host.is_settled(operation);
+            choice.apply(&mut host, operation);
         }
-        if host.has_ended(flow) {
+        if host.has_ended(operation) {
             host.run();
         }
-        (host, flow, was_told)
+        (host, operation, was_settled)
     }
 
     fn nexts(&self, way: &[Choice], outcomes: &[Outcome]) -> Vec<String> {
         let next = |&outcome: &Outcome| {
-            let (host, flow, was_told) = self.drive(&[way, &[Choice::End(outcome)]].concat());
-            name(&host, flow, was_told)
+            let (host, operation, was_settled) = self.drive(&[way, &[Choice::End(outcome)]].concat());
+            name(&host, operation, was_settled)
         };
         outcomes.iter().map(next).collect()
     }
 
     fn explore(&mut self, way: &mut Vec<Choice>) -> usize {
-        let (host, flow, was_told) = self.drive(way);
-        let name = name(&host, flow, was_told);
-        let choices = choices(&host, flow);
+        let (host, operation, was_settled) = self.drive(way);
+        let name = name(&host, operation, was_settled);
+        let choices = choices(&host, operation);
         let mut ways = Vec::new();
         for choice in choices {
             if choice == Choice::Any {
@@ -113,7 +114,7 @@ impl Explorer<'_> {
         self.states.len() - 1
     }
 
-    /// The names that tell the states apart, from the first on.
+    /// Returns distinct names for the states, from the first on.
     fn names(&self, first: usize) -> (Vec<usize>, BTreeMap<usize, String>) {
         let mut order = Vec::new();
         let mut wrongs: BTreeMap<usize, Vec<String>> = BTreeMap::from([(first, Vec::new())]);
@@ -146,19 +147,19 @@ impl Explorer<'_> {
     }
 }
 
-/// The step alone, an event without its ado.
+/// The step alone, without ", after …"; for an emission the name of the event.
 fn short(name: &str) -> &str {
     let step = name.split_once(',').map_or(name, |parts| parts.0);
     step.strip_prefix("Emit(").map_or(step, |event| event.trim_end_matches(')'))
 }
 
-fn name(host: &Host, flow: Flow, was_told: bool) -> String {
-    let is_left = host.role(flow) == Role::Checkout && host.is_settled(flow);
+fn name(host: &Host, operation: Operation, was_settled: bool) -> String {
+    let is_left = host.role(operation) == Role::Checkout && host.is_settled(operation);
     let left = if is_left { ", for nobody" } else { "" };
-    match host.stage(flow) {
+    match host.stage(operation) {
         Stage::Performing(step) => format!("{}{left}", step_name(step)),
         Stage::Late => "Open, abandoned".to_string(),
-        Stage::Ended => end_name(host, flow, was_told),
+        Stage::Ended => end_name(host, operation, was_settled),
         stage => format!("{stage:?}"),
     }
 }
@@ -178,12 +179,12 @@ fn step_name(step: Step) -> String {
     }
 }
 
-/// How it ended, and what became of the slots.
-fn end_name(host: &Host, flow: Flow, was_told: bool) -> String {
+/// How it ended, and what the slots are now.
+fn end_name(host: &Host, operation: Operation, was_settled: bool) -> String {
     let (stats, counts) = (host.stats(), host.counts());
-    let fate = match host.refusal(flow) {
-        Some(refusal) if !was_told => format!("refused ({refusal:?})"),
-        _ if host.has_lease(flow) => "granted".to_string(),
+    let outcome = match host.refusal(operation) {
+        Some(refusal) if !was_settled => format!("refused ({refusal:?})"),
+        _ if host.has_lease(operation) => "granted".to_string(),
         _ => "done".to_string(),
     };
     let mut slots = Vec::new();
@@ -200,11 +201,11 @@ fn end_name(host: &Host, flow: Flow, was_told: bool) -> String {
         }
     }
     let slots = if slots.is_empty() { "no slot".to_string() } else { format!("slots: {}", slots.join(" + ")) };
-    format!("**{fate}**; {slots}")
+    format!("**{outcome}**; {slots}")
 }
 
-fn choices(host: &Host, flow: Flow) -> Vec<Choice> {
-    let outcomes: &[Outcome] = match host.stage(flow) {
+fn choices(host: &Host, operation: Operation) -> Vec<Choice> {
+    let outcomes: &[Outcome] = match host.stage(operation) {
         Stage::Late => &[Outcome::LateOk, Outcome::LateFailed],
         Stage::Performing(Step::Ping(_)) => &[Outcome::Ok, Outcome::Failed, Outcome::TimedOut, Outcome::Disconnected],
         Stage::Performing(Step::Emit(Event::Checkout, _)) => {
@@ -224,139 +225,137 @@ fn choices(host: &Host, flow: Flow) -> Vec<Choice> {
     if choices.is_empty() {
         choices.push(Choice::Any);
     }
-    let may_leave = host.role(flow) == Role::Checkout && !host.is_settled(flow);
-    if may_leave && matches!(host.stage(flow), Stage::Performing(_)) {
+    let may_leave = host.role(operation) == Role::Checkout && !host.is_settled(operation);
+    if may_leave && matches!(host.stage(operation), Stage::Performing(_)) {
         choices.push(Choice::Abort);
     }
     choices
 }
 
-fn last(host: &Host) -> Flow {
-    host.flows().last().expect("a flow")
+fn last(host: &Host) -> Operation {
+    host.operations().last().expect("an operation")
 }
 
-fn operations() -> Vec<Operation> {
+fn cases() -> Vec<Case> {
     let one = || Settings { pre_ping: Some(true), recycle_ms: 10_000.0, ..sized(1, 0) };
     let two = || Settings { pre_ping: Some(true), ..sized(1, 1) };
     let shared = || Settings { pre_ping: Some(true), ..of_kind(Kind::Static) };
-    let operation = |name, settings, begin| Operation { name, settings, begin };
+    let case = |name, settings, begin| Case { name, settings, begin };
     vec![
-        operation("checkout, new slot", one(), |host| host.connect()),
-        operation("checkout, idle connection", one(), |host| {
+        case("checkout, new slot", one(), |host| host.connect()),
+        case("checkout, idle connection", one(), |host| {
             let caller = host.lend();
             host.give_back(caller);
             host.connect()
         }),
-        operation("checkout, stale connection", one(), |host| {
+        case("checkout, stale connection", one(), |host| {
             let caller = host.lend();
             host.give_back(caller);
             host.pass(11_000.0);
             host.connect()
         }),
-        operation("checkout, emptied slot", one(), |host| {
+        case("checkout, emptied slot", one(), |host| {
             let caller = host.lend();
             host.invalidate(caller);
             host.run();
             host.connect()
         }),
-        operation("checkout, shared connection that another has", shared(), |host| {
+        case("checkout, shared connection that another has", shared(), |host| {
             host.lend();
             host.connect()
         }),
-        operation("return", one(), |host| {
+        case("return", one(), |host| {
             let caller = host.lend();
             host.checkin(caller, false).unwrap_or_else(|| last(host))
         }),
-        operation("return, with a finalizer", one(), |host| {
+        case("return, with a finalizer", one(), |host| {
             let caller = host.lend();
             host.add_finalizer(caller);
             host.checkin(caller, true).expect("a finalizer is a step")
         }),
-        operation("return, surplus", two(), |host| {
+        case("return, surplus", two(), |host| {
             let (first, second) = (host.lend(), host.lend());
             host.give_back(first);
             host.checkin(second, false).expect("a reset")
         }),
-        operation("return, of a record that was emptied", one(), |host| {
+        case("return, of a record that was emptied", one(), |host| {
             let caller = host.lend();
-            host.empty(Connection(0), true);
+            host.close_record(Connection(0), true);
             host.run();
             host.checkin(caller, false).expect("a reset")
         }),
-        operation("invalidate", one(), |host| {
+        case("invalidate", one(), |host| {
             let caller = host.lend();
             host.invalidate(caller)
         }),
-        operation("close of a detached connection", one(), |host| {
+        case("close of a detached connection", one(), |host| {
             let caller = host.lend();
             let detached = host.detach(caller);
             host.close_detached(detached, false, false);
             detached
         }),
-        operation("invalidate, of a detached connection", one(), |host| {
+        case("invalidate, of a detached connection", one(), |host| {
             let caller = host.lend();
             let detached = host.detach(caller);
             host.close_detached(detached, false, true);
             detached
         }),
-        operation("record.close(), idle", one(), |host| {
+        case("record.close(), idle", one(), |host| {
             let caller = host.lend();
             host.give_back(caller);
-            host.empty(Connection(0), false).expect("a close")
+            host.close_record(Connection(0), false).expect("a close")
         }),
-        operation("record.invalidate(), under a lease", one(), |host| {
+        case("record.invalidate(), under a lease", one(), |host| {
             host.lend();
-            host.empty(Connection(0), true).expect("a termination")
+            host.close_record(Connection(0), true).expect("a termination")
         }),
-        operation("lost lease, after its grace", one(), |host| {
+        case("lost lease, after its grace", one(), |host| {
             let caller = host.lend();
             host.lose(caller);
             host.pass(32_000.0);
             last(host)
         }),
-        operation("warm", one(), |host| {
+        case("warm", one(), |host| {
             host.warm(1);
             last(host)
         }),
-        operation("close of what is idle (dispose, idleTimeout)", one(), |host| {
+        case("close of what is idle (dispose, idleTimeout)", one(), |host| {
             let caller = host.lend();
             host.give_back(caller);
             host.dispose();
             last(host)
         }),
-        operation("death while idle", one(), |host| {
+        case("death while idle", one(), |host| {
             let caller = host.lend();
             host.give_back(caller);
             host.connection_died(Connection(0));
             last(host)
         }),
-        operation("end of a lease at the end of a close's patience", one(), |host| {
+        case("end of a lease at the end of a close's patience", one(), |host| {
             host.lend();
             host.close(Span::Millis(0));
-            last_child(host)
+            last_spawned(host)
         }),
     ]
 }
 
-fn last_child(host: &Host) -> Flow {
-    host.flows().filter(|&flow| host.role(flow) == Role::Child).last().expect("a child")
+fn last_spawned(host: &Host) -> Operation {
+    host.operations().filter(|&operation| host.role(operation) == Role::Spawned).last().expect("a spawned operation")
 }
 
 fn tables() -> String {
     let mut text = String::from(
-        "# What follows what\n\nWritten by tests/policy/state_tables.rs; see there. *any*: the outcome changes nothing.\n",
+        "# What follows what\n\n\
+         Written by tests/policy/state_tables.rs; see there. *any*: the outcome changes nothing.\n",
     );
-    for operation in operations() {
-        for is_heard in [true, false] {
-            let mut explorer = Explorer { operation: &operation, is_heard, states: Vec::new(), known: BTreeMap::new() };
+    for case in cases() {
+        for listens in [true, false] {
+            let mut explorer = Explorer { case: &case, listens, states: Vec::new(), known: BTreeMap::new() };
             let first = explorer.explore(&mut Vec::new());
             let (order, names) = explorer.names(first);
-            let listeners = if is_heard { "with listeners" } else { "without listeners" };
-            let _ = write!(
-                text,
-                "\n## {}, {listeners}\n\n| state | outcome | next |\n| --- | --- | --- |\n",
-                operation.name
-            );
+            let listeners = if listens { "with listeners" } else { "without listeners" };
+            let _ =
+                write!(text, "\n## {}, {listeners}\n\n| state | outcome | next |\n| --- | --- | --- |\n", case.name);
             for at in order {
                 for (place, (word, next)) in explorer.states[at].ways.iter().enumerate() {
                     let state = if place == 0 { names[&at].as_str() } else { "" };

@@ -1,7 +1,9 @@
-//! StaticPool: one connection that all callers share. Each is checked by itself; only the last return resets and checks
-//! in; one that is stale while it is lent is replaced for the next caller and closed when its last lease ends.
+//! StaticPool: all callers share one connection. Each checkout is checked by itself, and only the last return resets
+//! and checks in. A connection that is stale while it is lent is replaced for the next caller and closed when its last
+//! lease ends.
 
-use crate::harness::{CHECKIN_EMPTY, Connection, Deed, Flow, Host, Stage, of_kind, tell};
+use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, Stage, emit, of_kind};
+use crate::timeout::latest_ms;
 use edgepool::policy::{Event, Kind, Outcome, Refusal, Settings, Span};
 
 const A: Connection = Connection(0);
@@ -11,7 +13,7 @@ fn settings() -> Settings {
     of_kind(Kind::Static)
 }
 
-fn shared(host: &mut Host) -> (Flow, Flow) {
+fn shared(host: &mut Host) -> (Operation, Operation) {
     let callers = (host.lend(), host.lend());
     host.take_log();
     callers
@@ -20,7 +22,7 @@ fn shared(host: &mut Host) -> (Flow, Flow) {
 #[test]
 fn every_caller_has_the_same_connection_and_a_lease_of_its_own() {
     let mut host = Host::new(settings());
-    let callers: Vec<Flow> = (0..5).map(|_| host.lend()).collect();
+    let callers: Vec<Operation> = (0..5).map(|_| host.lend()).collect();
     assert!(callers.iter().all(|&caller| host.connection(caller) == A));
     assert_eq!((host.stats().used, host.stats().checkouts, host.stats().opened), (1, 5, 1));
 }
@@ -30,9 +32,9 @@ fn only_the_last_return_resets_and_checks_in() {
     let mut host = Host::listening(settings());
     let (first, second) = shared(&mut host);
     host.give_back(first);
-    assert_eq!(host.take_story(), []);
+    assert_eq!(host.take_steps(), []);
     host.give_back(second);
-    assert_eq!(host.take_story(), [tell(Event::Reset, 0), Deed::Rollback(A), tell(Event::Checkin, 0)]);
+    assert_eq!(host.take_steps(), [emit(Event::Reset, 0), HostStep::Rollback(A), emit(Event::Checkin, 0)]);
     assert_eq!(host.stats().idle, 1);
 }
 
@@ -42,7 +44,7 @@ fn each_caller_is_pinged_for_and_shown_to_the_listeners() {
     host.lend();
     host.take_log();
     host.lend();
-    assert_eq!(host.take_story(), [Deed::Ping(A), tell(Event::Checkout, 0)]);
+    assert_eq!(host.take_steps(), [HostStep::Ping(A), emit(Event::Checkout, 0)]);
 }
 
 #[test]
@@ -50,7 +52,7 @@ fn while_it_opens_callers_wait_and_then_share_it() {
     let mut host = Host::new(settings());
     let first = host.connect();
     let others = [host.connect(), host.connect()];
-    assert_eq!((host.stats().waiting, host.deeds()), (2, vec![Deed::Open]));
+    assert_eq!((host.stats().waiting, host.steps()), (2, vec![HostStep::Open]));
     host.finish(first, Outcome::Ok);
     host.run();
     assert!(others.iter().all(|&caller| host.has_lease(caller)));
@@ -70,7 +72,7 @@ fn while_it_is_reset_callers_wait_and_then_have_it() {
 }
 
 #[test]
-fn who_waits_for_an_opening_that_failed_opens_itself() {
+fn a_waiter_for_an_opening_that_failed_opens_itself() {
     let mut host = Host::new(settings());
     let first = host.connect();
     let next = host.connect();
@@ -81,7 +83,7 @@ fn who_waits_for_an_opening_that_failed_opens_itself() {
 }
 
 #[test]
-fn who_waits_runs_out_of_time() {
+fn a_waiter_runs_out_of_time() {
     let mut host = Host::new(Settings { timeout_ms: 100.0, ..settings() });
     host.connect();
     let next = host.connect();
@@ -93,17 +95,17 @@ fn who_waits_runs_out_of_time() {
 fn an_invalidation_ends_the_connection_for_all_and_the_next_caller_has_another() {
     let mut host = Host::listening(settings());
     let (first, second) = shared(&mut host);
-    let flow = host.invalidate(first);
+    let operation = host.invalidate(first);
     let next = host.connect();
-    assert_eq!(host.deed(next), Some(Deed::Open), "nobody waits for those who had it");
+    assert_eq!(host.step(next), Some(HostStep::Open), "no caller waits for its earlier holders");
     host.take_log();
     host.run();
-    assert!(host.has_ended(flow) && !host.is_open(A));
+    assert!(host.has_ended(operation) && !host.is_open(A));
     assert_eq!(host.connection(next), B);
     host.take_log();
     host.give_back(second);
-    let story = host.take_story();
-    assert_eq!(story.last(), Some(&CHECKIN_EMPTY), "{story:?}");
+    let steps = host.take_steps();
+    assert_eq!(steps.last(), Some(&CHECKIN_EMPTY), "{steps:?}");
     host.give_back(next);
     assert_eq!((host.stats().idle, host.stats().total), (1, 1));
 }
@@ -114,8 +116,8 @@ fn the_invalidation_of_the_only_lease_keeps_the_slot() {
     let caller = host.lend();
     host.take_log();
     host.invalidate(caller);
-    let end = [tell(Event::Invalidate, 0), tell(Event::Close, 0), Deed::Terminate(A), CHECKIN_EMPTY];
-    assert_eq!(host.run_story(), end);
+    let end = [emit(Event::Invalidate, 0), emit(Event::Close, 0), HostStep::Terminate(A), CHECKIN_EMPTY];
+    assert_eq!(host.run_steps(), end);
     assert_eq!(host.counts().checked_in, 1);
 }
 
@@ -123,9 +125,8 @@ fn the_invalidation_of_the_only_lease_keeps_the_slot() {
 fn a_stale_connection_is_replaced_for_the_next_caller_and_closed_with_its_last_lease() {
     let softly = |host: &mut Host| host.mark(A);
     let by_mark = |host: &mut Host| host.invalidate_all();
-    let by_age = |host: &mut Host| host.pass(10_001.0);
-    for spoil in [softly as fn(&mut Host), by_mark, by_age] {
-        let mut host = Host::new(Settings { recycle_ms: 10_000.0, ..settings() });
+    for spoil in [softly as fn(&mut Host), by_mark] {
+        let mut host = Host::new(settings());
         let (first, second) = shared(&mut host);
         spoil(&mut host);
         let next = host.lend();
@@ -134,7 +135,7 @@ fn a_stale_connection_is_replaced_for_the_next_caller_and_closed_with_its_last_l
         assert!(host.is_open(A));
         host.take_log();
         host.give_back(second);
-        assert_eq!(host.take_story(), [Deed::Rollback(A), Deed::Close(A)]);
+        assert_eq!(host.take_steps(), [HostStep::Rollback(A), HostStep::Close(A)]);
         assert_eq!((host.stats().total, host.stats().used), (1, 1));
         let joined = host.lend();
         assert_eq!(host.connection(joined), B);
@@ -142,14 +143,51 @@ fn a_stale_connection_is_replaced_for_the_next_caller_and_closed_with_its_last_l
 }
 
 #[test]
-fn a_stale_connection_that_nobody_has_is_replaced_at_the_next_checkout() {
+fn a_connection_that_grows_old_while_it_is_lent_serves_all_who_join_and_is_replaced_afterwards() {
+    for recycle_ms in [0.0, 1000.0] {
+        let mut host = Host::new(Settings { recycle_ms, ..settings() });
+        let mut callers = Vec::new();
+        for _ in 0..20 {
+            callers.push(host.lend());
+            host.pass(1500.0);
+        }
+        assert_eq!((host.open_connections(), host.stats().opened), (1, 1), "one connection, as the kind promises");
+        callers.into_iter().for_each(|caller| host.give_back(caller));
+        host.take_log();
+        let next = host.lend();
+        assert_eq!((host.connection(next), host.is_open(A)), (B, false));
+    }
+}
+
+#[test]
+fn a_joiner_that_must_queue_again_keeps_its_own_timeout_and_its_place() {
+    let mut host = Host::new(Settings { pre_ping: Some(true), timeout_ms: f64::INFINITY, ..settings() });
+    let holder = host.lend();
+    // The connection dies under the ping of two joiners. The first one terminates it; the second one opens meanwhile.
+    let joiners = [Some(Span::Millis(100)), Some(Span::Millis(200))].map(|timeout| host.connect_within(timeout, None));
+    joiners.into_iter().for_each(|joiner| host.finish(joiner, Outcome::Disconnected));
+    host.finish(joiners[0], Outcome::Ok);
+    assert_eq!(host.step(joiners[1]), Some(HostStep::Open));
+    assert_eq!(host.stage(joiners[0]), Stage::Queued);
+    let newcomer = host.connect_within(Some(Span::Forever), None);
+    assert_eq!(host.stage(newcomer), Stage::Queued);
+    host.pass(latest_ms(100.0) + 1.0);
+    assert_eq!(host.refusal(joiners[0]), Some(Refusal::WaitTimeout), "by its own timeout");
+    assert!(!host.is_settled(newcomer));
+    host.run();
+    assert!(host.has_lease(newcomer));
+    host.give_back(holder);
+}
+
+#[test]
+fn a_stale_connection_without_a_lease_is_replaced_at_the_next_checkout() {
     let mut host = Host::new(settings());
     let caller = host.lend();
     host.give_back(caller);
     host.invalidate_all();
     host.take_log();
     host.lend();
-    assert_eq!(host.take_story(), [Deed::Terminate(A), Deed::Open]);
+    assert_eq!(host.take_steps(), [HostStep::Terminate(A), HostStep::Open]);
 }
 
 #[test]
@@ -176,8 +214,8 @@ fn a_detach_takes_the_connection_from_all() {
     assert_eq!(host.connection(next), B);
     host.take_log();
     host.give_back(second);
-    let story = host.run_story();
-    assert!(!story.contains(&Deed::Rollback(A)), "it is somebody else's: {story:?}");
+    let steps = host.run_steps();
+    assert!(!steps.contains(&HostStep::Rollback(A)), "another caller has it: {steps:?}");
     assert!(host.is_open(A));
     host.close_detached(detached, false, false);
     host.run();
@@ -195,7 +233,7 @@ fn the_detach_of_the_only_lease_leaves_an_empty_slot() {
 }
 
 #[test]
-fn dispose_lets_those_who_have_it_go_on_and_the_next_caller_has_another() {
+fn dispose_lets_its_lease_holders_go_on_and_the_next_caller_has_another() {
     let mut host = Host::new(settings());
     let (first, second) = shared(&mut host);
     host.dispose();

@@ -1,8 +1,8 @@
-//! The numbers of `stats()`: what each gauge holds in each state, and that each counter counts what it says. That they
-//! add up is checked by the harness after every call of every test.
+//! The numbers of `stats()`: what each gauge holds in each state, and what each counter counts. The harness checks
+//! after every call of every test that they add up.
 
 use crate::harness::{Host, plain, sized};
-use edgepool::policy::{Outcome, Settings, Span};
+use edgepool::policy::{Event, Outcome, Refusal, Settings, Span};
 
 #[test]
 fn each_gauge_holds_what_it_is_named_for() {
@@ -12,7 +12,7 @@ fn each_gauge_holds_what_it_is_named_for() {
     host.detach(callers[1]);
     host.checkin(callers[2], false);
     host.dispose();
-    // The emptied slot of the detached one went with the dispose; the idle one is being closed.
+    // The dispose removed the emptied slot of the detached lease. The idle connection is being closed.
     host.connect();
     let stats = host.stats();
     assert_eq!((stats.idle, stats.used, stats.opening, stats.closing), (0, 3, 1, 1));
@@ -68,12 +68,12 @@ fn each_counter_counts_what_it_is_named_for() {
 }
 
 #[test]
-fn the_timer_keeps_the_host_alive_for_callers_and_not_for_children() {
+fn the_timer_keeps_the_host_alive_for_callers_and_not_for_spawned_operations() {
     let mut host = Host::new(plain(1, 0));
     let opening = host.connect();
     assert!(host.pool.is_attended());
     host.abort(opening);
-    assert!(!host.pool.is_attended(), "the opening goes on for nobody");
+    assert!(!host.pool.is_attended(), "the opening goes on without a caller");
     host.finish(opening, Outcome::Ok);
     host.dispose();
     assert!(!host.pool.is_attended());
@@ -85,4 +85,40 @@ fn the_timer_keeps_the_host_alive_for_callers_and_not_for_children() {
     assert!(!host.pool.is_attended());
     host.close_detached(detached, false, false);
     assert!(host.pool.is_attended());
+}
+
+#[test]
+fn a_caller_whose_time_runs_out_counts_once_however_its_step_goes_on() {
+    let listening = Settings { driver_timeout_ms: 100.0, ..plain(1, 0) };
+    for outcome in [Outcome::Ok, Outcome::Failed, Outcome::TimedOut] {
+        let mut host = Host::new(listening.clone());
+        host.listen(&[Event::Checkout]);
+        let caller = host.connect_within(None, Some(Span::Millis(50)));
+        host.finish(caller, Outcome::Ok);
+        host.pass(70.0);
+        assert_eq!(host.refusal(caller), Some(Refusal::ListenerDeadline));
+        host.finish(caller, outcome);
+        host.run();
+        assert_eq!((host.stats().timed_out, host.stats().aborted), (1, 0), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_caller_that_left_before_its_listener_took_too_long_did_not_time_out() {
+    let mut host = Host::new(plain(1, 0));
+    host.listen(&[Event::Checkout]);
+    let caller = host.connect();
+    host.finish(caller, Outcome::Ok);
+    host.finish(caller, Outcome::TimedOut);
+    // The connection ends now; its caller leaves before that.
+    assert!(host.abort(caller));
+    host.run();
+    assert_eq!((host.stats().timed_out, host.stats().aborted), (0, 1));
+}
+
+#[test]
+fn counters_do_not_wrap_at_32_bits_and_a_size_beyond_31_bits_is_positive() {
+    let host = Host::new(sized(u32::MAX - 1, 0));
+    assert_eq!(host.counts().size, i64::from(u32::MAX - 1));
+    let _: u64 = host.stats().checkouts;
 }

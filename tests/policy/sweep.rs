@@ -1,36 +1,38 @@
-//! The fault sweep: for every operation and every kind of pool, with listeners of every event, pre-ping and recycle on, at
-//! each step each way in which it can go wrong, and at each moment everything that somebody else may do then: each fault
-//! by itself, and with listeners every pair of them. Whatever happened: afterwards the books add up (harness.rs),
-//! each caller was settled once, each connection is closed once or held, the pool still serves, and after its close
-//! nothing is left.
+//! Every fault, at every moment, in every kind of pool. This file owns breadth: each operation of each kind, with and
+//! without listeners, with pre-ping and recycle. At each step each way to fail is tried, and at each moment every call
+//! that another caller may make: singly, and with listeners in every pair. A run goes well but for its faults;
+//! every_step.rs owns longer sequences of failures, for a QueuePool without listeners.
+//!
+//! After each run each caller was settled once, each connection is closed once or held, and the invariants hold
+//! (harness/invariants.rs). The pool still serves, and after its close nothing is left.
 
-use crate::harness::{Connection, Flow, Host, Role, Stage, of_kind, sized};
+use crate::harness::{Connection, Host, Operation, Role, Stage, of_kind, sized};
 use edgepool::policy::{Event, Kind, Outcome, Settings, Span, Step};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What happens beside the next step's good end.
+/// What happens in place of the next step's success.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     None,
     End(Outcome),
-    Abort(Flow),
-    Checkin(Flow),
-    Invalidate(Flow),
-    Detach(Flow),
-    CloseDetached(Flow, bool),
-    Lose(Flow),
-    Empty(Connection, bool),
+    Abort(Operation),
+    Checkin(Operation),
+    Invalidate(Operation),
+    Detach(Operation),
+    CloseDetached(Operation, bool),
+    Lose(Operation),
+    CloseRecord(Connection, bool),
     Died(Connection),
     Soft(Connection),
-    Arrive,
+    Connect,
     Warm,
     Dispose,
     InvalidateAll,
     Close,
     CloseAtOnce,
-    /// Long enough for every step to expire.
+    /// Time passes, long enough for every step to expire.
     Wait,
 }
 
@@ -47,45 +49,51 @@ fn outcomes(stage: Stage) -> &'static [Outcome] {
     }
 }
 
-fn faults(host: &Host, flow: Flow) -> Vec<Fault> {
+fn faults(host: &Host, operation: Operation) -> Vec<Fault> {
     let mut faults = vec![Fault::None];
-    faults.extend(outcomes(host.stage(flow)).iter().map(|&outcome| Fault::End(outcome)));
-    for flow in host.flows() {
-        if host.role(flow) == Role::Checkout && !host.is_settled(flow) && host.stage(flow) != Stage::Late {
-            faults.push(Fault::Abort(flow));
+    faults.extend(outcomes(host.stage(operation)).iter().map(|&outcome| Fault::End(outcome)));
+    for operation in host.operations() {
+        if host.role(operation) == Role::Checkout && !host.is_settled(operation) && host.stage(operation) != Stage::Late
+        {
+            faults.push(Fault::Abort(operation));
         }
-        if host.has_lease(flow) {
-            faults.extend([Fault::Checkin(flow), Fault::Invalidate(flow), Fault::Lose(flow), Fault::Detach(flow)]);
+        if host.has_lease(operation) {
+            faults.extend([
+                Fault::Checkin(operation),
+                Fault::Invalidate(operation),
+                Fault::Lose(operation),
+                Fault::Detach(operation),
+            ]);
         }
-        if host.stage(flow) == Stage::Holding {
-            faults.extend([Fault::CloseDetached(flow, false), Fault::CloseDetached(flow, true)]);
+        if host.stage(operation) == Stage::Holding {
+            faults.extend([Fault::CloseDetached(operation, false), Fault::CloseDetached(operation, true)]);
         }
     }
     for connection in host.connections().filter(|&connection| host.is_in_a_slot(connection)) {
-        faults.extend([Fault::Empty(connection, true), Fault::Empty(connection, false)]);
+        faults.extend([Fault::CloseRecord(connection, true), Fault::CloseRecord(connection, false)]);
         faults.extend([Fault::Died(connection), Fault::Soft(connection)]);
     }
-    faults.extend([Fault::Arrive, Fault::Warm, Fault::Dispose, Fault::InvalidateAll, Fault::Wait]);
+    faults.extend([Fault::Connect, Fault::Warm, Fault::Dispose, Fault::InvalidateAll, Fault::Wait]);
     if !host.pool.is_closed() {
         faults.extend([Fault::Close, Fault::CloseAtOnce]);
     }
     faults
 }
 
-fn suffer(host: &mut Host, flow: Flow, fault: Fault) {
+fn apply(host: &mut Host, operation: Operation, fault: Fault) {
     match fault {
-        Fault::None => proceed(host, flow),
-        Fault::End(outcome) => host.finish(flow, outcome),
+        Fault::None => proceed(host, operation),
+        Fault::End(outcome) => host.finish(operation, outcome),
         Fault::Abort(caller) => assert!(host.abort(caller)),
         Fault::Checkin(caller) => drop(host.checkin(caller, false)),
         Fault::Invalidate(caller) => drop(host.invalidate_at_once(caller)),
         Fault::Detach(caller) => drop(host.detach(caller)),
-        Fault::CloseDetached(flow, abrupt) => host.close_detached(flow, false, abrupt),
+        Fault::CloseDetached(operation, abrupt) => host.close_detached(operation, false, abrupt),
         Fault::Lose(caller) => drop(host.lose(caller)),
-        Fault::Empty(connection, abrupt) => drop(host.empty(connection, abrupt)),
+        Fault::CloseRecord(connection, abrupt) => drop(host.close_record(connection, abrupt)),
         Fault::Died(connection) => host.connection_died(connection),
         Fault::Soft(connection) => host.mark(connection),
-        Fault::Arrive => drop(host.connect()),
+        Fault::Connect => drop(host.connect()),
         Fault::Warm => drop(host.warm(1)),
         Fault::Dispose => host.dispose(),
         Fault::InvalidateAll => host.invalidate_all(),
@@ -95,56 +103,58 @@ fn suffer(host: &mut Host, flow: Flow, fault: Fault) {
     }
 }
 
-fn proceed(host: &mut Host, flow: Flow) {
-    match host.stage(flow) {
-        Stage::Woken => host.wake(flow),
-        Stage::Late => host.finish(flow, Outcome::LateOk),
-        _ if host.has_expired(flow) => host.finish(flow, Outcome::TimedOut),
-        _ => host.finish(flow, Outcome::Ok),
+fn proceed(host: &mut Host, operation: Operation) {
+    match host.stage(operation) {
+        Stage::Woken => host.wake(operation),
+        Stage::Late => host.finish(operation, Outcome::LateOk),
+        _ if host.has_expired(operation) => host.finish(operation, Outcome::TimedOut),
+        _ => host.finish(operation, Outcome::Ok),
     }
 }
 
-/// Whose turn it is: the oldest flow, or in every second program the youngest.
-fn next_flow(host: &Host, youngest: bool) -> Option<Flow> {
-    let may_move = |flow: &Flow| matches!(host.stage(*flow), Stage::Woken | Stage::Performing(_) | Stage::Late);
-    if youngest { host.flows().filter(may_move).last() } else { host.flows().find(may_move) }
+/// The operation whose turn it is: the oldest, or in every second program the youngest.
+fn next_operation(host: &Host, youngest: bool) -> Option<Operation> {
+    let may_move =
+        |operation: &Operation| matches!(host.stage(*operation), Stage::Woken | Stage::Performing(_) | Stage::Late);
+    if youngest { host.operations().filter(may_move).last() } else { host.operations().find(may_move) }
 }
 
-/// No program has as many.
+/// More than any program has.
 const MOMENTS: usize = 300;
 
 #[derive(Clone, Copy)]
 struct Program {
     settings: fn() -> Settings,
-    is_heard: bool,
+    listens: bool,
     youngest: bool,
     begin: fn(&mut Host),
 }
 
-/// Runs the program with these faults: at which of its moments, and which of those possible there. Answers how many
+/// Runs the program with these faults: the moment of each, and its index among those possible there. Returns how many
 /// faults are possible at each moment until `until`.
 fn run(program: Program, at: &[(usize, usize)], until: usize, trace: bool) -> Vec<usize> {
     let mut host = Host::new(full(program));
-    if program.is_heard {
+    if program.listens {
         host.listen(&crate::harness::EVENTS);
     }
     (program.begin)(&mut host);
     let mut moments = Vec::new();
-    while let Some(flow) = next_flow(&host, program.youngest) {
+    while let Some(operation) = next_operation(&host, program.youngest) {
         let moment = moments.len();
         assert!(moment < MOMENTS, "the program does not end");
         let chosen = at.iter().find(|fault| fault.0 == moment);
-        let possible = if chosen.is_some() || moment <= until { faults(&host, flow) } else { Vec::new() };
+        let possible = if chosen.is_some() || moment <= until { faults(&host, operation) } else { Vec::new() };
         let fault = chosen.map_or(Fault::None, |fault| possible[fault.1]);
         moments.push(possible.len());
         if trace {
-            println!("  {moment:3} {flow:?} {:?}: {fault:?}", host.deed(flow));
+            println!("  {moment:3} {operation:?} {:?}: {fault:?}", host.step(operation));
         }
-        suffer(&mut host, flow, fault);
+        apply(&mut host, operation, fault);
     }
     host.settle_everything();
-    let waits = host.flows().find(|&flow| host.role(flow) == Role::Checkout && !host.is_settled(flow));
-    assert_eq!(waits, None, "somebody waits in vain");
+    let waits =
+        host.operations().find(|&operation| host.role(operation) == Role::Checkout && !host.is_settled(operation));
+    assert_eq!(waits, None, "a caller waits in vain");
     if !host.pool.is_closed() {
         host.lend();
         host.settle_everything();
@@ -156,7 +166,7 @@ fn run(program: Program, at: &[(usize, usize)], until: usize, trace: bool) -> Ve
 }
 
 fn full(program: Program) -> Settings {
-    Settings { recycle_ms: 3_600_000.0, pre_ping: Some(program.is_heard), ..(program.settings)() }
+    Settings { recycle_ms: 3_600_000.0, pre_ping: Some(program.listens), ..(program.settings)() }
 }
 
 thread_local! {
@@ -164,7 +174,7 @@ thread_local! {
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Panics of this thread are caught, and say nothing.
+/// Catches the panics of this thread without output.
 fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -187,8 +197,8 @@ fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|_| PLACE.take())
 }
 
-/// Every program with every single fault, and with every pair of faults of which the second comes within `apart` moments.
-/// Fails with the smallest program for each way of failing.
+/// Runs the program with every single fault, and with every pair of faults that are at most `apart` moments apart.
+/// Fails with the smallest program for each place that fails.
 fn sweep(name: &str, program: Program, apart: usize) -> usize {
     let mut failures: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
     let mut runs = 0;
@@ -197,7 +207,7 @@ fn sweep(name: &str, program: Program, apart: usize) -> usize {
         match quietly(|| run(program, at, until, false)) {
             Ok(moments) => moments,
             Err(failure) => {
-                // One example of each place.
+                // One example for each place.
                 let key = failure.rsplit_once(" at ").map_or(String::new(), |parts| parts.1.to_string());
                 failures.entry(key).or_insert_with(|| at.to_vec());
                 Vec::new()
@@ -264,11 +274,11 @@ fn sweep_kinds(begin: fn(&mut Host)) {
     let mut runs = 0;
     let mut failed = Vec::new();
     for (name, settings) in KINDS {
-        for is_heard in [true, false] {
+        for listens in [true, false] {
             for youngest in [false, true] {
-                let program = Program { settings, is_heard, youngest, begin };
-                let apart = if is_heard && !youngest { MOMENTS } else { 0 };
-                let name = format!("{name}, heard: {is_heard}, youngest first: {youngest}");
+                let program = Program { settings, listens, youngest, begin };
+                let apart = if listens && !youngest { MOMENTS } else { 0 };
+                let name = format!("{name}, listeners: {listens}, youngest first: {youngest}");
                 match catch_unwind(|| sweep(&name, program, apart)) {
                     Ok(count) => runs += count,
                     Err(_) => failed.push(name),
@@ -282,8 +292,8 @@ fn sweep_kinds(begin: fn(&mut Host)) {
 
 // ---- the operations
 
-/// As many callers as the pool serves at once have a lease; the last one is answered, and one more may wait.
-fn fill(host: &mut Host) -> Flow {
+/// Lends as many leases as the pool serves at once. Returns the last; one more caller may wait.
+fn fill(host: &mut Host) -> Operation {
     let mut last = host.lend();
     while host.settings().kind == Some(Kind::Queue) && f64::from(host.stats().total) < host.stats().max {
         last = host.lend();
@@ -343,7 +353,7 @@ sweeps! {
     };
     a_surplus_return_survives_every_fault: |host| {
         let caller = fill(host);
-        if let Some(other) = host.flows().find(|&flow| flow != caller && host.has_lease(flow)) {
+        if let Some(other) = host.operations().find(|&operation| operation != caller && host.has_lease(operation)) {
             host.give_back(other);
         }
         host.checkin(caller, false);
@@ -364,20 +374,20 @@ sweeps! {
         let connection = host.connection(caller);
         host.give_back(caller);
         if host.is_in_a_slot(connection) {
-            host.empty(connection, false);
+            host.close_record(connection, false);
         }
         host.connect();
     };
     the_close_of_a_leased_record_survives_every_fault: |host| {
         let caller = fill(host);
-        host.empty(host.connection(caller), false);
+        host.close_record(host.connection(caller), false);
         host.connect();
         host.checkin(caller, false);
     };
     the_invalidation_of_a_leased_record_survives_every_fault: |host| {
         let caller = fill(host);
         host.connect();
-        host.empty(host.connection(caller), true);
+        host.close_record(host.connection(caller), true);
     };
     a_lost_lease_survives_every_fault: |host| {
         let caller = fill(host);

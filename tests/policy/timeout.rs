@@ -1,10 +1,10 @@
-//! `timeout`: how long a caller may queue. It ends late by a sixteenth or ten milliseconds, whichever is more, and never
-//! early; it runs in the queue only; and no timer runs while nobody waits.
+//! `timeout` limits how long a caller may queue. It ends late by at most a sixteenth or ten milliseconds, whichever is
+//! more, and never early. It runs in the queue only. Without waiters no timer runs.
 
-use crate::harness::{Event, Flow, Host, Stage, counts, plain, sized};
+use crate::harness::{Host, LogEntry, Operation, Stage, counts, plain, sized};
 use edgepool::policy::{LONGEST_SPAN_MS, Outcome, Refusal, Settings, Span};
 
-/// The latest that a span of this length may end, counted from its start.
+/// Returns the latest end of a span of this length, counted from its start.
 pub(crate) fn latest_ms(span_ms: f64) -> f64 {
     span_ms + (span_ms / 16.0).max(10.0)
 }
@@ -16,27 +16,27 @@ fn full(settings: Settings) -> Host {
     host
 }
 
-/// Lets time pass tick by tick and notes when each caller is refused.
-fn watch(host: &mut Host, ms: f64, ends: &mut Vec<(Flow, f64)>) {
+/// Lets time pass tick by tick and records when each caller is refused.
+fn watch(host: &mut Host, ms: f64, ends: &mut Vec<(Operation, f64)>) {
     host.take_log();
     let until = host.now + ms;
     while host.pass_to_tick(until) {
         for event in host.take_log() {
-            let Event::Refused(flow, Refusal::WaitTimeout) = event else { panic!("{event:?}") };
-            ends.push((flow, host.now));
+            let LogEntry::Refused(operation, Refusal::WaitTimeout) = event else { panic!("{event:?}") };
+            ends.push((operation, host.now));
         }
     }
 }
 
-/// How long after its start each of the callers was refused, all within this time.
-fn refused_after(host: &mut Host, callers: &[(Flow, f64)], ms: f64) -> Vec<f64> {
+/// Returns how long after its start each caller was refused, all within this time.
+fn refused_after(host: &mut Host, callers: &[(Operation, f64)], ms: f64) -> Vec<f64> {
     let mut ends = Vec::new();
     watch(host, ms, &mut ends);
     took(callers, &ends)
 }
 
-fn took(starts: &[(Flow, f64)], ends: &[(Flow, f64)]) -> Vec<f64> {
-    let end = |caller| ends.iter().find(|(flow, _)| *flow == caller).expect("was refused").1;
+fn took(starts: &[(Operation, f64)], ends: &[(Operation, f64)]) -> Vec<f64> {
+    let end = |caller| ends.iter().find(|(operation, _)| *operation == caller).expect("was refused").1;
     starts.iter().map(|&(caller, start)| end(caller) - start).collect()
 }
 
@@ -88,7 +88,7 @@ fn scenario_046_a_timeout_of_zero_refuses_at_once_when_the_pool_is_full() {
 }
 
 #[test]
-fn a_timeout_of_zero_is_served_where_something_is_free() {
+fn a_timeout_of_zero_is_served_if_something_is_free() {
     let mut host = Host::new(Settings { timeout_ms: 0.0, ..plain(1, 0) });
     let caller = host.lend();
     host.give_back(caller);
@@ -96,9 +96,9 @@ fn a_timeout_of_zero_is_served_where_something_is_free() {
 }
 
 #[test]
-fn scenario_037_nobody_is_refused_before_the_timeout_however_many_race() {
+fn scenario_037_no_caller_is_refused_before_the_timeout_however_many_race() {
     let mut host = Host::new(Settings { timeout_ms: 3000.0, ..plain(2, 1) });
-    let callers: Vec<Flow> = (0..10).map(|_| host.connect()).collect();
+    let callers: Vec<Operation> = (0..10).map(|_| host.connect()).collect();
     host.pass(500.0);
     host.run();
     host.pass(2499.9);
@@ -120,8 +120,8 @@ fn scenario_059_the_timeout_runs_in_the_queue_only() {
 fn a_served_waiter_opens_for_longer_than_its_timeout() {
     let mut host = full(Settings { timeout_ms: 50.0, ..plain(1, 0) });
     let waiter = host.connect();
-    let flow = host.invalidate(Flow(0));
-    host.finish(flow, Outcome::Ok);
+    let operation = host.invalidate(Operation(0));
+    host.finish(operation, Outcome::Ok);
     host.pass(200.0);
     host.wake(waiter);
     host.pass(200.0);
@@ -142,7 +142,7 @@ fn every_length_ends_never_early_and_at_most_a_sixteenth_late() {
 }
 
 #[test]
-fn each_of_many_waiters_who_came_at_different_times_has_its_own_end() {
+fn each_of_many_waiters_that_came_at_different_times_has_its_own_end() {
     for gap_ms in [0.3, 1.0, 7.9, 40.0, 333.0] {
         let mut host = full(plain(1, 0));
         let mut waiters = Vec::new();
@@ -179,10 +179,10 @@ fn mixed_timeouts_out_of_order_each_end_in_time() {
 }
 
 #[test]
-fn a_waiter_who_comes_just_after_a_tick_is_not_late() {
+fn a_waiter_that_comes_just_after_a_tick_is_not_late() {
     let mut host = full(plain(1, 0));
     host.connect_within(Some(Span::Millis(30_000)), None);
-    // The first has its stamp by then, and its timer sleeps until its end.
+    // By then the first has its stamp, and its timer sleeps until its end.
     host.pass(2000.0);
     let second = (host.connect_within(Some(Span::Millis(30_000)), None), host.now);
     let third = (host.connect_within(Some(Span::Millis(40)), None), host.now);
@@ -192,7 +192,7 @@ fn a_waiter_who_comes_just_after_a_tick_is_not_late() {
 }
 
 #[test]
-fn a_waiter_who_comes_in_the_instant_of_a_tick_is_not_late() {
+fn a_waiter_that_comes_in_the_instant_of_a_tick_is_not_late() {
     let mut host = full(plain(1, 0));
     let first = host.connect_within(Some(Span::Millis(1000)), None);
     let until = host.now + 5000.0;
@@ -202,7 +202,7 @@ fn a_waiter_who_comes_in_the_instant_of_a_tick_is_not_late() {
 }
 
 #[test]
-fn a_timer_that_runs_fast_refuses_nobody_early_and_is_set_again() {
+fn a_timer_that_runs_fast_refuses_no_caller_early_and_is_set_again() {
     let mut host = full(plain(1, 0));
     let start = host.now;
     let waiter = host.connect_within(Some(Span::Millis(100)), None);
@@ -217,7 +217,7 @@ fn a_timer_that_runs_fast_refuses_nobody_early_and_is_set_again() {
 }
 
 #[test]
-fn a_timer_that_comes_very_late_refuses_all_who_are_due_and_nobody_else() {
+fn a_timer_that_comes_very_late_refuses_every_due_caller_and_no_other() {
     let mut host = full(plain(1, 0));
     let short = [10, 200, 30].map(|ms| host.connect_within(Some(Span::Millis(ms)), None));
     let long = host.connect_within(Some(Span::Millis(60_000)), None);
@@ -230,10 +230,11 @@ fn a_timer_that_comes_very_late_refuses_all_who_are_due_and_nobody_else() {
 #[test]
 fn waiters_of_one_timeout_are_refused_in_the_order_in_which_they_came() {
     let mut host = full(Settings { timeout_ms: 100.0, ..plain(1, 0) });
-    let waiters: Vec<Flow> = (0..20).map(|_| host.connect()).collect();
+    let waiters: Vec<Operation> = (0..20).map(|_| host.connect()).collect();
     host.take_log();
     host.pass(200.0);
-    let refused: Vec<Event> = waiters.iter().map(|&waiter| Event::Refused(waiter, Refusal::WaitTimeout)).collect();
+    let refused: Vec<LogEntry> =
+        waiters.iter().map(|&waiter| LogEntry::Refused(waiter, Refusal::WaitTimeout)).collect();
     assert_eq!(host.take_log(), refused);
 }
 
@@ -243,7 +244,7 @@ fn no_timer_runs_once_the_last_waiter_is_served_refused_or_gone() {
     assert!(!host.has_timer());
     let served = host.connect();
     assert!(host.has_timer());
-    host.give_back(Flow(0));
+    host.give_back(Operation(0));
     assert!(host.has_lease(served) && !host.has_timer());
     let gone = host.connect();
     assert!(host.has_timer());
@@ -256,15 +257,15 @@ fn no_timer_runs_once_the_last_waiter_is_served_refused_or_gone() {
 
 #[test]
 fn a_lease_that_is_out_needs_no_timer() {
-    let mut host = full(sized(1, 0));
+    let host = full(sized(1, 0));
     assert!(!host.has_timer() && !host.pool.tick_wanted());
 }
 
 #[test]
-fn a_waiter_who_leaves_from_the_middle_changes_nobody_elses_time() {
+fn a_waiter_that_leaves_the_middle_changes_no_other_waiters_time() {
     let mut host = full(plain(1, 0));
     let start = host.now;
-    let waiters: Vec<Flow> = (0..5).map(|_| host.connect_within(Some(Span::Millis(100)), None)).collect();
+    let waiters: Vec<Operation> = (0..5).map(|_| host.connect_within(Some(Span::Millis(100)), None)).collect();
     host.pass(30.0);
     for at in [2, 0, 4] {
         assert!(host.abort(waiters[at]));
@@ -276,11 +277,11 @@ fn a_waiter_who_leaves_from_the_middle_changes_nobody_elses_time() {
 }
 
 #[test]
-fn a_waiter_who_leaves_before_the_first_tick_takes_no_stamp_from_others() {
+fn a_waiter_that_leaves_before_the_first_tick_takes_no_stamp_from_others() {
     let mut host = full(plain(1, 0));
     let first = host.connect_within(Some(Span::Millis(1000)), None);
     host.pass(50.0);
-    // Two whom no tick has seen yet; the first of them leaves, and then the one ahead of both.
+    // No tick has stamped these two. The first of them leaves, and then the one ahead of both.
     let [gone, second] = [1000, 1000].map(|ms| (host.connect_within(Some(Span::Millis(ms)), None), host.now));
     host.abort(gone.0);
     host.abort(first);
@@ -288,7 +289,7 @@ fn a_waiter_who_leaves_before_the_first_tick_takes_no_stamp_from_others() {
 }
 
 #[test]
-fn who_may_wait_for_ever_does() {
+fn a_caller_that_may_wait_for_ever_does() {
     let mut host = full(Settings { timeout_ms: f64::INFINITY, ..plain(1, 0) });
     let waiters = [host.connect(), host.connect(), host.connect()];
     assert!(host.has_timer(), "it keeps the process alive");
@@ -296,7 +297,7 @@ fn who_may_wait_for_ever_does() {
         host.pass(f64::from(LONGEST_SPAN_MS) / 3.0);
     }
     assert!(waiters.iter().all(|&waiter| host.stage(waiter) == Stage::Queued));
-    host.give_back(Flow(0));
+    host.give_back(Operation(0));
     assert!(host.has_lease(waiters[0]));
 }
 
@@ -327,10 +328,10 @@ fn a_timeout_of_one_call_replaces_the_pools_in_both_directions() {
 }
 
 #[test]
-fn a_timeout_of_ones_own_is_not_put_off_when_the_for_ever_of_others_begins_anew() {
+fn a_callers_own_timeout_is_not_put_off_when_the_for_ever_of_others_restarts() {
     let mut host = full(Settings { timeout_ms: f64::INFINITY, ..plain(1, 0) });
     let others = [host.connect(), host.connect()];
-    // The time classes take their stamps within a sixty-fourth; the span of for ever ends in the middle of the last pass.
+    // The class of these waiters takes its stamp within a sixty-fourth. Its longest span ends during the loop below.
     host.pass(f64::from(LONGEST_SPAN_MS) / 32.0);
     host.pass(f64::from(LONGEST_SPAN_MS) * 31.0 / 32.0 - 60_000.0);
     let mut waiters = Vec::new();

@@ -1,11 +1,11 @@
-//! `useLifo`: which of several idle connections is handed out. It orders connections, never callers.
+//! `useLifo` decides which of several idle connections is handed out. It orders connections, never callers.
 
-use crate::harness::{Connection, Flow, Host, plain};
+use crate::harness::{Connection, Host, Operation, plain};
 use edgepool::policy::Settings;
 
 fn three_returned_in_order(use_lifo: bool) -> Host {
     let mut host = Host::new(Settings { use_lifo: Some(use_lifo), ..plain(3, 0) });
-    let callers: Vec<Flow> = (0..3).map(|_| host.lend()).collect();
+    let callers: Vec<Operation> = (0..3).map(|_| host.lend()).collect();
     callers.into_iter().for_each(|caller| host.give_back(caller));
     host
 }
@@ -37,7 +37,7 @@ fn lifo_hands_out_the_newest_returned_first() {
 fn lifo_serves_waiters_in_the_order_in_which_they_came() {
     let mut host = Host::new(Settings { use_lifo: Some(true), ..plain(1, 0) });
     let holder = host.lend();
-    let waiters: Vec<Flow> = (0..3).map(|_| host.connect()).collect();
+    let waiters: Vec<Operation> = (0..3).map(|_| host.connect()).collect();
     host.give_back(holder);
     for waiter in waiters {
         assert!(host.has_lease(waiter));

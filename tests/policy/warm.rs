@@ -1,6 +1,6 @@
-//! `warm()`: opens what is missing before anybody asks, never above the pool's size, through the same listeners.
+//! `warm()` opens what is missing before a caller asks, never above the pool's size, and calls the same listeners.
 
-use crate::harness::{Connection, Deed, Host, of_kind, plain, tell};
+use crate::harness::{Connection, Host, HostStep, emit, of_kind, plain};
 use edgepool::policy::{Event, Kind, Outcome, Settings, Span};
 
 #[test]
@@ -9,11 +9,11 @@ fn it_opens_what_is_missing_for_the_idle_store() {
     let caller = host.lend();
     host.take_log();
     assert_eq!(host.warm(3), 0);
-    assert_eq!(host.deeds(), [Deed::Open, Deed::Open]);
+    assert_eq!(host.steps(), [HostStep::Open, HostStep::Open]);
     assert_eq!(host.stats().opening, 2);
     host.run();
     assert_eq!((host.stats().idle, host.stats().used), (2, 1));
-    assert_eq!(host.stats().checkouts, 1, "nobody was lent anything");
+    assert_eq!(host.stats().checkouts, 1, "no caller has a lease");
     host.give_back(caller);
 }
 
@@ -24,7 +24,7 @@ fn it_never_opens_more_than_the_size() {
     host.run();
     assert_eq!(host.stats().idle, 2);
     host.warm(100);
-    assert_eq!(host.deeds(), []);
+    assert_eq!(host.steps(), []);
 }
 
 #[test]
@@ -40,18 +40,18 @@ fn it_fills_emptied_slots() {
 }
 
 #[test]
-fn it_tells_the_connect_listeners_and_no_others_but_checkin() {
+fn it_calls_the_connect_listeners_and_no_others_but_checkin() {
     let mut host = Host::listening(plain(1, 0));
     host.warm(1);
-    let story = host.run_story();
-    assert_eq!(story, [Deed::Open, tell(Event::FirstConnect, 0), tell(Event::Connect, 0)]);
+    let steps = host.run_steps();
+    assert_eq!(steps, [HostStep::Open, emit(Event::FirstConnect, 0), emit(Event::Connect, 0)]);
 }
 
 #[test]
 fn it_opens_no_more_at_once_than_max_connecting_and_says_what_is_left() {
     let mut host = Host::new(Settings { max_connecting: 2.0, ..plain(5, 0) });
     assert_eq!(host.warm(5), 3);
-    assert_eq!(host.deeds().len(), 2);
+    assert_eq!(host.steps().len(), 2);
     host.run();
     assert_eq!(host.warm(5), 1);
     host.run();
@@ -61,11 +61,11 @@ fn it_opens_no_more_at_once_than_max_connecting_and_says_what_is_left() {
 }
 
 #[test]
-fn a_failed_opening_is_told_and_leaves_no_slot() {
+fn a_failed_opening_is_reported_and_leaves_no_slot() {
     for outcome in [Outcome::Failed, Outcome::TimedOut] {
         let mut host = Host::new(plain(2, 0));
         host.warm(2);
-        let warming = host.flows().next().expect("an opening");
+        let warming = host.operations().next().expect("an opening");
         host.finish(warming, outcome);
         assert!(host.refusal(warming).is_some());
         host.run();
@@ -75,7 +75,7 @@ fn a_failed_opening_is_told_and_leaves_no_slot() {
 }
 
 #[test]
-fn who_asks_meanwhile_waits_for_it_where_there_is_no_other_room() {
+fn a_caller_that_comes_meanwhile_waits_for_it_if_there_is_no_other_room() {
     let mut host = Host::new(plain(1, 0));
     host.warm(1);
     let caller = host.connect();
@@ -91,7 +91,7 @@ fn what_it_opened_is_pinged_like_anything_that_idled() {
     host.run();
     host.take_log();
     host.lend();
-    assert_eq!(host.take_story(), [Deed::Ping(Connection(0))]);
+    assert_eq!(host.take_steps(), [HostStep::Ping(Connection(0))]);
 }
 
 #[test]

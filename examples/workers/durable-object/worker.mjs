@@ -1,4 +1,4 @@
-// A Worker whose isolates, however many, share five connections to PostgreSQL: a Durable Object holds them.
+// A Worker whose isolates share five connections to PostgreSQL. A Durable Object holds the connections.
 
 import { PoolObject, poolOf } from "edgepool/durable-object";
 import { pg } from "edgepool/dialects/pg";
@@ -12,7 +12,7 @@ export class Database extends PoolObject {
 
 async function connect(url) {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
-  client.on("error", () => {}); // later the pool listens
+  client.on("error", () => {}); // until the pool adds its own listener
   await client.connect();
   return client;
 }
@@ -26,7 +26,7 @@ export default {
       const pay = { text: "UPDATE accounts SET balance = balance - $2 WHERE id = $1", values: [from, amount] };
       const earn = { text: "UPDATE accounts SET balance = balance + $2 WHERE id = $1", values: [to, amount] };
       try {
-        // Both or neither, in one round trip; the lower account first, so that two transfers never wait for each other.
+        // Both or neither, in one round trip. The lower account comes first, so that two transfers never deadlock.
         await database.batch(Number(from) < Number(to) ? [pay, earn] : [earn, pay]);
         return new Response("done");
       } catch (error) {

@@ -1,5 +1,5 @@
-// Runs worker.mjs as wrangler would, on an embedded PostgreSQL, with 60 requests, 20 of them at any time; ends with exit
-// code 0 only if every answer was right, no backend served two requests, and none was left over. After `npm run build`.
+// Runs worker.mjs as wrangler would, on an embedded PostgreSQL, with 60 requests, 20 at a time. Ends with exit code 0
+// only if every answer was correct, no backend served two requests, and none was left over. Needs `npm run build`.
 
 import { join } from "node:path";
 import { Client } from "pg";
@@ -36,20 +36,20 @@ try {
   const wrong = answers.find((answer) => !right.includes(answer));
   const checks = [
     [
-      `${right.length} of ${requests} requests were answered rightly, ${atOnce} at a time, in ${ms.toFixed(0)} ms`,
+      `${right.length} of ${requests} requests were answered correctly, ${atOnce} at a time, in ${ms.toFixed(0)} ms`,
       right.length === requests,
     ],
-    [`${backends.size} backends served them: none served two`, backends.size === requests],
-    [`${left} backends were left a moment later`, left === 0],
+    [`${backends.size} backends served them, each one request`, backends.size === requests],
+    [`${left} backends were still open a moment later`, left === 0],
   ];
   for (const [text, holds] of checks) console.log(`${holds ? "ok    " : "FAILED"} ${text}`);
-  if (wrong !== undefined) console.log(`one of the wrong answers: ${JSON.stringify(wrong)}`);
+  if (wrong !== undefined) console.log(`a wrong answer: ${JSON.stringify(wrong)}`);
   process.exitCode = checks.every(([, holds]) => holds) ? 0 : 1;
 } finally {
   await stop();
 }
 
-/** How many there are beside the admin's, once they are none or two seconds have passed. */
+/** Returns the number of backends without the admin's, when there are none or after two seconds. */
 async function backendsLeft(admin) {
   for (const end = Date.now() + 2000; ;) {
     const { rows } = await admin.query(

@@ -1,20 +1,19 @@
-// A Worker with one pool at module scope. Each request has two connections at most, its own: they are opened when it needs
-// them, shared by everything it does, and gone with it. Nothing has to be closed.
+// A Worker with one pool at module scope. Each request has at most two connections of its own. The pool opens them when
+// the request needs them, and the runtime closes them with the request.
 
 import { env } from "cloudflare:workers";
 import { QueuePool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
 import { Client } from "pg";
 
-const pool = new QueuePool(
-  async () => {
-    const client = new Client({ connectionString: env.DATABASE_URL, connectionTimeoutMillis: 10_000 });
-    client.on("error", () => {}); // until the pool listens
-    await client.connect();
-    return client;
-  },
-  { dialect: pg, poolSize: 2 },
-);
+const pool = new QueuePool(connect, { dialect: pg, poolSize: 2 });
+
+async function connect() {
+  const client = new Client({ connectionString: env.DATABASE_URL, connectionTimeoutMillis: 10_000 });
+  client.on("error", () => {}); // until the pool adds its own listener
+  await client.connect();
+  return client;
+}
 
 const rows = (text, values) => pool.use((client) => client.query(text, values)).then((result) => result.rows);
 

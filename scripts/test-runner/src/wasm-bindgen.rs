@@ -1,4 +1,4 @@
-//! `wasm-bindgen` for wasm-pack, which asks it for its version before it runs a test.
+//! `wasm-bindgen` for wasm-pack, which asks for its version before it runs a test.
 
 fn main() {
     let arguments = std::env::args_os();

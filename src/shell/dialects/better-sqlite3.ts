@@ -1,5 +1,5 @@
 /**
- * The dialect of better-sqlite3: synchronous throughout, reset by ROLLBACK only where a transaction is open. Imports
+ * The dialect of better-sqlite3: synchronous throughout, reset by ROLLBACK only if a transaction is open. Imports
  * nothing of better-sqlite3.
  */
 

@@ -1,6 +1,6 @@
 /**
  * The dialect of mysql2, for its Connection of callbacks and its Connection of promises: reset by ROLLBACK at every
- * return, since mysql2 keeps no word of the server about transactions. Imports nothing of mysql2.
+ * return, because mysql2 does not keep what the server reports about transactions. Imports nothing of mysql2.
  */
 
 import type { Dialect } from "../dialect.js";
@@ -44,7 +44,9 @@ function ask(connection: Mysql2Connection, call: "rollback" | "commit" | "ping")
   return new Promise((resolve, reject) => coreOf(connection)[call]((error) => (error ? reject(error) : resolve())));
 }
 
-/** For `new QueuePool(() => createConnection(url), { dialect: mysql2 })`, with `createConnection` of `mysql2/promise`. */
+/**
+ * For `new QueuePool(() => createConnection(url), { dialect: mysql2 })`, with `createConnection` of `mysql2/promise`.
+ */
 export const mysql2: Dialect<Mysql2Connection> = {
   name: "mysql2",
 
@@ -59,7 +61,7 @@ export const mysql2: Dialect<Mysql2Connection> = {
     return new Promise<void>((resolve) => {
       if (core.stream.destroyed) return resolve();
       core.stream.on("close", resolve);
-      // Refused where it is closing already, which may wait for the server.
+      // Refused if the connection is closing already, which may wait for the server.
       core.end((refusal) => {
         if (refusal) core.stream.destroy();
       });
@@ -85,7 +87,10 @@ export const mysql2: Dialect<Mysql2Connection> = {
 
   isDisconnect,
 
-  /** mysql2 tells of a socket that fails either the statement under way or, unheard to the end of the process, "error". */
+  /**
+   * mysql2 reports a socket that fails either to the statement under way, or as "error", which without a listener ends
+   * the process.
+   */
   onDisconnect(connection, died) {
     const core = coreOf(connection);
     const onError = (error: unknown): void => died(error);
@@ -104,7 +109,7 @@ export const mysql2: Dialect<Mysql2Connection> = {
   },
 };
 
-/** mysql2 marks as fatal whatever comes of the socket or of a broken protocol. */
+/** mysql2 marks every error of the socket or of a broken protocol as fatal. */
 function isDisconnect(error: unknown): boolean {
   if (typeof error !== "object" || error === null) return false;
   const { fatal, errno } = error as { fatal?: unknown; errno?: unknown };

@@ -1,6 +1,6 @@
 /**
- * The dialect of `node:sqlite`, for its DatabaseSync: synchronous throughout; from Node 22.16 and 24 on reset by ROLLBACK
- * only where a transaction is open. Imports nothing of `node:sqlite`.
+ * The dialect of `node:sqlite`, for its DatabaseSync: synchronous throughout; from Node 22.16 and 24 on reset by
+ * ROLLBACK only if a transaction is open. Imports nothing of `node:sqlite`.
  */
 
 import type { Dialect } from "../dialect.js";

@@ -14,7 +14,7 @@ export interface PgClient {
   removeListener(event: string, listener: (...args: any[]) => void): unknown;
 }
 
-/** What a client knows beyond its public types. */
+/** The members of a client beyond its public types. */
 interface ClientState {
   readyForQuery?: boolean;
   _ending?: boolean;
@@ -41,15 +41,15 @@ const networkCodes = new Set([
   "ECONNABORTED",
 ]);
 
-/** What pg itself says of a client whose socket is gone; it gives these no code. */
+/** The messages of pg for a client whose socket is gone; these errors have no code. */
 const clientMessages = /^(Connection terminated|Client has encountered a connection error|Client was closed)/;
 
 const ignore = (): void => {};
 
 /**
  * For `new QueuePool(() => connectedClient(), { dialect: pg })`, where the creator returns a connected `pg.Client`. It
- * should listen to the client's `error` before it connects: the server may end a session in the same breath in which it
- * begins, and until the creator has answered nobody else listens.
+ * should listen to the client's `error` before it connects. The server may end a session as it begins, and the pool
+ * listens only after the creator has returned.
  */
 export const pg: Required<Dialect<PgClient>> = {
   name: "pg",
@@ -63,7 +63,7 @@ export const pg: Required<Dialect<PgClient>> = {
   /** Destroys the socket: the server rolls back and ends the session on its own. */
   doTerminate(client) {
     const stream = (client as ClientState).connection?.stream;
-    // What pg reports of a socket that we destroyed is no news; unheard it would end the process.
+    // Without a listener, pg's error for the destroyed socket would end the process.
     client.on("error", ignore);
     if (stream?.destroy) stream.destroy();
     else void client.end().catch(ignore);
@@ -82,8 +82,8 @@ export const pg: Required<Dialect<PgClient>> = {
   isDisconnect,
 
   /**
-   * A query under way may open a transaction that the server has not reported yet: then it counts as open. So does one on
-   * a client that its caller ended: its reset fails, and the next caller has another.
+   * A query under way may open a transaction that the server has not reported yet: then it counts as open. So does one
+   * on a client that its caller ended: its reset fails, and the next caller has another.
    */
   inTransaction(client) {
     const { readyForQuery, _ending, getTransactionStatus } = client as ClientState;

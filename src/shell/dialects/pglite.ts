@@ -3,7 +3,8 @@
  *
  * Each PGlite is a database of its own, and a data directory bears one at a time: `poolSize: 1, maxOverflow: 0`.
  *
- * Without `inTransaction`: PGlite says whether a transaction is open, but not whether a query is under way that opens one.
+ * Without `inTransaction`: PGlite says whether a transaction is open, but not whether a query is under way that opens
+ * one.
  */
 
 import type { Dialect } from "../dialect.js";

@@ -1,7 +1,7 @@
 /**
- * How an error crosses RPC. Of one that is thrown, older compatibility dates keep the message alone, and every date loses
- * all properties where one of them cannot be sent. So a call that failed is answered with a {@link Failure}, plain data,
- * from which the caller's side makes the error again. Decides nothing else; both sides call it.
+ * How an error crosses RPC. Older compatibility dates keep only the message of a thrown error, and every date loses all
+ * of its properties if one of them cannot be sent. So a failed call returns a {@link Failure}, plain data, from which the
+ * caller's side makes the error again. Decides nothing else; both sides call it.
  */
 
 import {
@@ -15,26 +15,28 @@ import {
   PoolTimeoutError,
   QueueFullError,
 } from "../errors.js";
-import { show } from "../values.js";
-import { mostUnits, plainPropertiesOf, tried } from "./plain.js";
+import { show } from "../validate.js";
+import { mostUnits, plainPropertiesOf, tried } from "./rpc-data.js";
 
-/** An error as data: its own enumerable properties as far as they are plain data (`code`, `detail`, `constraint`, …). */
+/**
+ * An error as data: its own enumerable properties as far as they are plain data (`code`, `detail`, `constraint`, …).
+ */
 export interface Failure {
   readonly name: string;
   readonly message: string;
   readonly properties: Record<string, unknown>;
   readonly cause?: Failure;
-  /** Those of an AggregateError. */
+  /** The errors of an AggregateError. */
   readonly errors?: readonly Failure[];
 }
 
-/** What a call gave. */
+/** The result of a call: its value or its failure. */
 export type Outcome<T> = { readonly value: T } | { readonly failure: Failure };
 
 /** Deep enough for the pool's error, the creator's behind it, and the socket's behind that. */
 const deepestCause = 3;
 
-/** So many of the errors of an AggregateError, the first. */
+/** How many errors of an AggregateError cross: the first ones. */
 const mostErrors = 8;
 
 const poolErrors = new Map<string, { prototype: PoolError }>(
@@ -51,7 +53,7 @@ const poolErrors = new Map<string, { prototype: PoolError }>(
   ].map((kind) => [kind.prototype.name, kind]),
 );
 
-/** The call's value or its failure; never rejects. */
+/** Returns the call's value or its failure; never rejects. */
 export async function outcomeOf<T>(call: () => Promise<T>): Promise<Outcome<T>> {
   try {
     return { value: await call() };
@@ -60,7 +62,7 @@ export async function outcomeOf<T>(call: () => Promise<T>): Promise<Outcome<T>> 
   }
 }
 
-/** What was thrown, as data. Never throws, whatever it is. */
+/** Returns a thrown value as data. Never throws. */
 export function failureOf(thrown: unknown, depth = deepestCause): Failure {
   const failure = tried(() =>
     typeof thrown === "object" && thrown !== null ? failureOfObject(thrown, depth) : textFailure(String(thrown)),
@@ -90,7 +92,7 @@ function failureOfObject(thrown: object, depth: number): Failure {
   };
 }
 
-/** The error again. The pool's own are of their class; a driver's is an Error with the name and properties it had. */
+/** Makes the error again: a pool's error of its class; a driver's as an Error with its name and properties. */
 export function errorOf({ name, message, properties, cause, errors }: Failure): Error {
   const options = cause === undefined ? undefined : { cause: errorOf(cause) };
   const error =
@@ -103,12 +105,12 @@ export function errorOf({ name, message, properties, cause, errors }: Failure): 
   return Object.assign(error, properties);
 }
 
-/** For who calls the object without poolOf(): the error is thrown, its code in the message, which every date keeps. */
+/** For callers without poolOf(): throws the error with its code in the message, which every date keeps. */
 export async function valueOrThrow<T>(outcome: Promise<Outcome<T>>): Promise<T> {
   const settled = await outcome;
   if ("value" in settled) return settled.value;
   const { failure } = settled;
   const { code } = failure.properties;
-  const isTold = typeof code !== "string" || failure.message.includes(code);
-  throw errorOf(isTold ? failure : { ...failure, message: `${failure.message} (${code})` });
+  const hasCode = typeof code !== "string" || failure.message.includes(code);
+  throw errorOf(hasCode ? failure : { ...failure, message: `${failure.message} (${code})` });
 }

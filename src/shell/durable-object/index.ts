@@ -10,5 +10,5 @@
 export { Lease } from "./lease.js";
 export { PoolObject, type PoolObjectOptions } from "./pool-object.js";
 export { poolOf, type ObjectNamespace, type PoolOfOptions, type RemoteLease, type RemotePool } from "./pool-of.js";
-export type { RunQuery, RunResult } from "./running.js";
+export type { RunQuery, RunResult } from "./run-query.js";
 export type { BatchOptions, LeaseBatchOptions, QueryResult, Statement, WaitOptions } from "./statements.js";

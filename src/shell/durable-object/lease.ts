@@ -1,10 +1,11 @@
 /**
- * One connection of a PoolObject for one caller, passed by reference over RPC. However the caller ends, the runtime calls
- * `Symbol.dispose`, and the connection goes back reset. Decides nothing: borrowed.ts does. Made by pool-object.ts.
+ * One connection of a PoolObject for one caller, passed by reference over RPC. However the caller ends, the runtime
+ * calls `Symbol.dispose`, and the connection goes back reset. Decides nothing: session.ts does. Made by
+ * pool-object.ts.
  */
 
 import { RpcTarget } from "cloudflare:workers";
-import type { Borrowed } from "./borrowed.js";
+import type { Session } from "./session.js";
 import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
 import {
   checkLeaseBatch,
@@ -19,14 +20,14 @@ import {
 /** The calls of a lease, with their parameters still unchecked. */
 export type LeaseCall = "query" | "batch" | "release";
 
-/** What `lease()` of a {@link PoolObject} answers. Statements run one after the other, on one connection. */
+/** The result of `lease()` of a {@link PoolObject}. Statements run one after the other, on one connection. */
 export class Lease extends RpcTarget {
-  readonly #borrowed: Borrowed<any>;
+  readonly #session: Session<any>;
 
   /** @internal */
-  constructor(borrowed: Borrowed<any>) {
+  constructor(session: Session<any>) {
     super();
-    this.#borrowed = borrowed;
+    this.#session = session;
   }
 
   /** Runs one statement. Rejects with the driver's error, an ArgumentError, or after the end an InvalidRequestError. */
@@ -42,26 +43,26 @@ export class Lease extends RpcTarget {
     return valueOrThrow(this.answerPoolOf("batch", [statements, options]) as Promise<Outcome<QueryResult<Row>[]>>);
   }
 
-  /** Returns the connection; resolves once it is reset. Again, it does nothing. Never rejects. */
+  /** Returns the connection; resolves once it is reset. A second call does nothing. Never rejects. */
   release(): Promise<void> {
-    return this.#borrowed.end();
+    return this.#session.end();
   }
 
-  /** The same, without waiting: called by the runtime when the last reference to the lease is gone. */
+  /** Returns the connection without waiting: called by the runtime when the last reference to the lease is gone. */
   [Symbol.dispose](): void {
-    void this.#borrowed.end();
+    void this.#session.end();
   }
 
-  /** @internal What poolOf() calls: a failure is an answer. */
+  /** @internal Called by poolOf(): returns a failure instead of throwing it. */
   answerPoolOf(call: LeaseCall, parameters: readonly unknown[] = []): Promise<Outcome<unknown>> {
     return outcomeOf(async (): Promise<unknown> => {
       switch (call) {
         case "query":
-          return this.#borrowed.query(checkStatement(parameters[0], parameters[1]));
+          return this.#session.query(checkStatement(parameters[0], parameters[1]));
         case "batch":
-          return this.#borrowed.batch(checkStatements(parameters[0]), checkLeaseBatch(parameters[1]));
+          return this.#session.batch(checkStatements(parameters[0]), checkLeaseBatch(parameters[1]));
         case "release":
-          return this.#borrowed.end();
+          return this.#session.end();
         default:
           throw unknownCall("a lease", call);
       }

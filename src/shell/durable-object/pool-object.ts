@@ -1,20 +1,20 @@
 /**
- * The Durable Object that hosts one pool for many isolates. Decides its defaults and which RPC methods there are; the
- * pool decides who gets a connection, borrowed.ts what happens on it. Its users subclass it; poolOf() calls it.
+ * The Durable Object that hosts one pool for many isolates. Decides its defaults and which RPC methods there are. The
+ * pool decides which caller gets a connection; session.ts decides what happens on it. Users subclass it; poolOf() calls
+ * it.
  */
 
-// The WebAssembly, as Workers load it: a Durable Object is nowhere else.
+// The entry of Workers: no other host has Durable Objects.
 import { QueuePool } from "../entry/workerd.js";
 import { DurableObject } from "cloudflare:workers";
-import type { Creator } from "../connections.js";
 import { ArgumentError } from "../errors.js";
-import type { QueuePoolOptions } from "../options.js";
+import type { Creator, QueuePoolOptions } from "../options.js";
 import type { PoolStats } from "../stats.js";
-import { checkIsOptions, show } from "../values.js";
-import { Borrowed, type Driving } from "./borrowed.js";
+import { checkIsOptions, show } from "../validate.js";
+import { Session, type Driving } from "./session.js";
 import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
 import { Lease } from "./lease.js";
-import { queryConnection, type RunQuery } from "./running.js";
+import { queryConnection, type RunQuery } from "./run-query.js";
 import {
   checkBatch,
   checkStatement,
@@ -33,9 +33,12 @@ export interface PoolObjectOptions<C> extends QueuePoolOptions<C> {
   poolSize?: number;
   /** Connections beyond `poolSize` under load. Default 0: an object never has more than `poolSize`. */
   maxOverflow?: number;
-  /** Idle time after which a connection is closed. Default `"30s"`: an open socket keeps the object in memory and billed. */
+  /**
+   * Idle time after which a connection is closed. Default `"30s"`: an open socket keeps the object in memory and
+   * billed.
+   */
   idleTimeout?: NonNullable<QueuePoolOptions<C>["idleTimeout"]>;
-  /** Runs one statement. Default: `connection.query(text, values)`, which must answer with `rows`, as pg does. */
+  /** Runs one statement. Default: `connection.query(text, values)`, which must return `rows`, as pg does. */
   runQuery?: RunQuery<NoInfer<C>>;
 }
 
@@ -53,20 +56,24 @@ export type PoolCall = "query" | "batch" | "lease" | "stats";
  * }
  * ```
  *
- * Workers call it through `poolOf(env.DATABASE)`, which gives errors back as they were thrown. Called directly on a stub,
- * a method's error has its code in its message, and at compatibility dates before `enhanced_error_serialization` nothing
- * else. Results are plain data; values of a class that RPC does not know arrive as objects of their own properties.
+ * Workers call it through `poolOf(env.DATABASE)`, which gives errors back as they were thrown. Called directly on a
+ * stub, a method's error has its code in its message, and at compatibility dates before `enhanced_error_serialization`
+ * nothing else. Results are plain data; values of a class that RPC does not know arrive as objects of their own
+ * properties.
  *
  * `C` is the driver's connection, `Env` the bindings.
  */
 export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
-  /** The pool, for the subclass: its own RPC methods, or listeners (`this.pool.on("connect", …)`). Not reachable over RPC. */
+  /**
+   * The pool, for the subclass: its own RPC methods, or listeners (`this.pool.on("connect", …)`). Not reachable over
+   * RPC.
+   */
   protected readonly pool: QueuePool<C>;
   readonly #driving: Driving<C>;
 
   /**
    * `creator` opens one connected driver connection, when one is needed. Throws an {@link ArgumentError} for a bad
-   * option, which every call of the object is then answered with.
+   * option; every call of the object then rejects with it.
    */
   constructor(ctx: DurableObjectState, env: Env, creator: Creator<C>, options: PoolObjectOptions<C> = {}) {
     super(ctx, env);
@@ -87,8 +94,8 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
   }
 
   /**
-   * Runs one statement on any connection. Rejects with the driver's error; with a PoolTimeoutError where no connection
-   * came free in time; with an ArgumentError. A transaction that it leaves open is rolled back.
+   * Runs one statement on any connection. Rejects with the driver's error; with a PoolTimeoutError if no connection came
+   * free in time; with an ArgumentError. A transaction that the statement leaves open is rolled back.
    */
   query<Row extends object = object>(
     text: string,
@@ -100,10 +107,10 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
 
   /**
    * Runs statements in their order on one connection, in one round trip from the Worker; by default in a transaction,
-   * which is rolled back where one of them fails. The error is then the driver's: its `statementIndex` counts from 0, its
-   * message says the same in words. A failed COMMIT has no `statementIndex`. A statement that begins or ends a transaction
-   * rejects with an ArgumentError, before any has run: those need `transaction: false`. What the database commits by
-   * itself, as MySQL does at DDL, stays.
+   * which is rolled back if one of them fails. The error is then the driver's, with a `statementIndex` that counts from 0
+   * and a message that names the statement. A failed COMMIT has no `statementIndex`. A statement that begins or ends a
+   * transaction rejects with an ArgumentError, before any has run: those need `transaction: false`. What the database
+   * commits by itself, as MySQL does at DDL, stays.
    */
   batch<Row extends object = object>(
     statements: readonly Statement[],
@@ -122,21 +129,21 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
     return Promise.resolve(this.pool.stats());
   }
 
-  /** @internal What poolOf() calls: a failure is an answer. */
+  /** @internal Called by poolOf(): returns a failure instead of throwing it. */
   answerPoolOf(call: PoolCall, parameters: readonly unknown[] = []): Promise<Outcome<unknown>> {
     return outcomeOf(async (): Promise<unknown> => {
       switch (call) {
         case "query": {
           const statement = checkStatement(parameters[0], parameters[1]);
-          return this.#use((borrowed) => borrowed.query(statement), checkWait(parameters[2], "query()"));
+          return this.#use((session) => session.query(statement), checkWait(parameters[2], "query()"));
         }
         case "batch": {
           const statements = checkStatements(parameters[0]);
           const { wait, transaction } = checkBatch(parameters[1]);
-          return statements.length === 0 ? [] : this.#use((borrowed) => borrowed.batch(statements, transaction), wait);
+          return statements.length === 0 ? [] : this.#use((session) => session.batch(statements, transaction), wait);
         }
         case "lease":
-          return new Lease(await this.#borrow(checkWait(parameters[0], "lease()")));
+          return new Lease(await this.#begin(checkWait(parameters[0], "lease()")));
         case "stats":
           return this.pool.stats();
         default:
@@ -145,17 +152,17 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
     });
   }
 
-  async #borrow(wait: WaitOptions): Promise<Borrowed<C>> {
-    // Its own state is the key of its scope: nothing has to be searched for.
-    return new Borrowed(await this.pool.connect({ ...wait, scope: this.ctx }), this.#driving);
+  async #begin(wait: WaitOptions): Promise<Session<C>> {
+    // The state of the object is the key of its scope, so no search is needed.
+    return new Session(await this.pool.connect({ ...wait, scope: this.ctx }), this.#driving);
   }
 
-  async #use<T>(work: (borrowed: Borrowed<C>) => Promise<T>, wait: WaitOptions): Promise<T> {
-    const borrowed = await this.#borrow(wait);
+  async #use<T>(work: (session: Session<C>) => Promise<T>, wait: WaitOptions): Promise<T> {
+    const session = await this.#begin(wait);
     try {
-      return await work(borrowed);
+      return await work(session);
     } finally {
-      await borrowed.end();
+      await session.end();
     }
   }
 }

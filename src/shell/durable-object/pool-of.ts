@@ -1,14 +1,14 @@
 /**
  * The Worker's side of a PoolObject: which object a call goes to, and its answer as a typed value or as the error that
- * was thrown there. Keeps no stub from one call to the next, so a pool made at module scope serves every request, and an
- * object that was reset is found again. Called by users.
+ * was thrown there. Keeps no stub from one call to the next, so a pool made at module scope serves every request, and
+ * an object that was reset is found again. Called by users.
  */
 
 import { ArgumentError, InvalidRequestError } from "../errors.js";
 import type { PoolStats } from "../stats.js";
-import { checkKeys, hasFunctions, show } from "../values.js";
+import { checkKeys, hasFunctions, show } from "../validate.js";
 import { errorOf, type Outcome } from "./failure.js";
-import { markedHere } from "./here.js";
+import { markRequest } from "./request-marker.js";
 import type { LeaseCall } from "./lease.js";
 import type { PoolCall } from "./pool-object.js";
 import {
@@ -36,43 +36,54 @@ export interface ObjectNamespace {
 export interface PoolOfOptions {
   /** The object's name, or the first part of it: one database, one name. Default `"pool"`. */
   name?: string;
-  /** Spread over so many objects, named `pool-0`, `pool-1`, …, each with connections of its own. Default: one object, `pool`. */
+  /**
+   * The number of objects, named `pool-0`, `pool-1`, …, each with connections of its own. Default: one object, `pool`.
+   */
   shards?: number;
-  /** With `shards`: the same key always goes to the same one, such as a tenant's id. Without one, each call goes to a shard at random. */
+  /**
+   * With `shards`: the same key always goes to the same object, such as a tenant's id. Without a key, each call goes to a
+   * random object.
+   */
   key?: string;
-  /** Where to create an object that does not exist yet, such as `"weur"`: near the database. Default: near its first caller. */
+  /**
+   * Where to create an object that does not exist yet, such as `"weur"`: near the database. Default: near its first
+   * caller.
+   */
   locationHint?: string;
 }
 
 /** A pool in a Durable Object, or in several. */
 export interface RemotePool {
   /**
-   * Runs one statement on any connection; see {@link PoolObject.query}. Rejects with the error that was thrown there, of its
-   * properties those that are plain data; with an ArgumentError, though the statement ran, where its result is above the
-   * 32 MiB of RPC or has a value that RPC refuses.
+   * Runs one statement on any connection; see {@link PoolObject.query}. Rejects with the error that was thrown there,
+   * of its properties those that are plain data; with an ArgumentError, though the statement ran, where its result is
+   * above the 32 MiB of RPC or has a value that RPC refuses.
    */
   query<Row = Record<string, any>>(
     text: string,
     values?: readonly unknown[],
     options?: WaitOptions,
   ): Promise<QueryResult<Row>>;
-  /** Runs statements in their order on one connection, in one round trip, by default in a transaction; see {@link PoolObject.batch}. */
+  /**
+   * Runs statements in their order on one connection, in one round trip, by default in a transaction; see {@link
+   * PoolObject.batch}.
+   */
   batch<Row = Record<string, any>>(
     statements: readonly Statement[],
     options?: BatchOptions,
   ): Promise<QueryResult<Row>[]>;
   /** Checks one connection out: `using lease = await pool.lease()`. It goes back, reset, however this request ends. */
   lease(options?: WaitOptions): Promise<RemoteLease>;
-  /** Checks out, runs `fn`, releases whatever happens. */
+  /** Checks out, runs `fn`, and releases the lease even if `fn` fails. */
   use<R>(fn: (lease: RemoteLease) => R | PromiseLike<R>, options?: WaitOptions): Promise<R>;
   /** The numbers of the object; of several, of the one that this call goes to. */
   stats(): Promise<PoolStats>;
 }
 
 /**
- * One connection in a Durable Object, until it is released, disposed, or the request ends. It is for the request that took
- * it: in another one `query()` and `batch()` reject with an InvalidRequestError, `release()` and the disposals do nothing,
- * and its owner goes on.
+ * One connection in a Durable Object, until it is released, disposed, or the request ends. It is for the request that
+ * took it: in another one `query()` and `batch()` reject with an InvalidRequestError, `release()` and the disposals do
+ * nothing, and its owner goes on.
  */
 export interface RemoteLease extends Disposable, AsyncDisposable {
   /** Runs one statement. After the end it rejects with an InvalidRequestError. */
@@ -82,7 +93,7 @@ export interface RemoteLease extends Disposable, AsyncDisposable {
     statements: readonly Statement[],
     options?: LeaseBatchOptions,
   ): Promise<QueryResult<Row>[]>;
-  /** Returns the connection; resolves once it is reset. Again, it does nothing. Never rejects. */
+  /** Returns the connection; resolves once it is reset. A second call does nothing. Never rejects. */
   release(): Promise<void>;
 }
 
@@ -92,8 +103,8 @@ interface Answering<Call extends string> {
 }
 
 /**
- * The pool behind a binding to a {@link PoolObject} class. Costs nothing and opens nothing; may be made in a handler or at
- * module scope. Throws an {@link ArgumentError} for bad input, as do its methods (they reject).
+ * The pool behind a binding to a {@link PoolObject} class. Costs nothing and opens nothing; may be made in a handler or
+ * at module scope. Throws an {@link ArgumentError} for bad input, as do its methods (they reject).
  */
 export function poolOf(namespace: ObjectNamespace, options: PoolOfOptions = {}): RemotePool {
   if (!hasFunctions(namespace, ["idFromName", "get"])) {
@@ -170,7 +181,7 @@ class HeldLease implements RemoteLease {
   readonly #lease: Answering<LeaseCall>;
   /** Owns the stub: the lease lives as long as it is neither disposed nor collected. */
   readonly #owner: Partial<Disposable>;
-  readonly #isHere = markedHere();
+  readonly #isHere = markRequest();
   #ending: Promise<void> | undefined;
 
   constructor(lease: Answering<LeaseCall>, owner: Partial<Disposable>) {
@@ -199,7 +210,7 @@ class HeldLease implements RemoteLease {
       await this.#lease.answerPoolOf("release", []);
       this.#owner[Symbol.dispose]?.();
     } catch {
-      // The object is gone, and its connections with it: what the caller did has its own errors.
+      // The object is gone, and its connections with it. The calls of the lease holder have their own errors.
     }
   }
 
@@ -240,7 +251,10 @@ class HeldLease implements RemoteLease {
   }
 }
 
-/** The answer. What the runtime itself says of the object (`durableObjectReset`, `overloaded`, `retryable`) is rejected as it is. */
+/**
+ * Sends the call and returns its outcome. Rejects unchanged with an error of the runtime about the object
+ * (`durableObjectReset`, `overloaded`, `retryable`).
+ */
 async function sent<Call extends string>(
   target: Answering<Call>,
   call: Call,
@@ -259,7 +273,7 @@ async function sent<Call extends string>(
   }
 }
 
-/** Whether the runtime says that what a stub stood for is gone. */
+/** Whether the error of the runtime means that the object behind a stub is gone. */
 function isOfLostObject(error: unknown): boolean {
   const { message, durableObjectReset } = error as { message?: unknown; durableObjectReset?: unknown };
   return (
@@ -273,7 +287,7 @@ function valueOf<T>(outcome: Outcome<unknown>): T {
   return outcome.value as T;
 }
 
-/** FNV-1a over the text's code units: the same everywhere, for ever. */
+/** Returns FNV-1a of the text's code units: stable across hosts and versions. */
 function hash(text: string): number {
   let value = 0x811c9dc5;
   for (let place = 0; place < text.length; place++) value = Math.imul(value ^ text.charCodeAt(place), 0x01000193);

@@ -1,39 +1,39 @@
 /**
- * What callers may ask of a PoolObject, and what they get: statements, options, results. Checks what is given, on both
- * sides of the wire (pool-of.ts before it is sent, pool-object.ts and lease.ts for those who call the object directly);
- * runs nothing.
+ * The statements, options and results of a PoolObject. Checks them on both sides of the wire: pool-of.ts before a call is
+ * sent, pool-object.ts and lease.ts for callers that call the object directly. Runs nothing.
  */
 
 import { ArgumentError } from "../errors.js";
-import { checkedMillis, checkKeys, show, type Duration } from "../values.js";
+import type { Duration } from "../options.js";
+import { checkedMillis, checkKeys, show } from "../validate.js";
 
 /** One statement of a batch: its text alone, or with the values of its placeholders. */
 export type Statement = string | { readonly text: string; readonly values?: readonly unknown[] };
 
-/** What a statement gave. Plain data: it crosses RPC and structuredClone. */
+/** The result of a statement. Plain data: it crosses RPC and structuredClone. */
 export interface QueryResult<Row = Record<string, any>> {
-  /** What the statement answered, in order; empty where it answers no rows. */
+  /** The rows, in order; empty if the statement returns none. */
   readonly rows: Row[];
-  /** Rows read or changed; null where the command counts none. */
+  /** Rows read or changed; null if the command counts none. */
   readonly rowCount: number | null;
-  /** The columns, with the type's number where the driver tells it (PostgreSQL: its OID). */
+  /** The columns, with the number of the type if the driver has it (PostgreSQL: its OID). */
   readonly fields: ReadonlyArray<{ readonly name: string; readonly dataTypeID?: number }>;
-  /** The command's name where the driver tells it, such as `"INSERT"`. */
+  /** The name of the command if the driver has it, such as `"INSERT"`. */
   readonly command?: string;
 }
 
 /** Options of one `query()` or `lease()`. */
 export interface WaitOptions {
   /**
-   * How long to queue for a connection, instead of the pool's `timeout`: a string with its unit, a number of seconds, or
-   * null = for ever. It does not bound the statement: that is the database's to do (PostgreSQL: statement_timeout).
+   * How long to queue for a connection, instead of the pool's `timeout`: a string with its unit, a number of seconds,
+   * or null = no limit. It does not bound the statement: the database does (PostgreSQL: statement_timeout).
    */
   timeout?: Duration | null;
 }
 
 /** Options of one `batch()` inside a lease. */
 export interface LeaseBatchOptions {
-  /** Default true: all or nothing. False: each statement for itself, and those before a failure stay. */
+  /** Default true: all or nothing. False: each statement by itself, and the statements before a failure stay. */
   transaction?: boolean;
 }
 
@@ -46,11 +46,11 @@ export interface CheckedStatement {
   readonly values: readonly unknown[] | undefined;
 }
 
-/** The statement of a query(); throws an {@link ArgumentError} that names what is wrong. */
+/** Checks the statement of a query(). Throws an {@link ArgumentError} that names what is wrong. */
 export function checkStatement(text: unknown, values: unknown, where = ""): CheckedStatement {
   if (typeof text !== "string" || text.trim() === "")
     throw new ArgumentError(`${where}text must be a string with a statement; it is ${show(text)}`);
-  // Null is what a left-out argument becomes where JSON was on the way.
+  // JSON makes null of an absent argument.
   if (values !== undefined && values !== null && !Array.isArray(values)) {
     throw new ArgumentError(
       `${where}values must be an array with one value for each placeholder, or be left out; it is ${show(values)}`,
@@ -59,7 +59,7 @@ export function checkStatement(text: unknown, values: unknown, where = ""): Chec
   return { text, values: values ?? undefined };
 }
 
-/** The statements of a batch(); the same. */
+/** Checks the statements of a batch(). Throws an {@link ArgumentError} that names what is wrong. */
 export function checkStatements(statements: unknown): CheckedStatement[] {
   if (!Array.isArray(statements))
     throw new ArgumentError(`statements must be an array of strings and { text, values }; it is ${show(statements)}`);
@@ -75,26 +75,26 @@ export function checkStatements(statements: unknown): CheckedStatement[] {
   });
 }
 
-/** The error for a call that there is none of: the caller's version is not the object's. */
+/** Returns the error for an unknown call: the versions of caller and object differ. */
 export function unknownCall(target: string, call: unknown): ArgumentError {
   return new ArgumentError(
     `${target} has no call ${show(call)}: the Worker that called and the one with the object may have different versions of the package`,
   );
 }
 
-/** The options of a query() or lease(), as connect() takes them. */
+/** Checks the options of a query() or lease(), and returns them for connect(). */
 export function checkWait(options: unknown = {}, call: string): { timeout?: Duration | null } {
   checkKeys(options, ["timeout"], call, "");
   return waitOf(options as WaitOptions);
 }
 
-/** The options of a batch(). */
+/** Checks the options of a batch(). */
 export function checkBatch(options: unknown = {}): { wait: { timeout?: Duration | null }; transaction: boolean } {
   checkKeys(options, ["transaction", "timeout"], "batch()", "");
   return { wait: waitOf(options as WaitOptions), transaction: transactionOf(options as LeaseBatchOptions) };
 }
 
-/** The options of a batch() inside a lease. */
+/** Checks the options of a batch() inside a lease. */
 export function checkLeaseBatch(options: unknown = {}): boolean {
   checkKeys(options, ["transaction"], "batch() of a lease", "");
   return transactionOf(options as LeaseBatchOptions);

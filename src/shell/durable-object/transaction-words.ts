@@ -1,7 +1,6 @@
 /**
- * What the words of a statement say about transactions, without parsing it: whether it begins or ends one. Where they
- * leave a doubt, a transaction counts as begun rather than as over: a batch that is refused harms nobody, one that commits
- * its caller's transaction does. Called by borrowed.ts.
+ * Tells by the words of a statement, without parsing it, whether it begins or ends a transaction. In doubt a transaction
+ * counts as begun: a refused batch does no harm, but a batch that commits its caller's transaction does. Called by session.ts.
  */
 
 const leadingBlanks = /^(?:\s|--[^\n]*|\/\*[\s\S]*?\*\/)+/;

@@ -1,19 +1,22 @@
 /** Node, Deno, Bun, browsers and every bundler: the bytes are in the package and compiled synchronously. */
 
-import { bytes } from "../wasm/bytes.js";
-import { initSync } from "../wasm/edgepool.js";
 import { PoolError } from "../errors.js";
-import { attach, isAttached } from "../instance.js";
+import { attach, isAttached } from "../engine/instance.js";
+import { initSync } from "../wasm/edgepool.js";
+import { bytesOf } from "./text.js";
+
+/** A literal in its place: scripts/bundle.mjs. */
+declare const wasmAsText: string;
 
 if (!isAttached()) attach(initSync({ module: compiled() }));
 
 function compiled(): WebAssembly.Module {
   try {
-    return new WebAssembly.Module(bytes());
+    return new WebAssembly.Module(bytesOf(wasmAsText));
   } catch (cause) {
     throw new PoolError(
       "ERR_POOL_INVALID_REQUEST",
-      "edgepool cannot compile its WebAssembly here: a page's Content-Security-Policy must allow 'wasm-unsafe-eval', a bundle for Cloudflare Workers wants the condition \"workerd\" (the cause says what the host said)",
+      "edgepool cannot compile its WebAssembly here: a page's Content-Security-Policy must allow 'wasm-unsafe-eval', and a bundle for Cloudflare Workers needs the condition \"workerd\" (the cause is the host's error)",
       "",
       { cause },
     );

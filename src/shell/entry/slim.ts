@@ -1,23 +1,25 @@
-/** Bring your own WebAssembly: for hosts that forbid synchronous compilation or load the bytes in a way of their own. */
+/**
+ * Bring your own WebAssembly: for hosts that forbid synchronous compilation or load the bytes in a way of their own.
+ */
 
 import { initSync } from "../wasm/edgepool.js";
 import { ArgumentError } from "../errors.js";
-import { attach, isAttached } from "../instance.js";
-import { show } from "../values.js";
+import { attach, isAttached } from "../engine/instance.js";
+import { show } from "../validate.js";
 
 /**
- * Gives the package its WebAssembly: `edgepool/edgepool.wasm` of the same version, as its bytes or compiled. Before the first
- * pool is made; calling it again does nothing. Throws an {@link ArgumentError} for anything else, and the host's CompileError for
- * bytes that are none of WebAssembly.
+ * Gives the package its WebAssembly: `edgepool/edgepool.wasm` of the same version, as its bytes or compiled. Before the
+ * first pool is made; a second call does nothing. Throws an {@link ArgumentError} for another value, and the host's
+ * CompileError for bytes that are not WebAssembly.
  */
 export function initialize(module: WebAssembly.Module | BufferSource): void {
   if (!isAttached()) attach(initSync({ module: checked(module) }));
 }
 
-/** The glue keeps the first instance that it is given: a wrong one would be there for good. */
+/** Checks the module: the glue keeps the first instance that it is given. */
 function checked(module: WebAssembly.Module | BufferSource): WebAssembly.Module {
   const isCompiled = module instanceof WebAssembly.Module;
-  // Another realm's bytes are as good; its modules are none to the glue.
+  // Bytes of another realm are accepted; the glue does not accept its modules.
   if (!isCompiled && !ArrayBuffer.isView(module) && Object.prototype.toString.call(module) !== "[object ArrayBuffer]") {
     throw new ArgumentError(
       `initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module of this realm; it got ${show(module)}`,

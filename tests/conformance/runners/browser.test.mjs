@@ -1,5 +1,7 @@
+// @ts-check
 // Runs the conformance suite in headless Chromium, bundled as for a browser.
 
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -10,8 +12,9 @@ import { chromium as findChromium } from "../../../scripts/setup.mjs";
 import { bundle, report } from "./bundle.mjs";
 
 const entry = `
+  import * as topics from "topics";
   import { runAll } from "./suite.mjs";
-  globalThis.report = runAll();
+  globalThis.report = runAll(topics);
 `;
 
 test("the conformance suite in headless Chromium", async (t) => {
@@ -26,7 +29,9 @@ test("the conformance suite in headless Chromium", async (t) => {
         : '<!doctype html><script type="module" src="/main.js"></script>',
     );
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
   const browser = await chromium.launch({
     executablePath: findChromium(),
     args: [
@@ -40,7 +45,7 @@ test("the conformance suite in headless Chromium", async (t) => {
   });
   try {
     const page = await browser.newPage();
-    await page.goto(`http://127.0.0.1:${server.address().port}/`);
+    await page.goto(`http://127.0.0.1:${port}/`);
     await page.waitForFunction(() => globalThis.report !== undefined);
     const results = await page.evaluate(() => globalThis.report);
     await report(t, results);

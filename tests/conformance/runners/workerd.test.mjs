@@ -1,3 +1,4 @@
+// @ts-check
 // Runs the conformance suite in real workerd, inside one request, on the build that Workers import.
 
 import test from "node:test";
@@ -11,11 +12,11 @@ const entry = `
   export default {
     async fetch(request) {
       await pool.use(() => {});
-      // Of the first context of all the pool cannot know that it is a request; of the second it does.
+      // The pool cannot know that the first context of all is a request; it knows it of the second.
       if (request.url.endsWith("/first")) return new Response("");
       // Evaluated here because the fake clock sets a timer when it loads.
-      const { runAll } = await import("./suite.mjs");
-      return Response.json(await runAll(3_000));
+      const [topics, { runAll }] = await Promise.all([import("topics"), import("./suite.mjs")]);
+      return Response.json(await runAll(topics, 3_000));
     },
   };
 `;

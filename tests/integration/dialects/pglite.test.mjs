@@ -66,7 +66,7 @@ test("a database that its caller closed is not handed to the next one, and a pin
   assert.equal(await count(), 0);
 });
 
-test("a query on a closed database fails its caller, and nobody else", async () => {
+test("a query on a closed database fails its caller alone", async () => {
   const { invalidated } = pool.stats();
   await assert.rejects(
     pool.use(async (database) => {

@@ -51,13 +51,19 @@ class Session {
     });
   }
 
-  /** Answers, and expects a new command, which counts its packets from 0: mysql2's server does not begin again by itself. */
+  /**
+   * Answers, and expects a new command, which counts its packets from 0: mysql2's server does not begin again by
+   * itself.
+   */
   #say(packet, content) {
     this.#connection[packet](content);
     this.#connection.sequenceId = 0;
   }
 
-  /** `FAIL 1064` fails with that error, `HANG` is never answered, `FAIL 1053 AND CLOSE` is what a shutdown does, `SELECT 7 AS id` answers that row; all else succeeds. */
+  /**
+   * `FAIL 1064` fails with that error, `HANG` is never answered, `FAIL 1053 AND CLOSE` is what a shutdown does, `SELECT
+   * 7 AS id` answers that row; all else succeeds.
+   */
   #answer(text) {
     this.received.push(text);
     const [, code, close] = /^FAIL (\d+)( AND CLOSE)?$/.exec(text) ?? [];

@@ -1,3 +1,4 @@
+// @ts-check
 // What the dialects of SQLite promise, whatever the driver: registered once for each by its test file.
 
 import assert from "node:assert/strict";
@@ -9,7 +10,9 @@ import { QueuePool } from "edgepool";
 
 export const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** `code` is the driver's for a statement that SQLite refuses; `skip` the reason for which there is no driver, or false. */
+/**
+ * `code` is the driver's for a statement that SQLite refuses; `skip` the reason for which there is no driver, or false.
+ */
 export function testSqlite({ dialect, open, code, skip }) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-sqlite-"));
   after(() => rmSync(folder, { recursive: true }));
@@ -74,7 +77,7 @@ export function testSqlite({ dialect, open, code, skip }) {
     },
   );
 
-  test("an ordinary error costs nobody a connection", { skip }, async () => {
+  test("an ordinary error costs no caller a connection", { skip }, async () => {
     const { one, count } = await pool("error");
     await assert.rejects(
       one.use((database) => database.exec("SELECT nonsense")),
@@ -94,7 +97,7 @@ export function testSqlite({ dialect, open, code, skip }) {
     await one.close();
   });
 
-  test("a statement on a closed database fails its caller, and nobody else", { skip }, async () => {
+  test("a statement on a closed database fails its caller alone", { skip }, async () => {
     const { one, count } = await pool("closed-in-use");
     await assert.rejects(
       one.use((database) => {

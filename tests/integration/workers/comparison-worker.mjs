@@ -1,5 +1,5 @@
-// The Worker of scripts/compare-workers.mjs: the same requests on pg's own pool or on edgepool, both made at module scope as
-// their documentation shows; the variable POOL says which.
+// The Worker of scripts/compare-workers.mjs: the same requests on pg's own pool or on edgepool, both made at module
+// scope as their documentation shows; the variable POOL says which.
 
 import { DurableObject, env } from "cloudflare:workers";
 import { QueuePool } from "edgepool";

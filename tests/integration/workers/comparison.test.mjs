@@ -1,5 +1,5 @@
-// Holds docs/workers-comparison.md to what scripts/compare-workers.mjs writes: its words and its requests, not how the peer
-// did in the run that wrote it.
+// Holds docs/workers-comparison.md to what scripts/compare-workers.mjs writes: its words and its requests, not how the
+// peer did in the run that wrote it.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

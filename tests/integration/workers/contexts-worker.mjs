@@ -1,12 +1,13 @@
-// The Worker behind contexts.test.mjs: module-scope pools of scripted connections, each of which knows the I/O context that
-// opened it, and requests that do to them what Workers do. A path names what a request does; what it saw is its answer.
+// The Worker behind contexts.test.mjs: module-scope pools of scripted connections, each of which knows the I/O context
+// that opened it, and requests that do to them what Workers do. A path names what a request does; what it saw is its
+// answer.
 
 import { DurableObject, env, tracing } from "cloudflare:workers";
 import { NullPool, QueuePool, SingletonThreadPool, StaticPool } from "edgepool";
 
 let opened = 0;
 
-/** A connection like a socket: whoever touches it from another I/O context gets the error of Workers. */
+/** A connection like a socket: a caller that touches it from another I/O context gets the error of Workers. */
 class Connection {
   id = ++opened;
   calls = [];
@@ -23,7 +24,7 @@ class Connection {
   close = () => this.touch("close");
 }
 
-/** Every connection, whoever has it: closed ones are found by their calls. */
+/** Every connection, leased or not: closed ones are found by their calls. */
 const connections = [];
 const logged = [];
 const logger = {
@@ -89,7 +90,7 @@ const deeds = {
     counts: [pool.size(), pool.checkedIn(), pool.overflow(), pool.checkedOut()],
   }),
   "/limits": () => ({ max: pool.stats().max, status: pool.status() }),
-  /** Two connections, and three who want one. */
+  /** Two connections, and three callers that want one. */
   "/queue": async () => {
     const seen = await Promise.all(
       Array.from({ length: 5 }, () => pool.use(async (connection) => (await sleep(5), connection.query()))),
@@ -102,7 +103,7 @@ const deeds = {
     await Promise.all(leases.map((lease) => lease.close()));
     return error;
   },
-  /** Nothing else is pending in the request than the caller who waits without a time-out. */
+  /** Nothing else is pending in the request than the caller that waits without a time-out. */
   "/wait-for-ever": async () => {
     const lease = await patient.connect();
     void patient.connect();

@@ -1,6 +1,6 @@
-// One pool at module scope of a Worker, on scripted connections that behave as sockets do: what a request, a Durable Object
-// and a request that comes to a bad end may expect of it, for every compatibility date that matters. On a real PostgreSQL:
-// scopes.test.mjs.
+// One pool at module scope of a Worker, on scripted connections that behave as sockets do: what a request, a Durable
+// Object and a request that comes to a bad end may expect of it, for every compatibility date that matters. On a real
+// PostgreSQL: scopes.test.mjs.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -47,7 +47,7 @@ for (const compatibilityDate of dates) {
     before(start);
     after(() => workerd.stop());
 
-    it("finds an object again that is the first to use the pool, when nothing tells yet that it is one", async () => {
+    it("finds an object again that is the first to use the pool, when nothing says yet that it is one", async () => {
       const first = await ask("/use?object=first");
       assert.deepEqual(await ask("/use?object=first"), first);
       await ask("/use");
@@ -75,7 +75,7 @@ for (const compatibilityDate of dates) {
       assert.notEqual(one[0], two[0]);
     });
 
-    it("takes no key's word for it: one that every request gives parts them all the same", async () => {
+    it("takes no key's word for it: one that every request gives still parts them", async () => {
       const [one, two] = await Promise.all([ask("/use?scope=env"), ask("/use?scope=env")]);
       assert.equal(new Set([...one, ...two]).size >= 2, true);
       assert.equal(
@@ -118,7 +118,8 @@ for (const compatibilityDate of dates) {
     });
 
     it("is not taken for hung while a caller waits without a time-out", async () => {
-      // The runtime ends a request that waits for nothing at once, as it does /hang; this one waits until its client leaves.
+      // The runtime ends a request that waits for nothing at once, as it does /hang; this one waits until its client
+      // leaves.
       const answer = await workerd.ask("/wait-for-ever", { timeoutMs: 300 }).catch((error) => error);
       assert.match(String(answer.message), /no answer/, JSON.stringify(answer));
       await ask("/use");
@@ -152,7 +153,7 @@ for (const compatibilityDate of dates) {
       assert.equal(await keeping, "nothing");
     });
 
-    it("hears of an abort in another request, at the latest by its own timer", async () => {
+    it("notices an abort in another request, at the latest by its own timer", async () => {
       const waiting = ask("/wait-for-signal");
       await ask("/hold?ms=100");
       await ask("/abort");
@@ -240,7 +241,7 @@ for (const compatibilityDate of dates) {
       assert.deepEqual(new Set(answers), new Set([first]), "and its callers queue across requests");
     });
 
-    it("has waiters of other requests told of close() by their own timers, and refuses everyone afterwards", async () => {
+    it("has waiters of other requests refused by their own timers after close(), and later callers too", async () => {
       const waiting = ask("/close-while-waiting");
       await ask("/hold?ms=100");
       const { closed, error } = await ask("/close");

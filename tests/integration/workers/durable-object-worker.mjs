@@ -1,5 +1,5 @@
-// The Worker of durable-object.test.mjs: Durable Objects that host pools, and one handler for each thing that a caller may
-// do with them. A path is a handler's name; it answers JSON. Decides nothing: what is right, the test says.
+// The Worker of durable-object.test.mjs: Durable Objects that host pools, and one handler for each thing that a caller
+// may do with them. A path is a handler's name; it answers JSON. Decides nothing: what is right, the test says.
 
 import { poolOf, PoolObject } from "edgepool/durable-object";
 import { PoolError, PoolTimeoutError } from "edgepool";
@@ -63,7 +63,7 @@ export class Foreign extends PoolObject {
   }
 }
 
-/** A dialect that cannot tell whether a transaction is open. */
+/** A dialect that cannot know whether a transaction is open. */
 export class Untold extends PoolObject {
   constructor(ctx, env) {
     super(ctx, env, creator("Untold", ctx, env), { dialect: { ...pg, inTransaction: undefined } });
@@ -289,7 +289,9 @@ const handlers = {
       rows: [row],
       ...rest
     } = await pool.query(
-      "SELECT $1::int AS number, $2::text AS text, $3::timestamptz AS date, $4::bytea AS bytes, $5::jsonb AS json, NULL AS nothing, '1 day 2 hours'::interval AS span, ARRAY[1, 2] AS list, $6::int8 AS big, point(1, 2) AS point",
+      `SELECT $1::int AS number, $2::text AS text, $3::timestamptz AS date, $4::bytea AS bytes, $5::jsonb AS json,
+         NULL AS nothing, '1 day 2 hours'::interval AS span, ARRAY[1, 2] AS list, $6::int8 AS big,
+         point(1, 2) AS point`,
       [7, "ö'\n", new Date(0), new Uint8Array([1, 255]), { a: [1] }, 2n ** 60n],
     );
     return {
@@ -469,7 +471,8 @@ const handlers = {
   },
   async next({ pool }) {
     const { rows } = await pool.query(
-      "SELECT pg_backend_pid() AS pid, pg_current_xact_id_if_assigned() IS NOT NULL OR now() <> statement_timestamp() AS inherited",
+      `SELECT pg_backend_pid() AS pid,
+         pg_current_xact_id_if_assigned() IS NOT NULL OR now() <> statement_timestamp() AS inherited`,
     );
     return rows[0];
   },

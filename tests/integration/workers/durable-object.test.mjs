@@ -55,7 +55,8 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
     before(async () => {
       await run(`DROP TABLE IF EXISTS marks, people, late, turns;
       CREATE TABLE marks (name text); CREATE TABLE people (name text PRIMARY KEY);
-      CREATE TABLE late (number int UNIQUE DEFERRABLE INITIALLY DEFERRED); CREATE TABLE turns (place serial, caller int)`);
+      CREATE TABLE late (number int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+      CREATE TABLE turns (place serial, caller int)`);
       const { host, port, user, password, database } = postgres.options;
       const worker = {
         entry,
@@ -112,7 +113,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       ]);
     });
 
-    test("a date, a JSON object, null, bytes and a bigint cross in both directions as what they are; a Buffer becomes a Uint8Array", async () => {
+    test("a date, JSON, null, bytes and a bigint cross in both directions; a Buffer becomes a Uint8Array", async () => {
       assert.deepEqual(await ask("crosses"), [
         ["Date", "Date", "1970-01-01T00:00:00.000Z"],
         ["Object", "Object", { a: [1, { b: null }] }],
@@ -126,7 +127,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       ]);
     });
 
-    test("a command tells its count; of several statements in one text the last one answers", async () => {
+    test("a command has its count; of several statements in one text the last one answers", async () => {
       const { inserted, several, row } = await ask("commands");
       assert.deepEqual(inserted, { rows: [], rowCount: 1, fields: [], command: "INSERT" });
       assert.deepEqual({ several, row }, { several: [{ two: 2 }], row: { three: 3 } });
@@ -142,7 +143,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.deepEqual([syntax.code, syntax.position], ["42601", "1"]);
     });
 
-    test("an error arrives whatever hangs on it: of its properties what is plain data, and not too much of it", async () => {
+    test("an error arrives whatever its properties are: of these what is plain data, and not too much", async () => {
       const instance = await ask("thrown?key=instance");
       assert.deepEqual(
         [instance.message, instance.code, instance.detail, instance.at, instance.when],
@@ -163,7 +164,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.ok(JSON.stringify(client).length < 500_000, "all of it was sent");
     });
 
-    test("an error of several arrives with each of them, and its message says what they say where it has none of its own", async () => {
+    test("an error of several arrives with each of them, and its message is theirs if it has none", async () => {
       const { isAggregate, name, message, code, all } = await ask("thrown?key=aggregate");
       assert.deepEqual(
         { isAggregate, name, message, code },
@@ -194,7 +195,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       );
       const messages = {
         bare: "an object (no class) was thrown",
-        unreadable: "something that cannot be shown was thrown",
+        unreadable: "a value that cannot be shown was thrown",
         unreadableFunction: "a function (anonymous) was thrown",
         text: "a text",
         nothing: "undefined",
@@ -222,7 +223,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.deepEqual(lost.next, [{ one: 1 }]);
     });
 
-    test("called without poolOf(), the methods give the same results, and errors tell their code in the message", async () => {
+    test("without poolOf() the methods give the same results, and errors have their code in the message", async () => {
       const { unique, argument, ended, hidden, ...given } = await ask("direct");
       assert.deepEqual(given, {
         rows: [{ n: 1 }],
@@ -241,7 +242,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.match(hidden.message, /does not implement the method "pool"/);
     });
 
-    test("a batch runs on one connection and commits as one, or is rolled back and names the statement that failed", async () => {
+    test("a batch runs on one connection and commits as one, or is rolled back and names what failed", async () => {
       await run("TRUNCATE marks, people");
       const { committed, failed, kept, deferred, onePid, none, stats } = await ask("batches");
       assert.deepEqual(
@@ -295,7 +296,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
         }
       });
 
-      test(`a statement that begins or ends a transaction is refused in a batch that has one, before any runs: of a pool ${knowing}`, async () => {
+      test(`a statement that begins or ends a transaction is refused in a batch with one: ${knowing}`, async () => {
         await run("TRUNCATE marks");
         for (const statement of [
           "COMMIT",
@@ -319,7 +320,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       });
     }
 
-    test("a batch whose transaction is ended in the midst of a text stops there, and does not claim that it was rolled back", async () => {
+    test("a batch whose transaction is ended within a text stops there, and claims no rollback", async () => {
       await run("TRUNCATE marks");
       const { code, message, statementIndex } = await ask(`endsWithin?key=${encodeURIComponent("SELECT 1; COMMIT")}`);
       assert.deepEqual([code, statementIndex], ["ERR_POOL_INVALID_REQUEST", 1]);
@@ -333,7 +334,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.deepEqual([inside, threw.name, threw.message, used], [[{ one: 1 }], "RangeError", "the caller's own", 0]);
     });
 
-    // The object has one connection, so whoever comes next has the one on which a transaction was left open.
+    // The object has one connection, so a caller that comes next has the one on which a transaction was left open.
     const ends = {
       "is released": async () => assert.equal(await ask("releases?on=NARROW"), 0),
       "is disposed": async () => assert.match((await ask("disposes?on=NARROW")).message, /this lease has ended/),
@@ -351,7 +352,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       },
     };
     for (const [how, end] of Object.entries(ends)) {
-      test(`a lease that ${how} goes back to the pool, its transaction rolled back before anybody has it`, async () => {
+      test(`a lease that ${how} goes back, its transaction rolled back before the next caller`, async () => {
         await run("TRUNCATE marks");
         const { pid } = await ask("next?on=NARROW");
         await end();
@@ -362,14 +363,14 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       });
     }
 
-    test("however 200 callers end, the object has its five connections afterwards, and none with a transaction", async () => {
+    test("however 200 callers end, the object has its five connections afterwards, without transactions", async () => {
       await run("TRUNCATE marks");
       const paths = ["releases", "disposes", "forgets", "throws", "hangs", "leavesTheQueue", "work", "dawdles?ms=5"];
       await Promise.all(
         Array.from({ length: 200 }, async (_, number) => {
           const path = paths[number % paths.length];
           const worker = ["first", "second", "third"][number % 3];
-          // Every other one of those who dawdle disconnects.
+          // Every second slow caller disconnects.
           if (path.startsWith("dawdles") && number % 16 > 8)
             await ask(path, { worker, signal: AbortSignal.timeout(number) }).catch(() => {});
           else await ask(path, { worker });
@@ -391,7 +392,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       await nobodyHoldsOne("NARROW");
     });
 
-    test("a short statement that still runs when its lease ends is waited for; what waited behind it never runs", async () => {
+    test("a short statement that runs when its lease ends is waited for; what is behind it never runs", async () => {
       await run("TRUNCATE marks");
       const { before: held, running, waiting } = await ask("disposesRunning?on=NARROW&ms=200");
       assert.equal(running.unexpected.rowCount, 1);
@@ -400,7 +401,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.deepEqual(await marks(), []);
     });
 
-    test("a long statement that still runs when its lease ends costs its connection, and nobody waits for it", async () => {
+    test("a long statement that runs when its lease ends costs its connection, and no caller waits", async () => {
       const start = Date.now();
       const { before: held, running } = await ask("disposesRunning?on=NARROW&ms=8000");
       assert.equal(running.unexpected, undefined);
@@ -451,7 +452,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       );
     });
 
-    test("a caller for whom no connection comes free in time is told so, with the pool's numbers", async () => {
+    test("a caller without a connection in time is refused, with the pool's numbers", async () => {
       await nobodyHoldsOne("NARROW");
       for (const error of Object.values(await ask("late?on=NARROW"))) {
         assert.deepEqual(
@@ -516,7 +517,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.match(afterwards.message, /this lease has ended/);
     });
 
-    test("a result that cannot be sent is an error of the one who asked, which says why, that it ran, and what to do; the lease goes on", async () => {
+    test("a result that cannot be sent is an error that says why, that it ran, and what to do", async () => {
       const why = { huge: /32MiB/, "an instance within": /Interval/ };
       for (const [key, reason] of Object.entries(why)) {
         const { inPool, inLease, goesOn } = await ask(`answered?key=${encodeURIComponent(key)}`);
@@ -531,7 +532,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.equal((await ask("stats?on=FOREIGN")).used, 0);
     });
 
-    test("a value or a result above 32 MiB is told as that, and the open transaction of its lease can still commit", async () => {
+    test("a value or a result above 32 MiB is reported as that, and the transaction can still commit", async () => {
       await run("TRUNCATE marks");
       const { result, value } = await ask("tooMuch");
       assert.match(result.message, /result cannot be sent.*32MiB/);
@@ -564,7 +565,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       for (const message of [query, leaseQuery]) assert.match(message, /^ArgumentError: text must be a string/);
     });
 
-    test("any driver will do with runQuery; an error of the creator arrives as it was thrown, one of the options too", async () => {
+    test("any driver works with runQuery; an error of the creator or of the options arrives as it was", async () => {
       const { foreign, unreachable, mistaken } = await ask("others");
       assert.deepEqual(foreign, { rows: [{ said: "HELLO" }], rowCount: 1, fields: [] });
       assert.deepEqual(

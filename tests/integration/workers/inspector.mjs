@@ -1,5 +1,6 @@
-// Speaks to the inspector of a workerd that was started with `inspect: true`: the one way to see a Worker's heap. It knows as
-// much of WebSockets as that takes, because Node 20 has none to give.
+// @ts-check
+// Speaks to the inspector of a workerd that was started with `inspect: true`: the one way to see a Worker's heap. It
+// knows as much of WebSockets as that takes, because Node 20 has none to give.
 
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";

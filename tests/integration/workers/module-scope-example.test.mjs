@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const file = (name) => fileURLToPath(new URL(`../../../examples/workers/module-scope/${name}`, import.meta.url));
 
-test("examples/workers/module-scope answers every request on connections of its own, and says so with its exit code", () => {
+test("examples/workers/module-scope answers every request on connections of its own and exits with 0", () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [file("run.mjs")], {
     encoding: "utf8",
     timeout: 60_000,

@@ -1,6 +1,6 @@
-// The Worker of scopes.test.mjs: pools at module scope, and one route for each thing that a request, or an object, may do
-// with them: /use?pool=shared, or /object/one/use?pool=shared for the object "one". Every connection bears the name of who
-// opened it, and every use compares; it counts and answers, and leaves all judgement to the tests.
+// The Worker of scopes.test.mjs: pools at module scope, and one route for each thing that a request, or an object, may
+// do with them: /use?pool=shared, or /object/one/use?pool=shared for the object "one". Every connection bears the name
+// of its opener, and every use compares; it counts and answers, and leaves all judgement to the tests.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { DurableObject, env } from "cloudflare:workers";
@@ -8,16 +8,16 @@ import { PoolError, QueuePool, SingletonThreadPool, StaticPool } from "edgepool"
 import { pg } from "edgepool/dialects/pg";
 import { Client } from "pg";
 
-/** Who runs: one name for each request, one for each object. */
+/** The runners: one name for each request, one for each object. */
 const running = new AsyncLocalStorage();
 let requests = 0;
 
-/** How many connections each has opened, how often one had somebody else's, and what the pools swallowed. */
+/** How many connections each has opened, how often one had another caller's, and what the pools swallowed. */
 const opened = new Map();
 let foreign = 0;
 const swallowed = [];
 
-/** What requests tell each other: leases that they hold, by a name of the test's, and those that are to go on. */
+/** What requests share: leases that they hold, by a name of the test's, and those that are to go on. */
 const held = new Map();
 const released = new Set();
 
@@ -141,7 +141,7 @@ const routes = {
     return { pids };
   },
 
-  /** One use that asks nobody. */
+  /** One use without questions. */
   async touch(pool) {
     await pool.use(({ owner }) => void (owner !== running.getStore() && foreign++));
     return {};
@@ -202,7 +202,9 @@ const routes = {
     await new Promise(() => {});
   },
 
-  /** Runs `path` as a request of its own and, once it holds its lease, gives it up as a client that disconnects does. */
+  /**
+   * Runs `path` as a request of its own and, once it holds its lease, gives it up as a client that disconnects does.
+   */
   async kill(_pool, { path, as }) {
     const gone = new AbortController();
     const answer = env.SELF.fetch(`http://self${path}`, { signal: gone.signal });
@@ -212,7 +214,7 @@ const routes = {
     return {};
   },
 
-  /** What a lease that may be somebody else's says to its use. */
+  /** How a lease that may be another caller's answers its use. */
   borrow: (_pool, { as }) => attempt(() => held.get(as).connection),
 
   /** And to the rest. */
@@ -248,7 +250,7 @@ const routes = {
     return { pids };
   },
 
-  /** Waits for what nobody returns. */
+  /** Waits for what is never returned. */
   async waitInVain(pool) {
     const lease = await pool.connect();
     const second = await attempt(() => pool.connect());

@@ -113,7 +113,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       await ask("use", { pool: "hung", uses: 2 });
     });
 
-    test("a request whose client disconnects with the lease out takes its backend along, and nobody waits for it", async () => {
+    test("a request whose client disconnects with the lease out takes its backend along", async () => {
       for (const as of ["killed 1", "killed 2", "killed 3"]) {
         await ask("kill", { as, path: path("hang", { pool: "killed", as }) });
         const { pids } = await ask("use", { pool: "killed", uses: 2 });
@@ -122,7 +122,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       await untilBackends("killed", 0);
     });
 
-    test("a request that is shot as hung with the lease out harms nobody", async () => {
+    test("a request that is shot as hung with the lease out harms no other request", async () => {
       const { status } = await workerd.ask(path("hangIdle", { pool: "scripted", as: "shot" }));
       assert.equal(status, 500);
       assert.match(workerd.log.at(-1), /had hung/);
@@ -154,7 +154,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       assert.ok(ms < 1000, `${what} took ${ms} ms`);
     }
 
-    test("a lease of another request is refused at once, with words that say what to do, and its owner goes on", async () => {
+    test("a lease of another request is refused at once, with what to do, and its owner goes on", async () => {
       const owner = ask("hold", { pool: "borrowed", as: "borrowed" });
       await untilHeld("borrowed");
       const use = await ask("borrow", { as: "borrowed" });
@@ -173,7 +173,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       assertRefused(await ask("borrow", { as: "ended" }), "connection");
     });
 
-    test("a lease of a Durable Object is refused to a request and to another object, and serves all requests of its own", async () => {
+    test("a lease of a Durable Object serves all its requests and is refused to any other", async () => {
       const owner = ask("object/owner/hold", { pool: "borrowed", as: "object's" });
       await untilHeld("object's");
       const [request, other, own] = [
@@ -233,7 +233,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       await untilBackends("objects", 2);
     });
 
-    test("a Durable Object keeps its connections between requests, and its concurrent requests share them", async () => {
+    test("a Durable Object keeps its connections between requests, which share them", async () => {
       const first = await ask("object/kept/use", { pool: "kept" });
       const all = await Promise.all(
         Array.from({ length: 8 }, () => ask("object/kept/use", { pool: "kept", uses: 2, seconds: 0.01 })),
@@ -249,7 +249,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       );
     });
 
-    test("a Durable Object closes what was idle for 30 seconds, as nothing was said, and opens anew", async () => {
+    test("a Durable Object closes what was idle for 30 seconds, as nothing was said, and opens again", async () => {
       const { pids } = await ask("object/reaped/useTogether", { pool: "reaped", uses: 3 });
       assert.equal(new Set(pids).size, 3);
       await untilBackends("reaped", 0);
@@ -261,7 +261,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       assert.ok(!pids.includes(again.pids[0]));
     });
 
-    test(`${requests} requests by 12 clients of the Worker and 6 of each of three objects: one scope for each request and object, and no connection in foreign hands`, async () => {
+    test(`${requests} requests by 30 clients: one scope for each request and object, none shared`, async () => {
       await ask("tally");
       const answers = { worker: [], object: [] };
       let next = 0;
@@ -322,7 +322,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       assert.equal(new Set(pids).size, 5);
     });
 
-    test("who waits for a lease of its own request is told in time instead of being shot", async () => {
+    test("a caller that waits for a lease of its own request is refused in time instead of being shot", async () => {
       const { second } = await ask("waitInVain", { pool: "scripted" });
       assert.equal(second.code, "ERR_POOL_TIMEOUT");
       assert.ok(second.ms >= 190 && second.ms < 2000, `${second.ms} ms`);
@@ -345,7 +345,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       }
     });
 
-    test("stats() are those of the caller's own request, of all with scope: all, and zeros where nothing runs", async () => {
+    test("stats() are those of the caller's own request, of all with scope: all, and zeros without one", async () => {
       const running = ask("hold", { pool: "counted", as: "counted" });
       await untilHeld("counted");
       const { current, all } = await ask("stats", { pool: "counted" });
@@ -363,7 +363,7 @@ for (const { compatibilityDate, compatibilityFlags, requests } of dates) {
       assert.equal(typeof atModuleScope.status, "string");
     });
 
-    test("close() from one request is noticed by others at their next call, and their leases work to their end", async () => {
+    test("close() from one request is noticed by others at their next call; their leases go on", async () => {
       const used = await ask("useAround", { pool: "closed", path: path("close", { pool: "closed" }) });
       assert.equal(used.after.code, "ERR_POOL_CLOSED");
       const held = await ask("holdAround", {

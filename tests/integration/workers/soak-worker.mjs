@@ -1,12 +1,12 @@
-// The Worker of soak.test.mjs: asks itself for as many requests as it is told, one in ten of which ends badly, each time in
-// another way and with its lease out. It counts what came of them, and tells how much memory its pools have.
+// The Worker of soak.test.mjs: sends itself as many requests as the test wants, one in ten of which ends badly, each
+// time in another way and with its lease out. It counts what came of them, and says how much memory its pools have.
 
+// Before edgepool, of which it notes the instance.
+import { memory } from "./instance-memory.mjs";
 import { env } from "cloudflare:workers";
 import { QueuePool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
 import { Client } from "pg";
-// The instance that edgepool itself uses: it has been made by now, and is answered as it is.
-import { initSync } from "../../../pkg/wasm/edgepool.js";
 
 const options = { poolSize: 1, maxOverflow: 0, timeout: "30s" };
 const pools = {
@@ -22,11 +22,11 @@ const pools = {
   ),
 };
 
-/** Told by each request that is to be given up, once it holds its lease. */
+/** Resolved by each request that is to be given up, once it holds its lease. */
 const holding = new Set();
 /** Is never aborted, and known to every request. */
 const never = new AbortController();
-/** What disturbed requests have not given back, so that nothing is collected for want of anybody who has it. */
+/** What disturbed requests have not given back, so that nothing is collected for want of a holder. */
 const kept = [];
 
 const use = (pool) => pool.use((connection) => connection.query("SELECT 1"));
@@ -45,7 +45,9 @@ const endings = {
   async forgotten(pool) {
     await (await pool.connect()).connection.query("BEGIN");
   },
-  /** Its client gives it up: it holds a lease, and two more callers of its own wait, one with a signal that outlives it. */
+  /**
+   * Its client gives it up: it holds a lease, and two more callers of its own wait, one with a signal that outlives it.
+   */
   async givenUp(pool, id) {
     const lease = await pool.connect();
     void Promise.allSettled([use(pool), pool.connect({ signal: never.signal })]);
@@ -111,7 +113,7 @@ export default {
           await new Promise((resolve) => setTimeout(resolve, 10));
         }
         return Response.json({
-          wasm: initSync().memory.buffer.byteLength,
+          wasm: memory.buffer.byteLength,
           stats: pools[parameters.pool].stats({ scope: "all" }),
         });
     }

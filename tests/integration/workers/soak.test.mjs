@@ -1,6 +1,7 @@
-// A hundred thousand requests in one isolate, one in ten of which ends badly with its lease out: given up by its client,
-// shot, thrown, or forgetful. What the pool has of them must not pile up: neither in WebAssembly, nor on the heap, nor in its
-// list of scopes, nor as backends. A self service binding makes each a request of its own, at a tenth of HTTP's cost.
+// A hundred thousand requests in one isolate, one in ten of which ends badly with its lease out: given up by its
+// client, shot, thrown, or forgetful. What the pool has of them must not pile up: neither in WebAssembly, nor on the
+// heap, nor in its list of scopes, nor as backends. A self service binding makes each a request of its own, at a tenth
+// of HTTP's cost.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -66,7 +67,7 @@ const foreign = (log) =>
   log.filter((line) => /on behalf of a different|different request context|cannot be used any more/.test(line));
 
 describe("a soak", { concurrency: 2 }, () => {
-  test("100,000 requests, one in ten ending badly, leave nothing in WebAssembly, on the heap or among the scopes", async () => {
+  test("100,000 requests, one in ten ending badly, leave nothing in WebAssembly, heap or scopes", async () => {
     const workerd = await startWorkerd(rig());
     try {
       const requests = 100_000;
@@ -86,7 +87,7 @@ describe("a soak", { concurrency: 2 }, () => {
     }
   });
 
-  test("20,000 requests before the date from which anything is finalised, one in ten ending badly, leave nothing either", async () => {
+  test("20,000 requests before the date of finalization, one in ten ending badly, leave nothing either", async () => {
     const workerd = await startWorkerd(rig({ compatibilityDate: "2024-09-23", compatibilityFlags: ["nodejs_compat"] }));
     try {
       const requests = 20_000;

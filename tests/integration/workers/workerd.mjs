@@ -1,6 +1,7 @@
-// The rig of every test, example and benchmark in Workers: bundles a Worker as wrangler does, runs it in the pinned workerd,
-// asks it over HTTP, and ends it. It decides how a Worker is built and configured; what the Worker does, on which
-// PostgreSQL and for which compatibility date, its callers say.
+// @ts-check
+// The rig of every test, example and benchmark in Workers: bundles a Worker as wrangler does, runs it in the pinned
+// workerd, asks it over HTTP, and ends it. It decides how a Worker is built and configured; what the Worker does, on
+// which PostgreSQL and for which compatibility date, its callers say.
 
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +20,9 @@ const conditions = ["workerd", "worker", "browser"];
 /** What Workers are run for where their caller says nothing. From 2026-08-04 the flag nodejs_compat is on by itself. */
 const newestDate = "2026-10-01";
 
-/** Modules of Node that a Worker of every date has under nodejs_compat. Of the others drivers only need that they load. */
+/**
+ * Modules of Node that a Worker of every date has under nodejs_compat. Of the others drivers only need that they load.
+ */
 const nodeModulesOfWorkers = new Set([
   "assert",
   "async_hooks",
@@ -149,9 +152,9 @@ const config :Workerd.Config = (
 
 /**
  * Runs `workers`, by name, in one workerd, each with an HTTP port of its own. Each is a bundle of its own (`entry`, or
- * `source` with `resolveDir`, and `more`; or written by `bundle(folder)`), with `compatibilityDate`, `compatibilityFlags`,
- * `vars` (texts, or values as JSON), `services` (binding: Worker) and `durableObjects` (binding: class, or
- * `{ className, service }` of another Worker). Resolves once requests are taken.
+ * `source` with `resolveDir`, and `more`; or written by `bundle(folder)`), with `compatibilityDate`,
+ * `compatibilityFlags`, `vars` (texts, or values as JSON), `services` (binding: Worker) and `durableObjects` (binding:
+ * class, or `{ className, service }` of another Worker). Resolves once requests are taken.
  */
 export async function startWorkerd({ workers, v8Flags = [], inspect = false, show = false }) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-workerd-"));
@@ -176,7 +179,7 @@ export async function startWorkerd({ workers, v8Flags = [], inspect = false, sho
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
   const lines = [];
-  for (const stream of [child.stdout, child.stderr]) {
+  for (const stream of /** @type {import("node:stream").Readable[]} */ ([child.stdout, child.stderr])) {
     createInterface({ input: stream }).on("line", (line) => {
       lines.push(line);
       if (show) console.log(`workerd: ${line}`);
@@ -233,8 +236,12 @@ class Workerd {
   }
 
   /**
-   * What a Worker, by default the first, answers to a GET: its status and body, parsed where it is JSON. `signal`
-   * disconnects; without an answer within `timeoutMs` it does so itself and rejects.
+   * Returns the answer to a GET: its status, and its body, parsed if it is JSON. If no Worker is named, the first
+   * answers. `signal` disconnects. Without an answer within `timeoutMs` it disconnects and rejects.
+   *
+   * @param {string} path
+   * @param {{ worker?: string, signal?: AbortSignal, timeoutMs?: number }} [request]
+   * @returns {Promise<{ status: number, body: any }>}
    */
   ask(path, { worker = this.#main, signal, timeoutMs = 20_000 } = {}) {
     return new Promise((resolve, reject) => {
@@ -248,7 +255,7 @@ class Workerd {
             clearTimeout(timer);
             const body = Buffer.concat(chunks).toString();
             const isJson = response.headers["content-type"]?.includes("json");
-            resolve({ status: response.statusCode, body: isJson ? JSON.parse(body) : body });
+            resolve({ status: response.statusCode ?? 0, body: isJson ? JSON.parse(body) : body });
           });
         },
       );

@@ -184,7 +184,7 @@ holds<
   >
 >();
 
-// Listening on a pool knows its connection; on a class it is anybody's.
+// Listening on a pool knows its connection; on a class it is a caller's.
 holds<Same<PoolClass, abstract new (...args: any[]) => Pool<any>>>();
 export const classes: PoolClass[] = [
   Pool,

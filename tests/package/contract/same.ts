@@ -1,5 +1,5 @@
-// How the other files here state a type: `holds<Same<what is exported, what is promised>>()` compiles only where both are one
-// and the same, optional and readonly members included.
+// How the other files here state a type: `holds<Same<what is exported, what is promised>>()` compiles only where both
+// are one and the same, optional and readonly members included.
 
 export type Same<X, Y> = (<T>() => T extends X ? 1 : 2) extends <T>() => T extends Y ? 1 : 2 ? true : false;
 

@@ -1,0 +1,78 @@
+// Bundles src/shell into the modules of pkg/: one for each that package.json names, and edgepool.js with what they share. A
+// module for each source file takes twice as long to import. Called by build.mjs with the glue's folder and the WebAssembly.
+
+import { readFileSync } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
+import { transform } from "esbuild";
+import { rollup } from "rollup";
+import { root } from "./run.mjs";
+
+const [glue, wasm] = process.argv.slice(2);
+const shell = join(root, "src", "shell");
+const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+
+/** By their names in pkg/, without the extension: the sources of the modules that package.json names. */
+const entries = Object.fromEntries(
+  Object.values(exports)
+    .flatMap((targets) => Object.values(targets))
+    .map((path) => /^\.\/pkg\/(.+)(?<!\.d)\.[jt]s$/.exec(path)?.[1])
+    .filter((name) => name !== undefined)
+    .map((name) => [name, join(shell, `${name}.ts`)]),
+);
+
+const bundle = await rollup({
+  input: entries,
+  external: /^cloudflare:|\.wasm$/,
+  plugins: [{ name: "typescript", resolveId: sourceOf, transform: toJavaScript }],
+  onLog(level, { message }) {
+    throw new Error(`${level}: ${message}`);
+  },
+});
+await bundle.write({
+  dir: join(root, "pkg"),
+  format: "esm",
+  sourcemap: true,
+  entryFileNames: "[name].js",
+  chunkFileNames: "[name].js",
+  manualChunks: (path) => (isOfOneEntry(path) ? undefined : "edgepool"),
+  // What errors and stacks name.
+  minifyInternalExports: false,
+  hoistTransitiveImports: false,
+});
+await bundle.close();
+
+/** The others are in edgepool.js, whichever entry is imported: each class must be there once. */
+function isOfOneEntry(path) {
+  return ["entry", "dialects", "durable-object"].includes(relative(shell, path).split(/[\\/]/)[0]);
+}
+
+/** TypeScript's rule for a relative import. The glue is no source: TypeScript finds its types by rootDirs. */
+function sourceOf(path, importer) {
+  if (importer === undefined) return path;
+  if (path.endsWith("/wasm/edgepool.js")) return join(glue, basename(path));
+  return path.endsWith(".wasm") ? undefined : join(dirname(importer), path).replace(/js$/, "ts");
+}
+
+async function toJavaScript(code, path) {
+  if (!path.endsWith(".ts")) return undefined;
+  return transform(code, {
+    loader: "ts",
+    target: "es2022",
+    sourcefile: path,
+    sourcemap: true,
+    define: path.endsWith("inline.ts") ? { wasmAsText: JSON.stringify(asText()) } : {},
+  });
+}
+
+/**
+ * The WebAssembly as printable ASCII, which src/shell/entry/text.ts reads: a byte below 90 is one character, any other is
+ * two. In base64 no two bytes stand alike, so that gzip finds no repetition: 10 kB more in what a page loads.
+ */
+function asText() {
+  const text = [];
+  for (const byte of readFileSync(wasm)) {
+    if (byte < 90) text.push(35 + byte);
+    else text.push(125 + Math.floor((byte - 90) / 92), 35 + ((byte - 90) % 92));
+  }
+  return Buffer.from(text).toString("latin1");
+}

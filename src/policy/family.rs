@@ -1,0 +1,174 @@
+//! What the scopes of one pool share: numbers, and never a slot, so that no connection passes from one scope to another.
+//! Each scope is a [`super::Pool`]; scopes.rs lists them.
+
+use super::counters::Counters;
+use super::id::{Handle, NIL, Slab};
+use super::ring::{Ring, Track};
+use super::step::Hooks;
+use alloc::collections::VecDeque;
+use core::cell::{Cell, RefCell};
+
+/// Which pool-wide acts a connection has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation {
+    /// Raised by an invalidation: a connection whose opening began before is stale.
+    pub(crate) invalidation: u32,
+    /// Raised by a disposal: a connection from before is closed at its return.
+    pub(crate) disposal: u32,
+}
+
+impl Generation {
+    pub(crate) const FIRST: Self = Self { invalidation: 0, disposal: 0 };
+}
+
+/// Names a scope within its family.
+pub(crate) type MemberId = Handle<Member>;
+
+/// A scope as the others see it.
+pub(crate) struct Member {
+    /// Its number in scopes.rs.
+    number: u32,
+    /// Its place among those that keep an idle connection, or [`NIL`].
+    keeps_at: u32,
+    /// Whether it must close that connection, because too many others have come to keep one.
+    is_surplus: bool,
+}
+
+/// The scopes that keep an idle connection, the longest idle first.
+struct Keepers;
+
+impl Track for Keepers {
+    type Entry = Member;
+
+    fn place(member: &Member) -> u32 {
+        member.keeps_at
+    }
+
+    fn set_place(member: &mut Member, place: u32) {
+        member.keeps_at = place;
+    }
+}
+
+/// The numbers of one pool, in all of its scopes.
+pub(crate) struct Family {
+    generation: Cell<Generation>,
+    events: Cell<Hooks>,
+    is_closed: Cell<bool>,
+    /// Whether the firstConnect listeners have succeeded, and whether the connect listeners have, too.
+    pub(crate) is_first_told: Cell<bool>,
+    pub(crate) is_first_over: Cell<bool>,
+    pub(crate) counters: Counters,
+    members: RefCell<Slab<Member>>,
+    keepers: RefCell<Ring<Keepers>>,
+    /// Scopes that have something to do because of another one.
+    woken: RefCell<VecDeque<u32>>,
+}
+
+impl Family {
+    pub(crate) fn new() -> Self {
+        Self {
+            generation: Cell::new(Generation::FIRST),
+            events: Cell::new(Hooks::default()),
+            is_closed: Cell::new(false),
+            is_first_told: Cell::new(false),
+            is_first_over: Cell::new(false),
+            counters: Counters::default(),
+            members: RefCell::new(Slab::new()),
+            keepers: RefCell::new(Ring::new()),
+            woken: RefCell::new(VecDeque::new()),
+        }
+    }
+
+    // ---- what every scope reads
+
+    #[inline]
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation.get()
+    }
+
+    #[inline]
+    pub(crate) fn events(&self) -> Hooks {
+        self.events.get()
+    }
+
+    pub(crate) fn set_events(&self, events: Hooks) {
+        self.events.set(events);
+    }
+
+    /// Makes every open connection stale.
+    pub(crate) fn invalidate(&self) {
+        let Generation { invalidation, disposal } = self.generation.get();
+        self.generation.set(Generation { invalidation: invalidation.wrapping_add(1), disposal });
+    }
+
+    /// Has every open connection closed at its return.
+    pub(crate) fn dispose(&self) {
+        let Generation { invalidation, disposal } = self.generation.get();
+        self.generation.set(Generation { invalidation, disposal: disposal.wrapping_add(1) });
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.get()
+    }
+
+    pub(crate) fn close(&self) {
+        self.is_closed.set(true);
+    }
+
+    // ---- its scopes
+
+    pub(crate) fn join(&self, number: u32) -> MemberId {
+        self.members.borrow_mut().insert(Member { number, keeps_at: NIL, is_surplus: false })
+    }
+
+    pub(crate) fn leave(&self, member: MemberId) {
+        self.forget_kept(member);
+        self.members.borrow_mut().remove(member.index());
+    }
+
+    /// The numbers of its scopes.
+    pub(crate) fn numbers(&self) -> alloc::vec::Vec<u32> {
+        self.members.borrow().iter().map(|(_, member)| member.number).collect()
+    }
+
+    // ---- how many scopes keep a connection
+
+    /// The scope keeps an idle connection. If more than `most` scopes do, the one that has been idle for longest is to
+    /// close its own.
+    pub(crate) fn keep(&self, member: MemberId, most: u32) {
+        let (mut members, mut keepers) = (self.members.borrow_mut(), self.keepers.borrow_mut());
+        keepers.push_back(&mut *members, member.index());
+        if keepers.len() > most
+            && let Some(longest_idle) = keepers.front()
+        {
+            keepers.pop_front();
+            let surplus = &mut members[longest_idle];
+            surplus.keeps_at = NIL;
+            surplus.is_surplus = true;
+            self.woken.borrow_mut().push_back(surplus.number);
+        }
+    }
+
+    /// The scope keeps no idle connection any more.
+    pub(crate) fn forget_kept(&self, member: MemberId) {
+        let mut members = self.members.borrow_mut();
+        members[member.index()].is_surplus = false;
+        if members[member.index()].keeps_at != NIL {
+            self.keepers.borrow_mut().remove(&mut *members, member.index());
+            members[member.index()].keeps_at = NIL;
+        }
+    }
+
+    /// Whether the scope is to close the connection that it keeps.
+    pub(crate) fn is_surplus(&self, member: MemberId) -> bool {
+        self.members.borrow()[member.index()].is_surplus
+    }
+
+    pub(crate) fn has_woken(&self) -> bool {
+        !self.woken.borrow().is_empty()
+    }
+
+    pub(crate) fn take_woken(&self) -> Option<u32> {
+        self.woken.borrow_mut().pop_front()
+    }
+}

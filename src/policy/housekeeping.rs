@@ -1,0 +1,112 @@
+//! What a pool does without being asked: it closes connections that have been idle for too long, down to `minIdle`, and
+//! opens connections in advance. Nothing of it keeps a host awake. Called through pool.rs.
+
+use super::config::Span;
+use super::id::{NIL, OperationId};
+use super::operation::{Caller, Operation, State};
+use super::pool::Pool;
+use super::record::{Phase, Record};
+use alloc::vec::Vec;
+
+impl Pool {
+    // ---- the idle store
+
+    pub(super) fn put_idle(&mut self, slot: u32) {
+        let record = &mut self.records[slot];
+        record.phase = Phase::Idle;
+        // Its next holder uses it again, whether or not any caller has used it yet.
+        record.fresh = false;
+        let is_live = record.live;
+        self.idle.put(&mut self.records, slot);
+        if !is_live {
+            return;
+        }
+        if let Span::Millis(_) = self.config.idle_timeout {
+            let id = self.begin(Operation::new(State::Idling { slot }, Caller::None));
+            self.set_expiry(slot, id, self.config.idle_timeout);
+            self.reap();
+        }
+        if self.counts_as_keeper {
+            self.family.keep(self.member, self.config.pool_size);
+        }
+    }
+
+    /// Takes a slot out of the idle store.
+    pub(super) fn take_idle_slot(&mut self, slot: u32) {
+        if self.idle.next() == Some(slot) {
+            self.idle.take_next(&mut self.records, slot);
+        } else {
+            self.idle.remove(&mut self.records, slot);
+        }
+        self.end_expiry(slot);
+        if self.counts_as_keeper {
+            self.family.forget_kept(self.member);
+        }
+    }
+
+    /// Closes the idle connection of this scope, if too many other scopes keep one.
+    pub(super) fn close_surplus(&mut self) {
+        if self.family.is_surplus(self.member) {
+            self.close_idle();
+        }
+    }
+
+    // ---- the time of a slot
+
+    /// Lets an operation end the idleness of a slot, or the grace of its lost lease, after a span.
+    pub(super) fn set_expiry(&mut self, slot: u32, id: OperationId, span: Span) {
+        self.records[slot].expiry = id.index();
+        self.deadlines.arm(&mut self.operations, id.index(), span, true);
+    }
+
+    pub(super) fn end_expiry(&mut self, slot: u32) {
+        let expiry = core::mem::replace(&mut self.records[slot].expiry, NIL);
+        if expiry != NIL {
+            self.end(self.operations.handle_of(expiry));
+        }
+    }
+
+    /// A slot has been idle for `idleTimeout`.
+    pub(super) fn idled(&mut self, id: OperationId, slot: u32) {
+        self.records[slot].expiry = NIL;
+        self.end(id);
+        self.idle.mark_overdue(&mut self.records, slot);
+        self.reap();
+    }
+
+    /// Closes the connections that have been idle for too long, the longest idle first, as long as more than `minIdle`
+    /// are idle. The others stay overdue, and go when another connection comes to be idle.
+    fn reap(&mut self) {
+        while let Some(slot) = self.idle.surplus(self.config.min_idle) {
+            self.take_idle_slot(slot);
+            self.spawn_discard(slot, false);
+        }
+    }
+
+    // ---- warming
+
+    /// Opens connections for the idle store, as spawned operations, until `count` slots hold one: as many as may be
+    /// opened now. Returns how many more there are to open.
+    pub fn warm(&mut self, count: u32) -> u32 {
+        let count = count.min(self.config.max_idle) as usize;
+        let is_empty = |slot: &u32| !self.records[*slot].live;
+        let empty: Vec<u32> = self.idle.iter().filter(is_empty).collect();
+        let mut filled = self.records.len() - empty.len();
+        let mut empty = empty.into_iter();
+        while !self.is_closed() && filled < count && self.places.has_room() && !self.is_crowded() {
+            let slot = match empty.next() {
+                Some(slot) => {
+                    self.take_idle_slot(slot);
+                    slot
+                }
+                None if self.may_make_slot() => self.records.insert(Record::new()).index(),
+                None => break,
+            };
+            let id = self.begin(Operation::new(State::reserved(slot), Caller::Other));
+            self.reserve(id, slot);
+            self.outbox.spawn(id);
+            filled += 1;
+        }
+        if self.is_closed() { 0 } else { count.saturating_sub(filled) as u32 }
+    }
+}

@@ -1,0 +1,49 @@
+//! What a call leaves for others: notices for operations that sleep, and spawned operations, which have no caller. The
+//! host takes all of it before any foreign code runs (ARCHITECTURE.md, the contract).
+
+use super::id::OperationId;
+use super::step::Notice;
+use alloc::collections::VecDeque;
+
+pub(crate) struct Outbox {
+    /// The first notice, apart from the queue of the others: nearly always it is the only one.
+    notice: Option<(OperationId, Notice)>,
+    notices: VecDeque<(OperationId, Notice)>,
+    spawned: VecDeque<OperationId>,
+}
+
+impl Outbox {
+    pub(crate) const fn new() -> Self {
+        Self { notice: None, notices: VecDeque::new(), spawned: VecDeque::new() }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.notice.is_none() && self.spawned.is_empty()
+    }
+
+    #[inline(never)]
+    pub(crate) fn notify(&mut self, id: OperationId, notice: Notice) {
+        if self.notice.is_none() {
+            self.notice = Some((id, notice));
+        } else {
+            self.notices.push_back((id, notice));
+        }
+    }
+
+    pub(crate) fn take_notice(&mut self) -> Option<(OperationId, Notice)> {
+        let first = self.notice.take();
+        if !self.notices.is_empty() {
+            self.notice = self.notices.pop_front();
+        }
+        first
+    }
+
+    pub(crate) fn spawn(&mut self, id: OperationId) {
+        self.spawned.push_back(id);
+    }
+
+    pub(crate) fn take_spawned(&mut self) -> Option<OperationId> {
+        self.spawned.pop_front()
+    }
+}

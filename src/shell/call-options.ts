@@ -1,0 +1,60 @@
+/** The options of one call, checked: connect() and use(), close(), warm(). */
+
+import type { PoolClock } from "./clock.js";
+import type { ConnectOptions } from "./options.js";
+import { checkedMillis, checkIsOptions, checkKeys, isSignal, refuse } from "./validate.js";
+
+/** One caller's own times, and where it called. In milliseconds; undefined for the pool's own times. */
+export interface Limits {
+  readonly timeoutMs: number | undefined;
+  readonly deadlineMs: number | undefined;
+  /** By the pool's clock; undefined if nothing needs it. */
+  readonly startedAt: number | undefined;
+  readonly stack: string | undefined;
+}
+
+const connectKeys = ["signal", "timeout", "deadline", "scope"] as const;
+
+/**
+ * Checks the options of one connect() and returns the caller's own times, if any. Throws an ArgumentError that names
+ * the first wrong option.
+ */
+export function connectLimits(
+  options: unknown,
+  poolDeadlineMs: number,
+  clock: PoolClock,
+  pool: string,
+): Limits | undefined {
+  checkIsOptions(options, "connect()", pool);
+  checkKeys(options, connectKeys, "connect()", pool);
+  const { signal, timeout, deadline } = options as ConnectOptions;
+  if (signal !== undefined && !isSignal(signal)) throw refuse("signal", signal, pool);
+  checkScopeKey((options as ConnectOptions).scope, pool);
+  if (timeout === undefined && deadline === undefined && poolDeadlineMs === Infinity) return undefined;
+  const timeoutMs = timeout === undefined ? undefined : checkedMillis("timeout", timeout, pool);
+  const deadlineMs = deadline === undefined ? undefined : checkedMillis("deadline", deadline, pool);
+  const startedAt = (deadlineMs ?? poolDeadlineMs) === Infinity ? undefined : clock.now();
+  return { timeoutMs, deadlineMs, startedAt, stack: undefined };
+}
+
+/** Checks the key of a scope. */
+export function checkScopeKey(key: unknown, pool: string): asserts key is object | undefined {
+  if (key !== undefined && (typeof key !== "object" || key === null)) throw refuse("scope of connect()", key, pool);
+}
+
+/** Checks the options of close() and returns how long close() may wait for leases. */
+export function closePatience(options: unknown, pool: string): number {
+  checkIsOptions(options, "close()", pool);
+  checkKeys(options, ["timeout"], "close()", pool);
+  const { timeout = "10s" } = options;
+  const option = "timeout of close()";
+  // No null here: close() always settles.
+  if (timeout === null) throw refuse(option, timeout, pool);
+  return checkedMillis(option, timeout, pool);
+}
+
+/** Checks how many connections warm() is to open. */
+export function warmCount(count: unknown, pool: string): number {
+  if (!Number.isSafeInteger(count) || (count as number) < 0) throw refuse("count of warm()", count, pool);
+  return Math.min(count as number, 2 ** 30);
+}

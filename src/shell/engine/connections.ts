@@ -1,0 +1,172 @@
+/**
+ * The connections of one scope, by slot: opens them, makes the leases of them, and makes every call into them (ping,
+ * rollback, commit, close, terminate, onDisconnect). A call may throw or return a promise; what that means is for
+ * steps.ts and the policy.
+ */
+
+import type { Limits } from "../call-options.js";
+import { callDriver, nothingToCall, type Dialect, type DriverCall } from "../dialect.js";
+import { ArgumentError } from "../errors.js";
+import type { Log } from "../logger.js";
+import type { Creator } from "../options.js";
+import { indexOf } from "../protocol.js";
+import type { Settings } from "../settings.js";
+import { show } from "../validate.js";
+import { BoundLease, handleOfOperation, Lease } from "./lease.js";
+import { guard, guardShare, Slot, SlotConnection, type LeaseOwner } from "./slot.js";
+
+export class Connections<C> {
+  /** By index; a slot exists since its first opening. */
+  readonly slots: Slot<C>[] = [];
+  /** The owner of every lease. Set once, before the first opening. */
+  owner!: LeaseOwner<C>;
+  readonly #creator: Creator<C>;
+  readonly #dialect: Dialect<C>;
+  readonly #log: Log;
+  readonly #tracksLeaks: boolean;
+  readonly #shares: boolean;
+  readonly #isBound: boolean;
+  readonly #warned = new Set<DriverCall>();
+
+  /** `isBound`: the connections belong to an I/O context. */
+  constructor(creator: Creator<C>, settings: Settings<C>, isBound: boolean) {
+    this.#creator = creator;
+    this.#dialect = settings.dialect;
+    this.#log = settings.log;
+    this.#tracksLeaks = settings.tracksLeaks;
+    this.#shares = settings.shares;
+    this.#isBound = isBound;
+  }
+
+  // ---- in their slots
+
+  heldAt(index: number): SlotConnection<C> {
+    return (this.slots[index] as Slot<C>).held as SlotConnection<C>;
+  }
+
+  /** Calls the creator. `isNew`: the slot at this index is another than before. */
+  open(index: number, isNew: boolean): C | PromiseLike<C> {
+    let slot = this.slots[index];
+    if (slot === undefined || isNew) {
+      slot = new Slot<C>(this.owner, index);
+      this.slots[index] = slot;
+    }
+    slot.info = {};
+    return this.#creator(slot);
+  }
+
+  /** Puts the creator's connection into its slot. Throws if there is none. */
+  adopt(index: number, connection: C): void {
+    if (connection === undefined || connection === null) {
+      throw new ArgumentError(
+        `creator must return a connection, or a promise of one; it returned ${show(connection)}`,
+        this.#log.pool,
+      );
+    }
+    const slot = this.slots[index] as Slot<C>;
+    const held = new SlotConnection(this.owner, connection, slot);
+    slot.held = held;
+    slot.lastConnectTime = Date.now();
+    // A share is guarded when it is made.
+    if (this.#tracksLeaks && !this.#shares) guard(held);
+    try {
+      let isDead = false;
+      held.unwatch = this.#dialect.onDisconnect?.(connection, (error) => {
+        // Drivers report a death more than once; the first report has the cause.
+        if (isDead || slot.held !== held || this.slots[index] !== slot) return;
+        isDead = true;
+        held.deathCause = error;
+        this.owner.died(held);
+      });
+    } catch (error) {
+      this.#log.error("the dialect's onDisconnect failed", error);
+    }
+  }
+
+  /** Takes the connection out of its slot; onDisconnect goes on. */
+  leave(held: SlotConnection<C>): void {
+    const { slot } = held;
+    if (slot.held !== held) return;
+    slot.held = undefined;
+    slot.finalizers = [];
+  }
+
+  /** Takes the connection out of the pool: it was closed, terminated or detached, or that failed. */
+  empty(held: SlotConnection<C>): void {
+    this.leave(held);
+    const { unwatch } = held;
+    held.unwatch = undefined;
+    try {
+      unwatch?.();
+    } catch (error) {
+      this.#log.error("the end of the dialect's onDisconnect failed", error);
+    }
+  }
+
+  // ---- with lease holders
+
+  /** Makes the lease that a checkout granted. Runs no foreign code. */
+  leaseFor(lease: number, limits: Limits | undefined): Lease<C> {
+    const held = this.heldAt(indexOf(lease));
+    if (limits !== undefined) held.stack = limits.stack;
+    return this.lend(held, lease, held.takeSentinel());
+  }
+
+  /** Makes a lease. `sentinel`: the connection's; see slot.ts. */
+  lend(held: SlotConnection<C>, lease: number, sentinel: object | undefined): Lease<C> {
+    return this.#isBound ? new BoundLease(held, lease, sentinel) : new Lease(held, lease, sentinel);
+  }
+
+  /** Makes one more share, for which the operation stands. Runs no foreign code. */
+  share(held: SlotConnection<C>, operation: number, limits: Limits | undefined): Lease<C> {
+    held.stack = limits?.stack;
+    const sentinel = this.#tracksLeaks ? guardShare(held, operation) : undefined;
+    return this.lend(held, handleOfOperation(operation), sentinel);
+  }
+
+  // ---- calls into the driver
+
+  /** Rolls back, commits, closes or terminates. If nothing offers that, logs it once. */
+  call(call: DriverCall, connection: C): unknown {
+    const answer = callDriver(this.#dialect, call, connection);
+    if (answer !== nothingToCall) return answer;
+    this.#warnOnce(call);
+    return undefined;
+  }
+
+  ping(connection: C): unknown {
+    return this.#dialect.doPing?.(connection);
+  }
+
+  /** Whether the driver's error means that the connection is gone. */
+  isDisconnect(error: unknown, connection: C): boolean {
+    try {
+      return this.#dialect.isDisconnect?.(error, connection) === true;
+    } catch (failure) {
+      this.#log.error("the dialect's isDisconnect failed", failure);
+      return false;
+    }
+  }
+
+  /** Whether no transaction is open, or nothing could end one. */
+  isClean(connection: C): boolean {
+    const { inTransaction, doRollback } = this.#dialect;
+    try {
+      if (inTransaction !== undefined) return this.#dialect.inTransaction?.(connection) === false;
+      if (doRollback !== undefined || typeof (connection as { rollback?: unknown }).rollback === "function")
+        return false;
+    } catch (error) {
+      this.#log.error("the dialect's inTransaction failed; the connection is reset", error);
+      return false;
+    }
+    this.#warnOnce("rollback");
+    return true;
+  }
+
+  #warnOnce(call: DriverCall): void {
+    if (this.#warned.has(call)) return;
+    this.#warned.add(call);
+    const remedy = call === "rollback" || call === "commit" ? ', or set resetOnReturn: "none"' : "";
+    this.#log.warn(`the connections have no method to call for ${call}; give a dialect with it${remedy}`);
+  }
+}

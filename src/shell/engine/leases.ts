@@ -1,0 +1,313 @@
+/**
+ * What leases and slots ask of their pool: return, invalidate, detach, empty the slot. Also takes the reports of lost
+ * leases and dead connections. How a caller gets a lease is in scope.ts; what happens to the connection is decided in
+ * src/policy.
+ */
+
+import { InvalidRequestError } from "../errors.js";
+import type { Listeners } from "../events.js";
+import type { Log } from "../logger.js";
+import {
+  beginsWithReset,
+  Code,
+  isHandedOver,
+  isReturned,
+  leaseAfter,
+  operationOf,
+  policyEvents,
+  waiterOf,
+  type PolicyEvent,
+} from "../protocol.js";
+import type { Settings } from "../settings.js";
+import type { Connections } from "./connections.js";
+import type { Context } from "./contexts.js";
+import { hasCrashed } from "./instance.js";
+import type { LostLeases } from "./lost-leases.js";
+import { Operation } from "./operation.js";
+import type { Operations } from "./operations.js";
+import type { Policy } from "./policy.js";
+import type { LeaseOwner, LostLease, Slot, SlotConnection } from "./slot.js";
+import type { Steps } from "./steps.js";
+import type { Waiters } from "./waiters.js";
+
+const done: Promise<void> = Promise.resolve();
+
+export class Leases<C> implements LeaseOwner<C> {
+  readonly name: string;
+  readonly log: Log;
+  readonly #policy: Policy;
+  readonly #settings: Settings<C>;
+  readonly #connections: Connections<C>;
+  readonly #listeners: Listeners;
+  readonly #steps: Steps<C>;
+  readonly #operations: Operations<C>;
+  readonly #waiters: Waiters<C>;
+  readonly #lostLeases: LostLeases<C>;
+  readonly #context: Context | undefined;
+  /** Whether returns look for an open transaction: style commit commits in any case. */
+  readonly #rollsBack: boolean;
+  /** The code of the reset, which is the first step of most returns. */
+  readonly #reset: Code.Rollback | Code.Commit;
+  readonly #isOneOfSeveral: boolean;
+  /** Whether a return is one call and its answer: no clock, no debug log, no transaction to look for. */
+  #isFastPath = true;
+
+  /** `context`: the I/O context of the scope. `isOneOfSeveral`: the pool has other scopes. */
+  constructor(
+    policy: Policy,
+    settings: Settings<C>,
+    connections: Connections<C>,
+    listeners: Listeners,
+    steps: Steps<C>,
+    operations: Operations<C>,
+    waiters: Waiters<C>,
+    lostLeases: LostLeases<C>,
+    context: Context | undefined,
+    isOneOfSeveral: boolean,
+  ) {
+    this.name = settings.loggingName;
+    this.log = settings.log;
+    this.#policy = policy;
+    this.#settings = settings;
+    this.#connections = connections;
+    this.#listeners = listeners;
+    this.#steps = steps;
+    this.#operations = operations;
+    this.#waiters = waiters;
+    this.#lostLeases = lostLeases;
+    this.#context = context;
+    this.#rollsBack = settings.resetOnReturn === "rollback";
+    this.#reset = settings.resetOnReturn === "commit" ? Code.Commit : Code.Rollback;
+    this.#isOneOfSeveral = isOneOfSeveral;
+    this.updateFastPath();
+  }
+
+  /** Called when the log's `echo` was set. */
+  updateFastPath(): void {
+    this.#isFastPath = !this.#rollsBack && !this.#policy.tellsTime && !this.log.isDebug && !this.#isOneOfSeveral;
+  }
+
+  assertHere(): void {
+    if (this.#context?.isCurrent() !== false) return;
+    throw new InvalidRequestError(
+      `this connection of the pool ${this.name} belongs to another request or Durable Object, and Workers forbid its use here. Call connect() in the handler that uses the connection, and keep no lease at module scope`,
+      this.name,
+    );
+  }
+
+  // ---- return
+
+  /** `sentinel`: the lease's, for the next lease or the slot. Short, so that V8 can inline it. */
+  checkIn(lease: number, held: SlotConnection<C>, sentinel: object | undefined, wasReset: boolean): Promise<void> {
+    try {
+      const result = this.#policy.checkin(lease, this.#isFastPath ? 1 : this.#beforeReturn(held, wasReset));
+      if (isHandedOver(result)) {
+        // To a waiter, without a notice: the most frequent way through a busy pool.
+        this.#handOver(waiterOf(result), this.#connections.lend(held, leaseAfter(lease, result), sentinel));
+      } else {
+        held.sentinel = sentinel;
+        if (result !== 0) return this.#finish(result, held, wasReset, undefined);
+      }
+      return done;
+    } catch (trap) {
+      return this.#afterTrap(trap, held);
+    }
+  }
+
+  #handOver(index: number, lease: ReturnType<Connections<C>["lend"]>): void {
+    if (!this.#waiters.grantAt(index, lease)) {
+      this.log.error("a connection was handed over to a caller that does not wait; it goes back to the pool");
+      void lease.close();
+    }
+    if (this.#waiters.hasEndedSignals) this.#operations.afterwards();
+  }
+
+  /** 1 if a rollback would end nothing, or if none is asked for. A reset listener may change that, so it runs first. */
+  #isClean(held: SlotConnection<C>, wasReset: boolean): 0 | 1 {
+    return !this.#rollsBack || wasReset || (!this.#listeners.hasReset && this.#connections.isClean(held.connection))
+      ? 1
+      : 0;
+  }
+
+  #beforeReturn(held: SlotConnection<C>, wasReset: boolean): 0 | 1 {
+    const clean = this.#isClean(held, wasReset);
+    if (this.#policy.tellsTime) this.#operations.readClock();
+    this.log.debug("a connection is being returned");
+    if (clean === 1 && this.#rollsBack) this.log.debug("reset skipped: no transaction is open");
+    return clean;
+  }
+
+  /** Runs what a return leaves to do. `result`: the word of a return that handed nothing over. */
+  #finish(result: number, held: SlotConnection<C>, wasReset: boolean, error: unknown): Promise<void> {
+    if (isReturned(result)) {
+      this.#operations.afterwards();
+      return done;
+    }
+    const handle = operationOf(result);
+    let operation: Operation<C> | undefined;
+    if (beginsWithReset(result)) operation = Operation.reset(this.#operations, handle, this.#reset, held, wasReset);
+    else {
+      operation = this.#operations.beginReturn(handle, held, wasReset);
+      if (error !== undefined) operation.state.error = error;
+      operation.resume();
+    }
+    return operation?.isSettled === false ? (operation.promise() as unknown as Promise<void>) : done;
+  }
+
+  returnShare(operation: number, held: SlotConnection<C>, wasReset: boolean): Promise<void> {
+    return this.#attempt(held, () => {
+      const clean = this.#beforeReturn(held, wasReset);
+      return this.#finish(this.#policy.returnShare(operation, clean), held, wasReset, undefined);
+    });
+  }
+
+  /** Runs an end of a lease. The connection must be closed even after a crash. */
+  #attempt(held: SlotConnection<C>, run: () => Promise<void>): Promise<void> {
+    if (hasCrashed()) return this.#closeAfterCrash(held.connection);
+    try {
+      this.assertHere();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    try {
+      return run();
+    } catch (trap) {
+      return this.#afterTrap(trap, held);
+    }
+  }
+
+  #afterTrap(trap: unknown, held: SlotConnection<C>): Promise<void> {
+    this.#operations.crash(trap);
+    return this.#closeAfterCrash(held.connection);
+  }
+
+  /** The policy is gone, but the connection need not stay open. */
+  async #closeAfterCrash(connection: C): Promise<void> {
+    try {
+      await this.#connections.call("close", connection);
+    } catch (error) {
+      this.#listeners.report("close", error, null);
+    }
+  }
+
+  // ---- invalidation
+
+  invalidate(lease: number, held: SlotConnection<C>, error: unknown): Promise<void> {
+    return this.#attempt(held, () => {
+      this.#steps.invalidated(error);
+      return this.#finish(this.#policy.invalidate(lease), held, false, error);
+    });
+  }
+
+  invalidateShare(operation: number, held: SlotConnection<C>, error: unknown): Promise<void> {
+    return this.#attempt(held, () => {
+      this.#steps.invalidated(error);
+      if (this.#settings.invalidatesForAll) held.isInvalidated = true;
+      return this.#finish(this.#policy.invalidateShare(operation), held, false, error);
+    });
+  }
+
+  invalidateSoft(held: SlotConnection<C>, error: unknown): Promise<void> {
+    this.assertHere();
+    if (!this.#isCurrent(held)) return done;
+    this.#policy.assertAlive();
+    this.#policy.invalidateSoft(held.slot.index);
+    if (this.log.isInfo) this.log.info("a connection is soft-invalidated");
+    return this.#emit("softInvalidate", held, error);
+  }
+
+  invalidateAsOld(held: SlotConnection<C>): void {
+    this.#policy.assertAlive();
+    if (this.#isCurrent(held)) this.#policy.invalidateAsOld(held.slot.index);
+  }
+
+  /** Ends the connection of a slot, whether or not a lease has it. */
+  emptySlot(slot: Slot<C>, isAbrupt: boolean, error: unknown): Promise<void> {
+    const { held } = slot;
+    if (held === undefined || !this.#isCurrent(held)) return done;
+    return this.#attempt(held, () => {
+      const result = this.#policy.emptySlot(slot.index, isAbrupt);
+      this.#operations.drain();
+      if (!isReturned(result)) {
+        this.#connections.leave(held);
+        if (isAbrupt) this.#steps.invalidated(error);
+      }
+      return this.#finish(result, held, false, error);
+    });
+  }
+
+  addFinalizer(slot: Slot<C>): void {
+    this.assertHere();
+    this.#policy.assertAlive();
+    this.#policy.addFinalizer(slot.index);
+  }
+
+  // ---- detached connections
+
+  detach(lease: number, held: SlotConnection<C>): number {
+    this.#policy.assertAlive();
+    return this.#detached(this.#policy.detach(lease), held);
+  }
+
+  detachShare(operation: number, held: SlotConnection<C>): number {
+    this.#policy.assertAlive();
+    return this.#detached(this.#policy.detachShare(operation) ? operation : -1, held);
+  }
+
+  /** Runs no foreign code: the lease does not know its new handle yet. */
+  #detached(operation: number, held: SlotConnection<C>): number {
+    this.#operations.drain();
+    if (operation >= 0) this.#connections.leave(held);
+    return operation;
+  }
+
+  emitDetach(held: SlotConnection<C>): Promise<void> {
+    this.#connections.empty(held);
+    this.#operations.afterwards();
+    return this.#emit("detach", held, undefined);
+  }
+
+  closeDetached(operation: number, held: SlotConnection<C>, isAbrupt: boolean, wasReset: boolean): Promise<void> {
+    return this.#attempt(held, () => {
+      const clean = this.#isClean(held, isAbrupt || wasReset);
+      return this.#finish(this.#policy.closeDetached(operation, clean, isAbrupt), held, wasReset, undefined);
+    });
+  }
+
+  /** Emits an event that nothing else waits for. */
+  #emit(event: PolicyEvent, held: SlotConnection<C>, error: unknown): Promise<void> {
+    return this.#finish(this.#policy.emit(policyEvents.indexOf(event)), held, false, error);
+  }
+
+  // ---- reports
+
+  #isCurrent(held: SlotConnection<C>): boolean {
+    return held.slot.held === held && this.#connections.slots[held.slot.index] === held.slot;
+  }
+
+  isInUse(slot: Slot<C>): boolean {
+    return (
+      !hasCrashed() &&
+      !this.#policy.isGivenUp &&
+      this.#connections.slots[slot.index] === slot &&
+      this.#policy.isInUse(slot.index)
+    );
+  }
+
+  died(held: SlotConnection<C>): void {
+    if (hasCrashed()) return;
+    try {
+      const wasInUse = this.#policy.connectionDied(held.slot.index);
+      this.#operations.drain();
+      if (wasInUse) this.#listeners.emitError("disconnect", held.deathCause, held.slot);
+      else this.#steps.invalidated(held.deathCause);
+      this.#operations.afterwards();
+    } catch (trap) {
+      this.#operations.crash(trap);
+    }
+  }
+
+  lost(lost: LostLease<C>): void {
+    this.#lostLeases.add(lost);
+  }
+}

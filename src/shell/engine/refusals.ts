@@ -1,0 +1,114 @@
+/** Builds the error for a caller whose checkout was refused. */
+
+import type { Limits } from "../call-options.js";
+import type { GuardedClock } from "../clock.js";
+import {
+  AssertionError,
+  PoolClosedError,
+  PoolTimeoutError,
+  QueueFullError,
+  type PoolError,
+  type TimeoutStep,
+} from "../errors.js";
+import { Refusal } from "../protocol.js";
+import type { Settings } from "../settings.js";
+import type { PoolCounts, PoolStats } from "../stats.js";
+import { show } from "../validate.js";
+import type { Policy } from "./policy.js";
+import type { Slot } from "./slot.js";
+
+/** The pool's numbers at the moment of a refusal. */
+export interface Snapshot {
+  readonly stats: PoolStats;
+  readonly counts: PoolCounts;
+  readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
+}
+
+export class Refusals<C> {
+  /** Where the lease of an assertion pool was checked out. */
+  firstCheckoutStack: string | undefined = undefined;
+  /** Whether the callers' scope was ended, and not the pool. */
+  isScopeEnded = false;
+  readonly #policy: Policy;
+  readonly #settings: Settings<C>;
+  readonly #clock: GuardedClock;
+  readonly #slots: Slot<C>[];
+
+  constructor(policy: Policy, settings: Settings<C>, clock: GuardedClock, slots: Slot<C>[]) {
+    this.#policy = policy;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#slots = slots;
+  }
+
+  /** Returns the pool's numbers now: one snapshot serves all callers that are refused together. Does not read the clock. */
+  snapshot(): Snapshot {
+    return { stats: this.#policy.stats(false), counts: this.#policy.counts(), longestHeld: this.#longestHeld() };
+  }
+
+  /** Returns the error for a refused caller. `limits`: the caller's own times. Does not read the clock. */
+  errorFor(refusal: number, limits: Limits | undefined, snapshot?: Snapshot): PoolError {
+    const pool = this.#settings.loggingName;
+    switch (refusal) {
+      case Refusal.Closed:
+        return new PoolClosedError(
+          pool,
+          this.isScopeEnded
+            ? `this scope of the pool ${pool} has ended: endScope() was called with its key, or its key was collected`
+            : undefined,
+        );
+      case Refusal.QueueFull: {
+        const { waiting, used, max } = (snapshot ?? this.snapshot()).stats;
+        return new QueueFullError(
+          `the queue of the pool ${pool} is full: callers waiting: ${waiting} (maxWaiters: ${show(this.#settings.policy.maxWaiters)}), connections in use: ${used} of at most ${max}`,
+          pool,
+        );
+      }
+      case Refusal.InUse: {
+        const stack = this.firstCheckoutStack;
+        const where = stack === undefined ? "" : `; it was checked out\n${stack}\nand is checked out again`;
+        return new AssertionError(`the connection of the pool ${pool} is already checked out${where}`, pool);
+      }
+      default:
+        return this.#timeout(refusal, limits, snapshot ?? this.snapshot());
+    }
+  }
+
+  #timeout(refusal: number, limits: Limits | undefined, { stats, counts, longestHeld }: Snapshot): PoolTimeoutError {
+    const { policy, loggingName: pool } = this.#settings;
+    const { step, option, what } = timeouts[refusal] as (typeof timeouts)[number];
+    const timeoutMs =
+      (option === "deadline" ? limits?.deadlineMs : option === "timeout" ? limits?.timeoutMs : undefined) ??
+      policy[option];
+    // If the start was not timed, the limit itself is known to have passed.
+    const waitedMs = limits?.startedAt !== undefined ? this.#clock.lastMs - limits.startedAt : timeoutMs;
+    const { size, overflow } = counts;
+    const held =
+      longestHeld.length > 0 ? `; held longest, at least: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
+    return new PoolTimeoutError(
+      `${what} within ${timeoutMs} ms (${option}) in the pool ${pool}: ${stats.used} in use, ${stats.idle} idle, ${stats.opening} opening, ${stats.closing} closing, of at most ${stats.max} connections; others waiting: ${stats.waiting}${held}`,
+      pool,
+      { stats, size, overflow, waitedMs, timeoutMs, step, longestHeld },
+    );
+  }
+
+  #longestHeld(): Snapshot["longestHeld"] {
+    const nowMs = this.#settings.keepsStacks ? this.#clock.lastMs : undefined;
+    return this.#policy.longestHeld(nowMs).map(({ ms, index }) => {
+      const stack = this.#slots[index]?.held?.stack;
+      return stack === undefined ? { ms } : { ms, stack };
+    });
+  }
+}
+
+/** By refusal: in which step and by which option the time ran out, and what was missing. */
+const timeouts: Record<number, { step: TimeoutStep; option: "timeout" | "deadline" | "driverTimeout"; what: string }> =
+  {
+    [Refusal.WaitTimeout]: { step: "wait", option: "timeout", what: "no connection came free" },
+    [Refusal.WaitDeadline]: { step: "wait", option: "deadline", what: "no connection came free" },
+    [Refusal.OpenTimeout]: { step: "open", option: "driverTimeout", what: "the creator did not answer" },
+    [Refusal.OpenDeadline]: { step: "open", option: "deadline", what: "the creator did not answer" },
+    [Refusal.PingDeadline]: { step: "ping", option: "deadline", what: "the ping was not answered" },
+    [Refusal.ListenerTimeout]: { step: "listener", option: "driverTimeout", what: "a listener did not end" },
+    [Refusal.ListenerDeadline]: { step: "listener", option: "deadline", what: "a listener did not end" },
+  };

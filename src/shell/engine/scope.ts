@@ -1,0 +1,519 @@
+/**
+ * One scope of a pool: checkouts, aborts, and what is done to the scope as a whole. Puts its parts together: the
+ * policy, the operations (operations.ts), the leases (leases.ts). Which caller gets what, and when, is decided in src/policy.
+ */
+
+import { connectLimits, type Limits } from "../call-options.js";
+import { guardedClock, type GuardedClock } from "../clock.js";
+import type { Listeners } from "../events.js";
+import type { PooledConnection } from "../lease.js";
+import type { Log } from "../logger.js";
+import type { ConnectOptions, Creator } from "../options.js";
+import {
+  Code,
+  codeOf,
+  eventBits,
+  indexOf,
+  isAsleep,
+  isLease,
+  isRefused,
+  operationOf,
+  Place,
+  Refusal,
+  toWireMillis,
+} from "../protocol.js";
+import { policyOptionsIn, type PolicyOptions, type Settings } from "../settings.js";
+import type { PoolCounts, PoolStats } from "../stats.js";
+import { Connections } from "./connections.js";
+import type { Context } from "./contexts.js";
+import { hasCrashed } from "./instance.js";
+import { Lease } from "./lease.js";
+import { Leases } from "./leases.js";
+import { LostLeases } from "./lost-leases.js";
+import { isLast } from "./operation.js";
+import { Operations } from "./operations.js";
+import { Policy } from "./policy.js";
+import { Refusals } from "./refusals.js";
+import type { SlotConnection } from "./slot.js";
+import { Steps } from "./steps.js";
+import { Timer } from "./timer.js";
+import { Waiters } from "./waiters.js";
+
+const done: Promise<void> = Promise.resolve();
+
+/** What a further scope of a pool is given. */
+export interface ScopeParent {
+  /** In Workers the I/O context, in which alone the scope may act. */
+  readonly context: Context | undefined;
+  readonly first: Scope<any>;
+  /** Called when nothing is left in the scope. */
+  onEmpty(): void;
+}
+
+export class Scope<C> {
+  /** The pool's name. */
+  readonly name: string;
+  readonly log: Log;
+  readonly #settings: Settings<C>;
+  readonly #listeners: Listeners;
+  readonly #clock: GuardedClock;
+  readonly #policy: Policy;
+  readonly #connections: Connections<C>;
+  readonly #timer: Timer;
+  readonly #waiters: Waiters<C>;
+  readonly #refusals: Refusals<C>;
+  readonly #operations: Operations<C>;
+  readonly #lostLeases: LostLeases<C>;
+  readonly #leases: Leases<C>;
+  readonly #parent: ScopeParent | undefined;
+  /** The I/O context to which all that is here belongs. */
+  readonly #context: Context | undefined;
+  /** Whether a checkout is one call and its answer: no clock, no stack, no debug log, no lost lease to report. */
+  #isFastPath = true;
+  /** Aborts that fired in another I/O context, and how to wake this one for them. */
+  readonly #abortsElsewhere: Array<() => void> = [];
+  #wakeHere: (() => void) | undefined = undefined;
+  #closing: Promise<void> | undefined = undefined;
+
+  constructor(creator: Creator<C>, settings: Settings<C>, listeners: Listeners, parent?: ScopeParent) {
+    const { log } = settings;
+    const context = parent?.context;
+    const isBound = context !== undefined;
+    this.name = settings.loggingName;
+    this.log = log;
+    this.#settings = settings;
+    this.#listeners = listeners;
+    this.#parent = parent;
+    this.#context = context;
+    this.#clock = guardedClock(settings.clock, log);
+    const options = policyOptionsIn(settings, parent === undefined ? Place.Request : placeOf(context));
+    const policy = (this.#policy = new Policy(
+      settings,
+      options,
+      parent === undefined ? undefined : parent.first.#policy,
+      isBound,
+    ));
+    const connections = (this.#connections = new Connections(creator, settings, isBound));
+    const refusals = (this.#refusals = new Refusals(policy, settings, this.#clock, connections.slots));
+    const steps = new Steps(policy, connections, listeners, refusals, settings);
+    const timer = (this.#timer = new Timer(this.#clock, log, policy, () => this.#onRing()));
+    const waiters = (this.#waiters = new Waiters<C>((operations, reason) => this.#abort(operations, reason)));
+    const operations = (this.#operations = new Operations(
+      policy,
+      steps,
+      connections,
+      settings,
+      this.#clock,
+      timer,
+      waiters,
+      refusals,
+      isBound,
+    ));
+    this.#lostLeases = new LostLeases(policy, connections.slots, operations, listeners, log, () =>
+      this.#updateFastPath(),
+    );
+    this.#leases = new Leases(
+      policy,
+      settings,
+      connections,
+      listeners,
+      steps,
+      operations,
+      waiters,
+      this.#lostLeases,
+      context,
+      parent !== undefined,
+    );
+    connections.owner = this.#leases;
+    this.#updateFastPath();
+    // A further scope takes the events from the first one.
+    if (parent === undefined) listeners.onChange = () => this.#updateEvents();
+  }
+
+  /** Called when the log's `echo` was set. */
+  onEcho(): void {
+    this.#updateFastPath();
+    this.#leases.updateFastPath();
+    this.#listeners.changed();
+  }
+
+  #updateEvents(): void {
+    if (hasCrashed()) return;
+    // A hand-over bypasses the log and the stacks.
+    const everyLease = this.log.isDebug || this.#settings.keepsStacks;
+    this.#policy.setEvents(eventBits((event) => this.#listeners.has(event), everyLease));
+  }
+
+  #updateFastPath(): void {
+    this.#isFastPath =
+      !this.#needsLimits() && !this.log.isDebug && !this.#lostLeases.areAny && this.#context === undefined;
+  }
+
+  /** Whether every checkout passes its own times, or its stack. */
+  #needsLimits(): boolean {
+    const { keepsStacks, crosses, policy } = this.#settings;
+    return this.#policy.tellsTime || keepsStacks || crosses || policy.deadline !== Infinity;
+  }
+
+  // ---- one scope of several
+
+  /** Names the scope among those of all pools. */
+  get number(): number {
+    return this.#policy.number;
+  }
+
+  /** Sets what wakes other scopes of the pool for what this one has given them to do. */
+  set wakeOthers(wake: () => void) {
+    this.#operations.wakeOthers = wake;
+  }
+
+  /** Returns the number of a scope of this pool that has something to do because of another one, or -1. */
+  nextWokenScope(): number {
+    return hasCrashed() ? -1 : this.#policy.nextWokenScope();
+  }
+
+  /**
+   * Does what could not be done before there was a call from here: another scope may have closed or disposed of the
+   * pool.
+   */
+  catchUp(): void {
+    if (hasCrashed()) return;
+    try {
+      for (const abort of this.#abortsElsewhere.splice(0)) abort();
+      if (this.#lostLeases.areAny) this.#lostLeases.report();
+      else if (this.#policy.hasOutput()) this.#operations.afterwards();
+    } catch (trap) {
+      this.#operations.crash(trap);
+    }
+  }
+
+  /** Whether all that there is in this scope is idle. */
+  get isAtRest(): boolean {
+    return hasCrashed() || this.#policy.isAtRest();
+  }
+
+  /**
+   * Called when the context is presumed gone: frees the policy and touches nothing else. Code that still runs there can
+   * only close its leases.
+   */
+  forget(): void {
+    this.#waiters.leaveSignals();
+    this.#policy.giveUp();
+  }
+
+  /**
+   * Ends this scope: closes its idle connections, refuses its waiters, and closes the other connections at their
+   * return.
+   */
+  end(): Promise<void> {
+    this.#refusals.isScopeEnded = true;
+    return this.#endIdle(() => this.#policy.closeScope());
+  }
+
+  // ---- checkout
+
+  // Short, so that V8 can inline it. What is rare stands apart.
+  connect(options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
+    if (options !== undefined || !this.#isFastPath) return this.#connectWithin(options);
+    let word: number;
+    try {
+      word = this.#policy.checkout();
+    } catch (trap) {
+      return this.#refuseAfter(trap);
+    }
+    if (isLease(word)) {
+      const { held } = this.#connections.slots[indexOf(word)] as { held: SlotConnection<C> };
+      return Promise.resolve(new Lease(held, word, held.takeSentinel()));
+    }
+    if (isAsleep(word)) {
+      const promise = this.#waiters.wait(operationOf(word));
+      this.#timer.hold();
+      return promise;
+    }
+    return this.#pend(word, undefined, undefined);
+  }
+
+  #refuseAfter(trap: unknown): Promise<never> {
+    return Promise.reject(this.#operations.crash(trap));
+  }
+
+  #connectWithin(options: ConnectOptions = {}): Promise<PooledConnection<C>> {
+    let word: number;
+    let limits: Limits | undefined;
+    let signal: AbortSignal | undefined;
+    try {
+      signal = options?.signal;
+      limits = connectLimits(options, this.#settings.policy.deadline, this.#clock, this.name);
+      if (signal?.aborted === true) return Promise.reject(signal.reason);
+      this.#policy.assertAlive();
+      // Before the checkout: the report runs foreign code.
+      if (this.#lostLeases.areAny) this.#lostLeases.report();
+      if (this.#needsLimits()) limits = this.#completed(limits);
+      word =
+        limits === undefined
+          ? this.#policy.checkout()
+          : this.#policy.checkoutWithin(
+              toWireMillis(limits.timeoutMs),
+              toWireMillis(limits.deadlineMs),
+              limits.startedAt ?? 0,
+            );
+    } catch (error) {
+      return Promise.reject(error instanceof WebAssembly.RuntimeError ? this.#operations.crash(error) : error);
+    }
+    if (!isRefused(word) && limits?.stack !== undefined) this.#refusals.firstCheckoutStack = limits.stack;
+    if (!isLease(word)) return this.#pend(word, limits, signal);
+    const lease = this.#connections.leaseFor(word, limits);
+    if (this.log.isDebug) {
+      this.#operations.drain();
+      this.log.debug("a connection is checked out");
+    }
+    return Promise.resolve(lease);
+  }
+
+  #completed(limits: Limits | undefined): Limits {
+    const startedAt = limits?.startedAt ?? (this.#policy.tellsTime ? this.#clock.now() : undefined);
+    const stack = this.#settings.keepsStacks ? stackBelow(this.connect) : undefined;
+    return { timeoutMs: limits?.timeoutMs, deadlineMs: limits?.deadlineMs, startedAt, stack };
+  }
+
+  /** Goes on with a checkout that is not granted at once. */
+  #pend(word: number, limits: Limits | undefined, signal: AbortSignal | undefined): Promise<PooledConnection<C>> {
+    const operations = this.#operations;
+    try {
+      if (isRefused(word)) {
+        const refusal = this.#policy.refusal();
+        operations.afterwards();
+        if (this.#settings.keepsStacks) this.#clock.now();
+        return Promise.reject(this.#refusals.errorFor(refusal, limits));
+      }
+      const handle = operationOf(word);
+      if (isAsleep(word)) return this.#wait(handle, limits, signal, false);
+      const step = this.#policy.resume(handle);
+      if (codeOf(step) === Code.Wait) return this.#wait(handle, limits, signal, true);
+      const operation = operations.begin(handle, limits);
+      if (signal === undefined || isLast(step)) operation.run(step);
+      else {
+        operations.drain();
+        this.#listen(handle, signal);
+        // Again: the signal is foreign code, and may have changed what comes next.
+        operation.resume();
+      }
+      if (!operation.isSettled) this.#timer.hold();
+      return operation.promise();
+    } catch (trap) {
+      return this.#refuseAfter(trap);
+    }
+  }
+
+  /** Queues. The promise is in its place before any foreign code runs. */
+  #wait(
+    handle: number,
+    limits: Limits | undefined,
+    signal: AbortSignal | undefined,
+    mayHaveOutput: boolean,
+  ): Promise<PooledConnection<C>> {
+    const waiters = this.#waiters;
+    const promise = this.#settings.crosses
+      ? waiters.waitAcross(handle, () => this.#onRing())
+      : signal === undefined
+        ? waiters.wait(handle)
+        : waiters.waitAbortably(handle);
+    if (limits !== undefined) waiters.keepLimits(handle, limits);
+    if (mayHaveOutput) this.#operations.afterwards();
+    this.#timer.hold();
+    if (signal === undefined) return promise;
+    try {
+      this.#listen(handle, signal);
+    } catch (error) {
+      this.#operations.afterwards();
+      // It may have been granted before its signal threw.
+      void promise.then(
+        (lease) => lease.close(),
+        () => {},
+      );
+      return Promise.reject(error);
+    }
+    return promise;
+  }
+
+  /** Listens to the caller's signal. If the signal refuses a listener, the caller leaves as if it had been aborted. */
+  #listen(handle: number, signal: AbortSignal): void {
+    try {
+      this.#waiters.listen(handle, signal);
+      if (this.#context !== undefined) this.#listenHere();
+    } catch (error) {
+      if (this.#policy.abort(handle) && !this.#waiters.abort(handle, error))
+        this.#operations.find(handle)?.reject(error);
+      this.#waiters.forget(handle);
+      this.#operations.drain();
+      throw error;
+    }
+  }
+
+  // ---- aborts
+
+  /** Aborts every operation that was begun with the signal. */
+  #abort(operations: Set<number>, reason: unknown): void {
+    if (hasCrashed()) return;
+    if (this.#context?.isCurrent() === false) {
+      this.#abortsElsewhere.push(() => this.#abort(operations, reason));
+      this.#wakeHere?.();
+      return;
+    }
+    try {
+      for (const operation of operations) {
+        if (!this.#policy.abort(operation) || this.#waiters.abort(operation, reason)) continue;
+        this.#operations.find(operation)?.reject(reason);
+        this.#waiters.forget(operation);
+      }
+      this.#operations.afterwards();
+    } catch (trap) {
+      this.#operations.crash(trap);
+    }
+  }
+
+  /**
+   * A signal may be aborted in another I/O context, which must not act here. A promise that was made here resumes here.
+   * Before the compatibility date 2024-10-14 it does not, and the next timer notices the abort.
+   */
+  #listenHere(): void {
+    if (this.#wakeHere !== undefined) return;
+    void new Promise<void>((resolve) => (this.#wakeHere = resolve)).then(() => {
+      this.#wakeHere = undefined;
+      this.catchUp();
+    });
+  }
+
+  // ---- the scope as a whole
+
+  #onRing(): void {
+    if (hasCrashed()) return this.#operations.crashed();
+    try {
+      this.catchUp();
+      this.#operations.tick();
+      this.#operations.afterwards();
+      if (this.#policy.isEmpty()) this.#parent?.onEmpty();
+    } catch (trap) {
+      this.#operations.crash(trap);
+    }
+  }
+
+  /** Opens connections until there are `count`; rejects with the first failure. */
+  async warm(count: number): Promise<void> {
+    for (;;) {
+      this.#policy.assertAlive();
+      if (this.isClosed) throw this.#refusals.errorFor(Refusal.Closed, undefined);
+      let isEnough = false;
+      const opening = this.#operations.spawn(() => (isEnough = this.#policy.warm(count) === 0));
+      const opened = await Promise.allSettled(opening);
+      const failure = opened.find(({ status }) => status === "rejected");
+      if (failure !== undefined) throw (failure as PromiseRejectedResult).reason;
+      // If it may open no more now, callers have the places: it leaves the rest to them.
+      if (isEnough || opened.length === 0) return;
+    }
+  }
+
+  invalidateAll(): void {
+    this.#policy.assertAlive();
+    this.#policy.invalidateAll();
+  }
+
+  /**
+   * Disposes of the whole pool; the other scopes are those that can act now. In each of them every promise is settled
+   * before the first connection is closed. Resolves when their idle connections are closed.
+   */
+  disposeWith(others: readonly Scope<C>[]): Promise<void> {
+    if (hasCrashed()) return done;
+    try {
+      const scopes = [this, ...others];
+      const spawned = scopes.map((scope) => scope.#operations.watchSpawned());
+      this.#policy.dispose();
+      const closes = spawned.flatMap((promises) => promises());
+      for (const scope of scopes) scope.#operations.afterwards();
+      return Promise.allSettled(closes).then(() => undefined);
+    } catch (trap) {
+      this.#operations.crash(trap);
+      return done;
+    }
+  }
+
+  #endIdle(end: () => void): Promise<void> {
+    if (hasCrashed()) return done;
+    try {
+      return Promise.allSettled(this.#operations.spawn(end)).then(() => undefined);
+    } catch (trap) {
+      this.#operations.crash(trap);
+      return done;
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#closing !== undefined || (!hasCrashed() && this.#policy.isClosed());
+  }
+
+  /**
+   * Closes the whole pool; the other scopes are those that can act now. In each of them every promise is settled before
+   * the first connection is closed. Resolves when all of them are empty, or the patience has ended.
+   */
+  closeWith(others: readonly Scope<C>[], patienceMs: number): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing;
+    this.#closing = done;
+    if (hasCrashed()) return done;
+    try {
+      const scopes = [this, ...others];
+      this.#policy.close(toWireMillis(patienceMs));
+      const ends = scopes.flatMap((scope) => scope.#end() ?? []);
+      for (const scope of scopes) scope.#operations.drain();
+      this.#closing = ends.length === 1 ? (ends[0] as Promise<void>) : Promise.all(ends).then(() => undefined);
+      for (const scope of scopes) scope.#operations.afterwards();
+    } catch (trap) {
+      this.#closing = this.#refuseAfter(trap);
+    }
+    return this.#closing;
+  }
+
+  /** Returns what ends with the close of this scope, if that is under way. */
+  #end(): Promise<void> | undefined {
+    const handle = this.#policy.closing();
+    return handle < 0 ? undefined : (this.#operations.begin(handle, undefined).promise() as unknown as Promise<void>);
+  }
+
+  // ---- what is known of it
+
+  stats(everywhere: boolean): PoolStats {
+    return this.#policy.stats(everywhere);
+  }
+
+  counts(): PoolCounts {
+    return this.#policy.counts();
+  }
+
+  get options(): PolicyOptions {
+    return this.#settings.policy;
+  }
+
+  isDisconnect(error: unknown, connection: C): boolean {
+    return this.#connections.isDisconnect(error, connection);
+  }
+}
+
+/** The first scope of a pool in Workers serves no caller, but its numbers are those of a request. */
+function placeOf(context: Context | undefined): Place {
+  switch (context?.isActor) {
+    case true:
+      return Place.Object;
+    case false:
+      return Place.Request;
+    default:
+      return Place.Unknown;
+  }
+}
+
+/** Returns the stack of the code that called the pool's method that called this function, if the host has one. */
+function stackBelow(called: Function): string | undefined {
+  const holder: { stack?: string } = {};
+  const { captureStackTrace } = Error as unknown as { captureStackTrace?: (holder: object, below: Function) => void };
+  captureStackTrace?.(holder, called);
+  // A host that drops the frames of tail calls (Bun) may have nothing below the function: then the whole stack.
+  return holder.stack?.split("\n").slice(2).join("\n") || new Error().stack;
+}

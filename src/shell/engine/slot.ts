@@ -1,0 +1,189 @@
+/**
+ * A slot and the connection in it, and the sentinel by which a lost lease is found. `info` belongs to the connection
+ * and ends with it; `recordInfo` belongs to the slot and survives reconnects.
+ *
+ * Each connection has a sentinel: an object that the pool keeps while the connection is idle, and that the lease holds
+ * while it is out. A lease that is garbage-collected takes the sentinel with it, and the registry reports that. A
+ * sentinel is registered once for each connection, so a checkout costs two stores. The leases of a shared connection
+ * hold one sentinel together: it goes with the last of them, and the shares that are left in its list were lost.
+ */
+
+import { ArgumentError } from "../errors.js";
+import { canTrackLeaks } from "../host.js";
+import type { Log } from "../logger.js";
+import type { ConnectionRecord } from "../record.js";
+import { checkFlags, show } from "../validate.js";
+
+/** What leases and slots ask of their pool. */
+export interface LeaseOwner<C> {
+  /** The pool's name. */
+  readonly name: string;
+  readonly log: Log;
+  /** Throws if the code runs in another I/O context. */
+  assertHere(): void;
+  checkIn(lease: number, held: SlotConnection<C>, sentinel: object | undefined, wasReset: boolean): Promise<void>;
+  returnShare(operation: number, held: SlotConnection<C>, wasReset: boolean): Promise<void>;
+  invalidate(lease: number, held: SlotConnection<C>, error: unknown): Promise<void>;
+  invalidateShare(operation: number, held: SlotConnection<C>, error: unknown): Promise<void>;
+  invalidateSoft(held: SlotConnection<C>, error: unknown): Promise<void>;
+  invalidateAsOld(held: SlotConnection<C>): void;
+  emptySlot(slot: Slot<C>, isAbrupt: boolean, error: unknown): Promise<void>;
+  addFinalizer(slot: Slot<C>): void;
+  /** Returns the operation that stands for the detached connection, or -1 if the lease had ended. */
+  detach(lease: number, held: SlotConnection<C>): number;
+  /** The same for a share. */
+  detachShare(operation: number, held: SlotConnection<C>): number;
+  emitDetach(held: SlotConnection<C>): Promise<void>;
+  closeDetached(operation: number, held: SlotConnection<C>, isAbrupt: boolean, wasReset: boolean): Promise<void>;
+  isInUse(slot: Slot<C>): boolean;
+  /** Called when the driver reports that the connection is gone. */
+  died(held: SlotConnection<C>): void;
+  /** Called when a lease was garbage-collected before its end. */
+  lost(lost: LostLease<C>): void;
+}
+
+/** What is known of leases that were garbage-collected. */
+export interface LostLease<C> {
+  readonly slot: Slot<C>;
+  readonly held: SlotConnection<C> | undefined;
+  /** Of a shared connection: the operations that stand for its shares. */
+  readonly shares: Set<number> | undefined;
+}
+
+/** The sentinel of a shared connection, and the operations that stand for its shares. */
+interface SharedSentinel {
+  readonly sentinel: WeakRef<object>;
+  readonly shares: Set<number>;
+}
+
+/** One connection of a pool, from its opening to its end. */
+export class SlotConnection<C> {
+  readonly owner: LeaseOwner<C>;
+  readonly connection: C;
+  readonly slot: Slot<C>;
+  /** Whether all sharers of the connection have lost it: one of them invalidated its lease. */
+  isInvalidated = false;
+  info: Record<PropertyKey, unknown>;
+  /** While no lease has the connection. A lease takes the sentinel along and passes it to the next one. */
+  sentinel: object | undefined = undefined;
+  /** Of a shared connection: the sentinel that its leases keep alive together. */
+  shared: SharedSentinel | undefined = undefined;
+  /** Where the connection was checked out, if the pool keeps stacks. */
+  stack: string | undefined = undefined;
+  /** The driver's error when the connection died. */
+  deathCause: unknown = undefined;
+  /** Ends the dialect's onDisconnect. */
+  unwatch: (() => void) | undefined = undefined;
+
+  constructor(owner: LeaseOwner<C>, connection: C, slot: Slot<C>) {
+    this.owner = owner;
+    this.connection = connection;
+    this.slot = slot;
+    this.info = slot.info;
+  }
+
+  takeSentinel(): object | undefined {
+    const { sentinel } = this;
+    this.sentinel = undefined;
+    return sentinel;
+  }
+}
+
+export class Slot<C> implements ConnectionRecord<C> {
+  readonly index: number;
+  readonly #owner: LeaseOwner<C>;
+  held: SlotConnection<C> | undefined = undefined;
+  info: Record<PropertyKey, unknown> = {};
+  recordInfo: Record<PropertyKey, unknown> = {};
+  lastConnectTime = 0;
+  finalizers: Array<(connection: C) => unknown> = [];
+
+  constructor(owner: LeaseOwner<C>, index: number) {
+    this.#owner = owner;
+    this.index = index;
+  }
+
+  get connection(): C | null {
+    if (this.held === undefined) return null;
+    this.#owner.assertHere();
+    return this.held.connection;
+  }
+
+  get inUse(): boolean {
+    // A record may be kept after its slot has ended, and another slot may have the index now.
+    return this.#owner.isInUse(this);
+  }
+
+  finalize(callback: (connection: C) => unknown): void {
+    if (typeof callback !== "function")
+      throw new ArgumentError(
+        `finalize() wants a function of the connection; it got ${show(callback)}`,
+        this.#owner.name,
+      );
+    if (this.held === undefined) return;
+    this.finalizers.push(callback);
+    this.#owner.addFinalizer(this);
+  }
+
+  invalidate(error?: unknown, options: { soft?: boolean } = {}): Promise<void> {
+    try {
+      checkFlags(options, ["soft"], "invalidate()", this.#owner.name);
+    } catch (refusal) {
+      return Promise.reject(refusal);
+    }
+    if (this.held === undefined) return Promise.resolve();
+    return options.soft === true
+      ? this.#owner.invalidateSoft(this.held, error)
+      : this.#owner.emptySlot(this, true, error);
+  }
+
+  close(): Promise<void> {
+    return this.held === undefined ? Promise.resolve() : this.#owner.emptySlot(this, false, undefined);
+  }
+}
+
+// ---- sentinels
+
+/** What the registry knows. It keeps no pool and no connection alive. */
+interface Watch {
+  readonly owner: WeakRef<LeaseOwner<any>>;
+  readonly slot: WeakRef<Slot<any>>;
+  /** Collected with its lease if the slot was emptied before. */
+  readonly held: WeakRef<SlotConnection<any>>;
+  readonly shares: Set<number> | undefined;
+}
+
+const registry = canTrackLeaks
+  ? new FinalizationRegistry<Watch>(({ owner, slot: reference, held, shares }) => {
+      const slot = reference.deref();
+      if (slot !== undefined) owner.deref()?.lost({ slot, held: held.deref(), shares });
+    })
+  : undefined;
+
+/** Makes the sentinel for the leases of a connection, one after the other. */
+export function guard(held: SlotConnection<any>): void {
+  held.sentinel = register(held, undefined);
+}
+
+/** Returns the sentinel for one more share of the connection. */
+export function guardShare(held: SlotConnection<any>, operation: number): object {
+  let sentinel = held.shared?.sentinel.deref();
+  if (sentinel === undefined) {
+    const shares = new Set<number>();
+    sentinel = register(held, shares);
+    held.shared = { sentinel: new WeakRef(sentinel), shares };
+  }
+  held.shared?.shares.add(operation);
+  return sentinel;
+}
+
+function register(held: SlotConnection<any>, shares: Set<number> | undefined): object {
+  const sentinel = {};
+  registry?.register(sentinel, {
+    owner: new WeakRef(held.owner),
+    slot: new WeakRef(held.slot),
+    held: new WeakRef(held),
+    shares,
+  });
+  return sentinel;
+}

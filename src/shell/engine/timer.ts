@@ -1,0 +1,77 @@
+/** The one host timer of a scope: calls the policy when a time may have ended, and asks when to call it again. */
+
+import { holdProcess, type GuardedClock } from "../clock.js";
+import type { Log } from "../logger.js";
+import type { Policy } from "./policy.js";
+
+export class Timer {
+  readonly #clock: GuardedClock;
+  readonly #log: Log;
+  readonly #policy: Policy;
+  readonly #onRing: () => void;
+  #handle: unknown = undefined;
+  /** Counts what sets or clears the timer: the clock may be foreign code that re-enters the pool. */
+  #serial = 0;
+  /** Whether the timer runs and lets the process end. */
+  #isLoose = false;
+
+  constructor(clock: GuardedClock, log: Log, policy: Policy, onRing: () => void) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#policy = policy;
+    this.#onRing = onRing;
+  }
+
+  /** Passes the time to the policy, drains its output, and sets the timer again. Returns whether the timer runs. */
+  tick(drain: () => void): boolean {
+    const delayMs = this.#policy.tick(this.#clock.now());
+    drain();
+    const serial = ++this.#serial;
+    this.#clear();
+    // The clock may be foreign code: a re-entrant tick knows better.
+    if (serial !== this.#serial) return this.#handle !== undefined;
+    if (delayMs >= 0) this.#set(delayMs);
+    return delayMs >= 0;
+  }
+
+  /** Keeps the process alive: a caller begins to wait, and the timer may have been set while none did. */
+  hold(): void {
+    if (!this.#isLoose) return;
+    this.#isLoose = false;
+    holdProcess(this.#handle, true);
+  }
+
+  clear(): void {
+    this.#serial++;
+    this.#clear();
+  }
+
+  #clear(): void {
+    const handle = this.#handle;
+    this.#isLoose = false;
+    this.#handle = undefined;
+    if (handle !== undefined) this.#clock.clearTimeout(handle);
+  }
+
+  /** Workers refuse timers at module scope: nothing ends by time until a call comes from where a timer can be set. */
+  #set(delayMs: number): void {
+    const serial = this.#serial;
+    let handle: unknown;
+    try {
+      handle = this.#clock.setTimeout(() => {
+        if (this.#serial !== serial) return;
+        this.#handle = undefined;
+        this.#isLoose = false;
+        this.#onRing();
+      }, delayMs);
+    } catch (error) {
+      this.#policy.timerLost();
+      this.#log.error("no timer can be set here, so no waiting ends by time", error);
+      return;
+    }
+    if (serial !== this.#serial) return this.#clock.clearTimeout(handle);
+    this.#handle = handle;
+    this.#isLoose = !this.#policy.isAttended();
+    holdProcess(handle, !this.#isLoose);
+  }
+}

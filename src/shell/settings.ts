@@ -1,0 +1,205 @@
+/**
+ * The options of a pool, checked and completed for the shell and for the policy. The table of the numeric options, with
+ * their order and defaults, is the policy's (protocol.ts); the policy also checks the ranges, and names the option that
+ * broke its rule.
+ */
+
+import { hostClock, type PoolClock } from "./clock.js";
+import type { Dialect } from "./dialect.js";
+import { ArgumentError } from "./errors.js";
+import { canTrackLeaks, hasContexts } from "./host.js";
+import { Log, type Echo } from "./logger.js";
+import type { AssertionPoolOptions, QueuePoolOptions } from "./options.js";
+import { kinds, options, placeDefaults, resetStyles, type Kind, type OptionName, type Place } from "./protocol.js";
+import { checkIsOptions, checkKeys, hasFunctions, refuse, show, toMillis } from "./validate.js";
+
+/** What the policy decodes: durations in milliseconds, Infinity for no limit, NaN for a wrong type, flags as 0 or 1. */
+export type PolicyOptions = Readonly<Record<OptionName, number>>;
+
+/** Everything that some kind of pool accepts. */
+type AnyOptions<C> = QueuePoolOptions<C> & AssertionPoolOptions<C>;
+
+/** Options after their check. */
+export interface Settings<C> {
+  /** As the user wrote them, for errors and for recreate(). */
+  readonly given: Readonly<Record<string, unknown>>;
+  readonly kind: Kind;
+  readonly policy: PolicyOptions;
+  readonly resetOnReturn: (typeof resetStyles)[number];
+  readonly dialect: Dialect<C>;
+  readonly loggingName: string;
+  readonly log: Log;
+  readonly clock: PoolClock;
+  readonly tracksLeaks: boolean;
+  /** Whether callers share connections, so that a lease is an operation. */
+  readonly shares: boolean;
+  /** Whether all sharers of a connection lose it when one of them invalidates its lease. */
+  readonly invalidatesForAll: boolean;
+  /** Whether each lease knows where it was checked out. */
+  readonly keepsStacks: boolean;
+  /**
+   * "isolate": one scope. "context": one for each I/O context. A function: one for each key, and in Workers for each
+   * context that asks with it.
+   */
+  readonly scope: "isolate" | "context" | (() => unknown);
+  /** Whether I/O contexts share the connections, so that one context may wait for another. */
+  readonly crosses: boolean;
+}
+
+/** The options that no number stands for. */
+const otherKeys = ["dialect", "events", "echo", "loggingName", "logger", "clock", "trackLeaks", "scope"];
+
+/** The options that a kind accepts. */
+function keysOf(kind: Kind): string[] {
+  const own: string[] = [];
+  const common: string[] = [];
+  for (const option of options) {
+    if (!("kinds" in option)) common.push(option.name);
+    else if ((option.kinds as readonly Kind[]).includes(kind)) own.push(option.name);
+  }
+  if (kind === "AssertionPool") own.push("storeTraceback");
+  return [...own, ...common, ...otherKeys];
+}
+
+const dialectFunctions = [
+  "doRollback",
+  "doCommit",
+  "doClose",
+  "doTerminate",
+  "doPing",
+  "isDisconnect",
+  "inTransaction",
+  "onDisconnect",
+] as const;
+
+function checkDialect(dialect: unknown, pool: string): void {
+  if (typeof dialect !== "object" || dialect === null) throw refuse("dialect", dialect, pool);
+  // `import * as pg` gives a module, and a misspelt member would be missed only when the pool needs it.
+  const unknown = Object.keys(dialect).filter(
+    (key) => key !== "name" && !(dialectFunctions as readonly string[]).includes(key),
+  );
+  const isModule = !dialectFunctions.some((name) => name in dialect) && unknown.length > 0;
+  const isMisspelt = (key: string): boolean =>
+    dialectFunctions.some((name) => name.toLowerCase() === key.replaceAll("_", "").toLowerCase());
+  const misspelt = isModule ? unknown[0] : unknown.find(isMisspelt);
+  if (misspelt !== undefined) {
+    throw new ArgumentError(
+      `dialect has no member ${show(misspelt)}; it may have ${dialectFunctions.join(", ")} (of a module, give its default export)`,
+      pool,
+    );
+  }
+  for (const name of dialectFunctions) {
+    const member = (dialect as Record<string, unknown>)[name];
+    if (member !== undefined && typeof member !== "function") {
+      throw new ArgumentError(`dialect.${name} must be a function or absent; it is ${show(member)}`, pool);
+    }
+  }
+}
+
+/** Reads a value as the number that crosses, by its form; NaN for a wrong type, which the policy refuses by name. */
+function toNumber(name: string, form: (typeof options)[number]["form"], value: unknown, pool: string): number {
+  switch (form) {
+    case "flag":
+      return typeof value === "boolean" ? Number(value) : NaN;
+    case "style":
+      return styleOf(value);
+    case "limit":
+      return toMillis(name, value, pool);
+    case "duration":
+      return value === null ? NaN : toMillis(name, value, pool);
+    case "age":
+      return value === -1 ? Infinity : value === null ? NaN : toMillis(name, value, pool);
+    default:
+      return typeof value === "number" ? value : NaN;
+  }
+}
+
+function styleOf(value: unknown): number {
+  const style = value === true ? "rollback" : value === false || value === null ? "none" : value;
+  const place = resetStyles.indexOf(style as (typeof resetStyles)[number]);
+  return place < 0 ? NaN : place;
+}
+
+function policyOptions(given: Readonly<Record<string, unknown>>, kind: Kind, pool: string): PolicyOptions {
+  const number = kinds.findIndex(({ name }) => name === kind);
+  const defaults: Partial<Record<OptionName, number>> = (kinds[number] as (typeof kinds)[number]).defaults;
+  const numbers: Partial<Record<OptionName, number>> = {};
+  for (const { name, form, default: usual } of options) {
+    const value = given[name];
+    numbers[name] =
+      form === "kind" ? number : value === undefined ? (defaults[name] ?? usual) : toNumber(name, form, value, pool);
+  }
+  return numbers as PolicyOptions;
+}
+
+let poolsNamed = 0;
+
+/** Checks and completes the options of a pool. Throws an {@link ArgumentError} that names the first wrong option. */
+export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
+  checkIsOptions(asked, kind, "");
+  // A copy: later changes of the caller's object must not reach recreate().
+  const given: AnyOptions<C> = { ...asked };
+  const {
+    loggingName = null,
+    logger = console,
+    clock = hostClock,
+    dialect = {},
+    echo = null,
+    trackLeaks = canTrackLeaks,
+    storeTraceback = true,
+    scope = "auto",
+  } = given;
+  if (loggingName !== null && typeof loggingName !== "string") throw refuse("loggingName", loggingName);
+  const name = loggingName ?? `pool-${++poolsNamed}`;
+  checkKeys(given, keysOf(kind), kind, name);
+  checkDialect(dialect, name);
+  if (!hasFunctions(logger, ["debug", "info", "warn", "error"])) throw refuse("logger", logger, name);
+  if (!hasFunctions(clock, ["now", "setTimeout", "clearTimeout"])) throw refuse("clock", clock, name);
+  checkEcho(echo, name);
+  if (typeof trackLeaks !== "boolean" && trackLeaks !== "stack") throw refuse("trackLeaks", trackLeaks, name);
+  if (typeof storeTraceback !== "boolean") throw refuse("storeTraceback", storeTraceback, name);
+  if (scope !== "auto" && scope !== "isolate" && typeof scope !== "function") throw refuse("scope", scope, name);
+  const policy = policyOptions(given as Readonly<Record<string, unknown>>, kind, name);
+  const { shares, pings, invalidatesForAll } = kinds[policy.kind] as (typeof kinds)[number];
+  if (policy.prePing === 1 && pings && dialect.doPing === undefined) {
+    throw new ArgumentError(
+      "prePing is true, but the dialect cannot ping: give one with doPing, for example edgepool/dialects/pg",
+      name,
+    );
+  }
+  return {
+    given: given as Readonly<Record<string, unknown>>,
+    kind,
+    resetOnReturn: resetStyles[policy.resetOnReturn] ?? "none",
+    shares,
+    invalidatesForAll,
+    policy,
+    dialect,
+    loggingName: name,
+    log: new Log(logger, name, echo),
+    clock,
+    tracksLeaks: trackLeaks !== false && canTrackLeaks,
+    keepsStacks: trackLeaks === "stack" || (kind === "AssertionPool" && storeTraceback),
+    scope: scope !== "auto" ? scope : hasContexts ? "context" : "isolate",
+    crosses: scope === "isolate" && hasContexts,
+  };
+}
+
+/** Returns the policy's options of one scope: in Workers a QueuePool has other defaults in some places. */
+export function policyOptionsIn<C>({ kind, policy, given, scope }: Settings<C>, place: Place): PolicyOptions {
+  if (!hasContexts || scope === "isolate" || kind !== "QueuePool") return policy;
+  const numbers: Record<OptionName, number> = { ...policy };
+  for (const [name, number] of Object.entries(placeDefaults[place] ?? {}))
+    if (given[name] === undefined) numbers[name as OptionName] = number;
+  return numbers;
+}
+
+export function checkEcho(echo: unknown, pool: string): asserts echo is Echo {
+  if (echo !== null && typeof echo !== "boolean" && echo !== "debug") throw refuse("echo", echo, pool);
+}
+
+/** Returns the error for an option that the policy refused by its name. */
+export function refuseOption<C>(option: string, { kind, given, loggingName }: Settings<C>): ArgumentError {
+  const rule = option === "poolSize" && kind === "SingletonThreadPool" ? "poolSize of SingletonThreadPool" : option;
+  return refuse(rule, given[option], loggingName);
+}

@@ -1,0 +1,1116 @@
+//! Random programs of calls and faults, on random settings, against a second model of the pool. The model is naive and
+//! written from the rules: a slot moves from hand to hand, so that it is in one place by construction.
+//!
+//! After every call policy and model must agree on each lease, each notice and each number. Only the moment at which a
+//! time runs out is taken from the policy, and checked: never early, at most a sixteenth or ten milliseconds late.
+
+use crate::harness::{Connection, EVENTS, Host, HostStep, LogEntry, Operation, Role, Stage};
+use crate::timeout::latest_ms;
+use edgepool::policy::{Counts, Event, Kind, Outcome, Refusal, ResetStyle, Settings, Span, Stats, Step};
+use proptest::prelude::*;
+
+struct Slot {
+    connection: Option<Connection>,
+    stale: bool,
+    marks: u32,
+    disposals: u32,
+    uses: u32,
+}
+
+enum State {
+    Waiting,
+    Woken(Slot),
+    Replacing(Slot),
+    Opening(Slot),
+    Late,
+    Resetting(Slot),
+    Terminating(Slot),
+    Closing(Slot),
+    Holding(Connection),
+    ResettingDetached(Connection),
+    ClosingDetached,
+    Draining,
+}
+
+struct ModelOperation {
+    id: Operation,
+    state: State,
+    /// Whether a caller still waits for it.
+    wanted: bool,
+    /// Whether its slot was made for it.
+    made: bool,
+    /// When its current step began.
+    since: f64,
+    /// When its caller, or the patience of a close, runs out of time, and how long that span is.
+    due: Option<(f64, f64)>,
+    deadline: Option<(f64, f64)>,
+    expired: bool,
+}
+
+impl ModelOperation {
+    /// A connection that is closed because it came too late has no caller.
+    fn is_detached(&self) -> bool {
+        match self.state {
+            State::Holding(_) | State::ResettingDetached(_) => true,
+            State::ClosingDetached => self.wanted,
+            _ => false,
+        }
+    }
+}
+
+struct Model {
+    size: usize,
+    max: usize,
+    settings: Settings,
+    idle: Vec<Slot>,
+    queue: Vec<Operation>,
+    leases: Vec<(Operation, Slot)>,
+    operations: Vec<ModelOperation>,
+    marks: u32,
+    disposals: u32,
+    closed: bool,
+    now: f64,
+    numbers: Stats,
+    /// What the current call brings about: for the operation that called, for others, and in spawned operations.
+    own: Vec<LogEntry>,
+    others: Vec<LogEntry>,
+    spawned: Vec<(Slot, HostStep)>,
+}
+
+fn millis(span: Span) -> f64 {
+    match span {
+        Span::Millis(ms) => f64::from(ms),
+        Span::Forever => f64::INFINITY,
+    }
+}
+
+fn due(now: f64, ms: f64) -> Option<(f64, f64)> {
+    ms.is_finite().then_some((now + ms, ms))
+}
+
+impl Slot {
+    fn holds(&self) -> Connection {
+        self.connection.expect("the slot holds a connection")
+    }
+}
+
+impl Model {
+    fn new(settings: Settings, numbers: Stats, now: f64) -> Self {
+        let size = settings.pool_size as usize;
+        let unlimited = size == 0 || settings.max_overflow < 0.0;
+        let max = if unlimited { usize::MAX } else { size + settings.max_overflow as usize };
+        Self {
+            size,
+            max,
+            settings,
+            idle: vec![],
+            queue: vec![],
+            leases: vec![],
+            operations: vec![],
+            marks: 0,
+            disposals: 0,
+            closed: false,
+            now,
+            numbers,
+            own: vec![],
+            others: vec![],
+            spawned: vec![],
+        }
+    }
+
+    fn slots(&self) -> usize {
+        let working = self.operations.iter().filter(|entry| {
+            matches!(
+                entry.state,
+                State::Woken(_)
+                    | State::Replacing(_)
+                    | State::Opening(_)
+                    | State::Resetting(_)
+                    | State::Terminating(_)
+                    | State::Closing(_)
+            )
+        });
+        self.idle.len() + self.leases.len() + working.count() + self.spawned.len()
+    }
+
+    fn is_fresh(&self, slot: &Slot) -> bool {
+        slot.connection.is_some() && !slot.stale && slot.marks == self.marks
+    }
+
+    fn new_slot() -> Slot {
+        Slot { connection: None, stale: false, marks: 0, disposals: 0, uses: 0 }
+    }
+
+    fn add(&mut self, operation: Operation, state: State, wanted: bool) -> &mut ModelOperation {
+        let since = self.now;
+        self.operations.push(ModelOperation {
+            id: operation,
+            state,
+            wanted,
+            made: false,
+            since,
+            due: None,
+            deadline: None,
+            expired: false,
+        });
+        self.operations.last_mut().expect("just added")
+    }
+
+    fn take(&mut self, operation: Operation) -> ModelOperation {
+        let at = self
+            .operations
+            .iter()
+            .position(|entry| entry.id == operation)
+            .unwrap_or_else(|| panic!("{operation:?} does nothing"));
+        self.operations.remove(at)
+    }
+
+    fn take_lease(&mut self, caller: Operation) -> Slot {
+        let at = self.leases.iter().position(|lease| lease.0 == caller).expect("a lease");
+        self.leases.remove(at).1
+    }
+
+    // ---- where slots go
+
+    fn lease(&mut self, caller: Operation, slot: Slot) -> LogEntry {
+        self.numbers.checkouts += 1;
+        let slot = Slot { uses: slot.uses + 1, ..slot };
+        let event = LogEntry::Granted(caller, slot.holds());
+        self.leases.push((caller, slot));
+        event
+    }
+
+    /// Takes a slot that came free. Returns it if its connection must be closed.
+    fn place(&mut self, slot: Slot) -> Option<Slot> {
+        let is_worn = slot.disposals != self.disposals || f64::from(slot.uses) >= self.settings.max_uses;
+        if slot.connection.is_some() && (self.closed || is_worn) {
+            return Some(slot);
+        }
+        if self.closed {
+            self.slot_gone();
+        } else if !self.queue.is_empty() {
+            self.hand_to_head(slot, false);
+        } else if self.size == 0 || self.idle.len() < self.size {
+            self.idle.push(slot);
+        } else if slot.connection.is_some() {
+            return Some(slot);
+        } else {
+            self.slot_gone();
+        }
+        None
+    }
+
+    fn slot_gone(&mut self) {
+        while !self.closed && !self.queue.is_empty() && self.slots() < self.max {
+            self.hand_to_head(Self::new_slot(), true);
+        }
+        if self.slots() == 0
+            && let Some(at) = self.operations.iter().position(|entry| matches!(entry.state, State::Draining))
+        {
+            let drained = self.operations.remove(at);
+            self.others.push(LogEntry::Ended(drained.id));
+        }
+    }
+
+    fn hand_to_head(&mut self, slot: Slot, made: bool) {
+        let caller = self.queue.remove(0);
+        let mut entry = self.take(caller);
+        if self.is_fresh(&slot) {
+            let granted = self.lease(caller, slot);
+            self.others.push(granted);
+        } else {
+            entry.state = State::Woken(slot);
+            entry.made = made;
+            self.operations.push(entry);
+            self.others.push(LogEntry::Woken(caller));
+        }
+    }
+
+    // ---- the checkout
+
+    fn connect(&mut self, caller: Operation, timeout: Option<Span>, deadline: Option<Span>) {
+        let timeout_ms = timeout.map_or(self.settings.timeout_ms, millis);
+        let deadline = due(self.now, deadline.map_or(self.settings.deadline_ms, millis));
+        if self.closed {
+            return self.own.push(LogEntry::Refused(caller, Refusal::Closed));
+        }
+        if self.queue.is_empty() && (!self.idle.is_empty() || self.slots() < self.max) {
+            let made = self.idle.is_empty();
+            let slot = match (made, self.settings.use_lifo) {
+                (true, _) => Self::new_slot(),
+                (false, Some(true)) => self.idle.remove(self.idle.len() - 1),
+                (false, _) => self.idle.remove(0),
+            };
+            if self.is_fresh(&slot) {
+                let granted = self.lease(caller, slot);
+                return self.own.push(granted);
+            }
+            let entry = self.add(caller, State::Woken(slot), true);
+            entry.made = made;
+            entry.deadline = deadline;
+            return self.wake(caller);
+        }
+        if timeout_ms == 0.0 {
+            self.numbers.timed_out += 1;
+            return self.own.push(LogEntry::Refused(caller, Refusal::WaitTimeout));
+        }
+        if self.queue.len() as f64 >= self.settings.max_waiters {
+            return self.own.push(LogEntry::Refused(caller, Refusal::QueueFull));
+        }
+        self.numbers.waited += 1;
+        let due = due(self.now, timeout_ms);
+        let entry = self.add(caller, State::Waiting, true);
+        entry.due = due;
+        entry.deadline = deadline;
+        self.queue.push(caller);
+        self.own.push(LogEntry::Slept(caller));
+    }
+
+    fn wake(&mut self, caller: Operation) {
+        let entry = self.take(caller);
+        let State::Woken(slot) = entry.state else { panic!("{caller:?} was not woken") };
+        let entry = ModelOperation { state: State::Waiting, ..entry };
+        if slot.connection.is_none() {
+            return self.open(entry, slot);
+        }
+        self.numbers.recycled += 1;
+        self.own.push(LogEntry::Began(caller, HostStep::Terminate(slot.holds())));
+        let state = State::Replacing(slot);
+        self.operations.push(ModelOperation { state, since: self.now, expired: false, ..entry });
+    }
+
+    fn open(&mut self, entry: ModelOperation, slot: Slot) {
+        self.own.push(LogEntry::Began(entry.id, HostStep::Open));
+        let slot = Slot { stale: false, marks: self.marks, disposals: self.disposals, uses: 0, ..slot };
+        let state = State::Opening(slot);
+        self.operations.push(ModelOperation { state, since: self.now, expired: false, ..entry });
+    }
+
+    fn opened(
+        &mut self,
+        operation: Operation,
+        outcome: Outcome,
+        slot: Slot,
+        wanted: bool,
+        made: bool,
+        next: Connection,
+    ) {
+        match outcome {
+            Outcome::Ok => {
+                self.numbers.opened += 1;
+                let slot = Slot { connection: Some(next), ..slot };
+                if wanted {
+                    let granted = self.lease(operation, slot);
+                    self.own.push(granted);
+                } else {
+                    self.free(operation, slot);
+                }
+                return;
+            }
+            Outcome::TimedOut => {
+                self.own.push(match wanted {
+                    true => LogEntry::Refused(operation, Refusal::OpenTimeout),
+                    false => LogEntry::Slept(operation),
+                });
+                self.numbers.timed_out += u64::from(wanted);
+                self.add(operation, State::Late, false);
+            }
+            _ => self.own.push(match wanted {
+                true => LogEntry::Refused(operation, Refusal::Failed),
+                false => LogEntry::Ended(operation),
+            }),
+        }
+        self.numbers.open_failed += 1;
+        if made {
+            self.slot_gone();
+        } else {
+            self.place(slot);
+        }
+    }
+
+    fn abort(&mut self, caller: Operation) -> bool {
+        let Some(entry) = self.operations.iter_mut().find(|entry| entry.id == caller && entry.wanted) else {
+            return false;
+        };
+        match entry.state {
+            State::Replacing(_) | State::Opening(_) => entry.wanted = false,
+            State::Waiting | State::Woken(_) => self.leave(caller),
+            _ => return false,
+        }
+        self.numbers.aborted += 1;
+        self.own.push(LogEntry::Refused(caller, Refusal::Aborted));
+        true
+    }
+
+    /// Removes a caller that waits, or was woken and did not start.
+    fn leave(&mut self, caller: Operation) {
+        let entry = self.take(caller);
+        self.queue.retain(|&waiter| waiter != caller);
+        match entry.state {
+            State::Woken(_) if entry.made => self.slot_gone(),
+            State::Woken(slot) => {
+                if let Some(slot) = self.place(slot) {
+                    self.spawn(slot, false);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    // ---- the return
+
+    fn reset(&self, connection: Connection, clean: bool) -> Option<HostStep> {
+        match self.settings.reset_on_return {
+            Some(ResetStyle::Rollback) if !clean => Some(HostStep::Rollback(connection)),
+            Some(ResetStyle::Commit) => Some(HostStep::Commit(connection)),
+            _ => None,
+        }
+    }
+
+    /// `operation` is the return's, if the policy began one.
+    fn checkin(&mut self, caller: Operation, clean: bool, operation: Option<Operation>) {
+        let slot = self.take_lease(caller);
+        if let Some(step) = self.reset(slot.holds(), clean) {
+            let operation = operation.expect("a reset is a step");
+            self.own.push(LogEntry::Began(operation, step));
+            self.add(operation, State::Resetting(slot), true);
+        } else if let Some(slot) = self.place(slot) {
+            self.discard(operation.expect("a close is a step"), slot);
+        } else {
+            assert_eq!(operation, None, "nothing is to be done");
+        }
+    }
+
+    fn invalidate(&mut self, caller: Operation, operation: Operation) {
+        let slot = self.take_lease(caller);
+        self.numbers.invalidated += 1;
+        self.own.push(LogEntry::Began(operation, HostStep::Terminate(slot.holds())));
+        self.add(operation, State::Terminating(slot), true);
+    }
+
+    fn detach(&mut self, caller: Operation, operation: Operation) {
+        let slot = self.take_lease(caller);
+        self.add(operation, State::Holding(slot.holds()), true);
+        self.place(Slot { connection: None, ..slot });
+    }
+
+    fn close_detached(&mut self, operation: Operation, clean: bool, abrupt: bool) {
+        let State::Holding(connection) = self.take(operation).state else { panic!("{operation:?} holds nothing") };
+        let reset = if abrupt { None } else { self.reset(connection, clean) };
+        self.own.push(match (reset, abrupt) {
+            (Some(step), _) => LogEntry::Began(operation, step),
+            (None, false) => LogEntry::Began(operation, HostStep::Close(connection)),
+            (None, true) => LogEntry::Began(operation, HostStep::Terminate(connection)),
+        });
+        self.add(
+            operation,
+            if reset.is_some() { State::ResettingDetached(connection) } else { State::ClosingDetached },
+            true,
+        );
+    }
+
+    fn discard(&mut self, operation: Operation, slot: Slot) {
+        self.own.push(LogEntry::Began(operation, HostStep::Close(slot.holds())));
+        self.add(operation, State::Closing(slot), true);
+    }
+
+    fn free(&mut self, operation: Operation, slot: Slot) {
+        match self.place(slot) {
+            Some(slot) => self.discard(operation, slot),
+            None => self.own.push(LogEntry::Ended(operation)),
+        }
+    }
+
+    /// `next` is the connection that an opening opens if it succeeds.
+    fn finish(&mut self, operation: Operation, outcome: Outcome, next: Connection) {
+        let ModelOperation { state, wanted, made, since, due, deadline, .. } = self.take(operation);
+        match state {
+            State::Replacing(slot) => {
+                let slot = Slot { connection: None, ..slot };
+                if wanted {
+                    let state = State::Waiting;
+                    self.open(
+                        ModelOperation { id: operation, state, wanted, made, since, due, deadline, expired: false },
+                        slot,
+                    );
+                } else {
+                    self.own.push(LogEntry::Ended(operation));
+                    self.place(slot);
+                }
+            }
+            State::Opening(slot) => self.opened(operation, outcome, slot, wanted, made, next),
+            State::Late if outcome == Outcome::LateOk => {
+                self.own.push(LogEntry::Began(operation, HostStep::Close(next)));
+                self.add(operation, State::ClosingDetached, false);
+            }
+            State::Resetting(slot) if outcome == Outcome::Ok => self.free(operation, slot),
+            State::Resetting(slot) => {
+                self.numbers.invalidated += 1;
+                self.own.push(LogEntry::Began(operation, HostStep::Terminate(slot.holds())));
+                self.add(operation, State::Terminating(slot), true);
+            }
+            State::Terminating(slot) => self.free(operation, Slot { connection: None, ..slot }),
+            State::Closing(_) => {
+                self.own.push(LogEntry::Ended(operation));
+                self.slot_gone();
+            }
+            State::ResettingDetached(connection) => {
+                let step =
+                    if outcome == Outcome::Ok { HostStep::Close(connection) } else { HostStep::Terminate(connection) };
+                self.own.push(LogEntry::Began(operation, step));
+                self.add(operation, State::ClosingDetached, true);
+            }
+            State::Late | State::ClosingDetached => self.own.push(LogEntry::Ended(operation)),
+            State::Waiting | State::Woken(_) | State::Holding(_) | State::Draining => {
+                panic!("{operation:?} performs nothing")
+            }
+        }
+    }
+
+    // ---- marks and ends
+
+    fn slot_of(&mut self, connection: Connection) -> &mut Slot {
+        let leased = self.leases.iter_mut().map(|lease| &mut lease.1);
+        let working = self.operations.iter_mut().filter_map(|entry| match &mut entry.state {
+            State::Woken(slot) | State::Replacing(slot) | State::Opening(slot) => Some(slot),
+            State::Resetting(slot) | State::Terminating(slot) | State::Closing(slot) => Some(slot),
+            _ => None,
+        });
+        leased.chain(working).find(|slot| slot.connection == Some(connection)).expect("in a slot")
+    }
+
+    fn died(&mut self, connection: Connection) {
+        match self.idle.iter().position(|slot| slot.connection == Some(connection)) {
+            Some(at) => {
+                let slot = self.idle.remove(at);
+                self.numbers.invalidated += 1;
+                self.spawn(slot, true);
+            }
+            None => self.slot_of(connection).stale = true,
+        }
+    }
+
+    fn mark_as_old(&mut self, connection: Connection) {
+        if self.slot_of(connection).marks == self.marks {
+            self.marks += 1;
+        }
+    }
+
+    fn dispose(&mut self) {
+        self.disposals += 1;
+        let mut idle = std::mem::take(&mut self.idle);
+        if self.settings.use_lifo == Some(true) {
+            idle.reverse();
+        }
+        for slot in idle {
+            match slot.connection {
+                Some(_) => self.spawn(slot, false),
+                None => self.slot_gone(),
+            }
+        }
+    }
+
+    fn close(&mut self, operation: Operation, patience: Span) {
+        self.closed = true;
+        let callers: Vec<Operation> =
+            self.operations.iter().filter(|entry| entry.wanted).map(|entry| entry.id).collect();
+        for caller in callers {
+            let entry = self.operations.iter_mut().find(|entry| entry.id == caller).expect("still there");
+            match entry.state {
+                State::Replacing(_) | State::Opening(_) => entry.wanted = false,
+                State::Waiting | State::Woken(_) => self.leave(caller),
+                _ => continue,
+            }
+            self.others.push(LogEntry::Refused(caller, Refusal::Closed));
+        }
+        self.dispose();
+        if self.slots() == 0 {
+            self.others.push(LogEntry::Ended(operation));
+        } else if patience == Span::Millis(0) {
+            self.stop_draining(operation);
+            self.others.push(LogEntry::Ended(operation));
+        } else {
+            let due = due(self.now, millis(patience));
+            self.add(operation, State::Draining, true).due = due;
+        }
+    }
+
+    fn stop_draining(&mut self, operation: Operation) {
+        self.operations.retain(|entry| entry.id != operation);
+        for (_, slot) in std::mem::take(&mut self.leases) {
+            self.spawn(slot, true);
+        }
+    }
+
+    fn spawn(&mut self, slot: Slot, abrupt: bool) {
+        let connection = slot.holds();
+        self.spawned.push((slot, if abrupt { HostStep::Terminate(connection) } else { HostStep::Close(connection) }));
+    }
+
+    // ---- comparison
+
+    /// Compares what the call brought about. What the log has beyond it are times that ran out.
+    fn compare(&mut self, log: &[LogEntry], any_order: bool) {
+        let mut expected = std::mem::take(&mut self.own);
+        expected.append(&mut self.others);
+        // The policy chooses a spawned operation's number, but not its order.
+        expected.extend(self.spawned.iter().map(|(_, step)| LogEntry::Spawned(Operation(0), *step)));
+        assert!(log.len() >= expected.len(), "{log:?} instead of {expected:?}");
+        let (present, later) = log.split_at(expected.len());
+        let mut found: Vec<LogEntry> = present
+            .iter()
+            .map(
+                |&event| {
+                    if let LogEntry::Spawned(_, step) = event { LogEntry::Spawned(Operation(0), step) } else { event }
+                },
+            )
+            .collect();
+        if any_order {
+            found.sort_by_key(|event| format!("{event:?}"));
+            expected.sort_by_key(|event| format!("{event:?}"));
+        }
+        assert_eq!(found, expected);
+        self.adopt(present);
+        self.run_out(later);
+    }
+
+    fn adopt(&mut self, events: &[LogEntry]) {
+        for event in events {
+            let &LogEntry::Spawned(operation, step) = event else { continue };
+            let at = self.spawned.iter().position(|spawned| spawned.1 == step).expect("an expected operation");
+            let (slot, _) = self.spawned.remove(at);
+            self.add(operation, State::Closing(slot), false);
+        }
+        assert!(self.spawned.is_empty(), "a spawned operation did not begin");
+    }
+
+    /// Takes from the policy whose time ran out, and checks that it was not early.
+    fn run_out(&mut self, events: &[LogEntry]) {
+        let now = self.now;
+        let driver_ms = self.settings.driver_timeout_ms;
+        for &event in events {
+            let operation = match event {
+                LogEntry::Refused(operation, _) | LogEntry::Expired(operation) | LogEntry::Ended(operation) => {
+                    operation
+                }
+                LogEntry::Spawned(..) => continue,
+                _ => panic!("{event:?} is not about time"),
+            };
+            let entry =
+                self.operations.iter_mut().find(|entry| entry.id == operation).expect("an operation whose time runs");
+            let ran_out = |due: Option<(f64, f64)>| due.is_some_and(|(due, _)| now >= due);
+            match (event, &entry.state) {
+                (LogEntry::Refused(_, Refusal::WaitTimeout), State::Waiting) => assert!(ran_out(entry.due), "early"),
+                (LogEntry::Refused(_, Refusal::WaitDeadline), State::Waiting) => {
+                    assert!(ran_out(entry.deadline), "early")
+                }
+                (LogEntry::Refused(_, Refusal::OpenDeadline), State::Opening(_) | State::Replacing(_)) => {
+                    assert!(entry.wanted && ran_out(entry.deadline), "early");
+                    entry.wanted = false;
+                    self.numbers.timed_out += 1;
+                    continue;
+                }
+                (LogEntry::Expired(_), _) => {
+                    assert!(!entry.expired && now >= entry.since + driver_ms, "early");
+                    entry.expired = true;
+                    continue;
+                }
+                (LogEntry::Ended(_), State::Draining) => {
+                    assert!(ran_out(entry.due), "early");
+                    self.stop_draining(operation);
+                    continue;
+                }
+                _ => panic!("{event:?} cannot be"),
+            }
+            self.numbers.timed_out += 1;
+            self.leave(operation);
+        }
+        self.adopt(events);
+    }
+
+    fn assert_none_is_overdue(&self) {
+        let in_time = |due: Option<(f64, f64)>, from: f64| {
+            due.is_none_or(|(due, ms)| self.now <= due.max(from) + latest_ms(ms) - ms)
+        };
+        for entry in &self.operations {
+            let late = || format!("{:?} is overdue at {}", entry.id, self.now);
+            let performs =
+                !matches!(entry.state, State::Waiting | State::Woken(_) | State::Holding(_) | State::Draining);
+            if matches!(entry.state, State::Waiting | State::Draining) {
+                assert!(in_time(entry.due, 0.0), "{}", late());
+            }
+            if entry.wanted && !matches!(entry.state, State::Woken(_)) && !entry.expired {
+                assert!(in_time(entry.deadline, entry.since), "{}", late());
+            }
+            if performs && !matches!(entry.state, State::Late) && !entry.expired {
+                // An opening whose deadline was armed when its caller left has the driver's time after that.
+                let latest_start =
+                    entry.deadline.map_or(entry.since, |(due, ms)| entry.since.max(due + latest_ms(ms) - ms));
+                assert!(in_time(due(latest_start, self.settings.driver_timeout_ms), 0.0), "{}", late());
+            }
+        }
+    }
+
+    fn count(&self, is: impl Fn(&State) -> bool) -> u32 {
+        self.operations.iter().filter(|entry| is(&entry.state)).count() as u32
+    }
+
+    fn stats(&self) -> Stats {
+        let idle = self.idle.iter().filter(|slot| slot.connection.is_some()).count() as u32;
+        let used =
+            self.leases.len() as u32 + self.count(|state| matches!(state, State::Resetting(_) | State::Terminating(_)));
+        let opening = self.count(|state| matches!(state, State::Woken(_) | State::Replacing(_) | State::Opening(_)));
+        let closing = self.count(|state| matches!(state, State::Closing(_)));
+        Stats {
+            total: idle + used + opening + closing,
+            idle,
+            used,
+            opening,
+            closing,
+            waiting: self.queue.len() as u32,
+            detached: self.operations.iter().filter(|entry| entry.is_detached()).count() as u32,
+            ..self.numbers
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let (size, slots, checked_in) = (self.size as i64, self.slots() as i64, self.idle.len() as i64);
+        Counts { size, checked_in, overflow: if size == 0 { 0 } else { slots - size }, checked_out: slots - checked_in }
+    }
+}
+
+// ---- programs
+
+#[derive(Clone, Debug)]
+enum Action {
+    Connect(Option<Span>, Option<Span>),
+    Finish(usize, usize),
+    Wake(usize),
+    Abort(usize),
+    Checkin(usize, bool),
+    Invalidate(usize),
+    InvalidateSoft(usize),
+    InvalidateAsOld(usize),
+    InvalidateAll,
+    Detach(usize),
+    CloseDetached(usize, bool, bool),
+    Died(usize),
+    Dispose,
+    Close(Span),
+    Pass(f64),
+}
+
+struct Comparison {
+    host: Host,
+    model: Model,
+}
+
+impl Comparison {
+    fn new(settings: Settings) -> Self {
+        let host = Host::new(settings.clone());
+        let model = Model::new(settings, host.stats(), host.now);
+        Self { host, model }
+    }
+
+    fn pick(&self, at: usize, fits: impl Fn(&Host, Operation) -> bool) -> Option<Operation> {
+        let fitting: Vec<Operation> = self.host.operations().filter(|&operation| fits(&self.host, operation)).collect();
+        (!fitting.is_empty()).then(|| fitting[at % fitting.len()])
+    }
+
+    fn pick_lease(&self, at: usize) -> Option<Operation> {
+        self.pick(at, Host::has_lease)
+    }
+
+    /// Applies the action to both, if it is possible. Returns None if not.
+    fn apply(&mut self, action: &Action) -> Option<()> {
+        let mut any_order = false;
+        match *action {
+            Action::Connect(timeout, deadline) => {
+                let plain = timeout.is_none() && deadline.is_none() && self.model.settings.deadline_ms.is_infinite();
+                let caller = if plain { self.host.connect() } else { self.host.connect_within(timeout, deadline) };
+                self.model.connect(caller, timeout, deadline);
+            }
+            Action::Finish(at, outcome) => {
+                let operation = self
+                    .pick(at, |host, operation| matches!(host.stage(operation), Stage::Performing(_) | Stage::Late))?;
+                let outcome = match self.host.stage(operation) {
+                    Stage::Late => [Outcome::LateOk, Outcome::LateFailed][outcome % 2],
+                    // A call has timed out only after the policy's notice.
+                    _ if self.host.has_expired(operation) => {
+                        [Outcome::Ok, Outcome::TimedOut, Outcome::TimedOut, Outcome::Failed][outcome % 4]
+                    }
+                    _ => [Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Failed][outcome % 4],
+                };
+                let next = Connection(self.host.connections().count());
+                self.host.finish(operation, outcome);
+                self.model.finish(operation, outcome, next);
+            }
+            Action::Wake(at) => {
+                let operation = self.pick(at, |host, operation| host.stage(operation) == Stage::Woken)?;
+                self.host.wake(operation);
+                self.model.wake(operation);
+            }
+            Action::Abort(at) => {
+                let operation = self.pick(at, |host, operation| {
+                    !host.has_ended(operation) && !matches!(host.role(operation), Role::Spawned | Role::Close)
+                })?;
+                assert_eq!(self.host.abort(operation), self.model.abort(operation));
+            }
+            Action::Checkin(at, clean) => {
+                let caller = self.pick_lease(at)?;
+                let operation = self.host.checkin(caller, clean);
+                self.model.checkin(caller, clean, operation);
+            }
+            Action::Invalidate(at) => {
+                let caller = self.pick_lease(at)?;
+                let operation = self.host.invalidate(caller);
+                self.model.invalidate(caller, operation);
+            }
+            Action::InvalidateSoft(at) => {
+                let caller = self.pick_lease(at)?;
+                let connection = self.host.connection(caller);
+                self.host.invalidate_soft(caller);
+                self.model.slot_of(connection).stale = true;
+            }
+            Action::InvalidateAsOld(at) => {
+                let caller = self.pick_lease(at)?;
+                let connection = self.host.connection(caller);
+                self.host.invalidate_as_old(caller);
+                self.model.mark_as_old(connection);
+            }
+            Action::InvalidateAll => {
+                self.host.invalidate_all();
+                self.model.marks += 1;
+            }
+            Action::Detach(at) => {
+                let caller = self.pick_lease(at)?;
+                let operation = self.host.detach(caller);
+                self.model.detach(caller, operation);
+            }
+            Action::CloseDetached(at, clean, abrupt) => {
+                let operation = self.pick(at, |host, operation| host.stage(operation) == Stage::Holding)?;
+                self.host.close_detached(operation, clean, abrupt);
+                self.model.close_detached(operation, clean, abrupt);
+            }
+            Action::Died(at) => {
+                let alive: Vec<Connection> =
+                    self.host.connections().filter(|&connection| self.host.is_in_a_slot(connection)).collect();
+                if alive.is_empty() {
+                    return None;
+                }
+                let connection = alive[at % alive.len()];
+                self.host.connection_died(connection);
+                self.model.died(connection);
+            }
+            Action::Dispose => {
+                self.host.dispose();
+                self.model.dispose();
+            }
+            Action::Close(patience) => {
+                if self.host.pool.is_closed() {
+                    return None;
+                }
+                let waiters: Vec<LogEntry> =
+                    self.model.queue.iter().map(|&waiter| LogEntry::Refused(waiter, Refusal::Closed)).collect();
+                let operation = self.host.close(patience);
+                self.model.close(operation, patience);
+                any_order = true;
+                let log = self.host.take_log();
+                let refused: Vec<LogEntry> = log.iter().copied().filter(|event| waiters.contains(event)).collect();
+                assert_eq!(refused, waiters, "in the order in which they came");
+                self.model.compare(&log, any_order);
+            }
+            Action::Pass(ms) => self.pass(ms),
+        }
+        let log = self.host.take_log();
+        self.model.compare(&log, any_order);
+        assert_eq!(self.host.stats(), self.model.stats());
+        assert_eq!(self.host.counts(), self.model.counts());
+        Some(())
+    }
+
+    fn pass(&mut self, ms: f64) {
+        let until = self.host.now + ms;
+        loop {
+            let fired = self.host.pass_to_tick(until);
+            self.model.now = self.host.now;
+            let log = self.host.take_log();
+            self.model.compare(&log, false);
+            self.model.assert_none_is_overdue();
+            if !fired {
+                break;
+            }
+        }
+    }
+
+    /// Returns every lease and closes the pool, in policy and model.
+    fn end(&mut self) {
+        let ending = [
+            Action::Wake(0),
+            Action::Finish(0, 0),
+            Action::Checkin(0, false),
+            Action::CloseDetached(0, false, false),
+            Action::Close(Span::Forever),
+        ];
+        while ending.iter().any(|action| self.apply(action).is_some()) {}
+        self.host.assert_nothing_is_left();
+        assert_eq!(self.model.slots() + self.model.operations.len(), 0);
+    }
+}
+
+fn run(settings: Settings, program: &[Action]) {
+    let mut both = Comparison::new(settings);
+    for action in program {
+        both.apply(action);
+    }
+    both.end();
+}
+
+fn any_span() -> impl Strategy<Value = Option<Span>> {
+    prop_oneof![
+        6 => Just(None),
+        1 => Just(Some(Span::Millis(0))),
+        1 => (1..40u32).prop_map(|ms| Some(Span::Millis(ms))),
+        1 => (100..3000u32).prop_map(|ms| Some(Span::Millis(ms))),
+        1 => Just(Some(Span::Forever)),
+    ]
+}
+
+fn any_action() -> impl Strategy<Value = Action> {
+    let at = 0..64usize;
+    prop_oneof![
+        16 => (any_span(), any_span()).prop_map(|(timeout, deadline)| Action::Connect(timeout, deadline)),
+        24 => (at.clone(), 0..4usize).prop_map(|(at, outcome)| Action::Finish(at, outcome)),
+        6 => at.clone().prop_map(Action::Wake),
+        4 => at.clone().prop_map(Action::Abort),
+        12 => (at.clone(), any::<bool>()).prop_map(|(at, clean)| Action::Checkin(at, clean)),
+        3 => at.clone().prop_map(Action::Invalidate),
+        2 => at.clone().prop_map(Action::InvalidateSoft),
+        2 => at.clone().prop_map(Action::InvalidateAsOld),
+        1 => Just(Action::InvalidateAll),
+        2 => at.clone().prop_map(Action::Detach),
+        2 => (at.clone(), any::<(bool, bool)>())
+            .prop_map(|(at, (clean, abrupt))| Action::CloseDetached(at, clean, abrupt)),
+        2 => at.prop_map(Action::Died),
+        2 => Just(Action::Dispose),
+        1 => prop_oneof![Just(Span::Forever), Just(Span::Millis(0)), Just(Span::Millis(200))].prop_map(Action::Close),
+        6 => prop_oneof![(0..100u32).prop_map(|tenths| f64::from(tenths) / 10.0), (10..2000u32).prop_map(f64::from)]
+            .prop_map(Action::Pass),
+    ]
+}
+
+fn any_settings() -> impl Strategy<Value = Settings> {
+    let ms = |values: &'static [f64]| prop::sample::select(values);
+    (
+        (0..4u32, -1..3i32, any::<bool>()),
+        ms(&[f64::INFINITY, 30_000.0, 500.0, 20.0, 0.0]),
+        ms(&[f64::INFINITY, 1000.0, 100.0]),
+        ms(&[f64::INFINITY, f64::INFINITY, 300.0]),
+        ms(&[f64::INFINITY, f64::INFINITY, 2.0, 1.0, 0.0]),
+        prop::sample::select(&[ResetStyle::Rollback, ResetStyle::Commit, ResetStyle::None][..]),
+        ms(&[f64::INFINITY, f64::INFINITY, 1.0, 3.0]),
+    )
+        .prop_map(
+            |(
+                (pool_size, max_overflow, use_lifo),
+                timeout_ms,
+                driver_timeout_ms,
+                deadline_ms,
+                most,
+                reset,
+                max_uses,
+            )| Settings {
+                pool_size: f64::from(pool_size),
+                max_overflow: f64::from(max_overflow),
+                max_waiters: most,
+                timeout_ms,
+                driver_timeout_ms,
+                deadline_ms,
+                use_lifo: Some(use_lifo),
+                reset_on_return: Some(reset),
+                max_uses,
+                ..Settings::default()
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_program_leaves_policy_and_model_alike(
+        settings in any_settings(),
+        program in prop::collection::vec(any_action(), 0..120),
+    ) {
+        run(settings, &program);
+    }
+}
+
+// ---- what the model leaves out: every kind, every option, listeners, records, lost leases
+
+/// A call to a pool of any kind, with the index of its target among the possible ones.
+#[derive(Clone, Debug)]
+enum PoolAction {
+    Modelled(Action),
+    CloseRecord(usize, bool),
+    Lose(usize),
+    AddFinalizer(usize),
+    Warm(u32),
+    Emit(usize),
+    Listen(u16),
+}
+
+fn pick(operations: impl Iterator<Item = Operation>, at: usize) -> Option<Operation> {
+    let operations: Vec<Operation> = operations.collect();
+    (!operations.is_empty()).then(|| operations[at % operations.len()])
+}
+
+fn outcome_of(host: &Host, operation: Operation, choice: usize) -> Outcome {
+    let outcomes: &[Outcome] = match host.stage(operation) {
+        Stage::Late => &[Outcome::LateOk, Outcome::LateFailed],
+        Stage::Performing(Step::Detach(_)) => &[Outcome::Ok],
+        _ if host.has_expired(operation) => &[Outcome::TimedOut, Outcome::Ok, Outcome::Failed],
+        Stage::Performing(Step::Ping(_)) => &[Outcome::Ok, Outcome::Disconnected, Outcome::Failed],
+        Stage::Performing(Step::Emit(Event::Checkout, _)) => {
+            &[Outcome::Ok, Outcome::Ok, Outcome::Disconnected, Outcome::DisconnectedAll, Outcome::Failed]
+        }
+        _ => &[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Failed],
+    };
+    outcomes[choice % outcomes.len()]
+}
+
+/// Applies the action, if it is possible. The harness checks the invariants after each call.
+fn apply(host: &mut Host, action: &PoolAction) -> Option<()> {
+    let lease = |host: &Host, at: usize| pick(host.operations().filter(|&operation| host.has_lease(operation)), at);
+    let connection = |host: &Host, at: usize| {
+        let slots: Vec<Connection> = host.connections().filter(|&it| host.is_in_a_slot(it)).collect();
+        (!slots.is_empty()).then(|| slots[at % slots.len()])
+    };
+    match *action {
+        PoolAction::Modelled(ref action) => match *action {
+            Action::Connect(None, None) if host.settings().deadline_ms.is_infinite() => drop(host.connect()),
+            Action::Connect(timeout, deadline) => drop(host.connect_within(timeout, deadline)),
+            Action::Finish(at, choice) => {
+                let moving =
+                    |operation: &Operation| matches!(host.stage(*operation), Stage::Performing(_) | Stage::Late);
+                let operation = pick(host.operations().filter(moving), at)?;
+                host.finish(operation, outcome_of(host, operation, choice));
+            }
+            Action::Wake(at) => {
+                let operation = pick(host.operations().filter(|&operation| host.stage(operation) == Stage::Woken), at)?;
+                host.wake(operation);
+            }
+            Action::Abort(at) => {
+                let calls =
+                    |operation: &Operation| host.role(*operation) == Role::Checkout && !host.is_settled(*operation);
+                let caller = pick(host.operations().filter(calls), at)?;
+                assert!(host.abort(caller));
+            }
+            Action::Checkin(at, clean) => drop(host.checkin(lease(host, at)?, clean)),
+            Action::Invalidate(at) => drop(host.invalidate_at_once(lease(host, at)?)),
+            Action::InvalidateSoft(at) => host.mark(connection(host, at)?),
+            Action::InvalidateAsOld(at) => {
+                let caller = lease(host, at).filter(|&caller| host.is_in_a_slot(host.connection(caller)))?;
+                host.invalidate_as_old(caller);
+            }
+            Action::InvalidateAll => host.invalidate_all(),
+            Action::Detach(at) => drop(host.detach(lease(host, at)?)),
+            Action::CloseDetached(at, clean, abrupt) => {
+                let operation =
+                    pick(host.operations().filter(|&operation| host.stage(operation) == Stage::Holding), at)?;
+                host.close_detached(operation, clean, abrupt);
+            }
+            Action::Died(at) => host.connection_died(connection(host, at)?),
+            Action::Dispose => host.dispose(),
+            Action::Close(patience) => {
+                if host.pool.is_closed() {
+                    return None;
+                }
+                host.close(patience);
+            }
+            Action::Pass(ms) => host.pass(ms),
+        },
+        PoolAction::CloseRecord(at, abrupt) => drop(host.close_record(connection(host, at)?, abrupt)),
+        PoolAction::Lose(at) => drop(host.lose(lease(host, at)?)),
+        PoolAction::AddFinalizer(at) => {
+            let caller = lease(host, at).filter(|&caller| host.is_in_a_slot(host.connection(caller)))?;
+            host.add_finalizer(caller);
+        }
+        PoolAction::Warm(count) => drop(host.warm(count)),
+        PoolAction::Emit(at) => drop(host.emit(Event::SoftInvalidate, connection(host, at)?)),
+        PoolAction::Listen(bits) => {
+            let events: Vec<Event> = EVENTS.iter().copied().filter(|&event| bits & 1 << event as u16 != 0).collect();
+            host.listen(&events);
+        }
+    }
+    Some(())
+}
+
+fn any_pool_action() -> impl Strategy<Value = PoolAction> {
+    let at = 0..64usize;
+    prop_oneof![
+        60 => any_action().prop_map(PoolAction::Modelled),
+        2 => (at.clone(), any::<bool>()).prop_map(|(at, abrupt)| PoolAction::CloseRecord(at, abrupt)),
+        1 => at.clone().prop_map(PoolAction::Lose),
+        1 => at.clone().prop_map(PoolAction::AddFinalizer),
+        1 => (1..5u32).prop_map(PoolAction::Warm),
+        1 => at.prop_map(PoolAction::Emit),
+        1 => (0..1024u16).prop_map(PoolAction::Listen),
+    ]
+}
+
+fn any_pool() -> impl Strategy<Value = Settings> {
+    let ms = |values: &'static [f64]| prop::sample::select(values);
+    let kinds =
+        &[Kind::Queue, Kind::Queue, Kind::Queue, Kind::Static, Kind::Singleton, Kind::Assertion, Kind::Null][..];
+    (
+        (any_settings(), prop::sample::select(kinds), any::<bool>()),
+        ms(&[f64::INFINITY, 0.0, 50.0, 1000.0]),
+        ms(&[0.0, 0.0, 100.0]),
+        (ms(&[f64::INFINITY, 100.0, 1000.0]), 0..3u32),
+        ms(&[f64::INFINITY, f64::INFINITY, 1.0, 2.0]),
+    )
+        .prop_map(|((settings, kind, pre_ping), recycle_ms, pre_ping_after_idle_ms, idle, max_connecting)| {
+            Settings {
+                kind: Some(kind),
+                pool_size: if kind == Kind::Queue { settings.pool_size } else { 1.0 },
+                pre_ping: Some(pre_ping),
+                recycle_ms,
+                pre_ping_after_idle_ms,
+                idle_timeout_ms: idle.0,
+                min_idle: f64::from(idle.1),
+                max_connecting,
+                ..settings
+            }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_program_on_any_pool_keeps_every_invariant(
+        settings in any_pool(),
+        events in prop_oneof![Just(0), Just(1023), 0..1024u16],
+        program in prop::collection::vec(any_pool_action(), 0..120),
+    ) {
+        let mut host = Host::new(settings);
+        apply(&mut host, &PoolAction::Listen(events));
+        for step in &program {
+            apply(&mut host, step);
+        }
+        host.settle_everything();
+        let waits = |&operation: &Operation| host.role(operation) == Role::Checkout && !host.is_settled(operation);
+        let waiter = host.operations().find(waits);
+        prop_assert_eq!(waiter, None, "a caller waits in vain");
+        if !host.pool.is_closed() {
+            host.lend();
+            host.settle_everything();
+            host.close(Span::Forever);
+            host.settle_everything();
+        }
+        // The timer of idle connections may run out.
+        host.pass(2000.0);
+        host.assert_nothing_is_left();
+    }
+}
