@@ -210,6 +210,8 @@ export class Model {
     this.options = options;
     this.clock = clock;
     this.edgepool = edgepool;
+    /** Whether the maximum must also hold while holders of a shared connection keep one that no caller may join. */
+    this.judgesSharedLimit = false;
     this.isShared = kind === "StaticPool" || kind === "SingletonThreadPool";
     this.max = maxOf(kind, options);
     this.mostIdle = mostIdleOf(kind, options);
@@ -330,7 +332,8 @@ export class Model {
     // The share that the caller joined may not have arrived yet, or may have been given back since.
     const isJoined = connection.holders.size > 0 || (this.isShared && connection.movedIn === this.turn);
     const isOpener = connection.uses === 0 && connection.opening.caller === caller;
-    if (isOpener || (isJoined && this.kind === "SingletonThreadPool")) return;
+    // Callers that join are not checked: they share what the first of them has.
+    if (isOpener || (isJoined && this.isShared)) return;
     if (connection.emptiedIn < checked.turn) this.fail("an emptied record has no connection", what);
     if (connection.staleIn < checked.turn) this.fail("a stale connection is replaced", what);
     if (connection.disposedIn < checked.turn) this.fail("a connection from before dispose() is closed", what);
@@ -406,7 +409,7 @@ export class Model {
     const running = [...this.openings].filter((other) => other.scope === scope && this.#isTimely(other)).length;
     if (running > this.maxConnecting) this.fail("maxConnecting holds", `${running} creators run in scope ${scope.key}`);
     const open = this.connections.filter((other) => other.scope === scope && this.#counts(other)).length;
-    if (running + open > this.max)
+    if (running + open > this.max && (this.judgesSharedLimit || !this.isShared))
       this.fail(
         "the server sees no more than the maximum",
         `${open} connections and ${running} creators in scope ${scope.key}, of at most ${this.max}`,
@@ -701,7 +704,7 @@ export class Model {
     const { all, certain } = this.#queue(scope);
     if (total !== idle + used + opening + closing) wrong("total is the sum of its parts");
     if (max !== this.max) wrong("max is poolSize + maxOverflow");
-    if (total > this.max) wrong("total is at most max");
+    if (total > this.max && (this.judgesSharedLimit || !this.isShared)) wrong("total is at most max");
     // A caller that shares may have to queue again.
     const most = this.isShared ? this.waiting.filter((caller) => caller.scope === scope).length : all.length;
     if (waiting < certain.length || waiting > most) wrong(`waiting is ${certain.length}`);
