@@ -42,6 +42,8 @@ export class Caller {
   lastCall = undefined;
   /** @type {Connection | undefined} */
   pinged = undefined;
+  /** @type {Connection | undefined} The one that others held when it was checked for this caller. */
+  joined = undefined;
   wasAborted = false;
   /** @type {Opening | undefined} */
   opening = undefined;
@@ -144,6 +146,8 @@ export class Connection {
     this.name = `connection ${id}`;
     this.opening = opening;
     this.scope = opening.scope;
+    /** At the earliest, and at the latest, by what the pool may have noticed. */
+    this.openedFirst = openedAt;
     this.openedAt = openedAt;
     this.isLate = isLate;
     this.staleIn = opening.staleIn;
@@ -330,7 +334,10 @@ export class Model {
       this.fail("a connection is lent to one caller at a time", `${what}, which another caller holds`);
     if (connection.uses >= this.maxUses) this.fail("maxUses holds", `${what} after ${connection.uses} uses`);
     // The share that the caller joined may not have arrived yet, or may have been given back since.
-    const isJoined = connection.holders.size > 0 || (this.isShared && connection.movedIn === this.turn);
+    const isJoined =
+      caller.joined === connection ||
+      connection.holders.size > 0 ||
+      (this.isShared && connection.movedIn === this.turn);
     const isOpener = connection.uses === 0 && connection.opening.caller === caller;
     // Callers that join are not checked: they share what the first of them has.
     if (isOpener || (isJoined && this.isShared)) return;
@@ -454,6 +461,7 @@ export class Model {
     }
     if (caller === undefined) return;
     if (isPing) caller.pinged = connection;
+    if (connection.holders.size > 0) caller.joined = connection;
     this.start(caller, isPing ? "ping" : "checkout", connection);
     if (caller.touched?.connection !== connection)
       caller.touched = { connection, turn: this.turn, at: this.clock.elapsed };
@@ -673,7 +681,7 @@ export class Model {
     }
     for (const [scope, connections] of idle) {
       const [waiter] = this.#queue(scope).certain;
-      const usable = connections.find((connection) => now - connection.openedAt < this.recycleMs * this.#youngest);
+      const usable = connections.find((connection) => now - connection.openedFirst < this.recycleMs * this.#youngest);
       if (waiter !== undefined && usable !== undefined)
         this.fail("no caller waits beside an idle connection", `${waiter.name} waits beside ${usable.name}`);
       if (connections.length > this.mostIdle)
