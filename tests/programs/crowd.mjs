@@ -13,17 +13,14 @@ const quiet = { debug() {}, info() {}, warn() {} };
 /** How so many connections come to their end. */
 const ends = {
   /** Idle for too long. */
-  reap: (/** @type {Crowd} */ crowd) => crowd.giveBack().then(() => crowd.pass(40_000)),
+  reap: (/** @type {Crowd} */ crowd) => crowd.giveBack(),
   dispose: (/** @type {Crowd} */ crowd) => crowd.giveBack().then(() => crowd.pool.dispose()),
   "dispose with leases out": (/** @type {Crowd} */ crowd) => {
     void crowd.pool.dispose();
     return crowd.giveBack();
   },
   "close without patience": (/** @type {Crowd} */ crowd) => crowd.pool.close({ timeout: 0 }),
-  "close at the end of its patience": (/** @type {Crowd} */ crowd) => {
-    const closed = crowd.pool.close({ timeout: "1s" });
-    return crowd.pass(2_000).then(() => closed);
-  },
+  "close at the end of its patience": (/** @type {Crowd} */ crowd) => crowd.pool.close({ timeout: "1s" }),
   "close with everything idle": (/** @type {Crowd} */ crowd) => crowd.giveBack().then(() => crowd.pool.close()),
   "death of all idle": async (/** @type {Crowd} */ crowd) => {
     await crowd.giveBack();

@@ -42,6 +42,8 @@ export class Caller {
   lastCall = undefined;
   /** @type {Connection | undefined} */
   pinged = undefined;
+  /** @type {Connection | undefined} The one that others held when it was checked for this caller. */
+  joined = undefined;
   wasAborted = false;
   /** @type {Opening | undefined} */
   opening = undefined;
@@ -144,6 +146,8 @@ export class Connection {
     this.name = `connection ${id}`;
     this.opening = opening;
     this.scope = opening.scope;
+    /** At the earliest, and at the latest, by what the pool may have noticed. */
+    this.openedFirst = openedAt;
     this.openedAt = openedAt;
     this.isLate = isLate;
     this.staleIn = opening.staleIn;
@@ -210,6 +214,8 @@ export class Model {
     this.options = options;
     this.clock = clock;
     this.edgepool = edgepool;
+    /** Whether the maximum must also hold while holders of a shared connection keep one that no caller may join. */
+    this.judgesSharedLimit = false;
     this.isShared = kind === "StaticPool" || kind === "SingletonThreadPool";
     this.max = maxOf(kind, options);
     this.mostIdle = mostIdleOf(kind, options);
@@ -328,9 +334,13 @@ export class Model {
       this.fail("a connection is lent to one caller at a time", `${what}, which another caller holds`);
     if (connection.uses >= this.maxUses) this.fail("maxUses holds", `${what} after ${connection.uses} uses`);
     // The share that the caller joined may not have arrived yet, or may have been given back since.
-    const isJoined = connection.holders.size > 0 || (this.isShared && connection.movedIn === this.turn);
+    const isJoined =
+      caller.joined === connection ||
+      connection.holders.size > 0 ||
+      (this.isShared && connection.movedIn === this.turn);
     const isOpener = connection.uses === 0 && connection.opening.caller === caller;
-    if (isOpener || (isJoined && this.kind === "SingletonThreadPool")) return;
+    // Callers that join are not checked: they share what the first of them has.
+    if (isOpener || (isJoined && this.isShared)) return;
     if (connection.emptiedIn < checked.turn) this.fail("an emptied record has no connection", what);
     if (connection.staleIn < checked.turn) this.fail("a stale connection is replaced", what);
     if (connection.disposedIn < checked.turn) this.fail("a connection from before dispose() is closed", what);
@@ -406,7 +416,7 @@ export class Model {
     const running = [...this.openings].filter((other) => other.scope === scope && this.#isTimely(other)).length;
     if (running > this.maxConnecting) this.fail("maxConnecting holds", `${running} creators run in scope ${scope.key}`);
     const open = this.connections.filter((other) => other.scope === scope && this.#counts(other)).length;
-    if (running + open > this.max)
+    if (running + open > this.max && (this.judgesSharedLimit || !this.isShared))
       this.fail(
         "the server sees no more than the maximum",
         `${open} connections and ${running} creators in scope ${scope.key}, of at most ${this.max}`,
@@ -451,6 +461,7 @@ export class Model {
     }
     if (caller === undefined) return;
     if (isPing) caller.pinged = connection;
+    if (connection.holders.size > 0) caller.joined = connection;
     this.start(caller, isPing ? "ping" : "checkout", connection);
     if (caller.touched?.connection !== connection)
       caller.touched = { connection, turn: this.turn, at: this.clock.elapsed };
@@ -486,6 +497,8 @@ export class Model {
     const { scope, isEmptied, mayBeStale, disposedIn, releasedAt } = connection;
     if (scope === undefined || isEmptied || mayBeStale || disposedIn < Infinity) return;
     if (this.closedAt < Infinity || scope.hasEnded) return;
+    // One more scope than poolSize has a connection: another scope gives its own up.
+    if (this.kind === "SingletonThreadPool") return;
     const idle = this.clock.elapsed - releasedAt;
     if (idle < this.idleTimeoutMs)
       this.fail("an idle connection is kept until idleTimeout", `${connection.name} is closed after ${idle} ms`);
@@ -668,7 +681,7 @@ export class Model {
     }
     for (const [scope, connections] of idle) {
       const [waiter] = this.#queue(scope).certain;
-      const usable = connections.find((connection) => now - connection.openedAt < this.recycleMs * this.#youngest);
+      const usable = connections.find((connection) => now - connection.openedFirst < this.recycleMs * this.#youngest);
       if (waiter !== undefined && usable !== undefined)
         this.fail("no caller waits beside an idle connection", `${waiter.name} waits beside ${usable.name}`);
       if (connections.length > this.mostIdle)
@@ -699,7 +712,7 @@ export class Model {
     const { all, certain } = this.#queue(scope);
     if (total !== idle + used + opening + closing) wrong("total is the sum of its parts");
     if (max !== this.max) wrong("max is poolSize + maxOverflow");
-    if (total > this.max) wrong("total is at most max");
+    if (total > this.max && (this.judgesSharedLimit || !this.isShared)) wrong("total is at most max");
     // A caller that shares may have to queue again.
     const most = this.isShared ? this.waiting.filter((caller) => caller.scope === scope).length : all.length;
     if (waiting < certain.length || waiting > most) wrong(`waiting is ${certain.length}`);

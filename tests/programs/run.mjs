@@ -674,7 +674,7 @@ export class Run {
     promise.then(settled, (/** @type {unknown} */ error) => {
       settled();
       const hasEnded =
-        error instanceof edgepool.InvalidRequestError && error.message.includes("has ended: its connection");
+        error instanceof edgepool.InvalidRequestError && error.message.startsWith("this lease of the pool");
       if (!caller.hasLease && hasEnded) this.model.arriveInVain(caller);
       else if (!caller.hasLease) this.#refuse(caller, error);
       else if (!this.model.errors.has(error))
