@@ -176,10 +176,11 @@ impl Pool {
 
     /// Asks the driver and the listeners, as far as they want to be asked.
     pub(super) fn check(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        let wants_ping = self.wants_ping(slot);
         if !self.shares.is_joined(slot) {
             self.records[slot].phase = Phase::CheckingOut;
         }
-        if self.wants_ping(slot) {
+        if wants_ping {
             let state = State::CheckingOut { at: CheckoutAt::Pinging, slot, deaths };
             return self.enter_within(id, state, self.config.ping_timeout);
         }

@@ -16,8 +16,9 @@ struct Group {
     is_taken: bool,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Joiner {
+    id: OperationId,
     timeout: Option<Span>,
     has_waited: bool,
 }
@@ -30,7 +31,7 @@ pub(crate) struct ShareGroups {
     current: Option<u32>,
     retired: u32,
     /// By operation: what a caller that must queue again brings along.
-    callers: Vec<Joiner>,
+    callers: Vec<Option<Joiner>>,
 }
 
 impl ShareGroups {
@@ -115,16 +116,17 @@ impl ShareGroups {
     pub(crate) fn keep(&mut self, id: OperationId, timeout: Option<Span>, has_waited: bool) {
         let index = id.index() as usize;
         if self.callers.len() <= index {
-            self.callers.resize(index + 1, Joiner::default());
+            self.callers.resize(index + 1, None);
         }
-        self.callers[index] = Joiner { timeout, has_waited };
+        self.callers[index] = Some(Joiner { id, timeout, has_waited });
     }
 
     /// Returns the timeout of a caller that queues again, and whether it has queued before.
     pub(crate) fn queue_again(&mut self, id: OperationId) -> (Option<Span>, bool) {
-        let Some(Joiner { timeout, has_waited }) = self.callers.get_mut(id.index() as usize) else {
-            return (None, false);
-        };
-        (*timeout, core::mem::replace(has_waited, true))
+        match self.callers.get_mut(id.index() as usize) {
+            Some(Some(joiner)) if joiner.id == id => (joiner.timeout, core::mem::replace(&mut joiner.has_waited, true)),
+            // A caller on the pool's own times that queued at once.
+            _ => (None, true),
+        }
     }
 }
