@@ -1,5 +1,5 @@
-// Every promise that a call into the pool has settled is settled before any foreign code runs, and what the pool does on
-// its own account starts from one loop, however much of it there is.
+// Every promise that a call into the pool has settled is settled before any foreign code runs, and what the pool does
+// on its own account starts from one loop, however much of it there is.
 
 import { expect } from "chai";
 import { DisconnectionError, PoolClosedError, PoolTimeoutError, QueuePool, StaticPool } from "edgepool";
@@ -115,7 +115,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`all of 5,000 leases that close() does not wait for are terminated, with a driver that is ${how}`, async () => {
+    test(`5,000 leases that close() does not wait for are terminated, with a driver that is ${how}`, async () => {
       const context = scriptedPool({ poolSize: 5_000, maxOverflow: 0 });
       const { pool, server, log } = context;
       server.script.terminate = close;
@@ -352,7 +352,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("a caller of a StaticPool whose connection was lost in its checkout listener gets a lease of the next one", async () => {
+  test("a StaticPool's caller whose connection dies in its checkout listener gets a lease of the next", async () => {
     const closed = [];
     let opened = 0;
     const pool = new StaticPool(() => ({ id: ++opened, rollback() {}, close: () => void closed.push(opened) }), {
