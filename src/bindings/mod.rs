@@ -177,7 +177,8 @@ pub fn lose_share(pool: u32, operation: i32) -> bool {
     with(pool, |state| state.pool.lose_share(handle(operation)))
 }
 
-/// Takes which events have listeners, for every scope: one bit for each, in the order of [`Event`](crate::policy::Event).
+/// Takes which events have listeners, for every scope: one bit for each, in the order of
+/// [`Event`](crate::policy::Event).
 #[wasm_bindgen]
 pub fn set_hooks(pool: u32, bits: i32) {
     with_all(|scopes| scopes.set_hooks(pool, Hooks::from_bits(bits as u16)));

@@ -52,9 +52,9 @@ impl Drop for Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// `options`: every option as a number; options.rs has the order. Throws the name of the first that breaks its rule.
-    /// `scope_of` is the number of a scope beside which this is a further scope of the same pool, or -1. `is_apart`: the
-    /// other scopes cannot reach it.
+    /// `options`: every option as a number; options.rs has the order. Throws the name of the first that breaks its
+    /// rule. `scope_of` is the number of a scope beside which this is a further scope of the same pool, or -1.
+    /// `is_apart`: the other scopes cannot reach it.
     #[wasm_bindgen(constructor)]
     pub fn new(options: &[f64], scope_of: i32, is_apart: bool) -> Result<Self, JsValue> {
         console_error_panic_hook::set_once();

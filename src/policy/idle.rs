@@ -56,6 +56,17 @@ impl Idle {
         None
     }
 
+    /// Takes the slot that [`Idle::next`] names, in a pool that neither limits openings nor closes idle connections.
+    #[inline]
+    pub(crate) fn take_next_plainly(&mut self) {
+        self.live -= 1;
+        if self.lifo {
+            self.slots.pop_back();
+        } else {
+            self.slots.pop_front();
+        }
+    }
+
     /// Takes the slot that [`Idle::next`] names.
     #[inline]
     pub(crate) fn take_next(&mut self, records: &mut Records, slot: u32) {

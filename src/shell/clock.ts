@@ -1,4 +1,4 @@
-/** Time as the pool sees it: the host's, or one that a test or a simulation gives. Read only where an option needs it. */
+/** The pool's source of time: the host's, or one of a test or a simulation. Read only if an option needs it. */
 
 import type { Log } from "./logger.js";
 
@@ -6,7 +6,10 @@ import type { Log } from "./logger.js";
 export interface PoolClock {
   /** Milliseconds since any fixed moment, never going back. */
   now(): number;
-  /** Calls `callback` once, in `ms` milliseconds or later, and never before it has returned. Answers a handle; where that has `ref()` and `unref()`, the pool uses them. */
+  /**
+   * Calls `callback` once, in `ms` milliseconds or later, and never before setTimeout() has returned. Returns a handle.
+   * If the handle has `ref()` and `unref()`, the pool uses them.
+   */
   setTimeout(callback: () => void, ms: number): unknown;
   /** Ends a timer that setTimeout() answered, also one that has run out. */
   clearTimeout(handle: unknown): void;

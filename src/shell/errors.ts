@@ -1,6 +1,6 @@
 /**
- * Every error of the pool itself. An error of a creator, a dialect or a signal is never wrapped in one. Decides nothing:
- * engine/refusals.ts and its callers choose the error, validate.ts words the argument errors.
+ * Every error of the pool itself. An error of a creator, a dialect or a signal is never wrapped in one. Decides
+ * nothing: engine/refusals.ts and its callers choose the error, validate.ts words the argument errors.
  */
 
 import type { PoolStats } from "./stats.js";

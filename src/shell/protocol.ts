@@ -300,7 +300,7 @@ export function eventBits(has: (event: PolicyEvent) => boolean, everyLease: bool
 
 // ---- durations
 
-/** A duration as it crosses: whole milliseconds, rounded up so that nothing ends early; undefined for the pool's own. */
+/** A duration as it crosses: whole milliseconds, rounded up so that nothing ends early. Undefined: the pool's own. */
 export function toWireMillis(ms: number | undefined): number {
   if (ms === undefined) return -2;
   return ms >= 1073741824 ? -1 : Math.ceil(ms);

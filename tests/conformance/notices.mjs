@@ -115,7 +115,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`all of 5,000 leases that close() does not wait for end, with a driver that is ${how}`, async () => {
+    test(`5,000 leases that close() does not wait for are terminated, with a driver that is ${how}`, async () => {
       const context = scriptedPool({ poolSize: 5_000, maxOverflow: 0 });
       const { pool, server, log } = context;
       server.script.terminate = close;
@@ -352,7 +352,7 @@ export default (test) => {
     await expectSound(context);
   });
 
-  test("StaticPool: a connection that is lost in a checkout listener is replaced for that caller", async () => {
+  test("a StaticPool's caller whose connection dies in its checkout listener gets a lease of the next", async () => {
     const closed = [];
     let opened = 0;
     const pool = new StaticPool(() => ({ id: ++opened, rollback() {}, close: () => void closed.push(opened) }), {

@@ -87,14 +87,14 @@ test("a process waits for a caller that came after another had left its opening 
   assert.deepEqual([status, stdout], [0, "ERR_POOL_TIMEOUT\nopen\n"]);
 });
 
-test("if finalizers may not act, a lost lease is reported before a checkout and takes no place", () => {
+test("where finalizers may not act, a lost lease is reported before a checkout takes its place", () => {
   // As in Workers: a finalizer only marks, and the next call reports.
   const program = `
     Object.defineProperty(globalThis, "navigator", { value: { userAgent: "Cloudflare-Workers" }, configurable: true });
     const { QueuePool } = await import("edgepool");
     const logger = { debug() {}, info() {}, warn() {}, error: (message) => console.log(message) };
-    const options = { poolSize: 2, maxOverflow: 0, timeout: "1s", logger };
-    const pool = new QueuePool(() => ({ rollback() {}, close() {} }), options);
+    const open = () => ({ rollback() {}, close() {} });
+    const pool = new QueuePool(open, { poolSize: 2, maxOverflow: 0, timeout: "1s", logger });
     const spare = await pool.connect();
     (() => void pool.connect())();
     for (let round = 0; round < 5; round++) { await new Promise((turn) => setTimeout(turn, 20)); gc(); }

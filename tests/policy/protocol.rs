@@ -290,9 +290,7 @@ export function eventBits(has: (event: PolicyEvent) => boolean, everyLease: bool
 
 // ---- durations
 
-/**
- * A duration as it crosses: whole milliseconds, rounded up so that nothing ends early; undefined for the pool's own.
- */
+/** A duration as it crosses: whole milliseconds, rounded up so that nothing ends early. Undefined: the pool's own. */
 export function toWireMillis(ms: number | undefined): number {{
   if (ms === undefined) return {POOLS_OWN};
   return ms >= {LONGEST_SPAN_MS} ? {FOREVER} : Math.ceil(ms);

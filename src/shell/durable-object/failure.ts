@@ -1,7 +1,7 @@
 /**
  * How an error crosses RPC. Older compatibility dates keep only the message of a thrown error, and every date loses all
- * of its properties if one of them cannot be sent. So a failed call returns a {@link Failure}, plain data, from which the
- * caller's side makes the error again. Decides nothing else; both sides call it.
+ * of its properties if one of them cannot be sent. So a failed call returns a {@link Failure}, plain data, from which
+ * the caller's side makes the error again. Decides nothing else; both sides call it.
  */
 
 import {

@@ -94,8 +94,8 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
   }
 
   /**
-   * Runs one statement on any connection. Rejects with the driver's error; with a PoolTimeoutError if no connection came
-   * free in time; with an ArgumentError. A transaction that the statement leaves open is rolled back.
+   * Runs one statement on any connection. Rejects with the driver's error; with a PoolTimeoutError if no connection
+   * came free in time; with an ArgumentError. A transaction that the statement leaves open is rolled back.
    */
   query<Row extends object = object>(
     text: string,
@@ -107,9 +107,9 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
 
   /**
    * Runs statements in their order on one connection, in one round trip from the Worker; by default in a transaction,
-   * which is rolled back if one of them fails. The error is then the driver's, with a `statementIndex` that counts from 0
-   * and a message that names the statement. A failed COMMIT has no `statementIndex`. A statement that begins or ends a
-   * transaction rejects with an ArgumentError, before any has run: those need `transaction: false`. What the database
+   * which is rolled back if one of them fails. The error is then the driver's, with a `statementIndex` that counts from
+   * 0 and a message that names the statement. A failed COMMIT has no `statementIndex`. A statement that begins or ends
+   * a transaction rejects with an ArgumentError, before any has run: those need `transaction: false`. What the database
    * commits by itself, as MySQL does at DDL, stays.
    */
   batch<Row extends object = object>(

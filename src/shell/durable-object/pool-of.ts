@@ -41,8 +41,8 @@ export interface PoolOfOptions {
    */
   shards?: number;
   /**
-   * With `shards`: the same key always goes to the same object, such as a tenant's id. Without a key, each call goes to a
-   * random object.
+   * With `shards`: the same key always goes to the same object, such as a tenant's id. Without a key, each call goes to
+   * a random object.
    */
   key?: string;
   /**

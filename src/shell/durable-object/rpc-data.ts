@@ -1,6 +1,7 @@
 /**
- * Copies the properties of a thrown object that cross RPC beside its name and message: plain data, and little enough that
- * the error always arrives. Clients, sockets, functions and instances of classes stay behind. Called by failure.ts.
+ * Copies the properties of a thrown object that cross RPC beside its name and message: plain data, and little enough
+ * that the error always arrives. Clients, sockets, functions and instances of classes stay behind. Called by
+ * failure.ts.
  */
 
 const mostProperties = 40;

@@ -1,7 +1,7 @@
 /**
- * One checked-out connection while statements run on it, one after the other, until it is returned. Decides what happens
- * to a statement that still runs then, and how a batch begins and ends. Made by pool-object.ts for each of its calls, by
- * lease.ts for the time of a lease. Imports nothing of Cloudflare's.
+ * One checked-out connection while statements run on it, one after the other, until it is returned. Decides what
+ * happens to a statement that still runs then, and how a batch begins and ends. Made by pool-object.ts for each of its
+ * calls, by lease.ts for the time of a lease. Imports nothing of Cloudflare's.
  */
 
 import type { Dialect } from "../dialect.js";
@@ -49,8 +49,8 @@ export class Session<C> {
   }
 
   /**
-   * Returns the connection, reset. Waits a moment for a statement that still runs, then terminates the connection, so that
-   * no other caller gets it before that statement is over. Never rejects. A second call returns the same promise.
+   * Returns the connection, reset. Waits a moment for a statement that still runs, then terminates the connection, so
+   * that no other caller gets it before that statement is over. Never rejects. A second call returns the same promise.
    */
   end(): Promise<void> {
     return (this.#end ??= this.#giveBack());

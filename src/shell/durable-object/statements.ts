@@ -1,6 +1,6 @@
 /**
- * The statements, options and results of a PoolObject. Checks them on both sides of the wire: pool-of.ts before a call is
- * sent, pool-object.ts and lease.ts for callers that call the object directly. Runs nothing.
+ * The statements, options and results of a PoolObject. Checks them on both sides of the wire: pool-of.ts before a call
+ * is sent, pool-object.ts and lease.ts for callers that call the object directly. Runs nothing.
  */
 
 import { ArgumentError } from "../errors.js";

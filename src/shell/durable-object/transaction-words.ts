@@ -1,6 +1,7 @@
 /**
- * Tells by the words of a statement, without parsing it, whether it begins or ends a transaction. In doubt a transaction
- * counts as begun: a refused batch does no harm, but a batch that commits its caller's transaction does. Called by session.ts.
+ * Tells by the words of a statement, without parsing it, whether it begins or ends a transaction. In doubt a
+ * transaction counts as begun: a refused batch does no harm, but a batch that commits its caller's transaction does.
+ * Called by session.ts.
  */
 
 const leadingBlanks = /^(?:\s|--[^\n]*|\/\*[\s\S]*?\*\/)+/;

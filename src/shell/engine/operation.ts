@@ -169,8 +169,8 @@ export class Operation<C> implements StepContext<C> {
   }
 
   /**
-   * Runs a return whose first step is the reset. Most drivers in the same process answer at once, and then the return has
-   * ended: no operation is made. Returns the operation that goes on otherwise.
+   * Runs a return whose first step is the reset. Most drivers in the same process answer at once, and then the return
+   * has ended: no operation is made. Returns the operation that goes on otherwise.
    */
   static reset<C>(
     owner: OperationOwner<C>,
@@ -261,7 +261,9 @@ export class Operation<C> implements StepContext<C> {
     }
   }
 
-  /** Settles the caller with the lease that the checkout listeners were given, if it is one of the granted connection. */
+  /**
+   * Settles the caller with the lease that the checkout listeners were given, if it is one of the granted connection.
+   */
   #resolveShown(held: SlotConnection<C>): boolean {
     const shown = this.known?.lease;
     if (shown?.isOf(held) !== true) {

@@ -1,9 +1,10 @@
 /**
- * The operations of one scope: the table by handle, and what a call into the policy leaves behind for others. The contract
- * of ARCHITECTURE.md in short, whose step numbers are cited here: 1 call the policy; 2 drain, so that every promise that the
- * call settled is settled; 3 perform the operation's own next step, if it has one, and go on with 1; 4 tick if a tick is
- * due, drain, and set the timer; 5 log what happened, and leave signals; 6 start spawned operations, in one loop of the
- * outermost call. Foreign code runs in 3 to 6 and may re-enter the pool: a re-entrant call leaves 6 to the outermost one.
+ * The operations of one scope: the table by handle, and what a call into the policy leaves behind for others. The
+ * contract of ARCHITECTURE.md in short, whose step numbers are cited here: 1 call the policy; 2 drain, so that every
+ * promise that the call settled is settled; 3 perform the operation's own next step, if it has one, and go on with 1; 4
+ * tick if a tick is due, drain, and set the timer; 5 log what happened, and leave signals; 6 start spawned operations,
+ * in one loop of the outermost call. Foreign code runs in 3 to 6 and may re-enter the pool: a re-entrant call leaves 6
+ * to the outermost one.
  */
 
 import type { Limits } from "../call-options.js";

@@ -41,7 +41,9 @@ export class Refusals<C> {
     this.#slots = slots;
   }
 
-  /** Returns the pool's numbers now: one snapshot serves all callers that are refused together. Does not read the clock. */
+  /**
+   * Returns the pool's numbers now: one snapshot serves all callers that are refused together. Does not read the clock.
+   */
   snapshot(): Snapshot {
     return { stats: this.#policy.stats(false), counts: this.#policy.counts(), longestHeld: this.#longestHeld() };
   }

@@ -1,6 +1,7 @@
 /**
  * One scope of a pool: checkouts, aborts, and what is done to the scope as a whole. Puts its parts together: the
- * policy, the operations (operations.ts), the leases (leases.ts). Which caller gets what, and when, is decided in src/policy.
+ * policy, the operations (operations.ts), the leases (leases.ts). Which caller gets what, and when, is decided in
+ * src/policy.
  */
 
 import { connectLimits, type Limits } from "../call-options.js";
