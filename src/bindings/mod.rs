@@ -16,14 +16,14 @@ mod pools;
 
 extern crate std;
 
-use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Return, Stats, Step};
+use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Pool, Return, Stats, Step};
 use crate::protocol::{
     EVENTS, FLAG, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, asleep, begin_word, hand_over_word,
     handle, notice_word, pending_word, refusal_number, span, spawned_output, staleness_number, step_word,
 };
 use core::cell::Cell;
 pub use pools::Core;
-use pools::{State, with, with_all};
+use pools::{with, with_all};
 use wasm_bindgen::prelude::*;
 
 /// Smaller than the standard library's: the package is loaded more often than the pool allocates.
@@ -39,31 +39,34 @@ std::thread_local! {
 /// The hot path: a checkout on the pool's own settings. `pool` is [`Core::number`]. Returns a word.
 #[wasm_bindgen]
 pub fn checkout(pool: u32) -> i32 {
-    with(pool, |state| match state.pool.checkout_at_once() {
+    with(pool, |scope| match scope.checkout_at_once() {
+        Some(Begin::Granted(lease)) => lease.to_bits() as i32,
         // One that begins like this waits.
-        Some(Begin::Pending(id)) if !state.pool.tick_wanted() => asleep(id),
-        Some(begin) => state.word(begin),
-        None => state.long_checkout(),
+        Some(Begin::Pending(id)) if !scope.tick_wanted() => asleep(id),
+        Some(Begin::Pending(id)) => pending_word(id),
+        Some(Begin::Refused(_)) | None => long_checkout(scope),
     })
 }
 
 /// The hot path: a return. `pool` is [`Core::number`]. Returns a return word.
 #[wasm_bindgen]
 pub fn checkin(pool: u32, lease: i32, clean: bool) -> i32 {
-    with(pool, |state| match state.pool.checkin_at_once(handle(lease), clean) {
-        Some(result) => state.return_word(result),
-        None => state.long_checkin(handle(lease), clean),
+    with(pool, |scope| match scope.checkin_at_once(handle(lease), clean) {
+        Some(Return::HandedOver(waiter, lease)) => hand_over_word(waiter, lease),
+        Some(_) if scope.has_output() => RETURNED_WITH_OUTPUT,
+        Some(_) => RETURNED,
+        None => long_checkin(scope, handle(lease), clean),
     })
 }
 
 /// A checkout with settings of its own, or [`POOLS_OWN`]. Returns a word.
 #[wasm_bindgen]
 pub fn checkout_within(pool: u32, timeout_ms: i32, deadline_ms: i32, now_ms: f64) -> i32 {
-    with(pool, |state| {
+    with(pool, |scope| {
         let own = |ms| (ms != POOLS_OWN).then(|| span(ms));
         let limits = Limits { timeout: own(timeout_ms), deadline: own(deadline_ms), now_ms };
-        let begin = state.pool.begin_checkout(Some(limits));
-        state.word(begin)
+        let begin = scope.begin_checkout(Some(limits));
+        begin_answer(scope, begin)
     })
 }
 
@@ -77,22 +80,22 @@ pub fn refusal(pool: u32) -> i32 {
 /// Ends a lease and terminates its connection. Returns a return word.
 #[wasm_bindgen]
 pub fn invalidate(pool: u32, lease: i32) -> i32 {
-    with(pool, |state| {
-        let result = state.pool.begin_invalidate(handle(lease));
-        state.return_word(result)
+    with(pool, |scope| {
+        let result = scope.begin_invalidate(handle(lease));
+        return_answer(scope, result)
     })
 }
 
 /// Marks the slot's connection to be replaced at its next checkout.
 #[wasm_bindgen]
 pub fn invalidate_soft(pool: u32, slot: i32) {
-    with(pool, |state| state.pool.invalidate_soft(slot as u32));
+    with(pool, |scope| scope.invalidate_soft(slot as u32));
 }
 
 /// Marks every connection as old as the slot's.
 #[wasm_bindgen]
 pub fn invalidate_as_old(pool: u32, slot: i32) {
-    with(pool, |state| state.pool.invalidate_as_old(slot as u32));
+    with(pool, |scope| scope.invalidate_as_old(slot as u32));
 }
 
 /// Marks every open connection, in every scope.
@@ -104,33 +107,33 @@ pub fn invalidate_all(pool: u32) {
 /// Returns the operation that stands for the detached connection, or -1 if the lease had ended.
 #[wasm_bindgen]
 pub fn detach(pool: u32, lease: i32) -> i32 {
-    with(pool, |state| state.pool.detach(handle(lease)).map_or(-1, |id| id.to_bits() as i32))
+    with(pool, |scope| scope.detach(handle(lease)).map_or(-1, |id| id.to_bits() as i32))
 }
 
 /// Closes a detached connection. Returns a return word.
 #[wasm_bindgen]
 pub fn close_detached(pool: u32, operation: i32, clean: bool, abrupt: bool) -> i32 {
-    with(pool, |state| {
-        let result = state.pool.begin_detached_close(handle(operation), clean, abrupt);
-        state.return_word(result)
+    with(pool, |scope| {
+        let result = scope.begin_detached_close(handle(operation), clean, abrupt);
+        return_answer(scope, result)
     })
 }
 
 /// Takes a share back. Returns a return word.
 #[wasm_bindgen]
 pub fn return_share(pool: u32, operation: i32, clean: bool) -> i32 {
-    with(pool, |state| {
-        let result = state.pool.begin_share_return(handle(operation), clean);
-        state.return_word(result)
+    with(pool, |scope| {
+        let result = scope.begin_share_return(handle(operation), clean);
+        return_answer(scope, result)
     })
 }
 
 /// Ends a share and terminates its connection. Returns a return word.
 #[wasm_bindgen]
 pub fn invalidate_share(pool: u32, operation: i32) -> i32 {
-    with(pool, |state| {
-        let result = state.pool.begin_share_invalidate(handle(operation));
-        state.return_word(result)
+    with(pool, |scope| {
+        let result = scope.begin_share_invalidate(handle(operation));
+        return_answer(scope, result)
     })
 }
 
@@ -138,43 +141,43 @@ pub fn invalidate_share(pool: u32, operation: i32) -> i32 {
 /// had not ended.
 #[wasm_bindgen]
 pub fn detach_share(pool: u32, operation: i32) -> bool {
-    with(pool, |state| state.pool.detach_share(handle(operation)))
+    with(pool, |scope| scope.detach_share(handle(operation)))
 }
 
 /// Ends the slot's connection, whether or not a lease has it. Returns a return word.
 #[wasm_bindgen]
 pub fn empty_slot(pool: u32, slot: i32, abrupt: bool) -> i32 {
-    with(pool, |state| {
-        let result = state.pool.begin_emptying(slot as u32, abrupt);
-        state.return_word(result)
+    with(pool, |scope| {
+        let result = scope.begin_emptying(slot as u32, abrupt);
+        return_answer(scope, result)
     })
 }
 
 /// Begins an event that nothing depends on, by its number. Returns a return word.
 #[wasm_bindgen]
 pub fn tell(pool: u32, event: i32) -> i32 {
-    with(pool, |state| {
-        let result = state.pool.begin_telling(EVENTS[event as usize]);
-        state.return_word(result)
+    with(pool, |scope| {
+        let result = scope.begin_telling(EVENTS[event as usize]);
+        return_answer(scope, result)
     })
 }
 
 /// Takes the driver's report that the slot's connection is gone. Returns whether a lease has it, so that it was marked.
 #[wasm_bindgen]
 pub fn connection_died(pool: u32, slot: i32) -> bool {
-    with(pool, |state| state.pool.connection_died(slot as u32))
+    with(pool, |scope| scope.connection_died(slot as u32))
 }
 
 /// Reports a lease that was garbage-collected without being returned. Returns whether the lease was still active.
 #[wasm_bindgen]
 pub fn lose_lease(pool: u32, lease: i32) -> bool {
-    with(pool, |state| state.pool.lose_lease(handle(lease)))
+    with(pool, |scope| scope.lose_lease(handle(lease)))
 }
 
 /// Reports a share that was garbage-collected without being returned. Returns whether the share was still active.
 #[wasm_bindgen]
 pub fn lose_share(pool: u32, operation: i32) -> bool {
-    with(pool, |state| state.pool.lose_share(handle(operation)))
+    with(pool, |scope| scope.lose_share(handle(operation)))
 }
 
 /// Takes which events have listeners, for every scope: one bit for each, in the order of
@@ -187,61 +190,61 @@ pub fn set_hooks(pool: u32, bits: i32) {
 /// Takes a random number from 0 to 1, for the next opening.
 #[wasm_bindgen]
 pub fn set_random(pool: u32, random: f64) {
-    with(pool, |state| state.pool.set_random(random));
+    with(pool, |scope| scope.set_random(random));
 }
 
 /// Takes that the slot has a finalizer for its next return.
 #[wasm_bindgen]
 pub fn add_finalizer(pool: u32, slot: i32) {
-    with(pool, |state| state.pool.add_finalizer(slot as u32));
+    with(pool, |scope| scope.add_finalizer(slot as u32));
 }
 
 /// Spawns openings until there are `count` connections. Returns how many are still missing.
 #[wasm_bindgen]
 pub fn warm(pool: u32, count: i32) -> i32 {
-    with(pool, |state| state.pool.warm(count as u32) as i32)
+    with(pool, |scope| scope.warm(count as u32) as i32)
 }
 
 /// Returns whether checkouts and returns must read the clock.
 #[wasm_bindgen]
 pub fn tells_time(pool: u32) -> bool {
-    with(pool, |state| state.pool.config().tells_time())
+    with(pool, |scope| scope.config().tells_time())
 }
 
 /// Returns the step of an operation that begins or was woken. Returns a step word.
 #[wasm_bindgen]
 pub fn resume(pool: u32, operation: i32) -> i32 {
-    with(pool, |state| {
-        let step = state.pool.resume(handle(operation));
-        state.step_word(step)
+    with(pool, |scope| {
+        let step = scope.resume(handle(operation));
+        step_answer(scope, step)
     })
 }
 
 /// Takes how the step went, as an index of [`OUTCOMES`]. Returns the next step word.
 #[wasm_bindgen]
 pub fn advance(pool: u32, operation: i32, outcome: i32) -> i32 {
-    with(pool, |state| {
-        let step = state.pool.advance(handle(operation), OUTCOMES[outcome as usize]);
-        state.step_word(step)
+    with(pool, |scope| {
+        let step = scope.advance(handle(operation), OUTCOMES[outcome as usize]);
+        step_answer(scope, step)
     })
 }
 
 /// Takes that the caller's signal was aborted. Returns whether the caller is to be refused.
 #[wasm_bindgen]
 pub fn abort(pool: u32, operation: i32) -> bool {
-    with(pool, |state| state.pool.abort(handle(operation)))
+    with(pool, |scope| scope.abort(handle(operation)))
 }
 
 /// Returns the next operation that has a notice, which [`notice`] returns. After the notices, returns the next spawned
 /// operation, below [`NO_OUTPUT`]; or [`NO_OUTPUT`].
 #[wasm_bindgen]
 pub fn next_output(pool: u32) -> i32 {
-    with(pool, |state| match state.pool.take_notice() {
+    with(pool, |scope| match scope.take_notice() {
         Some((id, notice)) => {
             NOTICE.set(notice_word(notice));
             id.to_bits() as i32
         }
-        None => state.pool.take_child().map_or(NO_OUTPUT, spawned_output),
+        None => scope.take_child().map_or(NO_OUTPUT, spawned_output),
     })
 }
 
@@ -255,37 +258,37 @@ pub fn notice(pool: u32) -> i32 {
 /// Returns whether [`next_output`] or [`tick`] is due.
 #[wasm_bindgen]
 pub fn has_output(pool: u32) -> bool {
-    with(pool, |state| state.pool.has_output())
+    with(pool, |scope| scope.has_output())
 }
 
 /// Returns whether [`tick`] is due.
 #[wasm_bindgen]
 pub fn tick_wanted(pool: u32) -> bool {
-    with(pool, |state| state.pool.tick_wanted())
+    with(pool, |scope| scope.tick_wanted())
 }
 
 /// Takes the time. Returns for how many milliseconds the host's timer should run, or -1 for no timer.
 #[wasm_bindgen]
 pub fn tick(pool: u32, now_ms: f64) -> i32 {
-    with(pool, |state| state.pool.tick(now_ms).map_or(-1, |delay_ms| delay_ms as i32))
+    with(pool, |scope| scope.tick(now_ms).map_or(-1, |delay_ms| delay_ms as i32))
 }
 
 /// Takes that the host could not set the timer.
 #[wasm_bindgen]
 pub fn timer_lost(pool: u32) {
-    with(pool, |state| state.pool.timer_lost());
+    with(pool, |scope| scope.timer_lost());
 }
 
 /// Takes the time before a step of an operation that has a deadline.
 #[wasm_bindgen]
 pub fn read_clock(pool: u32, now_ms: f64) {
-    with(pool, |state| state.pool.read_clock(now_ms));
+    with(pool, |scope| scope.read_clock(now_ms));
 }
 
 /// Returns whether the host's timer should keep its process alive.
 #[wasm_bindgen]
 pub fn is_attended(pool: u32) -> bool {
-    with(pool, |state| state.pool.is_attended())
+    with(pool, |scope| scope.is_attended())
 }
 
 /// Closes the idle connections of every scope; the closes are spawned operations.
@@ -310,7 +313,7 @@ pub fn closing(pool: u32) -> i32 {
 /// Ends this scope alone.
 #[wasm_bindgen]
 pub fn close_scope(pool: u32) {
-    with(pool, |state| state.pool.end_scope());
+    with(pool, |scope| scope.end_scope());
 }
 
 /// Names a scope of this pool that has got something to do because of another one, or -1.
@@ -322,37 +325,37 @@ pub fn next_scope(pool: u32) -> i32 {
 /// Returns whether the scope was ended.
 #[wasm_bindgen]
 pub fn is_closed(pool: u32) -> bool {
-    with(pool, |state| state.pool.is_closed())
+    with(pool, |scope| scope.is_closed())
 }
 
 /// Returns whether all that there is in this scope is idle.
 #[wasm_bindgen]
 pub fn is_at_rest(pool: u32) -> bool {
-    with(pool, |state| state.pool.is_at_rest())
+    with(pool, |scope| scope.is_at_rest())
 }
 
 /// Returns whether there is nothing in this scope: no connection, and no waiter.
 #[wasm_bindgen]
 pub fn is_empty(pool: u32) -> bool {
-    with(pool, |state| state.pool.is_empty())
+    with(pool, |scope| scope.is_empty())
 }
 
 /// Returns whether a lease has this slot, including while it is checked out or returned.
 #[wasm_bindgen]
 pub fn is_in_use(pool: u32, slot: i32) -> bool {
-    with(pool, |state| state.pool.is_in_use(slot as u32))
+    with(pool, |scope| scope.is_in_use(slot as u32))
 }
 
 /// Returns whether the slot was made for the opening under way.
 #[wasm_bindgen]
 pub fn is_new_slot(pool: u32, slot: i32) -> bool {
-    with(pool, |state| state.pool.is_new_slot(slot as u32))
+    with(pool, |scope| scope.is_new_slot(slot as u32))
 }
 
 /// Returns the lease that the checkout of this slot will grant.
 #[wasm_bindgen]
 pub fn lease_of(pool: u32, slot: i32) -> i32 {
-    with(pool, |state| state.pool.lease_of(slot as u32).to_bits() as i32)
+    with(pool, |scope| scope.lease_of(slot as u32).to_bits() as i32)
 }
 
 /// Returns the numbers of the public `PoolStats`, in its order. The counters are those of every scope, and with
@@ -370,8 +373,8 @@ pub fn stats(pool: u32, everywhere: bool) -> JsValue {
 /// Returns SQLAlchemy's four numbers: size, checked in, overflow, checked out.
 #[wasm_bindgen]
 pub fn counts(pool: u32) -> JsValue {
-    with(pool, |state| {
-        let Counts { size, checked_in, overflow, checked_out } = state.pool.counts();
+    with(pool, |scope| {
+        let Counts { size, checked_in, overflow, checked_out } = scope.counts();
         encode(&[size, checked_in, overflow, checked_out].map(|count| count as f64))
     })
 }
@@ -380,11 +383,11 @@ pub fn counts(pool: u32) -> JsValue {
 /// the longest first. If `now_ms` is `NaN`, the last reading of the clock counts.
 #[wasm_bindgen]
 pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
-    with(pool, |state| {
+    with(pool, |scope| {
         if !now_ms.is_nan() {
-            state.pool.see_held(now_ms);
+            scope.see_held(now_ms);
         }
-        let held = state.pool.longest_held();
+        let held = scope.longest_held();
         held.iter().flatten().flat_map(|&(ms, slot)| [ms, slot]).map(JsValue::from).collect()
     })
 }
@@ -392,52 +395,47 @@ pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
 /// Returns why the operation replaces its connection, by its number in `STALENESSES`.
 #[wasm_bindgen]
 pub fn staleness(pool: u32, operation: i32) -> i32 {
-    with(pool, |state| staleness_number(state.pool.staleness(handle(operation))))
+    with(pool, |scope| staleness_number(scope.staleness(handle(operation))))
 }
 
-impl State<'_> {
-    /// Apart, and returning an integer, so that the hot path needs no frame on the stack.
-    #[inline(never)]
-    fn long_checkout(&mut self) -> i32 {
-        let begin = self.pool.begin_long_checkout(None);
-        self.word(begin)
-    }
+/// Apart, and returning an integer, so that the hot path needs no frame on the stack.
+#[inline(never)]
+fn long_checkout(scope: &mut Pool) -> i32 {
+    let begin = scope.begin_long_checkout(None);
+    begin_answer(scope, begin)
+}
 
-    /// Apart, as [`Self::long_checkout`].
-    #[inline(never)]
-    fn long_checkin(&mut self, lease: LeaseId, clean: bool) -> i32 {
-        let result = self.pool.begin_long_checkin(lease, clean);
-        self.return_word(result)
-    }
+/// Apart, as [`long_checkout`].
+#[inline(never)]
+fn long_checkin(scope: &mut Pool, lease: LeaseId, clean: bool) -> i32 {
+    let result = scope.begin_long_checkin(lease, clean);
+    return_answer(scope, result)
+}
 
-    /// A step that settles the caller is the last that the shell sees for now: its word has [`FLAG`] flipped if there
-    /// is output.
-    fn step_word(&mut self, step: Step) -> i32 {
-        let settles = matches!(step, Step::Grant(_) | Step::Share(_) | Step::Reject(_) | Step::Done);
-        step_word(step) ^ if settles && self.pool.has_news() { FLAG } else { 0 }
-    }
+/// A step that settles the caller is the last that the shell sees for now: its word has [`FLAG`] flipped if there is
+/// output.
+fn step_answer(scope: &Pool, step: Step) -> i32 {
+    let settles = matches!(step, Step::Grant(_) | Step::Share(_) | Step::Reject(_) | Step::Done);
+    step_word(step) ^ if settles && scope.has_news() { FLAG } else { 0 }
+}
 
-    /// Always: a call would need a frame on the stack for its argument.
-    #[inline(always)]
-    fn word(&mut self, begin: Begin) -> i32 {
-        match begin {
-            Begin::Pending(id) if self.pool.is_waiting(id) && !self.pool.tick_wanted() => return asleep(id),
-            Begin::Refused(refusal) => REFUSAL.set(refusal_number(refusal)),
-            _ => {}
-        }
-        begin_word(begin)
+fn begin_answer(scope: &Pool, begin: Begin) -> i32 {
+    match begin {
+        Begin::Pending(id) if scope.is_waiting(id) && !scope.tick_wanted() => return asleep(id),
+        Begin::Refused(refusal) => REFUSAL.set(refusal_number(refusal)),
+        _ => {}
     }
+    begin_word(begin)
+}
 
-    /// Always: as `word`.
-    #[inline(always)]
-    fn return_word(&mut self, result: Return) -> i32 {
-        match result {
-            Return::HandedOver(waiter, lease) => hand_over_word(waiter, lease),
-            Return::Pending(id) if self.pool.is_resetting(id) => pending_word(id) ^ FLAG,
-            Return::Pending(id) => pending_word(id),
-            Return::Done if self.pool.has_news() => RETURNED_WITH_OUTPUT,
-            Return::Done => RETURNED,
-        }
+#[inline(never)]
+fn return_answer(scope: &Pool, result: Return) -> i32 {
+    match result {
+        Return::HandedOver(waiter, lease) => hand_over_word(waiter, lease),
+        Return::Pending(id) if scope.is_resetting(id) => pending_word(id) ^ FLAG,
+        Return::Pending(id) => pending_word(id),
+        Return::Done if scope.has_news() => RETURNED_WITH_OUTPUT,
+        Return::Done => RETURNED,
     }
 }
 

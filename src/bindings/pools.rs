@@ -14,13 +14,8 @@ std::thread_local! {
     static SCOPES: RefCell<ManuallyDrop<Scopes>> = const { RefCell::new(ManuallyDrop::new(Scopes::new())) };
 }
 
-/// One scope of a pool, for the length of one call.
-pub(super) struct State<'a> {
-    pub pool: &'a mut Pool,
-}
-
-pub(super) fn with<R>(number: u32, run: impl FnOnce(&mut State) -> R) -> R {
-    let answer = with_all(|scopes| scopes.get_mut(number).map(|pool| run(&mut State { pool })));
+pub(super) fn with<R>(number: u32, run: impl FnOnce(&mut Pool) -> R) -> R {
+    let answer = with_all(|scopes| scopes.get_mut(number).map(run));
     // Thrown only here: what a throw passes by is not dropped, and the list would stay borrowed.
     answer.unwrap_or_else(|| wasm_bindgen::throw_str("no such pool"))
 }

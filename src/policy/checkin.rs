@@ -33,32 +33,33 @@ impl Pool {
         if self.wants_reset(clean) {
             return None;
         }
-        let record = self.records.get(lease)?;
-        if record.phase != Phase::Leased || !self.is_clean(record) {
+        if !self.is_fast_path() {
             return None;
         }
-        let slot = lease.index();
-        if let Some(waiter) = self.waiters.front() {
+        let waiter = self.waiters.front();
+        let may_settle_here = match waiter {
             // The last waiter's leave may concern the timer.
-            if self.waiters.len() == 1 || self.has_news() {
-                return None;
-            }
-            self.records[slot].held_since = None;
+            Some(_) => self.waiters.len() > 1 && !self.has_output(),
+            None => !self.is_surplus() && !self.closed,
+        };
+        let generation = self.family.generation();
+        let place = self.idle.end();
+        let entry = self.records.entry_of(lease)?;
+        if !may_settle_here || entry.value.phase != Phase::Leased || !entry.value.is_clean(generation) {
+            return None;
+        }
+        entry.value.held_since = None;
+        let lease = entry.renew();
+        if let Some(waiter) = waiter {
             self.family.counters.checkouts.count();
-            let lease = self.records.renew(slot);
             self.waiters.pop_front();
             self.deadlines.disarm(&mut self.operations, waiter);
             // Handed out with this very return, so its index may be used again.
             return Some(Return::HandedOver(self.operations.remove(waiter), lease));
         }
-        if self.is_surplus() || self.closed {
-            return None;
-        }
-        let record = &mut self.records[slot];
-        record.phase = Phase::Idle;
-        record.held_since = None;
-        self.records.renew(slot);
-        self.idle.put(&mut self.records, slot);
+        entry.value.phase = Phase::Idle;
+        entry.value.idle_place = place;
+        self.idle.append_live(&mut self.records, lease.index());
         Some(Return::Done)
     }
 

@@ -37,19 +37,25 @@ impl Pool {
 
     /// The common checkout: no caller waits, and the state alone decides on the next idle connection. `None`, with
     /// nothing done: the checkout takes the long way.
-    #[inline]
+    #[inline(always)]
     fn take_clean(&mut self) -> Option<LeaseId> {
         if !self.waiters.is_empty() {
             return None;
         }
         let slot = self.idle.next()?;
-        if !self.is_clean(&self.records[slot]) {
+        if !self.is_fast_path() {
             return None;
         }
-        self.idle.take_next(&mut self.records, slot);
-        self.records[slot].phase = Phase::Leased;
+        let generation = self.family.generation();
+        let entry = self.records.entry(slot);
+        if !entry.value.is_clean(generation) {
+            return None;
+        }
+        entry.value.phase = Phase::Leased;
+        let lease = entry.handle();
+        self.idle.take_live(&mut self.records, slot);
         self.family.counters.checkouts.count();
-        Some(self.records.handle_of(slot))
+        Some(lease)
     }
 
     /// The checkout if [`Pool::checkout_at_once`] has returned `None`.

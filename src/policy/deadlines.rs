@@ -127,7 +127,7 @@ impl Deadlines {
     }
 
     /// Arms a waiter on the pool's own timeout, which joins the queue.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn arm_in_queue(&mut self, waiter: &mut Operation) {
         waiter.class = IN_QUEUE;
         self.in_queue += 1;

@@ -79,8 +79,9 @@ impl<T> core::fmt::Debug for Handle<T> {
     }
 }
 
-struct Entry<T> {
-    value: T,
+/// One place of a slab. The hot path works on it directly, so that its bounds are checked once.
+pub(crate) struct Entry<T> {
+    pub(crate) value: T,
     /// Of a taken place its handle; of a free one [`FREE`], its next generation, and in place of the index the next free
     /// place. One word, written whole: a byte written and a word read right after cost the processor more than all else
     /// in a checkout.
@@ -95,6 +96,19 @@ const NONE: u32 = INDEX_MASK;
 impl<T> Entry<T> {
     const fn is_free(&self) -> bool {
         self.mark & FREE != 0
+    }
+
+    /// The handle of a taken place.
+    #[inline(always)]
+    pub(crate) const fn handle<K>(&self) -> Handle<K> {
+        Handle::from_bits(self.mark)
+    }
+
+    /// Makes every handle to the entry stale and returns the next; the entry itself goes on.
+    #[inline(always)]
+    pub(crate) const fn renew<K>(&mut self) -> Handle<K> {
+        self.mark = self.next_mark();
+        Handle::from_bits(self.mark)
     }
 
     /// The same index under the next generation.
@@ -122,8 +136,14 @@ impl<T, K> Slab<T, K> {
     }
 
     /// Callers keep the count below [`CAPACITY`]; see [`MOST`].
-    #[inline]
+    #[inline(never)]
     pub(crate) fn insert(&mut self, value: T) -> Handle<K> {
+        self.insert_inline(value)
+    }
+
+    /// The same for the hot path: a call would need a frame on the stack for its argument.
+    #[inline(always)]
+    pub(crate) fn insert_inline(&mut self, value: T) -> Handle<K> {
         let index = self.next_free;
         if let Some(entry) = self.entries.get_mut(index as usize) {
             self.next_free = entry.mark & INDEX_MASK;
@@ -149,12 +169,19 @@ impl<T, K> Slab<T, K> {
         handle
     }
 
-    /// Makes every handle to the entry stale and answers the next; the entry itself goes on.
     #[inline]
     pub(crate) fn renew(&mut self, index: u32) -> Handle<K> {
-        let entry = &mut self.entries[index as usize];
-        entry.mark = entry.next_mark();
-        Handle::from_bits(entry.mark)
+        self.entries[index as usize].renew()
+    }
+
+    #[inline(always)]
+    pub(crate) fn entry(&mut self, index: u32) -> &mut Entry<T> {
+        &mut self.entries[index as usize]
+    }
+
+    #[inline(always)]
+    pub(crate) fn entry_of(&mut self, handle: Handle<K>) -> Option<&mut Entry<T>> {
+        self.entries.get_mut(handle.index() as usize).filter(|entry| entry.mark == handle.raw)
     }
 
     pub(crate) fn get(&self, handle: Handle<K>) -> Option<&T> {

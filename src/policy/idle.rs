@@ -31,14 +31,12 @@ impl Idle {
         self.slots.push_back(records, slot);
         if records[slot].live {
             self.live += 1;
-            if let Some(usable) = &mut self.usable {
-                usable.push_back(records, slot);
-            }
+            self.join_usable(records, slot);
         }
     }
 
     /// The slot that is handed out next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&self) -> Option<u32> {
         next(&self.slots, self.lifo)
     }
@@ -56,10 +54,18 @@ impl Idle {
         None
     }
 
-    /// Takes the slot that [`Idle::next`] names, in a pool that neither limits openings nor closes idle connections.
-    #[inline]
-    pub(crate) fn take_next_plainly(&mut self) {
+    /// Takes the slot that [`Idle::next`] names, if it is live and not overdue.
+    #[inline(always)]
+    pub(crate) fn take_live(&mut self, records: &mut Records, slot: u32) {
+        self.pop_next();
         self.live -= 1;
+        if self.usable.is_some() {
+            self.leave_usable(records, slot);
+        }
+    }
+
+    #[inline(always)]
+    fn pop_next(&mut self) {
         if self.lifo {
             self.slots.pop_back();
         } else {
@@ -67,14 +73,43 @@ impl Idle {
         }
     }
 
+    /// The place of the slot that is put next.
+    #[inline(always)]
+    pub(crate) fn end(&self) -> u32 {
+        self.slots.end()
+    }
+
+    /// Puts a live slot that has been given its place.
+    #[inline(always)]
+    pub(crate) fn append_live(&mut self, records: &mut Records, slot: u32) {
+        self.slots.append(slot);
+        self.live += 1;
+        if self.usable.is_some() {
+            self.join_usable(records, slot);
+        }
+    }
+
+    #[inline(never)]
+    fn join_usable(&mut self, records: &mut Records, slot: u32) {
+        if let Some(usable) = &mut self.usable {
+            usable.push_back(records, slot);
+        }
+    }
+
+    #[inline(never)]
+    fn leave_usable(&mut self, records: &mut Records, slot: u32) {
+        if let Some(usable) = &mut self.usable
+            && records[slot].usable_place != NIL
+        {
+            usable.remove(records, slot);
+            records[slot].usable_place = NIL;
+        }
+    }
+
     /// Takes the slot that [`Idle::next`] names.
     #[inline]
     pub(crate) fn take_next(&mut self, records: &mut Records, slot: u32) {
-        if self.lifo {
-            self.slots.pop_back();
-        } else {
-            self.slots.pop_front();
-        }
+        self.pop_next();
         self.left(records, slot);
     }
 
@@ -87,12 +122,7 @@ impl Idle {
     #[inline]
     fn left(&mut self, records: &mut Records, slot: u32) {
         self.live -= u32::from(records[slot].live);
-        if let Some(usable) = &mut self.usable
-            && records[slot].usable_place != NIL
-        {
-            usable.remove(records, slot);
-            records[slot].usable_place = NIL;
-        }
+        self.leave_usable(records, slot);
         if records[slot].is_overdue {
             records[slot].is_overdue = false;
             self.overdue.remove(records, slot);
@@ -115,7 +145,7 @@ impl Idle {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn next<T: Track>(row: &Ring<T>, lifo: bool) -> Option<u32> {
     if lifo { row.back() } else { row.front() }
 }

@@ -162,7 +162,7 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn new(state: State, caller: Caller) -> Self {
         Self { state, limit: Limit::NONE, class: NO_CLASS, timer: 0, due: NO_STAMP, caller, notices: 0 }
     }

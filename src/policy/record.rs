@@ -101,6 +101,12 @@ impl Record {
         }
     }
 
+    /// Whether nothing is against its connection: it is of this generation, not marked, and no finalizer waits.
+    #[inline(always)]
+    pub(crate) fn is_clean(&self, generation: Generation) -> bool {
+        self.live && !self.stale && !self.has_finalizers && self.generation == generation
+    }
+
     /// Its connection is gone, or on its way out.
     pub(crate) fn empty(&mut self) {
         self.live = false;

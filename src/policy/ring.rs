@@ -37,17 +37,17 @@ impl<T: Track> Ring<T> {
         self.places() - self.gaps
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
         self.first == self.end
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn front(&self) -> Option<u32> {
         if self.is_empty() { None } else { Some(self.at(self.first)) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn back(&self) -> Option<u32> {
         if self.is_empty() { None } else { Some(self.at(self.end.wrapping_sub(1))) }
     }
@@ -72,13 +72,13 @@ impl<T: Track> Ring<T> {
     }
 
     /// The place of the entry that is appended next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end(&self) -> u32 {
         self.end
     }
 
     /// Appends an entry that was made with its place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append(&mut self, index: u32) {
         if self.places() as usize == self.indices.len() {
             self.grow();
@@ -104,7 +104,7 @@ impl<T: Track> Ring<T> {
     }
 
     /// Drops the first entry, and the gaps behind it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop_front(&mut self) {
         self.first = self.first.wrapping_add(1);
         if self.gaps > 0 {
@@ -113,7 +113,7 @@ impl<T: Track> Ring<T> {
     }
 
     /// Drops the last entry, and the gaps before it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop_back(&mut self) {
         self.end = self.end.wrapping_sub(1);
         if self.gaps > 0 {
@@ -158,17 +158,17 @@ impl<T: Track> Ring<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn places(&self) -> u32 {
         self.end.wrapping_sub(self.first)
     }
 
-    #[inline]
+    #[inline(always)]
     fn at(&self, place: u32) -> u32 {
         self.indices[place as usize & (self.indices.len() - 1)]
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, place: u32, index: u32) {
         let mask = self.indices.len() - 1;
         self.indices[place as usize & mask] = index;

@@ -30,16 +30,11 @@ impl Pool {
         is_aged(record, self.config.recycle, self.deadlines.age_now_ms())
     }
 
-    /// Whether the state alone decides on the slot: its connection is current, and neither a setting, nor a listener, nor
-    /// a finalizer wants to act at its next checkout or return.
+    /// Whether the state alone decides on a clean connection: neither a setting nor a listener wants to act at its next
+    /// checkout or return.
     #[inline(always)]
-    pub(super) fn is_clean(&self, record: &Record) -> bool {
-        record.live
-            && !record.stale
-            && !record.has_finalizers
-            && record.generation == self.family.generation()
-            && self.is_plain
-            && !self.family.events().has_any(INTERCEPTING)
+    pub(super) fn is_fast_path(&self) -> bool {
+        self.is_plain && !self.family.events().has_any(INTERCEPTING)
     }
 
     // ---- a slot for a checkout
@@ -246,7 +241,7 @@ impl Pool {
         self.family.counters.waited.count();
         let mut waiter = Operation::new(State::Waiting { place: self.waiters.end() }, Caller::Checkout);
         self.deadlines.arm_in_queue(&mut waiter);
-        let id = self.begin(waiter);
+        let id = self.operations.insert_inline(waiter);
         self.waiters.append(id.index());
         id
     }
