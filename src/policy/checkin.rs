@@ -59,7 +59,7 @@ impl Pool {
         }
         entry.value.phase = Phase::Idle;
         entry.value.idle_place = place;
-        self.idle.append_live(&mut self.records, lease.index());
+        self.idle.append_plain(lease.index());
         Some(Return::Done)
     }
 

@@ -53,7 +53,7 @@ impl Pool {
         }
         entry.value.phase = Phase::Leased;
         let lease = entry.handle();
-        self.idle.take_live(&mut self.records, slot);
+        self.idle.take_plain();
         self.family.counters.checkouts.count();
         Some(lease)
     }

@@ -12,14 +12,14 @@ pub(crate) struct Idle {
     /// is not in it, and an idle slot never ceases to be stale.
     usable: Option<Ring<UsableRow>>,
     overdue: Ring<OverdueRow>,
-    /// How many of the slots hold a connection.
-    live: u32,
+    /// How many of the slots hold no connection.
+    empty: u32,
 }
 
 impl Idle {
     pub(crate) const fn new(lifo: bool, limits_openings: bool) -> Self {
         let usable = if limits_openings { Some(Ring::new()) } else { None };
-        Self { lifo, slots: Ring::new(), usable, overdue: Ring::new(), live: 0 }
+        Self { lifo, slots: Ring::new(), usable, overdue: Ring::new(), empty: 0 }
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -30,8 +30,9 @@ impl Idle {
     pub(crate) fn put(&mut self, records: &mut Records, slot: u32) {
         self.slots.push_back(records, slot);
         if records[slot].live {
-            self.live += 1;
             self.join_usable(records, slot);
+        } else {
+            self.empty += 1;
         }
     }
 
@@ -54,14 +55,10 @@ impl Idle {
         None
     }
 
-    /// Takes the slot that [`Idle::next`] names, if it is live and not overdue.
+    /// Takes the slot that [`Idle::next`] names, in a plain pool, if it is live.
     #[inline(always)]
-    pub(crate) fn take_live(&mut self, records: &mut Records, slot: u32) {
+    pub(crate) fn take_plain(&mut self) {
         self.pop_next();
-        self.live -= 1;
-        if self.usable.is_some() {
-            self.leave_usable(records, slot);
-        }
     }
 
     #[inline(always)]
@@ -79,14 +76,10 @@ impl Idle {
         self.slots.end()
     }
 
-    /// Puts a live slot that has been given its place.
+    /// Puts a live slot that has been given its place, in a plain pool.
     #[inline(always)]
-    pub(crate) fn append_live(&mut self, records: &mut Records, slot: u32) {
+    pub(crate) fn append_plain(&mut self, slot: u32) {
         self.slots.append(slot);
-        self.live += 1;
-        if self.usable.is_some() {
-            self.join_usable(records, slot);
-        }
     }
 
     #[inline(never)]
@@ -121,7 +114,7 @@ impl Idle {
 
     #[inline]
     fn left(&mut self, records: &mut Records, slot: u32) {
-        self.live -= u32::from(records[slot].live);
+        self.empty -= u32::from(!records[slot].live);
         self.leave_usable(records, slot);
         if records[slot].is_overdue {
             records[slot].is_overdue = false;
@@ -137,7 +130,7 @@ impl Idle {
 
     /// The slot that has been overdue for longest, if more than `least` hold a connection.
     pub(crate) fn surplus(&self, least: u32) -> Option<u32> {
-        if self.live > least { self.overdue.front() } else { None }
+        if self.len() - self.empty > least { self.overdue.front() } else { None }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {

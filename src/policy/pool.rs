@@ -69,11 +69,12 @@ impl Pool {
 
     /// An empty scope of a pool that may have others.
     pub(super) fn in_family(config: Config, family: Rc<Family>, number: u32, is_apart: bool) -> Self {
-        let Config { kind, pre_ping, recycle, idle_timeout, max_uses, .. } = config;
+        let Config { kind, pre_ping, recycle, idle_timeout, max_uses, max_connecting, .. } = config;
         Self {
             is_plain: !pre_ping
                 && !kind.shares()
-                && (recycle, idle_timeout, max_uses) == (Span::Forever, Span::Forever, UNLIMITED),
+                && (recycle, idle_timeout) == (Span::Forever, Span::Forever)
+                && (max_uses, max_connecting) == (UNLIMITED, UNLIMITED),
             counts_as_keeper: kind.keeps_one_per_scope() && !is_apart,
             member: family.join(number),
             family,
