@@ -33,7 +33,7 @@ impl Pool {
         if self.wants_reset(clean) {
             return None;
         }
-        if !self.is_fast_path() {
+        if !self.is_plain {
             return None;
         }
         let waiter = self.waiters.front();
@@ -42,10 +42,10 @@ impl Pool {
             Some(_) => self.waiters.len() > 1 && !self.has_output(),
             None => !self.is_surplus() && !self.closed,
         };
-        let generation = self.family.generation();
+        let generation = self.family.clean_generation();
         let place = self.idle.end();
         let entry = self.records.entry_of(lease)?;
-        if !may_settle_here || entry.value.phase != Phase::Leased || !entry.value.is_clean(generation) {
+        if !may_settle_here || !entry.value.is_clean(Phase::Leased, generation) {
             return None;
         }
         entry.value.held_since = None;
@@ -167,7 +167,7 @@ impl Pool {
 
     /// Marks every connection of the age of this slot's or older, and none that was opened since the last such mark.
     pub fn invalidate_as_old(&mut self, slot: u32) {
-        if self.records[slot].generation.invalidation == self.family.generation().invalidation {
+        if self.records[slot].generation.invalidation() == self.family.generation().invalidation() {
             self.family.invalidate();
         }
     }

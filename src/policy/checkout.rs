@@ -43,12 +43,12 @@ impl Pool {
             return None;
         }
         let slot = self.idle.next()?;
-        if !self.is_fast_path() {
+        if !self.is_plain {
             return None;
         }
-        let generation = self.family.generation();
+        let generation = self.family.clean_generation();
         let entry = self.records.entry(slot);
-        if !entry.value.is_clean(generation) {
+        if !entry.value.is_clean(Phase::Idle, generation) {
             return None;
         }
         entry.value.phase = Phase::Leased;

@@ -4,22 +4,36 @@
 use super::counters::Counters;
 use super::id::{Handle, NIL, Slab};
 use super::ring::{Ring, Track};
-use super::step::Hooks;
+use super::step::{Event, Hooks};
 use alloc::collections::VecDeque;
 use core::cell::{Cell, RefCell};
 
-/// Which pool-wide acts a connection has seen.
+/// Which pool-wide acts a connection has seen: counts of two kinds, in one number for one comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Generation {
-    /// Raised by an invalidation: a connection whose opening began before is stale.
-    pub(crate) invalidation: u32,
-    /// Raised by a disposal: a connection from before is closed at its return.
-    pub(crate) disposal: u32,
-}
+pub(crate) struct Generation(u64);
 
 impl Generation {
-    pub(crate) const FIRST: Self = Self { invalidation: 0, disposal: 0 };
+    pub(crate) const FIRST: Self = Self(0);
+    /// No connection has this one: it takes more acts than a program can do.
+    const NONE: Self = Self(u64::MAX);
+
+    const fn new(invalidation: u32, disposal: u32) -> Self {
+        Self((invalidation as u64) << 32 | disposal as u64)
+    }
+
+    /// Raised by an invalidation: a connection whose opening began before is stale.
+    pub(crate) const fn invalidation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Raised by a disposal: a connection from before is closed at its return.
+    pub(crate) const fn disposal(self) -> u32 {
+        self.0 as u32
+    }
 }
+
+/// The events that make a checkout or a return more than a change of state.
+const INTERCEPTING: Hooks = Hooks::of(&[Event::Checkout, Event::Reset, Event::Checkin]).with_every_lease();
 
 /// Names a scope within its family.
 pub(crate) type MemberId = Handle<Member>;
@@ -52,6 +66,8 @@ impl Track for Keepers {
 /// The numbers of one pool, in all of its scopes.
 pub(crate) struct Family {
     generation: Cell<Generation>,
+    /// The generation while no event intercepts checkouts and returns, else none.
+    clean_generation: Cell<Generation>,
     events: Cell<Hooks>,
     is_closed: Cell<bool>,
     /// Whether the firstConnect listeners have succeeded, and whether the connect listeners have, too.
@@ -68,6 +84,7 @@ impl Family {
     pub(crate) fn new() -> Self {
         Self {
             generation: Cell::new(Generation::FIRST),
+            clean_generation: Cell::new(Generation::FIRST),
             events: Cell::new(Hooks::default()),
             is_closed: Cell::new(false),
             is_first_told: Cell::new(false),
@@ -93,18 +110,31 @@ impl Family {
 
     pub(crate) fn set_events(&self, events: Hooks) {
         self.events.set(events);
+        self.begin_generation(self.generation.get());
     }
 
     /// Makes every open connection stale.
     pub(crate) fn invalidate(&self) {
-        let Generation { invalidation, disposal } = self.generation.get();
-        self.generation.set(Generation { invalidation: invalidation.wrapping_add(1), disposal });
+        let present = self.generation.get();
+        self.begin_generation(Generation::new(present.invalidation().wrapping_add(1), present.disposal()));
     }
 
     /// Has every open connection closed at its return.
     pub(crate) fn dispose(&self) {
-        let Generation { invalidation, disposal } = self.generation.get();
-        self.generation.set(Generation { invalidation, disposal: disposal.wrapping_add(1) });
+        let present = self.generation.get();
+        self.begin_generation(Generation::new(present.invalidation(), present.disposal().wrapping_add(1)));
+    }
+
+    fn begin_generation(&self, generation: Generation) {
+        self.generation.set(generation);
+        let intercepts = self.events.get().has_any(INTERCEPTING);
+        self.clean_generation.set(if intercepts { Generation::NONE } else { generation });
+    }
+
+    /// The generation of the connections on whose checkout or return the state alone decides, in a plain pool.
+    #[inline(always)]
+    pub(crate) fn clean_generation(&self) -> Generation {
+        self.clean_generation.get()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

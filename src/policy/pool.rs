@@ -417,7 +417,7 @@ impl Pool {
         let record = &self.records[slot];
         Some(if record.stale {
             Staleness::Soft
-        } else if record.generation.invalidation != self.family.generation().invalidation {
+        } else if record.generation.invalidation() != self.family.generation().invalidation() {
             Staleness::Pool
         } else {
             Staleness::Age

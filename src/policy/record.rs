@@ -39,34 +39,35 @@ pub enum Staleness {
     Soft,
 }
 
-/// One slot of a pool.
+/// One slot of a pool. In this order in memory: the hot path compares the first four fields at once.
+#[repr(C)]
 pub(crate) struct Record {
     pub(crate) phase: Phase,
     /// Whether it holds a connection.
     pub(crate) live: bool,
     /// Marked one by one: soft invalidation, death reported by the driver.
     pub(crate) stale: bool,
+    pub(crate) has_finalizers: bool,
     /// Whether its connection goes straight from its opening to a caller: then it needs no ping.
     pub(crate) fresh: bool,
     /// Whether it was made for the opening under way: if that fails the slot ends.
     pub(crate) is_new: bool,
     /// Whether it counts for `maxConnecting`.
     pub(crate) opens: bool,
-    pub(crate) has_finalizers: bool,
     /// Whether it has been idle for `idleTimeout` and stays as one of `minIdle`.
     pub(crate) is_overdue: bool,
-    /// How many connections that it held are being closed by operations of their own.
-    pub(crate) emptying: u32,
     /// The pool-wide counts when the opening of its connection began.
     pub(crate) generation: Generation,
-    /// When the current lease was first seen by a clock reading; see [`super::Pool::longest_held`].
-    pub(crate) held_since: Option<u32>,
+    /// On the clock of deadlines.rs: when its connection was open, since when it is free, and how old it may grow.
+    pub(crate) opened_at_ms: u64,
+    pub(crate) free_since_ms: u64,
+    pub(crate) recycle_ms: u32,
     /// How often its connection was handed out. Counted if `maxUses` is set.
     pub(crate) uses: u32,
-    /// On the clock of deadlines.rs: when its connection was open, how old it may grow, and since when it is free.
-    pub(crate) opened_at_ms: u64,
-    pub(crate) recycle_ms: u32,
-    pub(crate) free_since_ms: u64,
+    /// When the current lease was first seen by a clock reading; see [`super::Pool::longest_held`].
+    pub(crate) held_since: Option<u32>,
+    /// How many connections that it held are being closed by operations of their own.
+    pub(crate) emptying: u32,
     /// The operation whose time ends the idleness of the slot, or the grace of its lost lease; or [`NIL`].
     pub(crate) expiry: u32,
     /// Its places in the rings of idle.rs.
@@ -101,10 +102,12 @@ impl Record {
         }
     }
 
-    /// Whether nothing is against its connection: it is of this generation, not marked, and no finalizer waits.
+    /// Whether it is in this phase and its connection is of this generation, not marked, and without a finalizer. One
+    /// comparison of four bytes, and one of eight.
     #[inline(always)]
-    pub(crate) fn is_clean(&self, generation: Generation) -> bool {
-        self.live && !self.stale && !self.has_finalizers && self.generation == generation
+    pub(crate) fn is_clean(&self, phase: Phase, generation: Generation) -> bool {
+        let flags = [self.phase as u8, self.live as u8, self.stale as u8, self.has_finalizers as u8];
+        u32::from_le_bytes(flags) == u32::from_le_bytes([phase as u8, 1, 0, 0]) && self.generation == generation
     }
 
     /// Its connection is gone, or on its way out.

@@ -19,7 +19,7 @@ impl Pool {
             return None;
         }
         let record = &self.records[slot];
-        let is_disposed = record.generation.disposal != self.family.generation().disposal;
+        let is_disposed = record.generation.disposal() != self.family.generation().disposal();
         if record.live && !is_disposed && self.may_be_joined(slot) {
             return Some(slot);
         }

@@ -3,15 +3,11 @@
 //! connection is closed. Also: whether a slot's connection may be handed out as it is.
 
 use super::config::Span;
-use super::family::Generation;
 use super::id::{MOST, OperationId};
 use super::operation::{Caller, Operation, State};
 use super::pool::Pool;
 use super::record::{Phase, Record};
-use super::step::{Event, Hooks, Notice, Refusal};
-
-/// The events that make a checkout or a return more than a change of state.
-const INTERCEPTING: Hooks = Hooks::of(&[Event::Checkout, Event::Reset, Event::Checkin]).with_every_lease();
+use super::step::{Notice, Refusal};
 
 impl Pool {
     // ---- may it be handed out
@@ -23,18 +19,11 @@ impl Pool {
 
     pub(super) fn is_current_but_for_age(&self, slot: u32) -> bool {
         let record = &self.records[slot];
-        record.live && !record.stale && record.generation.invalidation == self.family.generation().invalidation
+        record.live && !record.stale && record.generation.invalidation() == self.family.generation().invalidation()
     }
 
     fn is_aged(&self, record: &Record) -> bool {
         is_aged(record, self.config.recycle, self.deadlines.age_now_ms())
-    }
-
-    /// Whether the state alone decides on a clean connection: neither a setting nor a listener wants to act at its next
-    /// checkout or return.
-    #[inline(always)]
-    pub(super) fn is_fast_path(&self) -> bool {
-        self.is_plain && !self.family.events().has_any(INTERCEPTING)
     }
 
     // ---- a slot for a checkout
@@ -58,10 +47,10 @@ impl Pool {
     }
 
     fn next_current(&mut self) -> Option<u32> {
-        let Generation { invalidation, .. } = self.family.generation();
+        let invalidation = self.family.generation().invalidation();
         let (recycle, now_ms) = (self.config.recycle, self.deadlines.age_now_ms());
         self.idle.next_current(&mut self.records, |record| {
-            let is_valid = record.live && !record.stale && record.generation.invalidation == invalidation;
+            let is_valid = record.live && !record.stale && record.generation.invalidation() == invalidation;
             is_valid && !is_aged(record, recycle, now_ms)
         })
     }
@@ -102,7 +91,7 @@ impl Pool {
         let record = &self.records[slot];
         let is_over = self.closed || self.shares.is_retired(slot);
         let is_worn =
-            record.generation.disposal != self.family.generation().disposal || record.uses >= self.config.max_uses;
+            record.generation.disposal() != self.family.generation().disposal() || record.uses >= self.config.max_uses;
         if record.live && (is_over || is_worn) {
             return true;
         }
