@@ -19,6 +19,7 @@ const NO_TIMER: u32 = u32::MAX;
 /// A quiet class holds operations that nothing waits for: idle times, lost leases. They keep no host awake.
 struct Class {
     span_ms: u32,
+    grain_ms: u32,
     is_quiet: bool,
     operations: Ring<Timer>,
 }
@@ -45,6 +46,9 @@ pub(crate) struct Deadlines {
     in_queue: u32,
     unstamped_in_queue: u32,
     classes: Vec<Class>,
+    /// The class that was armed last, and what for.
+    latest_class: usize,
+    latest: (Span, bool),
     /// Operations in them, and how many of these are quiet.
     in_classes: u32,
     quiet: u32,
@@ -73,6 +77,9 @@ impl Deadlines {
             in_queue: 0,
             unstamped_in_queue: 0,
             classes: Vec::new(),
+            latest_class: 0,
+            // No time-out is as long.
+            latest: (Span::Millis(u32::MAX), false),
             in_classes: 0,
             quiet: 0,
             now: 0,
@@ -108,20 +115,21 @@ impl Deadlines {
     /// Lets the operation run out of time after `span`, counted from now. A span without end is armed too: its timer
     /// keeps the host from ending while a caller waits. `is_quiet`: no caller waits for the end of this time.
     pub(crate) fn arm(&mut self, operations: &mut Operations, index: u32, span: Span, is_quiet: bool) {
-        let span_ms = match span {
-            Span::Millis(ms) => round_up(ms),
-            Span::Forever => LONGEST_SPAN_MS,
-        };
-        let class = self.class_of(span_ms, is_quiet);
+        // Most steps have the same span as the one before.
+        if self.latest != (span, is_quiet) {
+            self.latest = (span, is_quiet);
+            self.latest_class = self.class_of(span, is_quiet);
+        }
+        let class = &mut self.classes[self.latest_class];
         let operation = &mut operations[index];
         debug_assert_eq!(operation.class, NO_CLASS, "armed twice");
-        operation.class = class as u16;
+        operation.class = self.latest_class as u16;
         operation.due = NO_STAMP;
-        self.classes[class].operations.push_back(operations, index);
+        class.operations.push_back(operations, index);
         self.in_classes += 1;
         self.quiet += u32::from(is_quiet);
         let timer_ms = if is_quiet { self.any_timer_ms } else { self.timer_ms };
-        if timer_ms > grain_ms(span_ms) {
+        if timer_ms > class.grain_ms {
             self.tick_wanted = true;
         }
     }
@@ -291,13 +299,18 @@ impl Deadlines {
         delay
     }
 
-    fn class_of(&mut self, span_ms: u32, is_quiet: bool) -> usize {
+    #[inline(never)]
+    fn class_of(&mut self, span: Span, is_quiet: bool) -> usize {
+        let span_ms = match span {
+            Span::Millis(ms) => round_up(ms),
+            Span::Forever => LONGEST_SPAN_MS,
+        };
         if let Some(class) =
             self.classes.iter().position(|class| (class.span_ms, class.is_quiet) == (span_ms, is_quiet))
         {
             return class;
         }
-        self.classes.push(Class { span_ms, is_quiet, operations: Ring::new() });
+        self.classes.push(Class { span_ms, grain_ms: grain_ms(span_ms), is_quiet, operations: Ring::new() });
         self.classes.len() - 1
     }
 }

@@ -127,6 +127,19 @@ impl Then {
 }
 
 impl State {
+    /// Whether the host performs a step, or still waits for the outcome of one.
+    #[inline]
+    pub(crate) const fn performs(self) -> bool {
+        match self {
+            Self::CheckingOut { at, .. } => {
+                !matches!(at, CheckoutAt::Reserved | CheckoutAt::AwaitingPlace | CheckoutAt::AwaitingFirst)
+            }
+            Self::Waiting { .. } | Self::Sharing { .. } | Self::Detached { .. } | Self::Lost { .. } => false,
+            Self::Idling { .. } | Self::Draining | Self::Ended => false,
+            _ => true,
+        }
+    }
+
     pub(crate) const fn reserved(slot: u32) -> Self {
         Self::CheckingOut { at: CheckoutAt::Reserved, slot, deaths: 0 }
     }

@@ -177,9 +177,9 @@ impl Pool {
     pub fn advance(&mut self, id: OperationId, outcome: Outcome) -> Step {
         let Some(operation) = self.operations.get(id) else { return Step::Done };
         let state = operation.state;
-        if let (Step::Wait, false) = (self.step_of(state), matches!(state, State::Abandoned)) {
+        if !state.performs() {
             // An outcome without a step is a fault of the host, and harmless.
-            return Step::Wait;
+            return self.step_of(state);
         }
         self.deadlines.disarm(&mut self.operations, id.index());
         let step = match state {
