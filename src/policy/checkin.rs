@@ -66,6 +66,7 @@ impl Pool {
     // ---- the steps of a return
 
     /// Begins with the first step that is wanted.
+    #[inline(always)]
     pub(super) fn begin_return(&mut self, id: OperationId, slot: u32, clean: bool) -> Return {
         let step = if self.has_listener(Event::Reset) {
             self.enter(id, State::Returning { at: ReturnAt::TellingReset { clean }, slot })
@@ -75,6 +76,7 @@ impl Pool {
         Return::of(step, id)
     }
 
+    #[inline(always)]
     pub(super) fn advance_return(&mut self, id: OperationId, at: ReturnAt, slot: u32, outcome: Outcome) -> Step {
         match (at, outcome) {
             (ReturnAt::TellingReset { .. }, Outcome::Ok) if self.is_in_vain(id, slot) => {
@@ -88,6 +90,7 @@ impl Pool {
         }
     }
 
+    #[inline(always)]
     fn reset(&mut self, id: OperationId, slot: u32, clean: bool) -> Step {
         if self.wants_reset(clean) {
             return self.enter(id, State::Returning { at: ReturnAt::Resetting, slot });
@@ -95,6 +98,7 @@ impl Pool {
         self.finalize(id, slot)
     }
 
+    #[inline(always)]
     fn finalize(&mut self, id: OperationId, slot: u32) -> Step {
         let record = &mut self.records[slot];
         if record.has_finalizers {

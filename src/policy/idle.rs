@@ -29,10 +29,10 @@ impl Idle {
     #[inline]
     pub(crate) fn put(&mut self, records: &mut Records, slot: u32) {
         self.slots.push_back(records, slot);
-        if records[slot].live {
-            self.join_usable(records, slot);
-        } else {
+        if !records[slot].live {
             self.empty += 1;
+        } else if self.usable.is_some() {
+            self.join_usable(records, slot);
         }
     }
 
