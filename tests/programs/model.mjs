@@ -29,6 +29,8 @@ export class Scope {
 /** One call of connect() or use(). */
 export class Caller {
   isSettled = false;
+  /** The turn in which it came. */
+  askedIn = 0;
   /** How many of its scope were not settled when it came. */
   othersWaiting = 0;
   hasLease = false;
@@ -40,6 +42,8 @@ export class Caller {
   slack = 0;
   /** @type {{ call: string, connection: Connection | undefined, at: number } | undefined} */
   lastCall = undefined;
+  /** @type {number | undefined} When the first of its calls was made. */
+  firstCallAt = undefined;
   /** @type {Connection | undefined} */
   pinged = undefined;
   /** @type {Connection | undefined} The one that others held when it was checked for this caller. */
@@ -112,6 +116,8 @@ export class Connection {
   endedFor = undefined;
   isDetached = false;
   detachedIn = Infinity;
+  /** Whether the listeners of its end were called: it has left its slot. */
+  hasLeft = false;
   /** Whether its record was closed or invalidated. */
   isEmptied = false;
   emptiedIn = Infinity;
@@ -119,6 +125,8 @@ export class Connection {
   isBeside = false;
   /** Whether a share of it was invalidated. */
   isCondemned = false;
+  /** Whether that was the error of a function of use(), which the pool notices some microtasks later. */
+  isCondemnedByUse = false;
   /** Turns in which it was certainly marked. */
   staleIn = Infinity;
   disposedIn = Infinity;
@@ -194,7 +202,8 @@ export class Model {
   patienceMs = 0;
   closeSlack = 0;
   isCloseOver = false;
-  hasEndedScopeInClose = false;
+  /** Whether a callback has called warm(): what that opens runs in the context of the outermost caller. */
+  hasWarmedWithin = false;
   mayDisconnect = false;
   hasAnsweredNothing = false;
   /** @type {Set<unknown>} What the program has thrown. */
@@ -214,8 +223,11 @@ export class Model {
     this.options = options;
     this.clock = clock;
     this.edgepool = edgepool;
-    /** Whether the maximum must also hold while holders of a shared connection keep one that no caller may join. */
-    this.judgesSharedLimit = false;
+    /**
+     * Whether callers share a connection. One that no caller may join any more, because it was invalidated or disposed
+     * of while it was shared, keeps its slot beside the maximum until its last holder has left. So the maximum is not
+     * judged in these kinds.
+     */
     this.isShared = kind === "StaticPool" || kind === "SingletonThreadPool";
     this.max = maxOf(kind, options);
     this.mostIdle = mostIdleOf(kind, options);
@@ -240,6 +252,7 @@ export class Model {
 
   ask(/** @type {Scope} */ scope, timeoutMs = this.timeoutMs, deadlineMs = this.deadlineMs) {
     const caller = new Caller(++this.callerCount, scope, this.clock.elapsed, timeoutMs, deadlineMs);
+    caller.askedIn = this.turn;
     this.#join(caller);
     scope.hasBegun ||= this.closedAt === Infinity;
     return caller;
@@ -270,6 +283,7 @@ export class Model {
     // The listeners of one firing have one time together.
     const isSame = caller.lastCall?.call === call && caller.lastCall.connection === connection;
     if (!isSame) caller.lastCall = { call, connection, at: this.turnBegan };
+    caller.firstCallAt ??= this.turnBegan;
     if (caller.hasStarted) return;
     caller.hasStarted = true;
     this.#serve(caller);
@@ -339,11 +353,16 @@ export class Model {
       connection.holders.size > 0 ||
       (this.isShared && connection.movedIn === this.turn);
     const isOpener = connection.uses === 0 && connection.opening.caller === caller;
-    // Callers that join are not checked: they share what the first of them has.
-    if (isOpener || (isJoined && this.isShared)) return;
+    if (isOpener) return;
+    const joins = isJoined && this.isShared;
+    // A caller that joins is judged by when it came. It is lent a connection that has merely grown old.
+    if (connection.disposedIn < (joins ? caller.askedIn : checked.turn))
+      this.fail("a connection from before dispose() is closed", what);
+    // Those of a SingletonThreadPool share what the first of them has, as it is.
+    if (joins && this.kind === "SingletonThreadPool") return;
     if (connection.emptiedIn < checked.turn) this.fail("an emptied record has no connection", what);
     if (connection.staleIn < checked.turn) this.fail("a stale connection is replaced", what);
-    if (connection.disposedIn < checked.turn) this.fail("a connection from before dispose() is closed", what);
+    if (joins) return;
     const age = checked.at - connection.openedAt;
     if (age > this.recycleMs || this.recycleMs === 0) this.fail("recycle holds", `${what} at the age of ${age} ms`);
     if (isJoined || connection.uses === 0) return;
@@ -393,10 +412,11 @@ export class Model {
 
   #checkTimeout(/** @type {Caller} */ caller, /** @type {any} */ error) {
     const now = this.clock.elapsed;
-    const { askedAt, timeoutMs, deadlineMs, lastCall } = caller;
+    const { askedAt, timeoutMs, deadlineMs, lastCall, firstCallAt } = caller;
+    const calledAt = (this.hasWarmedWithin ? firstCallAt : lastCall?.at) ?? askedAt;
     const end = Math.min(
       askedAt + deadlineMs,
-      error.step === "wait" ? askedAt + timeoutMs : (lastCall?.at ?? askedAt) + this.driverTimeoutMs,
+      error.step === "wait" ? askedAt + timeoutMs : calledAt + this.driverTimeoutMs,
     );
     if (now < end)
       this.fail(
@@ -416,7 +436,7 @@ export class Model {
     const running = [...this.openings].filter((other) => other.scope === scope && this.#isTimely(other)).length;
     if (running > this.maxConnecting) this.fail("maxConnecting holds", `${running} creators run in scope ${scope.key}`);
     const open = this.connections.filter((other) => other.scope === scope && this.#counts(other)).length;
-    if (running + open > this.max && (this.judgesSharedLimit || !this.isShared))
+    if (running + open > this.max && !this.isShared)
       this.fail(
         "the server sees no more than the maximum",
         `${open} connections and ${running} creators in scope ${scope.key}, of at most ${this.max}`,
@@ -454,6 +474,8 @@ export class Model {
   /** A connection is pinged, or shown to the checkout listeners, for a caller. */
   check(/** @type {Connection} */ connection, /** @type {Caller | undefined} */ caller, /** @type {boolean} */ isPing) {
     if (isPing) this.#checkPing(connection);
+    // The share that the caller joins may not have arrived yet.
+    const isJoined = connection.holders.size > 0 || (this.isShared && connection.movedIn === this.turn);
     connection.movedIn = this.turn;
     if (connection.holders.size === 0) {
       connection.token++;
@@ -461,7 +483,7 @@ export class Model {
     }
     if (caller === undefined) return;
     if (isPing) caller.pinged = connection;
-    if (connection.holders.size > 0) caller.joined = connection;
+    if (isJoined) caller.joined = connection;
     this.start(caller, isPing ? "ping" : "checkout", connection);
     if (caller.touched?.connection !== connection)
       caller.touched = { connection, turn: this.turn, at: this.clock.elapsed };
@@ -660,7 +682,7 @@ export class Model {
       if (now > askedAt + ms + lateness(ms) + slack)
         this.fail("a caller waits no longer than its time", `${name} waits for ${now - askedAt} ms, of ${ms}`);
     }
-    if (this.closedAt < Infinity && !this.isCloseOver && !this.hasEndedScopeInClose) {
+    if (this.closedAt < Infinity && !this.isCloseOver) {
       const late = now - (this.closedAt + this.patienceMs + lateness(this.patienceMs) + this.closeSlack);
       if (late > 0) this.fail("close() ends with its patience", `it is ${late} ms late`);
     }
@@ -712,7 +734,7 @@ export class Model {
     const { all, certain } = this.#queue(scope);
     if (total !== idle + used + opening + closing) wrong("total is the sum of its parts");
     if (max !== this.max) wrong("max is poolSize + maxOverflow");
-    if (total > this.max && (this.judgesSharedLimit || !this.isShared)) wrong("total is at most max");
+    if (total > this.max && !this.isShared) wrong("total is at most max");
     // A caller that shares may have to queue again.
     const most = this.isShared ? this.waiting.filter((caller) => caller.scope === scope).length : all.length;
     if (waiting < certain.length || waiting > most) wrong(`waiting is ${certain.length}`);

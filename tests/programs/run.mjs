@@ -19,12 +19,8 @@ const context = /** @type {AsyncLocalStorage<Caller | { scope: Scope } | undefin
 
 /** What programs do, and what is judged. */
 export const settings = {
-  /** The clock that the pool reads goes back now and then. */
-  clockGoesBack: false,
   /** A record that is closed or invalidated within onDisconnect(), or within the log of an opening, is empty. */
   recordEndsWhileAdopted: false,
-  /** close() ends with its patience though endScope() is called from a driver's close within it. */
-  endScopeWithinClose: false,
   /** stats() in a scope without a caller yet has zeros. */
   newScopeHasZeros: false,
 };
@@ -438,7 +434,10 @@ export class Run {
       return this.#call(name, shown, passed, refused, event === "checkout" ? this.#checkoutError : this.#error);
     }
     this.#mayStart();
-    if (connection !== undefined && (event === "close" || event === "invalidate")) connection.mayBeStale = true;
+    if (connection !== undefined && (event === "close" || event === "invalidate")) {
+      connection.mayBeStale = true;
+      connection.hasLeft = true;
+    }
     return this.#call(name, shown, () => undefined);
   }
 
@@ -652,6 +651,7 @@ export class Run {
             if (error.isDead && this.#program.dialect.includes("isDisconnect")) {
               this.model.doubt();
               held.connection.isCondemned = true;
+              held.connection.isCondemnedByUse = true;
             }
             this.model.errors.add(error);
             reject(error);
@@ -742,11 +742,17 @@ export class Run {
     const { connection, lease } = held;
     // What close() terminates at the end of its patience cannot be detached.
     if (held.isDetached || this.model.isPatienceOver()) return;
+    // The function of another holder's use() has failed: its pool notices that some microtasks later.
+    if (connection.isCondemnedByUse) return;
     this.#say(`${held.caller.name} detaches ${connection.name}`);
     if (lease.isValid) {
       held.isDetached = true;
       held.countsAsDetached =
-        connection.ends === 0 && !connection.isEmptied && !connection.isCondemned && !connection.isDetached;
+        connection.ends === 0 &&
+        !connection.hasLeft &&
+        !connection.isEmptied &&
+        !connection.isCondemned &&
+        !connection.isDetached;
       if (held.countsAsDetached) {
         connection.isDetached = true;
         connection.detachedIn = this.model.turn;
@@ -800,6 +806,7 @@ export class Run {
     const count = 1 + Math.floor(a * 4);
     this.#say(`warm(${count}), scope ${key}`);
     scope.hasBegun ||= this.model.closedAt === Infinity;
+    this.model.hasWarmedWithin ||= this.#depth > 0;
     this.#track(
       context.run({ scope }, () => this.#pool.warm(count)),
       "warm()",
@@ -810,7 +817,6 @@ export class Run {
   #endScope(/** @type {number} */ key) {
     if (!this.#program.isScoped) return;
     this.#say(`endScope(${key})`);
-    if (this.model.closedAt < Infinity && !settings.endScopeWithinClose) this.model.hasEndedScopeInClose = true;
     this.#scopes[key].hasEnded = true;
     this.#scopes[key] = new Scope(key);
     for (const connection of this.model.connections)
@@ -840,7 +846,7 @@ export class Run {
 
   #freeze(/** @type {number} */ ms, /** @type {number} */ b) {
     // Each scope reads the clock for itself.
-    if (settings.clockGoesBack && b < 0.2 && !this.#program.isScoped) {
+    if (b < 0.2 && !this.#program.isScoped) {
       this.#say(`the clock goes back by ${ms} ms`);
       this.#clock.stepBack(ms);
       return;
