@@ -1,6 +1,6 @@
-// Bundles src/shell into the modules of pkg/: one for each that package.json names, and edgepool.js with what they share.
-// A module for each source file takes twice as long to import. Called by build.mjs with the glue's folder and the
-// WebAssembly.
+// Bundles src/shell into the modules of pkg/: one for each that package.json names, and edgepool.js with what they
+// share. A module for each source file takes twice as long to import. Called by build.mjs with the glue's folder and
+// the WebAssembly.
 
 import { readFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
@@ -66,8 +66,8 @@ async function toJavaScript(code, path) {
 }
 
 /**
- * Returns the WebAssembly as printable ASCII, which src/shell/entry/text.ts reads: a byte below 90 is one character, any
- * other is two. In base64 equal bytes become different characters, and gzip finds no repetition: it adds 9 kB.
+ * Returns the WebAssembly as printable ASCII, which src/shell/entry/text.ts reads: a byte below 90 is one character,
+ * any other is two. In base64 equal bytes become different characters, and gzip finds no repetition: it adds 9 kB.
  */
 function asText() {
   const text = [];

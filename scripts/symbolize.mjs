@@ -1,5 +1,5 @@
-// npm run symbolize < stack.txt: writes Rust's names into a stack of the published WebAssembly, which has no names. Reads
-// the list of functions in pkg/wasm/edgepool.symbols, or in the file that the argument names.
+// npm run symbolize < stack.txt: writes Rust's names into a stack of the published WebAssembly, which has no names.
+// Reads the list of functions in pkg/wasm/edgepool.symbols, or in the file that the argument names.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -34,8 +34,9 @@ export function render({ rows, host }) {
   ];
   return `# Speed in Cloudflare Workers
 
-The table shows requests per second of a Worker, relative to a Worker with a pg.Client for each request. 2 means twice as
-many. The columns give the queries of each request and the number of concurrent clients. The queries do next to nothing.
+The table shows requests per second of a Worker, relative to a Worker with a pg.Client for each request. 2 means twice
+as many. The columns give the queries of each request and the number of concurrent clients. The queries do next to
+nothing.
 
 ${table.map((row) => `| ${row.join(" | ")} |`).join("\n")}
 
@@ -45,7 +46,7 @@ ${table.map((row) => `| ${row.join(" | ")} |`).join("\n")}
   server and the Worker. The hop to a distant object costs its distance. *One batch per request* sends all queries of a
   request together.
 
-\`npm run bench:workers -- --write\` writes this page. The figures are medians of one run, in one workerd and PostgreSQL,
-in turn (${host}). The figures for one client vary by a tenth between runs.
+\`npm run bench:workers -- --write\` writes this page. The figures are medians of one run, in one workerd and
+PostgreSQL, in turn (${host}). The figures for one client vary by a tenth between runs.
 `;
 }

@@ -176,8 +176,8 @@ impl Pool {
         }
     }
 
-    /// Takes the driver's report that the connection of this slot is gone. The slot of an idle one ends. Returns whether
-    /// another one was marked.
+    /// Takes the driver's report that the connection of this slot is gone. The slot of an idle one ends. Returns
+    /// whether another one was marked.
     pub fn connection_died(&mut self, slot: u32) -> bool {
         if self.records[slot].phase == Phase::Idle && self.records[slot].live {
             self.take_idle_slot(slot);

@@ -1,5 +1,5 @@
-//! The checkout: queue, take a slot, replace a stale connection, ping, call the checkout listeners, grant. Opening is in
-//! opening.rs. Also what an abort and the end of time do in each state. Called through pool.rs.
+//! The checkout: queue, take a slot, replace a stale connection, ping, call the checkout listeners, grant. Opening is
+//! in opening.rs. Also what an abort and the end of time do in each state. Called through pool.rs.
 
 use super::config::Span;
 use super::id::{CAPACITY, LeaseId, OperationId};
@@ -12,9 +12,9 @@ use super::step::{Begin, Event, Notice, Outcome, Refusal, Step};
 const MOST_DEATHS: u8 = 2;
 
 impl Pool {
-    /// Asks for a lease. A caller that finds a free connection while no caller waits has it at once; no caller overtakes
-    /// a waiter. `limits` replaces the pool's own; if the pool has a deadline or looks at ages, every call gives them, for
-    /// the time.
+    /// Asks for a lease. A caller that finds a free connection while no caller waits has it at once; no caller
+    /// overtakes a waiter. `limits` replaces the pool's own; if the pool has a deadline or looks at ages, every call
+    /// gives them, for the time.
     pub fn begin_checkout(&mut self, limits: Option<Limits>) -> Begin {
         let at_once = match limits {
             None => self.checkout_at_once(),

@@ -1,6 +1,6 @@
-//! How a connection ends and where its slot goes then: the invalidate and close listeners, the close itself, the checkin
-//! listeners. Every operation that ends a connection of a slot comes here with what follows ([`Then`]). However a
-//! listener or a close goes, the operation goes on: the outcome changes nothing. Called through pool.rs.
+//! How a connection ends and where its slot goes then: the invalidate and close listeners, the close itself, the
+//! checkin listeners. Every operation that ends a connection of a slot comes here with what follows ([`Then`]). However
+//! a listener or a close goes, the operation goes on: the outcome changes nothing. Called through pool.rs.
 
 use super::id::OperationId;
 use super::operation::{Caller, EndAt, Ending, Operation, State, Then};
@@ -57,7 +57,8 @@ impl Pool {
 
     // ---- the ways to end a connection
 
-    /// Ends the connection of a slot because it is not to be trusted: the invalidate and close listeners, then terminate.
+    /// Ends the connection of a slot because it is not to be trusted: the invalidate and close listeners, then
+    /// terminate.
     pub(super) fn invalidate_then(&mut self, id: OperationId, refusal: Option<Refusal>, then: Then) -> Step {
         let ending = Ending { at: EndAt::TellingInvalidate, abrupt: true, refusal, then };
         let Some(slot) = then.slot().filter(|&slot| self.records[slot].live) else { return self.ended(id, ending) };
@@ -98,8 +99,8 @@ impl Pool {
         self.enter(id, State::Ending(Ending { at, ..ending }))
     }
 
-    /// From now on the slot counts as empty: no caller is given a connection that ends. Its sharers keep the slot, and the
-    /// next caller has another.
+    /// From now on the slot counts as empty: no caller is given a connection that ends. Its sharers keep the slot, and
+    /// the next caller has another.
     fn leave_behind(&mut self, slot: u32) {
         self.records[slot].empty();
         if self.shares.is_joined(slot) {

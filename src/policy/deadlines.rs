@@ -34,8 +34,8 @@ const fn grain_ms(span_ms: u32) -> u32 {
     if span_ms < 320 { 5 } else { span_ms / 64 }
 }
 
-/// For the end of a span a leap of the clock counts for no more: longer than any span, and short enough not to look like
-/// the past.
+/// For the end of a span a leap of the clock counts for no more: longer than any span, and short enough not to look
+/// like the past.
 const LONGEST_LEAP_MS: u64 = LONGEST_SPAN_MS as u64 + 2;
 
 pub(crate) struct Deadlines {
@@ -60,7 +60,8 @@ pub(crate) struct Deadlines {
     read_ms: Option<f64>,
     /// What the host timer was last set to, or [`NO_TIMER`].
     any_timer_ms: u32,
-    /// The same, but [`NO_TIMER`] if it was set for quiet operations alone: an operation with a caller wants it set again.
+    /// The same, but [`NO_TIMER`] if it was set for quiet operations alone: an operation with a caller wants it set
+    /// again.
     timer_ms: u32,
     tick_wanted: bool,
 }
@@ -239,7 +240,8 @@ impl Deadlines {
         None
     }
 
-    /// Takes the waiters on the pool's own timeout whose time has ended, all in one walk, disarmed. A reading comes first.
+    /// Takes the waiters on the pool's own timeout whose time has ended, all in one walk, disarmed. A reading comes
+    /// first.
     pub(crate) fn take_expired_in_queue(&mut self, operations: &mut Operations, queue: &Ring<Queue>) -> Vec<u32> {
         let mut expired = Vec::new();
         if self.in_queue == 0 {

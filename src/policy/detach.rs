@@ -22,8 +22,8 @@ impl Pool {
         Some(id)
     }
 
-    /// Counts the slot's connection as detached until it is closed. Returns whether there is one: a connection that ends
-    /// already, through its record, is not closed again.
+    /// Counts the slot's connection as detached until it is closed. Returns whether there is one: a connection that
+    /// ends already, through its record, is not closed again.
     pub(super) fn take_from(&mut self, slot: u32) -> bool {
         let is_live = self.records[slot].live;
         self.detached += u32::from(is_live);

@@ -1,5 +1,5 @@
-//! What the scopes of one pool share: numbers, and never a slot, so that no connection passes from one scope to another.
-//! Each scope is a [`super::Pool`]; scopes.rs lists them.
+//! What the scopes of one pool share: numbers, and never a slot, so that no connection passes from one scope to
+//! another. Each scope is a [`super::Pool`]; scopes.rs lists them.
 
 use super::counters::Counters;
 use super::id::{Handle, NIL, Slab};

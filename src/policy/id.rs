@@ -82,9 +82,9 @@ impl<T> core::fmt::Debug for Handle<T> {
 /// One place of a slab. The hot path works on it directly, so that its bounds are checked once.
 pub(crate) struct Entry<T> {
     pub(crate) value: T,
-    /// Of a taken place its handle; of a free one [`FREE`], its next generation, and in place of the index the next free
-    /// place. One word, written whole: a byte written and a word read right after cost the processor more than all else
-    /// in a checkout.
+    /// Of a taken place its handle; of a free one [`FREE`], its next generation, and in place of the index the next
+    /// free place. One word, written whole: a byte written and a word read right after cost the processor more than all
+    /// else in a checkout.
     mark: u32,
 }
 

@@ -1,5 +1,5 @@
-//! The idle store: which idle slot is handed out next (FIFO or LIFO), which may be had without an opening, how many hold
-//! a connection, and which have been idle for too long. Whether a slot comes here is decided in slots.rs.
+//! The idle store: which idle slot is handed out next (FIFO or LIFO), which may be had without an opening, how many
+//! hold a connection, and which have been idle for too long. Whether a slot comes here is decided in slots.rs.
 
 use super::id::NIL;
 use super::record::{IdleRow, OverdueRow, Record, Records, UsableRow};

@@ -1,9 +1,10 @@
-//! The room that decides: which caller gets a connection, when, and what must happen next. It performs nothing: no clock, no
-//! promise, no JavaScript (lib.rs makes them unspellable here). Called by src/bindings, and by tests/policy directly.
+//! The room that decides: which caller gets a connection, when, and what must happen next. It performs nothing: no
+//! clock, no promise, no JavaScript (lib.rs makes them unspellable here). Called by src/bindings, and by tests/policy
+//! directly.
 //!
 //! Start with pool.rs, which owns the state, and slots.rs, the rules of which caller is served; then one file per
-//! operation: checkout.rs, opening.rs, checkin.rs, closing.rs, detach.rs, sharing.rs, pool_end.rs; housekeeping.rs is what
-//! a pool does without being asked, scopes.rs and family.rs what the scopes of one pool have in common.
+//! operation: checkout.rs, opening.rs, checkin.rs, closing.rs, detach.rs, sharing.rs, pool_end.rs; housekeeping.rs is
+//! what a pool does without being asked, scopes.rs and family.rs what the scopes of one pool have in common.
 
 mod checkin;
 mod checkout;

@@ -1,6 +1,6 @@
 //! The part of a checkout in which a connection comes to be: a place among the creators, the creator, then the
-//! firstConnect and connect listeners. Until these have succeeded once they run for one opening at a time. Called through
-//! pool.rs and checkout.rs.
+//! firstConnect and connect listeners. Until these have succeeded once they run for one opening at a time. Called
+//! through pool.rs and checkout.rs.
 
 use super::config::Span;
 use super::id::OperationId;

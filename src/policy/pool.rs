@@ -118,7 +118,8 @@ impl Pool {
 
     // ---- the steps of operations
 
-    /// The step that an operation must perform now: after a begin, and after [`Notice::Resume`]. A stale handle is done.
+    /// The step that an operation must perform now: after a begin, and after [`Notice::Resume`]. A stale handle is
+    /// done.
     pub fn resume(&mut self, id: OperationId) -> Step {
         let step = self.resumed(id);
         self.settle();
@@ -252,7 +253,8 @@ impl Pool {
         None
     }
 
-    /// Takes the next operation without a caller that the last call spawned; each runs by itself, from [`Pool::resume`] on.
+    /// Takes the next operation without a caller that the last call spawned; each runs by itself, from [`Pool::resume`]
+    /// on.
     pub fn take_child(&mut self) -> Option<OperationId> {
         self.outbox.take_spawned()
     }
@@ -306,7 +308,8 @@ impl Pool {
         self.deadlines.plan(&mut self.operations, &self.waiters, stamped)
     }
 
-    /// Says that the host could not set the timer that the last [`Pool::tick`] asked for; the next operation asks again.
+    /// Says that the host could not set the timer that the last [`Pool::tick`] asked for; the next operation asks
+    /// again.
     pub fn timer_lost(&mut self) {
         self.deadlines.timer_lost();
     }

@@ -10,7 +10,8 @@ use super::step::{Notice, Refusal};
 use alloc::vec::Vec;
 
 impl Pool {
-    /// Closes idle connections, as spawned operations. Leases go on and are closed at their return; the pool stays usable.
+    /// Closes idle connections, as spawned operations. Leases go on and are closed at their return; the pool stays
+    /// usable.
     pub fn dispose(&mut self) {
         self.family.dispose();
         self.close_idle();
@@ -30,8 +31,8 @@ impl Pool {
     }
 
     /// Ends the pool: refuses waiters and later callers, closes idle connections, and waits at most `patience` for the
-    /// leases; then they are terminated. [`Notice::Done`] names the operation when it is over. A second close returns the
-    /// operation of the first while that waits.
+    /// leases; then they are terminated. [`Notice::Done`] names the operation when it is over. A second close returns
+    /// the operation of the first while that waits.
     pub fn begin_close(&mut self, patience: Span) -> OperationId {
         self.begin_end(patience, Caller::Other)
     }

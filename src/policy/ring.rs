@@ -1,6 +1,6 @@
 //! A queue of slab entries in order of arrival: append, take from either end, and removal from the middle in constant
-//! time. A removed place stays behind as a gap until it is at an end or gaps outnumber the rest, so memory is bounded by
-//! the number of entries. Carries the waiters and the idle slots (pool.rs), the time classes (deadlines.rs) and the
+//! time. A removed place stays behind as a gap until it is at an end or gaps outnumber the rest, so memory is bounded
+//! by the number of entries. Carries the waiters and the idle slots (pool.rs), the time classes (deadlines.rs) and the
 //! scopes that keep a connection (family.rs).
 
 use super::id::NIL;

@@ -1,5 +1,5 @@
-//! Every scope of every pool of one instance, by number, and the acts that reach all scopes of one pool: each is one walk
-//! of that pool's scopes. Called by src/bindings.
+//! Every scope of every pool of one instance, by number, and the acts that reach all scopes of one pool: each is one
+//! walk of that pool's scopes. Called by src/bindings.
 
 use super::config::{Config, Span};
 use super::id::OperationId;

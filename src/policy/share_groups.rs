@@ -1,6 +1,6 @@
 //! Which callers share a connection. A group stands on one slot and holds it like one lease, for as long as it has a
-//! member. The group that callers join is the current one; a group that is not joined any more keeps its slot, beside the
-//! count, until its last member leaves. Empty in pools that share nothing. What a share may do is in sharing.rs.
+//! member. The group that callers join is the current one; a group that is not joined any more keeps its slot, beside
+//! the count, until its last member leaves. Empty in pools that share nothing. What a share may do is in sharing.rs.
 
 use super::config::Span;
 use super::id::OperationId;

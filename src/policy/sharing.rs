@@ -1,7 +1,7 @@
-//! What callers do with a connection that they share: of StaticPool all callers, of SingletonThreadPool those of one scope.
-//! The first caller takes the slot as in a queue of one; a caller that comes while it is lent joins, one that comes while
-//! it is on its way waits; the last return is the connection's. A connection that may not be joined any more keeps its
-//! slot for its holders, and the next caller gets another. Called through pool.rs.
+//! What callers do with a connection that they share: of StaticPool all callers, of SingletonThreadPool those of one
+//! scope. The first caller takes the slot as in a queue of one; a caller that comes while it is lent joins, one that
+//! comes while it is on its way waits; the last return is the connection's. A connection that may not be joined any
+//! more keeps its slot for its holders, and the next caller gets another. Called through pool.rs.
 
 use super::id::OperationId;
 use super::operation::{Caller, Operation, State};
@@ -53,8 +53,8 @@ impl Pool {
         if self.config.kind.checks_every_share() { self.check(id, slot, deaths) } else { self.grant(id, slot) }
     }
 
-    /// The connection that the operation had joined is no good any more: it leaves it to the others and asks again, before
-    /// every waiter.
+    /// The connection that the operation had joined is no good any more: it leaves it to the others and asks again,
+    /// before every waiter.
     pub(super) fn rejoin(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
         let is_left_to_others = self.shares.leave(slot);
         self.retire(slot);

@@ -1,6 +1,6 @@
-//! Where slots go. There is one door each: [`Pool::take_slot`] for a checkout, [`Pool::place`] for a slot that came free,
-//! [`Pool::settle`] for capacity that came free. A free slot goes to the head waiter, else to the idle store, else its
-//! connection is closed. Also: whether a slot's connection may be handed out as it is.
+//! Where slots go. There is one door each: [`Pool::take_slot`] for a checkout, [`Pool::place`] for a slot that came
+//! free, [`Pool::settle`] for capacity that came free. A free slot goes to the head waiter, else to the idle store,
+//! else its connection is closed. Also: whether a slot's connection may be handed out as it is.
 
 use super::config::Span;
 use super::id::{MOST, OperationId};
@@ -28,7 +28,8 @@ impl Pool {
 
     // ---- a slot for a checkout
 
-    /// Takes the slot of the next checkout: the one that callers share, an idle one, or a new one. `None`: it must wait.
+    /// Takes the slot of the next checkout: the one that callers share, an idle one, or a new one. `None`: it must
+    /// wait.
     pub(super) fn take_slot(&mut self) -> Option<u32> {
         if let Some(slot) = self.joinable() {
             return Some(slot);
@@ -76,7 +77,8 @@ impl Pool {
 
     // ---- a slot that came free
 
-    /// Finds the next use of a slot that has come free. Returns true if there is none, and its connection must be closed.
+    /// Finds the next use of a slot that has come free. Returns true if there is none, and its connection must be
+    /// closed.
     #[must_use]
     pub(super) fn place(&mut self, slot: u32) -> bool {
         self.opening_ended(slot);
@@ -154,8 +156,8 @@ impl Pool {
         }
     }
 
-    /// Gives what has come free to the waiters, in order, and ends a close that waited for the last slot. The last act of
-    /// every door through which capacity may come free.
+    /// Gives what has come free to the waiters, in order, and ends a close that waited for the last slot. The last act
+    /// of every door through which capacity may come free.
     #[inline]
     pub(super) fn settle(&mut self) {
         if self.has_freed {

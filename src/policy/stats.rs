@@ -4,7 +4,8 @@ use super::config::UNLIMITED;
 use super::pool::Pool;
 use super::record::Phase;
 
-/// A snapshot: gauges of one scope, or of several added up, and counters of the whole pool. `total` = `idle` + `used` + `opening` + `closing`.
+/// A snapshot: gauges of one scope, or of several added up, and counters of the whole pool. `total` = `idle` + `used` +
+/// `opening` + `closing`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stats {
     /// Slots that hold or are opening a connection.
@@ -113,8 +114,8 @@ impl Pool {
     }
 
     /// For how long the longest-held leases have been out, in milliseconds, with their slots, longest first, at most
-    /// five. Counted from the first reading of the clock that saw them, since a checkout reads none: the true time is at
-    /// least so long.
+    /// five. Counted from the first reading of the clock that saw them, since a checkout reads none: the true time is
+    /// at least so long.
     pub fn longest_held(&self) -> [Option<(u32, u32)>; 5] {
         let mut longest = [None; 5];
         let now = self.deadlines.now();

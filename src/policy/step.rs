@@ -1,5 +1,5 @@
-//! The vocabulary between the policy and the shell: the next act of the shell (steps), its result (outcomes), the events
-//! for an operation that sleeps (notices), and why a caller is refused (refusals). Values only, no decisions.
+//! The vocabulary between the policy and the shell: the next act of the shell (steps), its result (outcomes), the
+//! events for an operation that sleeps (notices), and why a caller is refused (refusals). Values only, no decisions.
 
 use super::id::{LeaseId, OperationId};
 
@@ -63,8 +63,8 @@ pub enum Event {
     CloseDetached,
 }
 
-/// Which events have listeners: for the others no step is made. And whether the shell wants to see every lease: then none
-/// is handed over at once.
+/// Which events have listeners: for the others no step is made. And whether the shell wants to see every lease: then
+/// none is handed over at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hooks(u16);
 
