@@ -107,7 +107,7 @@ function compilerFlags() {
   ];
   const memory = ["--stack-first", "-zstack-size=32768"];
   // Less inlining and no unrolled loops: 2.6 kB less, gzipped. What a checkout and a return need is `inline(always)`.
-  const size = ["-inline-threshold=120", "-inlinehint-threshold=120", "-unroll-threshold=0"];
+  const size = ["-inline-threshold=80", "-inlinehint-threshold=120", "-unroll-threshold=0"];
   return [
     ...memory.map((argument) => `-Clink-arg=${argument}`),
     ...size.map((argument) => `-Cllvm-args=${argument}`),

@@ -215,7 +215,6 @@ impl Pool {
     }
 
     /// Ends the operation; returns its last step.
-    #[inline(always)]
     pub(super) fn finish(&mut self, id: OperationId, refusal: Option<Refusal>) -> Step {
         let caller = self.operation(id).caller;
         self.end(id);

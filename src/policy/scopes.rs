@@ -6,12 +6,14 @@ use super::id::OperationId;
 use super::pool::Pool;
 use super::stats::Stats;
 use super::step::Hooks;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// A list of scopes. The number of one that has ended is used again.
 #[derive(Default)]
 pub struct Scopes {
-    scopes: Vec<Option<Pool>>,
+    /// Boxed, so that a longer list needs a small copy, and what a scope leaves is what the next one needs.
+    scopes: Vec<Option<Box<Pool>>>,
     free: Vec<u32>,
 }
 
@@ -24,7 +26,7 @@ impl Scopes {
     /// Begins the first scope of a new pool; returns its number.
     pub fn begin(&mut self, config: Config) -> u32 {
         let number = self.number();
-        self.scopes[number as usize] = Some(Pool::numbered(config, number));
+        self.scopes[number as usize] = Some(Box::new(Pool::numbered(config, number)));
         number
     }
 
@@ -33,7 +35,7 @@ impl Scopes {
     pub fn begin_beside(&mut self, number: u32, config: Config, is_apart: bool) -> Option<u32> {
         let family = self.get(number)?.family.clone();
         let number = self.number();
-        self.scopes[number as usize] = Some(Pool::in_family(config, family, number, is_apart));
+        self.scopes[number as usize] = Some(Box::new(Pool::in_family(config, family, number, is_apart)));
         Some(number)
     }
 
@@ -54,13 +56,13 @@ impl Scopes {
 
     /// One scope.
     pub fn get(&self, number: u32) -> Option<&Pool> {
-        self.scopes.get(number as usize)?.as_ref()
+        self.scopes.get(number as usize)?.as_deref()
     }
 
     /// One scope, to call.
     #[inline]
     pub fn get_mut(&mut self, number: u32) -> Option<&mut Pool> {
-        self.scopes.get_mut(number as usize)?.as_mut()
+        self.scopes.get_mut(number as usize)?.as_deref_mut()
     }
 
     fn each(&mut self, number: u32, mut run: impl FnMut(&mut Pool)) {

@@ -195,17 +195,24 @@ export class Leases<C> implements LeaseOwner<C> {
 
   invalidate(lease: number, held: SlotConnection<C>, error: unknown): Promise<void> {
     return this.#attempt(held, () => {
-      this.#steps.invalidated(error);
-      return this.#finish(this.#policy.invalidate(lease), held, false, error);
+      const result = this.#policy.invalidate(lease);
+      return this.#finishInvalidation(result, held, error);
     });
   }
 
   invalidateShare(operation: number, held: SlotConnection<C>, error: unknown): Promise<void> {
     return this.#attempt(held, () => {
-      this.#steps.invalidated(error);
+      const result = this.#policy.invalidateShare(operation);
       if (this.#settings.invalidatesForAll) held.isInvalidated = true;
-      return this.#finish(this.#policy.invalidateShare(operation), held, false, error);
+      return this.#finishInvalidation(result, held, error);
     });
+  }
+
+  /** Logs only after the callers that the call concerned were settled: a logger may call the pool. */
+  #finishInvalidation(result: number, held: SlotConnection<C>, error: unknown): Promise<void> {
+    this.#operations.drain();
+    this.#steps.invalidated(error);
+    return this.#finish(result, held, false, error);
   }
 
   invalidateSoft(held: SlotConnection<C>, error: unknown): Promise<void> {
