@@ -184,7 +184,8 @@ export class Run {
   /** Fails if the pool reports an error that no callback has given it. */
   #checkError(/** @type {string} */ message, /** @type {any} */ error) {
     const isOwn = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
-    if (message.includes("nothing may throw") || (isOwn && !this.model.errors.has(error)))
+    const isLost = /which no caller waits for|a caller that does not wait/.test(message);
+    if (isLost || message.includes("nothing may throw") || (isOwn && !this.model.errors.has(error)))
       this.model.fail("the pool throws no error of its own", `${message}: ${error?.stack ?? describe(error)}`);
   }
 
@@ -393,11 +394,16 @@ export class Run {
     model.check(connection, store instanceof Caller ? store : undefined, true);
     model.mayDisconnect = true;
     const isAlive = (/** @type {number} */ number) => number % 8 !== 1;
-    const doubt = () => model.doubt();
+    connection.isBeingPinged = true;
+    const doubt = () => {
+      connection.isBeingPinged = false;
+      model.doubt();
+    };
     return this.#call(
       "ping",
       { connection, record: connection.record },
       ({ number, answer: how }) => {
+        connection.isBeingPinged = false;
         if (how !== "at once" || !isAlive(number)) doubt();
         return isAlive(number) ? (number % 2 === 0 ? true : undefined) : false;
       },
