@@ -215,6 +215,8 @@ export class Model {
   /** The turn in which the process stood still, and for how long. */
   #frozenIn = -1;
   #frozenMs = 0;
+  /** The turn in which connections may have been marked: the pool may do that some microtasks later. */
+  #doubtedIn = -1;
   /** @type {{ rule: string, detail: string } | undefined} */
   failure = undefined;
 
@@ -259,15 +261,18 @@ export class Model {
     const caller = new Caller(++this.callerCount, scope, this.clock.elapsed, timeoutMs, deadlineMs);
     caller.askedIn = this.turn;
     this.#join(caller);
-    scope.hasBegun ||= this.closedAt === Infinity;
     return caller;
+  }
+
+  /** The call of the caller has reached the pool. What it has called may have closed the pool before. */
+  asked(/** @type {Caller} */ { scope }) {
+    scope.hasBegun ||= this.closedAt === Infinity;
   }
 
   /** The call of the caller reaches the pool only now: what the option `scope` has asked came before. */
   askAgain(/** @type {Caller} */ caller, /** @type {Scope} */ scope) {
     caller.id = ++this.callerCount;
     caller.scope = scope;
-    scope.hasBegun ||= this.closedAt === Infinity;
     // A signal that is aborted already is not counted.
     if (caller.wasAborted) caller.controller = undefined;
     this.waiting.splice(this.waiting.indexOf(caller), 1);
@@ -441,6 +446,7 @@ export class Model {
     const opening = new Opening(scope, caller, this.clock.elapsed, this.turn);
     this.creatorCalls++;
     this.openings.add(opening);
+    opening.mayBeStale = this.#doubtedIn === this.turn;
     if (caller !== undefined) caller.opening = opening;
     this.#pingIsOver(caller?.pinged);
     if (scope === undefined) return opening;
@@ -590,6 +596,7 @@ export class Model {
 
   /** Connections may have been marked that the model does not know. */
   doubt() {
+    this.#doubtedIn = this.turn;
     for (const one of [...this.connections, ...this.openings]) one.mayBeStale = true;
   }
 

@@ -624,6 +624,7 @@ export class Run {
   #connect(/** @type {Act} */ act) {
     const { caller, options } = this.#ask(act);
     const promise = context.run(caller, () => this.#pool.connect(options));
+    this.model.asked(caller);
     promise.then(
       (/** @type {any} */ lease) => {
         const held = this.#arrive(caller, lease);
@@ -667,6 +668,7 @@ export class Run {
         });
       }, options),
     );
+    this.model.asked(caller);
     const entry = { what: `use() of ${caller.name}` };
     this.#promises.push(entry);
     const settled = () => {
