@@ -208,6 +208,8 @@ export class Model {
   hasWarmedWithin = false;
   mayDisconnect = false;
   hasAnsweredNothing = false;
+  /** Whether callers that lose the connection that they were about to share keep their order. */
+  judgesOrderOfSharers = false;
   /** @type {Set<unknown>} What the program has thrown. */
   errors = new Set();
   /** @type {Record<string, number> | undefined} */
@@ -272,6 +274,7 @@ export class Model {
   /** The call of the caller reaches the pool only now: what the option `scope` has asked came before. */
   askAgain(/** @type {Caller} */ caller, /** @type {Scope} */ scope) {
     caller.id = ++this.callerCount;
+    caller.askedIn = this.turn;
     caller.scope = scope;
     // A signal that is aborted already is not counted.
     if (caller.wasAborted) caller.controller = undefined;
@@ -449,6 +452,7 @@ export class Model {
     opening.mayBeStale = this.#doubtedIn === this.turn;
     if (caller !== undefined) caller.opening = opening;
     this.#pingIsOver(caller?.pinged);
+    if (this.judgesOrderOfSharers && this.isShared && caller !== undefined) this.#checkTurnOf(caller);
     if (scope === undefined) return opening;
     const running = [...this.openings].filter((other) => other.scope === scope && this.#isTimely(other)).length;
     if (running > this.maxConnecting) this.fail("maxConnecting holds", `${running} creators run in scope ${scope.key}`);
@@ -459,6 +463,21 @@ export class Model {
         `${open} connections and ${running} creators in scope ${scope.key}, of at most ${this.max}`,
       );
     return opening;
+  }
+
+  /** Of callers that have waited side by side, the first one opens the next connection that they share. */
+  #checkTurnOf(/** @type {Caller} */ caller) {
+    const now = this.clock.elapsed;
+    const waits = ({ askedIn, hasStarted, mayHaveStarted, wasAborted, askedAt, timeoutMs, deadlineMs } = caller) =>
+      askedIn < this.turn &&
+      !hasStarted &&
+      !mayHaveStarted &&
+      !wasAborted &&
+      now < askedAt + Math.min(timeoutMs, deadlineMs);
+    if (!waits()) return;
+    const first = this.waiting.find((other) => other.scope === caller.scope && other.id < caller.id && waits(other));
+    if (first !== undefined)
+      this.fail("no caller overtakes another", `${first.name} waits, and the creator is called for ${caller.name}`);
   }
 
   /** A ping that takes too long says that every connection of the same age is not to be trusted. */

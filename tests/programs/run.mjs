@@ -19,6 +19,10 @@ const context = /** @type {AsyncLocalStorage<Caller | { scope: Scope } | undefin
 
 /** What programs do, and what is judged. */
 export const settings = {
+  /** The log of lease.invalidate() calls the pool. */
+  logOfInvalidationCalls: false,
+  /** Callers that lose the connection that they were about to share keep their order. */
+  sharersKeepTheirOrder: false,
   /** A record that is closed or invalidated within onDisconnect(), or within the log of an opening, is empty. */
   recordEndsWhileAdopted: false,
   /** stats() in a scope without a caller yet has zeros. */
@@ -85,6 +89,7 @@ export class Run {
     this.#program = program;
     this.#decisions = new Decisions(program, muted);
     this.model = new Model(program, this.#clock, edgepool);
+    this.model.judgesOrderOfSharers = settings.sharersKeepTheirOrder;
     this.#clock.lost = (ms) => this.model.lose(ms);
     if (isTraced) this.lines = [];
   }
@@ -175,6 +180,7 @@ export class Run {
       logger[level] = (/** @type {string} */ message, /** @type {unknown} */ error) => {
         this.#stir();
         if (level === "error") this.#checkError(message, error);
+        if (message.includes("a connection is invalidated") && !settings.logOfInvalidationCalls) return;
         const isAdopting = message.includes("created a connection") || message.includes("the connection is new");
         this.#whileAdopting(isAdopting, () => this.#interrupt(`log ${level}`, {}, 0.4));
       };
