@@ -118,6 +118,8 @@ export class Connection {
   detachedIn = Infinity;
   /** Whether the listeners of its end were called: it has left its slot. */
   hasLeft = false;
+  /** Whether a ping of it has not answered. */
+  isBeingPinged = false;
   /** Whether its record was closed or invalidated. */
   isEmptied = false;
   emptiedIn = Infinity;
@@ -206,10 +208,17 @@ export class Model {
   hasWarmedWithin = false;
   mayDisconnect = false;
   hasAnsweredNothing = false;
+  /** Whether callers that lose the connection that they were about to share keep their order. */
+  judgesOrderOfSharers = false;
   /** @type {Set<unknown>} What the program has thrown. */
   errors = new Set();
   /** @type {Record<string, number> | undefined} */
   #counters = undefined;
+  /** The turn in which the process stood still, and for how long. */
+  #frozenIn = -1;
+  #frozenMs = 0;
+  /** The turn in which connections may have been marked: the pool may do that some microtasks later. */
+  #doubtedIn = -1;
   /** @type {{ rule: string, detail: string } | undefined} */
   failure = undefined;
 
@@ -254,15 +263,19 @@ export class Model {
     const caller = new Caller(++this.callerCount, scope, this.clock.elapsed, timeoutMs, deadlineMs);
     caller.askedIn = this.turn;
     this.#join(caller);
-    scope.hasBegun ||= this.closedAt === Infinity;
     return caller;
+  }
+
+  /** The call of the caller has reached the pool. What it has called may have closed the pool before. */
+  asked(/** @type {Caller} */ { scope }) {
+    scope.hasBegun ||= this.closedAt === Infinity;
   }
 
   /** The call of the caller reaches the pool only now: what the option `scope` has asked came before. */
   askAgain(/** @type {Caller} */ caller, /** @type {Scope} */ scope) {
     caller.id = ++this.callerCount;
+    caller.askedIn = this.turn;
     caller.scope = scope;
-    scope.hasBegun ||= this.closedAt === Infinity;
     // A signal that is aborted already is not counted.
     if (caller.wasAborted) caller.controller = undefined;
     this.waiting.splice(this.waiting.indexOf(caller), 1);
@@ -351,8 +364,8 @@ export class Model {
     const isJoined =
       caller.joined === connection ||
       connection.holders.size > 0 ||
-      (this.isShared && connection.movedIn === this.turn);
-    const isOpener = connection.uses === 0 && connection.opening.caller === caller;
+      (this.isShared && (connection.movedIn === this.turn || this.#isBeingJoined(connection)));
+    const isOpener = connection.uses === 0 && (connection.opening.caller === caller || this.hasWarmedWithin);
     if (isOpener) return;
     const joins = isJoined && this.isShared;
     // A caller that joins is judged by when it came. It is lent a connection that has merely grown old.
@@ -370,6 +383,11 @@ export class Model {
     const isDue = connection.phase === "free" && checked.at - connection.freeSince >= this.pingAfterMs;
     if (this.pings && caller.pinged !== connection && (this.pingAfterMs === 0 || isDue))
       this.fail("a re-used connection is pinged", what);
+  }
+
+  /** Whether another caller has its share of the connection already, and has not arrived: it is being checked for it. */
+  #isBeingJoined(/** @type {Connection} */ connection) {
+    return this.isShared && this.waiting.some(({ touched }) => touched?.connection === connection);
   }
 
   /** use() was given a lease that another caller's invalidation had ended. */
@@ -431,7 +449,10 @@ export class Model {
     const opening = new Opening(scope, caller, this.clock.elapsed, this.turn);
     this.creatorCalls++;
     this.openings.add(opening);
+    opening.mayBeStale = this.#doubtedIn === this.turn;
     if (caller !== undefined) caller.opening = opening;
+    this.#pingIsOver(caller?.pinged);
+    if (this.judgesOrderOfSharers && this.isShared && caller !== undefined) this.#checkTurnOf(caller);
     if (scope === undefined) return opening;
     const running = [...this.openings].filter((other) => other.scope === scope && this.#isTimely(other)).length;
     if (running > this.maxConnecting) this.fail("maxConnecting holds", `${running} creators run in scope ${scope.key}`);
@@ -442,6 +463,26 @@ export class Model {
         `${open} connections and ${running} creators in scope ${scope.key}, of at most ${this.max}`,
       );
     return opening;
+  }
+
+  /** Of callers that have waited side by side, the first one opens the next connection that they share. */
+  #checkTurnOf(/** @type {Caller} */ caller) {
+    const now = this.clock.elapsed;
+    const waits = ({ askedIn, hasStarted, mayHaveStarted, wasAborted, askedAt, timeoutMs, deadlineMs } = caller) =>
+      askedIn < this.turn &&
+      !hasStarted &&
+      !mayHaveStarted &&
+      !wasAborted &&
+      now < askedAt + Math.min(timeoutMs, deadlineMs);
+    if (!waits()) return;
+    const first = this.waiting.find((other) => other.scope === caller.scope && other.id < caller.id && waits(other));
+    if (first !== undefined)
+      this.fail("no caller overtakes another", `${first.name} waits, and the creator is called for ${caller.name}`);
+  }
+
+  /** A ping that takes too long says that every connection of the same age is not to be trusted. */
+  #pingIsOver(/** @type {Connection | undefined} */ connection) {
+    if (connection?.isBeingPinged) this.doubt();
   }
 
   /** Whether the pool has not given the opening up for its time. */
@@ -509,7 +550,9 @@ export class Model {
   /** The driver's close, or the termination, of a connection begins. */
   end(/** @type {Connection} */ connection, /** @type {boolean} */ isPolite, /** @type {Caller | undefined} */ caller) {
     if (++connection.ends > 1) this.fail("a connection is closed once", `${connection.name} is closed again`);
-    connection.endsAt = this.clock.elapsed;
+    // Its time may have begun before the process stood still.
+    connection.endsAt = this.clock.elapsed - (this.#frozenIn === this.turn ? this.#frozenMs : 0);
+    this.#pingIsOver(connection);
     connection.endedIn = this.turn;
     connection.endedFor = caller;
     if (isPolite && connection.phase === "free") this.#checkReaping(connection);
@@ -525,7 +568,7 @@ export class Model {
     if (idle < this.idleTimeoutMs)
       this.fail("an idle connection is kept until idleTimeout", `${connection.name} is closed after ${idle} ms`);
     const others = this.connections.filter(
-      (other) => other.scope === scope && other.ends === 0 && other.holders.size === 0 && !other.isDetached,
+      (other) => (other.scope ?? scope) === scope && other.ends === 0 && other.holders.size === 0 && !other.isDetached,
     );
     if (others.length < this.minIdle)
       this.fail("minIdle holds", `${connection.name} is closed, and ${others.length} are left`);
@@ -572,6 +615,7 @@ export class Model {
 
   /** Connections may have been marked that the model does not know. */
   doubt() {
+    this.#doubtedIn = this.turn;
     for (const one of [...this.connections, ...this.openings]) one.mayBeStale = true;
   }
 
@@ -583,7 +627,9 @@ export class Model {
     const { phase, scope } = connection;
     // One that is free may be reserved for the head waiter already, which then waits for the place of a creator.
     const reserved =
-      phase === "lent" ? undefined : this.waiting.find((caller) => caller.scope === scope && !caller.hasStarted);
+      phase === "lent"
+        ? undefined
+        : this.waiting.find((caller) => caller.scope === scope && !caller.hasStarted && !caller.mayHaveStarted);
     if (reserved !== undefined) reserved.mayHaveStarted = true;
     if (phase === "checkout" || reserved !== undefined) connection.isBeside = true;
   }
@@ -632,6 +678,8 @@ export class Model {
 
   /** The process stood still for so long: nothing could end in time. */
   freeze(/** @type {number} */ ms) {
+    this.#frozenMs = ms + (this.#frozenIn === this.turn ? this.#frozenMs : 0);
+    this.#frozenIn = this.turn;
     for (const caller of this.waiting) caller.slack += ms;
     for (const opening of this.openings) opening.slack += ms;
     for (const connection of this.connections) {
@@ -697,6 +745,7 @@ export class Model {
     for (const connection of this.connections) {
       const { scope, phase, ends, isEmptied, mayBeStale } = connection;
       if (scope === undefined || scope.hasEnded || phase !== "free" || ends > 0 || isEmptied || mayBeStale) continue;
+      if (this.#isBeingJoined(connection)) continue;
       const others = idle.get(scope);
       if (others === undefined) idle.set(scope, [connection]);
       else others.push(connection);
@@ -745,6 +794,7 @@ export class Model {
     if (!isAtRest || this.isPatienceOver()) return;
     if (!this.isShared && used !== slots) wrong(`used is ${slots} at rest`);
     if (opening + closing !== 0) wrong("nothing opens or closes at rest");
+    if (this.isShared && waiting > 0) wrong("no caller waits for a connection that it may share");
   }
 
   /** Checks the gauges of a scope that has not begun. */

@@ -19,6 +19,10 @@ const context = /** @type {AsyncLocalStorage<Caller | { scope: Scope } | undefin
 
 /** What programs do, and what is judged. */
 export const settings = {
+  /** The log of lease.invalidate() calls the pool. */
+  logOfInvalidationCalls: false,
+  /** Callers that lose the connection that they were about to share keep their order. */
+  sharersKeepTheirOrder: false,
   /** A record that is closed or invalidated within onDisconnect(), or within the log of an opening, is empty. */
   recordEndsWhileAdopted: false,
   /** stats() in a scope without a caller yet has zeros. */
@@ -85,6 +89,7 @@ export class Run {
     this.#program = program;
     this.#decisions = new Decisions(program, muted);
     this.model = new Model(program, this.#clock, edgepool);
+    this.model.judgesOrderOfSharers = settings.sharersKeepTheirOrder;
     this.#clock.lost = (ms) => this.model.lose(ms);
     if (isTraced) this.lines = [];
   }
@@ -175,6 +180,7 @@ export class Run {
       logger[level] = (/** @type {string} */ message, /** @type {unknown} */ error) => {
         this.#stir();
         if (level === "error") this.#checkError(message, error);
+        if (message.includes("a connection is invalidated") && !settings.logOfInvalidationCalls) return;
         const isAdopting = message.includes("created a connection") || message.includes("the connection is new");
         this.#whileAdopting(isAdopting, () => this.#interrupt(`log ${level}`, {}, 0.4));
       };
@@ -184,7 +190,8 @@ export class Run {
   /** Fails if the pool reports an error that no callback has given it. */
   #checkError(/** @type {string} */ message, /** @type {any} */ error) {
     const isOwn = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
-    if (message.includes("nothing may throw") || (isOwn && !this.model.errors.has(error)))
+    const isLost = /which no caller waits for|a caller that does not wait/.test(message);
+    if (isLost || message.includes("nothing may throw") || (isOwn && !this.model.errors.has(error)))
       this.model.fail("the pool throws no error of its own", `${message}: ${error?.stack ?? describe(error)}`);
   }
 
@@ -393,11 +400,16 @@ export class Run {
     model.check(connection, store instanceof Caller ? store : undefined, true);
     model.mayDisconnect = true;
     const isAlive = (/** @type {number} */ number) => number % 8 !== 1;
-    const doubt = () => model.doubt();
+    connection.isBeingPinged = true;
+    const doubt = () => {
+      connection.isBeingPinged = false;
+      model.doubt();
+    };
     return this.#call(
       "ping",
       { connection, record: connection.record },
       ({ number, answer: how }) => {
+        connection.isBeingPinged = false;
         if (how !== "at once" || !isAlive(number)) doubt();
         return isAlive(number) ? (number % 2 === 0 ? true : undefined) : false;
       },
@@ -618,6 +630,7 @@ export class Run {
   #connect(/** @type {Act} */ act) {
     const { caller, options } = this.#ask(act);
     const promise = context.run(caller, () => this.#pool.connect(options));
+    this.model.asked(caller);
     promise.then(
       (/** @type {any} */ lease) => {
         const held = this.#arrive(caller, lease);
@@ -661,6 +674,7 @@ export class Run {
         });
       }, options),
     );
+    this.model.asked(caller);
     const entry = { what: `use() of ${caller.name}` };
     this.#promises.push(entry);
     const settled = () => {
