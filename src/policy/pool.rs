@@ -50,6 +50,8 @@ pub struct Pool {
     pub(super) shares: ShareGroups,
     /// Whether capacity may have come free since the waiters were served.
     pub(super) has_freed: bool,
+    /// How many checkouts there were when the leases were last looked at.
+    pub(super) seen_checkouts: u64,
     /// The last random number that the host gave, 0 to 1.
     pub(super) random: f64,
     pub(super) detached: u32,
@@ -88,6 +90,7 @@ impl Pool {
             places: Places::new(config.max_connecting),
             shares: ShareGroups::default(),
             has_freed: false,
+            seen_checkouts: 0,
             random: 0.0,
             detached: 0,
             closed: false,
@@ -290,7 +293,11 @@ impl Pool {
     /// Takes the time, in milliseconds: ends what ran out of it and returns how long the host's one timer should run
     /// until the next tick, or `None` for no timer.
     pub fn tick(&mut self, now_ms: f64) -> Option<u32> {
-        let stamped = self.see_held(now_ms);
+        let stamped = self.read_clock(now_ms);
+        // A crowd of ticks without a checkout between them finds no lease that was not seen.
+        if self.seen_checkouts != self.family.counters.checkouts.get() {
+            self.see_leases();
+        }
         for index in self.deadlines.take_expired_in_queue(&mut self.operations, &self.waiters) {
             self.expire(self.operations.handle_of(index));
         }
@@ -321,13 +328,18 @@ impl Pool {
     /// Takes the time; every lease that no reading has seen before counts as held from this one on.
     pub fn see_held(&mut self, now_ms: f64) -> bool {
         let stamped = self.read_clock(now_ms);
+        self.see_leases();
+        stamped
+    }
+
+    fn see_leases(&mut self) {
         let now = self.deadlines.now();
+        self.seen_checkouts = self.family.counters.checkouts.get();
         for (_, record) in self.records.iter_mut() {
             if record.phase == Phase::Leased && record.held_since.is_none() {
                 record.held_since = Some(now);
             }
         }
-        stamped
     }
 
     /// Gives a step its time: the driver's, or what is left of the caller's deadline if that is less.

@@ -281,6 +281,26 @@ export default (test) => {
     }
   });
 
+  test("a signal that is aborted while its caller joins the queue refuses that caller", async () => {
+    const context = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: null });
+    const { pool, server } = context;
+    const lease = await pool.connect();
+    // A signal of its own: it is aborted as the pool adds its listener, so that no event follows.
+    const signal = {
+      aborted: false,
+      reason: new Error("gone"),
+      addEventListener() {
+        this.aborted = true;
+      },
+      removeEventListener() {},
+    };
+    expect(await rejection(pool.connect({ signal }))).to.equal(signal.reason);
+    expect(pool.stats()).to.include({ waiting: 0, aborted: 1 });
+    await lease.close();
+    expect(server.live).to.equal(1);
+    await expectSound(context);
+  });
+
   test("a clock that calls the pool while it is read or set takes no waiter's place", async () => {
     for (const method of ["now", "setTimeout", "clearTimeout"]) {
       const asked = [];

@@ -347,6 +347,8 @@ export class Scope<C> {
     try {
       this.#waiters.listen(handle, signal);
       if (this.#context !== undefined) this.#listenHere();
+      // It may have been aborted since the call began, by foreign code; then it fires no event any more.
+      if (signal.aborted) this.#abort(new Set([handle]), signal.reason);
     } catch (error) {
       if (this.#policy.abort(handle) && !this.#waiters.abort(handle, error))
         this.#operations.find(handle)?.reject(error);
