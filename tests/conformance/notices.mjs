@@ -115,7 +115,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`all of 5,000 leases that close() does not wait for are terminated, with a driver that is ${how}`, async () => {
+    test(`all of 5,000 leases that close() does not wait for are ended, with a driver that is ${how}`, async () => {
       const context = scriptedPool({ poolSize: 5_000, maxOverflow: 0 });
       const { pool, server, log } = context;
       server.script.terminate = close;

@@ -385,7 +385,7 @@ export class Model {
       this.fail("a re-used connection is pinged", what);
   }
 
-  /** Whether another caller has its share of the connection already, and has not arrived: it is being checked for it. */
+  /** Whether another caller has its share of the connection, and has not arrived: the connection is checked for it. */
   #isBeingJoined(/** @type {Connection} */ connection) {
     return this.isShared && this.waiting.some(({ touched }) => touched?.connection === connection);
   }
