@@ -19,8 +19,6 @@ const context = /** @type {AsyncLocalStorage<Caller | { scope: Scope } | undefin
 
 /** What programs do, and what is judged. */
 export const settings = {
-  /** The log of lease.invalidate() calls the pool. */
-  logOfInvalidationCalls: false,
   /** Callers that lose the connection that they were about to share keep their order. */
   sharersKeepTheirOrder: false,
   /** A record that is closed or invalidated within onDisconnect(), or within the log of an opening, is empty. */
@@ -180,7 +178,6 @@ export class Run {
       logger[level] = (/** @type {string} */ message, /** @type {unknown} */ error) => {
         this.#stir();
         if (level === "error") this.#checkError(message, error);
-        if (message.includes("a connection is invalidated") && !settings.logOfInvalidationCalls) return;
         const isAdopting = message.includes("created a connection") || message.includes("the connection is new");
         this.#whileAdopting(isAdopting, () => this.#interrupt(`log ${level}`, {}, 0.4));
       };
