@@ -135,6 +135,13 @@ impl Pool {
             State::CheckingOut { at: CheckoutAt::Reserved, slot, deaths } => self.enter_slot(id, slot, deaths),
             State::CheckingOut { at: CheckoutAt::AwaitingFirst, slot, deaths } => self.await_first(id, slot, deaths),
             State::CheckingOut { at: CheckoutAt::AwaitingPlace, slot, deaths } => self.await_place(id, slot, deaths),
+            // The signal of the caller may have emptied the record.
+            State::CheckingOut { at: CheckoutAt::Pinging | CheckoutAt::Presenting, slot, deaths }
+                if !self.records[slot].live =>
+            {
+                self.deadlines.disarm(&mut self.operations, id.index());
+                self.presented(id, slot, deaths, Outcome::Ok)
+            }
             state => self.step_of(state),
         }
     }

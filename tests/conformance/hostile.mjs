@@ -2,6 +2,7 @@
 // costs its caller an error, never the pool, and never another pool.
 
 import { expect } from "chai";
+import { QueuePool } from "edgepool";
 import { rejection, scriptedPool } from "./scripted.mjs";
 
 const failure = new Error("of its own");
@@ -22,7 +23,27 @@ const promises = {
     }),
 };
 
+class Connection {
+  closed = 0;
+  rollback() {}
+  close() {
+    this.closed++;
+  }
+}
+
 export default (test) => {
+  test("of a creator whose promise answers twice at once the first answer counts", async () => {
+    const both = [new Connection(), new Connection()];
+    const creator = () =>
+      Object.assign(Promise.resolve(), { then: (answer) => both.forEach((connection) => answer(connection)) });
+    const pool = new QueuePool(creator, { poolSize: 1, maxOverflow: 0 });
+    const lease = await pool.connect();
+    expect(lease.connection).to.equal(both[0]);
+    await lease.close();
+    await pool.close();
+    expect(both[0].closed).to.equal(1);
+  });
+
   for (const [kind, make] of Object.entries(promises)) {
     test(`a creator that answers a promise ${kind} fails its caller, and the slot is free again`, async () => {
       const { pool, server } = scriptedPool({ poolSize: 1, maxOverflow: 0 });

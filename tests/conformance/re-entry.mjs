@@ -2,8 +2,20 @@
 // half done while foreign code runs.
 
 import { expect } from "chai";
-import { PoolClosedError } from "edgepool";
-import { connects, expectSound, gate, never, pass, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import { AssertionPool, PoolClosedError, QueuePool, SingletonThreadPool, StaticPool } from "edgepool";
+import {
+  connects,
+  expectSound,
+  gate,
+  never,
+  pass,
+  rejection,
+  scriptedPool,
+  settled,
+  stateOf,
+  virtualClock,
+} from "./scripted.mjs";
+import { pings, scriptedKind } from "./scripted-kind.mjs";
 
 const gone = new Error("gone");
 
@@ -365,4 +377,55 @@ export default (test) => {
     for (const caller of callers) expect((await rejection(caller)).code).to.equal("ERR_POOL_TIMEOUT");
     await expectSound(context);
   });
+
+  for (const place of ["the clock", "addEventListener() of the signal"])
+    test(`a waiter that is served from within ${place} keeps nothing of the next waiter's`, async () => {
+      const { clock, poolClock } = virtualClock();
+      const context = { ...scriptedPool({ poolSize: 1, maxOverflow: 0, timeout: "10s", clock: poolClock }), clock };
+      const { pool } = context;
+      const lease = await pool.connect();
+      const { signal } = new AbortController();
+      let next;
+      const act = () => {
+        void lease.close();
+        next ??= pool.connect();
+      };
+      if (place === "the clock") afterOne(poolClock, "setTimeout", act);
+      else afterOne(signal, "addEventListener", act);
+      const served = await pool.connect({ signal });
+      const refused = rejection(next);
+      await pass(clock, 11_000);
+      expect((await refused).code).to.equal("ERR_POOL_TIMEOUT");
+      await served.close();
+      await expectSound(context);
+    });
+
+  for (const Kind of [QueuePool, StaticPool, SingletonThreadPool, AssertionPool])
+    for (const options of [{}, { prePing: true, dialect: pings }])
+      test(`a ${Kind.name} opens another connection if the signal ends the record, ${pinging(options)}`, async () => {
+        const context = scriptedKind(Kind, options);
+        const { pool, server } = context;
+        let record;
+        pool.on("checkout", (_connection, shown) => (record = shown));
+        await (await pool.connect()).close();
+        const { signal } = new AbortController();
+        afterOne(signal, "addEventListener", () => record.close());
+        const lease = await pool.connect({ signal });
+        expect(lease.connection).to.equal(server.connections[1]);
+        await lease.close();
+        await expectSound(context);
+      });
 };
+
+/** Calls `act` once, after the next call of a method. */
+function afterOne(object, name, act) {
+  const method = object[name];
+  object[name] = (...given) => {
+    object[name] = method;
+    const result = method.apply(object, given);
+    act();
+    return result;
+  };
+}
+
+const pinging = ({ prePing = false }) => (prePing ? "with prePing" : "without prePing");

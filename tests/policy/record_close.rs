@@ -2,7 +2,7 @@
 //! every listener. A lease goes on with the dead connection, and the slot opens another later.
 
 use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Stage, counts, emit, plain, sized};
-use edgepool::policy::{Event, Outcome, Settings, Span};
+use edgepool::policy::{Begin, Event, Outcome, Settings, Span, Step};
 
 const A: Connection = Connection(0);
 
@@ -235,4 +235,19 @@ fn a_stale_connection_that_is_emptied_before_its_waiter_wakes_is_ended_once() {
     host.run();
     assert_eq!(host.connection(waiter), Connection(1));
     assert_eq!(host.open_connections(), 1);
+}
+
+#[test]
+fn a_record_that_is_emptied_before_its_checkout_performs_anything_opens_another_connection() {
+    let asks_listener = Host::listening(plain(1, 0));
+    let asks_driver = Host::new(Settings { pre_ping: Some(true), ..plain(1, 0) });
+    for mut host in [asks_listener, asks_driver] {
+        let caller = host.lend();
+        host.give_back(caller);
+        let Begin::Pending(id) = host.pool.begin_checkout(None) else { panic!("it asks first") };
+        let asked = host.pool.resume(id);
+        assert!(matches!(asked, Step::Ping(0) | Step::Emit(Event::Checkout, Some(0))), "{asked:?}");
+        host.pool.begin_emptying(0, false);
+        assert_eq!(host.pool.resume(id), Step::Open(0));
+    }
 }

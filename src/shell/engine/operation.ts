@@ -309,15 +309,8 @@ export class Operation<C> implements StepContext<C> {
     };
     const failed = answered(Outcome.Failed, Outcome.LateFailed);
     this.#wake = () => end(Outcome.TimedOut);
-    // The time may have ended while the call was in its synchronous part.
-    if (this.#isWoken) this.#wake();
-    try {
-      Promise.resolve(answer).then(answered(Outcome.Ok, Outcome.LateOk), failed);
-    } catch (error) {
-      // A promise may have a `then` of its own, which may throw.
-      failed(error);
-    }
-    // Registered here, in the operation's own async context, and so is all that it performs from now on.
+    // Registered here, in the operation's own async context, and so is all that it performs from now on; before the
+    // call, which may answer twice at once: its first answer comes first.
     void settled.then((outcome) => {
       this.#wake = undefined;
       this.#owner.guard(this, () => {
@@ -327,6 +320,14 @@ export class Operation<C> implements StepContext<C> {
         this.run(this.#advance(result));
       });
     });
+    // The time may have ended while the call was in its synchronous part.
+    if (this.#isWoken) this.#wake();
+    try {
+      Promise.resolve(answer).then(answered(Outcome.Ok, Outcome.LateOk), failed);
+    } catch (error) {
+      // A promise may have a `then` of its own, which may throw.
+      failed(error);
+    }
   }
 
   /** Sleeps without a step, until the policy has one; goes on in the operation's own async context. */

@@ -294,6 +294,7 @@ export class Scope<C> {
       const operation = operations.begin(handle, limits);
       if (signal === undefined || isLast(step)) operation.run(step);
       else {
+        this.#waiters.attend(handle);
         operations.drain();
         try {
           this.#listen(handle, signal);

@@ -38,9 +38,12 @@ export class Signals {
     return this.#ended.length > 0;
   }
 
-  /** Runs foreign code: the signal's addEventListener(). */
-  add(signal: AbortSignal, operation: number): void {
-    const group = this.#groups.get(signal) ?? this.#listen(signal);
+  /** Returns the group of the signal. Runs foreign code: the signal's addEventListener(). */
+  groupOf(signal: AbortSignal): Group {
+    return this.#groups.get(signal) ?? this.#listen(signal);
+  }
+
+  add(group: Group, operation: number): void {
     group.operations.add(operation);
     this.#groupAt[indexOf(operation)] = group;
     this.#operationAt[indexOf(operation)] = operation;
@@ -52,6 +55,10 @@ export class Signals {
     if (group === undefined) return;
     this.#groupAt[index] = undefined;
     group.operations.delete(this.#operationAt[index] as number);
+    this.endIfEmpty(group);
+  }
+
+  endIfEmpty(group: Group): void {
     if (group.operations.size === 0) this.#end(group);
   }
 

@@ -36,6 +36,9 @@ function own<C>(promise: Promise<Value<C> | Resumption<C>>): Promise<Lease<C>> {
   return (thenableKeepsContext ? promise : promise.then(arrive)) as Promise<Lease<C>>;
 }
 
+/** No handle is negative. */
+const noOperation = -1;
+
 export class Waiters<C> {
   /** By index: the whole handle of the operation, and how to settle its caller. */
   readonly #handles: number[] = [];
@@ -68,6 +71,7 @@ export class Waiters<C> {
   /** Keeps a second function, but only for callers that may abort: thousands may abort at the same time. */
   waitAbortably(operation: number): Promise<Lease<C>> {
     const index = indexOf(operation);
+    this.#mayHaveTerms = true;
     return own(
       new Promise<Value<C> | Resumption<C>>((resolve, reject) => {
         this.#handles[index] = operation;
@@ -110,24 +114,36 @@ export class Waiters<C> {
     this.#limits[indexOf(operation)] = limits;
   }
 
-  /** Listens to the caller's signal. Runs foreign code. */
-  listen(operation: number, signal: AbortSignal): void {
+  /** Keeps the handle of an operation whose caller has a signal, but does not wait. */
+  attend(operation: number): void {
     this.#mayHaveTerms = true;
     this.#handles[indexOf(operation)] = operation;
-    this.#signals.add(signal, operation);
+  }
+
+  /**
+   * Listens to the caller's signal, unless foreign code has ended the operation by now: another may have its index.
+   * Runs foreign code.
+   */
+  listen(operation: number, signal: AbortSignal): void {
+    if (!this.#knows(operation)) return;
+    const group = this.#signals.groupOf(signal);
+    if (this.#knows(operation)) this.#signals.add(group, operation);
+    else this.#signals.endIfEmpty(group);
   }
 
   // ---- what is known of a waiter
 
+  #knows(operation: number): boolean {
+    return this.#handles[indexOf(operation)] === operation;
+  }
+
   limitsOf(operation: number): Limits | undefined {
-    const index = indexOf(operation);
-    return this.#handles[index] === operation ? this.#limits[index] : undefined;
+    return this.#knows(operation) ? this.#limits[indexOf(operation)] : undefined;
   }
 
   /** Whether the caller waits still. */
   has(operation: number): boolean {
-    const index = indexOf(operation);
-    return this.#handles[index] === operation && this.#resolves[index] !== undefined;
+    return this.#knows(operation) && this.#resolves[indexOf(operation)] !== undefined;
   }
 
   /** Whether {@link releaseSignals} has something to do. */
@@ -193,14 +209,15 @@ export class Waiters<C> {
 
   /** Drops what is known of the operation's caller: it has its answer, or has left. */
   forget(operation: number): void {
-    const index = indexOf(operation);
     // Another operation may have the index by now.
-    if (this.#handles[index] !== operation) return;
+    if (!this.#knows(operation)) return;
+    const index = indexOf(operation);
     this.#resolves[index] = undefined;
     if (this.#mayHaveTerms) this.#forgetAt(index);
   }
 
   #forgetAt(index: number): void {
+    this.#handles[index] = noOperation;
     if (!this.#signals.isEmpty) this.#signals.removeAt(index);
     if (index < this.#rejects.length) this.#rejects[index] = undefined;
     if (index < this.#limits.length) this.#limits[index] = undefined;
