@@ -26,6 +26,7 @@ const compared = [
   { bar: 1.03, ...scenario("c") },
   { bar: 1.03, ...scenario("d") },
   { bar: 1.03, ...scenario("use") },
+  { bar: 1.03, ...scenario("steps") },
   { bar: 1.3, ...scenario("a", { id: "rb", title: "(rb) a synchronous rollback at each return", steps: "rollback" }) },
   { bar: 1.05, ...scenario("a", { id: "as", title: "(as) an asynchronous rollback", steps: "asyncRollback" }) },
 ];
