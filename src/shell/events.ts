@@ -185,6 +185,8 @@ export class Listeners {
   #current = new Map<EventName, readonly Registration[]>();
   /** Whether `reset` has listeners: looked at in every return. */
   hasReset = false;
+  /** The listener of `checkout`, if there is just one, and for every time. */
+  onlyCheckout: Listener | undefined = undefined;
   #changed: () => void = () => {};
 
   constructor(pool: object, log: Log) {
@@ -222,6 +224,8 @@ export class Listeners {
   changed(): void {
     this.#current.clear();
     this.hasReset = this.has("reset");
+    const [first, ...others] = this.#of("checkout");
+    this.onlyCheckout = first?.once === false && others.length === 0 ? first.listener : undefined;
     this.#changed();
   }
 

@@ -39,6 +39,10 @@ export interface OperationOwner<C> {
   /** Foreign code may run from now on, until {@link leave}: spawned operations wait. */
   enter(): void;
   leave(): void;
+  /** Makes the operation of a checkout whose first listener was called, with the notices that came for it before. */
+  beginPresented(handle: number, lease: Lease<C>): Operation<C>;
+  /** Whether a notice came for an operation that was not begun. */
+  hasMissed(handle: number): boolean;
   /** Makes the operation of a return, woken if a notice came for it before. */
   beginReturn(handle: number, held: SlotConnection<C>, wasReset: boolean): Operation<C>;
   /** The operation has ended. */
@@ -207,6 +211,45 @@ export class Operation<C> implements StepContext<C> {
       if (codeOf(next) !== Code.Done) return owner.beginReturn(handle, held, wasReset).#started(next);
       if (hasOutput(next)) owner.afterwards();
       return undefined;
+    } finally {
+      owner.leave();
+    }
+  }
+
+  /**
+   * Runs a checkout whose first step is to call its only checkout listener. Most listeners answer at once, and then the
+   * caller has its lease: no operation is made. Returns the lease, or the operation that goes on.
+   */
+  static present<C>(owner: OperationOwner<C>, handle: number, step: number): Lease<C> | Operation<C> {
+    owner.enter();
+    try {
+      owner.drain();
+      const { connections, policy } = owner;
+      const held = connections.heldAt(slotOf(step));
+      const lease = connections.leaseFor(policy.leaseOfSlot(held.slot.index), undefined);
+      let answer: unknown;
+      let outcome = Outcome.Ok;
+      try {
+        answer = owner.steps.present(held, lease);
+        if (isThenable(answer)) {
+          const operation = owner.beginPresented(handle, lease);
+          operation.#sleep(step, answer);
+          owner.afterwards();
+          return operation;
+        }
+      } catch (error) {
+        answer = error;
+        outcome = Outcome.Failed;
+      }
+      if (outcome === Outcome.Failed || !lease.isValid || owner.hasMissed(handle)) {
+        const operation = owner.beginPresented(handle, lease);
+        return operation.#started(operation.#advance(owner.steps.ended(operation, step, outcome, answer)));
+      }
+      owner.prepare(undefined);
+      const next = policy.advance(handle, outcome);
+      if (!isGrant(next)) return owner.beginPresented(handle, lease).#started(next);
+      if (hasOutput(next)) owner.afterwards();
+      return lease;
     } finally {
       owner.leave();
     }

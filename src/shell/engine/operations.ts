@@ -45,8 +45,11 @@ export class Operations<C> implements OperationOwner<C> {
   #spawned: Operation<C>[] = [];
   /** How many calls of this scope run foreign code, one inside the other. */
   #depth = 0;
-  /** Operations whose time ended in their first step, before they were begun here. */
-  readonly #missed = new Set<number>();
+  /**
+   * Notices for operations that are in their first step and not begun here: that their time ended (undefined), or why
+   * their caller is refused.
+   */
+  readonly #missed = new Map<number, unknown>();
   /** What contract step 5 is to log: granted leases, callers without a live connection, notices without a waiter. */
   #grantsToLog = 0;
   #exhaustedToLog = 0;
@@ -90,8 +93,27 @@ export class Operations<C> implements OperationOwner<C> {
     const operation = this.begin(handle, undefined);
     operation.held = held;
     operation.wasReset = wasReset;
-    if (this.#missed.has(handle)) operation.wake();
+    this.#takeMissed(operation);
     return operation;
+  }
+
+  beginPresented(handle: number, lease: Lease<C>): Operation<C> {
+    const operation = this.begin(handle, undefined);
+    operation.state.lease = lease;
+    this.#takeMissed(operation);
+    return operation;
+  }
+
+  hasMissed(handle: number): boolean {
+    return this.#missed.size > 0 && this.#missed.has(handle);
+  }
+
+  #takeMissed(operation: Operation<C>): void {
+    if (!this.hasMissed(operation.handle)) return;
+    const error = this.#missed.get(operation.handle);
+    this.#missed.delete(operation.handle);
+    if (error !== undefined) operation.reject(error);
+    operation.wake();
   }
 
   /** Returns an operation by its whole handle, if it performs steps. */
@@ -144,7 +166,7 @@ export class Operations<C> implements OperationOwner<C> {
         }
         case Code.Expire: {
           const operation = this.find(output);
-          if (operation === undefined) this.#missed.add(output);
+          if (operation === undefined) this.#miss(output, undefined);
           else operation.wake();
           break;
         }
@@ -205,7 +227,7 @@ export class Operations<C> implements OperationOwner<C> {
   }
 
   get #hasReport(): boolean {
-    return this.#grantsToLog + this.#exhaustedToLog > 0 || this.#waiters.hasEndedSignals;
+    return this.#grantsToLog + this.#exhaustedToLog + this.#strays.length > 0 || this.#waiters.hasEndedSignals;
   }
 
   enter(): void {
@@ -215,7 +237,7 @@ export class Operations<C> implements OperationOwner<C> {
   leave(): void {
     this.#depth--;
     if (this.#depth > 0) return;
-    if (this.#missed.size > 0) this.#missed.clear();
+    if (this.#missed.size > 0) this.#dropMissed();
     if (this.#hasReport) this.#report();
     this.#startOthers();
   }
@@ -260,11 +282,24 @@ export class Operations<C> implements OperationOwner<C> {
     const operation = this.find(handle);
     if (operation === undefined) {
       const error = this.#refusals.errorFor(refusal, this.#waiters.limitsOf(handle), snapshot);
-      if (!this.#waiters.refuse(handle, error)) this.#strays.push({ handle, lease: undefined });
+      if (!this.#waiters.refuse(handle, error)) this.#miss(handle, error);
       return;
     }
     operation.reject(this.refusalFor(operation, refusal, snapshot));
     this.#waiters.forget(handle);
+  }
+
+  /** Keeps a notice for an operation that may begin later in the present call. */
+  #miss(handle: number, error: unknown): void {
+    if (error !== undefined || !this.#missed.has(handle)) this.#missed.set(handle, error);
+    if (this.#depth === 0) this.#dropMissed();
+  }
+
+  /** A refusal that no operation has taken is an error of the pool's own. */
+  #dropMissed(): void {
+    for (const [handle, error] of this.#missed)
+      if (error !== undefined) this.#strays.push({ handle, lease: undefined });
+    this.#missed.clear();
   }
 
   /** A waiter has a slot, with something to do first: its operation begins when the waiter wakes. */

@@ -31,7 +31,7 @@ import { hasCrashed } from "./instance.js";
 import { Lease } from "./lease.js";
 import { Leases } from "./leases.js";
 import { LostLeases } from "./lost-leases.js";
-import { isLast } from "./operation.js";
+import { isLast, Operation } from "./operation.js";
 import { Operations } from "./operations.js";
 import { Policy } from "./policy.js";
 import { Refusals } from "./refusals.js";
@@ -291,6 +291,10 @@ export class Scope<C> {
       if (isAsleep(word)) return this.#wait(handle, limits, signal, false);
       const step = this.#policy.resume(handle);
       if (codeOf(step) === Code.Wait) return this.#wait(handle, limits, signal, true);
+      if (limits === undefined && signal === undefined && operations.steps.isForOneListener(step)) {
+        const presented = Operation.present(operations, handle, step);
+        return presented instanceof Lease ? Promise.resolve(presented) : this.#promiseOf(presented);
+      }
       const operation = operations.begin(handle, limits);
       if (signal === undefined || isLast(step)) operation.run(step);
       else {
@@ -305,11 +309,15 @@ export class Scope<C> {
         // Again: the signal is foreign code, and may have changed what comes next.
         operation.resume();
       }
-      if (!operation.isSettled) this.#timer.hold();
-      return operation.promise();
+      return this.#promiseOf(operation);
     } catch (trap) {
       return this.#refuseAfter(trap);
     }
+  }
+
+  #promiseOf(operation: Operation<C>): Promise<PooledConnection<C>> {
+    if (!operation.isSettled) this.#timer.hold();
+    return operation.promise();
   }
 
   /** Queues. The promise is in its place before any foreign code runs. */

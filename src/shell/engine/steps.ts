@@ -12,6 +12,7 @@ import type { Log } from "../logger.js";
 import { Code, codeOf, eventOf, noSlot, Outcome, Refusal, slotOf, stalenesses, type PolicyEvent } from "../protocol.js";
 import type { Settings } from "../settings.js";
 import type { Connections } from "./connections.js";
+import type { Lease } from "./lease.js";
 import type { Policy } from "./policy.js";
 import type { Refusals } from "./refusals.js";
 import type { Slot, SlotConnection } from "./slot.js";
@@ -84,6 +85,23 @@ export class Steps<C> {
       default:
         return this.#end(operation, callOf(code) as DriverCall, index);
     }
+  }
+
+  /** Whether the step is to call the only checkout listener, which leaves nothing to log. */
+  isForOneListener(step: number): boolean {
+    return (
+      this.#listeners.onlyCheckout !== undefined &&
+      codeOf(step) === Code.Emit &&
+      eventOf(step) === "checkout" &&
+      !this.#settings.shares &&
+      !this.#log.isDebug
+    );
+  }
+
+  /** Calls the only checkout listener. Returns or throws what the listener does. */
+  present({ connection, slot }: SlotConnection<C>, lease: Lease<C>): unknown {
+    const { onlyCheckout } = this.#listeners;
+    return onlyCheckout?.(connection, slot, lease);
   }
 
   /** Another connection is opened: nothing of the one before may show through, except why it was given up. */
