@@ -33,11 +33,7 @@ impl Pool {
 
     /// Takes a slot out of the idle store.
     pub(super) fn take_idle_slot(&mut self, slot: u32) {
-        if self.idle.next() == Some(slot) {
-            self.idle.take_next(&mut self.records, slot);
-        } else {
-            self.idle.remove(&mut self.records, slot);
-        }
+        self.idle.take(&mut self.records, slot);
         self.end_expiry(slot);
         if self.counts_as_keeper {
             self.family.forget_kept(self.member);
@@ -89,8 +85,7 @@ impl Pool {
     /// opened now. Returns how many more there are to open.
     pub fn warm(&mut self, count: u32) -> u32 {
         let count = count.min(self.config.max_idle) as usize;
-        let is_empty = |slot: &u32| !self.records[*slot].live;
-        let empty: Vec<u32> = self.idle.iter().filter(is_empty).collect();
+        let empty: Vec<u32> = self.idle.emptied().collect();
         let mut filled = self.records.len() - empty.len();
         let mut empty = empty.into_iter();
         while !self.is_closed() && filled < count && self.places.has_room() && !self.is_crowded() {

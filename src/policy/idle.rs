@@ -1,58 +1,62 @@
-//! The idle store: which idle slot is handed out next (FIFO or LIFO), which may be had without an opening, how many
-//! hold a connection, and which have been idle for too long. Whether a slot comes here is decided in slots.rs.
+//! The idle store: which idle slot is handed out next (FIFO or LIFO), which of them need an opening, and which have
+//! been idle for too long. Whether a slot comes here is decided in slots.rs.
 
-use super::id::NIL;
-use super::record::{IdleRow, OverdueRow, Record, Records, UsableRow};
+use super::record::{IdleRow, OverdueRow, Record, Records};
 use super::ring::{Ring, Track};
 
 pub(crate) struct Idle {
     lifo: bool,
-    slots: Ring<IdleRow>,
-    /// Kept only if `maxConnecting` is limited: else every slot may be had. Invariant: a slot that was seen to be stale
-    /// is not in it, and an idle slot never ceases to be stale.
-    usable: Option<Ring<UsableRow>>,
+    /// Those whose connection was not seen to be stale.
+    ready: Ring<IdleRow>,
+    /// Those whose connection was, in the order of that. Invariant: an idle slot never ceases to be stale.
+    stale: Ring<IdleRow>,
+    /// Those without a connection.
+    emptied: Ring<IdleRow>,
     overdue: Ring<OverdueRow>,
-    /// How many of the slots hold no connection.
-    empty: u32,
 }
 
 impl Idle {
-    pub(crate) const fn new(lifo: bool, limits_openings: bool) -> Self {
-        let usable = if limits_openings { Some(Ring::new()) } else { None };
-        Self { lifo, slots: Ring::new(), usable, overdue: Ring::new(), empty: 0 }
+    pub(crate) const fn new(lifo: bool) -> Self {
+        Self { lifo, ready: Ring::new(), stale: Ring::new(), emptied: Ring::new(), overdue: Ring::new() }
     }
 
     pub(crate) fn len(&self) -> u32 {
-        self.slots.len()
+        self.live() + self.emptied.len()
+    }
+
+    /// How many hold a connection.
+    fn live(&self) -> u32 {
+        self.ready.len() + self.stale.len()
     }
 
     #[inline]
     pub(crate) fn put(&mut self, records: &mut Records, slot: u32) {
-        self.slots.push_back(records, slot);
-        if !records[slot].live {
-            self.empty += 1;
-        } else if self.usable.is_some() {
-            self.join_usable(records, slot);
-        }
+        let row = if records[slot].live { &mut self.ready } else { &mut self.emptied };
+        row.push_back(records, slot);
     }
 
-    /// The slot that is handed out next.
+    /// The slot that is handed out next, if its connection is not seen to be stale then.
     #[inline(always)]
     pub(crate) fn next(&self) -> Option<u32> {
-        next(&self.slots, self.lifo)
+        next(&self.ready, self.lifo)
     }
 
     /// The slot that is handed out next among those whose connection is current.
     pub(crate) fn next_current(&mut self, records: &mut Records, is_current: impl Fn(&Record) -> bool) -> Option<u32> {
-        let usable = self.usable.as_mut()?;
-        while let Some(slot) = next(usable, self.lifo) {
+        while let Some(slot) = self.next() {
             if is_current(&records[slot]) {
                 return Some(slot);
             }
-            usable.remove(records, slot);
-            records[slot].usable_place = NIL;
+            self.pop_next();
+            records[slot].is_passed_over = true;
+            self.stale.push_back(records, slot);
         }
         None
+    }
+
+    /// The slot in which a connection is opened next. One whose stale connection ends for that comes first.
+    pub(crate) fn next_to_open(&self) -> Option<u32> {
+        self.stale.front().or_else(|| next(&self.emptied, self.lifo))
     }
 
     /// Takes the slot that [`Idle::next`] names, in a plain pool, if it is live.
@@ -64,58 +68,36 @@ impl Idle {
     #[inline(always)]
     fn pop_next(&mut self) {
         if self.lifo {
-            self.slots.pop_back();
+            self.ready.pop_back();
         } else {
-            self.slots.pop_front();
+            self.ready.pop_front();
         }
     }
 
     /// The place of the slot that is put next.
     #[inline(always)]
     pub(crate) fn end(&self) -> u32 {
-        self.slots.end()
+        self.ready.end()
     }
 
     /// Puts a live slot that has been given its place, in a plain pool.
     #[inline(always)]
     pub(crate) fn append_plain(&mut self, slot: u32) {
-        self.slots.append(slot);
+        self.ready.append(slot);
     }
 
-    #[inline(never)]
-    fn join_usable(&mut self, records: &mut Records, slot: u32) {
-        if let Some(usable) = &mut self.usable {
-            usable.push_back(records, slot);
-        }
-    }
-
-    #[inline(never)]
-    fn leave_usable(&mut self, records: &mut Records, slot: u32) {
-        if let Some(usable) = &mut self.usable
-            && records[slot].usable_place != NIL
-        {
-            usable.remove(records, slot);
-            records[slot].usable_place = NIL;
-        }
-    }
-
-    /// Takes the slot that [`Idle::next`] names.
+    /// Takes an idle slot.
     #[inline]
-    pub(crate) fn take_next(&mut self, records: &mut Records, slot: u32) {
-        self.pop_next();
-        self.left(records, slot);
-    }
-
-    /// Takes any idle slot.
-    pub(crate) fn remove(&mut self, records: &mut Records, slot: u32) {
-        self.slots.remove(records, slot);
-        self.left(records, slot);
-    }
-
-    #[inline]
-    fn left(&mut self, records: &mut Records, slot: u32) {
-        self.empty -= u32::from(!records[slot].live);
-        self.leave_usable(records, slot);
+    pub(crate) fn take(&mut self, records: &mut Records, slot: u32) {
+        if self.next() == Some(slot) {
+            self.pop_next();
+        } else if !records[slot].live {
+            self.emptied.remove(records, slot);
+        } else if core::mem::take(&mut records[slot].is_passed_over) {
+            self.stale.remove(records, slot);
+        } else {
+            self.ready.remove(records, slot);
+        }
         if records[slot].is_overdue {
             records[slot].is_overdue = false;
             self.overdue.remove(records, slot);
@@ -130,11 +112,11 @@ impl Idle {
 
     /// The slot that has been overdue for longest, if more than `least` hold a connection.
     pub(crate) fn surplus(&self, least: u32) -> Option<u32> {
-        if self.len() - self.empty > least { self.overdue.front() } else { None }
+        if self.live() > least { self.overdue.front() } else { None }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
-        self.slots.iter()
+    pub(crate) fn emptied(&self) -> impl Iterator<Item = u32> {
+        self.emptied.iter()
     }
 }
 

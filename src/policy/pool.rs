@@ -81,7 +81,7 @@ impl Pool {
             member: family.join(number),
             family,
             records: Records::new(),
-            idle: Idle::new(config.use_lifo, config.max_connecting != UNLIMITED),
+            idle: Idle::new(config.use_lifo),
             operations: Operations::new(),
             waiters: Ring::new(),
             deadlines: Deadlines::new(config.timeout),

@@ -19,7 +19,7 @@ impl Pool {
 
     /// Closes the idle connections of this scope.
     pub(super) fn close_idle(&mut self) {
-        while let Some(slot) = self.idle.next() {
+        while let Some(slot) = self.idle.next().or_else(|| self.idle.next_to_open()) {
             self.take_idle_slot(slot);
             if self.records[slot].live {
                 self.spawn_discard(slot, false);

@@ -56,6 +56,8 @@ pub(crate) struct Record {
     pub(crate) opens: bool,
     /// Whether it has been idle for `idleTimeout` and stays as one of `minIdle`.
     pub(crate) is_overdue: bool,
+    /// Whether it is idle and its connection was seen to be stale.
+    pub(crate) is_passed_over: bool,
     /// The pool-wide counts when the opening of its connection began.
     pub(crate) generation: Generation,
     /// On the clock of deadlines.rs: when its connection was open, since when it is free, and how old it may grow.
@@ -72,7 +74,6 @@ pub(crate) struct Record {
     pub(crate) expiry: u32,
     /// Its places in the rings of idle.rs.
     pub(crate) idle_place: u32,
-    pub(crate) usable_place: u32,
     pub(crate) overdue_place: u32,
 }
 
@@ -88,6 +89,7 @@ impl Record {
             opens: false,
             has_finalizers: false,
             is_overdue: false,
+            is_passed_over: false,
             emptying: 0,
             generation: Generation::FIRST,
             held_since: None,
@@ -97,7 +99,6 @@ impl Record {
             free_since_ms: 0,
             expiry: NIL,
             idle_place: NIL,
-            usable_place: NIL,
             overdue_place: NIL,
         }
     }
@@ -119,10 +120,8 @@ impl Record {
 
 pub(crate) type Records = Slab<Record, LeaseKind>;
 
-/// Every idle slot.
+/// The idle slots: those with a current, with a stale, or without a connection.
 pub(crate) struct IdleRow;
-/// The idle slots whose connection was not seen to be stale.
-pub(crate) struct UsableRow;
 /// The idle slots that have been so for `idleTimeout`.
 pub(crate) struct OverdueRow;
 
@@ -143,5 +142,4 @@ macro_rules! track {
 }
 
 track!(IdleRow, idle_place);
-track!(UsableRow, usable_place);
 track!(OverdueRow, overdue_place);

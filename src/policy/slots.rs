@@ -28,19 +28,14 @@ impl Pool {
 
     // ---- a slot for a checkout
 
-    /// Takes the slot of the next checkout: the one that callers share, an idle one, or a new one. `None`: it must
-    /// wait.
+    /// Takes the slot of the next checkout: the one that callers share, an idle one whose connection is current, one in
+    /// which a connection is opened, or a new one. `None`: it must wait.
     pub(super) fn take_slot(&mut self) -> Option<u32> {
         if let Some(slot) = self.joinable() {
             return Some(slot);
         }
-        if let Some(slot) = self.idle.next() {
-            let slot = if self.places.has_room() || self.is_current(slot) {
-                slot
-            } else {
-                // Nothing may be opened now, so an idle slot without a current connection keeps its turn.
-                self.next_current()?
-            };
+        let idle = self.next_current().or_else(|| self.idle.next_to_open().filter(|_| self.places.has_room()));
+        if let Some(slot) = idle {
             self.take_idle_slot(slot);
             return Some(slot);
         }

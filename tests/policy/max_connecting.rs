@@ -267,21 +267,21 @@ fn slots_that_may_not_be_opened_now_hide_no_idle_connection_behind_them() {
 }
 
 #[test]
-fn the_oldest_idle_connections_are_past_their_age_and_the_others_are_lent_while_the_creator_hangs() {
+fn the_oldest_idle_connections_are_past_their_age_and_the_others_are_lent_before_any_creator_runs() {
     let mut host = Host::new(Settings { recycle_ms: 10_000.0, ..narrow(5, 1.0) });
     let old = [host.lend(), host.lend()];
     host.pass(9_000.0);
     let young = [host.lend(), host.lend(), host.lend()];
     old.into_iter().chain(young).for_each(|caller| host.give_back(caller));
     host.pass(2_000.0);
-    let hanging = host.connect();
-    host.finish(hanging, Outcome::Ok);
-    assert_eq!(host.step(hanging), Some(HostStep::Open), "the first one is replaced");
     for expected in [2, 3, 4] {
         let caller = host.connect();
         assert!(host.has_lease(caller), "an idle connection is there");
         assert_eq!(host.connection(caller), Connection(expected));
     }
+    let hanging = host.connect();
+    host.finish(hanging, Outcome::Ok);
+    assert_eq!(host.step(hanging), Some(HostStep::Open), "the first one is replaced");
     let waiter = host.connect();
     assert_eq!(host.stage(waiter), Stage::Queued, "the last idle one is past its age");
     host.run();

@@ -11,6 +11,8 @@ use proptest::prelude::*;
 
 struct Slot {
     connection: Option<Connection>,
+    /// When it was passed over in the idle store, because it was stale.
+    passed_at: Option<u32>,
     stale: bool,
     marks: u32,
     disposals: u32,
@@ -68,6 +70,7 @@ struct Model {
     operations: Vec<ModelOperation>,
     marks: u32,
     disposals: u32,
+    passed: u32,
     closed: bool,
     now: f64,
     numbers: Stats,
@@ -109,6 +112,7 @@ impl Model {
             operations: vec![],
             marks: 0,
             disposals: 0,
+            passed: 0,
             closed: false,
             now,
             numbers,
@@ -138,7 +142,7 @@ impl Model {
     }
 
     fn new_slot() -> Slot {
-        Slot { connection: None, stale: false, marks: 0, disposals: 0, uses: 0 }
+        Slot { connection: None, passed_at: None, stale: false, marks: 0, disposals: 0, uses: 0 }
     }
 
     fn add(&mut self, operation: Operation, state: State, wanted: bool) -> &mut ModelOperation {
@@ -236,11 +240,7 @@ impl Model {
         }
         if self.queue.is_empty() && (!self.idle.is_empty() || self.slots() < self.max) {
             let made = self.idle.is_empty();
-            let slot = match (made, self.settings.use_lifo) {
-                (true, _) => Self::new_slot(),
-                (false, Some(true)) => self.idle.remove(self.idle.len() - 1),
-                (false, _) => self.idle.remove(0),
-            };
+            let slot = if made { Self::new_slot() } else { self.next_idle() };
             if self.is_fresh(&slot) {
                 let granted = self.lease(caller, slot);
                 return self.own.push(granted);
@@ -264,6 +264,30 @@ impl Model {
         entry.deadline = deadline;
         self.queue.push(caller);
         self.own.push(LogEntry::Slept(caller));
+    }
+
+    /// A current connection goes before a stale one, and that before an emptied slot. The stale ones go in the order in
+    /// which they were passed over.
+    fn next_idle(&mut self) -> Slot {
+        let is_lifo = self.settings.use_lifo == Some(true);
+        let mut order: Vec<usize> = (0..self.idle.len()).collect();
+        if is_lifo {
+            order.reverse();
+        }
+        for &at in &order {
+            let slot = &self.idle[at];
+            if slot.connection.is_none() || slot.passed_at.is_some() {
+                continue;
+            }
+            if self.is_fresh(slot) {
+                return self.idle.remove(at);
+            }
+            self.passed += 1;
+            self.idle[at].passed_at = Some(self.passed);
+        }
+        let stale = order.iter().copied().filter(|&at| self.idle[at].passed_at.is_some());
+        let at = stale.min_by_key(|&at| self.idle[at].passed_at).unwrap_or(order[0]);
+        Slot { passed_at: None, ..self.idle.remove(at) }
     }
 
     fn wake(&mut self, caller: Operation) {
@@ -502,6 +526,7 @@ impl Model {
         if self.settings.use_lifo == Some(true) {
             idle.reverse();
         }
+        idle.sort_by_key(|slot| slot.passed_at);
         for slot in idle {
             match slot.connection {
                 Some(_) => self.spawn(slot, false),
