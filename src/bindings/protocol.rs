@@ -148,6 +148,7 @@ codes! {
     Emit EMIT = 12,
     Share SHARE = 13,
     Detach DETACH = 14,
+    ResetSession RESET_SESSION = 15,
 }
 
 /// The gauges of the public statistics, in the order in which they cross.
@@ -207,6 +208,7 @@ pub fn step_word(step: Step) -> i32 {
         Step::Open(slot) => slot_code(OPEN, Some(slot)),
         Step::Rollback(slot) => slot_code(ROLLBACK, slot),
         Step::Commit(slot) => slot_code(COMMIT, slot),
+        Step::ResetSession(slot) => slot_code(RESET_SESSION, slot),
         Step::Close(slot) => slot_code(CLOSE, slot),
         Step::Terminate(slot) => slot_code(TERMINATE, slot),
         Step::Reject(refusal) => step_code(REJECT, refusal_number(refusal)),

@@ -111,7 +111,7 @@ impl Pool {
     pub(super) fn wants_reset(&self, clean: bool) -> bool {
         match self.config.reset_on_return {
             ResetStyle::Rollback => !clean,
-            ResetStyle::Commit => true,
+            ResetStyle::Commit | ResetStyle::Session => true,
             ResetStyle::None => false,
         }
     }
@@ -119,6 +119,7 @@ impl Pool {
     pub(super) fn reset_step(&self, slot: Option<u32>) -> Step {
         match self.config.reset_on_return {
             ResetStyle::Commit => Step::Commit(slot),
+            ResetStyle::Session => Step::ResetSession(slot),
             ResetStyle::Rollback | ResetStyle::None => Step::Rollback(slot),
         }
     }

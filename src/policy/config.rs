@@ -16,8 +16,12 @@ pub const KINDS: [(Kind, &str); 5] = [
 ];
 
 /// The reset styles, by the numbers under which they cross, with the words that users write.
-pub const RESET_STYLES: [(ResetStyle, &str); 3] =
-    [(ResetStyle::None, "none"), (ResetStyle::Rollback, "rollback"), (ResetStyle::Commit, "commit")];
+pub const RESET_STYLES: [(ResetStyle, &str); 4] = [
+    (ResetStyle::None, "none"),
+    (ResetStyle::Rollback, "rollback"),
+    (ResetStyle::Commit, "commit"),
+    (ResetStyle::Session, "session"),
+];
 
 /// How users write an option, and how the shell makes a number of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +155,7 @@ options! {
     use_lifo: Option<bool> = Some(false), "useLifo", Flag, QUEUE =>
     use_lifo: bool = core::convert::identity;
 
-    /// What happens to an open transaction at return.
+    /// What a return resets.
     reset_on_return: Option<ResetStyle> = Some(ResetStyle::Rollback), "resetOnReturn", Style, EVERY_KIND =>
     reset_on_return: ResetStyle = core::convert::identity;
 
@@ -280,13 +284,15 @@ fn place_in(length: usize, number: f64) -> Option<usize> {
     count(number).map(|place| place as usize).filter(|&place| place < length)
 }
 
-/// What a return does about an open transaction.
+/// What a return resets: an open transaction, or the whole session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetStyle {
     /// Roll it back, unless the driver knows that there is none.
     Rollback,
     /// Commit, always.
     Commit,
+    /// Reset the whole session, always: the state of a session outlives its transactions.
+    Session,
     /// Nothing.
     None,
 }

@@ -17,6 +17,8 @@ pub enum Step {
     Rollback(Option<u32>),
     /// Commit what the client left open. Outcomes: ok, failed, timed-out.
     Commit(Option<u32>),
+    /// Reset the whole session, a transaction that the client left open included. Outcomes: ok, failed, timed-out.
+    ResetSession(Option<u32>),
     /// Run the record's finalizers, newest first. Outcomes: ok, failed, timed-out.
     Finalize(u32),
     /// Call the listeners of an event. Outcomes: ok, failed, timed-out; of checkout also disconnected.

@@ -17,6 +17,12 @@ export interface Dialect<C = any> {
   doRollback?(connection: C): unknown;
   /** Commits, at each return with `resetOnReturn: "commit"`. If it fails, the connection is replaced. */
   doCommit?(connection: C): unknown;
+  /**
+   * Resets the whole session, at each return with `resetOnReturn: "session"`: ends an open transaction, and makes the
+   * session as good as new. Keeps prepared statements, if the driver relies on them. If it fails, the connection is
+   * replaced.
+   */
+  doResetSession?(connection: C): unknown;
   /** Closes politely: a surplus connection, one that is disposed of, or a detached one. */
   doClose?(connection: C): unknown;
   /**
@@ -37,12 +43,13 @@ export interface Dialect<C = any> {
 }
 
 /** The calls that the pool makes on a connection. */
-export type DriverCall = "rollback" | "commit" | "close" | "terminate";
+export type DriverCall = "rollback" | "commit" | "session reset" | "close" | "terminate";
 
 /** The names of each call on a connection, in order of preference. */
 const memberNames: Record<DriverCall, readonly PropertyKey[]> = {
   rollback: ["rollback"],
   commit: ["commit"],
+  "session reset": [],
   close: ["close", "end", "quit", "disconnect", "destroy", Symbol.asyncDispose, Symbol.dispose],
   terminate: ["terminate", "destroy"],
 };
@@ -57,6 +64,8 @@ function memberOf<C>(dialect: Dialect<C>, call: DriverCall): ((connection: C) =>
       return dialect.doRollback;
     case "commit":
       return dialect.doCommit;
+    case "session reset":
+      return dialect.doResetSession;
     case "close":
       return dialect.doClose;
     default:
@@ -64,7 +73,7 @@ function memberOf<C>(dialect: Dialect<C>, call: DriverCall): ((connection: C) =>
   }
 }
 
-/** Rolls back, commits, closes or terminates: with the dialect's member, or else with the connection's method. */
+/** Rolls back, commits, resets, closes or terminates: with the dialect, or else with the connection's method. */
 export function callDriver<C>(dialect: Dialect<C>, call: DriverCall, connection: C): unknown {
   const member = memberOf(dialect, call);
   if (member !== undefined) return Reflect.apply(member, dialect, [connection]);

@@ -12,7 +12,7 @@ export interface InvalidateOptions {
 
 /** What the lease holder knows of a connection that it returns. */
 export interface LeaseCloseOptions {
-  /** The transaction has ended: style rollback has nothing to do (style commit commits in any case). */
+  /** The transaction has ended: style rollback has nothing to do (other styles act in any case). */
   transactionWasReset?: boolean;
 }
 

@@ -16,8 +16,8 @@ export type Creator<C> = (record: ConnectionRecord<any>) => C | PromiseLike<C>;
  */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h"}`;
 
-/** What a return does about an open transaction. `true` is `"rollback"`; `false` and `null` are `"none"`. */
-export type ResetStyle = "rollback" | "commit" | "none" | boolean | null;
+/** What a return resets. `true` is `"rollback"`; `false` and `null` are `"none"`. */
+export type ResetStyle = "rollback" | "commit" | "session" | "none" | boolean | null;
 
 /** Options of every pool. */
 export interface PoolOptions<C> {
@@ -25,7 +25,10 @@ export interface PoolOptions<C> {
   recycle?: Duration;
   /** Spread of `recycle`: the fraction of it, 0 to 1, that is taken off at random for each connection. Default 0. */
   recycleJitter?: number;
-  /** What to do with an open transaction at return. Default `"rollback"`. */
+  /**
+   * What each return resets. `"rollback"` (default) or `"commit"` ends an open transaction. `"session"` resets the
+   * whole session, also if no transaction is open: the dialect must have `doResetSession`.
+   */
   resetOnReturn?: ResetStyle;
   /** Test a re-used connection before handing it out. Default false. The dialect must be able to ping. */
   prePing?: boolean;

@@ -27,6 +27,7 @@ export const enum Code {
   Emit = 12,
   Share = 13,
   Detach = 14,
+  ResetSession = 15,
 }
 
 /** How a step went. */
@@ -112,7 +113,7 @@ export const kinds = [
 export type Kind = (typeof kinds)[number]["name"];
 
 /** The reset styles by their numbers. */
-export const resetStyles = ["none", "rollback", "commit"] as const;
+export const resetStyles = ["none", "rollback", "commit", "session"] as const;
 
 /** The options that cross as numbers, in the order in which they cross. */
 export const options = [

@@ -64,6 +64,7 @@ function keysOf(kind: Kind): string[] {
 const dialectFunctions = [
   "doRollback",
   "doCommit",
+  "doResetSession",
   "doClose",
   "doTerminate",
   "doPing",
@@ -168,10 +169,18 @@ export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
       name,
     );
   }
+  const resetOnReturn = resetStyles[policy.resetOnReturn] ?? "none";
+  if (resetOnReturn === "session" && dialect.doResetSession === undefined) {
+    throw new ArgumentError(
+      'resetOnReturn is "session", but the dialect cannot reset a session: give one with doResetSession, for example ' +
+        "edgepool/dialects/pg",
+      name,
+    );
+  }
   return {
     given: given as Readonly<Record<string, unknown>>,
     kind,
-    resetOnReturn: resetStyles[policy.resetOnReturn] ?? "none",
+    resetOnReturn,
     shares,
     invalidatesForAll,
     policy,

@@ -24,7 +24,7 @@ const allowed: Record<string, string> = {
   useLifo: "true or false",
   prePing: "true or false",
   storeTraceback: "true or false",
-  resetOnReturn: '"rollback" (true), "commit", or "none" (false, null)',
+  resetOnReturn: '"rollback" (true), "commit", "session", or "none" (false, null)',
   minIdle: "a whole number, 0 or more",
   maxUses: "a whole number, 1 or more, or Infinity",
   maxConnecting: "a whole number, 1 or more, or Infinity",

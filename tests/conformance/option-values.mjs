@@ -250,6 +250,19 @@ export default (test) => {
     }
   });
 
+  test('resetOnReturn "session" wants a dialect that can reset a session, in every kind of pool', () => {
+    for (const dialect of [undefined, {}, { doRollback() {} }]) {
+      for (const Kind of Object.values(every)) {
+        expectArgumentError(
+          thrown(() => new Kind(create, { resetOnReturn: "session", dialect })),
+          ["resetOnReturn", "doResetSession"],
+        );
+      }
+    }
+    for (const Kind of Object.values(every))
+      expect(new Kind(create, { resetOnReturn: "session", dialect: { doResetSession() {} } })).to.be.instanceOf(Kind);
+  });
+
   test("events are taken as an object of functions and lists, or as pairs; empty, too", async () => {
     const good = [
       {},

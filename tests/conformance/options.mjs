@@ -66,7 +66,7 @@ const wrong = {
     ],
   ],
   resetOnReturn: [
-    '"rollback" (true), "commit", or "none" (false, null)',
+    '"rollback" (true), "commit", "session", or "none" (false, null)',
     [
       ["hi", '"hi"'],
       [3, "3"],
@@ -136,6 +136,7 @@ export default (test) => {
     for (const member of [
       "doRollback",
       "doCommit",
+      "doResetSession",
       "doClose",
       "doTerminate",
       "doPing",

@@ -2,9 +2,10 @@
 // they fail or hang.
 
 import { expect } from "chai";
-import { QueuePool } from "edgepool";
+import { QueuePool, SingletonThreadPool, StaticPool } from "edgepool";
 import {
   Log,
+  Server,
   counts,
   expectSound,
   gate,
@@ -112,10 +113,11 @@ export default (test) => {
   });
 
   test("142 every member of a dialect is called as its method, with the driver's connection", async () => {
-    const names = ["doRollback", "doCommit", "doClose", "doTerminate"];
+    const names = ["doRollback", "doCommit", "doResetSession", "doClose", "doTerminate"];
     for (const [resetOnReturn, reset] of [
       ["rollback", "doRollback"],
       ["commit", "doCommit"],
+      ["session", "doResetSession"],
     ]) {
       const { dialect, calls } = dialectOf(names);
       const { pool, server } = scriptedPool({ dialect, resetOnReturn });
@@ -260,6 +262,76 @@ export default (test) => {
     const { pool, server } = scriptedPool({ resetOnReturn: "commit", dialect: { inTransaction: () => false } });
     await (await pool.connect()).close();
     expect(server.calls).to.deep.equal(["open", "commit 1"]);
+  });
+
+  test("style session resets whatever inTransaction and transactionWasReset say, and rolls nothing back", async () => {
+    for (const open of [false, true]) {
+      const { dialect, calls } = dialectOf(["doResetSession"]);
+      const { pool, server } = scriptedPool({
+        resetOnReturn: "session",
+        dialect: { ...dialect, inTransaction: () => open },
+      });
+      await (await pool.connect()).close();
+      await (await pool.connect()).close({ transactionWasReset: true });
+      expect(calls.map(([name]) => name)).to.deep.equal(["doResetSession", "doResetSession"]);
+      expect(server.calls).to.deep.equal(["open"]);
+    }
+  });
+
+  test("style session resets after the reset listeners, and the next caller waits for it", async () => {
+    const order = [];
+    const reset = gate();
+    const dialect = { doResetSession: () => (order.push("session"), reset.promise) };
+    const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0, resetOnReturn: "session", dialect });
+    pool.on("reset", () => void order.push("listener"));
+    const lease = await pool.connect();
+    const next = pool.connect();
+    void lease.close();
+    expect(await stateOf(next)).to.equal("pending");
+    expect(order).to.deep.equal(["listener", "session"]);
+    reset.open();
+    expect((await next).isValid).to.equal(true);
+  });
+
+  test("style session resets a shared connection once, when its last caller returns it", async () => {
+    for (const Kind of [StaticPool, SingletonThreadPool]) {
+      const { dialect, calls } = dialectOf(["doResetSession"]);
+      const server = new Server();
+      const pool = new Kind(server.open, { resetOnReturn: "session", dialect });
+      const leases = [await pool.connect(), await pool.connect()];
+      await leases[0].close();
+      expect(calls).to.deep.equal([]);
+      await leases[1].close();
+      expect(calls).to.deep.equal([["doResetSession", true, server.connections[0]]]);
+    }
+  });
+
+  test("a session reset that fails or never ends terminates the connection, and the slot is free", async () => {
+    const failure = new Error("gone");
+    for (const [doResetSession, message] of [
+      [() => Promise.reject(failure), "session reset of a connection failed"],
+      [() => thrower(failure), "session reset of a connection failed"],
+      [never, "session reset of a connection took longer than driverTimeout (1000 ms)"],
+    ]) {
+      const context = scriptedPool({
+        poolSize: 1,
+        maxOverflow: 0,
+        driverTimeout: "1s",
+        resetOnReturn: "session",
+        dialect: { doResetSession },
+      });
+      const { pool, server, clock, log } = context;
+      const errors = [];
+      pool.on("error", (error, { operation }) => void errors.push(operation));
+      const closed = (await pool.connect()).close();
+      await pass(clock, 1100);
+      await closed;
+      expect(server.calls).to.deep.equal(["open", "terminate 1"]);
+      expect(pool.stats()).to.include({ idle: 0, total: 0, invalidated: 1 });
+      expect(log.of("error")).to.deep.equal([`pool scripted: ${message}`]);
+      expect(errors).to.deep.equal(["reset"]);
+      expect((await pool.connect()).connection.id).to.equal(2);
+    }
   });
 
   test("inTransaction is asked with the connection, once for each return", async () => {

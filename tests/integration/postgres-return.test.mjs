@@ -4,9 +4,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NullPool, StaticPool } from "edgepool";
+import { pg } from "edgepool/dialects/pg";
 import { answers, pidOf, unsure, WatchedPostgres } from "./watched-postgres.mjs";
 
-const server = new WatchedPostgres("CREATE TABLE notes (text text)");
+const server = new WatchedPostgres("CREATE TABLE notes (text text); CREATE ROLE tenant");
 
 const one = { poolSize: 1, maxOverflow: 0 };
 
@@ -113,9 +114,14 @@ const endings = {
   },
 };
 
-for (const [ending, end] of Object.entries(endings)) {
-  test(`no open transaction reaches the next borrower when a lease ${ending}`, async () => {
-    const { pool, swallowed } = server.pool(ending, one);
+const resets = Object.entries(endings).flatMap(([ending, end]) => [
+  { ending, end, how: "", options: one },
+  { ending, end, how: ", with a session reset", options: { ...one, resetOnReturn: "session" } },
+]);
+
+for (const { ending, end, how, options } of resets) {
+  test(`no open transaction reaches the next borrower when a lease ${ending}${how}`, async () => {
+    const { pool, swallowed } = server.pool(ending, options);
     const pid = await pool.use(pidOf);
     // A caller waits already, so that the connection goes straight on.
     const ended = end(pool, ending);
@@ -275,6 +281,87 @@ test("a reset listener with DISCARD ALL clears them before the next borrower, wh
   assert.deepEqual(await pool.use(sessionOf), clear);
   assert.equal(await pool.use(pidOf), pid);
   assert.deepEqual(swallowed, []);
+  await pool.close();
+});
+
+// ---- the reset of the whole session
+
+/** What the next caller of a connection sees of the caller before. */
+async function remainsOf(client) {
+  const { rows } = await client.query(`SELECT current_user AS role, session_user AS session,
+    current_setting('work_mem') AS work_mem, current_setting('search_path') AS search_path,
+    to_regclass('pg_temp.mine') IS NOT NULL AS has_table,
+    (SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks,
+    (SELECT count(*)::int FROM pg_listening_channels()) AS channels,
+    (SELECT count(*)::int FROM pg_cursors WHERE is_holdable) AS cursors`);
+  return rows[0];
+}
+
+const leaks = {
+  "a role": "SET ROLE tenant",
+  "a session authorization": "SET SESSION AUTHORIZATION tenant",
+  settings: "SET work_mem = '12345kB'; SET search_path = nowhere",
+  "a temporary table": "CREATE TEMPORARY TABLE mine (id int)",
+  "an advisory lock": "SELECT pg_advisory_lock(7)",
+  "a LISTEN": "LISTEN news",
+  "a cursor WITH HOLD": "DECLARE held CURSOR WITH HOLD FOR SELECT 1",
+};
+
+for (const [what, statement] of Object.entries(leaks)) {
+  for (const [how, before, after, last] of [
+    ["", "SELECT 1", "SELECT 1", "SELECT 1"],
+    [" before an open transaction", "SELECT 1", "SELECT 1", "BEGIN"],
+    [" before a failed transaction", "SELECT 1", "SELECT 1", "BEGIN; SELECT 1 / 0"],
+    [" of a committed transaction", "BEGIN", "COMMIT", "SELECT 1"],
+  ]) {
+    test(`with resetOnReturn "session" ${what}${how} does not reach the next borrower`, async () => {
+      const { pool, statements, swallowed } = server.pool("session-reset", { ...one, resetOnReturn: "session" });
+      const pid = await pool.use(pidOf);
+      const fresh = await pool.use(remainsOf);
+      await pool.use(async (client) => {
+        for (const text of [before, statement, after]) await client.query(text);
+        assert.notDeepEqual(await remainsOf(client), fresh, "the state is there");
+        await client.query(last).catch((error) => assert.equal(error.code, "22012"));
+      });
+      assert.match(statements.at(-1), last.startsWith("BEGIN") ? /^ROLLBACK; SET SESSION/ : /^SET SESSION/);
+      assert.deepEqual(await pool.use(remainsOf), fresh);
+      assert.equal(await pool.use(pidOf), pid, "the connection is the same");
+      assert.deepEqual(swallowed, []);
+      await pool.close();
+    });
+  }
+}
+
+test('with resetOnReturn "session" a named statement and the settings of the creator keep working', async () => {
+  const client = { statement_timeout: 12_000, options: "-c work_mem=5MB" };
+  const { pool } = server.pool("kept", { ...one, resetOnReturn: "session", client });
+  for (const value of [1, 2, 3]) {
+    const named = await pool.use((client) =>
+      client.query({ name: "one", text: "SELECT $1::int AS value", values: [value] }),
+    );
+    assert.deepEqual(named.rows, [{ value }]);
+    const { rows } = await pool.use((client) =>
+      client.query(
+        "SELECT current_setting('statement_timeout') AS timeout, current_setting('work_mem') AS work_mem, " +
+          "current_setting('application_name') AS name",
+      ),
+    );
+    assert.deepEqual(rows, [{ timeout: "12s", work_mem: "5MB", name: "kept" }]);
+  }
+  assert.equal(pool.stats().opened, 1);
+  await pool.close();
+});
+
+test('with resetOnReturn "session" a session that cannot be reset is replaced', async () => {
+  const failing = { ...pg, doResetSession: (client) => client.query("RESET ALL; SELECT 1 / 0") };
+  const { pool, swallowed } = server.pool("unresettable", { ...one, resetOnReturn: "session", dialect: failing });
+  await pool.use((client) => client.query("SET work_mem = '12345kB'"));
+  assert.deepEqual(
+    swallowed.map(({ operation, error }) => [operation, error.code]),
+    [["reset", "22012"]],
+  );
+  assert.deepEqual(await pool.use(sessionOf), clear);
+  await server.assertNothingLeaks(pool, "unresettable");
   await pool.close();
 });
 

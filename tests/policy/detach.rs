@@ -73,7 +73,7 @@ fn a_failed_reset_of_a_detached_connection_still_ends_it_abruptly() {
 
 #[test]
 fn scenario_182_a_detached_connection_that_is_invalidated_is_terminated_without_a_reset() {
-    for style in [ResetStyle::Rollback, ResetStyle::Commit, ResetStyle::None] {
+    for style in [ResetStyle::Rollback, ResetStyle::Commit, ResetStyle::Session, ResetStyle::None] {
         let mut host = Host::new(Settings { reset_on_return: Some(style), ..sized(1, 0) });
         let caller = host.lend();
         let detached = host.detach(caller);
@@ -85,10 +85,11 @@ fn scenario_182_a_detached_connection_that_is_invalidated_is_terminated_without_
 }
 
 #[test]
-fn a_clean_detached_connection_is_closed_without_a_rollback_but_not_without_a_commit() {
+fn a_clean_detached_connection_is_closed_without_a_rollback_but_with_every_other_reset() {
     for (style, step) in [
         (ResetStyle::Rollback, HostStep::Close(Connection(0))),
         (ResetStyle::Commit, HostStep::Commit(Connection(0))),
+        (ResetStyle::Session, HostStep::ResetSession(Connection(0))),
         (ResetStyle::None, HostStep::Close(Connection(0))),
     ] {
         let mut host = Host::new(Settings { reset_on_return: Some(style), ..sized(1, 0) });

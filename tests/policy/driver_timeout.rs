@@ -77,7 +77,7 @@ fn a_slot_whose_opening_took_too_long_goes_to_the_head_waiter() {
 
 #[test]
 fn a_reset_that_takes_too_long_costs_the_connection_and_not_the_slot() {
-    for style in [ResetStyle::Rollback, ResetStyle::Commit] {
+    for style in [ResetStyle::Rollback, ResetStyle::Commit, ResetStyle::Session] {
         let mut host = impatient(Settings { reset_on_return: Some(style), ..sized(1, 0) });
         let caller = host.lend();
         let reset = host.checkin(caller, false).expect("a reset");

@@ -28,6 +28,7 @@ pub(crate) enum HostStep {
     Ping(Connection),
     Rollback(Connection),
     Commit(Connection),
+    ResetSession(Connection),
     Finalize(Connection),
     Close(Connection),
     Terminate(Connection),
@@ -113,7 +114,8 @@ pub(crate) fn step_slot(step: Step) -> Option<u32> {
         Step::Open(slot) | Step::Ping(slot) | Step::Finalize(slot) | Step::Detach(slot) | Step::Share(slot) => {
             Some(slot)
         }
-        Step::Rollback(slot) | Step::Commit(slot) | Step::Close(slot) | Step::Terminate(slot) => slot,
+        Step::Rollback(slot) | Step::Commit(slot) | Step::ResetSession(slot) => slot,
+        Step::Close(slot) | Step::Terminate(slot) => slot,
         Step::Emit(_, slot) => slot,
         Step::Wait | Step::Grant(_) | Step::Reject(_) | Step::Done => None,
     }
@@ -722,6 +724,7 @@ impl Host {
             Step::Ping(slot) => HostStep::Ping(target(Some(slot))),
             Step::Rollback(slot) => HostStep::Rollback(target(slot)),
             Step::Commit(slot) => HostStep::Commit(target(slot)),
+            Step::ResetSession(slot) => HostStep::ResetSession(target(slot)),
             Step::Finalize(slot) => HostStep::Finalize(target(Some(slot))),
             Step::Emit(Event::Checkin, slot) => {
                 HostStep::Emit(Event::Checkin, slot.and_then(|slot| self.find_connection_in(slot)))
@@ -900,8 +903,8 @@ impl Host {
             assert!(is_here, "{step:?} of {operation:?} for {connection:?}, which is {:?}", self.places[connection.0]);
         }
         // A leased connection is left alone, except at the end of a close's patience or through its record.
-        let acts =
-            matches!(step, Step::Ping(_) | Step::Rollback(_) | Step::Commit(_) | Step::Close(_) | Step::Terminate(_));
+        let resets = matches!(step, Step::Rollback(_) | Step::Commit(_) | Step::ResetSession(_));
+        let acts = resets || matches!(step, Step::Ping(_) | Step::Close(_) | Step::Terminate(_));
         if let (true, Some(slot)) = (acts && role != Role::RecordClose, step_slot(step))
             && let Some(holder) = self.holder(slot)
         {

@@ -387,6 +387,7 @@ impl Model {
         match self.settings.reset_on_return {
             Some(ResetStyle::Rollback) if !clean => Some(HostStep::Rollback(connection)),
             Some(ResetStyle::Commit) => Some(HostStep::Commit(connection)),
+            Some(ResetStyle::Session) => Some(HostStep::ResetSession(connection)),
             _ => None,
         }
     }
@@ -932,7 +933,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         ms(&[f64::INFINITY, 1000.0, 100.0]),
         ms(&[f64::INFINITY, f64::INFINITY, 300.0]),
         ms(&[f64::INFINITY, f64::INFINITY, 2.0, 1.0, 0.0]),
-        prop::sample::select(&[ResetStyle::Rollback, ResetStyle::Commit, ResetStyle::None][..]),
+        prop::sample::select(&[ResetStyle::Rollback, ResetStyle::Commit, ResetStyle::Session, ResetStyle::None][..]),
         ms(&[f64::INFINITY, f64::INFINITY, 1.0, 3.0]),
     )
         .prop_map(

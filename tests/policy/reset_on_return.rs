@@ -1,8 +1,8 @@
 //! `resetOnReturn`: what happens to an open transaction at the return, when the reset is skipped, and what a failed
 //! reset costs.
 
-use crate::harness::{Connection, Host, HostStep, Stage, counts, plain, sized};
-use edgepool::policy::{Outcome, ResetStyle, Settings};
+use crate::harness::{Connection, Host, HostStep, Stage, counts, emit, plain, sized};
+use edgepool::policy::{Event, Outcome, ResetStyle, Settings};
 
 fn styled(style: ResetStyle) -> Settings {
     Settings { reset_on_return: Some(style), ..sized(1, 0) }
@@ -50,10 +50,40 @@ fn scenario_138_commit_runs_on_a_clean_connection_too() {
 }
 
 #[test]
+fn style_session_resets_the_session_clean_or_not_and_does_not_roll_back() {
+    for clean in [false, true] {
+        assert_eq!(steps_of_return(ResetStyle::Session, clean), [HostStep::ResetSession(Connection(0))]);
+    }
+}
+
+#[test]
+fn style_session_resets_after_the_reset_listeners_and_before_the_checkin_listeners() {
+    let mut host = Host::listening(styled(ResetStyle::Session));
+    let caller = host.lend();
+    host.take_steps();
+    host.checkin(caller, true);
+    host.run();
+    let reset = HostStep::ResetSession(Connection(0));
+    assert_eq!(host.take_steps(), [emit(Event::Reset, 0), reset, emit(Event::Checkin, 0)]);
+}
+
+#[test]
+fn a_waiter_gets_the_connection_only_when_its_session_is_reset() {
+    let mut host = Host::new(styled(ResetStyle::Session));
+    let caller = host.lend();
+    let waiter = host.connect();
+    let reset = host.checkin(caller, true).expect("a session reset");
+    assert_eq!(host.stage(waiter), Stage::Queued);
+    host.finish(reset, Outcome::Ok);
+    assert!(host.has_lease(waiter));
+}
+
+#[test]
 fn scenario_143_a_failed_reset_costs_the_connection_and_leaves_an_emptied_slot() {
     for (style, step) in [
         (ResetStyle::Rollback, HostStep::Rollback(Connection(0))),
         (ResetStyle::Commit, HostStep::Commit(Connection(0))),
+        (ResetStyle::Session, HostStep::ResetSession(Connection(0))),
     ] {
         // 145: each end of the termination.
         for outcome in [Outcome::Ok, Outcome::Failed, Outcome::TimedOut] {

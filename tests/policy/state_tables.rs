@@ -170,6 +170,7 @@ fn step_name(step: Step) -> String {
         Step::Ping(_) => "Ping".to_string(),
         Step::Rollback(_) => "Rollback".to_string(),
         Step::Commit(_) => "Commit".to_string(),
+        Step::ResetSession(_) => "ResetSession".to_string(),
         Step::Finalize(_) => "Finalize".to_string(),
         Step::Close(_) => "Close".to_string(),
         Step::Terminate(_) => "Terminate".to_string(),
@@ -215,6 +216,7 @@ fn choices(host: &Host, operation: Operation) -> Vec<Choice> {
             Step::Open(_)
             | Step::Rollback(_)
             | Step::Commit(_)
+            | Step::ResetSession(_)
             | Step::Emit(Event::FirstConnect | Event::Connect | Event::Reset, _),
         ) => &[Outcome::Ok, Outcome::Failed, Outcome::TimedOut],
         Stage::Performing(Step::Detach(_)) => &[Outcome::Ok],

@@ -23,8 +23,26 @@ interface Core extends Mysql2Connection {
   commit(callback: Callback): void;
   ping(callback: Callback): void;
   end(callback: Callback): void;
+  /** Sends COM_RESET_CONNECTION. Not in older versions. */
+  reset?(callback: Callback): void;
+  query(statement: string, values: unknown[], callback: (error: unknown, rows?: unknown) => void): void;
   stream: Emitter & { destroyed: boolean; destroy(): void };
+  readonly config?: { readonly user?: string; readonly database?: string; readonly charsetNumber?: number };
+  /** Changed only by changeUser(). */
+  readonly clientEncoding?: string;
 }
+
+/** What a connection was opened with, as far as COM_RESET_CONNECTION does not restore it. */
+interface Opening {
+  readonly user: string | undefined;
+  readonly database: string | undefined;
+  readonly charset: number | undefined;
+  readonly encoding: string | undefined;
+  /** The SET NAMES of that character set, once it is known; empty if the server restores the character set. */
+  names: string | undefined;
+}
+
+const openings = new WeakMap<Core, Opening>();
 
 /**
  * Errors after which the server ends the session, by number: ER_SERVER_SHUTDOWN, ER_FORCING_CLOSE,
@@ -40,8 +58,43 @@ function coreOf(connection: Mysql2Connection): Core {
   return (connection as { connection?: Core }).connection ?? (connection as Core);
 }
 
-function ask(connection: Mysql2Connection, call: "rollback" | "commit" | "ping"): Promise<void> {
-  return new Promise((resolve, reject) => coreOf(connection)[call]((error) => (error ? reject(error) : resolve())));
+function ask(connection: Mysql2Connection, call: "rollback" | "commit" | "ping" | "reset"): Promise<void> {
+  return new Promise((resolve, reject) => coreOf(connection)[call]?.((error) => (error ? reject(error) : resolve())));
+}
+
+function query(core: Core, statement: string, values: unknown[]): Promise<unknown> {
+  return new Promise((resolve, reject) =>
+    core.query(statement, values, (error, rows) => (error ? reject(error) : resolve(rows))),
+  );
+}
+
+function openingOf(core: Core): Opening {
+  let opening = openings.get(core);
+  if (opening === undefined) {
+    const { config, clientEncoding: encoding } = core;
+    opening = {
+      user: config?.user,
+      database: config?.database,
+      charset: config?.charsetNumber,
+      encoding,
+      names: undefined,
+    };
+    openings.set(core, opening);
+  }
+  return opening;
+}
+
+/** Returns the SET NAMES that a session needs after a reset. MySQL forgets the character set, MariaDB does not. */
+async function namesAfterReset(core: Core, charset: number | undefined): Promise<string> {
+  const rows = (await query(
+    core,
+    "SELECT CHARACTER_SET_NAME AS name, COLLATION_NAME AS collation, COLLATION_NAME = @@collation_connection AND " +
+      "CHARACTER_SET_NAME = @@character_set_client AND CHARACTER_SET_NAME = @@character_set_results AS isKept " +
+      "FROM information_schema.COLLATIONS WHERE ID = ?",
+    [charset ?? 0],
+  )) as Array<{ name: string; collation: string; isKept: unknown }> | undefined;
+  const row = rows?.[0];
+  return row === undefined || Number(row.isKept) === 1 ? "" : `SET NAMES ${row.name} COLLATE ${row.collation}`;
 }
 
 /**
@@ -53,6 +106,33 @@ export const mysql2: Dialect<Mysql2Connection> = {
   doRollback: (connection) => ask(connection, "rollback"),
 
   doCommit: (connection) => ask(connection, "commit"),
+
+  /**
+   * Sends COM_RESET_CONNECTION, and restores the database and the character set, which it leaves or forgets. mysql2
+   * prepares the statements of execute() again. Rejects if the connection is another user's now, or if this version of
+   * mysql2 cannot reset: then the pool opens another connection.
+   */
+  async doResetSession(connection) {
+    const core = coreOf(connection);
+    const opening = openingOf(core);
+    if (core.reset === undefined) throw new Error("this version of mysql2 has no reset(), which resets a session");
+    if (core.config?.user !== opening.user || core.clientEncoding !== opening.encoding)
+      throw new Error("changeUser() has changed the connection");
+    const { database } = opening;
+    if (database === undefined && core.config?.database !== undefined)
+      throw new Error("changeUser() has chosen a database for the connection");
+    const commands = [ask(connection, "reset")];
+    const restore = (statement: string): void => void commands.push(query(core, statement, []) as Promise<void>);
+    if (database !== undefined) restore(`USE \`${database.replaceAll("`", "``")}\``);
+    if (opening.names === undefined) {
+      await Promise.all(commands);
+      opening.names = await namesAfterReset(core, opening.charset);
+      if (opening.names !== "") await query(core, opening.names, []);
+      return;
+    }
+    if (opening.names !== "") restore(opening.names);
+    await Promise.all(commands);
+  },
 
   /** Is over when the socket is: mysql2's own `end` answers before its goodbye is sent. */
   doClose(connection) {
@@ -93,6 +173,7 @@ export const mysql2: Dialect<Mysql2Connection> = {
    */
   onDisconnect(connection, died) {
     const core = coreOf(connection);
+    openingOf(core);
     const onError = (error: unknown): void => died(error);
     const onEnd = (): void => died(new Error("the server closed the connection"));
     const watched: [Emitter, string, (error: unknown) => void][] = [

@@ -16,6 +16,14 @@ export interface PgliteDatabase {
   close(): Promise<void>;
 }
 
+/**
+ * Makes the session as good as new. As in the dialect of pg, but with a ROLLBACK in any case: only PostgreSQL knows
+ * whether a transaction will be open when it runs.
+ */
+const resetOfSession =
+  "ROLLBACK; SET SESSION AUTHORIZATION DEFAULT; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); " +
+  "DISCARD TEMP; DISCARD SEQUENCES; RESET ALL";
+
 /** For `new QueuePool(() => PGlite.create(), { dialect: pglite, poolSize: 1, maxOverflow: 0 })`. */
 export const pglite: Dialect<PgliteDatabase> = {
   name: "pglite",
@@ -23,6 +31,8 @@ export const pglite: Dialect<PgliteDatabase> = {
   doRollback: (database) => database.exec("ROLLBACK"),
 
   doCommit: (database) => database.exec("COMMIT"),
+
+  doResetSession: (database) => database.exec(resetOfSession),
 
   doClose: close,
 

@@ -1,7 +1,7 @@
 /**
  * The connections of one scope, by slot: opens them, makes the leases of them, and makes every call into them (ping,
- * rollback, commit, close, terminate, onDisconnect). A call may throw or return a promise; what that means is for
- * steps.ts and the policy.
+ * rollback, commit, session reset, close, terminate, onDisconnect). A call may throw or return a promise; what that
+ * means is for steps.ts and the policy.
  */
 
 import type { Limits } from "../call-options.js";
@@ -126,7 +126,7 @@ export class Connections<C> {
 
   // ---- calls into the driver
 
-  /** Rolls back, commits, closes or terminates. If nothing offers that, logs it once. */
+  /** Rolls back, commits, resets, closes or terminates. If nothing offers that, logs it once. */
   call(call: DriverCall, connection: C): unknown {
     const answer = callDriver(this.#dialect, call, connection);
     if (answer !== nothingToCall) return answer;

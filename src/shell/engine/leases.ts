@@ -9,7 +9,6 @@ import type { Listeners } from "../events.js";
 import type { Log } from "../logger.js";
 import {
   beginsWithReset,
-  Code,
   isHandedOver,
   isReturned,
   leaseAfter,
@@ -27,7 +26,7 @@ import { Operation } from "./operation.js";
 import type { Operations } from "./operations.js";
 import type { Policy } from "./policy.js";
 import type { LeaseOwner, LostLease, Slot, SlotConnection } from "./slot.js";
-import type { Steps } from "./steps.js";
+import { resetCodeOf, type ResetCode, type Steps } from "./steps.js";
 import type { Waiters } from "./waiters.js";
 
 const done: Promise<void> = Promise.resolve();
@@ -44,10 +43,10 @@ export class Leases<C> implements LeaseOwner<C> {
   readonly #waiters: Waiters<C>;
   readonly #lostLeases: LostLeases<C>;
   readonly #context: Context | undefined;
-  /** Whether returns look for an open transaction: style commit commits in any case. */
+  /** Whether returns look for an open transaction: the other styles act in any case, or never. */
   readonly #rollsBack: boolean;
   /** The code of the reset, which is the first step of most returns. */
-  readonly #reset: Code.Rollback | Code.Commit;
+  readonly #reset: ResetCode;
   readonly #isOneOfSeveral: boolean;
   /** Whether a return is one call and its answer: no clock, no debug log, no transaction to look for. */
   #isFastPath = true;
@@ -77,7 +76,7 @@ export class Leases<C> implements LeaseOwner<C> {
     this.#lostLeases = lostLeases;
     this.#context = context;
     this.#rollsBack = settings.resetOnReturn === "rollback";
-    this.#reset = settings.resetOnReturn === "commit" ? Code.Commit : Code.Rollback;
+    this.#reset = resetCodeOf(settings.resetOnReturn);
     this.#isOneOfSeveral = isOneOfSeveral;
     this.updateFastPath();
   }

@@ -25,7 +25,7 @@ import type { Lease } from "./lease.js";
 import type { Policy } from "./policy.js";
 import type { SlotConnection } from "./slot.js";
 import { StepState, type StepContext } from "./step-state.js";
-import type { Steps } from "./steps.js";
+import type { ResetCode, Steps } from "./steps.js";
 
 /** What an operation asks of the scope in which it runs. */
 export interface OperationOwner<C> {
@@ -179,7 +179,7 @@ export class Operation<C> implements StepContext<C> {
   static reset<C>(
     owner: OperationOwner<C>,
     handle: number,
-    code: Code.Rollback | Code.Commit,
+    code: ResetCode,
     held: SlotConnection<C>,
     wasReset: boolean,
   ): Operation<C> | undefined {

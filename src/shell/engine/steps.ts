@@ -18,6 +18,9 @@ import type { Refusals } from "./refusals.js";
 import type { Slot, SlotConnection } from "./slot.js";
 import type { StepContext } from "./step-state.js";
 
+/** The codes of the reset of a return. */
+export type ResetCode = Code.Rollback | Code.Commit | Code.ResetSession;
+
 export class Steps<C> {
   readonly #policy: Policy;
   readonly #connections: Connections<C>;
@@ -81,6 +84,7 @@ export class Steps<C> {
       }
       case Code.Rollback:
       case Code.Commit:
+      case Code.ResetSession:
         return this.reset(code, this.#heldBy(operation, index));
       default:
         return this.#end(operation, callOf(code) as DriverCall, index);
@@ -156,7 +160,7 @@ export class Steps<C> {
     const error = this.#tooLong(what);
     this.#listeners.report(poolOperationOf(code), error, this.#slotFor(operation, index), error.message);
     // The caller of a close gets the error that caused the close instead.
-    if (code === Code.Rollback || code === Code.Commit) {
+    if (poolOperationOf(code) === "reset") {
       operation.state.error = error;
       this.invalidated(error);
     }
@@ -318,12 +322,11 @@ export class Steps<C> {
 
   // ---- return, and the end of a connection
 
-  /** Rolls back or commits. Returns or throws what the driver does. */
-  reset(code: Code.Rollback | Code.Commit, { connection }: SlotConnection<C>): unknown {
-    const isRollback = code === Code.Rollback;
+  /** Rolls back, commits, or resets the session. Returns or throws what the driver does. */
+  reset(code: ResetCode, { connection }: SlotConnection<C>): unknown {
     // A reset listener may have ended the transaction, so there is nothing to roll back.
-    if (isRollback && this.#listeners.hasReset && this.#connections.isClean(connection)) return undefined;
-    const call = isRollback ? "rollback" : "commit";
+    if (code === Code.Rollback && this.#listeners.hasReset && this.#connections.isClean(connection)) return undefined;
+    const call = callOf(code) as DriverCall;
     if (this.#log.isDebug) this.#log.debug(`${call} on return`);
     return this.#connections.call(call, connection);
   }
@@ -427,6 +430,8 @@ function callOf(code: Code): DriverCall | undefined {
       return "rollback";
     case Code.Commit:
       return "commit";
+    case Code.ResetSession:
+      return "session reset";
     case Code.Close:
       return "close";
     case Code.Terminate:
@@ -434,6 +439,11 @@ function callOf(code: Code): DriverCall | undefined {
     default:
       return undefined;
   }
+}
+
+/** Returns the code of the reset that a style asks for. */
+export function resetCodeOf(style: Settings<unknown>["resetOnReturn"]): ResetCode {
+  return style === "commit" ? Code.Commit : style === "session" ? Code.ResetSession : Code.Rollback;
 }
 
 function poolOperationOf(code: Code): PoolOperation {

@@ -69,6 +69,56 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     assert.deepEqual(server.sessions[0].received, ["BEGIN", "COMMIT", "quit"]);
   });
 
+  test(`${name}: with resetOnReturn "session" a return resets session, database and character set`, async () => {
+    const one = pool({ resetOnReturn: "session" });
+    await one.use((connection) => query(connection, "BEGIN"));
+    const reset = ["reset", "USE `test`"];
+    const [lookUp] = server.sessions[0].received.splice(3, 1);
+    assert.match(lookUp, /COLLATIONS WHERE ID = \d+$/);
+    const names = "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci";
+    assert.deepEqual(server.sessions[0].received, ["BEGIN", ...reset, names]);
+    server.sessions[0].received.length = 0;
+    await one.use(() => {});
+    assert.deepEqual(server.sessions[0].received, [...reset, names], "the character set is known by now");
+    await one.close();
+  });
+
+  test(`${name}: a session reset sends no SET NAMES to a server that keeps the character set`, async () => {
+    const one = pool({ resetOnReturn: "session" });
+    const lease = await one.connect();
+    server.sessions[0].names.isKept = 1;
+    await lease.close();
+    await one.use(() => {});
+    assert.equal(server.sessions[0].received.filter((text) => text.startsWith("SET NAMES")).length, 0);
+    await one.close();
+  });
+
+  test(`${name}: a session reset replaces what is another user's, or cannot be reset`, async () => {
+    const spoils = [
+      (connection) => (connection.config.user = "another"),
+      (connection) => (connection.clientEncoding = "latin1"),
+      (connection) => Object.defineProperty(connection, "reset", { value: undefined }),
+    ];
+    for (const spoil of spoils) {
+      const one = pool({ resetOnReturn: "session" });
+      await one.use((connection) => void spoil(core(connection)));
+      await one.use((connection) => query(connection, "SELECT 1"));
+      assert.equal(one.stats().opened, 2);
+      await one.close();
+    }
+  });
+
+  test(`${name}: a session reset waits for a statement that is still under way at the return`, async () => {
+    const one = pool({ resetOnReturn: "session" });
+    let begin;
+    await one.use((connection) => {
+      begin = query(connection, "BEGIN");
+    });
+    await begin;
+    assert.deepEqual(server.sessions[0].received.slice(0, 2), ["BEGIN", "reset"]);
+    await one.close();
+  });
+
   test(`${name}: a statement still under way at the return is rolled back after`, async () => {
     const one = pool();
     let begin;

@@ -46,6 +46,24 @@ test("a transaction that failed is rolled back, too", async () => {
   assert.equal(pool.stats().opened, 1);
 });
 
+test('with resetOnReturn "session" nothing of the session reaches the next caller', async () => {
+  const options = { dialect: pglite, logger: silent, poolSize: 1, maxOverflow: 0, resetOnReturn: "session" };
+  const one = new QueuePool(() => PGlite.create(), options);
+  await one.use((database) => database.exec("CREATE ROLE tenant"));
+  for (const open of ["", "BEGIN"]) {
+    await one.use(async (database) => {
+      await database.exec("CREATE TEMP TABLE mine (id int); SET work_mem = '12345kB'; SET ROLE tenant");
+      await database.exec(open);
+    });
+    const { rows } = await one.use((database) =>
+      database.query("SELECT current_user, current_setting('work_mem'), to_regclass('pg_temp.mine')"),
+    );
+    assert.deepEqual(rows, [{ current_user: "postgres", current_setting: "4MB", to_regclass: null }]);
+  }
+  assert.equal(one.stats().opened, 1);
+  await one.close();
+});
+
 test("a query still under way at the return is rolled back after", async () => {
   let begin;
   const database = await pool.use((used) => {

@@ -29,7 +29,7 @@ export const inWords: Duration = "5 seconds";
 // @ts-expect-error: a number in a string has no unit
 export const bare: Duration = "30";
 
-holds<Same<ResetStyle, "rollback" | "commit" | "none" | boolean | null>>();
+holds<Same<ResetStyle, "rollback" | "commit" | "session" | "none" | boolean | null>>();
 
 // A creator gets the record, and answers a connection or anything that can be awaited for one.
 export const sync: Creator<Connection> = (record: ConnectionRecord<any>) => record.connection as Connection;
@@ -46,6 +46,7 @@ holds<
     | "name"
     | "doRollback"
     | "doCommit"
+    | "doResetSession"
     | "doClose"
     | "doTerminate"
     | "doPing"
@@ -57,8 +58,10 @@ holds<
 holds<Same<Pick<Dialect<C>, "name">, { readonly name?: string }>>();
 holds<
   Same<
-    Flat<Pick<Dialect<C>, "doRollback" | "doCommit" | "doClose" | "doTerminate">>,
-    Optional<Record<"doRollback" | "doCommit" | "doClose" | "doTerminate", (connection: C) => unknown>>
+    Flat<Pick<Dialect<C>, "doRollback" | "doCommit" | "doResetSession" | "doClose" | "doTerminate">>,
+    Optional<
+      Record<"doRollback" | "doCommit" | "doResetSession" | "doClose" | "doTerminate", (connection: C) => unknown>
+    >
   >
 >();
 holds<Same<NonNullable<Dialect<C>["doPing"]>, (connection: C) => boolean | PromiseLike<boolean>>>();

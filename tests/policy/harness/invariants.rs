@@ -61,9 +61,8 @@ impl Host {
                         _ => SlotUse::Opening,
                     }
                 }
-                Some((Step::Emit(Event::Reset, _) | Step::Rollback(_) | Step::Commit(_), Outcome::Ok)) => {
-                    SlotUse::Closing
-                }
+                Some((Step::Emit(Event::Reset, _) | Step::Rollback(_), Outcome::Ok)) => SlotUse::Closing,
+                Some((Step::Commit(_) | Step::ResetSession(_), Outcome::Ok)) => SlotUse::Closing,
                 Some((Step::Finalize(_) | Step::Emit(Event::Checkin, _), _)) => SlotUse::Closing,
                 Some(_) => SlotUse::Used,
             },
