@@ -191,6 +191,35 @@ test("a detached lease, a NullPool's and a StaticPool's last one roll back, too"
 
 // ---- how many statements a return costs
 
+test("before pg 8.21 a clean return sends no ROLLBACK either, and an open transaction is rolled back", async () => {
+  const { pool, statements } = server.pool("pg-8.20", {
+    ...one,
+    prepare: (client) => (client.getTransactionStatus = undefined),
+  });
+  await pool.use(answers);
+  statements.length = 0;
+  for (let round = 0; round < 3; round++) await pool.use(answers);
+  await assert.rejects(
+    pool.use((client) => client.query("SELECT 1 / 0")),
+    { code: "22012" },
+  );
+  assert.equal(statements.filter((text) => text === "ROLLBACK").length, 0);
+  for (const begin of [
+    (client) => client.query("BEGIN"),
+    (client) => client.query("BEGIN; SELECT 1 / 0").catch(() => {}),
+    (client) => void client.query("BEGIN"),
+  ]) {
+    statements.length = 0;
+    await pool.use(begin);
+    assert.equal(statements.at(-1), "ROLLBACK");
+  }
+  // In the callback of its query pg has not reported the transaction to later listeners.
+  const lease = await pool.connect();
+  await new Promise((resolve) => lease.connection.query("BEGIN", () => resolve(lease.close())));
+  assert.equal(statements.at(-1), "ROLLBACK");
+  await pool.close();
+});
+
 test("transactionWasReset skips the ROLLBACK that the return would send", async () => {
   const { pool, statements } = server.pool("was-reset", { ...one, dialect: unsure });
   const states = [];

@@ -136,10 +136,11 @@ export class WatchedPostgres {
         setImmediate(() => client.off("error", startled));
       const query = client.query.bind(client);
       client.query = (text, ...rest) => (statements.push(text), query(text, ...rest));
+      options.prepare?.(client);
       return client;
     };
     const log = (message) => void logged.push(message);
-    const { client: _client, ...given } = options;
+    const { client: _client, prepare: _prepare, ...given } = options;
     const pool = new Kind(creator, {
       dialect: pg,
       loggingName: name,

@@ -21,8 +21,20 @@ interface ClientState {
   /** False since its socket failed or closed. */
   _queryable?: boolean;
   getTransactionStatus?(): "I" | "T" | "E" | null;
-  connection?: { stream?: { destroy?(): void } };
+  connection?: ServerConnection;
 }
+
+interface ServerConnection {
+  stream?: { destroy?(): void };
+  /** Of an EventEmitter: adds a listener before those that are there. */
+  prependListener?(event: "readyForQuery", listener: (message?: { status?: unknown }) => void): unknown;
+}
+
+/**
+ * What the server last reported of a client's transactions, by the client's connection: pg has
+ * `getTransactionStatus()` since 8.21.
+ */
+const statuses = new WeakMap<ServerConnection, unknown>();
 
 /**
  * SQLSTATEs of a server that shuts down or ends an idle session, whatever severity it gives them. Not class 08: that is
@@ -97,9 +109,10 @@ export const pg: Required<Dialect<PgClient>> = {
    * on a client that its caller ended: its reset fails, and the next caller has another.
    */
   inTransaction(client) {
-    const { readyForQuery, _ending, getTransactionStatus } = client as ClientState;
-    if (getTransactionStatus === undefined || readyForQuery !== true || _ending === true) return true;
-    return (client as ClientState).getTransactionStatus?.() !== "I";
+    const { readyForQuery, _ending, getTransactionStatus, connection } = client as ClientState;
+    if (readyForQuery !== true || _ending === true) return true;
+    if (getTransactionStatus !== undefined) return (client as ClientState).getTransactionStatus?.() !== "I";
+    return connection === undefined || statuses.get(connection) !== "I";
   },
 
   /** Without a listener an idle client's error ends the process. */
@@ -108,6 +121,11 @@ export const pg: Required<Dialect<PgClient>> = {
     const onEnd = (): void => died(new Error("the server closed the connection"));
     client.on("error", onError);
     client.on("end", onEnd);
+    const { getTransactionStatus, connection } = client as ClientState;
+    if (getTransactionStatus === undefined && connection?.prependListener !== undefined) {
+      // Before pg's own listener, which calls the callbacks of queries.
+      connection.prependListener("readyForQuery", (message) => void statuses.set(connection, message?.status));
+    }
     return () => {
       client.on("error", ignore);
       client.removeListener("error", onError);
