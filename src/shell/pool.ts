@@ -22,6 +22,8 @@ export abstract class Pool<C> implements AsyncDisposable {
   readonly #creator: Creator<C>;
   readonly #settings: Settings<C>;
   readonly #listeners: Listeners;
+  /** Performs {@link use}. */
+  readonly #use: typeof this.use;
 
   /** `creator` makes one connected driver connection. It is called when a connection is needed, never here. */
   constructor(creator: Creator<C>, options?: PoolOptions<C>);
@@ -39,6 +41,7 @@ export abstract class Pool<C> implements AsyncDisposable {
     }
     this.#creator = creator;
     this.#listeners = new Listeners(this, this.#settings.log);
+    this.#use = this.#useNamed(this.#settings.nameOfUse);
     const { events: asked = {} } = this.#settings.given;
     const events = eventPairs(asked, this.#settings.loggingName);
     this.first = new Scope(creator, this.#settings, this.#listeners);
@@ -98,27 +101,32 @@ export abstract class Pool<C> implements AsyncDisposable {
   }
 
   /**
-   * Checks out, runs `fn`, and returns the connection even if `fn` fails. An error that the dialect's isDisconnect
+   * Calls connect(), runs `fn`, and returns the connection even if `fn` fails. An error that the dialect's isDisconnect
    * recognises first invalidates the connection and every connection as old. The error comes out unchanged.
    */
-  async use<R>(
-    fn: (connection: C, lease: PooledConnection<C>) => R | PromiseLike<R>,
-    options?: ConnectOptions,
-  ): Promise<R> {
-    if (typeof fn !== "function")
-      throw new ArgumentError(`use() wants a function of the connection; it got ${show(fn)}`, this.loggingName);
-    const lease = await (this.#scopes === undefined
-      ? this.first.connect(options)
-      : this.#connectIn(this.#scopes, options));
-    try {
-      return await fn(lease.connection, lease);
-    } catch (error) {
-      if (lease.isValid && this.first.isDisconnect(error, lease.connection))
-        await lease.invalidate(error, { pool: true });
-      throw error;
-    } finally {
-      await lease.close();
-    }
+  use<R>(fn: (connection: C, lease: PooledConnection<C>) => R | PromiseLike<R>, options?: ConnectOptions): Promise<R> {
+    return this.#use(fn, options);
+  }
+
+  /** Returns the function behind use(). Its name is in the stack of each caller that waits inside of `fn`. */
+  #useNamed(name: string): typeof this.use {
+    const named: Record<string, typeof this.use> = {
+      [name]: async (fn, options) => {
+        if (typeof fn !== "function")
+          throw new ArgumentError(`use() wants a function of the connection; it got ${show(fn)}`, this.loggingName);
+        const lease = await this.connect(options);
+        try {
+          return await fn(lease.connection, lease);
+        } catch (error) {
+          if (lease.isValid && this.first.isDisconnect(error, lease.connection))
+            await lease.invalidate(error, { pool: true });
+          throw error;
+        } finally {
+          await lease.close();
+        }
+      },
+    };
+    return named[name] as typeof this.use;
   }
 
   /**

@@ -28,6 +28,8 @@ export interface Settings<C> {
   readonly resetOnReturn: (typeof resetStyles)[number];
   readonly dialect: Dialect<C>;
   readonly loggingName: string;
+  /** The name of the function behind use(), which only this pool's has: it shows in stacks. */
+  readonly nameOfUse: string;
   readonly log: Log;
   readonly clock: PoolClock;
   readonly tracksLeaks: boolean;
@@ -135,6 +137,7 @@ function policyOptions(given: Readonly<Record<string, unknown>>, kind: Kind, poo
 }
 
 let poolsNamed = 0;
+let poolsMade = 0;
 
 /** Checks and completes the options of a pool. Throws an {@link ArgumentError} that names the first wrong option. */
 export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
@@ -186,6 +189,7 @@ export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
     policy,
     dialect,
     loggingName: name,
+    nameOfUse: `use of ${name} (pool ${++poolsMade})`,
     log: new Log(logger, name, echo),
     clock,
     tracksLeaks: trackLeaks !== false && canTrackLeaks,

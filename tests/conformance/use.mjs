@@ -1,7 +1,7 @@
 // pool.use(): checks out, runs the function, returns the connection whatever happens.
 
 import { expect } from "chai";
-import { ArgumentError, PoolClosedError } from "edgepool";
+import { ArgumentError, Pool, PoolClosedError, QueuePool } from "edgepool";
 import { connects, counts, expectSound, gate, pass, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
 
 /** A dialect that knows one error as a disconnect. */
@@ -192,6 +192,42 @@ export default (test) => {
     expect(await rejection(waiting)).to.equal(gone);
     expect((await rejection(pool.use(() => {}, { timeout: 0 }))).code).to.equal("ERR_POOL_TIMEOUT");
     await lease.close();
+  });
+
+  test("it calls the connect() of a subclass, a patched class and a stubbed pool", async () => {
+    class Traced extends QueuePool {
+      spans = [];
+      connect(options) {
+        this.spans.push(options);
+        return super.connect(options);
+      }
+    }
+    const traced = new Traced(() => ({ rollback() {}, close() {} }));
+    const options = { timeout: "1s" };
+    await traced.use(() => {}, options);
+    expect(traced.spans).to.deep.equal([options]);
+    await traced.close();
+
+    const { pool } = scriptedPool();
+    const original = Object.getOwnPropertyDescriptor(QueuePool.prototype, "connect");
+    let calls = 0;
+    QueuePool.prototype.connect = function (...given) {
+      calls++;
+      return Reflect.apply(Pool.prototype.connect, this, given);
+    };
+    try {
+      await pool.use(() => {});
+    } finally {
+      if (original === undefined) delete QueuePool.prototype.connect;
+      else Object.defineProperty(QueuePool.prototype, "connect", original);
+    }
+    expect(calls).to.equal(1);
+
+    const ended = [];
+    pool.connect = async () => ({ connection: "stub", close: async () => void ended.push("close") });
+    expect(await pool.use((connection) => connection)).to.equal("stub");
+    expect(ended).to.deep.equal(["close"]);
+    expect(await rejection(pool.use(() => Promise.reject(gone)))).to.equal(gone);
   });
 
   test("an abort after the checkout changes nothing", async () => {
