@@ -13,7 +13,7 @@ const order = `
   dialect record validate lease logger
   clock events options
   settings call-options
-  engine/instance engine/contexts engine/signals
+  engine/instance engine/contexts engine/signals engine/caller-stacks
   engine/policy engine/slot
   engine/lease engine/step-state
   engine/connections engine/waiters engine/timer engine/refusals

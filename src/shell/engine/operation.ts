@@ -20,6 +20,7 @@ import {
   slotOf,
   stepOf,
 } from "../protocol.js";
+import { lacksCallerStack, rejectBy } from "./caller-stacks.js";
 import type { Connections } from "./connections.js";
 import type { Lease } from "./lease.js";
 import type { Policy } from "./policy.js";
@@ -61,7 +62,7 @@ export interface OperationOwner<C> {
 }
 
 interface Caller<C> {
-  readonly resolve: (lease: Lease<C>) => void;
+  readonly resolve: (lease: Lease<C> | Promise<never>) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -130,6 +131,7 @@ export class Operation<C> implements StepContext<C> {
     if (this.isSettled) return;
     this.isSettled = true;
     if (this.#caller === undefined) this.#result = new Refused(error);
+    else if (lacksCallerStack(error)) rejectBy(this.#caller.resolve, error);
     else this.#caller.reject(error);
   }
 

@@ -14,6 +14,7 @@ import { Refusal } from "../protocol.js";
 import type { Settings } from "../settings.js";
 import type { PoolCounts, PoolStats } from "../stats.js";
 import { show } from "../validate.js";
+import { withoutCallerStack } from "./caller-stacks.js";
 import type { Policy } from "./policy.js";
 import type { Slot } from "./slot.js";
 
@@ -50,6 +51,13 @@ export class Refusals<C> {
 
   /** Returns the error for a refused caller. `limits`: the caller's own times. Does not read the clock. */
   errorFor(refusal: number, limits: Limits | undefined, snapshot?: Snapshot): PoolError {
+    return withoutCallerStack(this.#errorFor(refusal, limits, snapshot), {
+      nameOfUse: this.#settings.nameOfUse,
+      stack: limits?.stack,
+    });
+  }
+
+  #errorFor(refusal: number, limits: Limits | undefined, snapshot: Snapshot | undefined): PoolError {
     const pool = this.#settings.loggingName;
     switch (refusal) {
       case Refusal.Closed:

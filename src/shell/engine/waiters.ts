@@ -6,6 +6,7 @@
 import type { Limits } from "../call-options.js";
 import { thenableKeepsContext } from "../host.js";
 import { indexOf } from "../protocol.js";
+import { rejectBy } from "./caller-stacks.js";
 import type { Lease } from "./lease.js";
 import { Signals } from "./signals.js";
 
@@ -192,7 +193,7 @@ export class Waiters<C> {
     this.#resolves[index] = undefined;
     this.#forgetAt(index);
     // The same for callers with a signal and without, so that they are refused in order.
-    resolve?.(Promise.reject(error));
+    if (resolve !== undefined) rejectBy(resolve, error);
     return true;
   }
 
