@@ -134,7 +134,7 @@ const ACTS: [Act; 4] = [
         idle_timeout_ms: f64::INFINITY,
         keeps_all: false,
         run: |host, _| {
-            host.pool.begin_close(Span::Millis(0));
+            host.pool.begin_close(Span::Millis(0), false);
             host.settle();
         },
         returns: false,

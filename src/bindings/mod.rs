@@ -16,7 +16,7 @@ mod pools;
 
 extern crate std;
 
-use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Pool, Return, Stats, Step};
+use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Pool, Return, Sizes, Stats, Step};
 use crate::protocol::{
     EVENTS, FLAG, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, asleep, begin_word, hand_over_word,
     handle, notice_word, pending_word, refusal_number, span, spawned_output, staleness_number, step_word,
@@ -205,6 +205,19 @@ pub fn warm(pool: u32, count: i32) -> i32 {
     with(pool, |scope| scope.warm(count as u32) as i32)
 }
 
+/// Changes the sizes of every scope. What is undefined stays. Throws the name of the first that breaks its rule, and
+/// then changes nothing.
+#[wasm_bindgen]
+pub fn resize(
+    pool: u32,
+    pool_size: Option<f64>,
+    max_overflow: Option<f64>,
+    min_idle: Option<f64>,
+) -> Result<(), JsValue> {
+    with_all(|scopes| scopes.resize(pool, Sizes { pool_size, max_overflow, min_idle }))
+        .map_err(|violation| JsValue::from_str(violation.option))
+}
+
 /// Returns whether checkouts and returns must read the clock.
 #[wasm_bindgen]
 pub fn tells_time(pool: u32) -> bool {
@@ -297,10 +310,11 @@ pub fn dispose(pool: u32) {
     with_all(|scopes| scopes.dispose(pool));
 }
 
-/// Ends the pool in every scope. [`closing`] names the operation of each.
+/// Ends the pool in every scope, or hastens the end. `drains`: the callers that came before are served. [`closing`]
+/// names the operation of each scope.
 #[wasm_bindgen]
-pub fn close(pool: u32, patience_ms: i32) {
-    with_all(|scopes| scopes.close(pool, span(patience_ms)));
+pub fn close(pool: u32, patience_ms: i32, drains: bool) {
+    with_all(|scopes| scopes.close(pool, span(patience_ms), drains));
 }
 
 /// Names the operation of this scope's close, of which [`Notice::Done`](crate::policy::Notice::Done) says that it is

@@ -146,7 +146,7 @@ impl Pool {
         if self.shares.leave(slot) || !self.place(slot) {
             return self.finish(id, refusal);
         }
-        self.records[slot].phase = Phase::Closing;
+        self.begin_ending(slot);
         self.close_then(id, false, refusal, Then::Drop(slot))
     }
 

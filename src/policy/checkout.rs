@@ -70,12 +70,11 @@ impl Pool {
     }
 
     fn try_checkout(&mut self, limits: Option<Limits>) -> Result<Begin, Refusal> {
-        // A closed pool has no waiters.
-        if !self.waiters.is_empty() && !self.config.kind.is_exclusive() {
-            return self.begin_wait(limits);
-        }
         if self.is_closed() {
             return Err(Refusal::Closed);
+        }
+        if !self.waiters.is_empty() && !self.config.kind.is_exclusive() {
+            return self.begin_wait(limits);
         }
         if self.is_crowded() {
             return Err(Refusal::QueueFull);
@@ -266,6 +265,7 @@ impl Pool {
             State::Waiting { .. } => {
                 self.waiters.remove(&mut self.operations, id.index());
                 self.end(id);
+                self.has_freed |= self.drains;
             }
             State::CheckingOut { at: CheckoutAt::Reserved, slot, .. } => self.give_back(id, slot),
             state => self.caller_left(id, state),

@@ -125,7 +125,7 @@ impl Pool {
     }
 
     fn begin_discard(&mut self, slot: u32) -> OperationId {
-        self.records[slot].phase = Phase::Closing;
+        self.begin_ending(slot);
         self.begin(Operation::new(State::CheckingIn { slot, refusal: None }, Caller::None))
     }
 

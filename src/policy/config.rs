@@ -304,6 +304,17 @@ pub struct Violation {
     pub option: &'static str,
 }
 
+/// The options that may change while the pool runs, as numbers; `None` keeps the present one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sizes {
+    /// `poolSize`.
+    pub pool_size: Option<f64>,
+    /// `maxOverflow`.
+    pub max_overflow: Option<f64>,
+    /// `minIdle`.
+    pub min_idle: Option<f64>,
+}
+
 /// A length of time in milliseconds, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
@@ -359,6 +370,24 @@ impl Config {
         Ok(())
     }
 
+    /// The same settings with other sizes, checked as in [`Config::new`].
+    pub fn resized(&self, sizes: Sizes) -> Result<Self, Violation> {
+        let mut config = self.clone();
+        replace(&mut config.pool_size, sizes.pool_size, count, "poolSize")?;
+        replace(&mut config.max_overflow, sizes.max_overflow, overflow, "maxOverflow")?;
+        replace(&mut config.min_idle, sizes.min_idle, count, "minIdle")?;
+        config.complete()?;
+        Ok(config)
+    }
+
+    /// Whether nothing in the settings asks for more than the state itself at a checkout or a return.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.pre_ping
+            && !self.kind.shares()
+            && (self.recycle, self.idle_timeout) == (Span::Forever, Span::Forever)
+            && (self.max_uses, self.max_connecting) == (UNLIMITED, UNLIMITED)
+    }
+
     /// Whether checkouts and returns must tell the time: the age of a connection, or for how long it was idle, is
     /// looked at.
     pub fn tells_time(&self) -> bool {
@@ -379,6 +408,18 @@ impl Config {
     pub fn invalidates_for_all(&self) -> bool {
         self.kind.shares() && !self.kind.checks_every_share()
     }
+}
+
+fn replace(
+    present: &mut u32,
+    given: Option<f64>,
+    check: fn(f64) -> Option<u32>,
+    option: &'static str,
+) -> Result<(), Violation> {
+    if let Some(value) = given {
+        *present = check(value).ok_or(Violation { option })?;
+    }
+    Ok(())
 }
 
 fn count(value: f64) -> Option<u32> {

@@ -40,6 +40,16 @@ impl Pool {
         }
     }
 
+    /// Ends an idle slot, with its connection.
+    pub(super) fn end_idle_slot(&mut self, slot: u32) {
+        self.take_idle_slot(slot);
+        if self.records[slot].live {
+            self.spawn_discard(slot, false);
+        } else {
+            self.drop_slot(slot);
+        }
+    }
+
     /// Closes the idle connection of this scope, if too many other scopes keep one.
     pub(super) fn close_surplus(&mut self) {
         if self.family.is_surplus(self.member) {
@@ -72,7 +82,7 @@ impl Pool {
 
     /// Closes the connections that have been idle for too long, the longest idle first, as long as more than `minIdle`
     /// are idle. The others stay overdue, and go when another connection comes to be idle.
-    fn reap(&mut self) {
+    pub(super) fn reap(&mut self) {
         while let Some(slot) = self.idle.surplus(self.config.min_idle) {
             self.take_idle_slot(slot);
             self.spawn_discard(slot, false);

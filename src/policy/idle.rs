@@ -115,6 +115,11 @@ impl Idle {
         if self.live() > least { self.overdue.front() } else { None }
     }
 
+    /// The slot that is missed least: one without a connection, one with a stale one, else the longest idle.
+    pub(crate) fn first_to_go(&self) -> Option<u32> {
+        self.emptied.front().or_else(|| self.stale.front()).or_else(|| self.ready.front())
+    }
+
     pub(crate) fn emptied(&self) -> impl Iterator<Item = u32> {
         self.emptied.iter()
     }

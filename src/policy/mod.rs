@@ -4,7 +4,8 @@
 //!
 //! Start with pool.rs, which owns the state, and slots.rs, the rules of which caller is served; then one file per
 //! operation: checkout.rs, opening.rs, checkin.rs, closing.rs, detach.rs, sharing.rs, pool_end.rs; housekeeping.rs is
-//! what a pool does without being asked, scopes.rs and family.rs what the scopes of one pool have in common.
+//! what a pool does without being asked, resize.rs changes its sizes, scopes.rs and family.rs are what the scopes of
+//! one pool have in common.
 
 mod checkin;
 mod checkout;
@@ -26,6 +27,7 @@ mod places;
 mod pool;
 mod pool_end;
 mod record;
+mod resize;
 mod ring;
 mod scopes;
 mod share_groups;
@@ -36,7 +38,7 @@ mod step;
 
 pub use config::{
     Config, Form, KINDS, LONGEST_SPAN_MS, NumericOption, OPTIONS, PLACES, Place, RESET_STYLES, ResetStyle, Settings,
-    Span, Violation,
+    Sizes, Span, Violation,
 };
 pub use id::{CAPACITY, Handle, INDEX_BITS, LeaseId, MOST, OperationId};
 pub use kind::Kind;

@@ -1,7 +1,7 @@
 //! The pool in one scope: its state, and the doors through which the host comes in. Every door that may free capacity
 //! ends with [`Pool::settle`], which serves the waiters. The operations themselves are in the files that mod.rs names.
 
-use super::config::{Config, Span, UNLIMITED};
+use super::config::{Config, Span};
 use super::deadlines::Deadlines;
 use super::family::{Family, MemberId};
 use super::id::OperationId;
@@ -14,6 +14,7 @@ use super::ring::Ring;
 use super::share_groups::ShareGroups;
 use super::step::{Event, Hooks, Notice, Outcome, Refusal, Step};
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 
 /// What one caller asks for, `None` being the pool's own setting, and the time of asking.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,7 @@ pub struct Limits {
 /// [`Pool::tick_wanted`].
 pub struct Pool {
     pub(super) config: Config,
-    /// Whether nothing in the settings asks for more than the state itself at a checkout or a return.
+    /// Whether [`Config::is_plain`] holds, and the pool has no more slots than it may have.
     pub(super) is_plain: bool,
     /// Whether the scope is one of at most `poolSize` that keep an idle connection.
     pub(super) counts_as_keeper: bool,
@@ -55,8 +56,13 @@ pub struct Pool {
     /// The last random number that the host gave, 0 to 1.
     pub(super) random: f64,
     pub(super) detached: u32,
+    /// Slots that end with their connection, which is being closed.
+    pub(super) ending: u32,
     pub(super) closed: bool,
-    pub(super) draining: Option<OperationId>,
+    /// Whether the callers that came before the close are still served; then the pool is not closed yet.
+    pub(super) drains: bool,
+    /// The closes under way, the latest last: the first of them that ends ends all.
+    pub(super) closes: Vec<OperationId>,
 }
 
 impl Pool {
@@ -71,13 +77,9 @@ impl Pool {
 
     /// An empty scope of a pool that may have others.
     pub(super) fn in_family(config: Config, family: Rc<Family>, number: u32, is_apart: bool) -> Self {
-        let Config { kind, pre_ping, recycle, idle_timeout, max_uses, max_connecting, .. } = config;
         Self {
-            is_plain: !pre_ping
-                && !kind.shares()
-                && (recycle, idle_timeout) == (Span::Forever, Span::Forever)
-                && (max_uses, max_connecting) == (UNLIMITED, UNLIMITED),
-            counts_as_keeper: kind.keeps_one_per_scope() && !is_apart,
+            is_plain: config.is_plain(),
+            counts_as_keeper: config.kind.keeps_one_per_scope() && !is_apart,
             member: family.join(number),
             family,
             records: Records::new(),
@@ -93,8 +95,10 @@ impl Pool {
             seen_checkouts: 0,
             random: 0.0,
             detached: 0,
+            ending: 0,
             closed: false,
-            draining: None,
+            drains: false,
+            closes: Vec::new(),
             config,
         }
     }
@@ -311,7 +315,7 @@ impl Pool {
         while let Some(index) = self.deadlines.take_expired(&mut self.operations) {
             let id = self.operations.handle_of(index);
             match self.operations[index].state {
-                State::Draining => self.stop_draining(id),
+                State::Draining => self.stop_closing(),
                 State::Lost { lease } => self.reclaim(id, lease),
                 State::Idling { slot } => self.idled(id, slot),
                 _ => self.expire(id),
@@ -393,9 +397,9 @@ impl Pool {
         })
     }
 
-    /// Whether this scope was ended, or the pool closed.
+    /// Whether new callers are refused: this scope was ended, or the pool closed.
     pub fn is_closed(&self) -> bool {
-        self.closed || self.family.is_closed()
+        self.closed || self.drains || self.family.is_closed()
     }
 
     /// Whether a lease has this slot, on its way in and out included.

@@ -19,48 +19,73 @@ impl Pool {
 
     /// Closes the idle connections of this scope.
     pub(super) fn close_idle(&mut self) {
-        while let Some(slot) = self.idle.next().or_else(|| self.idle.next_to_open()) {
-            self.take_idle_slot(slot);
-            if self.records[slot].live {
-                self.spawn_discard(slot, false);
-            } else {
-                self.drop_slot(slot);
-            }
-        }
+        self.empty_idle();
         self.settle();
     }
 
-    /// Ends the pool: refuses waiters and later callers, closes idle connections, and waits at most `patience` for the
-    /// leases; then they are terminated. [`Notice::Done`] names the operation when it is over. A second close returns
-    /// the operation of the first while that waits.
-    pub fn begin_close(&mut self, patience: Span) -> OperationId {
-        self.begin_end(patience, Caller::Other)
+    fn empty_idle(&mut self) {
+        while let Some(slot) = self.idle.next().or_else(|| self.idle.next_to_open()) {
+            self.end_idle_slot(slot);
+        }
+    }
+
+    /// Ends the pool: refuses later callers, closes idle connections, and waits at most `patience` for the leases; then
+    /// they are terminated. Waiters are refused, too, unless it `drains`: then all callers that came before are served,
+    /// as far as the patience lasts. [`Notice::Done`] names the operation when the close is over. A further close can
+    /// only hasten the first: the shortest patience counts, and one that does not drain ends the draining.
+    pub fn begin_close(&mut self, patience: Span, drains: bool) -> OperationId {
+        self.begin_end(patience, Caller::Other, drains)
     }
 
     /// Ends this scope alone, without a caller that waits for it.
     pub fn end_scope(&mut self) -> OperationId {
-        self.begin_end(Span::Forever, Caller::None)
+        self.begin_end(Span::Forever, Caller::None, false)
     }
 
-    /// The operation of the close, while that waits.
-    pub(super) const fn closing(&self) -> Option<OperationId> {
-        self.draining
+    /// The operation of the latest close, while that waits.
+    pub(super) fn closing(&self) -> Option<OperationId> {
+        self.closes.last().copied()
     }
 
-    fn begin_end(&mut self, patience: Span, caller: Caller) -> OperationId {
-        if let Some(closing) = self.draining {
-            self.hasten(closing, patience, caller);
-            return closing;
-        }
-        if self.closed {
+    fn begin_end(&mut self, patience: Span, caller: Caller, drains: bool) -> OperationId {
+        let closing = self.begin(Operation::new(State::Draining, caller));
+        if self.closed && self.closes.is_empty() {
             // All that was to be closed is closed, or was given up.
-            let closing = self.begin(Operation::new(State::Draining, caller));
             self.notify(closing, Notice::Done);
             self.end(closing);
             return closing;
         }
+        self.closes.push(closing);
+        if !self.closed {
+            self.admit_none();
+            if drains {
+                self.drains = true;
+            } else {
+                self.refuse_admitted();
+            }
+        }
+        self.empty_idle();
+        if patience == Span::Millis(0) {
+            self.stop_closing();
+        } else if caller != Caller::None {
+            // The end of a scope has neither a caller nor an end of its patience, so it needs no timer.
+            self.deadlines.arm(&mut self.operations, closing.index(), patience, false);
+        }
+        self.has_freed = true;
+        self.settle();
+        closing
+    }
+
+    /// Makes the queue full and every idle slot surplus, so that no checkout or return needs to look at a close.
+    pub(super) fn admit_none(&mut self) {
+        self.config.max_waiters = 0;
+        self.config.max_idle = 0;
+    }
+
+    /// Refuses the callers that have no connection yet.
+    fn refuse_admitted(&mut self) {
+        self.drains = false;
         self.closed = true;
-        let closing = self.begin(Operation::new(State::Draining, caller));
         for id in self.checkouts() {
             let state = self.operation(id).state;
             match state {
@@ -75,34 +100,6 @@ impl Pool {
                 }
             }
         }
-        self.close_idle();
-        if self.records.len() == 0 {
-            self.notify(closing, Notice::Done);
-            self.end(closing);
-        } else if patience == Span::Millis(0) {
-            self.stop_draining(closing);
-        } else {
-            self.draining = Some(closing);
-            // The end of a scope has neither a caller nor an end of its patience, so it needs no timer.
-            if caller != Caller::None {
-                self.deadlines.arm(&mut self.operations, closing.index(), patience, false);
-            }
-        }
-        self.settle();
-        closing
-    }
-
-    /// The pool closes after the scope has ended: from now on its leases have the patience of the close.
-    fn hasten(&mut self, closing: OperationId, patience: Span, caller: Caller) {
-        if caller == Caller::None || self.operation(closing).caller != Caller::None {
-            return;
-        }
-        self.operation(closing).caller = caller;
-        match patience {
-            Span::Millis(0) => self.stop_draining(closing),
-            _ => self.deadlines.arm(&mut self.operations, closing.index(), patience, false),
-        }
-        self.settle();
     }
 
     /// The checkouts under way, then the waiters in the order in which they came.
@@ -113,9 +110,11 @@ impl Pool {
         under_way.chain(self.waiters.iter()).map(|index| self.operations.handle_of(index)).collect()
     }
 
-    /// The close has waited long enough: the connections that are still out are terminated, and nothing waits for that.
-    pub(super) fn stop_draining(&mut self, id: OperationId) {
-        self.draining = None;
+    /// A close has waited long enough: the connections that are still out are terminated, and nothing waits for that.
+    pub(super) fn stop_closing(&mut self) {
+        if self.drains {
+            self.refuse_admitted();
+        }
         self.end_all_shares();
         let leased: Vec<u32> =
             self.records.iter().filter(|(_, record)| record.phase == Phase::Leased).map(|(slot, _)| slot).collect();
@@ -133,7 +132,23 @@ impl Pool {
                 self.free_slot(slot);
             }
         }
-        self.notify(id, Notice::Done);
-        self.end(id);
+        self.end_closes();
+    }
+
+    /// Ends every close, if nothing is left in the scope. A slot or a caller that leaves calls this.
+    pub(super) fn end_closes_if_empty(&mut self) {
+        let is_empty = !self.closes.is_empty() && self.records.len() == 0;
+        if is_empty && !self.operations.iter().any(|(_, operation)| operation.is_attended()) {
+            self.end_closes();
+        }
+    }
+
+    fn end_closes(&mut self) {
+        self.closed = true;
+        self.drains = false;
+        for id in core::mem::take(&mut self.closes) {
+            self.notify(id, Notice::Done);
+            self.end(id);
+        }
     }
 }

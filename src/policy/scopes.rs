@@ -1,7 +1,7 @@
 //! Every scope of every pool of one instance, by number, and the acts that reach all scopes of one pool: each is one
 //! walk of that pool's scopes. Called by src/bindings.
 
-use super::config::{Config, Span};
+use super::config::{Config, Sizes, Span, Violation};
 use super::id::OperationId;
 use super::pool::Pool;
 use super::stats::Stats;
@@ -98,17 +98,32 @@ impl Scopes {
         }
     }
 
-    /// Ends the pool: begins the close of every scope. [`Pool::closing`] names the operation of each.
-    pub fn close(&mut self, number: u32, patience: Span) {
+    /// Ends the pool: begins or hastens the close of every scope. [`Pool::closing`] names the operation of each.
+    pub fn close(&mut self, number: u32, patience: Span, drains: bool) {
         if let Some(scope) = self.get(number) {
             scope.family.close();
-            scope.family.dispose();
             self.each(number, |scope| {
-                if !scope.closed || scope.draining.is_some() {
-                    scope.begin_close(patience);
+                if !scope.closed || !scope.closes.is_empty() {
+                    scope.begin_close(patience, drains);
                 }
             });
         }
+    }
+
+    /// Changes the sizes of every scope of the pool, and of none if one of them breaks its rule.
+    pub fn resize(&mut self, number: u32, sizes: Sizes) -> Result<(), Violation> {
+        let mut resized = Vec::new();
+        for number in self.get(number).map(|scope| scope.family.numbers()).unwrap_or_default() {
+            if let Some(scope) = self.get(number) {
+                resized.push((number, scope.config.resized(sizes)?));
+            }
+        }
+        for (number, config) in resized {
+            if let Some(scope) = self.get_mut(number) {
+                scope.take_sizes(config);
+            }
+        }
+        Ok(())
     }
 
     /// The pool's counters with the gauges of one scope, or with `everywhere` those of all scopes.

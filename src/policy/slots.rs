@@ -53,8 +53,7 @@ impl Pool {
 
     /// Whether one more slot may be made and opened.
     pub(super) fn may_make_slot(&self) -> bool {
-        let slots = self.records.len() - self.shares.retired() as usize;
-        self.places.has_room() && slots < self.config.max_slots as usize && self.records.len() < MOST
+        self.places.has_room() && self.records.len() < self.most_slots().min(MOST)
     }
 
     /// The checkout has the slot, and goes on when it resumes.
@@ -86,7 +85,7 @@ impl Pool {
         // From here on it is unused, also if a waiter has it in the same instant.
         record.free_since_ms = now_ms;
         let record = &self.records[slot];
-        let is_over = self.closed || self.shares.is_retired(slot);
+        let is_over = self.closed || self.shares.is_retired(slot) || self.has_too_many();
         let is_worn =
             record.generation.disposal() != self.family.generation().disposal() || record.uses >= self.config.max_uses;
         if record.live && (is_over || is_worn) {
@@ -129,12 +128,14 @@ impl Pool {
     pub(super) fn drop_slot(&mut self, slot: u32) {
         self.opening_ended(slot);
         self.has_freed = true;
+        self.end_ending(slot);
         if self.records[slot].emptying > 0 {
             self.records[slot].phase = Phase::Parked;
             return;
         }
         self.shares.end(slot);
         self.records.remove(slot);
+        self.is_plain |= self.config.is_plain() && !self.has_too_many();
     }
 
     // ---- capacity that came free
@@ -173,12 +174,7 @@ impl Pool {
                 self.hand_over(waiter, slot);
             }
         }
-        if self.records.len() == 0
-            && let Some(id) = self.draining.take()
-        {
-            self.notify(id, Notice::Done);
-            self.end(id);
-        }
+        self.end_closes_if_empty();
     }
 
     fn pop_waiter(&mut self) -> Option<OperationId> {
@@ -236,6 +232,8 @@ impl Pool {
         self.waiters.remove(&mut self.operations, id.index());
         self.refuse(id, refusal);
         self.end(id);
+        // A close may have waited for it.
+        self.has_freed |= self.drains;
     }
 }
 

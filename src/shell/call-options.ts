@@ -2,7 +2,7 @@
 
 import type { PoolClock } from "./clock.js";
 import type { ConnectOptions } from "./options.js";
-import { checkedMillis, checkIsOptions, checkKeys, isSignal, refuse } from "./validate.js";
+import { checkedMillis, checkIsFlag, checkIsOptions, checkKeys, isSignal, refuse } from "./validate.js";
 
 /** One caller's own times, and where it called. In milliseconds; undefined for the pool's own times. */
 export interface Limits {
@@ -42,15 +42,22 @@ export function checkScopeKey(key: unknown, pool: string): asserts key is object
   if (key !== undefined && (typeof key !== "object" || key === null)) throw refuse("scope of connect()", key, pool);
 }
 
-/** Checks the options of close() and returns how long close() may wait for leases. */
-export function closePatience(options: unknown, pool: string): number {
+/** How long close() may wait, and whether the callers that came before are served. */
+export interface Patience {
+  readonly ms: number;
+  readonly drains: boolean;
+}
+
+/** Checks the options of close(). */
+export function closePatience(options: unknown, pool: string): Patience {
   checkIsOptions(options, "close()", pool);
-  checkKeys(options, ["timeout"], "close()", pool);
-  const { timeout = "10s" } = options;
+  checkKeys(options, ["timeout", "drain"], "close()", pool);
+  const { timeout = "10s", drain = false } = options;
   const option = "timeout of close()";
   // No null here: close() always settles.
   if (timeout === null) throw refuse(option, timeout, pool);
-  return checkedMillis(option, timeout, pool);
+  checkIsFlag("drain", drain, pool);
+  return { ms: checkedMillis(option, timeout, pool), drains: drain };
 }
 
 /** Checks how many connections warm() is to open. */

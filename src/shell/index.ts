@@ -43,6 +43,7 @@ export type {
   Creator,
   Duration,
   PoolOptions,
+  PoolSizes,
   QueuePoolOptions,
   ResetStyle,
   SingletonThreadPoolOptions,

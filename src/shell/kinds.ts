@@ -1,10 +1,12 @@
 /** The kinds of pool. They differ in their options; what else tells them apart is decided in src/policy. */
 
 import { warmCount } from "./call-options.js";
+import type { Scope } from "./engine/scope.js";
 import type {
   AssertionPoolOptions,
   Creator,
   PoolOptions,
+  PoolSizes,
   QueuePoolOptions,
   SingletonThreadPoolOptions,
 } from "./options.js";
@@ -44,6 +46,17 @@ export class QueuePool<C> extends Pool<C> {
   timeout(): number | null {
     const ms = this.first.options.timeout;
     return ms === Infinity ? null : ms / 1000;
+  }
+
+  /**
+   * Changes the sizes of the running pool, in every scope; what is not given stays. A pool that grows serves its
+   * waiters at once. One that shrinks closes surplus idle connections at once, and the others at their return.
+   * recreate() and later scopes have the new sizes. In Workers other requests and objects act at their next call.
+   * Throws an ArgumentError that names a wrong option, and then changes nothing.
+   */
+  resize(sizes: PoolSizes): void {
+    const [scope, ...others] = this.withinReach() as [Scope<C>, ...Array<Scope<C>>];
+    scope.resizeWith(others, sizes);
   }
 
   /**

@@ -108,6 +108,13 @@ export interface QueuePoolOptions<C> extends PoolOptions<C> {
   maxConnecting?: number;
 }
 
+/** What {@link QueuePool}'s resize() changes: the options of these names, with the same rules. */
+export interface PoolSizes {
+  poolSize?: number | undefined;
+  maxOverflow?: number | undefined;
+  minIdle?: number | undefined;
+}
+
 /** Options of {@link SingletonThreadPool}. */
 export interface SingletonThreadPoolOptions<C> extends PoolOptions<C> {
   /**

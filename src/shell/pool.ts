@@ -1,6 +1,6 @@
 /** What every kind of pool offers, over its scopes. The kinds differ in their options and in the policy behind them. */
 
-import { checkScopeKey, closePatience } from "./call-options.js";
+import { checkScopeKey, closePatience, type Patience } from "./call-options.js";
 import { Scope } from "./engine/scope.js";
 import { Scopes } from "./engine/scopes.js";
 import { ArgumentError } from "./errors.js";
@@ -136,7 +136,7 @@ export abstract class Pool<C> implements AsyncDisposable {
    */
   dispose(): Promise<void> {
     const { log } = this.first;
-    const [scope, ...others] = this.#withinReach() as [Scope<C>, ...Array<Scope<C>>];
+    const [scope, ...others] = this.withinReach() as [Scope<C>, ...Array<Scope<C>>];
     return scope
       .disposeWith(others)
       .then(() => (log.isInfo ? log.info(`disposed; ${this.#statusOf(scope)}`) : undefined));
@@ -159,21 +159,25 @@ export abstract class Pool<C> implements AsyncDisposable {
 
   /**
    * Ends the pool. Refuses new callers, rejects waiters, waits for leases up to `timeout` (default `"10s"`), then
-   * terminates their connections without awaiting that. Always settles. In Workers other requests and objects notice at
-   * their next call. Inside use() it waits for its own lease until `timeout`.
+   * terminates their connections without awaiting that. With `drain: true` (default false) it first serves every caller
+   * that came before; what is left at the end of `timeout` is refused and terminated. Always settles. A later call
+   * returns the same promise and can only hasten the end: the shortest `timeout` counts, 0 ends it now, and a call
+   * without `drain` refuses the waiters. In Workers other requests and objects notice at their next call. Inside use()
+   * it waits for its own lease until `timeout`. Rejects with an ArgumentError for a wrong option.
    */
-  close(options: { timeout?: Duration } = {}): Promise<void> {
-    let patienceMs: number;
+  close(options: { timeout?: Duration | undefined; drain?: boolean | undefined } = {}): Promise<void> {
+    let patience: Patience;
     try {
-      patienceMs = closePatience(options, this.loggingName);
+      patience = closePatience(options, this.loggingName);
     } catch (error) {
       return Promise.reject(error);
     }
-    const [scope, ...others] = this.#withinReach() as [Scope<C>, ...Array<Scope<C>>];
-    return scope.closeWith(others, patienceMs);
+    const [scope, ...others] = this.withinReach() as [Scope<C>, ...Array<Scope<C>>];
+    return scope.closeWith(others, patience);
   }
 
-  #withinReach(): Scope<C>[] {
+  /** @internal The scopes that can act now. */
+  protected withinReach(): Scope<C>[] {
     return this.#scopes?.withinReach() ?? [this.first];
   }
 

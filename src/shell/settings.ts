@@ -208,6 +208,36 @@ export function policyOptionsIn<C>({ kind, policy, given, scope }: Settings<C>, 
   return numbers;
 }
 
+/** The options that resize() takes. */
+const sizeKeys = ["poolSize", "maxOverflow", "minIdle"] as const;
+
+/**
+ * Passes what resize() was given to the policy, by `change`. If the policy accepts it, later scopes and recreate() have
+ * it, too. Throws an {@link ArgumentError} that names the wrong one.
+ */
+export function changeSizes<C>(
+  { given, policy, loggingName: pool }: Settings<C>,
+  asked: unknown,
+  change: (sizes: Partial<PolicyOptions>) => void,
+): void {
+  checkKeys(asked, sizeKeys, "resize()", pool);
+  const taken: Record<string, unknown> = {};
+  const sizes: Partial<Record<OptionName, number>> = {};
+  for (const name of sizeKeys) {
+    const value = (asked as Record<string, unknown>)[name];
+    if (value === undefined) continue;
+    taken[name] = value;
+    sizes[name] = toNumber(name, "number", value, pool);
+  }
+  try {
+    change(sizes);
+  } catch (error) {
+    throw typeof error === "string" ? refuse(error, taken[error], pool) : error;
+  }
+  Object.assign(given, taken);
+  Object.assign(policy, sizes);
+}
+
 export function checkEcho(echo: unknown, pool: string): asserts echo is Echo {
   if (echo !== null && typeof echo !== "boolean" && echo !== "debug") throw refuse("echo", echo, pool);
 }

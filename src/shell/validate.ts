@@ -119,10 +119,12 @@ export function checkKeys(given: unknown, known: readonly string[], what: string
 /** Checks options that are flags: each is true, false, or absent. */
 export function checkFlags(given: unknown, known: readonly string[], what: string, pool: string): void {
   checkKeys(given, known, what, pool);
-  for (const [key, value] of Object.entries(given as Record<string, unknown>)) {
-    if (value !== undefined && typeof value !== "boolean")
-      throw new ArgumentError(`${key} must be true or false; it is ${show(value)}`, pool);
-  }
+  for (const [key, value] of Object.entries(given as Record<string, unknown>))
+    if (value !== undefined) checkIsFlag(key, value, pool);
+}
+
+export function checkIsFlag(name: string, value: unknown, pool: string): asserts value is boolean {
+  if (typeof value !== "boolean") throw new ArgumentError(`${name} must be true or false; it is ${show(value)}`, pool);
 }
 
 /** Checks that the options are an object. An array is refused, too. */

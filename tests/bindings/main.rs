@@ -252,7 +252,7 @@ fn what_ends_a_pool_ends_every_scope_of_it_and_no_other_pool() {
     let (first, other) = (core(), core());
     let scope = Core::new(&options_but("", 0.0), first.number() as i32, false);
     let scope = scope.unwrap_or_else(|_| panic!("the options are complete"));
-    bindings::close(first.number(), 0);
+    bindings::close(first.number(), 0, false);
     assert!(bindings::is_closed(first.number()) && bindings::is_closed(scope.number()));
     assert!(!bindings::is_closed(other.number()));
 }

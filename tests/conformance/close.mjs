@@ -165,12 +165,63 @@ export default (test) => {
     const lease = await pool.connect();
     const closed = pool.close();
     expect(pool.close()).to.equal(closed);
-    expect(pool.close({ timeout: 0 })).to.equal(closed);
+    expect(pool.close({ timeout: "1h", drain: true })).to.equal(closed);
     expect(server.live).to.equal(1);
     await lease.close();
     await closed;
-    expect(pool.close()).to.equal(closed);
+    expect(pool.close({ timeout: 0 })).to.equal(closed);
     expect(server.connections[0].closed).to.equal(1);
+  });
+
+  test("a later call can shorten the first, and with a timeout of 0 end it now", async () => {
+    for (const [later, ms] of [
+      [{ timeout: "1s" }, 1_000],
+      [{ timeout: "1s", drain: true }, 1_000],
+      [{ timeout: 0 }, 0],
+    ]) {
+      const context = scriptedPool();
+      const { pool, server, clock } = context;
+      await pool.connect();
+      const closed = pool.close({ timeout: "30s" });
+      await pass(clock, 5_000);
+      expect(pool.close(later)).to.equal(closed);
+      await pass(clock, Math.max(ms - 1, 0));
+      expect(await stateOf(closed)).to.equal(ms === 0 ? "fulfilled" : "pending");
+      await pass(clock, ms / 16 + 2);
+      expect(await stateOf(closed)).to.equal("fulfilled");
+      expect(server.calls).to.deep.equal(["open", "terminate 1"]);
+      expect(clock.due.size).to.equal(0);
+      await expectSound(context);
+    }
+  });
+
+  test("a later call never lengthens the first, also one that drains", async () => {
+    for (const drain of [false, true]) {
+      const { pool, clock } = scriptedPool();
+      await pool.connect();
+      const closed = pool.close({ timeout: "5s" });
+      await pass(clock, 4_500);
+      void pool.close({ timeout: "1m", drain });
+      void pool.close({ timeout: "1s", drain });
+      await pass(clock, 900);
+      expect(await stateOf(closed)).to.equal("fulfilled");
+      expect(clock.due.size).to.equal(0);
+    }
+  });
+
+  test("a listener that closes the pool again while it closes hastens it", async () => {
+    const context = scriptedPool();
+    const { pool, server } = context;
+    const [idle, held] = await connects(pool, 2);
+    await idle.close();
+    let again;
+    pool.on("close", () => void (again ??= pool.close({ timeout: 0 })));
+    const closed = pool.close({ timeout: "1h" });
+    await closed;
+    expect(again).to.equal(closed);
+    expect(server.calls.slice(3)).to.deep.equal(["close 1", "terminate 2"]);
+    await held.close();
+    await expectSound(context);
   });
 
   test("the end of a scope closes the pool: Symbol.asyncDispose is close(), not dispose()", async () => {

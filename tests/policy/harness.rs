@@ -9,7 +9,7 @@ mod invariants;
 
 use edgepool::policy::{
     Begin, Config, Counts, Event, Hooks, Kind, LeaseId, Limits, Notice, OperationId, Outcome, Pool, Refusal,
-    ResetStyle, Return, Settings, Span, Stats, Step,
+    ResetStyle, Return, Settings, Sizes, Span, Stats, Step,
 };
 use invariants::SlotUse;
 
@@ -154,6 +154,10 @@ pub(crate) struct Host {
     hooks: u16,
     is_invalidating: bool,
     is_warming: bool,
+    /// Whether callers that came before the close are still served.
+    is_draining: bool,
+    /// As many slots as there were when the pool shrank.
+    most_slots: i64,
     timer: Option<f64>,
     states: Vec<OperationState>,
     places: Vec<Place>,
@@ -214,6 +218,8 @@ impl Host {
             hooks: 0,
             is_invalidating: false,
             is_warming: false,
+            is_draining: false,
+            most_slots: 0,
             timer: None,
             states: Vec::new(),
             places: Vec::new(),
@@ -515,10 +521,33 @@ impl Host {
     }
 
     pub(crate) fn close(&mut self, patience: Span) -> Operation {
-        let id = self.pool.begin_close(patience);
+        self.end_pool(patience, false)
+    }
+
+    /// Closes the pool, and lets it serve the callers that came before.
+    pub(crate) fn drain(&mut self, patience: Span) -> Operation {
+        self.is_draining = !self.pool.is_closed() || self.is_draining;
+        self.end_pool(patience, true)
+    }
+
+    fn end_pool(&mut self, patience: Span, drains: bool) -> Operation {
+        self.is_draining &= drains;
+        let id = self.pool.begin_close(patience, drains);
         let operation = self.add(Some(id), Role::Close, Stage::Draining);
         self.after_call();
         operation
+    }
+
+    /// Changes the sizes of the pool: `poolSize`, `maxOverflow`, `minIdle`.
+    pub(crate) fn resize(&mut self, pool_size: u32, max_overflow: i32, min_idle: u32) {
+        let Settings { pool_size, max_overflow, min_idle, .. } =
+            Settings { min_idle: f64::from(min_idle), ..sized(pool_size, max_overflow) };
+        let sizes = Sizes { pool_size: Some(pool_size), max_overflow: Some(max_overflow), min_idle: Some(min_idle) };
+        self.settings = Settings { pool_size, max_overflow, min_idle, ..self.settings.clone() };
+        let Counts { checked_in, checked_out, .. } = self.counts();
+        self.most_slots = checked_in + checked_out;
+        self.pool.resize(sizes).expect("good sizes");
+        self.after_call();
     }
 
     // ---- what the driver and the clock do

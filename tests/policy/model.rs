@@ -984,6 +984,8 @@ enum PoolAction {
     Warm(u32),
     Emit(usize),
     Listen(u16),
+    Drain(Span),
+    Resize(u32, i32, u32),
 }
 
 fn pick(operations: impl Iterator<Item = Operation>, at: usize) -> Option<Operation> {
@@ -1049,9 +1051,6 @@ fn apply(host: &mut Host, action: &PoolAction) -> Option<()> {
             Action::Died(at) => host.connection_died(connection(host, at)?),
             Action::Dispose => host.dispose(),
             Action::Close(patience) => {
-                if host.pool.is_closed() {
-                    return None;
-                }
                 host.close(patience);
             }
             Action::Pass(ms) => host.pass(ms),
@@ -1068,6 +1067,9 @@ fn apply(host: &mut Host, action: &PoolAction) -> Option<()> {
             let events: Vec<Event> = EVENTS.iter().copied().filter(|&event| bits & 1 << event as u16 != 0).collect();
             host.listen(&events);
         }
+        PoolAction::Drain(patience) => drop(host.drain(patience)),
+        PoolAction::Resize(..) if host.settings().kind != Some(Kind::Queue) => return None,
+        PoolAction::Resize(pool_size, max_overflow, min_idle) => host.resize(pool_size, max_overflow, min_idle),
     }
     Some(())
 }
@@ -1082,6 +1084,9 @@ fn any_pool_action() -> impl Strategy<Value = PoolAction> {
         1 => (1..5u32).prop_map(PoolAction::Warm),
         1 => at.prop_map(PoolAction::Emit),
         1 => (0..1024u16).prop_map(PoolAction::Listen),
+        1 => prop::sample::select(&[Span::Forever, Span::Millis(5000), Span::Millis(50)][..])
+            .prop_map(PoolAction::Drain),
+        1 => (0..5u32, -1..3i32, 0..3u32).prop_map(|(a, b, c)| PoolAction::Resize(a, b, c)),
     ]
 }
 

@@ -137,7 +137,7 @@ fn the_index_of_an_operation_is_taken_until_its_notice_was_handed_out() {
     let mut host = Host::new(Settings { max_waiters: 2.0, ..plain(1, 0) });
     host.lend();
     let waiters = [host.connect(), host.connect()].map(|waiter| host.id(waiter));
-    host.pool.begin_close(Span::Forever);
+    host.pool.begin_close(Span::Forever, false);
     // Both were refused and have ended. An operation that begins before that is handed out takes neither index.
     let emission = host.pool.begin_telling(Event::Detach);
     assert_eq!(emission, Return::Done, "no listener");

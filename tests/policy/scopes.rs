@@ -156,7 +156,7 @@ fn gauges_are_one_scopes_or_the_sum() {
 fn a_close_begins_in_every_scope_at_once_and_says_it_once_in_each() {
     let (mut scopes, numbers) = pool(&plain(), 200);
     let leases: Vec<LeaseId> = numbers[..100].iter().map(|&number| lend(&mut scopes, number)).collect();
-    scopes.close(numbers[0], Span::Forever);
+    scopes.close(numbers[0], Span::Forever, false);
     for (place, &number) in numbers.iter().enumerate() {
         let scope = scopes.get_mut(number).expect("a scope");
         assert!(scope.is_closed());
@@ -261,7 +261,7 @@ fn a_close_of_the_pool_has_patience_with_the_leases_of_a_scope_that_has_ended() 
     let (mut scopes, numbers) = pool(&plain(), 2);
     let lease = lend(&mut scopes, numbers[1]);
     let ended = scopes.get_mut(numbers[1]).expect("a scope").end_scope();
-    scopes.close(numbers[0], Span::Millis(1000));
+    scopes.close(numbers[0], Span::Millis(1000), false);
     let scope = scopes.get_mut(numbers[1]).expect("a scope");
     assert!(scope.is_attended() && scope.tick_wanted());
     scope.tick(0.0);
@@ -279,6 +279,6 @@ fn the_end_of_a_scope_that_waits_for_a_lease_wants_no_timer() {
     let scope = scopes.get_mut(numbers[1]).expect("a scope");
     scope.end_scope();
     assert!(!scope.is_attended() && !scope.tick_wanted(), "nothing keeps the process alive");
-    scopes.close(numbers[0], Span::Millis(0));
+    scopes.close(numbers[0], Span::Millis(0), false);
     assert_eq!(scopes.closing(numbers[1]), None, "without patience it is over at once");
 }

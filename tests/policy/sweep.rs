@@ -32,6 +32,9 @@ enum Fault {
     InvalidateAll,
     Close,
     CloseAtOnce,
+    Drain,
+    Grow,
+    Shrink,
     /// Time passes, long enough for every step to expire.
     Wait,
 }
@@ -75,7 +78,10 @@ fn faults(host: &Host, operation: Operation) -> Vec<Fault> {
     }
     faults.extend([Fault::Connect, Fault::Warm, Fault::Dispose, Fault::InvalidateAll, Fault::Wait]);
     if !host.pool.is_closed() {
-        faults.extend([Fault::Close, Fault::CloseAtOnce]);
+        faults.extend([Fault::Close, Fault::CloseAtOnce, Fault::Drain]);
+    }
+    if host.settings().kind == Some(Kind::Queue) {
+        faults.extend([Fault::Grow, Fault::Shrink]);
     }
     faults
 }
@@ -99,6 +105,9 @@ fn apply(host: &mut Host, operation: Operation, fault: Fault) {
         Fault::InvalidateAll => host.invalidate_all(),
         Fault::Close => drop(host.close(Span::Forever)),
         Fault::CloseAtOnce => drop(host.close(Span::Millis(0))),
+        Fault::Drain => drop(host.drain(Span::Forever)),
+        Fault::Grow => host.resize(2, 1, 0),
+        Fault::Shrink => host.resize(1, 0, 0),
         Fault::Wait => host.pass(36_000.0),
     }
 }

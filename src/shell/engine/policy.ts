@@ -10,7 +10,7 @@ import { InvalidRequestError } from "../errors.js";
 import type { Outcome } from "../protocol.js";
 import { refuseOption, type PolicyOptions, type Settings } from "../settings.js";
 import { toStats, type PoolCounts, type PoolStats } from "../stats.js";
-import { Core, counts, longest_held, stats } from "../wasm/edgepool.js";
+import { Core, counts, longest_held, resize, stats } from "../wasm/edgepool.js";
 import { crash, crashError, exportsOf, hasCrashed, type Exports } from "./instance.js";
 
 /** In place of the number of a scope that was given up. */
@@ -263,9 +263,15 @@ export class Policy {
     this.#wasm.dispose(this.#number);
   }
 
-  /** Closes the pool, in every scope. */
-  close(patienceMs: number): void {
-    this.#wasm.close(this.#number, patienceMs);
+  /** Closes the pool, in every scope, or hastens its close. */
+  close(patienceMs: number, drains: boolean): void {
+    this.#wasm.close(this.#number, patienceMs, drains ? 1 : 0);
+  }
+
+  /** Changes the sizes of every scope. Throws the name of the first that breaks its rule. */
+  resize({ poolSize, maxOverflow, minIdle }: Partial<PolicyOptions>): void {
+    this.assertAlive();
+    resize(this.#number, poolSize, maxOverflow, minIdle);
   }
 
   /** Returns the operation that ends when the close of this scope is over, or -1 if it is over. */

@@ -4,7 +4,7 @@
  * src/policy.
  */
 
-import { connectLimits, type Limits } from "../call-options.js";
+import { connectLimits, type Limits, type Patience } from "../call-options.js";
 import { guardedClock, type GuardedClock } from "../clock.js";
 import type { Listeners } from "../events.js";
 import type { PooledConnection } from "../lease.js";
@@ -23,7 +23,7 @@ import {
   Refusal,
   toWireMillis,
 } from "../protocol.js";
-import { policyOptionsIn, type PolicyOptions, type Settings } from "../settings.js";
+import { changeSizes, policyOptionsIn, type PolicyOptions, type Settings } from "../settings.js";
 import type { PoolCounts, PoolStats } from "../stats.js";
 import { Connections } from "./connections.js";
 import type { Context } from "./contexts.js";
@@ -469,24 +469,45 @@ export class Scope<C> {
   }
 
   /**
-   * Closes the whole pool; the other scopes are those that can act now. In each of them every promise is settled before
-   * the first connection is closed. Resolves when all of them are empty, or the patience has ended.
+   * Closes the whole pool, or hastens its close; the other scopes are those that can act now. In each of them every
+   * promise is settled before the first connection is closed. Resolves when all of them are empty, or the patience has
+   * ended.
    */
-  closeWith(others: readonly Scope<C>[], patienceMs: number): Promise<void> {
-    if (this.#closing !== undefined) return this.#closing;
-    this.#closing = done;
-    if (hasCrashed()) return done;
+  closeWith(others: readonly Scope<C>[], { ms, drains }: Patience): Promise<void> {
+    const isFirst = this.#closing === undefined;
+    this.#closing ??= done;
+    if (hasCrashed()) return this.#closing;
     try {
       const scopes = [this, ...others];
-      this.#policy.close(toWireMillis(patienceMs));
-      const ends = scopes.flatMap((scope) => scope.#end() ?? []);
+      this.#policy.close(toWireMillis(ms), drains);
+      const ends = isFirst ? scopes.flatMap((scope) => scope.#end() ?? []) : [];
       for (const scope of scopes) scope.#operations.drain();
-      this.#closing = ends.length === 1 ? (ends[0] as Promise<void>) : Promise.all(ends).then(() => undefined);
+      if (isFirst)
+        this.#closing = ends.length === 1 ? (ends[0] as Promise<void>) : Promise.all(ends).then(() => undefined);
       for (const scope of scopes) scope.#operations.afterwards();
     } catch (trap) {
       this.#closing = this.#refuseAfter(trap);
     }
     return this.#closing;
+  }
+
+  /**
+   * Changes the sizes of the whole pool; the other scopes are those that can act now. In each of them every promise is
+   * settled before the first connection is opened or closed. `asked`: as the user wrote them.
+   */
+  resizeWith(others: readonly Scope<C>[], asked: unknown): void {
+    try {
+      changeSizes(this.#settings, asked, (sizes) => this.#policy.resize(sizes));
+    } catch (error) {
+      throw error instanceof WebAssembly.RuntimeError ? this.#operations.crash(error) : error;
+    }
+    try {
+      const scopes = [this, ...others];
+      for (const scope of scopes) scope.#operations.drain();
+      for (const scope of scopes) scope.#operations.afterwards();
+    } catch (trap) {
+      this.#operations.crash(trap);
+    }
   }
 
   /** Returns what ends with the close of this scope, if that is under way. */

@@ -18,6 +18,7 @@ import {
   type PooledConnection,
   type PoolEvents,
   type PoolOptions,
+  type PoolSizes,
   type PoolStats,
   type QueuePoolOptions,
   type SingletonThreadPoolOptions,
@@ -104,7 +105,9 @@ type Common =
 holds<Same<keyof Pool<C>, Common>>();
 holds<Same<keyof NullPool<C> | keyof StaticPool<C> | keyof AssertionPool<C>, Common>>();
 holds<Same<keyof SingletonThreadPool<C>, Common | "size">>();
-holds<Same<keyof QueuePool<C>, Common | "size" | "checkedIn" | "overflow" | "checkedOut" | "timeout" | "warm">>();
+holds<
+  Same<keyof QueuePool<C>, Common | "size" | "checkedIn" | "overflow" | "checkedOut" | "timeout" | "warm" | "resize">
+>();
 
 holds<
   Same<
@@ -121,7 +124,9 @@ holds<
 >();
 holds<Same<Pool<C>["dispose"], () => Promise<void>>>();
 holds<Same<Pool<C>["invalidateAll"], (reason?: unknown) => void>>();
-holds<Same<Pool<C>["close"], (options?: { timeout?: Duration }) => Promise<void>>>();
+holds<
+  Same<Pool<C>["close"], (options?: { timeout?: Duration | undefined; drain?: boolean | undefined }) => Promise<void>>
+>();
 holds<Same<Pool<C>["status"], () => string>>();
 holds<Same<Pool<C>["stats"], (options?: { scope?: "current" | "all" }) => PoolStats>>();
 holds<Same<Pool<C>["endScope"], (key: object) => Promise<void>>>();
@@ -152,6 +157,13 @@ holds<
 >();
 holds<Same<QueuePool<C>["timeout"], () => number | null>>();
 holds<Same<QueuePool<C>["warm"], (count?: number) => Promise<void>>>();
+holds<Same<QueuePool<C>["resize"], (sizes: PoolSizes) => void>>();
+holds<
+  Same<
+    Flat<PoolSizes>,
+    { poolSize?: number | undefined; maxOverflow?: number | undefined; minIdle?: number | undefined }
+  >
+>();
 holds<Same<Pick<SingletonThreadPool<C>, "size">, { readonly size: number }>>();
 
 holds<

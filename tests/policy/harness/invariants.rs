@@ -160,7 +160,7 @@ impl Host {
     fn check_limits(&self, stats: &Stats, counts: &Counts, busy: &[(u32, SlotUse)]) {
         let slots = counts.checked_in + counts.checked_out;
         if !self.shares() {
-            assert!((slots as f64) <= stats.max, "{slots} slots of {}", stats.max);
+            assert!((slots as f64) <= stats.max.max(self.most_slots as f64), "{slots} slots of {}", stats.max);
         }
         let kept = match self.settings.kind {
             Some(Kind::Queue) if self.settings.pool_size == 0.0 => f64::INFINITY,
@@ -177,13 +177,13 @@ impl Host {
         if stats.waiting == 0 {
             return;
         }
-        assert!(!self.pool.is_closed(), "a caller waits for a closed pool");
+        assert!(self.is_draining || !self.pool.is_closed(), "a caller waits for a closed pool");
         if self.shares() {
             let arriving = busy.iter().any(|slot| !self.is_only_held(slot.0));
             assert!(arriving, "a caller waits for what may be joined");
             return;
         }
-        let is_full = counts.checked_in == 0 && (slots as f64) == stats.max;
+        let is_full = counts.checked_in == 0 && (slots as f64) >= stats.max;
         // Each checkout on its way, with or without its caller, will serve the waiters.
         let on_the_way = self.number(|state| {
             let opens = matches!(state.role, Role::Checkout | Role::Warming) && state.slot_use.is_some();

@@ -1,0 +1,54 @@
+//! Other sizes while the pool runs. A pool that grows serves its waiters in the same call. One that shrinks closes idle
+//! connections at once, and the others at their return, until it is within its sizes.
+
+use super::config::{Config, Sizes, Violation};
+use super::pool::Pool;
+use super::record::Phase;
+
+impl Pool {
+    /// Changes the sizes of this scope. Changes nothing if one of them breaks its rule.
+    pub fn resize(&mut self, sizes: Sizes) -> Result<(), Violation> {
+        let config = self.config.resized(sizes)?;
+        self.take_sizes(config);
+        Ok(())
+    }
+
+    /// Goes on with settings that differ in their sizes alone.
+    pub(super) fn take_sizes(&mut self, config: Config) {
+        self.config = config;
+        if self.is_closed() {
+            self.admit_none();
+        }
+        self.is_plain = self.config.is_plain() && !self.has_too_many();
+        while self.has_too_many() || self.idle.len() > self.config.max_idle {
+            let Some(slot) = self.idle.first_to_go() else { break };
+            self.end_idle_slot(slot);
+        }
+        self.reap();
+        self.has_freed = true;
+        self.settle();
+    }
+
+    /// Whether there are more slots than the pool may have, those that end already left out.
+    pub(super) fn has_too_many(&self) -> bool {
+        self.records.len() - self.ending as usize > self.most_slots()
+    }
+
+    /// The most slots that the pool may have.
+    pub(super) fn most_slots(&self) -> usize {
+        (self.config.max_slots as usize).saturating_add(self.shares.retired() as usize)
+    }
+
+    // ---- the count of slots that end
+
+    /// The slot ends with its connection.
+    pub(super) fn begin_ending(&mut self, slot: u32) {
+        self.ending += u32::from(self.records[slot].phase != Phase::Closing);
+        self.records[slot].phase = Phase::Closing;
+    }
+
+    /// The connection of a slot that ends is closed.
+    pub(super) fn end_ending(&mut self, slot: u32) {
+        self.ending -= u32::from(self.records[slot].phase == Phase::Closing);
+    }
+}
