@@ -377,11 +377,15 @@ pub fn lease_of(pool: u32, slot: i32) -> i32 {
 #[wasm_bindgen]
 pub fn stats(pool: u32, everywhere: bool) -> JsValue {
     let Some(stats) = with_all(|scopes| scopes.stats(pool, everywhere)) else { return JsValue::UNDEFINED };
-    let Stats { total, idle, used, opening, closing, waiting, detached, max, .. } = stats;
+    let Stats { total, idle, used, returning, opening, closing, waiting, detached, max, .. } = stats;
     let Stats { opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked, .. } = stats;
     let counters = [opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked];
     // As floats: a whole number of 64 bits would come out as a BigInt.
-    encode(&([total, idle, used, opening, closing, waiting, detached], max, counters.map(|counter| counter as f64)))
+    encode(&(
+        [total, idle, used, returning, opening, closing, waiting, detached],
+        max,
+        counters.map(|counter| counter as f64),
+    ))
 }
 
 /// Returns SQLAlchemy's four numbers: size, checked in, overflow, checked out.
@@ -393,8 +397,9 @@ pub fn counts(pool: u32) -> JsValue {
     })
 }
 
-/// Returns for how many milliseconds the longest-held leases have been out, each followed by its slot: at most five,
-/// the longest first. If `now_ms` is `NaN`, the last reading of the clock counts.
+/// Returns for how many milliseconds the longest return has been under way, or -1. Then for how many the longest-held
+/// leases have been out, each followed by its slot: at most five, the longest first. If `now_ms` is `NaN`, the last
+/// reading of the clock counts.
 #[wasm_bindgen]
 pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
     with(pool, |scope| {
@@ -402,7 +407,8 @@ pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
             scope.see_held(now_ms);
         }
         let held = scope.longest_held();
-        held.iter().flatten().flat_map(|&(ms, slot)| [ms, slot]).map(JsValue::from).collect()
+        let held = held.iter().flatten().flat_map(|&(ms, slot)| [f64::from(ms), f64::from(slot)]);
+        core::iter::once(scope.longest_return().map_or(-1.0, f64::from)).chain(held).map(JsValue::from).collect()
     })
 }
 

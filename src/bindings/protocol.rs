@@ -152,7 +152,7 @@ codes! {
 }
 
 /// The gauges of the public statistics, in the order in which they cross.
-pub const GAUGES: &[&str] = &["total", "idle", "used", "opening", "closing", "waiting", "detached"];
+pub const GAUGES: &[&str] = &["total", "idle", "used", "returning", "opening", "closing", "waiting", "detached"];
 /// The counters, likewise.
 pub const COUNTERS: &[&str] =
     &["opened", "openFailed", "checkouts", "waited", "timedOut", "aborted", "recycled", "invalidated", "leaked"];

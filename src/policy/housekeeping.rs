@@ -14,6 +14,7 @@ impl Pool {
     pub(super) fn put_idle(&mut self, slot: u32) {
         let record = &mut self.records[slot];
         record.phase = Phase::Idle;
+        record.held_since = None;
         // Its next holder uses it again, whether or not any caller has used it yet.
         record.fresh = false;
         let is_live = record.live;

@@ -41,6 +41,8 @@ impl Pool {
         let record = &mut self.records[slot];
         record.held_since = None;
         record.phase = Phase::Returning;
+        // The return is seen by the next tick.
+        self.seen_checkouts = u64::MAX;
         Some(slot)
     }
 }

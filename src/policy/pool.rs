@@ -305,7 +305,7 @@ impl Pool {
     /// until the next tick, or `None` for no timer.
     pub fn tick(&mut self, now_ms: f64) -> Option<u32> {
         let stamped = self.read_clock(now_ms);
-        // A crowd of ticks without a checkout between them finds no lease that was not seen.
+        // A crowd of ticks without a checkout or return between them finds none that was not seen.
         if self.seen_checkouts != self.family.counters.checkouts.get() {
             self.see_leases();
         }
@@ -336,7 +336,7 @@ impl Pool {
         self.deadlines.read(&mut self.operations, &self.waiters, now_ms)
     }
 
-    /// Takes the time; every lease that no reading has seen before counts as held from this one on.
+    /// Takes the time; every lease and return that no reading has seen before counts from this one on.
     pub fn see_held(&mut self, now_ms: f64) -> bool {
         let stamped = self.read_clock(now_ms);
         self.see_leases();
@@ -347,7 +347,7 @@ impl Pool {
         let now = self.deadlines.now();
         self.seen_checkouts = self.family.counters.checkouts.get();
         for (_, record) in self.records.iter_mut() {
-            if record.phase == Phase::Leased && record.held_since.is_none() {
+            if (record.phase == Phase::Leased || record.phase.is_return()) && record.held_since.is_none() {
                 record.held_since = Some(now);
             }
         }

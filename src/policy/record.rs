@@ -28,6 +28,13 @@ pub(crate) enum Phase {
     Closing,
 }
 
+impl Phase {
+    /// Whether the slot is between a caller and the pool.
+    pub(crate) fn is_return(self) -> bool {
+        matches!(self, Self::Returning | Self::Returned)
+    }
+}
+
 /// Why a connection was not handed out again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Staleness {
@@ -66,7 +73,7 @@ pub(crate) struct Record {
     pub(crate) recycle_ms: u32,
     /// How often its connection was handed out. Counted if `maxUses` is set.
     pub(crate) uses: u32,
-    /// When the current lease was first seen by a clock reading; see [`super::Pool::longest_held`].
+    /// When the current lease or return was first seen by a clock reading; see [`super::Pool::longest_held`].
     pub(crate) held_since: Option<u32>,
     /// How many connections that it held are being closed by operations of their own.
     pub(crate) emptying: u32,

@@ -14,6 +14,8 @@ pub struct Stats {
     pub idle: u32,
     /// With a caller, or on the way back from one.
     pub used: u32,
+    /// Of the used ones: on the way back from a caller.
+    pub returning: u32,
     /// Being opened, or about to be for a woken waiter.
     pub opening: u32,
     /// Being closed.
@@ -64,6 +66,7 @@ impl Stats {
         self.total += other.total;
         self.idle += other.idle;
         self.used += other.used;
+        self.returning += other.returning;
         self.opening += other.opening;
         self.closing += other.closing;
         self.waiting += other.waiting;
@@ -74,20 +77,23 @@ impl Stats {
 impl Pool {
     /// How many slots are idle, growing and so on; see [`Stats`].
     pub fn stats(&self) -> Stats {
-        let (mut idle, mut used, mut opening, mut closing) = (0, 0, 0, 0);
+        let (mut idle, mut lent, mut returning, mut opening, mut closing) = (0, 0, 0, 0, 0);
         for (_, record) in self.records.iter() {
             match record.phase {
                 Phase::Idle => idle += u32::from(record.live),
-                Phase::CheckingOut | Phase::Leased | Phase::Returning | Phase::Returned => used += 1,
+                Phase::CheckingOut | Phase::Leased => lent += 1,
+                Phase::Returning | Phase::Returned => returning += 1,
                 Phase::Reserved | Phase::Opening => opening += 1,
                 Phase::Closing | Phase::Parked => closing += 1,
             }
         }
+        let used = lent + returning;
         let counters = &self.family.counters;
         Stats {
             total: idle + used + opening + closing,
             idle,
             used,
+            returning,
             opening,
             closing,
             waiting: self.waiters.len(),
@@ -120,7 +126,8 @@ impl Pool {
         let mut longest = [None; 5];
         let now = self.deadlines.now();
         for (slot, record) in self.records.iter() {
-            let mut held = record.held_since.map(|since| (now.wrapping_sub(since), slot));
+            let is_lent = record.phase == Phase::Leased;
+            let mut held = record.held_since.filter(|_| is_lent).map(|since| (now.wrapping_sub(since), slot));
             for place in &mut longest {
                 if held > *place {
                     core::mem::swap(&mut held, place);
@@ -128,5 +135,13 @@ impl Pool {
             }
         }
         longest
+    }
+
+    /// For how long the connection that has been on its way back for longest has been so, in milliseconds. Counted as
+    /// [`Pool::longest_held`] counts.
+    pub fn longest_return(&self) -> Option<u32> {
+        let now = self.deadlines.now();
+        let returning = self.records.iter().filter(|(_, record)| record.phase.is_return());
+        returning.filter_map(|(_, record)| record.held_since).map(|since| now.wrapping_sub(since)).max()
     }
 }

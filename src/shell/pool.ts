@@ -218,9 +218,10 @@ export abstract class Pool<C> implements AsyncDisposable {
   }
 
   #statusOf(scope: Scope<C>): string {
-    const { used, idle, opening, closing, waiting, max } = scope.stats(false);
+    const { used, returning, idle, opening, closing, waiting, max } = scope.stats(false);
+    const back = returning > 0 ? ` (${returning} being returned)` : "";
     return (
-      `pool ${this.loggingName}: ${used} in use, ${idle} idle, ${opening} opening, ${closing} closing, of at ` +
+      `pool ${this.loggingName}: ${used} in use${back}, ${idle} idle, ${opening} opening, ${closing} closing, of at ` +
       `most ${max}; ${waiting} waiting`
     );
   }

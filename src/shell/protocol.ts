@@ -158,7 +158,7 @@ export const placeDefaults: readonly Partial<Record<OptionName, number>>[] = [
 export const stalenesses = ["", "age", "pool invalidated", "soft-invalidated"] as const;
 
 /** The gauges and the counters of the statistics, in the order in which they cross. */
-export const gauges = ["total", "idle", "used", "opening", "closing", "waiting", "detached"] as const;
+export const gauges = ["total", "idle", "used", "returning", "opening", "closing", "waiting", "detached"] as const;
 export const counters = [
   "opened",
   "openFailed",

@@ -10,6 +10,8 @@ export interface PoolStats {
   readonly idle: number;
   /** With a lease holder, or on the way back from one. */
   readonly used: number;
+  /** Of those in use: on the way back from a lease holder, for example in a reset. */
+  readonly returning: number;
   /** A creator runs for it, or its connect listeners do. */
   readonly opening: number;
   /** Being closed or terminated. These count against `max` until the call has ended or timed out. */

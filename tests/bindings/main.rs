@@ -24,10 +24,11 @@ fn numbers(value: &JsValue) -> Vec<f64> {
 }
 
 /// `PoolStats`, in the order in which src/shell/stats.ts names it.
-const STATS: [&str; 17] = [
+const STATS: [&str; 18] = [
     "total",
     "idle",
     "used",
+    "returning",
     "opening",
     "closing",
     "waiting",

@@ -22,6 +22,7 @@ const counters = [
 function gaugesOf(pool) {
   const stats = pool.stats();
   expect(stats.total).to.equal(stats.idle + stats.used + stats.opening + stats.closing);
+  expect(stats.returning).to.be.at.most(stats.used);
   expect(stats.total).to.be.at.most(stats.max);
   expect(pool.checkedIn() + pool.checkedOut()).to.be.at.least(stats.total);
   return gauges.slice(0, -1).map((name) => stats[name]);
@@ -31,7 +32,7 @@ export default (test) => {
   test("a new pool has every number, and every one but max is 0", async () => {
     const { pool } = scriptedPool();
     expect(pool.stats()).to.deep.equal({
-      ...Object.fromEntries([...gauges, ...counters].map((name) => [name, 0])),
+      ...Object.fromEntries([...gauges, "returning", ...counters].map((name) => [name, 0])),
       max: 15,
     });
   });
@@ -51,9 +52,11 @@ export default (test) => {
     expect(gaugesOf(pool)).to.deep.equal([1, 0, 1, 0, 0, 1, 0]);
     void lease.close();
     expect(gaugesOf(pool)).to.deep.equal([1, 0, 1, 0, 0, 1, 0]);
+    expect(pool.stats().returning).to.equal(1);
     gates.rollback.open();
     const second = await waiter;
     expect(gaugesOf(pool)).to.deep.equal([1, 0, 1, 0, 0, 0, 0]);
+    expect(pool.stats().returning).to.equal(0);
     await second.close();
     expect(gaugesOf(pool)).to.deep.equal([1, 1, 0, 0, 0, 0, 0]);
     const disposed = pool.dispose();

@@ -34,6 +34,24 @@ function expectInTime(noted, startedAt, ms, note) {
 }
 
 export default (test) => {
+  test("the error of a time-out names the connections that are being returned, and for how long", async () => {
+    const { pool, server, clock, lease } = await fullPool({ timeout: "500ms" });
+    const reset = gate();
+    server.script.rollback = () => reset.promise;
+    await pass(clock, 100);
+    void lease.close();
+    const noted = rejectionTime(pool.connect(), clock);
+    await pass(clock, 600);
+    expect(noted.error.stats).to.include({ used: 1, returning: 1 });
+    expect(noted.error.longestHeld).to.deep.equal([]);
+    const [, ms] = /: 1 in use \(1 being returned, for at least (\d+) ms\), 0 idle/.exec(noted.error.message);
+    expect(Number(ms)).to.be.at.least(500).and.at.most(latest(500));
+    expect(pool.status()).to.contain("1 in use (1 being returned), 0 idle");
+    reset.open();
+    await settled();
+    expect(pool.stats().returning).to.equal(0);
+  });
+
   test("043 045 a waiter is refused after the timeout with the pool's own error", async () => {
     const context = scriptedPool({ poolSize: 3, maxOverflow: 0, timeout: "2s" });
     const { pool, clock } = context;

@@ -158,6 +158,33 @@ fn a_read_clock_stamps_and_so_makes_no_caller_late() {
 }
 
 #[test]
+fn the_longest_return_is_timed_from_the_first_reading_after_it_began() {
+    let mut host = Host::new(sized(3, 0));
+    let callers = [host.lend(), host.lend(), host.lend()];
+    host.pool.tick(host.now);
+    assert_eq!(host.pool.longest_return(), None);
+    host.pass(100.0);
+    let first = host.checkin(callers[0], false).expect("a reset");
+    host.pool.tick(host.now);
+    host.pass(50.0);
+    host.checkin(callers[1], false);
+    host.pool.tick(host.now);
+    host.pass(30.0);
+    host.pool.tick(host.now);
+    assert_eq!(host.pool.longest_return(), Some(80));
+    // A return is no held lease.
+    assert_eq!(host.pool.longest_held(), [Some((180, host.lease(callers[2]).index())), None, None, None, None]);
+    host.finish(first, Outcome::Ok);
+    assert_eq!(host.pool.longest_return(), Some(30));
+    host.run();
+    assert_eq!(host.pool.longest_return(), None);
+    // A lease that follows a return begins a time of its own.
+    host.lend();
+    host.pool.tick(host.now);
+    assert!(host.pool.longest_held().iter().flatten().any(|&(ms, _)| ms == 0));
+}
+
+#[test]
 fn the_longest_held_leases_are_listed_longest_first_and_at_most_five() {
     let mut host = Host::new(sized(10, 0));
     let mut callers = Vec::new();

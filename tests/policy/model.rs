@@ -683,14 +683,15 @@ impl Model {
 
     fn stats(&self) -> Stats {
         let idle = self.idle.iter().filter(|slot| slot.connection.is_some()).count() as u32;
-        let used =
-            self.leases.len() as u32 + self.count(|state| matches!(state, State::Resetting(_) | State::Terminating(_)));
+        let returning = self.count(|state| matches!(state, State::Resetting(_) | State::Terminating(_)));
+        let used = self.leases.len() as u32 + returning;
         let opening = self.count(|state| matches!(state, State::Woken(_) | State::Replacing(_) | State::Opening(_)));
         let closing = self.count(|state| matches!(state, State::Closing(_)));
         Stats {
             total: idle + used + opening + closing,
             idle,
             used,
+            returning,
             opening,
             closing,
             waiting: self.queue.len() as u32,

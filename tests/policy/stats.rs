@@ -23,6 +23,23 @@ fn each_gauge_holds_what_it_is_named_for() {
 }
 
 #[test]
+fn a_connection_on_its_way_back_is_used_and_returning() {
+    let mut host = Host::new(sized(2, 0));
+    host.listen(&[Event::Reset, Event::Checkin]);
+    let (first, second) = (host.lend(), host.lend());
+    let back = host.checkin(first, false).expect("a reset");
+    for _ in 0..3 {
+        assert_eq!((host.stats().used, host.stats().returning), (2, 1));
+        host.finish(back, Outcome::Ok);
+    }
+    assert_eq!((host.stats().used, host.stats().returning, host.stats().idle), (1, 0, 1));
+    host.invalidate(second);
+    assert_eq!((host.stats().used, host.stats().returning), (1, 1));
+    host.run();
+    assert_eq!((host.stats().used, host.stats().returning), (0, 0));
+}
+
+#[test]
 fn an_emptied_idle_slot_is_checked_in_but_not_idle() {
     let mut host = Host::new(sized(1, 0));
     let caller = host.lend();

@@ -317,14 +317,15 @@ export class Policy {
   }
 
   /**
-   * Returns the leases that have been out for longest, with the index of their slots. Without `nowMs` by the last
-   * reading of the clock.
+   * Returns for how long the longest return has been under way, or -1, and the leases that have been out for longest,
+   * with the index of their slots. Without `nowMs` by the last reading of the clock.
    */
-  longestHeld(nowMs: number | undefined): Array<{ ms: number; index: number }> {
-    const numbers = longest_held(this.#number, nowMs ?? NaN) as number[];
-    return Array.from({ length: numbers.length / 2 }, (_, place) => ({
+  longestHeld(nowMs: number | undefined): { returningMs: number; held: Array<{ ms: number; index: number }> } {
+    const [returningMs, ...numbers] = longest_held(this.#number, nowMs ?? NaN) as [number, ...number[]];
+    const held = Array.from({ length: numbers.length / 2 }, (_, place) => ({
       ms: numbers[2 * place] as number,
       index: numbers[2 * place + 1] as number,
     }));
+    return { returningMs, held };
   }
 }

@@ -23,6 +23,8 @@ export interface Snapshot {
   readonly stats: PoolStats;
   readonly counts: PoolCounts;
   readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
+  /** For how long the longest return has been under way, or -1. */
+  readonly returningMs: number;
 }
 
 export class Refusals<C> {
@@ -46,7 +48,7 @@ export class Refusals<C> {
    * Returns the pool's numbers now: one snapshot serves all callers that are refused together. Does not read the clock.
    */
   snapshot(): Snapshot {
-    return { stats: this.#policy.stats(false), counts: this.#policy.counts(), longestHeld: this.#longestHeld() };
+    return { stats: this.#policy.stats(false), counts: this.#policy.counts(), ...this.#longestHeld() };
   }
 
   /** Returns the error for a refused caller. `limits`: the caller's own times. Does not read the clock. */
@@ -85,7 +87,11 @@ export class Refusals<C> {
     }
   }
 
-  #timeout(refusal: number, limits: Limits | undefined, { stats, counts, longestHeld }: Snapshot): PoolTimeoutError {
+  #timeout(
+    refusal: number,
+    limits: Limits | undefined,
+    { stats, counts, longestHeld, returningMs }: Snapshot,
+  ): PoolTimeoutError {
     const { policy, loggingName: pool } = this.#settings;
     const { step, option, what } = timeouts[refusal] as (typeof timeouts)[number];
     const timeoutMs =
@@ -96,21 +102,24 @@ export class Refusals<C> {
     const { size, overflow } = counts;
     const held =
       longestHeld.length > 0 ? `; held longest, at least: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
+    const since = returningMs < 0 ? "" : `, for at least ${returningMs} ms`;
+    const returning = stats.returning > 0 ? ` (${stats.returning} being returned${since})` : "";
     return new PoolTimeoutError(
-      `${what} within ${timeoutMs} ms (${option}) in the pool ${pool}: ${stats.used} in use, ${stats.idle} idle, ` +
-        `${stats.opening} opening, ${stats.closing} closing, of at most ${stats.max} connections; others waiting: ` +
-        `${stats.waiting}${held}`,
+      `${what} within ${timeoutMs} ms (${option}) in the pool ${pool}: ${stats.used} in use${returning}, ` +
+        `${stats.idle} idle, ${stats.opening} opening, ${stats.closing} closing, of at most ` +
+        `${stats.max} connections; others waiting: ${stats.waiting}${held}`,
       pool,
       { stats, size, overflow, waitedMs, timeoutMs, step, longestHeld },
     );
   }
 
-  #longestHeld(): Snapshot["longestHeld"] {
-    const nowMs = this.#settings.keepsStacks ? this.#clock.lastMs : undefined;
-    return this.#policy.longestHeld(nowMs).map(({ ms, index }) => {
+  #longestHeld(): Pick<Snapshot, "longestHeld" | "returningMs"> {
+    const { held, returningMs } = this.#policy.longestHeld(this.#settings.keepsStacks ? this.#clock.lastMs : undefined);
+    const longestHeld = held.map(({ ms, index }) => {
       const stack = this.#slots[index]?.held?.stack;
       return stack === undefined ? { ms } : { ms, stack };
     });
+    return { longestHeld, returningMs };
   }
 }
 

@@ -175,6 +175,7 @@ holds<
           | "total"
           | "idle"
           | "used"
+          | "returning"
           | "opening"
           | "closing"
           | "waiting"
