@@ -116,6 +116,29 @@ const everythingPool = (options) =>
   scriptedKind(QueuePool, { poolSize: 1, maxOverflow: 0, recycle: 30, prePing: true, dialect: pings, ...options });
 
 export default (test) => {
+  test("an invalidation is logged with its reason, a soft one too", async () => {
+    const { pool, log } = scriptedKind(QueuePool, { echo: true });
+    const cut = Object.assign(new Error("the cable was cut"), { name: "NetworkError" });
+    for (const [reason, shown] of [
+      [cut, ": NetworkError: the cable was cut"],
+      ["maintenance", ": maintenance"],
+      [undefined, ""],
+      [Object.create(null), ""],
+    ]) {
+      log.lines.length = 0;
+      const lease = await pool.connect();
+      await lease.invalidate(reason, { soft: true });
+      await lease.record.invalidate(reason, { soft: true });
+      await lease.invalidate(reason);
+      const [soft, ofRecord, hard] = log.of("info").map((line) => line.replace(/^.*?: /, ""));
+      expect([soft, ofRecord, hard]).to.deep.equal([
+        `a connection is soft-invalidated${shown}`,
+        `a connection is soft-invalidated${shown}`,
+        `a connection is invalidated${shown}`,
+      ]);
+    }
+  });
+
   test('249 with echo "debug" the messages of a pool\'s life come in order', async () => {
     const { pool, log } = scriptedKind(QueuePool, { poolSize: 1, maxOverflow: 0, echo: "debug" });
     await (await pool.connect()).close();

@@ -219,7 +219,7 @@ export class Leases<C> implements LeaseOwner<C> {
     if (!this.#isCurrent(held)) return done;
     this.#policy.assertAlive();
     this.#policy.invalidateSoft(held.slot.index);
-    if (this.log.isInfo) this.log.info("a connection is soft-invalidated");
+    this.#steps.softInvalidated(error);
     return this.#emit("softInvalidate", held, error);
   }
 

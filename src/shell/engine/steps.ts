@@ -177,6 +177,10 @@ export class Steps<C> {
     if (this.#log.isInfo) this.#log.info(`a connection is invalidated${reasonOf(error)}`);
   }
 
+  softInvalidated(error: unknown): void {
+    if (this.#log.isInfo) this.#log.info(`a connection is soft-invalidated${reasonOf(error)}`);
+  }
+
   #disconnected(error: unknown): void {
     if (this.#log.isInfo) this.#log.info(`a connection was disconnected at checkout${reasonOf(error)}`);
     this.invalidated(error);
