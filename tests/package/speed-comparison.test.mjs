@@ -1,13 +1,17 @@
-// Holds the two documents of speed to what the benchmarks write with --write: their words, their contestants and their
-// verdicts, not the figures of the run that wrote them.
+// Holds the documents of the benchmarks to what these write with --write: their words, their contestants and their
+// verdicts, not the figures of the run that wrote them. Holds the guide to the settings that a benchmark measures.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
+import * as trouble from "../../benches/trouble/document.mjs";
+import { isReached } from "../../benches/trouble/report.mjs";
+import { recommended } from "../../benches/trouble/settings.mjs";
 import * as pools from "../../benches/document.mjs";
 import { growthBars } from "../../benches/growth.mjs";
 import { startBar } from "../../benches/start.mjs";
 import * as workers from "../../benches/workers/document.mjs";
+import { documents } from "./documents.mjs";
 
 /** Returns the text, the rows of each of its tables without the head, and the machine that it names. */
 function read({ documentPath }) {
@@ -85,4 +89,40 @@ test("the comparison is as `npm run bench:workers` writes it, with every contest
   assert.deepEqual(namesOf(rows), workers.names);
   assert.equal(text, workers.render({ rows: cellsOf(rows), host }), "run: npm run bench:workers -- --write");
   assertNumbers(rows);
+});
+
+test("the comparison is as `npm run bench:trouble` writes it, with every pool in every scenario", () => {
+  const {
+    text,
+    tables: [rows],
+    host,
+  } = read(trouble);
+  assert.deepEqual(
+    namesOf(rows),
+    trouble.rows.map(({ name }) => name),
+  );
+  const cells = cellsOf(rows).map((row) => row.toSpliced(-2, 1)); // without the bar
+  assert.equal(text, trouble.render({ cells, host }), "run: npm run bench:trouble -- --write");
+  assertNumbers(rows.map(({ name, cells }) => ({ name, cells: cells.slice(0, trouble.pools.length) })));
+});
+
+test("every bar of the trouble is shown as reached or as missed, as its figures say", () => {
+  const [table] = read(trouble).tables;
+  for (const [place, { name, cells }] of table.entries()) {
+    const figure = (pool) => Number(cells[trouble.pools.indexOf(pool)]);
+    assert.equal(
+      cells.at(-1),
+      verdict(isReached(figure("edgepool"), figure("pg.Pool"), trouble.rows[place].bar)),
+      name,
+    );
+  }
+});
+
+test("the guide recommends the settings that `npm run bench:trouble` measures", () => {
+  const { blocks } = documents.find(({ name }) => name === "docs/guide.md");
+  const settings = Object.entries(recommended).map(([name, value]) => `  ${name}: ${JSON.stringify(value)},`);
+  assert.ok(
+    blocks.some(({ text }) => settings.every((line) => text.includes(line))),
+    settings.join("\n"),
+  );
 });
