@@ -280,10 +280,14 @@ pub fn tick_wanted(pool: u32) -> bool {
     with(pool, |scope| scope.tick_wanted())
 }
 
-/// Takes the time. Returns for how many milliseconds the host's timer should run, or -1 for no timer.
+/// Takes the time; `rings`: the host's timer has run out. Returns for how many milliseconds the timer should run, 0 for
+/// one turn of the host's loop, or -1 for no timer.
 #[wasm_bindgen]
-pub fn tick(pool: u32, now_ms: f64) -> i32 {
-    with(pool, |scope| scope.tick(now_ms).map_or(-1, |delay_ms| delay_ms as i32))
+pub fn tick(pool: u32, now_ms: f64, rings: bool) -> i32 {
+    with(pool, |scope| {
+        let delay_ms = if rings { scope.ring(now_ms) } else { scope.tick(now_ms) };
+        delay_ms.map_or(-1, |delay_ms| delay_ms as i32)
+    })
 }
 
 /// Takes that the host could not set the timer.

@@ -1,9 +1,13 @@
 //! When operations run out of time. One host timer serves them all, and arming reads no clock: an operation is stamped
 //! at the next tick, so its time ends a little late and never early. Decides nothing about what a time-out means.
 //!
-//! Spans are rounded up to 32 steps per power of two, so that operations of one class end in the order in which they
-//! were armed and each class is a plain ring. Late by at most: rounding 1/32, stamping 1/64 of the span (or 5 ms).
+//! Spans are rounded up to 128 steps per power of two, so that operations of one class end in the order in which they
+//! were armed and each class is a plain ring. Late by at most: rounding 1/128, stamping 1/128 of the span (or 5 ms).
 //! Waiters on the pool's own timeout need no ring of their own: the queue has them in that order already.
+//!
+//! A late tick ends nothing. If the host was busy past the end of a span, the answer may lie in a socket. So the host
+//! gets a grace, and one turn of its loop, before a tick judges. A timer that rings also tells the time: its delay has
+//! passed, even if the clock stood still or went back.
 
 use super::config::{LONGEST_SPAN_MS, Span};
 use super::operation::{NO_CLASS, NO_STAMP, Operation, Operations, Queue, Timer};
@@ -24,6 +28,17 @@ struct Class {
     operations: Ring<Timer>,
 }
 
+/// A tick that comes later than this after the end of the timer is late.
+const LATE_MS: u32 = 10;
+/// The grace after a late tick is as long as the tick was late, and at most this long.
+const LONGEST_GRACE_MS: u32 = 50;
+/// If the grace ends so much too late, the loop is overloaded: the host gets no further turn.
+const OVERLOAD_MS: u32 = 100;
+/// If no ring comes for this long, the timer was lost with its context: the next tick judges.
+const LOST_RING_MS: u32 = 1000;
+/// By so much a timer may ring early, or a coarse clock may lag behind it.
+const COARSE_MS: u32 = 20;
+
 /// When a span ends that is counted from now: one more millisecond for the fraction that the reading lost.
 fn stamp(now: u32, span_ms: u32) -> u32 {
     now.wrapping_add(span_ms + 1).max(NO_STAMP + 1)
@@ -31,15 +46,31 @@ fn stamp(now: u32, span_ms: u32) -> u32 {
 
 /// How long an operation may wait for its stamp.
 const fn grain_ms(span_ms: u32) -> u32 {
-    if span_ms < 320 { 5 } else { span_ms / 64 }
+    if span_ms < 640 { 5 } else { span_ms / 128 }
 }
 
 /// For the end of a span a leap of the clock counts for no more: longer than any span, and short enough not to look
 /// like the past.
 const LONGEST_LEAP_MS: u64 = LONGEST_SPAN_MS as u64 + 2;
+/// A leap of more than thirty years is a fault of the clock.
+const IMPOSSIBLE_LEAP_MS: f64 = (1u64 << 40) as f64;
+
+/// What the host gets before a tick judges the operations that are due.
+#[derive(Clone, Copy)]
+enum Patience {
+    None,
+    /// Time for what is about to arrive.
+    Grace {
+        ends: u32,
+    },
+    /// One turn of its loop, for what has arrived.
+    Turn {
+        began: u32,
+    },
+}
 
 pub(crate) struct Deadlines {
-    /// The pool's own timeout, rounded, and its grain.
+    /// The pool's own timeout, and its grain.
     queue_span_ms: u32,
     queue_grain_ms: u32,
     /// Waiters on it, and how many of them have no stamp yet. Waiters with times of their own may stand between them.
@@ -58,18 +89,22 @@ pub(crate) struct Deadlines {
     age_now_ms: u64,
     /// The reading of the host's clock that `now` stands for.
     read_ms: Option<f64>,
-    /// What the host timer was last set to, or [`NO_TIMER`].
+    /// Whether the clock has gone back since the host timer was last set.
+    has_gone_back: bool,
+    /// What the host timer was last set to, or [`NO_TIMER`], and when.
     any_timer_ms: u32,
+    set_at: u32,
     /// The same, but [`NO_TIMER`] if it was set for quiet operations alone: an operation with a caller wants it set
     /// again.
     timer_ms: u32,
     tick_wanted: bool,
+    patience: Patience,
 }
 
 impl Deadlines {
     pub(crate) const fn new(timeout: Span) -> Self {
         let queue_span_ms = match timeout {
-            Span::Millis(ms) => round_up(ms),
+            Span::Millis(ms) => ms,
             Span::Forever => LONGEST_SPAN_MS,
         };
         Self {
@@ -86,9 +121,12 @@ impl Deadlines {
             now: 0,
             age_now_ms: 0,
             read_ms: None,
+            has_gone_back: false,
             any_timer_ms: NO_TIMER,
+            set_at: 0,
             timer_ms: NO_TIMER,
             tick_wanted: false,
+            patience: Patience::None,
         }
     }
 
@@ -187,16 +225,49 @@ impl Deadlines {
     }
 
     /// Takes a reading of the host's clock and stamps the operations that were armed before it. Returns whether it
-    /// stamped any. A clock that went back counts from where it is now: what it has lost is no debt.
-    pub(crate) fn read(&mut self, operations: &mut Operations, queue: &Ring<Queue>, now_ms: f64) -> bool {
-        if now_ms.is_finite() {
-            let read_ms = self.read_ms.filter(|&read_ms| read_ms <= now_ms).unwrap_or(now_ms);
-            // Whole milliseconds; the fraction stays for the next reading.
-            let passed_ms = (now_ms - read_ms) as u64;
-            self.read_ms = Some(read_ms + passed_ms as f64);
-            self.now = self.now.wrapping_add(passed_ms.min(LONGEST_LEAP_MS) as u32);
-            self.age_now_ms = self.age_now_ms.saturating_add(passed_ms);
+    /// stamped any. `rings`: the host timer has run out with this reading.
+    pub(crate) fn read(&mut self, operations: &mut Operations, queue: &Ring<Queue>, now_ms: f64, rings: bool) -> bool {
+        self.take_reading(now_ms);
+        if rings {
+            self.take_ring();
         }
+        self.stamp_all(operations, queue)
+    }
+
+    /// A clock that went back counts from where it is now: what it has lost is no debt.
+    fn take_reading(&mut self, now_ms: f64) {
+        let read_ms = self.read_ms.unwrap_or(now_ms);
+        // Also false if one of them is no number.
+        if !(now_ms.is_finite() && now_ms - read_ms < IMPOSSIBLE_LEAP_MS) {
+            return;
+        }
+        self.has_gone_back |= now_ms < read_ms;
+        let read_ms = read_ms.min(now_ms);
+        // Whole milliseconds; the fraction stays for the next reading.
+        let passed_ms = (now_ms - read_ms) as u64;
+        self.read_ms = Some(read_ms + passed_ms as f64);
+        self.pass(passed_ms);
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now = self.now.wrapping_add(ms.min(LONGEST_LEAP_MS) as u32);
+        self.age_now_ms = self.age_now_ms.saturating_add(ms);
+    }
+
+    /// The delay of a timer that rings has passed, if the clock has gone back, or has nearly stood still as it does
+    /// when a test mocks only the timers. Otherwise the timer may have rung early.
+    fn take_ring(&mut self) {
+        let (delay_ms, passed_ms) = (self.any_timer_ms, self.now.wrapping_sub(self.set_at));
+        if delay_ms == NO_TIMER || passed_ms >= delay_ms {
+            return;
+        }
+        let missing_ms = delay_ms - passed_ms;
+        if self.has_gone_back || missing_ms > COARSE_MS && passed_ms < delay_ms / 16 {
+            self.pass(u64::from(missing_ms));
+        }
+    }
+
+    fn stamp_all(&mut self, operations: &mut Operations, queue: &Ring<Queue>) -> bool {
         let mut stamped = false;
         // From the back, as far as there are waiters without a stamp: those with one came before.
         for index in queue.iter().rev() {
@@ -221,6 +292,56 @@ impl Deadlines {
             }
         }
         stamped
+    }
+
+    /// Whether operations are due, and this tick is late: then it ends none of them, and [`Deadlines::plan_patience`]
+    /// lets the host deliver what it has. A reading comes first. `rings`: the host timer has run out.
+    pub(crate) fn is_late(&mut self, operations: &Operations, queue: &Ring<Queue>, rings: bool) -> bool {
+        self.patience = if self.is_any_due(operations, queue) { self.patience_now(rings) } else { Patience::None };
+        !matches!(self.patience, Patience::None)
+    }
+
+    fn patience_now(&self, rings: bool) -> Patience {
+        let now = self.now;
+        // A tick without a ring may come while the host still delivers.
+        match self.patience {
+            Patience::None => {
+                // Without a timer there was no tick in time.
+                let late_ms = match self.any_timer_ms {
+                    NO_TIMER => LONGEST_GRACE_MS,
+                    timer_ms => now.wrapping_sub(self.set_at).saturating_sub(timer_ms),
+                };
+                let ends = now.wrapping_add(late_ms.min(LONGEST_GRACE_MS));
+                if late_ms > LATE_MS { Patience::Grace { ends } } else { Patience::None }
+            }
+            Patience::Grace { ends } => match now.wrapping_sub(ends) as i32 {
+                late_ms if late_ms > if rings { OVERLOAD_MS } else { LOST_RING_MS } as i32 => Patience::None,
+                _ if rings => Patience::Turn { began: now },
+                _ => self.patience,
+            },
+            Patience::Turn { began } if rings || now.wrapping_sub(began) > LOST_RING_MS => Patience::None,
+            Patience::Turn { .. } => self.patience,
+        }
+    }
+
+    /// Returns how long the host timer should run until the grace has ended; 0 stands for one turn of the host's loop.
+    pub(crate) fn plan_patience(&mut self) -> u32 {
+        let left_ms = match self.patience {
+            Patience::Grace { ends } => (ends.wrapping_sub(self.now) as i32).max(1) as u32,
+            _ => 0,
+        };
+        self.set_timer(left_ms);
+        left_ms
+    }
+
+    fn is_any_due(&self, operations: &Operations, queue: &Ring<Queue>) -> bool {
+        let is_due = |index| operations[index].is_stamped() && self.is_past(&operations[index]);
+        self.classes.iter().any(|class| class.operations.front().is_some_and(is_due))
+            || self.in_queue > 0 && self.first_in(queue, operations).is_some_and(is_due)
+    }
+
+    fn first_in(&self, queue: &Ring<Queue>, operations: &Operations) -> Option<u32> {
+        queue.iter().find(|&index| operations[index].class == IN_QUEUE)
     }
 
     /// Takes one operation whose time has ended; it is disarmed. A reading comes first.
@@ -283,9 +404,8 @@ impl Deadlines {
             }
             delay = Some(delay.map_or(wanted, |delay| delay.min(wanted)).max(1));
         };
-        let first = || queue.iter().find(|&index| operations[index].class == IN_QUEUE);
         if self.in_queue > 0
-            && let Some(first) = first()
+            && let Some(first) = self.first_in(queue, operations)
         {
             consider(self.queue_span_ms, &operations[first], false);
         }
@@ -295,10 +415,16 @@ impl Deadlines {
             let unstamped = class.operations.iter().next_back().is_some_and(|last| !operations[last].is_stamped());
             consider(class.span_ms, &operations[first], unstamped);
         }
-        self.any_timer_ms = delay.unwrap_or(NO_TIMER);
-        self.timer_ms = if self.is_loud() { self.any_timer_ms } else { NO_TIMER };
-        self.tick_wanted = false;
+        self.set_timer(delay.unwrap_or(NO_TIMER));
         delay
+    }
+
+    fn set_timer(&mut self, ms: u32) {
+        self.any_timer_ms = ms;
+        self.timer_ms = if self.is_loud() { ms } else { NO_TIMER };
+        self.set_at = self.now;
+        self.has_gone_back = false;
+        self.tick_wanted = false;
     }
 
     #[inline(never)]
@@ -307,19 +433,32 @@ impl Deadlines {
             Span::Millis(ms) => round_up(ms),
             Span::Forever => LONGEST_SPAN_MS,
         };
-        if let Some(class) =
-            self.classes.iter().position(|class| (class.span_ms, class.is_quiet) == (span_ms, is_quiet))
-        {
-            return class;
+        let mut unused = None;
+        for (index, class) in self.classes.iter().enumerate() {
+            if (class.span_ms, class.is_quiet) == (span_ms, is_quiet) {
+                return index;
+            }
+            if class.operations.is_empty() {
+                unused = Some(index);
+            }
         }
-        self.classes.push(Class { span_ms, grain_ms: grain_ms(span_ms), is_quiet, operations: Ring::new() });
-        self.classes.len() - 1
+        let operations = match unused {
+            Some(index) => core::mem::replace(&mut self.classes[index].operations, Ring::new()),
+            None => Ring::new(),
+        };
+        let class = Class { span_ms, grain_ms: grain_ms(span_ms), is_quiet, operations };
+        let Some(index) = unused else {
+            self.classes.push(class);
+            return self.classes.len() - 1;
+        };
+        self.classes[index] = class;
+        index
     }
 }
 
-/// To the next multiple of the span's power of two by 32: at most 1/32 longer, exact up to 64 ms.
+/// To the next multiple of the span's power of two by 128: at most 1/128 longer, exact up to 256 ms.
 const fn round_up(span_ms: u32) -> u32 {
-    let step = 1 << (32 - span_ms.leading_zeros()).saturating_sub(6);
+    let step = 1 << (32 - span_ms.leading_zeros()).saturating_sub(8);
     let rounded = span_ms.div_ceil(step).saturating_mul(step);
     if rounded < LONGEST_SPAN_MS { rounded } else { LONGEST_SPAN_MS - 1 }
 }
@@ -329,10 +468,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_grows_by_at_most_a_thirty_second() {
-        for span_ms in (0..5000).chain((5000..LONGEST_SPAN_MS - LONGEST_SPAN_MS / 16).step_by(1_000_003)) {
+    fn a_span_grows_by_at_most_a_hundred_and_twenty_eighth() {
+        for span_ms in (0..5000).chain((5000..LONGEST_SPAN_MS - LONGEST_SPAN_MS / 64).step_by(1_000_003)) {
             let rounded = round_up(span_ms);
-            assert!(rounded >= span_ms && rounded - span_ms <= span_ms / 32, "{span_ms} became {rounded}");
+            assert!(rounded >= span_ms && rounded - span_ms <= span_ms / 128, "{span_ms} became {rounded}");
         }
     }
 }

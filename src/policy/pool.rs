@@ -302,12 +302,25 @@ impl Pool {
     }
 
     /// Takes the time, in milliseconds: ends what ran out of it and returns how long the host's one timer should run
-    /// until the next tick, or `None` for no timer.
+    /// until the next tick, or `None` for no timer. A late tick ends nothing yet, so that the host may deliver what has
+    /// arrived. Zero asks for one turn of the host's loop.
     pub fn tick(&mut self, now_ms: f64) -> Option<u32> {
-        let stamped = self.read_clock(now_ms);
+        self.tick_at(now_ms, false)
+    }
+
+    /// The same when the host's timer has run out.
+    pub fn ring(&mut self, now_ms: f64) -> Option<u32> {
+        self.tick_at(now_ms, true)
+    }
+
+    fn tick_at(&mut self, now_ms: f64, rings: bool) -> Option<u32> {
+        let stamped = self.deadlines.read(&mut self.operations, &self.waiters, now_ms, rings);
         // A crowd of ticks without a checkout or return between them finds none that was not seen.
         if self.seen_checkouts != self.family.counters.checkouts.get() {
             self.see_leases();
+        }
+        if self.deadlines.is_late(&self.operations, &self.waiters, rings) {
+            return Some(self.deadlines.plan_patience());
         }
         for index in self.deadlines.take_expired_in_queue(&mut self.operations, &self.waiters) {
             self.expire(self.operations.handle_of(index));
@@ -333,7 +346,7 @@ impl Pool {
 
     /// Takes the time without ending anything; before a step of an operation that has a deadline.
     pub fn read_clock(&mut self, now_ms: f64) -> bool {
-        self.deadlines.read(&mut self.operations, &self.waiters, now_ms)
+        self.deadlines.read(&mut self.operations, &self.waiters, now_ms, false)
     }
 
     /// Takes the time; every lease and return that no reading has seen before counts from this one on.

@@ -1,6 +1,6 @@
 /** The options of one call, checked: connect() and use(), close(), warm(). */
 
-import type { PoolClock } from "./clock.js";
+import type { GuardedClock } from "./clock.js";
 import type { ConnectOptions } from "./options.js";
 import { checkedMillis, checkIsFlag, checkIsOptions, checkKeys, isSignal, refuse } from "./validate.js";
 
@@ -8,7 +8,7 @@ import { checkedMillis, checkIsFlag, checkIsOptions, checkKeys, isSignal, refuse
 export interface Limits {
   readonly timeoutMs: number | undefined;
   readonly deadlineMs: number | undefined;
-  /** By the pool's clock; undefined if nothing needs it. */
+  /** As {@link GuardedClock.elapsed}; undefined if nothing needs it. */
   readonly startedAt: number | undefined;
   readonly stack: string | undefined;
 }
@@ -22,7 +22,7 @@ const connectKeys = ["signal", "timeout", "deadline", "scope"] as const;
 export function connectLimits(
   options: unknown,
   poolDeadlineMs: number,
-  clock: PoolClock,
+  clock: GuardedClock,
   pool: string,
 ): Limits | undefined {
   checkIsOptions(options, "connect()", pool);
@@ -33,7 +33,7 @@ export function connectLimits(
   if (timeout === undefined && deadline === undefined && poolDeadlineMs === Infinity) return undefined;
   const timeoutMs = timeout === undefined ? undefined : checkedMillis("timeout", timeout, pool);
   const deadlineMs = deadline === undefined ? undefined : checkedMillis("deadline", deadline, pool);
-  const startedAt = (deadlineMs ?? poolDeadlineMs) === Infinity ? undefined : clock.now();
+  const startedAt = (deadlineMs ?? poolDeadlineMs) === Infinity ? undefined : clock.elapsed();
   return { timeoutMs, deadlineMs, startedAt, stack: undefined };
 }
 

@@ -4,7 +4,7 @@ import type { Log } from "./logger.js";
 
 /** A source of time. All in milliseconds. */
 export interface PoolClock {
-  /** Milliseconds since any fixed moment, never going back. */
+  /** Milliseconds since any fixed moment. A clock that goes back counts from its new reading. */
   now(): number;
   /**
    * Calls `callback` once, in `ms` milliseconds or later, and never before setTimeout() has returned. Returns a handle.
@@ -24,7 +24,17 @@ export const hostClock: PoolClock = {
 
 /** A clock that remembers its last reading, which can be used while no foreign code may run. */
 export interface GuardedClock extends PoolClock {
+  /** The last reading as the policy takes it: NaN if the clock failed. */
+  readonly reading: number;
+  /** Milliseconds from the first reading to the last one; they never go back. */
   readonly lastMs: number;
+  /** Reads the clock. Returns {@link lastMs}. */
+  elapsed(): number;
+  /**
+   * Calls `callback` after one turn of the host's loop. Returns the handle of a timer, if it is one: an immediate runs
+   * once the sockets were read, and a timer that is due may run before that.
+   */
+  afterTurn(callback: () => void): unknown;
 }
 
 /** A leap of more than thirty years is a fault of the clock. */
@@ -33,31 +43,46 @@ const longestLeapMs = 2 ** 40;
 /**
  * Guards the pool against its clock: a failure costs a reading, never the pool. The clock is read between two calls of
  * the policy, and a throw there would look like a crash. A clock that goes back, as fake timers do when they are
- * installed, counts from its new reading: the lost time is no debt. Setting a timer may throw.
+ * installed, counts from its new reading. Setting a timer may throw.
  */
 export function guardedClock(clock: PoolClock, log: Log): GuardedClock {
   let time = 0;
-  let reading: number | undefined;
+  let base: number | undefined;
+  let reading = NaN;
+  const now = (): number => {
+    reading = NaN;
+    try {
+      const answer: unknown = clock.now();
+      if (typeof answer === "number") reading = answer;
+    } catch (error) {
+      log.error("the pool's clock failed; the pool's time stands still", error);
+    }
+    const passed = reading - (base ?? reading);
+    if (passed < longestLeapMs && passed > -Infinity) {
+      time += Math.max(passed, 0);
+      base = reading;
+    }
+    return reading;
+  };
   return {
+    get reading() {
+      return reading;
+    },
     get lastMs() {
       return time;
     },
-    now() {
-      try {
-        const now = clock.now();
-        if (Number.isFinite(now)) {
-          const passed = now - (reading ?? now);
-          if (passed < longestLeapMs) {
-            time += Math.max(passed, 0);
-            reading = now;
-          }
-        }
-      } catch (error) {
-        log.error("the pool's clock failed; the pool's time stands still", error);
-      }
+    now,
+    elapsed() {
+      now();
       return time;
     },
     setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
+    afterTurn(callback) {
+      const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
+      if (clock !== hostClock || setImmediate === undefined) return clock.setTimeout(callback, 1);
+      setImmediate(callback);
+      return undefined;
+    },
     clearTimeout(handle) {
       try {
         clock.clearTimeout(handle);

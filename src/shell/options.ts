@@ -85,7 +85,7 @@ export interface QueuePoolOptions<C> extends PoolOptions<C> {
   maxOverflow?: number;
   /**
    * How long connect() may queue for a free connection; `driverTimeout` bounds the opening. Default `"30s"`, 0 = not at
-   * all, null = no limit. Late by at most 1/16 of it, or by 10 ms if that is more.
+   * all, null = no limit. Late by at most 1/50 of it, or by 10 ms if that is more.
    */
   timeout?: Duration | null;
   /** Hand out the most recently returned connection first. Default false. */

@@ -147,7 +147,7 @@ fn a_return_hands_the_lease_to_the_waiter_in_one_word() {
     let waiter = !bindings::checkout(core.number());
     assert_eq!(code(bindings::resume(core.number(), waiter)), WAIT);
     assert!(bindings::tick_wanted(core.number()), "the first waiter needs a timer");
-    assert!(bindings::tick(core.number(), 0.0) > 0);
+    assert!(bindings::tick(core.number(), 0.0, false) > 0);
     let second = !bindings::checkout(core.number());
     assert_eq!(second & ASLEEP, ASLEEP, "the next one needs nothing");
     let handed_over = bindings::checkin(core.number(), lease, true) - 2;

@@ -185,8 +185,12 @@ export default (test) => {
     expect(clock.due.size).to.equal(0);
   });
 
-  test("a clock that goes back delays a time-out by at most its own length, and no later one", async () => {
-    for (const back of [50, 3_600_000]) {
+  test("a clock that goes back costs nothing, or a small step at most itself", async () => {
+    for (const [back, costs] of [
+      [50, 50],
+      [1_500, 0],
+      [3_600_000, 0],
+    ]) {
       const { clock, poolClock } = virtualClock();
       let offset = 0;
       const moved = { ...poolClock, now: () => poolClock.now() + offset };
@@ -198,11 +202,27 @@ export default (test) => {
       offset = -back;
       await pass(clock, 499);
       expect(waiting.error).to.equal(undefined);
-      await pass(clock, 1_100);
+      await pass(clock, 21 + costs);
       expect(waiting.error?.code).to.equal("ERR_POOL_TIMEOUT");
+      expect(waiting.error.waitedMs).to.be.at.least(900).and.at.most(1_020);
       const next = rejectionTime(pool.connect(), clock);
-      await pass(clock, 1_100);
+      await pass(clock, 1_020);
       expect(next.error?.code).to.equal("ERR_POOL_TIMEOUT");
+      await lease.close();
+    }
+  });
+
+  test("a timer that rings tells the time, if the clock stands still", async () => {
+    for (const ms of [50, 1_000, 30_000]) {
+      const { clock, poolClock } = virtualClock();
+      const still = { ...poolClock, now: () => 12_345.6 };
+      const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0, timeout: `${ms}ms`, clock: still });
+      const lease = await pool.connect();
+      const waiting = rejectionTime(pool.connect(), clock);
+      await pass(clock, ms - 6);
+      expect(waiting.error, `${ms} ms`).to.equal(undefined);
+      await pass(clock, 6 + Math.max(ms / 50, 10));
+      expect(waiting.error?.code, `${ms} ms`).to.equal("ERR_POOL_TIMEOUT");
       await lease.close();
     }
   });

@@ -1,5 +1,5 @@
 // deadline: bounds the whole of connect(), queue and opening together, by the same measure as a timeout: never early,
-// late by at most 1/16 or 10 ms. An opening goes on without its caller.
+// late by at most 1/50 or 10 ms. An opening goes on without its caller.
 
 import { expect } from "chai";
 import { PoolTimeoutError } from "edgepool";

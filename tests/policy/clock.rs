@@ -9,26 +9,81 @@ const A: Connection = Connection(0);
 const DAY_MS: f64 = 86_400_000.0;
 
 #[test]
-fn a_clock_that_steps_back_refuses_no_caller_early_and_delays_a_timeout_by_at_most_its_length() {
-    for step_ms in [10.0, 1000.0, DAY_MS] {
+fn a_clock_that_steps_back_costs_nothing() {
+    for step_ms in [10.0, 60.0, 1000.0, DAY_MS] {
         let mut host = Host::new(plain(1, 0));
         host.lend();
         let waiter = host.connect_within(Some(Span::Millis(100)), None);
         host.pass(50.0);
+        // The timer goes on, and rings when its delay has passed.
+        let left_ms = host.timer_ms().expect("a timer runs");
+        host.pass(left_ms / 2.0);
+        host.pool.read_clock(host.now);
         host.now -= step_ms;
+        host.pool.read_clock(host.now);
+        host.now += left_ms / 2.0;
+        assert_eq!(host.stage(waiter), Stage::Queued);
         host.fire_timer();
-        assert_eq!(host.stage(waiter), Stage::Queued);
-        host.pass(49.0);
-        assert_eq!(host.stage(waiter), Stage::Queued);
-        // The time since the last reading before the step is not known to have passed.
-        host.pass(latest_ms(100.0) + 1.0);
         assert_eq!(host.refusal(waiter), Some(Refusal::WaitTimeout), "{step_ms} ms back are no debt");
     }
 }
 
 #[test]
+fn a_clock_that_steps_back_makes_no_caller_early_that_comes_later() {
+    for step_ms in [10.0, 1000.0, DAY_MS] {
+        let mut host = Host::new(plain(1, 0));
+        host.lend();
+        host.connect_within(Some(Span::Millis(100)), None);
+        host.pass(50.0);
+        host.now -= step_ms;
+        host.tick_without_ring();
+        let later = host.connect_within(Some(Span::Millis(100)), None);
+        host.pass(99.0);
+        assert_eq!(host.stage(later), Stage::Queued);
+        host.pass(latest_ms(100.0) - 99.0);
+        assert_eq!(host.refusal(later), Some(Refusal::WaitTimeout));
+    }
+}
+
+#[test]
+fn a_ring_tells_the_time_while_the_clock_stands_still() {
+    for span_ms in [100, 1000, 30_000, 3_600_000] {
+        for moves_ms in [0.0, 0.4] {
+            let mut host = Host::new(plain(1, 0));
+            host.lend();
+            let waiters = [0; 3].map(|_| host.connect_within(Some(Span::Millis(span_ms)), None));
+            let mut passed_ms = 0.0;
+            while !host.is_settled(waiters[0]) {
+                passed_ms += host.timer_ms().expect("a timer runs");
+                assert!(passed_ms < latest_ms(f64::from(span_ms)), "{span_ms} ms last {passed_ms}");
+                host.now += moves_ms;
+                host.fire_timer();
+            }
+            assert!(passed_ms >= f64::from(span_ms) - 5.0);
+            assert!(waiters.iter().all(|&waiter| host.refusal(waiter) == Some(Refusal::WaitTimeout)));
+        }
+    }
+}
+
+#[test]
+fn a_timer_that_rings_a_millisecond_early_moves_no_time() {
+    for span_ms in [1, 2, 5, 20, 1000] {
+        let mut host = Host::new(plain(1, 0));
+        host.lend();
+        let start = host.now;
+        let waiter = host.connect_within(Some(Span::Millis(span_ms)), None);
+        while !host.is_settled(waiter) {
+            let delay_ms = host.timer_ms().expect("a timer runs");
+            host.now += (delay_ms - 1.0).max(0.5);
+            host.fire_timer();
+        }
+        assert!(host.now - start >= f64::from(span_ms), "{span_ms} ms ended after {}", host.now - start);
+    }
+}
+
+#[test]
 fn a_reading_that_is_no_number_counts_for_nothing() {
-    for reading in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+    for reading in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, 4e12] {
         let mut host = Host::new(plain(1, 0));
         host.lend();
         let waiter = host.connect_within(Some(Span::Millis(100)), None);
@@ -95,6 +150,7 @@ fn a_host_that_slept_for_days_refuses_every_caller_that_was_due() {
         host.pass(100.0);
         host.now += days * DAY_MS;
         host.fire_timer();
+        host.pass(50.0);
         assert!(host.is_settled(waiter), "{days} days");
     }
 }

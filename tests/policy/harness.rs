@@ -650,15 +650,32 @@ impl Host {
 
     /// Fires the timer now, due or not, as hosts do that slept or whose timers run fast.
     pub(crate) fn fire_timer(&mut self) {
+        let delay_ms = self.pool.ring(self.now);
+        self.set_timer(delay_ms);
+        self.after_call();
+    }
+
+    /// Ticks without a ring, as after a call that wants a tick.
+    pub(crate) fn tick_without_ring(&mut self) {
         self.tick();
         self.after_call();
     }
 
     fn tick(&mut self) {
-        self.timer = self.pool.tick(self.now).map(|delay_ms| {
+        let delay_ms = self.pool.tick(self.now);
+        self.set_timer(delay_ms);
+    }
+
+    fn set_timer(&mut self, delay_ms: Option<u32>) {
+        self.timer = delay_ms.map(|delay_ms| {
             assert!(delay_ms < 1 << 31, "no host counts {delay_ms} ms");
             self.now + f64::from(delay_ms)
         });
+    }
+
+    /// Returns for how long the timer still runs.
+    pub(crate) fn timer_ms(&self) -> Option<f64> {
+        self.timer.map(|due| due - self.now)
     }
 
     // ---- what a test asks

@@ -29,6 +29,7 @@ mod first_connect;
 mod hand_off;
 mod idle_timeout;
 mod invalidate;
+mod late_timer;
 mod lost_leases;
 mod max_connecting;
 mod max_overflow;

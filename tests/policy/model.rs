@@ -2,7 +2,7 @@
 //! written from the rules: a slot moves from hand to hand, so that it is in one place by construction.
 //!
 //! After every call policy and model must agree on each lease, each notice and each number. Only the moment at which a
-//! time runs out is taken from the policy, and checked: never early, at most a sixteenth or ten milliseconds late.
+//! time runs out is taken from the policy, and checked: never early, at most a fiftieth or ten milliseconds late.
 
 use crate::harness::{Connection, EVENTS, Host, HostStep, LogEntry, Operation, Role, Stage};
 use crate::timeout::latest_ms;

@@ -264,8 +264,10 @@ fn a_close_of_the_pool_has_patience_with_the_leases_of_a_scope_that_has_ended() 
     scopes.close(numbers[0], Span::Millis(1000), false);
     let scope = scopes.get_mut(numbers[1]).expect("a scope");
     assert!(scope.is_attended() && scope.tick_wanted());
-    scope.tick(0.0);
-    scope.tick(1100.0);
+    let first_ms = scope.tick(0.0).expect("a timer runs");
+    let left_ms = scope.ring(f64::from(first_ms)).expect("a timer runs");
+    assert!(scope.is_leased(lease));
+    scope.ring(f64::from(first_ms + left_ms));
     assert!(!scope.is_leased(lease));
     assert!(matches!(scope.take_notice(), Some((id, Notice::Done)) if id == ended));
     drain(&mut scopes, numbers[1]);

@@ -1,4 +1,4 @@
-//! `timeout` limits how long a caller may queue. It ends late by at most a sixteenth or ten milliseconds, whichever is
+//! `timeout` limits how long a caller may queue. It ends late by at most a fiftieth or ten milliseconds, whichever is
 //! more, and never early. It runs in the queue only. Without waiters no timer runs.
 
 use crate::harness::{Host, LogEntry, Operation, Stage, counts, plain, sized};
@@ -6,7 +6,7 @@ use edgepool::policy::{LONGEST_SPAN_MS, Outcome, Refusal, Settings, Span};
 
 /// Returns the latest end of a span of this length, counted from its start.
 pub(crate) fn latest_ms(span_ms: f64) -> f64 {
-    span_ms + (span_ms / 16.0).max(10.0)
+    span_ms + (span_ms / 50.0).max(10.0)
 }
 
 fn full(settings: Settings) -> Host {
@@ -130,7 +130,7 @@ fn a_served_waiter_opens_for_longer_than_its_timeout() {
 }
 
 #[test]
-fn every_length_ends_never_early_and_at_most_a_sixteenth_late() {
+fn every_length_ends_never_early_and_at_most_a_fiftieth_late() {
     for span_ms in (1..70).chain([100, 127, 128, 129, 160, 161, 255, 257, 333, 500, 999, 1025, 4097, 30_000, 999_999]) {
         for fraction in [0.0, 0.001, 0.5, 0.999] {
             let mut host = full(plain(1, 0));
@@ -203,17 +203,19 @@ fn a_waiter_that_comes_in_the_instant_of_a_tick_is_not_late() {
 
 #[test]
 fn a_timer_that_runs_fast_refuses_no_caller_early_and_is_set_again() {
-    let mut host = full(plain(1, 0));
-    let start = host.now;
-    let waiter = host.connect_within(Some(Span::Millis(100)), None);
-    for _ in 0..198 {
-        host.now += 0.5;
-        host.fire_timer();
-        assert!(!host.is_settled(waiter), "after {}", host.now - start);
-        assert!(host.has_timer());
+    for part in [0.1, 0.5, 0.9, 0.99] {
+        let mut host = full(plain(1, 0));
+        let start = host.now;
+        let waiter = host.connect_within(Some(Span::Millis(1000)), None);
+        while host.now - start < 999.0 {
+            assert!(!host.is_settled(waiter), "after {}", host.now - start);
+            let delay_ms = host.timer_ms().expect("the timer is set again");
+            host.now += (delay_ms * part).ceil();
+            host.fire_timer();
+        }
+        host.pass(20.0);
+        assert!(host.is_settled(waiter));
     }
-    host.pass(20.0);
-    assert!(host.is_settled(waiter));
 }
 
 #[test]
@@ -223,6 +225,8 @@ fn a_timer_that_comes_very_late_refuses_every_due_caller_and_no_other() {
     let long = host.connect_within(Some(Span::Millis(60_000)), None);
     host.now += 20_000.0;
     host.fire_timer();
+    assert!(short.iter().all(|&waiter| host.stage(waiter) == Stage::Queued), "a late timer proves nothing");
+    host.pass(50.0);
     assert!(short.iter().all(|&waiter| host.refusal(waiter) == Some(Refusal::WaitTimeout)));
     assert_eq!(host.stage(long), Stage::Queued);
 }

@@ -2,8 +2,8 @@
 // The reference model: what the callers and the server see of a pool, and the rules that must hold. The model counts
 // connections, callers and leases by itself. It asks the pool for its numbers only to compare them.
 
-/** What a number of milliseconds may end late: a sixteenth, or 10 ms. */
-const lateness = (/** @type {number} */ ms) => Math.max(ms / 16, 10);
+/** What a number of milliseconds may end late: a fiftieth, or 10 ms. */
+const lateness = (/** @type {number} */ ms) => Math.max(ms / 50, 10);
 
 /** Reads an option that is a duration. */
 export function millis(/** @type {string | number | null | undefined} */ duration, absent = Infinity) {

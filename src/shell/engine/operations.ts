@@ -187,10 +187,10 @@ export class Operations<C> implements OperationOwner<C> {
 
   /**
    * Contract step 4. A crash rejects the waiters of this scope, unless it belongs to an I/O context, which is not to be
-   * kept: its timer notices.
+   * kept: its timer notices. `rings`: the timer has run out.
    */
-  tick(): void {
-    const isRunning = this.#timer.tick(this.#drain);
+  tick(rings = false): void {
+    const isRunning = this.#timer.tick(this.#drain, rings);
     if (!this.#isBound) watch(this, isRunning);
   }
 

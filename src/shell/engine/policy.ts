@@ -144,9 +144,12 @@ export class Policy {
     return this.#wasm.tick_wanted(this.#number) !== 0;
   }
 
-  /** Takes the time; returns after how many milliseconds to tick again, or -1. */
-  tick(nowMs: number): number {
-    return this.#wasm.tick(this.#number, nowMs);
+  /**
+   * Takes the time; `rings`: the timer has run out. Returns after how many milliseconds to tick again: 0 for one turn
+   * of the host's loop, or -1.
+   */
+  tick(nowMs: number, rings: boolean): number {
+    return this.#wasm.tick(this.#number, nowMs, rings ? 1 : 0);
   }
 
   readClock(nowMs: number): void {

@@ -114,7 +114,9 @@ export class Refusals<C> {
   }
 
   #longestHeld(): Pick<Snapshot, "longestHeld" | "returningMs"> {
-    const { held, returningMs } = this.#policy.longestHeld(this.#settings.keepsStacks ? this.#clock.lastMs : undefined);
+    const { held, returningMs } = this.#policy.longestHeld(
+      this.#settings.keepsStacks ? this.#clock.reading : undefined,
+    );
     const longestHeld = held.map(({ ms, index }) => {
       const stack = this.#slots[index]?.held?.stack;
       return stack === undefined ? { ms } : { ms, stack };

@@ -97,7 +97,7 @@ export class Scope<C> {
     const connections = (this.#connections = new Connections(creator, settings, isBound));
     const refusals = (this.#refusals = new Refusals(policy, settings, this.#clock, connections.slots));
     const steps = new Steps(policy, connections, listeners, refusals, settings);
-    const timer = (this.#timer = new Timer(this.#clock, log, policy, () => this.#onRing()));
+    const timer = (this.#timer = new Timer(this.#clock, log, policy, () => this.#onRing(true)));
     const waiters = (this.#waiters = new Waiters<C>((operations, reason) => this.#abort(operations, reason)));
     const operations = (this.#operations = new Operations(
       policy,
@@ -256,7 +256,7 @@ export class Scope<C> {
           : this.#policy.checkoutWithin(
               toWireMillis(limits.timeoutMs),
               toWireMillis(limits.deadlineMs),
-              limits.startedAt ?? 0,
+              limits.startedAt === undefined ? 0 : this.#clock.reading,
             );
     } catch (error) {
       return Promise.reject(error instanceof WebAssembly.RuntimeError ? this.#operations.crash(error) : error);
@@ -272,7 +272,7 @@ export class Scope<C> {
   }
 
   #completed(limits: Limits | undefined): Limits {
-    const startedAt = limits?.startedAt ?? (this.#policy.tellsTime ? this.#clock.now() : undefined);
+    const startedAt = limits?.startedAt ?? (this.#policy.tellsTime ? this.#clock.elapsed() : undefined);
     const stack = this.#settings.keepsStacks ? stackBelow(this.connect) : undefined;
     return { timeoutMs: limits?.timeoutMs, deadlineMs: limits?.deadlineMs, startedAt, stack };
   }
@@ -329,7 +329,7 @@ export class Scope<C> {
   ): Promise<PooledConnection<C>> {
     const waiters = this.#waiters;
     const promise = this.#settings.crosses
-      ? waiters.waitAcross(handle, () => this.#onRing())
+      ? waiters.waitAcross(handle, () => this.#onRing(false))
       : signal === undefined
         ? waiters.wait(handle)
         : waiters.waitAbortably(handle);
@@ -403,11 +403,12 @@ export class Scope<C> {
 
   // ---- the scope as a whole
 
-  #onRing(): void {
+  /** `isTimers`: the timer has run out. */
+  #onRing(isTimers: boolean): void {
     if (hasCrashed()) return this.#operations.crashed();
     try {
       this.catchUp();
-      this.#operations.tick();
+      this.#operations.tick(isTimers);
       this.#operations.afterwards();
       if (this.#policy.isEmpty()) this.#parent?.onEmpty();
     } catch (trap) {

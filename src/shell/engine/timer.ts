@@ -22,9 +22,12 @@ export class Timer {
     this.#onRing = onRing;
   }
 
-  /** Passes the time to the policy, drains its output, and sets the timer again. Returns whether the timer runs. */
-  tick(drain: () => void): boolean {
-    const delayMs = this.#policy.tick(this.#clock.now());
+  /**
+   * Passes the time to the policy, drains its output, and sets the timer again. `rings`: the timer has run out. Returns
+   * whether the timer runs.
+   */
+  tick(drain: () => void, rings: boolean): boolean {
+    const delayMs = this.#policy.tick(this.#clock.now(), rings);
     drain();
     const serial = ++this.#serial;
     this.#clear();
@@ -58,12 +61,13 @@ export class Timer {
     const serial = this.#serial;
     let handle: unknown;
     try {
-      handle = this.#clock.setTimeout(() => {
+      const ring = (): void => {
         if (this.#serial !== serial) return;
         this.#handle = undefined;
         this.#isLoose = false;
         this.#onRing();
-      }, delayMs);
+      };
+      handle = delayMs === 0 ? this.#clock.afterTurn(ring) : this.#clock.setTimeout(ring, delayMs);
     } catch (error) {
       this.#policy.timerLost();
       this.#log.error("no timer can be set here, so no waiting ends by time", error);
