@@ -38,6 +38,16 @@ export interface Dialect<C = any> {
    * Returns, synchronously, whether a transaction is open. If it returns false, the pool skips the reset's round trip.
    */
   inTransaction?(connection: C): boolean;
+  /**
+   * The methods of the connection that a lease holder may not call once its lease has ended: those that send something
+   * to the server. With the option `guard`.
+   */
+  readonly guarded?: readonly string[];
+  /**
+   * Refuses a guarded call of a lease that has ended, in the manner of the driver: returns or throws what the caller
+   * gets. `given` are the arguments of the call. Default: a promise that rejects with the error.
+   */
+  doRefuse?(error: unknown, given: readonly unknown[], connection: C): unknown;
   /** Subscribes to the driver's own report that this connection died; returns the function that unsubscribes. */
   onDisconnect?(connection: C, died: (error: unknown) => void): () => void;
 }

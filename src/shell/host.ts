@@ -41,9 +41,9 @@ export const thenableKeepsContext = ((): boolean => {
 
 /** Tells a promise from a value, so that a synchronous answer costs no microtask. */
 export function isThenable<T>(value: unknown): value is PromiseLike<T> {
-  return (
-    (typeof value === "object" || typeof value === "function") &&
-    value !== null &&
-    typeof (value as { then?: unknown }).then === "function"
-  );
+  return isObject(value) && typeof (value as { then?: unknown }).then === "function";
+}
+
+export function isObject(value: unknown): value is object {
+  return (typeof value === "object" || typeof value === "function") && value !== null;
 }

@@ -37,6 +37,11 @@ export interface PoolOptions<C> {
   /** How to talk to the driver. Default: what the connection itself offers. */
   dialect?: Dialect<NoInfer<C>>;
   /**
+   * Whether a statement of a lease that has ended is refused, and does not reach the next caller's transaction. Lease
+   * holders then have a proxy in place of the driver's connection. Default true, for a dialect with `guarded`.
+   */
+  guard?: boolean;
+  /**
    * How long one call into the driver (open, reset, close), or the listeners of one event, may take before it counts as
    * failed. Default `"30s"`, null = no limit. A connection that opens later is closed.
    */

@@ -27,6 +27,8 @@ export interface Settings<C> {
   readonly policy: PolicyOptions;
   readonly resetOnReturn: (typeof resetStyles)[number];
   readonly dialect: Dialect<C>;
+  /** Whether the guarded methods of the dialect are refused once a lease has ended. */
+  readonly guards: boolean;
   readonly loggingName: string;
   /** The name of the function behind use(), which only this pool's has: it shows in stacks. */
   readonly nameOfUse: string;
@@ -49,7 +51,7 @@ export interface Settings<C> {
 }
 
 /** The options that no number stands for. */
-const otherKeys = ["dialect", "events", "echo", "loggingName", "logger", "clock", "trackLeaks", "scope"];
+const otherKeys = ["dialect", "guard", "events", "echo", "loggingName", "logger", "clock", "trackLeaks", "scope"];
 
 /** The options that a kind accepts. */
 function keysOf(kind: Kind): string[] {
@@ -72,14 +74,18 @@ const dialectFunctions = [
   "doPing",
   "isDisconnect",
   "inTransaction",
+  "doRefuse",
   "onDisconnect",
 ] as const;
+
+/** The members of a dialect that are no functions. */
+const dialectValues = ["name", "guarded"];
 
 function checkDialect(dialect: unknown, pool: string): void {
   if (typeof dialect !== "object" || dialect === null) throw refuse("dialect", dialect, pool);
   // `import * as pg` gives a module, and a misspelt member would be missed only when the pool needs it.
   const unknown = Object.keys(dialect).filter(
-    (key) => key !== "name" && !(dialectFunctions as readonly string[]).includes(key),
+    (key) => !dialectValues.includes(key) && !(dialectFunctions as readonly string[]).includes(key),
   );
   const isModule = !dialectFunctions.some((name) => name in dialect) && unknown.length > 0;
   const isMisspelt = (key: string): boolean =>
@@ -98,6 +104,9 @@ function checkDialect(dialect: unknown, pool: string): void {
       throw new ArgumentError(`dialect.${name} must be a function or absent; it is ${show(member)}`, pool);
     }
   }
+  const { guarded } = dialect as Dialect;
+  if (guarded !== undefined && !(Array.isArray(guarded) && guarded.every((name) => typeof name === "string")))
+    throw new ArgumentError(`dialect.guarded must be an array of names or absent; it is ${show(guarded)}`, pool);
 }
 
 /** Reads a value as the number that crosses, by its form; NaN for a wrong type, which the policy refuses by name. */
@@ -149,6 +158,7 @@ export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
     logger = console,
     clock = hostClock,
     dialect = {},
+    guard = true,
     echo = null,
     trackLeaks = canTrackLeaks,
     storeTraceback = true,
@@ -158,6 +168,7 @@ export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
   const name = loggingName ?? `pool-${++poolsNamed}`;
   checkKeys(given, keysOf(kind), kind, name);
   checkDialect(dialect, name);
+  if (typeof guard !== "boolean") throw refuse("guard", guard, name);
   if (!hasFunctions(logger, ["debug", "info", "warn", "error"])) throw refuse("logger", logger, name);
   if (!hasFunctions(clock, ["now", "setTimeout", "clearTimeout"])) throw refuse("clock", clock, name);
   checkEcho(echo, name);
@@ -188,6 +199,7 @@ export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
     invalidatesForAll,
     policy,
     dialect,
+    guards: guard,
     loggingName: name,
     nameOfUse: `use of ${name} (pool ${++poolsMade})`,
     log: new Log(logger, name, echo),

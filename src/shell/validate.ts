@@ -30,6 +30,7 @@ const allowed: Record<string, string> = {
   maxConnecting: "a whole number, 1 or more, or Infinity",
   dialect: "an object with functions such as doRollback, doClose, inTransaction",
   echo: 'true, false, "debug", or null',
+  guard: "true or false",
   trackLeaks: 'true, false, or "stack"',
   loggingName: "a string, or null",
   logger: "an object with the functions debug, info, warn and error",

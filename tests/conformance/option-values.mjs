@@ -114,6 +114,16 @@ const options = {
     ],
     allowed: ["true", "false", '"debug"'],
   },
+  guard: {
+    kinds: every,
+    good: [true, false],
+    wrong: [
+      [1, "1"],
+      [null, "null"],
+      ["yes", '"yes"'],
+    ],
+    allowed: ["true or false"],
+  },
   trackLeaks: {
     kinds: every,
     good: [true, false, "stack"],
@@ -294,6 +304,12 @@ export default (test) => {
     }
     for (const right of [{}, { name: "mine" }, dialect, { ...dialect, cache: new Map() }])
       expect(() => new QueuePool(() => ({}), { dialect: right })).not.to.throw();
+    for (const guarded of ["query", ["query", 7], {}]) {
+      expectArgumentError(
+        thrown(() => new QueuePool(() => ({}), { dialect: { guarded } })),
+        ["dialect.guarded", "an array of names"],
+      );
+    }
   });
 
   test("events that are none are refused by name", async () => {

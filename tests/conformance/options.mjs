@@ -142,6 +142,7 @@ export default (test) => {
       "doPing",
       "isDisconnect",
       "inTransaction",
+      "doRefuse",
       "onDisconnect",
     ]) {
       expectArgumentError(

@@ -2,9 +2,11 @@
 // but what the session keeps (settings, temporary tables), as with SQLAlchemy, unless a reset listener clears it.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 import { NullPool, StaticPool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
+import { Client, Query } from "pg";
 import { answers, pidOf, unsure, WatchedPostgres } from "./watched-postgres.mjs";
 
 const server = new WatchedPostgres("CREATE TABLE notes (text text); CREATE ROLE tenant");
@@ -189,6 +191,77 @@ test("a detached lease, a NullPool's and a StaticPool's last one roll back, too"
   assert.deepEqual(await server.run("SELECT * FROM notes WHERE text IN ('detached', 'none', 'shared')"), []);
 });
 
+// ---- what a lease that has ended can still do
+
+test("a statement that is late in Promise.all does not run in the next borrower's transaction", async () => {
+  const { pool, statements } = server.pool("late", one);
+  const refused = [];
+  let begun;
+  const hasNext = new Promise((resolve) => (begun = resolve));
+  await assert.rejects(
+    pool.use(async (client) => {
+      await client.query("BEGIN");
+      const late = hasNext.then(() => client.query("INSERT INTO notes VALUES ('late')"));
+      refused.push(assert.rejects(late, { code: "ERR_POOL_INVALID_REQUEST" }));
+      await Promise.all([client.query("SELECT 1 / 0"), late]);
+    }),
+    { code: "22012" },
+  );
+  await pool.use(async (client) => {
+    await client.query("BEGIN");
+    begun();
+    await Promise.all(refused);
+    await client.query("COMMIT");
+  });
+  assert.deepEqual(await server.run("SELECT * FROM notes WHERE text = 'late'"), []);
+  assert.equal(statements.filter((text) => text.startsWith("INSERT")).length, 0);
+  await pool.close();
+});
+
+test("a late statement is refused in the manner of its call: a promise, a callback, a query object", async () => {
+  const { pool, statements } = server.pool("late-forms", one);
+  const client = await pool.use((used) => used);
+  const { code } = await client.query("SELECT 1").catch((error) => error);
+  assert.equal(code, "ERR_POOL_INVALID_REQUEST");
+  for (const call of [
+    (done) => client.query("SELECT 1", done),
+    (done) => client.query("SELECT $1", [1], done),
+    (done) => client.query({ text: "SELECT 1", callback: done }),
+    (done) => client.query({ submit() {}, handleError: done }),
+  ]) {
+    const error = await new Promise((resolve) => void call(resolve));
+    assert.equal(error.code, "ERR_POOL_INVALID_REQUEST");
+  }
+  const query = { submit() {}, handleError() {} };
+  assert.equal(client.query(query), query);
+  await assert.rejects(client.end(), { code: "ERR_POOL_INVALID_REQUEST" });
+  assert.equal(statements.length, 0);
+  await pool.use(answers);
+  assert.equal(pool.stats().opened, 1);
+  await pool.close();
+});
+
+test("the client that a caller has is a pg.Client in all but its identity", async () => {
+  const { pool } = server.pool("facade", one);
+  const heard = [];
+  await pool.use(async (client) => {
+    assert.ok(client instanceof Client);
+    client.on("notice", ({ message }) => heard.push(message));
+    await client.query("DO $$ BEGIN RAISE NOTICE 'one'; END $$");
+    const rows = await new Promise((resolve, reject) =>
+      client.query("SELECT 1 AS one", (error, result) => (error ? reject(error) : resolve(result.rows))),
+    );
+    assert.deepEqual(rows, [{ one: 1 }]);
+    const submitted = new Query("SELECT 2 AS two");
+    assert.equal(client.query(submitted), submitted);
+    await once(submitted, "end");
+    assert.equal(client.escapeLiteral("it's"), "'it''s'");
+    client.removeAllListeners("notice");
+  });
+  assert.deepEqual(heard, ["one"]);
+  await pool.close();
+});
+
 // ---- how many statements a return costs
 
 test("before pg 8.21 a clean return sends no ROLLBACK either, and an open transaction is rolled back", async () => {
@@ -199,10 +272,6 @@ test("before pg 8.21 a clean return sends no ROLLBACK either, and an open transa
   await pool.use(answers);
   statements.length = 0;
   for (let round = 0; round < 3; round++) await pool.use(answers);
-  await assert.rejects(
-    pool.use((client) => client.query("SELECT 1 / 0")),
-    { code: "22012" },
-  );
   assert.equal(statements.filter((text) => text === "ROLLBACK").length, 0);
   for (const begin of [
     (client) => client.query("BEGIN"),

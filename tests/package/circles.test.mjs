@@ -14,7 +14,7 @@ const order = `
   clock events options
   settings call-options
   engine/instance engine/contexts engine/signals engine/caller-stacks
-  engine/policy engine/slot
+  engine/policy engine/facade engine/slot
   engine/lease engine/step-state
   engine/connections engine/waiters engine/timer engine/refusals
   engine/steps engine/operation engine/operations

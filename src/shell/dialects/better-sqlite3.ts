@@ -33,6 +33,12 @@ export const betterSqlite3: Dialect<BetterSqlite3Database> = {
 
   isDisconnect: (error) => error instanceof TypeError && error.message === "The database connection is not open",
 
+  guarded: ["prepare", "exec", "transaction", "pragma", "backup", "close"],
+
+  doRefuse(error) {
+    throw error;
+  },
+
   /** Also true when its caller closed the database: its reset fails, and the next caller has another. */
   inTransaction: (database) => database.inTransaction || !database.open,
 };

@@ -167,6 +167,26 @@ export const mysql2: Dialect<Mysql2Connection> = {
 
   isDisconnect,
 
+  guarded: [
+    "query",
+    "execute",
+    "prepare",
+    "beginTransaction",
+    "commit",
+    "rollback",
+    "changeUser",
+    "ping",
+    "reset",
+    "end",
+  ],
+
+  doRefuse(error, given) {
+    const callback = given.at(-1);
+    if (typeof callback !== "function") return Promise.reject(error);
+    queueMicrotask(() => (callback as Callback)(error));
+    return undefined;
+  },
+
   /**
    * mysql2 reports a socket that fails either to the statement under way, or as "error", which without a listener ends
    * the process.

@@ -38,6 +38,12 @@ export const nodeSqlite: Dialect<NodeSqliteDatabase> = {
 
   isDisconnect,
 
+  guarded: ["prepare", "exec", "createTagStore", "applyChangeset", "close"],
+
+  doRefuse(error) {
+    throw error;
+  },
+
   /** Also true when its caller closed the database: its reset fails, and the next caller has another. */
   inTransaction: (database) => database.isOpen !== true || database.isTransaction !== false,
 };

@@ -115,6 +115,19 @@ export const pg: Required<Dialect<PgClient>> = {
     return connection === undefined || statuses.get(connection) !== "I";
   },
 
+  guarded: ["query", "end"],
+
+  /** A callback gets the error, and so does a query object such as a cursor or a stream. */
+  doRefuse(error, given, client) {
+    const [config] = given as [{ callback?: unknown; submit?: unknown; handleError?: unknown } | undefined];
+    const callback = [given.at(-1), config?.callback].find((value) => typeof value === "function");
+    if (callback !== undefined) return queueMicrotask(() => (callback as (error: unknown) => void)(error));
+    if (typeof config?.submit !== "function" || typeof config.handleError !== "function") return Promise.reject(error);
+    const query = config as { handleError(error: unknown, connection: unknown): void };
+    queueMicrotask(() => query.handleError(error, (client as ClientState).connection));
+    return query;
+  },
+
   /** Without a listener an idle client's error ends the process. */
   onDisconnect(client, died) {
     const onError = (error: Error): void => died(error);

@@ -50,6 +50,8 @@ export const pglite: Dialect<PgliteDatabase> = {
   },
 
   isDisconnect,
+
+  guarded: ["query", "sql", "exec", "transaction", "describeQuery", "listen", "unlisten", "runExclusive", "close"],
 };
 
 async function close(database: PgliteDatabase): Promise<void> {

@@ -5,6 +5,7 @@
  */
 
 import type { Limits } from "../call-options.js";
+import { isObject } from "../host.js";
 import { callDriver, nothingToCall, type Dialect, type DriverCall } from "../dialect.js";
 import { ArgumentError } from "../errors.js";
 import type { Log } from "../logger.js";
@@ -12,6 +13,7 @@ import type { Creator } from "../options.js";
 import { indexOf } from "../protocol.js";
 import type { Settings } from "../settings.js";
 import { show } from "../validate.js";
+import { Facades, ownConnection } from "./facade.js";
 import { BoundLease, handleOfOperation, Lease } from "./lease.js";
 import { guard, guardShare, Slot, SlotConnection, type LeaseOwner } from "./slot.js";
 
@@ -26,6 +28,8 @@ export class Connections<C> {
   readonly #tracksLeaks: boolean;
   readonly #shares: boolean;
   readonly #isBound: boolean;
+  /** The methods that are guarded, if any are. */
+  readonly #guarded: ReadonlySet<unknown> | undefined;
   readonly #warned = new Set<DriverCall>();
 
   /** `isBound`: the connections belong to an I/O context. */
@@ -36,6 +40,8 @@ export class Connections<C> {
     this.#tracksLeaks = settings.tracksLeaks;
     this.#shares = settings.shares;
     this.#isBound = isBound;
+    const { guarded } = settings.dialect;
+    this.#guarded = settings.guards && guarded !== undefined ? new Set(guarded) : undefined;
   }
 
   // ---- in their slots
@@ -65,6 +71,8 @@ export class Connections<C> {
     }
     const slot = this.slots[index] as Slot<C>;
     const held = new SlotConnection(this.owner, connection, slot);
+    if (this.#guarded !== undefined && isObject(connection))
+      held.facades = new Facades(connection, this.owner, this.#dialect, this.#guarded);
     slot.held = held;
     slot.lastConnectTime = Date.now();
     // A share is guarded when it is made.
@@ -89,6 +97,12 @@ export class Connections<C> {
     if (slot.held !== held) return;
     slot.held = undefined;
     slot.finalizers = [];
+  }
+
+  /** Takes the connection out of the pool for good: it was closed or terminated, or that failed. */
+  forget(held: SlotConnection<C>): void {
+    if (held.facades !== undefined) held.facades.isClosed = true;
+    this.empty(held);
   }
 
   /** Takes the connection out of the pool: it was closed, terminated or detached, or that failed. */
@@ -120,6 +134,7 @@ export class Connections<C> {
   /** Makes one more share, for which the operation stands. Runs no foreign code. */
   share(held: SlotConnection<C>, operation: number, limits: Limits | undefined): Lease<C> {
     held.stack = limits?.stack;
+    held.facades?.join();
     const sentinel = this.#tracksLeaks ? guardShare(held, operation) : undefined;
     return this.lend(held, handleOfOperation(operation), sentinel);
   }
@@ -141,7 +156,7 @@ export class Connections<C> {
   /** Whether the driver's error means that the connection is gone. */
   isDisconnect(error: unknown, connection: C): boolean {
     try {
-      return this.#dialect.isDisconnect?.(error, connection) === true;
+      return this.#dialect.isDisconnect?.(error, ownConnection(connection)) === true;
     } catch (failure) {
       this.#log.error("the dialect's isDisconnect failed", failure);
       return false;

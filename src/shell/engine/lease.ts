@@ -3,10 +3,10 @@
  * slot. Made by connections.ts.
  */
 
-import { InvalidRequestError } from "../errors.js";
 import type { InvalidateOptions, LeaseCloseOptions, PooledConnection } from "../lease.js";
 import type { ConnectionRecord } from "../record.js";
 import { checkFlags } from "../validate.js";
+import { leaseHasEnded } from "./facade.js";
 import type { LeaseOwner, SlotConnection } from "./slot.js";
 
 /**
@@ -34,8 +34,8 @@ export class Lease<C> implements PooledConnection<C> {
   #handle: number;
   /** The connection's sentinel (slot.ts). */
   #sentinel: object | undefined;
-  /** The promise of the end, once the lease has ended. */
-  #end: Promise<void> | undefined = undefined;
+  /** Of an ended lease the promise of its end. Until then the facade of the connection, once it was asked for. */
+  #end: unknown = undefined;
 
   constructor(held: SlotConnection<C>, handle: number, sentinel: object | undefined) {
     this.#held = held;
@@ -44,15 +44,9 @@ export class Lease<C> implements PooledConnection<C> {
   }
 
   get connection(): C {
-    if (this.#handle === ended || this.#held.isInvalidated) {
-      const pool = this.#held.owner.name;
-      throw new InvalidRequestError(
-        `this lease of the pool ${pool} has ended, and another caller may have its connection now. Use the ` +
-          `connection before close(), or connect() again`,
-        pool,
-      );
-    }
-    return this.#held.connection;
+    if (this.#handle === ended || this.#held.isInvalidated) throw leaseHasEnded(this.#held.owner.name);
+    const { facades, connection } = this.#held;
+    return facades === undefined ? connection : ((this.#end ??= facades.facadeFor(this)) as C);
   }
 
   get record(): ConnectionRecord<C> | null {
@@ -175,8 +169,10 @@ export class Lease<C> implements PooledConnection<C> {
   }
 
   #forget(): void {
-    if (this.#handle < ended) this.#held.shared?.shares.delete(operationOfHandle(this.#handle));
-    else this.#held.sentinel = this.#sentinel;
+    if (this.#handle < ended) {
+      this.#held.shared?.shares.delete(operationOfHandle(this.#handle));
+      this.#held.facades?.leave();
+    } else this.#held.sentinel = this.#sentinel;
     this.#sentinel = undefined;
     this.#handle = ended;
     // Until the policy has answered: the driver may close the lease again from within.

@@ -13,6 +13,7 @@ import { canTrackLeaks } from "../host.js";
 import type { Log } from "../logger.js";
 import type { ConnectionRecord } from "../record.js";
 import { checkFlags, show } from "../validate.js";
+import type { Facades } from "./facade.js";
 
 /** What leases and slots ask of their pool. */
 export interface LeaseOwner<C> {
@@ -72,6 +73,8 @@ export class SlotConnection<C> {
   stack: string | undefined = undefined;
   /** The driver's error when the connection died. */
   deathCause: unknown = undefined;
+  /** What its lease holders have in its place, if it is guarded. */
+  facades: Facades<C> | undefined = undefined;
   /** Ends the dialect's onDisconnect. */
   unwatch: (() => void) | undefined = undefined;
 

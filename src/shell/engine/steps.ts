@@ -366,7 +366,7 @@ export class Steps<C> {
     if (code !== Code.Close && code !== Code.Terminate) return;
     const held = operation.held ?? operation.known?.ending ?? this.#slotOrNull(index)?.held;
     if (operation.known !== undefined) operation.known.ending = undefined;
-    if (held !== undefined) this.#connections.empty(held);
+    if (held !== undefined) this.#connections.forget(held);
   }
 
   /** Runs the finalizers, newest first, each whether or not another failed. Awaits those that return a promise. */

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
+import { promisify } from "node:util";
 import { QueuePool } from "edgepool";
 import { mysql2 } from "edgepool/dialects/mysql2";
 import { build } from "esbuild";
@@ -119,6 +120,22 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     await one.close();
   });
 
+  test(`${name}: a statement of a lease that has ended is refused, and is not sent`, async () => {
+    const one = pool();
+    const late = await one.use((connection) => connection);
+    await one.use(async (connection) => {
+      await query(connection, "BEGIN");
+      await assert.rejects(query(late, "INSERT"), { code: "ERR_POOL_INVALID_REQUEST" });
+      for (const call of ["beginTransaction", "commit", "rollback", "ping", "reset", "end"]) {
+        const answer = name === "promises" ? late[call]() : promisify((done) => late[call](done))();
+        await assert.rejects(answer, { code: "ERR_POOL_INVALID_REQUEST" });
+      }
+      await query(connection, "COMMIT");
+    });
+    assert.deepEqual(server.sessions[0].received, ["ROLLBACK", "BEGIN", "COMMIT", "ROLLBACK"]);
+    await one.close();
+  });
+
   test(`${name}: a statement still under way at the return is rolled back after`, async () => {
     const one = pool();
     let begin;
@@ -176,7 +193,7 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
       server.sessions.at(-1)[end](4031);
       await word;
       assert.equal(one.stats().idle, 0);
-      assert.notEqual(await one.use((used) => used), connection);
+      assert.notEqual(await one.use(core), core(connection));
       await one.close();
     }
   });
@@ -189,9 +206,9 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
       { errno: 1053 },
     );
     assert.equal(two.stats().invalidated, 1);
-    const old = other.connection;
+    const old = other.connection.threadId;
     await other.close();
-    assert.notEqual(await two.use((connection) => connection), old);
+    assert.notEqual(await two.use(({ threadId }) => threadId), old);
     await two.close();
   });
 

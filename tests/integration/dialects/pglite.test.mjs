@@ -64,6 +64,24 @@ test('with resetOnReturn "session" nothing of the session reaches the next calle
   await one.close();
 });
 
+test("a statement of a lease that has ended is refused, and does not run in the next transaction", async () => {
+  const late = await pool.use((database) => database);
+  await pool.use(async (database) => {
+    await database.exec("BEGIN");
+    const calls = [
+      () => late.query("INSERT INTO accounts VALUES (2)"),
+      () => late.exec("INSERT INTO accounts VALUES (2)"),
+      () => late.sql`INSERT INTO accounts VALUES (2)`,
+      () => late.transaction((transaction) => transaction.query("INSERT INTO accounts VALUES (2)")),
+      () => late.close(),
+    ];
+    for (const call of calls) await assert.rejects(call(), { code: "ERR_POOL_INVALID_REQUEST" });
+    await database.exec("COMMIT");
+  });
+  assert.equal(await count(), 0);
+  assert.equal(await pool.use((database) => database.transaction(() => database.closed)), false);
+});
+
 test("a query still under way at the return is rolled back after", async () => {
   let begin;
   const database = await pool.use((used) => {

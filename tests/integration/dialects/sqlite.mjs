@@ -51,6 +51,24 @@ export function testSqlite({ dialect, open, code, skip }) {
     await one.close();
   });
 
+  test("a call of a lease that has ended throws, and does not run in the next transaction", { skip }, async () => {
+    const { one, count, statements } = await pool("late");
+    const late = await one.use((database) => database);
+    await one.use((database) => {
+      database.exec("BEGIN");
+      for (const call of [
+        () => late.exec("INSERT INTO accounts VALUES (1)"),
+        () => late.prepare("SELECT 1"),
+        () => late.close(),
+      ])
+        assert.throws(call, { code: "ERR_POOL_INVALID_REQUEST" });
+      database.exec("COMMIT");
+    });
+    assert.equal(await count(), 0);
+    assert.deepEqual(statements, ["BEGIN", "COMMIT"]);
+    await one.close();
+  });
+
   test("a clean database is returned without a statement", { skip }, async () => {
     const { one, count, statements } = await pool("clean");
     await count();

@@ -52,6 +52,8 @@ holds<
     | "doPing"
     | "isDisconnect"
     | "inTransaction"
+    | "guarded"
+    | "doRefuse"
     | "onDisconnect"
   >
 >();
@@ -68,6 +70,10 @@ holds<Same<NonNullable<Dialect<C>["doPing"]>, (connection: C) => boolean | Promi
 holds<Same<NonNullable<Dialect<C>["isDisconnect"]>, (error: unknown, connection: C) => boolean>>();
 holds<Same<NonNullable<Dialect<C>["inTransaction"]>, (connection: C) => boolean>>();
 holds<Same<NonNullable<Dialect<C>["onDisconnect"]>, (connection: C, died: (error: unknown) => void) => () => void>>();
+holds<Same<NonNullable<Dialect<C>["guarded"]>, readonly string[]>>();
+holds<
+  Same<NonNullable<Dialect<C>["doRefuse"]>, (error: unknown, given: readonly unknown[], connection: C) => unknown>
+>();
 export const nothing: Dialect<C> = {};
 export const anyone: Dialect = { doClose: (connection) => connection.whatever() };
 // @ts-expect-error: inTransaction answers at once
@@ -83,6 +89,7 @@ type OfEveryPool = {
   driverTimeout: Limit;
   pingTimeout: Limit;
   deadline: Limit;
+  guard: boolean;
   echo: boolean | "debug" | null;
   loggingName: string | null;
   logger: PoolLogger;
