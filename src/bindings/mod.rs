@@ -205,6 +205,12 @@ pub fn warm(pool: u32, count: i32) -> i32 {
     with(pool, |scope| scope.warm(count as u32) as i32)
 }
 
+/// Begins to keep `min` connections open, before any caller asks for one; the openings are spawned operations.
+#[wasm_bindgen]
+pub fn start(pool: u32) {
+    with(pool, Pool::start);
+}
+
 /// Changes the sizes of every scope. What is undefined stays. Throws the name of the first that breaks its rule, and
 /// then changes nothing.
 #[wasm_bindgen]
@@ -213,8 +219,9 @@ pub fn resize(
     pool_size: Option<f64>,
     max_overflow: Option<f64>,
     min_idle: Option<f64>,
+    min: Option<f64>,
 ) -> Result<(), JsValue> {
-    with_all(|scopes| scopes.resize(pool, Sizes { pool_size, max_overflow, min_idle }))
+    with_all(|scopes| scopes.resize(pool, Sizes { pool_size, max_overflow, min_idle, min }))
         .map_err(|violation| JsValue::from_str(violation.option))
 }
 

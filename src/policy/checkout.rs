@@ -61,6 +61,7 @@ impl Pool {
     /// The checkout if [`Pool::checkout_at_once`] has returned `None`.
     #[inline(never)]
     pub fn begin_long_checkout(&mut self, limits: Option<Limits>) -> Begin {
+        self.begin_filling();
         let begin = match self.try_checkout(limits) {
             Ok(begin) => begin,
             Err(refusal) => Begin::Refused(self.refused(Caller::Checkout, refusal)),

@@ -187,6 +187,10 @@ options! {
     min_idle: f64 = 0.0, "minIdle", Number, QUEUE =>
     min_idle: u32 = count;
 
+    /// How many are kept open, in use or idle.
+    min: f64 = 0.0, "min", Number, QUEUE =>
+    min: u32 = count;
+
     /// Uses after which a connection is closed at its return; infinity = no limit.
     max_uses: f64 = f64::INFINITY, "maxUses", Number, QUEUE =>
     max_uses: u32 = at_least_one;
@@ -313,6 +317,8 @@ pub struct Sizes {
     pub max_overflow: Option<f64>,
     /// `minIdle`.
     pub min_idle: Option<f64>,
+    /// `min`.
+    pub min: Option<f64>,
 }
 
 /// A length of time in milliseconds, or none.
@@ -376,6 +382,7 @@ impl Config {
         replace(&mut config.pool_size, sizes.pool_size, count, "poolSize")?;
         replace(&mut config.max_overflow, sizes.max_overflow, overflow, "maxOverflow")?;
         replace(&mut config.min_idle, sizes.min_idle, count, "minIdle")?;
+        replace(&mut config.min, sizes.min, count, "min")?;
         config.complete()?;
         Ok(config)
     }

@@ -5,8 +5,7 @@ use super::config::Span;
 use super::id::{NIL, OperationId};
 use super::operation::{Caller, Operation, State};
 use super::pool::Pool;
-use super::record::{Phase, Record};
-use alloc::vec::Vec;
+use super::record::Phase;
 
 impl Pool {
     // ---- the idle store
@@ -20,6 +19,7 @@ impl Pool {
         let is_live = record.live;
         self.idle.put(&mut self.records, slot);
         if !is_live {
+            self.has_freed |= self.config.min > 0;
             return;
         }
         if let Span::Millis(_) = self.config.idle_timeout {
@@ -82,9 +82,11 @@ impl Pool {
     }
 
     /// Closes the connections that have been idle for too long, the longest idle first, as long as more than `minIdle`
-    /// are idle. The others stay overdue, and go when another connection comes to be idle.
+    /// are idle and more than `min` open. The others stay overdue, and go when another connection comes to be idle.
     pub(super) fn reap(&mut self) {
-        while let Some(slot) = self.idle.surplus(self.config.min_idle) {
+        while self.connections() > self.least()
+            && let Some(slot) = self.idle.surplus(self.config.min_idle)
+        {
             self.take_idle_slot(slot);
             self.spawn_discard(slot, false);
         }
@@ -95,24 +97,11 @@ impl Pool {
     /// Opens connections for the idle store, as spawned operations, until `count` slots hold one: as many as may be
     /// opened now. Returns how many more there are to open.
     pub fn warm(&mut self, count: u32) -> u32 {
-        let count = count.min(self.config.max_idle) as usize;
-        let empty: Vec<u32> = self.idle.emptied().collect();
-        let mut filled = self.records.len() - empty.len();
-        let mut empty = empty.into_iter();
-        while !self.is_closed() && filled < count && self.places.has_room() && !self.is_crowded() {
-            let slot = match empty.next() {
-                Some(slot) => {
-                    self.take_idle_slot(slot);
-                    slot
-                }
-                None if self.may_make_slot() => self.records.insert(Record::new()).index(),
-                None => break,
-            };
-            let id = self.begin(Operation::new(State::reserved(slot), Caller::Other));
-            self.reserve(id, slot);
-            self.outbox.spawn(id);
+        let count = count.min(self.config.max_idle);
+        let mut filled = self.records.len() as u32 - self.idle.emptied_len();
+        while !self.is_closed() && filled < count && self.open_in_advance(Caller::Other) {
             filled += 1;
         }
-        if self.is_closed() { 0 } else { count.saturating_sub(filled) as u32 }
+        if self.is_closed() { 0 } else { count.saturating_sub(filled) }
     }
 }

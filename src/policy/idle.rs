@@ -56,7 +56,7 @@ impl Idle {
 
     /// The slot in which a connection is opened next. One whose stale connection ends for that comes first.
     pub(crate) fn next_to_open(&self) -> Option<u32> {
-        self.stale.front().or_else(|| next(&self.emptied, self.lifo))
+        self.stale.front().or_else(|| self.next_emptied())
     }
 
     /// Takes the slot that [`Idle::next`] names, in a plain pool, if it is live.
@@ -120,8 +120,12 @@ impl Idle {
         self.emptied.front().or_else(|| self.stale.front()).or_else(|| self.ready.front())
     }
 
-    pub(crate) fn emptied(&self) -> impl Iterator<Item = u32> {
-        self.emptied.iter()
+    pub(crate) fn emptied_len(&self) -> u32 {
+        self.emptied.len()
+    }
+
+    pub(crate) fn next_emptied(&self) -> Option<u32> {
+        next(&self.emptied, self.lifo)
     }
 }
 

@@ -3,9 +3,9 @@
 //! directly.
 //!
 //! Start with pool.rs, which owns the state, and slots.rs, the rules of which caller is served; then one file per
-//! operation: checkout.rs, opening.rs, checkin.rs, closing.rs, detach.rs, sharing.rs, pool_end.rs; housekeeping.rs is
-//! what a pool does without being asked, resize.rs changes its sizes, scopes.rs and family.rs are what the scopes of
-//! one pool have in common.
+//! operation: checkout.rs, opening.rs, checkin.rs, closing.rs, detach.rs, sharing.rs, pool_end.rs; housekeeping.rs and
+//! filling.rs are what a pool does without being asked, resize.rs changes its sizes, scopes.rs and family.rs are what
+//! the scopes of one pool have in common.
 
 mod checkin;
 mod checkout;
@@ -15,6 +15,7 @@ mod counters;
 mod deadlines;
 mod detach;
 mod family;
+mod filling;
 mod housekeeping;
 mod id;
 mod idle;

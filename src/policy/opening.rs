@@ -79,6 +79,7 @@ impl Pool {
             (CheckoutAt::Opening, Outcome::TimedOut) => self.abandon(id, slot),
             (CheckoutAt::Opening, _) => {
                 self.family.counters.open_failed.count();
+                self.opening_went_wrong();
                 self.opening_failed(id, slot)
             }
             (CheckoutAt::TellingFirst, Outcome::Ok) => {
@@ -92,6 +93,7 @@ impl Pool {
             }
             _ => {
                 self.pass_first_on(id);
+                self.opening_went_wrong();
                 self.connect_listener_failed(id, slot, outcome)
             }
         }
@@ -118,6 +120,7 @@ impl Pool {
     /// The creator ran out of time: its slot goes on without it, and a connection that it still opens is closed.
     fn abandon(&mut self, id: OperationId, slot: u32) -> Step {
         self.family.counters.open_failed.count();
+        self.opening_went_wrong();
         self.opening_ended(slot);
         let operation = self.operation(id);
         let caller = core::mem::replace(&mut operation.caller, Caller::None);
@@ -211,6 +214,7 @@ impl Pool {
     /// The connection is open and presented: it goes to its caller, or to the next one.
     fn connected(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
         self.records[slot].is_new = false;
+        self.opening_went_well();
         if !self.operation(id).is_attended() {
             return self.check_in(id, slot, None);
         }

@@ -40,6 +40,8 @@ pub(crate) enum State {
     Telling(Event),
     /// Its slot is idle; the time until its connection is closed for that.
     Idling { slot: u32 },
+    /// An opening failed; the time until the pool tries another one for `min`.
+    Pausing,
     /// The close of the pool, or of one scope, waits for the last slot.
     Draining,
     /// It has ended, and a notice about it is still to be handed out.
@@ -135,7 +137,7 @@ impl State {
                 !matches!(at, CheckoutAt::Reserved | CheckoutAt::AwaitingPlace | CheckoutAt::AwaitingFirst)
             }
             Self::Waiting { .. } | Self::Sharing { .. } | Self::Detached { .. } | Self::Lost { .. } => false,
-            Self::Idling { .. } | Self::Draining | Self::Ended => false,
+            Self::Idling { .. } | Self::Pausing | Self::Draining | Self::Ended => false,
             _ => true,
         }
     }

@@ -1,4 +1,5 @@
-//! How many creators may run, and in which order openings wait for that and for the first listeners.
+//! How many creators may run, in which order openings wait for that and for the first listeners, and when the pool
+//! opens by itself.
 
 use super::id::OperationId;
 use super::record::Record;
@@ -41,4 +42,15 @@ impl Places {
 pub(crate) struct FirstUse {
     pub(crate) holder: Option<OperationId>,
     pub(crate) queue: VecDeque<OperationId>,
+}
+
+/// How the pool opens connections by itself, for `min`.
+#[derive(Default)]
+pub(crate) struct Filling {
+    /// Whether the pool is in use: from its first call on, until it is disposed of.
+    pub(crate) has_begun: bool,
+    /// How many attempts have failed one after the other.
+    pub(crate) failures: u32,
+    /// The pause before the next attempt.
+    pub(crate) pause: Option<OperationId>,
 }

@@ -8,7 +8,7 @@ use super::id::OperationId;
 use super::idle::Idle;
 use super::operation::{Caller, CheckoutAt, EndAt, Operation, Operations, Queue, ReturnAt, State};
 use super::outbox::Outbox;
-use super::places::{FirstUse, Places};
+use super::places::{Filling, FirstUse, Places};
 use super::record::{Phase, Records, Staleness};
 use super::ring::Ring;
 use super::share_groups::ShareGroups;
@@ -49,6 +49,7 @@ pub struct Pool {
     pub(super) first: FirstUse,
     pub(super) places: Places,
     pub(super) shares: ShareGroups,
+    pub(super) filling: Filling,
     /// Whether capacity may have come free since the waiters were served.
     pub(super) has_freed: bool,
     /// How many checkouts there were when the leases were last looked at.
@@ -91,6 +92,7 @@ impl Pool {
             first: FirstUse::default(),
             places: Places::new(config.max_connecting),
             shares: ShareGroups::default(),
+            filling: Filling::default(),
             has_freed: false,
             seen_checkouts: 0,
             random: 0.0,
@@ -154,7 +156,7 @@ impl Pool {
     pub(super) fn step_of(&self, state: State) -> Step {
         match state {
             State::Waiting { .. } | State::Abandoned | State::Sharing { .. } | State::Detached { .. } => Step::Wait,
-            State::Lost { .. } | State::Idling { .. } | State::Draining => Step::Wait,
+            State::Lost { .. } | State::Idling { .. } | State::Pausing | State::Draining => Step::Wait,
             State::Ended => Step::Done,
             State::CheckingOut { at, slot, .. } => match at {
                 CheckoutAt::Reserved | CheckoutAt::AwaitingPlace | CheckoutAt::AwaitingFirst => Step::Wait,
@@ -331,6 +333,7 @@ impl Pool {
                 State::Draining => self.stop_closing(),
                 State::Lost { lease } => self.reclaim(id, lease),
                 State::Idling { slot } => self.idled(id, slot),
+                State::Pausing => self.paused(),
                 _ => self.expire(id),
             }
         }
@@ -429,7 +432,10 @@ impl Pool {
     /// Whether every slot is idle: no caller has a connection, or wants one.
     pub fn is_at_rest(&self) -> bool {
         self.records.len() == self.idle.len() as usize
-            && self.operations.iter().all(|(_, operation)| matches!(operation.state, State::Idling { .. }))
+            && self
+                .operations
+                .iter()
+                .all(|(_, operation)| matches!(operation.state, State::Idling { .. } | State::Pausing))
     }
 
     /// Whether the scope holds nothing: no connection, and no caller that wants one.

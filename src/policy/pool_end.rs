@@ -19,6 +19,7 @@ impl Pool {
 
     /// Closes the idle connections of this scope.
     pub(super) fn close_idle(&mut self) {
+        self.stop_filling();
         self.empty_idle();
         self.settle();
     }
@@ -56,6 +57,7 @@ impl Pool {
             return closing;
         }
         self.closes.push(closing);
+        self.stop_filling();
         if !self.closed {
             self.admit_none();
             if drains {

@@ -174,6 +174,9 @@ impl Pool {
                 self.hand_over(waiter, slot);
             }
         }
+        if self.config.min > 0 {
+            self.fill();
+        }
         self.end_closes_if_empty();
     }
 

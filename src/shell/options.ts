@@ -102,6 +102,14 @@ export interface QueuePoolOptions<C> extends PoolOptions<C> {
    * because an open socket keeps the object in memory.
    */
   idleTimeout?: Duration;
+  /**
+   * Connections that the pool opens by itself and keeps open, in use or idle; each one that ends is replaced. It begins
+   * when the pool is made. In Workers, and with a `scope` function, it begins with the first call of each scope. A
+   * failure goes to the `error` event; then the pool tries one at a time, after 100 ms, and twice as long each time, up
+   * to 30 s. More than `poolSize` has the effect of `poolSize`. After dispose() it begins again with the next call.
+   * Default 0.
+   */
+  min?: number;
   /** Keeps at least this many connections open, however long they have been idle. Default 0. It opens none. */
   minIdle?: number;
   /** Uses after which a connection is closed at its return. Default Infinity. */
@@ -118,6 +126,7 @@ export interface PoolSizes {
   poolSize?: number | undefined;
   maxOverflow?: number | undefined;
   minIdle?: number | undefined;
+  min?: number | undefined;
 }
 
 /** Options of {@link SingletonThreadPool}. */

@@ -5,6 +5,7 @@ import { Scope } from "./engine/scope.js";
 import { Scopes } from "./engine/scopes.js";
 import { ArgumentError } from "./errors.js";
 import { checkListener, eventPairs, listenOnClass, Listeners, type ListenOptions, type PoolEvents } from "./events.js";
+import { hasContexts } from "./host.js";
 import type { PooledConnection } from "./lease.js";
 import type { Echo } from "./logger.js";
 import type { ConnectOptions, Creator, Duration, PoolOptions } from "./options.js";
@@ -54,6 +55,8 @@ export abstract class Pool<C> implements AsyncDisposable {
       );
     }
     for (const [event, listener] of events) this.#listeners.add(event, listener, {});
+    // Later, so that the caller can add listeners before anything is opened.
+    if (this.#settings.policy.min > 0 && scope === "isolate" && !hasContexts) queueMicrotask(() => this.first.start());
   }
 
   /** The pool's name in logs and errors. */

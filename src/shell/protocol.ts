@@ -133,6 +133,7 @@ export const options = [
   { name: "pingTimeout", form: "limit", default: 5000 },
   { name: "idleTimeout", form: "duration", default: Infinity, kinds: ["QueuePool"] },
   { name: "minIdle", form: "number", default: 0, kinds: ["QueuePool"] },
+  { name: "min", form: "number", default: 0, kinds: ["QueuePool"] },
   { name: "maxUses", form: "number", default: Infinity, kinds: ["QueuePool"] },
   { name: "maxConnecting", form: "number", default: Infinity, kinds: ["QueuePool"] },
 ] as const;

@@ -221,7 +221,7 @@ export function policyOptionsIn<C>({ kind, policy, given, scope }: Settings<C>, 
 }
 
 /** The options that resize() takes. */
-const sizeKeys = ["poolSize", "maxOverflow", "minIdle"] as const;
+const sizeKeys = ["poolSize", "maxOverflow", "minIdle", "min"] as const;
 
 /**
  * Passes what resize() was given to the policy, by `change`. If the policy accepts it, later scopes and recreate() have

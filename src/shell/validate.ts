@@ -26,6 +26,7 @@ const allowed: Record<string, string> = {
   storeTraceback: "true or false",
   resetOnReturn: '"rollback" (true), "commit", "session", or "none" (false, null)',
   minIdle: "a whole number, 0 or more",
+  min: "a whole number, 0 or more",
   maxUses: "a whole number, 1 or more, or Infinity",
   maxConnecting: "a whole number, 1 or more, or Infinity",
   dialect: "an object with functions such as doRollback, doClose, inTransaction",

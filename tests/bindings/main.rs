@@ -52,7 +52,7 @@ fn stat(core: &Core, name: &str) -> f64 {
 }
 
 /// The options in their order, as the shell completes them: a QueuePool of one, without a reset.
-const OPTIONS: [(&str, f64); 18] = [
+const OPTIONS: [(&str, f64); 19] = [
     ("kind", 0.0),
     ("poolSize", 1.0),
     ("maxOverflow", 0.0),
@@ -69,12 +69,13 @@ const OPTIONS: [(&str, f64); 18] = [
     ("pingTimeout", 5_000.0),
     ("idleTimeout", f64::INFINITY),
     ("minIdle", 0.0),
+    ("min", 0.0),
     ("maxUses", f64::INFINITY),
     ("maxConnecting", f64::INFINITY),
 ];
 
 /// The options with another value for one of them.
-fn options_but(name: &str, value: f64) -> [f64; 18] {
+fn options_but(name: &str, value: f64) -> [f64; 19] {
     OPTIONS.map(|(option, own)| if option == name { value } else { own })
 }
 
@@ -121,6 +122,7 @@ fn an_option_that_breaks_its_rule_is_named() {
         ("pingTimeout", f64::NAN),
         ("idleTimeout", f64::NAN),
         ("minIdle", -1.0),
+        ("min", -1.0),
         ("maxUses", 0.0),
         ("maxConnecting", 0.0),
     ];

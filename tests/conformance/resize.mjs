@@ -72,7 +72,7 @@ export default (test) => {
       [{ poolSize: 9, maxOverflow: "3" }, 'maxOverflow must be a whole number, 0 or more, or -1 (no limit); it is "3"'],
       [{ poolSize: 9, minIdle: 0.5 }, "minIdle must be a whole number, 0 or more; it is 0.5"],
       [{ poolSize: null }, "poolSize must be a whole number, 0 or more (0 = no limit); it is null"],
-      [{ pool_size: 9 }, 'resize() has no option "pool_size" (its value is 9); it has poolSize, maxOverflow, minIdle'],
+      [{ size: 9 }, 'resize() has no option "size" (its value is 9); it has poolSize, maxOverflow, minIdle, min'],
       [undefined, "the options of resize() must be an object; they are undefined"],
     ]) {
       const error = thrown(() => pool.resize(/** @type {any} */ (sizes)));

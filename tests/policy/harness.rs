@@ -60,6 +60,8 @@ pub(crate) enum Role {
     Spawned,
     /// Opens a connection before a caller asks.
     Warming,
+    /// Opens a connection because the pool has too few.
+    Filling,
     /// Ends a slot's connection through its record.
     RecordClose,
     /// Emits an event that nothing depends on.
@@ -509,6 +511,12 @@ impl Host {
         rest
     }
 
+    /// Begins to keep `min` connections open.
+    pub(crate) fn start(&mut self) {
+        self.pool.start();
+        self.after_call();
+    }
+
     pub(crate) fn connection_died(&mut self, connection: Connection) {
         let slot = self.slot_with(connection);
         self.pool.connection_died(slot);
@@ -540,9 +548,15 @@ impl Host {
 
     /// Changes the sizes of the pool: `poolSize`, `maxOverflow`, `minIdle`.
     pub(crate) fn resize(&mut self, pool_size: u32, max_overflow: i32, min_idle: u32) {
+        let min = self.settings.min;
         let Settings { pool_size, max_overflow, min_idle, .. } =
             Settings { min_idle: f64::from(min_idle), ..sized(pool_size, max_overflow) };
-        let sizes = Sizes { pool_size: Some(pool_size), max_overflow: Some(max_overflow), min_idle: Some(min_idle) };
+        let sizes = Sizes {
+            pool_size: Some(pool_size),
+            max_overflow: Some(max_overflow),
+            min_idle: Some(min_idle),
+            min: Some(min),
+        };
         self.settings = Settings { pool_size, max_overflow, min_idle, ..self.settings.clone() };
         let Counts { checked_in, checked_out, .. } = self.counts();
         self.most_slots = checked_in + checked_out;
@@ -905,7 +919,7 @@ impl Host {
                 let host_step = self.host_step(operation, step);
                 self.states[operation.0].host_step = Some(host_step);
                 self.assert_may_perform(operation, step, host_step);
-                let is_spawned = matches!(self.role(operation), Role::Spawned | Role::Warming);
+                let is_spawned = matches!(self.role(operation), Role::Spawned | Role::Warming | Role::Filling);
                 self.log.push(if is_spawned {
                     LogEntry::Spawned(operation, host_step)
                 } else {
@@ -1016,6 +1030,9 @@ impl Host {
                 let role = if self.is_warming { Role::Warming } else { Role::Spawned };
                 let operation = self.add(Some(id), role, Stage::Queued);
                 self.resume(operation);
+                if (self.role(operation), self.step(operation)) == (Role::Spawned, Some(HostStep::Open)) {
+                    self.states[operation.0].role = Role::Filling;
+                }
             }
             if !self.pool.tick_wanted() {
                 break;

@@ -35,6 +35,7 @@ mod max_connecting;
 mod max_overflow;
 mod max_uses;
 mod max_waiters;
+mod min;
 mod model;
 mod notices;
 mod null_pool;

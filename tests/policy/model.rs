@@ -1099,7 +1099,7 @@ fn any_pool() -> impl Strategy<Value = Settings> {
         (any_settings(), prop::sample::select(kinds), any::<bool>()),
         ms(&[f64::INFINITY, 0.0, 50.0, 1000.0]),
         ms(&[0.0, 0.0, 100.0]),
-        (ms(&[f64::INFINITY, 100.0, 1000.0]), 0..3u32),
+        (ms(&[f64::INFINITY, 100.0, 1000.0]), 0..3u32, ms(&[0.0, 0.0, 0.0, 1.0, 3.0])),
         ms(&[f64::INFINITY, f64::INFINITY, 1.0, 2.0]),
     )
         .prop_map(|((settings, kind, pre_ping), recycle_ms, pre_ping_after_idle_ms, idle, max_connecting)| {
@@ -1111,6 +1111,7 @@ fn any_pool() -> impl Strategy<Value = Settings> {
                 pre_ping_after_idle_ms,
                 idle_timeout_ms: idle.0,
                 min_idle: f64::from(idle.1),
+                min: if kind == Kind::Queue { idle.2 } else { 0.0 },
                 max_connecting,
                 ..settings
             }

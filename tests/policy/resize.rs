@@ -155,8 +155,9 @@ fn a_size_that_breaks_its_rule_is_named_and_nothing_changes() {
     let before = host.counts();
     for (sizes, option) in [
         (Sizes { pool_size: Some(-1.0), ..Sizes::default() }, "poolSize"),
-        (Sizes { pool_size: Some(7.0), max_overflow: Some(0.5), min_idle: None }, "maxOverflow"),
-        (Sizes { pool_size: Some(7.0), min_idle: Some(f64::NAN), max_overflow: None }, "minIdle"),
+        (Sizes { pool_size: Some(7.0), max_overflow: Some(0.5), ..Sizes::default() }, "maxOverflow"),
+        (Sizes { pool_size: Some(7.0), min_idle: Some(f64::NAN), ..Sizes::default() }, "minIdle"),
+        (Sizes { pool_size: Some(7.0), min: Some(-0.5), ..Sizes::default() }, "min"),
     ] {
         assert_eq!(host.pool.resize(sizes), Err(Violation { option }));
         assert_eq!((host.counts(), host.stats().max), (before, 2.0));

@@ -119,6 +119,11 @@ export class Operation<C> implements StepContext<C> {
     return new Promise((resolve, reject) => (this.#caller = { resolve, reject }));
   }
 
+  /** Marks an operation without a caller as settled: what fails in it is reported. */
+  settleUnlessAwaited(): void {
+    if (this.#caller === undefined) this.isSettled = true;
+  }
+
   /** Settles the promise of a return or an end, or of a checkout with its lease. */
   resolve(lease: Lease<C> | undefined): void {
     if (this.isSettled) return;

@@ -219,7 +219,10 @@ export class Operations<C> implements OperationOwner<C> {
       while (this.#spawned.length > 0) {
         const batch = this.#spawned;
         this.#spawned = [];
-        for (const operation of batch) this.guard(operation, () => operation.resume());
+        for (const operation of batch) {
+          operation.settleUnlessAwaited();
+          this.guard(operation, () => operation.resume());
+        }
       }
     } finally {
       this.#depth--;

@@ -272,9 +272,14 @@ export class Policy {
   }
 
   /** Changes the sizes of every scope. Throws the name of the first that breaks its rule. */
-  resize({ poolSize, maxOverflow, minIdle }: Partial<PolicyOptions>): void {
+  resize({ poolSize, maxOverflow, minIdle, min }: Partial<PolicyOptions>): void {
     this.assertAlive();
-    resize(this.#number, poolSize, maxOverflow, minIdle);
+    resize(this.#number, poolSize, maxOverflow, minIdle, min);
+  }
+
+  /** Begins to keep `min` connections open, before any caller asks for one. */
+  start(): void {
+    this.#wasm.start(this.#number);
   }
 
   /** Returns the operation that ends when the close of this scope is over, or -1 if it is over. */

@@ -416,6 +416,17 @@ export class Scope<C> {
     }
   }
 
+  /** Begins to keep `min` connections open, before any caller asks for one. */
+  start(): void {
+    if (hasCrashed()) return;
+    try {
+      this.#policy.start();
+      this.#operations.afterwards();
+    } catch (trap) {
+      this.#operations.crash(trap);
+    }
+  }
+
   /** Opens connections until there are `count`; rejects with the first failure. */
   async warm(count: number): Promise<void> {
     for (;;) {
@@ -423,6 +434,7 @@ export class Scope<C> {
       if (this.isClosed) throw this.#refusals.errorFor(Refusal.Closed, undefined);
       let isEnough = false;
       const opening = this.#operations.spawn(() => (isEnough = this.#policy.warm(count) === 0));
+      this.start();
       const opened = await Promise.allSettled(opening);
       const failure = opened.find(({ status }) => status === "rejected");
       if (failure !== undefined) throw (failure as PromiseRejectedResult).reason;

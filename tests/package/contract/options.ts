@@ -105,6 +105,7 @@ type OfQueuePool = {
   maxWaiters: number;
   idleTimeout: Duration;
   minIdle: number;
+  min: number;
   maxUses: number;
   maxConnecting: number;
 };

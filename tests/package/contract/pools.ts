@@ -161,7 +161,12 @@ holds<Same<QueuePool<C>["resize"], (sizes: PoolSizes) => void>>();
 holds<
   Same<
     Flat<PoolSizes>,
-    { poolSize?: number | undefined; maxOverflow?: number | undefined; minIdle?: number | undefined }
+    {
+      poolSize?: number | undefined;
+      maxOverflow?: number | undefined;
+      minIdle?: number | undefined;
+      min?: number | undefined;
+    }
   >
 >();
 holds<Same<Pick<SingletonThreadPool<C>, "size">, { readonly size: number }>>();

@@ -48,7 +48,7 @@ impl Host {
                 None if is_first_in_line => SlotUse::Closing,
                 None => match (role, step) {
                     (Role::Checkout, _) => SlotUse::Opening,
-                    (Role::Spawned | Role::Warming, _) => SlotUse::Closing,
+                    (Role::Spawned | Role::Warming | Role::Filling, _) => SlotUse::Closing,
                     // A return whose first step is a polite close has nothing else to do.
                     (_, Step::Emit(Event::Close, _)) if !is_invalidation => SlotUse::Closing,
                     _ => SlotUse::Used,
@@ -157,17 +157,22 @@ impl Host {
         self.check_time(stats.idle);
     }
 
+    /// Returns how many slots the pool keeps idle.
+    pub(super) fn most_kept(&self) -> f64 {
+        match self.settings.kind {
+            Some(Kind::Queue) if self.settings.pool_size == 0.0 => f64::INFINITY,
+            Some(Kind::Queue) => self.settings.pool_size,
+            Some(Kind::Null) => 0.0,
+            _ => 1.0,
+        }
+    }
+
     fn check_limits(&self, stats: &Stats, counts: &Counts, busy: &[(u32, SlotUse)]) {
         let slots = counts.checked_in + counts.checked_out;
         if !self.shares() {
             assert!((slots as f64) <= stats.max.max(self.most_slots as f64), "{slots} slots of {}", stats.max);
         }
-        let kept = match self.settings.kind {
-            Some(Kind::Queue) if self.settings.pool_size == 0.0 => f64::INFINITY,
-            Some(Kind::Queue) => self.settings.pool_size,
-            Some(Kind::Null) => 0.0,
-            _ => 1.0,
-        };
+        let kept = self.most_kept();
         assert!(counts.checked_in as f64 <= kept, "{} are kept", counts.checked_in);
         let performs = |wanted: fn(Step) -> bool| {
             self.number(|state| matches!(state.stage, Stage::Performing(step) if wanted(step)))
@@ -186,7 +191,8 @@ impl Host {
         let is_full = counts.checked_in == 0 && (slots as f64) >= stats.max;
         // Each checkout on its way, with or without its caller, will serve the waiters.
         let on_the_way = self.number(|state| {
-            let opens = matches!(state.role, Role::Checkout | Role::Warming) && state.slot_use.is_some();
+            let opens =
+                matches!(state.role, Role::Checkout | Role::Warming | Role::Filling) && state.slot_use.is_some();
             opens && !matches!(state.stage, Stage::Queued | Stage::Ended | Stage::Late)
         });
         let waits_for_creators = f64::from(on_the_way) >= self.settings.max_connecting;
@@ -209,7 +215,7 @@ impl Host {
             Role::Return | Role::Close | Role::RecordClose | Role::Emission => state.stage != Stage::Ended,
             Role::Detached => !matches!(state.stage, Stage::Ended | Stage::Holding),
             Role::Warming => state.stage != Stage::Ended && state.caller_outcome == CallerOutcome::Pending,
-            Role::Spawned => false,
+            Role::Spawned | Role::Filling => false,
         });
         assert_eq!(self.pool.is_attended(), attended > 0);
         let timed = self.number(|state| {
@@ -218,9 +224,14 @@ impl Host {
             sleeps || matches!(state.stage, Stage::Performing(_)) || state.has_deadline && state.stage == Stage::Woken
         });
         // A timer may run out after its last waiter left.
-        let is_quiet = self.settings.idle_timeout_ms.is_finite() || self.number(|state| state.is_lost) > 0;
+        let is_quiet = self.settings.idle_timeout_ms.is_finite()
+            || self.settings.min > 0.0
+            || self.number(|state| state.is_lost) > 0;
         assert!(timed > 0 || is_quiet || self.timer.is_none(), "the timer runs without a reason");
-        let reaping = self.settings.idle_timeout_ms.is_finite() && f64::from(idle) > self.settings.min_idle;
+        let Stats { total, closing, .. } = self.stats();
+        let keeps_all = f64::from(total - closing) <= self.settings.min;
+        let reaping =
+            self.settings.idle_timeout_ms.is_finite() && f64::from(idle) > self.settings.min_idle && !keeps_all;
         assert!(!reaping || self.timer.is_some(), "more than minIdle are idle and no timer runs");
         let sleepers = self.number(|state| matches!(state.stage, Stage::Queued | Stage::Draining));
         assert!(sleepers == 0 || self.timer.is_some(), "an operation sleeps and no timer runs");
