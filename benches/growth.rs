@@ -4,7 +4,7 @@
 //! once, and of their acts), or `state` (the same without acts).
 
 use edgepool::policy::{
-    Begin, Config, LeaseId, Notice, OperationId, Outcome, Pool, ResetStyle, Return, Settings, Span, Step,
+    Begin, Condition, Config, LeaseId, Notice, OperationId, Outcome, Pool, ResetStyle, Return, Settings, Span, Step,
 };
 use std::time::Instant;
 
@@ -35,7 +35,7 @@ impl Host {
     }
 
     fn checkin(&mut self, lease: LeaseId) {
-        if let Return::Pending(id) = self.pool.begin_checkin(lease, true) {
+        if let Return::Pending(id) = self.pool.begin_checkin(lease, Condition::Clean) {
             self.run(id);
         }
         self.settle();

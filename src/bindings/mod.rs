@@ -16,10 +16,11 @@ mod pools;
 
 extern crate std;
 
-use crate::policy::{Begin, Counts, Hooks, LeaseId, Limits, Pool, Return, Sizes, Stats, Step};
+use crate::policy::{Begin, Condition, Counts, Hooks, LeaseId, Limits, Pool, Return, Sizes, Stats, Step};
 use crate::protocol::{
-    EVENTS, FLAG, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, asleep, begin_word, hand_over_word,
-    handle, notice_word, pending_word, refusal_number, span, spawned_output, staleness_number, step_word,
+    CONDITIONS, EVENTS, FLAG, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, asleep, begin_word,
+    hand_over_word, handle, notice_word, pending_word, refusal_number, span, spawned_output, staleness_number,
+    step_word,
 };
 use core::cell::Cell;
 pub use pools::Core;
@@ -48,14 +49,23 @@ pub fn checkout(pool: u32) -> i32 {
     })
 }
 
-/// The hot path: a return. `pool` is [`Core::number`]. Returns a return word.
+/// The hot path: a return of a connection at rest. `pool` is [`Core::number`]. Returns a return word.
 #[wasm_bindgen]
 pub fn checkin(pool: u32, lease: i32, clean: bool) -> i32 {
     with(pool, |scope| match scope.checkin_at_once(handle(lease), clean) {
         Some(Return::HandedOver(waiter, lease)) => hand_over_word(waiter, lease),
         Some(_) if scope.has_output() => RETURNED_WITH_OUTPUT,
         Some(_) => RETURNED,
-        None => long_checkin(scope, handle(lease), clean),
+        None => long_checkin(scope, handle(lease), Condition::at_rest(clean)),
+    })
+}
+
+/// A return of a connection in this condition, by its number in [`CONDITIONS`]. Returns a return word.
+#[wasm_bindgen]
+pub fn checkin_as(pool: u32, lease: i32, condition: i32) -> i32 {
+    with(pool, |scope| {
+        let result = scope.begin_checkin(handle(lease), CONDITIONS[condition as usize]);
+        return_answer(scope, result)
     })
 }
 
@@ -110,20 +120,20 @@ pub fn detach(pool: u32, lease: i32) -> i32 {
     with(pool, |scope| scope.detach(handle(lease)).map_or(-1, |id| id.to_bits() as i32))
 }
 
-/// Closes a detached connection. Returns a return word.
+/// Closes a detached connection in this condition. Returns a return word.
 #[wasm_bindgen]
-pub fn close_detached(pool: u32, operation: i32, clean: bool, abrupt: bool) -> i32 {
+pub fn close_detached(pool: u32, operation: i32, condition: i32, abrupt: bool) -> i32 {
     with(pool, |scope| {
-        let result = scope.begin_detached_close(handle(operation), clean, abrupt);
+        let result = scope.begin_detached_close(handle(operation), CONDITIONS[condition as usize], abrupt);
         return_answer(scope, result)
     })
 }
 
-/// Takes a share back. Returns a return word.
+/// Takes a share back, of a connection in this condition. Returns a return word.
 #[wasm_bindgen]
-pub fn return_share(pool: u32, operation: i32, clean: bool) -> i32 {
+pub fn return_share(pool: u32, operation: i32, condition: i32) -> i32 {
     with(pool, |scope| {
-        let result = scope.begin_share_return(handle(operation), clean);
+        let result = scope.begin_share_return(handle(operation), CONDITIONS[condition as usize]);
         return_answer(scope, result)
     })
 }
@@ -438,8 +448,8 @@ fn long_checkout(scope: &mut Pool) -> i32 {
 
 /// Apart, as [`long_checkout`].
 #[inline(never)]
-fn long_checkin(scope: &mut Pool, lease: LeaseId, clean: bool) -> i32 {
-    let result = scope.begin_long_checkin(lease, clean);
+fn long_checkin(scope: &mut Pool, lease: LeaseId, condition: Condition) -> i32 {
+    let result = scope.begin_long_checkin(lease, condition);
     return_answer(scope, result)
 }
 

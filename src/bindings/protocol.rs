@@ -3,7 +3,7 @@
 //! src/shell/protocol.ts from these constants. Decides nothing.
 
 use crate::policy::{
-    Begin, Event, Handle, INDEX_BITS, LeaseId, Notice, OperationId, Outcome, Refusal, Span, Staleness, Step,
+    Begin, Condition, Event, Handle, INDEX_BITS, LeaseId, Notice, OperationId, Outcome, Refusal, Span, Staleness, Step,
 };
 
 /// A duration without limit.
@@ -15,7 +15,7 @@ pub const INDEX_MASK: i32 = (1 << INDEX_BITS) - 1;
 /// The argument of a step that concerns no slot.
 pub const NO_SLOT: i32 = INDEX_MASK;
 /// In a step word: where the argument begins, above the code.
-pub const ARGUMENT_SHIFT: i32 = 4;
+pub const ARGUMENT_SHIFT: i32 = 5;
 /// In the argument of [`EMIT`]: where the event begins, above the slot.
 pub const EVENT_SHIFT: i32 = INDEX_BITS as i32;
 /// Above every handle. In a checkout's word: the operation waits, and neither a step nor a tick is due. In a return's
@@ -72,6 +72,19 @@ numbered! {
         LateFailed = 4,
         Disconnected = 5,
         DisconnectedAll = 6,
+        StillOpen = 7,
+    }
+}
+
+numbered! {
+    /// The number of a condition.
+    condition_number, CONDITIONS, CONDITION_NAMES: Condition {
+        Open = 0,
+        Clean = 1,
+        Busy = 2,
+        GivenUp = 3,
+        Stuck = 4,
+        Lost = 5,
     }
 }
 
@@ -149,6 +162,8 @@ codes! {
     Share SHARE = 13,
     Detach DETACH = 14,
     ResetSession RESET_SESSION = 15,
+    Cancel CANCEL = 16,
+    Release RELEASE = 17,
 }
 
 /// The gauges of the public statistics, in the order in which they cross.
@@ -214,6 +229,7 @@ pub fn step_word(step: Step) -> i32 {
         Step::Reject(refusal) => step_code(REJECT, refusal_number(refusal)),
         Step::Done => step_code(DONE, 0),
         Step::Ping(slot) => slot_code(PING, Some(slot)),
+        Step::Cancel(slot) => slot_code(CANCEL, Some(slot)),
         Step::Finalize(slot) => slot_code(FINALIZE, Some(slot)),
         Step::Emit(event, slot) => {
             step_code(EMIT, slot.map_or(NO_SLOT, |slot| slot as i32) | event_number(event) << EVENT_SHIFT)
@@ -231,6 +247,7 @@ pub fn notice_word(notice: Notice) -> i32 {
         Notice::Done => step_code(DONE, 0),
         Notice::Resume => step_code(RESUME, 0),
         Notice::Expire => step_code(EXPIRE, 0),
+        Notice::Release => step_code(RELEASE, 0),
     }
 }
 

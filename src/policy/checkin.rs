@@ -6,27 +6,29 @@ use super::id::{LeaseId, OperationId};
 use super::operation::{Caller, Operation, ReturnAt, State, Then};
 use super::pool::Pool;
 use super::record::Phase;
-use super::step::{Event, Outcome, Refusal, Return, Step};
+use super::step::{Condition, Event, Outcome, Refusal, Return, Step};
 
 impl Pool {
-    /// Takes a lease back. `clean`: the driver knows that no transaction is open. The lease ends at once, so a second
-    /// return, or one with a stale handle, does nothing.
-    pub fn begin_checkin(&mut self, lease: LeaseId, clean: bool) -> Return {
-        self.checkin_at_once(lease, clean).unwrap_or_else(|| self.begin_long_checkin(lease, clean))
+    /// Takes a lease back. The lease ends at once, so a second return, or one with a stale handle, does nothing.
+    pub fn begin_checkin(&mut self, lease: LeaseId, condition: Condition) -> Return {
+        let at_once =
+            if condition.is_at_rest() { self.checkin_at_once(lease, condition == Condition::Clean) } else { None };
+        at_once.unwrap_or_else(|| self.begin_long_checkin(lease, condition))
     }
 
     /// The return if [`Pool::checkin_at_once`] has returned `None`.
     #[inline(never)]
-    pub fn begin_long_checkin(&mut self, lease: LeaseId, clean: bool) -> Return {
+    pub fn begin_long_checkin(&mut self, lease: LeaseId, condition: Condition) -> Return {
         let Some(slot) = self.end_lease(lease) else { return Return::Done };
-        let id = self.begin(Operation::new(State::Returning { at: ReturnAt::Resetting, slot }, Caller::Other));
-        let result = self.begin_return(id, slot, clean);
+        let id = self.begin(Operation::new(State::Returning { at: ReturnAt::Resetting, slot }, Caller::Return));
+        let result = self.begin_return(id, slot, condition);
         self.settle();
         result
     }
 
-    /// The common return: the state alone decides on the connection, so the head waiter has it in the same instant, or
-    /// the idle store. `None`, with nothing done: [`Pool::begin_long_checkin`] goes the long way.
+    /// The common return of a connection at rest. `clean`: no transaction is open. The state alone decides on the
+    /// connection, so the head waiter has it in the same instant, or the idle store. `None`, with nothing done:
+    /// [`Pool::begin_long_checkin`] goes the long way.
     // Always: as checkout_at_once.
     #[inline(always)]
     pub fn checkin_at_once(&mut self, lease: LeaseId, clean: bool) -> Option<Return> {
@@ -67,13 +69,49 @@ impl Pool {
 
     /// Begins with the first step that is wanted.
     #[inline(always)]
-    pub(super) fn begin_return(&mut self, id: OperationId, slot: u32, clean: bool) -> Return {
-        let step = if self.has_listener(Event::Reset) {
-            self.enter(id, State::Returning { at: ReturnAt::TellingReset { clean }, slot })
+    pub(super) fn begin_return(&mut self, id: OperationId, slot: u32, condition: Condition) -> Return {
+        let step = if !condition.is_at_rest() {
+            self.begin_restless_return(id, slot, condition)
+        } else if self.has_listener(Event::Reset) {
+            self.enter(id, State::Returning { at: ReturnAt::TellingReset { condition }, slot })
         } else {
-            self.reset(id, slot, clean)
+            self.reset(id, slot, condition)
         };
         Return::of(step, id)
+    }
+
+    /// Its caller waits for nothing: neither for the statement under way, nor for the end of the connection.
+    #[inline(never)]
+    fn begin_restless_return(&mut self, id: OperationId, slot: u32, condition: Condition) -> Step {
+        // From the first step on, which would else have the caller's time.
+        self.operation(id).caller = Caller::None;
+        let step = match condition {
+            Condition::Busy => self.tell_reset(id, slot, condition),
+            Condition::GivenUp => self.enter_return(id, State::Returning { at: ReturnAt::Cancelling, slot }, condition),
+            _ => self.condemn(id, slot, None),
+        };
+        if step != Step::Done {
+            self.release(id);
+        }
+        step
+    }
+
+    fn tell_reset(&mut self, id: OperationId, slot: u32, condition: Condition) -> Step {
+        if self.has_listener(Event::Reset) {
+            return self.enter_return(
+                id,
+                State::Returning { at: ReturnAt::TellingReset { condition }, slot },
+                condition,
+            );
+        }
+        self.reset(id, slot, condition)
+    }
+
+    /// A step on a connection that may be busy: then it has a time of its own.
+    pub(super) fn enter_return(&mut self, id: OperationId, state: State, condition: Condition) -> Step {
+        let driver_timeout = self.config.driver_timeout;
+        let span = if condition.is_busy() { driver_timeout.min(self.config.return_timeout) } else { driver_timeout };
+        self.enter_within(id, state, span)
     }
 
     #[inline(always)]
@@ -82,8 +120,9 @@ impl Pool {
             (ReturnAt::TellingReset { .. }, Outcome::Ok) if self.is_in_vain(id, slot) => {
                 self.tell_checkin(id, slot, None)
             }
-            (ReturnAt::TellingReset { clean }, Outcome::Ok) => self.reset(id, slot, clean),
-            (ReturnAt::Resetting, Outcome::Ok) => self.finalize(id, slot),
+            (ReturnAt::TellingReset { condition }, Outcome::Ok) => self.reset(id, slot, condition),
+            (ReturnAt::Cancelling, Outcome::Ok) => self.tell_reset(id, slot, Condition::Busy),
+            (ReturnAt::Resetting | ReturnAt::Resting, Outcome::Ok) => self.finalize(id, slot),
             (ReturnAt::Finalizing, _) => self.tell_checkin(id, slot, None),
             // A connection that was not reset cannot be trusted.
             _ => self.condemn(id, slot, None),
@@ -91,9 +130,12 @@ impl Pool {
     }
 
     #[inline(always)]
-    fn reset(&mut self, id: OperationId, slot: u32, clean: bool) -> Step {
-        if self.wants_reset(clean) {
-            return self.enter(id, State::Returning { at: ReturnAt::Resetting, slot });
+    fn reset(&mut self, id: OperationId, slot: u32, condition: Condition) -> Step {
+        if self.wants_reset(condition == Condition::Clean) {
+            return self.enter_return(id, State::Returning { at: ReturnAt::Resetting, slot }, condition);
+        }
+        if condition.is_busy() {
+            return self.enter_return(id, State::Returning { at: ReturnAt::Resting, slot }, condition);
         }
         self.finalize(id, slot)
     }
@@ -155,7 +197,7 @@ impl Pool {
     /// Ends a lease whose connection is not to be trusted: it is terminated, and the slot goes on without it.
     pub fn begin_invalidate(&mut self, lease: LeaseId) -> Return {
         let Some(slot) = self.end_lease(lease) else { return Return::Done };
-        let id = self.begin(Operation::new(State::Returning { at: ReturnAt::Resetting, slot }, Caller::Other));
+        let id = self.begin(Operation::new(State::Returning { at: ReturnAt::Resetting, slot }, Caller::Return));
         let result = self.begin_condemnation(id, slot);
         self.settle();
         result

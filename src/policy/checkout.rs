@@ -311,9 +311,13 @@ impl Pool {
         if !limit.runs() {
             return self.notify(id, Notice::Expire);
         }
-        if self.operation(id).is_attended() {
-            self.refuse(id, deadline_refusal(self.step_of(state), state));
-            self.caller_left(id, state);
+        match self.operation(id).caller {
+            Caller::Checkout => {
+                self.refuse(id, deadline_refusal(self.step_of(state), state));
+                self.caller_left(id, state);
+            }
+            Caller::Return => self.release(id),
+            Caller::Other | Caller::None => {}
         }
         // The step goes on, for what is left of its own time.
         if let Span::Millis(rest_ms) = self.operation(id).limit.take_rest() {

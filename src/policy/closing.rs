@@ -6,15 +6,31 @@ use super::id::OperationId;
 use super::operation::{Caller, EndAt, Ending, Operation, State, Then};
 use super::pool::Pool;
 use super::record::Phase;
-use super::step::{Event, Refusal, Return, Step};
+use super::step::{Event, Outcome, Refusal, Return, Step};
 
 impl Pool {
-    pub(super) fn advance_ending(&mut self, id: OperationId, ending: Ending) -> Step {
+    pub(super) fn advance_ending(&mut self, id: OperationId, ending: Ending, outcome: Outcome) -> Step {
         match ending.at {
+            EndAt::Closing if outcome == Outcome::StillOpen => self.await_end(id),
             // The slot was left behind when the invalidation was reported, and may hold another connection by now.
             EndAt::TellingInvalidate => self.emit_close(id, ending),
             EndAt::TellingClose => self.enter(id, State::Ending(Ending { at: EndAt::Closing, ..ending })),
             EndAt::Closing => self.ended(id, ending),
+        }
+    }
+
+    /// The connection keeps its slot until its end, however long that takes, and no caller waits for it.
+    fn await_end(&mut self, id: OperationId) -> Step {
+        match self.operation(id).caller {
+            Caller::Checkout => {
+                self.operation(id).caller = Caller::None;
+                Step::Reject(self.refused(Caller::Checkout, Refusal::OpenTimeout))
+            }
+            Caller::Return => {
+                self.release(id);
+                Step::Wait
+            }
+            Caller::Other | Caller::None => Step::Wait,
         }
     }
 

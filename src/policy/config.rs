@@ -147,6 +147,11 @@ options! {
     driver_timeout_ms: f64 = 30_000.0, "driverTimeout", Limit, EVERY_KIND =>
     driver_timeout: Span = Span::from_millis;
 
+    /// How long a busy connection may take to come to rest at its return, and how long a step of a return holds its
+    /// caller; infinity = no limit of its own.
+    return_timeout_ms: f64 = 1_000.0, "returnTimeout", Limit, EVERY_KIND =>
+    return_timeout: Span = Span::from_millis;
+
     /// How long the whole of a checkout may take; infinity = as long as its parts.
     deadline_ms: f64 = f64::INFINITY, "deadline", Limit, EVERY_KIND =>
     deadline: Span = Span::from_millis;
@@ -322,7 +327,7 @@ pub struct Sizes {
 }
 
 /// A length of time in milliseconds, or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Span {
     /// At most this long.
     Millis(u32),

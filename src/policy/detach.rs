@@ -5,7 +5,7 @@ use super::config::Span;
 use super::id::{LeaseId, NIL, OperationId};
 use super::operation::{Caller, Operation, ReturnAt, State, Then};
 use super::pool::Pool;
-use super::step::{Event, Outcome, Return, Step};
+use super::step::{Condition, Event, Outcome, Return, Step};
 
 /// A caller may still use the connection of a lease that it dropped: for so long it is left alone.
 const LOST_GRACE_MS: u32 = 30_000;
@@ -30,8 +30,9 @@ impl Pool {
         is_live
     }
 
-    /// Closes a detached connection, after the same reset as any return; `abrupt` without one.
-    pub fn begin_detached_close(&mut self, id: OperationId, clean: bool, abrupt: bool) -> Return {
+    /// Closes a detached connection, after the same reset as any return. Without one if `abrupt`, or if it would not
+    /// come to rest.
+    pub fn begin_detached_close(&mut self, id: OperationId, condition: Condition, abrupt: bool) -> Return {
         let Some(&Operation { state: State::Detached { has_connection }, .. }) = self.operations.get(id) else {
             return Return::Done;
         };
@@ -39,19 +40,17 @@ impl Pool {
             self.end(id);
             return Return::Done;
         }
-        if !abrupt {
-            return self.begin_detached_return(id, clean);
-        }
-        self.close_detached(id, true);
-        Return::Pending(id)
-    }
-
-    fn begin_detached_return(&mut self, id: OperationId, clean: bool) -> Return {
-        if self.has_listener(Event::Reset) {
-            let at = ReturnAt::TellingReset { clean };
-            self.enter(id, State::ReturningDetached { at, is_lost: false });
+        self.operation(id).caller = if condition.is_at_rest() { Caller::Return } else { Caller::None };
+        if abrupt || !matches!(condition, Condition::Open | Condition::Clean | Condition::Busy) {
+            self.close_detached(id, true);
+        } else if self.has_listener(Event::Reset) {
+            let at = ReturnAt::TellingReset { condition };
+            self.enter_return(id, State::ReturningDetached { at, is_lost: false }, condition);
         } else {
-            self.reset_detached(id, clean);
+            self.reset_detached(id, condition);
+        }
+        if !condition.is_at_rest() {
+            self.release(id);
         }
         Return::Pending(id)
     }
@@ -65,15 +64,16 @@ impl Pool {
     ) -> Step {
         match (at, outcome) {
             _ if is_lost => self.tell_detach(id),
-            (ReturnAt::TellingReset { clean }, Outcome::Ok) => self.reset_detached(id, clean),
+            (ReturnAt::TellingReset { condition }, Outcome::Ok) => self.reset_detached(id, condition),
             // A connection that was not reset cannot be trusted.
             _ => self.close_detached(id, outcome != Outcome::Ok),
         }
     }
 
-    fn reset_detached(&mut self, id: OperationId, clean: bool) -> Step {
-        if self.wants_reset(clean) {
-            return self.enter(id, State::ReturningDetached { at: ReturnAt::Resetting, is_lost: false });
+    fn reset_detached(&mut self, id: OperationId, condition: Condition) -> Step {
+        if self.wants_reset(condition == Condition::Clean) {
+            let state = State::ReturningDetached { at: ReturnAt::Resetting, is_lost: false };
+            return self.enter_return(id, state, condition);
         }
         self.close_detached(id, false)
     }
@@ -123,7 +123,7 @@ impl Pool {
         self.free_slot(slot);
         // A connection that is about to be terminated is not reset.
         if self.has_listener(Event::Reset) {
-            let at = ReturnAt::TellingReset { clean: true };
+            let at = ReturnAt::TellingReset { condition: Condition::Clean };
             return self.enter(id, State::ReturningDetached { at, is_lost: true });
         }
         self.tell_detach(id)

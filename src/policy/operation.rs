@@ -4,7 +4,7 @@
 use super::config::{LONGEST_SPAN_MS, Span};
 use super::id::{LeaseId, NIL, OperationKind, Slab};
 use super::ring::Track;
-use super::step::{Event, Refusal};
+use super::step::{Condition, Event, Refusal};
 use core::num::NonZeroU32;
 
 /// Where an operation stands, with what belongs to that state.
@@ -72,10 +72,14 @@ pub(crate) enum CheckoutAt {
 /// A return.
 #[derive(Clone, Copy)]
 pub(crate) enum ReturnAt {
-    /// The reset listeners run. `clean`: no transaction is open.
-    TellingReset { clean: bool },
+    /// The reset listeners run.
+    TellingReset { condition: Condition },
+    /// The server is asked to stop the statement under way.
+    Cancelling,
     /// The transaction is rolled back or committed.
     Resetting,
+    /// A connection that is busy, and not to be reset, is pinged to see it come to rest.
+    Resting,
     /// The record's finalizers run.
     Finalizing,
 }
@@ -153,7 +157,9 @@ pub(crate) enum Caller {
     None,
     /// Of connect(): may abort, and is refused when the pool closes.
     Checkout,
-    /// Of a return, an end or a warm-up: waits for it whatever comes.
+    /// Of a return: waits for each step at most `returnTimeout`.
+    Return,
+    /// Of an end or a warm-up: waits for it whatever comes.
     Other,
 }
 
@@ -239,12 +245,22 @@ impl Limit {
         Span::Millis(left)
     }
 
-    /// Whether the time that runs is the deadline.
+    /// The same for a caller that waits for each step at most this long.
+    pub(crate) fn shorter_for(&mut self, span: Span, patience: Span) -> Span {
+        self.rest = match (span, patience) {
+            (Span::Millis(ms), Span::Millis(patience_ms)) if patience_ms < ms => Rest(ms - patience_ms),
+            (Span::Forever, Span::Millis(_)) => Rest::FOREVER,
+            _ => Rest::NONE,
+        };
+        span.min(patience)
+    }
+
+    /// Whether the time that runs is the caller's, not the step's own.
     pub(crate) fn runs(&self) -> bool {
         self.rest != Rest::NONE
     }
 
-    /// Ends the deadline, which has run out; returns what is left of the step's own time.
+    /// Ends the caller's time, which has run out; returns what is left of the step's own time.
     pub(crate) fn take_rest(&mut self) -> Span {
         let rest = core::mem::replace(&mut self.rest, Rest::NONE);
         if rest == Rest::FOREVER { Span::Forever } else { Span::Millis(rest.0) }

@@ -168,7 +168,9 @@ impl Pool {
             },
             State::Returning { at, slot } => match at {
                 ReturnAt::TellingReset { .. } => Step::Emit(Event::Reset, Some(slot)),
+                ReturnAt::Cancelling => Step::Cancel(slot),
                 ReturnAt::Resetting => self.reset_step(Some(slot)),
+                ReturnAt::Resting => Step::Ping(slot),
                 ReturnAt::Finalizing => Step::Finalize(slot),
             },
             State::ReturningDetached { at: ReturnAt::TellingReset { .. }, .. } => Step::Emit(Event::Reset, None),
@@ -209,7 +211,7 @@ impl Pool {
             State::Returning { at, slot } => self.advance_return(id, at, slot, outcome),
             State::ReturningDetached { at, is_lost } => self.advance_detached_return(id, at, is_lost, outcome),
             State::CheckingIn { slot, refusal } => self.check_in(id, slot, refusal),
-            State::Ending(ending) => self.advance_ending(id, ending),
+            State::Ending(ending) => self.advance_ending(id, ending, outcome),
             State::Detaching { slot } => self.take_out(id, slot),
             State::TellingDetach => self.close_detached(id, true),
             State::TellingCloseDetached { abrupt } => self.end_detached(id, abrupt),
@@ -261,7 +263,7 @@ impl Pool {
                 self.operations.remove(id.index());
             }
             // A wake-up of an operation that has ended since concerns no caller.
-            if !(has_ended && matches!(notice, Notice::Resume | Notice::Expire)) {
+            if !(has_ended && matches!(notice, Notice::Resume | Notice::Expire | Notice::Release)) {
                 return Some((id, notice));
             }
         }
@@ -288,6 +290,13 @@ impl Pool {
     pub(super) fn notify(&mut self, id: OperationId, notice: Notice) {
         self.operation(id).notices += 1;
         self.outbox.notify(id, notice);
+    }
+
+    /// Lets the caller of a return go: its promise is settled, and the return goes on.
+    #[inline(never)]
+    pub(super) fn release(&mut self, id: OperationId) {
+        self.operation(id).caller = Caller::None;
+        self.notify(id, Notice::Release);
     }
 
     /// Refuses the caller of an operation by a notice.
@@ -377,14 +386,20 @@ impl Pool {
         }
     }
 
-    /// Returns the step's own span, or what is left of the caller's deadline if that is less.
+    /// Returns the step's own span, or the time of the caller if that is less: what is left of its deadline, or
+    /// `returnTimeout`.
     pub(super) fn shorter_of(&mut self, id: OperationId, span: Span) -> Span {
         let now = self.deadlines.now();
+        let patience = self.config.return_timeout;
         let operation = self.operation(id);
-        if !operation.is_attended() {
-            operation.limit.clear();
+        match operation.caller {
+            Caller::Checkout => operation.limit.shorter(span, now),
+            Caller::Return => operation.limit.shorter_for(span, patience),
+            Caller::Other | Caller::None => {
+                operation.limit.clear();
+                span
+            }
         }
-        operation.limit.shorter(span, now)
     }
 
     // ---- what the host asks
@@ -394,15 +409,16 @@ impl Pool {
         self.operations.get(id).is_some_and(|operation| matches!(operation.state, State::Waiting { .. }))
     }
 
-    /// Whether the operation's step is the reset of a return.
+    /// Whether the operation's step is the reset of a return, and there is no notice about it.
     pub fn is_resetting(&self, id: OperationId) -> bool {
-        matches!(
-            self.operations.get(id).map(|operation| operation.state),
-            Some(
+        self.operations.get(id).is_some_and(|operation| {
+            let is_resetting = matches!(
+                operation.state,
                 State::Returning { at: ReturnAt::Resetting, .. }
                     | State::ReturningDetached { at: ReturnAt::Resetting, .. }
-            )
-        )
+            );
+            is_resetting && operation.notices == 0
+        })
     }
 
     /// Whether the host's timer should keep its process alive: a caller waits.

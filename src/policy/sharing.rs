@@ -7,7 +7,7 @@ use super::id::OperationId;
 use super::operation::{Caller, Operation, State};
 use super::pool::Pool;
 use super::record::Phase;
-use super::step::{Return, Step};
+use super::step::{Condition, Return, Step};
 use alloc::vec::Vec;
 
 impl Pool {
@@ -84,15 +84,18 @@ impl Pool {
 
     // ---- the end of a share
 
-    /// Takes a share back; the last one is a return. `clean` as in [`Pool::begin_checkin`].
-    pub fn begin_share_return(&mut self, id: OperationId, clean: bool) -> Return {
+    /// Takes a share back; the last one is a return. What another sharer does is no fault of this one, unless the
+    /// connection is lost.
+    pub fn begin_share_return(&mut self, id: OperationId, condition: Condition) -> Return {
         let Some(slot) = self.end_share(id) else { return Return::Done };
-        let result = if self.leave_unless_last(id, slot) {
+        let result = if self.shares.is_joined(slot) && condition.is_lost() {
+            self.begin_condemnation(id, slot)
+        } else if self.leave_unless_last(id, slot) {
             Return::Done
         } else if self.shares.is_taken(slot) {
             self.begin_empty_return(id, slot)
         } else {
-            self.begin_return(id, slot, clean)
+            self.begin_return(id, slot, condition)
         };
         self.settle();
         result
@@ -132,7 +135,7 @@ impl Pool {
         if !self.leave_unless_last(id, slot) {
             self.operation(id).caller = Caller::None;
             let result = if self.records[slot].live {
-                self.begin_return(id, slot, false)
+                self.begin_return(id, slot, Condition::Open)
             } else {
                 self.begin_empty_return(id, slot)
             };
@@ -167,7 +170,9 @@ impl Pool {
 
     fn end_share(&mut self, id: OperationId) -> Option<u32> {
         let &Operation { state: State::Sharing { slot }, .. } = self.operations.get(id)? else { return None };
-        self.operation(id).state = State::CheckingIn { slot, refusal: None };
+        let operation = self.operation(id);
+        operation.state = State::CheckingIn { slot, refusal: None };
+        operation.caller = Caller::Return;
         if !self.shares.is_joined(slot) {
             self.records[slot].phase = Phase::Returning;
         }

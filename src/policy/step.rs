@@ -19,6 +19,8 @@ pub enum Step {
     Commit(Option<u32>),
     /// Reset the whole session, a transaction that the client left open included. Outcomes: ok, failed, timed-out.
     ResetSession(Option<u32>),
+    /// Ask the server to stop the statement under way. Outcomes: ok (it was asked), failed, timed-out.
+    Cancel(u32),
     /// Run the record's finalizers, newest first. Outcomes: ok, failed, timed-out.
     Finalize(u32),
     /// Call the listeners of an event. Outcomes: ok, failed, timed-out; of checkout also disconnected.
@@ -118,6 +120,8 @@ pub enum Outcome {
     Disconnected,
     /// The connection is dead, and every connection of its age or older is to be replaced, too.
     DisconnectedAll,
+    /// After [`Step::Close`] or [`Step::Terminate`]: the time ran out, and the slot must wait until the call has ended.
+    StillOpen,
 }
 
 /// Why a caller gets no connection.
@@ -176,6 +180,8 @@ pub enum Notice {
     Expire,
     /// A [`super::Pool::begin_close`] has come to its end.
     Done,
+    /// Settle the caller's promise of a return, which goes on without its caller.
+    Release,
 }
 
 /// How [`super::Pool::begin_checkout`] answers.
@@ -187,6 +193,43 @@ pub enum Begin {
     Pending(OperationId),
     /// The caller is refused at once, without an operation.
     Refused(Refusal),
+}
+
+/// What the driver says of a connection that comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It is at rest, and a transaction may be open.
+    Open,
+    /// It is at rest, and no transaction is open.
+    Clean,
+    /// A statement is under way, and may end soon.
+    Busy,
+    /// A statement is under way that its caller has given up.
+    GivenUp,
+    /// Something is open that does not end by itself: a cursor, a COPY, an iterator.
+    Stuck,
+    /// It is at rest, and its caller's error says that it alone is lost.
+    Lost,
+}
+
+impl Condition {
+    /// At rest: whether no transaction is open.
+    pub const fn at_rest(is_clean: bool) -> Self {
+        if is_clean { Self::Clean } else { Self::Open }
+    }
+
+    pub(crate) const fn is_at_rest(self) -> bool {
+        matches!(self, Self::Open | Self::Clean)
+    }
+
+    /// Whether its caller's error says that it is lost, unless its statement can be cancelled.
+    pub(crate) const fn is_lost(self) -> bool {
+        matches!(self, Self::GivenUp | Self::Lost)
+    }
+
+    pub(crate) const fn is_busy(self) -> bool {
+        matches!(self, Self::Busy | Self::GivenUp)
+    }
 }
 
 /// How [`super::Pool::begin_checkin`] and its siblings answer.

@@ -12,6 +12,11 @@ export interface Dialect<C = any> {
   /** Appears in logs, for example `"pg"`. */
   readonly name?: string;
   /**
+   * Whether no other connection may be opened before this one has ended: a close that takes longer than `driverTimeout`
+   * then keeps its slot until it ends. Default false: the slot goes on without the connection.
+   */
+  readonly keepsSlotUntilClosed?: boolean;
+  /**
    * Ends an open transaction, at each return with `resetOnReturn: "rollback"`. If it fails, the connection is replaced.
    */
   doRollback?(connection: C): unknown;
@@ -32,8 +37,23 @@ export interface Dialect<C = any> {
   doTerminate?(connection: C): unknown;
   /** Returns true if the connection is alive, false if it is dead. */
   doPing?(connection: C): boolean | PromiseLike<boolean>;
-  /** Returns whether this error means that the connection is gone. */
-  isDisconnect?(error: unknown, connection: C): boolean;
+  /**
+   * Returns whether this error means that the connection is gone: true if those of its age are not to be trusted
+   * either, `"connection"` if this one alone is lost, for example by a time-out of the client.
+   */
+  isDisconnect?(error: unknown, connection: C): boolean | "connection";
+  /**
+   * Returns, synchronously, what a connection that comes back is still doing: true if a statement is under way that may
+   * end soon, `"stuck"` if something is open that does not end by itself (a cursor, a COPY, an iterator). A busy
+   * connection has `returnTimeout` for its reset. A stuck one is terminated at once.
+   */
+  isBusy?(connection: C): boolean | "stuck";
+  /**
+   * Asks the server to stop the statement under way. Called if a busy connection comes back after an error that
+   * concerns it alone; the connection is then reset, and kept. Returns false if it cannot. A promise must not settle
+   * before the server has the request: a later one would stop the next statement.
+   */
+  doCancel?(connection: C): unknown;
   /**
    * Returns, synchronously, whether a transaction is open. If it returns false, the pool skips the reset's round trip.
    */

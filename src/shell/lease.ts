@@ -14,6 +14,12 @@ export interface InvalidateOptions {
 export interface LeaseCloseOptions {
   /** The transaction has ended: style rollback has nothing to do (other styles act in any case). */
   transactionWasReset?: boolean;
+  /**
+   * The error with which the lease holder's work failed. If the dialect's isDisconnect recognises it, the connection
+   * is not trusted, as after use(): it is replaced, alone or with those of its age. If it is busy, and the dialect can,
+   * its statement is cancelled and the connection is kept.
+   */
+  error?: unknown;
 }
 
 /**
@@ -39,9 +45,10 @@ export interface PooledConnection<C> extends AsyncDisposable {
   /** Whether the lease has no slot any more. */
   readonly isDetached: boolean;
   /**
-   * Returns the connection. Resolves once the connection is reset and back in the pool, or closed if it is surplus.
-   * Never rejects because a reset or close failed: the pool then replaces the connection and reports the failure. A
-   * second call returns the same promise.
+   * Returns the connection. Resolves once the connection is reset and back in the pool, or closed if it is surplus. If
+   * the dialect says that it is busy, the promise resolves at once. If a step takes longer than `returnTimeout`, the
+   * promise resolves then. The return goes on in both cases. Never rejects because a reset or close failed: the pool
+   * then replaces the connection and reports the failure. A second call returns the same promise.
    */
   close(options?: LeaseCloseOptions): Promise<void>;
   /**

@@ -46,6 +46,12 @@ export interface PoolOptions<C> {
    * failed. Default `"30s"`, null = no limit. A connection that opens later is closed.
    */
   driverTimeout?: Duration | null;
+  /**
+   * How long a connection that is busy at its return may take to come to rest, before it is terminated. Also how long
+   * each step of any return holds use() and close(): the return then goes on without its caller. Default `"1s"`, null =
+   * no limit but `driverTimeout`.
+   */
+  returnTimeout?: Duration | null;
   /** How long a ping may take before the connection counts as dead. Default `"5s"`, null = no limit. */
   pingTimeout?: Duration | null;
   /** Bounds the whole of connect(): queue, pings, opening, listeners. Default null = only the parts are bounded. */

@@ -105,7 +105,9 @@ export abstract class Pool<C> implements AsyncDisposable {
 
   /**
    * Calls connect(), runs `fn`, and returns the connection even if `fn` fails. An error that the dialect's isDisconnect
-   * recognises first invalidates the connection and every connection as old. The error comes out unchanged.
+   * recognises costs the connection, alone or with every connection as old. The error comes out unchanged. Settles once
+   * the connection is back; at once if it is busy, and at the latest when a step of its return has taken
+   * `returnTimeout`.
    */
   use<R>(fn: (connection: C, lease: PooledConnection<C>) => R | PromiseLike<R>, options?: ConnectOptions): Promise<R> {
     return this.#use(fn, options);
@@ -121,8 +123,7 @@ export abstract class Pool<C> implements AsyncDisposable {
         try {
           return await fn(lease.connection, lease);
         } catch (error) {
-          if (lease.isValid && this.first.isDisconnect(error, lease.connection))
-            await lease.invalidate(error, { pool: true });
+          await lease.close({ error });
           throw error;
         } finally {
           await lease.close();

@@ -8,7 +8,7 @@ const indexMask = 1048575;
 const handleMask = 1073741823;
 /** The bit above every handle. */
 const flag = 1073741824;
-const codeMask = 15;
+const codeMask = 31;
 
 /** Codes of steps and notices. */
 export const enum Code {
@@ -28,6 +28,8 @@ export const enum Code {
   Share = 13,
   Detach = 14,
   ResetSession = 15,
+  Cancel = 16,
+  Release = 17,
 }
 
 /** How a step went. */
@@ -39,6 +41,17 @@ export const enum Outcome {
   LateFailed = 4,
   Disconnected = 5,
   DisconnectedAll = 6,
+  StillOpen = 7,
+}
+
+/** What the driver says of a connection that comes back. */
+export const enum Condition {
+  Open = 0,
+  Clean = 1,
+  Busy = 2,
+  GivenUp = 3,
+  Stuck = 4,
+  Lost = 5,
 }
 
 /** Why a caller gets no connection. */
@@ -123,6 +136,7 @@ export const options = [
   { name: "maxWaiters", form: "number", default: Infinity, kinds: ["QueuePool"] },
   { name: "timeout", form: "limit", default: 30000, kinds: ["QueuePool"] },
   { name: "driverTimeout", form: "limit", default: 30000 },
+  { name: "returnTimeout", form: "limit", default: 1000 },
   { name: "deadline", form: "limit", default: Infinity },
   { name: "useLifo", form: "flag", default: 0, kinds: ["QueuePool"] },
   { name: "resetOnReturn", form: "style", default: 1 },
@@ -251,12 +265,12 @@ export function codeOf(step: number): Code {
 
 /** The step of this code that concerns the slot. */
 export function stepOf(code: Code, slot: number): number {
-  return ~(code | (slot << 4));
+  return ~(code | (slot << 5));
 }
 
 /** The slot that a step concerns, or {@link noSlot}. */
 export function slotOf(step: number): number {
-  return (~step >> 4) & indexMask;
+  return (~step >> 5) & indexMask;
 }
 
 /** Of a step that concerns a connection without a slot. */
@@ -264,11 +278,11 @@ export const noSlot = 1048575;
 
 /** The event that a step emits. */
 export function eventOf(step: number): PolicyEvent {
-  return policyEvents[~step >> 24] as PolicyEvent;
+  return policyEvents[~step >> 25] as PolicyEvent;
 }
 
 export function refusalOf(step: number): Refusal {
-  return (~step & handleMask) >> 4;
+  return (~step & handleMask) >> 5;
 }
 
 /** Whether the last step of an operation left output. */

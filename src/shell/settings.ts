@@ -73,6 +73,8 @@ const dialectFunctions = [
   "doTerminate",
   "doPing",
   "isDisconnect",
+  "isBusy",
+  "doCancel",
   "inTransaction",
   "doRefuse",
   "onDisconnect",

@@ -15,6 +15,7 @@ const allowed: Record<string, string> = {
   maxWaiters: "a whole number, 0 or more, or Infinity",
   timeout: `${duration}, or null (no limit)`,
   driverTimeout: `${duration}, or null (no limit)`,
+  returnTimeout: `${duration}, or null (no limit of its own)`,
   pingTimeout: `${duration}, or null (no limit)`,
   deadline: `${duration}, or null (none)`,
   idleTimeout: `${duration}; without it, never`,

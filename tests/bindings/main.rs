@@ -52,13 +52,14 @@ fn stat(core: &Core, name: &str) -> f64 {
 }
 
 /// The options in their order, as the shell completes them: a QueuePool of one, without a reset.
-const OPTIONS: [(&str, f64); 19] = [
+const OPTIONS: [(&str, f64); 20] = [
     ("kind", 0.0),
     ("poolSize", 1.0),
     ("maxOverflow", 0.0),
     ("maxWaiters", f64::INFINITY),
     ("timeout", 30_000.0),
     ("driverTimeout", 30_000.0),
+    ("returnTimeout", 1_000.0),
     ("deadline", f64::INFINITY),
     ("useLifo", 0.0),
     ("resetOnReturn", 0.0),
@@ -75,7 +76,7 @@ const OPTIONS: [(&str, f64); 19] = [
 ];
 
 /// The options with another value for one of them.
-fn options_but(name: &str, value: f64) -> [f64; 19] {
+fn options_but(name: &str, value: f64) -> [f64; 20] {
     OPTIONS.map(|(option, own)| if option == name { value } else { own })
 }
 

@@ -384,7 +384,7 @@ export default (test) => {
   });
 
   test("a reset listener that hangs is a failed reset after driverTimeout", async () => {
-    const context = await leased({ driverTimeout: "5s" });
+    const context = await leased({ driverTimeout: "5s", returnTimeout: null });
     const { lease, server, clock, steps, given } = context;
     server.script.reset = never;
     const closed = lease.close();

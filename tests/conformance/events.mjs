@@ -613,7 +613,7 @@ export default (test) => {
     }
 
     test(`a ${name} listener that hangs is given driverTimeout, then things go on without it`, async () => {
-      const context = onePool({ driverTimeout: "5s" });
+      const context = onePool({ driverTimeout: "5s", returnTimeout: null });
       const { pool, server, clock, log, given } = context;
       server.script[name] = never;
       const done = provoke(pool);

@@ -355,7 +355,7 @@ export default (test) => {
     });
 
     test(`${name}: a reset that hangs is given driverTimeout`, async () => {
-      const context = scriptedKind(Kind, { driverTimeout: "5s" });
+      const context = scriptedKind(Kind, { driverTimeout: "5s", returnTimeout: null });
       const { pool, server, clock } = context;
       const lease = await pool.connect();
       server.script.rollback = never;

@@ -75,7 +75,7 @@ function isExpected({ fulfilled, errors }, more) {
  * Two callers of the only connection, which between them meet every event: a soft invalidation, a replacement, a reset
  * that fails, a detach, a hard invalidation.
  */
-function twoCallers({ time, note }) {
+function twoCallers({ time, note, returnTimeout }) {
   const { clock, poolClock } = time;
   const { pool, server } = scriptedKind(QueuePool, {
     poolSize: 1,
@@ -83,6 +83,7 @@ function twoCallers({ time, note }) {
     prePing: true,
     dialect: pings,
     driverTimeout: "5s",
+    returnTimeout,
     clock: poolClock,
   });
   const context = {
@@ -314,7 +315,7 @@ export default (test) => {
     };
     for (const [event, end] of Object.entries(ends)) {
       const time = virtualClock();
-      const context = twoCallers({ time, note: event });
+      const context = twoCallers({ time, note: event, returnTimeout: null });
       context.act = () => new Promise(() => {});
       listen(context, event);
       let endedAt;

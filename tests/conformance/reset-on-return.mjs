@@ -417,7 +417,7 @@ export default (test) => {
   });
 
   test("a reset that hangs is given driverTimeout, then the connection is terminated", async () => {
-    const context = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: "5s" });
+    const context = scriptedPool({ poolSize: 1, maxOverflow: 0, driverTimeout: "5s", returnTimeout: null });
     const { pool, server, clock, log } = context;
     server.script.rollback = never;
     const closed = (await pool.connect()).close();

@@ -217,16 +217,16 @@ fn a_read_clock_stamps_and_so_makes_no_caller_late() {
 fn the_longest_return_is_timed_from_the_first_reading_after_it_began() {
     let mut host = Host::new(sized(3, 0));
     let callers = [host.lend(), host.lend(), host.lend()];
-    host.pool.tick(host.now);
+    host.tick_without_ring();
     assert_eq!(host.pool.longest_return(), None);
     host.pass(100.0);
     let first = host.checkin(callers[0], false).expect("a reset");
-    host.pool.tick(host.now);
+    host.tick_without_ring();
     host.pass(50.0);
     host.checkin(callers[1], false);
-    host.pool.tick(host.now);
+    host.tick_without_ring();
     host.pass(30.0);
-    host.pool.tick(host.now);
+    host.tick_without_ring();
     assert_eq!(host.pool.longest_return(), Some(80));
     // A return is no held lease.
     assert_eq!(host.pool.longest_held(), [Some((180, host.lease(callers[2]).index())), None, None, None, None]);
@@ -236,7 +236,7 @@ fn the_longest_return_is_timed_from_the_first_reading_after_it_began() {
     assert_eq!(host.pool.longest_return(), None);
     // A lease that follows a return begins a time of its own.
     host.lend();
-    host.pool.tick(host.now);
+    host.tick_without_ring();
     assert!(host.pool.longest_held().iter().flatten().any(|&(ms, _)| ms == 0));
 }
 
@@ -246,10 +246,10 @@ fn the_longest_held_leases_are_listed_longest_first_and_at_most_five() {
     let mut callers = Vec::new();
     for _ in 0..7 {
         callers.push(host.lend());
-        host.pool.tick(host.now);
+        host.tick_without_ring();
         host.pass(100.0);
     }
-    host.pool.tick(host.now);
+    host.tick_without_ring();
     let slot = |place: usize| host.lease(callers[place]).index();
     let longest = [(700, slot(0)), (600, slot(1)), (500, slot(2)), (400, slot(3)), (300, slot(4))];
     assert_eq!(host.pool.longest_held(), longest.map(Some));
@@ -260,7 +260,7 @@ fn the_longest_held_leases_are_listed_longest_first_and_at_most_five() {
     let slots = [host.lease(callers[1]).index(), host.lease(callers[6]).index()];
     assert_eq!(host.pool.longest_held(), [Some((600, slots[0])), Some((100, slots[1])), None, None, None]);
     let again: Vec<Operation> = (0..2).map(|_| host.lend()).collect();
-    host.pool.tick(host.now);
+    host.tick_without_ring();
     let ms = host.pool.longest_held().map(|held| held.map(|(ms, _)| ms));
     assert_eq!(ms, [Some(600), Some(100), Some(0), Some(0), None]);
     again.into_iter().for_each(|caller| host.give_back(caller));

@@ -3,7 +3,7 @@
 
 use crate::harness::{Connection, Host, HostStep, LogEntry, Operation, Stage, counts, plain, sized};
 use crate::timeout::latest_ms;
-use edgepool::policy::{Outcome, Refusal, Span};
+use edgepool::policy::{Condition, Outcome, Refusal, Return, Span};
 
 #[test]
 fn an_empty_pool_closes_at_once() {
@@ -165,7 +165,7 @@ fn when_the_patience_ends_leases_are_terminated_and_the_close_does_not_wait_for_
     assert!(host.has_ended(closing));
     assert_eq!(host.steps(), [HostStep::Terminate(Connection(0)), HostStep::Terminate(Connection(1))]);
     assert!(!host.pool.is_leased(lease_a) && !host.pool.is_leased(lease_b));
-    assert_eq!(host.pool.begin_checkin(lease_a, true), edgepool::policy::Return::Done);
+    assert_eq!(host.pool.begin_checkin(lease_a, Condition::Clean), Return::Done);
     host.run();
     assert_eq!(host.open_connections(), 0);
 }

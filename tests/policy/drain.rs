@@ -3,7 +3,9 @@
 
 use crate::harness::{Connection, Host, HostStep, LogEntry, Operation, Stage, counts, of_kind, plain, sized};
 use crate::timeout::latest_ms;
-use edgepool::policy::{Begin, Config, Event, Kind, Notice, Outcome, Refusal, Return, Scopes, Settings, Span, Step};
+use edgepool::policy::{
+    Begin, Condition, Config, Event, Kind, Notice, Outcome, Refusal, Return, Scopes, Settings, Span, Step,
+};
 
 #[test]
 fn an_empty_pool_drains_at_once() {
@@ -319,7 +321,7 @@ fn each_scope_drains_by_itself_and_a_second_close_reaches_all() {
     scopes.close(numbers[1], Span::Millis(60_000), true);
     let first_scope = scopes.get_mut(numbers[0]).expect("a scope");
     assert_eq!(first_scope.begin_checkout(None), Begin::Refused(Refusal::Closed));
-    assert_eq!(first_scope.begin_checkin(leases[0], true), Return::Done);
+    assert_eq!(first_scope.begin_checkin(leases[0], Condition::Clean), Return::Done);
     assert!(matches!(first_scope.take_notice(), Some((waiter, Notice::Grant(_))) if waiter == waiters[0]));
     scopes.close(numbers[0], Span::Millis(0), false);
     let other = scopes.get_mut(numbers[1]).expect("a scope");

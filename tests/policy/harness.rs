@@ -8,7 +8,7 @@
 mod invariants;
 
 use edgepool::policy::{
-    Begin, Config, Counts, Event, Hooks, Kind, LeaseId, Limits, Notice, OperationId, Outcome, Pool, Refusal,
+    Begin, Condition, Config, Counts, Event, Hooks, Kind, LeaseId, Limits, Notice, OperationId, Outcome, Pool, Refusal,
     ResetStyle, Return, Settings, Sizes, Span, Stats, Step,
 };
 use invariants::SlotUse;
@@ -29,6 +29,7 @@ pub(crate) enum HostStep {
     Rollback(Connection),
     Commit(Connection),
     ResetSession(Connection),
+    Cancel(Connection),
     Finalize(Connection),
     Close(Connection),
     Terminate(Connection),
@@ -80,6 +81,8 @@ pub(crate) enum Stage {
     Performing(Step),
     /// The creator ran out of time and may still deliver.
     Late,
+    /// The end of its connection took too long, and goes on.
+    StillOpen,
     /// A caller holds the detached connection.
     Holding,
     Draining,
@@ -113,9 +116,12 @@ enum Hold {
 /// Returns the slot of a step.
 pub(crate) fn step_slot(step: Step) -> Option<u32> {
     match step {
-        Step::Open(slot) | Step::Ping(slot) | Step::Finalize(slot) | Step::Detach(slot) | Step::Share(slot) => {
-            Some(slot)
-        }
+        Step::Open(slot)
+        | Step::Ping(slot)
+        | Step::Cancel(slot)
+        | Step::Finalize(slot)
+        | Step::Detach(slot)
+        | Step::Share(slot) => Some(slot),
         Step::Rollback(slot) | Step::Commit(slot) | Step::ResetSession(slot) => slot,
         Step::Close(slot) | Step::Terminate(slot) => slot,
         Step::Emit(_, slot) => slot,
@@ -141,6 +147,8 @@ struct OperationState {
     is_invalidation: bool,
     /// Woken because its turn for the first listeners came.
     is_first_in_line: bool,
+    /// The return's caller waits no more.
+    is_released: bool,
     /// Woken between two steps, so that it goes on without its caller.
     goes_on: bool,
     /// How many dead connections its checkout has met.
@@ -319,15 +327,12 @@ impl Host {
 
     /// Returns the operation of the return, if it did not end at once.
     pub(crate) fn checkin(&mut self, caller: Operation, clean: bool) -> Option<Operation> {
-        if self.pool.config().tells_time() {
-            self.pool.read_clock(self.now);
-        }
-        let answer = match self.take_lease(caller) {
-            Hold::Lease(lease) => self.pool.begin_checkin(lease, clean),
-            Hold::Share(id) => self.pool.begin_share_return(id, clean),
-        };
-        let connection = self.states[caller.0].connection;
-        let operation = self.begin_return(answer, Role::Return, connection);
+        self.checkin_as(caller, Condition::at_rest(clean))
+    }
+
+    /// The same for a connection in this condition.
+    pub(crate) fn checkin_as(&mut self, caller: Operation, condition: Condition) -> Option<Operation> {
+        let operation = self.checkin_beside_others(caller, condition);
         if operation.is_some() && self.shares() {
             let other = self
                 .operations()
@@ -335,6 +340,23 @@ impl Host {
             assert_eq!(other, None, "{caller:?} was not the last to have its connection");
         }
         operation
+    }
+
+    /// Returns a share that others may have, too.
+    pub(crate) fn checkin_as_one_of(&mut self, caller: Operation, condition: Condition) -> Operation {
+        self.checkin_beside_others(caller, condition).expect("a step")
+    }
+
+    fn checkin_beside_others(&mut self, caller: Operation, condition: Condition) -> Option<Operation> {
+        if self.pool.config().tells_time() {
+            self.pool.read_clock(self.now);
+        }
+        let answer = match self.take_lease(caller) {
+            Hold::Lease(lease) => self.pool.begin_checkin(lease, condition),
+            Hold::Share(id) => self.pool.begin_share_return(id, condition),
+        };
+        let connection = self.states[caller.0].connection;
+        self.begin_return(answer, Role::Return, connection)
     }
 
     /// Returns the lease; every step succeeds.
@@ -448,10 +470,15 @@ impl Host {
     }
 
     pub(crate) fn close_detached(&mut self, operation: Operation, clean: bool, abrupt: bool) {
+        self.close_detached_as(operation, Condition::at_rest(clean), abrupt);
+    }
+
+    /// The same for a connection in this condition.
+    pub(crate) fn close_detached_as(&mut self, operation: Operation, condition: Condition, abrupt: bool) {
         let id = self.id(operation);
         let is_gone = self.states[operation.0].connection.is_none();
         let answer = if is_gone { Return::Done } else { Return::Pending(id) };
-        assert_eq!(self.pool.begin_detached_close(id, clean, abrupt), answer);
+        assert_eq!(self.pool.begin_detached_close(id, condition, abrupt), answer);
         if is_gone {
             self.states[operation.0].stage = Stage::Ended;
         } else {
@@ -604,8 +631,13 @@ impl Host {
                 Outcome::Disconnected | Outcome::DisconnectedAll,
             ) => self.states[operation.0].deaths += 1,
             (Stage::Performing(Step::Ping(_)), Outcome::TimedOut) => self.states[operation.0].deaths += 1,
-            (Stage::Performing(_), Outcome::Ok | Outcome::Failed | Outcome::TimedOut) => {
-                if let Some(HostStep::Close(connection) | HostStep::Terminate(connection)) = self.step(operation) {
+            (Stage::Performing(Step::Close(_) | Step::Terminate(_)), Outcome::StillOpen) => {
+                self.states[operation.0].stage = Stage::StillOpen;
+            }
+            (Stage::Performing(_) | Stage::StillOpen, Outcome::Ok | Outcome::Failed | Outcome::TimedOut) => {
+                if let Some(HostStep::Close(connection) | HostStep::Terminate(connection)) =
+                    self.states[operation.0].host_step
+                {
                     assert_ne!(self.places[connection.0], Place::Closed, "{connection:?} is closed twice");
                     self.places[connection.0] = Place::Closed;
                 }
@@ -718,6 +750,10 @@ impl Host {
         self.stage(operation) == Stage::Ended
     }
 
+    pub(crate) fn is_released(&self, operation: Operation) -> bool {
+        self.states[operation.0].is_released
+    }
+
     pub(crate) fn has_expired(&self, operation: Operation) -> bool {
         self.states[operation.0].expired
     }
@@ -785,6 +821,7 @@ impl Host {
             Step::Rollback(slot) => HostStep::Rollback(target(slot)),
             Step::Commit(slot) => HostStep::Commit(target(slot)),
             Step::ResetSession(slot) => HostStep::ResetSession(target(slot)),
+            Step::Cancel(slot) => HostStep::Cancel(target(Some(slot))),
             Step::Finalize(slot) => HostStep::Finalize(target(Some(slot))),
             Step::Emit(Event::Checkin, slot) => {
                 HostStep::Emit(Event::Checkin, slot.and_then(|slot| self.find_connection_in(slot)))
@@ -850,6 +887,7 @@ impl Host {
             slot_use: None,
             is_invalidation: false,
             is_first_in_line: false,
+            is_released: false,
             goes_on: false,
             deaths: 0,
             has_deadline: false,
@@ -889,10 +927,12 @@ impl Host {
 
     fn take_step(&mut self, operation: Operation, step: Step, outcome: Option<Outcome>) {
         let slot_use = self.expected_use(operation, step, outcome);
-        self.states[operation.0].slot_use = slot_use;
+        if self.stage(operation) != Stage::StillOpen || slot_use.is_some() {
+            self.states[operation.0].slot_use = slot_use;
+        }
         match step {
             Step::Wait => {
-                if self.stage(operation) != Stage::Late {
+                if !matches!(self.stage(operation), Stage::Late | Stage::StillOpen) {
                     self.states[operation.0].stage = match (self.stage(operation), slot_use) {
                         _ if self.pool.is_waiting(self.id(operation)) => Stage::Queued,
                         (Stage::Performing(Step::Open(_)), _) => Stage::InLine,
@@ -904,8 +944,9 @@ impl Host {
             Step::Grant(lease) => self.grant(operation, lease),
             Step::Share(slot) => self.grant_share(operation, slot),
             Step::Reject(refusal) => {
-                let late = self.stage(operation) == Stage::Late && refusal == Refusal::OpenTimeout;
-                self.refuse(operation, refusal, if late { Stage::Late } else { Stage::Ended });
+                let stage = self.stage(operation);
+                let goes_on = matches!(stage, Stage::Late | Stage::StillOpen) && refusal == Refusal::OpenTimeout;
+                self.refuse(operation, refusal, if goes_on { stage } else { Stage::Ended });
             }
             Step::Done => {
                 self.states[operation.0].stage = Stage::Ended;
@@ -964,7 +1005,7 @@ impl Host {
         }
         // A leased connection is left alone, except at the end of a close's patience or through its record.
         let resets = matches!(step, Step::Rollback(_) | Step::Commit(_) | Step::ResetSession(_));
-        let acts = resets || matches!(step, Step::Ping(_) | Step::Close(_) | Step::Terminate(_));
+        let acts = resets || matches!(step, Step::Ping(_) | Step::Cancel(_) | Step::Close(_) | Step::Terminate(_));
         if let (true, Some(slot)) = (acts && role != Role::RecordClose, step_slot(step))
             && let Some(holder) = self.holder(slot)
         {
@@ -1086,6 +1127,10 @@ impl Host {
             (Notice::Expire, Stage::Performing(_)) => {
                 self.states[operation.0].expired = true;
                 self.log.push(LogEntry::Expired(operation));
+            }
+            (Notice::Release, Stage::Performing(_) | Stage::StillOpen) => {
+                assert!(!self.states[operation.0].is_released, "{operation:?} is settled once");
+                self.states[operation.0].is_released = true;
             }
             (Notice::Done, Stage::Draining) => {
                 self.states[operation.0].stage = Stage::Ended;

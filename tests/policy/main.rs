@@ -46,6 +46,7 @@ mod record_close;
 mod recycle;
 mod reset_on_return;
 mod resize;
+mod return_timeout;
 mod scopes;
 mod singleton_thread_pool;
 mod stale_handles;

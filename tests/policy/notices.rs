@@ -2,12 +2,12 @@
 //! that save a call. All of them must say the same.
 
 use crate::harness::{Host, Operation, plain, sized};
-use edgepool::policy::{Event, Hooks, Notice, Outcome, Refusal, Return, Settings, Span, Step};
+use edgepool::policy::{Condition, Event, Hooks, Notice, Outcome, Refusal, Return, Settings, Span, Step};
 
 /// Returns the caller's lease and leaves the output untaken.
 fn return_quietly(host: &mut Host, caller: Operation) -> Return {
     let lease = host.lease(caller);
-    host.pool.begin_checkin(lease, true)
+    host.pool.begin_checkin(lease, Condition::Clean)
 }
 
 #[test]

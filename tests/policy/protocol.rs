@@ -6,8 +6,8 @@ use edgepool::policy::{
     Config, Form, KINDS, Kind, LONGEST_SPAN_MS, OPTIONS, PLACES, Place, RESET_STYLES, Refusal, Settings,
 };
 use edgepool::protocol::{
-    ARGUMENT_SHIFT, CODES, COUNTERS, DONE, EMIT, EVENT_NAMES, EVENT_SHIFT, FLAG, FOREVER, GAUGES, HANDED_OVER,
-    INDEX_MASK, NO_OUTPUT, NO_SLOT, OUTCOME_NAMES, POOLS_OWN, REFUSAL_NAMES, REFUSALS, REFUSED, RETURNED,
+    ARGUMENT_SHIFT, CODES, CONDITION_NAMES, COUNTERS, DONE, EMIT, EVENT_NAMES, EVENT_SHIFT, FLAG, FOREVER, GAUGES,
+    HANDED_OVER, INDEX_MASK, NO_OUTPUT, NO_SLOT, OUTCOME_NAMES, POOLS_OWN, REFUSAL_NAMES, REFUSALS, REFUSED, RETURNED,
     RETURNED_WITH_OUTPUT, STALENESSES,
 };
 use std::fmt::Write;
@@ -137,6 +137,10 @@ fn written() -> String {
     ));
     part(format!("{}{}", "/** Codes of steps and notices. */\n", enumeration("Code", CODES.iter().copied())));
     part(format!("/** How a step went. */\n{}", enumeration("Outcome", numbered(OUTCOME_NAMES))));
+    part(format!(
+        "/** What the driver says of a connection that comes back. */\n{}",
+        enumeration("Condition", numbered(CONDITION_NAMES))
+    ));
     part(format!("/** Why a caller gets no connection. */\n{}", enumeration("Refusal", numbered(REFUSAL_NAMES))));
     part(format!(
         "/** The events that the policy emits, by their numbers. */\n{}\

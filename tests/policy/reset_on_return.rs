@@ -2,7 +2,7 @@
 //! reset costs.
 
 use crate::harness::{Connection, Host, HostStep, Stage, counts, emit, plain, sized};
-use edgepool::policy::{Event, Outcome, ResetStyle, Settings};
+use edgepool::policy::{Condition, Event, Outcome, ResetStyle, Return, Settings};
 
 fn styled(style: ResetStyle) -> Settings {
     Settings { reset_on_return: Some(style), ..sized(1, 0) }
@@ -179,7 +179,7 @@ fn with_no_reset_a_lease_goes_round_without_a_single_step() {
     for _ in 0..2000 {
         let caller = host.pool.begin_checkout(None);
         let edgepool::policy::Begin::Granted(lease) = caller else { panic!("{caller:?}") };
-        assert_eq!(host.pool.begin_checkin(lease, true), edgepool::policy::Return::Done);
+        assert_eq!(host.pool.begin_checkin(lease, Condition::Clean), Return::Done);
         assert_eq!((host.pool.take_notice(), host.pool.tick_wanted()), (None, false));
     }
     assert_eq!(host.stats().checkouts, 2001);

@@ -2,7 +2,7 @@
 //! pool. An act on the pool reaches its own scopes in one walk, and no other pool.
 
 use edgepool::policy::{
-    Begin, Config, Event, Hooks, Kind, LeaseId, Notice, Outcome, Return, Scopes, Settings, Span, Step,
+    Begin, Condition, Config, Event, Hooks, Kind, LeaseId, Notice, Outcome, Return, Scopes, Settings, Span, Step,
 };
 
 fn config(settings: &Settings) -> Config {
@@ -56,7 +56,7 @@ fn lend(scopes: &mut Scopes, number: u32) -> LeaseId {
 }
 
 fn give_back(scopes: &mut Scopes, number: u32, lease: LeaseId) {
-    if let Return::Pending(id) = scopes.get_mut(number).expect("a scope").begin_checkin(lease, true) {
+    if let Return::Pending(id) = scopes.get_mut(number).expect("a scope").begin_checkin(lease, Condition::Clean) {
         let step = scopes.get_mut(number).expect("a scope").resume(id);
         run(scopes, number, step, id);
     }
@@ -70,7 +70,7 @@ fn use_once(scopes: &mut Scopes, number: u32) {
     };
     let step = scopes.get_mut(number).expect("a scope").resume(id);
     run(scopes, number, step, id);
-    if let Return::Pending(id) = scopes.get_mut(number).expect("a scope").begin_share_return(id, true) {
+    if let Return::Pending(id) = scopes.get_mut(number).expect("a scope").begin_share_return(id, Condition::Clean) {
         let step = scopes.get_mut(number).expect("a scope").resume(id);
         run(scopes, number, step, id);
     }
@@ -168,7 +168,8 @@ fn a_close_begins_in_every_scope_at_once_and_says_it_once_in_each() {
         assert_eq!(done, u32::from(place >= 100));
     }
     for (&number, lease) in numbers.iter().zip(leases) {
-        let Return::Pending(id) = scopes.get_mut(number).expect("a scope").begin_checkin(lease, true) else {
+        let Return::Pending(id) = scopes.get_mut(number).expect("a scope").begin_checkin(lease, Condition::Clean)
+        else {
             panic!("its connection is closed at the return")
         };
         let step = scopes.get_mut(number).expect("a scope").resume(id);

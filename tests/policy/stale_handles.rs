@@ -1,7 +1,7 @@
 //! A handle may name what has ended. Every entry of the policy detects it and does nothing.
 
 use crate::harness::{Host, plain, sized};
-use edgepool::policy::{Handle, Outcome, Return, Step};
+use edgepool::policy::{Condition, Handle, Outcome, Return, Step};
 
 #[test]
 fn scenario_075_a_second_return_of_the_same_lease_does_nothing() {
@@ -10,8 +10,8 @@ fn scenario_075_a_second_return_of_the_same_lease_does_nothing() {
     let lease = host.lease(caller);
     host.give_back(caller);
     let before = (host.stats(), host.counts());
-    assert_eq!(host.pool.begin_checkin(lease, true), Return::Done);
-    assert_eq!(host.pool.begin_checkin(lease, false), Return::Done);
+    assert_eq!(host.pool.begin_checkin(lease, Condition::Clean), Return::Done);
+    assert_eq!(host.pool.begin_checkin(lease, Condition::Open), Return::Done);
     assert_eq!((host.stats(), host.counts()), before);
 }
 
@@ -52,7 +52,7 @@ fn a_return_with_an_old_handle_does_not_take_the_lease_of_the_next_holder() {
     let lease = host.lease(old);
     host.give_back(old);
     let holder = host.lend();
-    assert_eq!(host.pool.begin_checkin(lease, true), Return::Done);
+    assert_eq!(host.pool.begin_checkin(lease, Condition::Clean), Return::Done);
     assert!(host.pool.is_leased(host.lease(holder)));
     assert_eq!(host.stats().used, 1);
 }
@@ -68,7 +68,7 @@ fn an_operation_that_has_ended_is_done_and_takes_no_outcome_and_no_abort() {
         assert_eq!(host.pool.advance(id, outcome), Step::Done);
     }
     assert!(!host.pool.abort(id));
-    assert_eq!(host.pool.begin_detached_close(id, true, true), Return::Done);
+    assert_eq!(host.pool.begin_detached_close(id, Condition::Clean, true), Return::Done);
     assert_eq!(host.stats(), before);
 }
 
@@ -79,9 +79,9 @@ fn a_detached_connection_is_closed_once() {
     let detached = host.detach(caller);
     let id = host.id(detached);
     host.close_detached(detached, true, false);
-    assert_eq!(host.pool.begin_detached_close(id, true, false), Return::Done);
+    assert_eq!(host.pool.begin_detached_close(id, Condition::Clean, false), Return::Done);
     host.run();
-    assert_eq!(host.pool.begin_detached_close(id, true, false), Return::Done);
+    assert_eq!(host.pool.begin_detached_close(id, Condition::Clean, false), Return::Done);
     assert_eq!(host.stats().detached, 0);
 }
 
@@ -92,7 +92,7 @@ fn any_integer_may_come_as_a_handle() {
     let before = host.stats();
     for bits in [7, 1 << 19, (1 << 30) - 1, u32::MAX] {
         assert!(!host.pool.is_leased(Handle::from_bits(bits)));
-        assert_eq!(host.pool.begin_checkin(Handle::from_bits(bits), true), Return::Done);
+        assert_eq!(host.pool.begin_checkin(Handle::from_bits(bits), Condition::Clean), Return::Done);
         assert_eq!(host.pool.detach(Handle::from_bits(bits)), None);
         assert_eq!(host.pool.resume(Handle::from_bits(bits)), Step::Done);
         assert_eq!(host.pool.advance(Handle::from_bits(bits), Outcome::Ok), Step::Done);

@@ -32,6 +32,7 @@ impl Choice {
             Self::End(Outcome::LateFailed) => "late failed",
             Self::End(Outcome::Disconnected) => "disconnected",
             Self::End(Outcome::DisconnectedAll) => "disconnected, all",
+            Self::End(Outcome::StillOpen) => "still open",
         }
     }
 
@@ -171,6 +172,7 @@ fn step_name(step: Step) -> String {
         Step::Rollback(_) => "Rollback".to_string(),
         Step::Commit(_) => "Commit".to_string(),
         Step::ResetSession(_) => "ResetSession".to_string(),
+        Step::Cancel(_) => "Cancel".to_string(),
         Step::Finalize(_) => "Finalize".to_string(),
         Step::Close(_) => "Close".to_string(),
         Step::Terminate(_) => "Terminate".to_string(),

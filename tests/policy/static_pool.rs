@@ -4,7 +4,7 @@
 
 use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, Stage, emit, of_kind};
 use crate::timeout::latest_ms;
-use edgepool::policy::{Event, Kind, Outcome, Refusal, Settings, Span};
+use edgepool::policy::{Condition, Event, Kind, Outcome, Refusal, Settings, Span};
 
 const A: Connection = Connection(0);
 const B: Connection = Connection(1);
@@ -264,7 +264,7 @@ fn a_share_that_is_returned_twice_is_returned_once() {
     let (first, second) = shared(&mut host);
     let id = host.id(first);
     host.give_back(first);
-    host.pool.begin_share_return(id, false);
+    host.pool.begin_share_return(id, Condition::Open);
     host.pool.begin_share_invalidate(id);
     assert!(!host.pool.detach_share(id) && !host.pool.lose_share(id));
     assert_eq!(host.stats().used, 1);

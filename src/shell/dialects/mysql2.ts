@@ -30,6 +30,10 @@ interface Core extends Mysql2Connection {
   readonly config?: { readonly user?: string; readonly database?: string; readonly charsetNumber?: number };
   /** Changed only by changeUser(). */
   readonly clientEncoding?: string;
+  /** What it runs. */
+  _command?: unknown;
+  /** Whether it waits for the reader of a row stream. */
+  _paused?: boolean;
 }
 
 /** What a connection was opened with, as far as COM_RESET_CONNECTION does not restore it. */
@@ -187,6 +191,13 @@ export const mysql2: Dialect<Mysql2Connection> = {
     return undefined;
   },
 
+  /** A row stream that is not read on has paused the socket. */
+  isBusy(connection) {
+    const { _command, _paused, stream } = coreOf(connection);
+    if (!_command || stream.destroyed) return false;
+    return _paused === true ? "stuck" : true;
+  },
+
   /**
    * mysql2 reports a socket that fails either to the statement under way, or as "error", which without a listener ends
    * the process.
@@ -211,9 +222,11 @@ export const mysql2: Dialect<Mysql2Connection> = {
 };
 
 /** mysql2 marks every error of the socket or of a broken protocol as fatal. */
-function isDisconnect(error: unknown): boolean {
+function isDisconnect(error: unknown): boolean | "connection" {
   if (typeof error !== "object" || error === null) return false;
-  const { fatal, errno } = error as { fatal?: unknown; errno?: unknown };
+  const { fatal, errno, code } = error as { fatal?: unknown; errno?: unknown; code?: unknown };
+  // The statement goes on at the server.
+  if (code === "PROTOCOL_SEQUENCE_TIMEOUT") return "connection";
   return fatal === true || sessionEnds.has(errno as number);
 }
 

@@ -11,6 +11,7 @@ export interface NodeSqliteDatabase {
   readonly isTransaction?: boolean;
   exec(sql: string): void;
   close(): void;
+  prepare?(sql: string): { run(): unknown };
 }
 
 /** For `new QueuePool(() => new DatabaseSync("app.db"), { dialect: nodeSqlite })`. */
@@ -20,6 +21,9 @@ export const nodeSqlite: Dialect<NodeSqliteDatabase> = {
   doRollback: (database) => end(database, "ROLLBACK"),
 
   doCommit: (database) => end(database, "COMMIT"),
+
+  /** An open iterator: until its end the database reads an old state, and cannot write. */
+  isBusy: (database) => hasIterator(database) && "stuck",
 
   doClose: close,
 
@@ -55,6 +59,28 @@ function end(database: NodeSqliteDatabase, statement: "ROLLBACK" | "COMMIT"): vo
     database.exec(statement);
   } catch (error) {
     if (!(error as Error).message.endsWith("no transaction is active")) throw error;
+  }
+  // In the transaction it could not be seen.
+  if (hasIterator(database)) throw new Error("an iterator of one of the database's statements is open");
+}
+
+const probes = new WeakMap<NodeSqliteDatabase, { run(): unknown }>();
+
+/**
+ * SQLite refuses this VACUUM in any case, and names a statement in progress before the file name that is none. It takes
+ * about three microseconds. In a transaction SQLite names that instead.
+ */
+function hasIterator(database: NodeSqliteDatabase): boolean {
+  try {
+    let probe = probes.get(database);
+    if (probe === undefined && database.prepare !== undefined) {
+      probe = database.prepare("VACUUM INTO 0");
+      probes.set(database, probe);
+    }
+    probe?.run();
+    return false;
+  } catch (error) {
+    return error instanceof Error && error.message.endsWith("SQL statements in progress");
   }
 }
 

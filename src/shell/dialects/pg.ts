@@ -22,10 +22,20 @@ interface ClientState {
   _queryable?: boolean;
   getTransactionStatus?(): "I" | "T" | "E" | null;
   connection?: ServerConnection;
+  /** Null between queries, and from the server's error to its end of the query. */
+  _activeQuery?: Submitted | null;
+  _queryQueue?: Submitted[];
+  _sentQueryQueue?: Submitted[];
+  processID?: number | null;
+  secretKey?: unknown;
+  host?: string;
+  port?: number;
+  ssl?: unknown;
+  sslNegotiation?: string;
 }
 
 interface ServerConnection {
-  stream?: { destroy?(): void };
+  stream?: { destroy?(): void; readonly destroyed?: boolean };
   /** Of an EventEmitter: adds a listener before those that are there. */
   prependListener?(event: "readyForQuery", listener: (message?: { status?: unknown }) => void): unknown;
 }
@@ -35,6 +45,38 @@ interface ServerConnection {
  * `getTransactionStatus()` since 8.21.
  */
 const statuses = new WeakMap<ServerConnection, unknown>();
+
+/** What a client was given to run: a query of pg, or one with a `submit` of its own (cursor, query stream, COPY). */
+interface Submitted {
+  submit?: unknown;
+  /** Of pg's own queries. */
+  requiresPreparation?: unknown;
+  /** Of a cursor. */
+  state?: string;
+  /** Of a query stream. */
+  cursor?: { state?: string };
+  writableEnded?: boolean;
+  readableEnded?: boolean;
+  destroyed?: boolean;
+  write?: unknown;
+  on?(event: "error", listener: () => void): unknown;
+}
+
+/** pg's own `Connection`: one socket, with TLS if that is asked for. */
+interface PgConnection {
+  readonly stream?: { destroy?(): void };
+  on(event: "connect" | "sslconnect" | "end", listener: () => void): unknown;
+  on(event: "error", listener: (error: unknown) => void): unknown;
+  connect(port: number | string, host?: string): void;
+  requestSsl(): void;
+  cancel(processID: number, secretKey: unknown): void;
+}
+
+/** How long the request to cancel may take, over a network that may swallow it. */
+const cancelMs = 2_000;
+
+/** The requests under way. */
+const cancels = new WeakMap<PgClient, Promise<boolean>>();
 
 /**
  * SQLSTATEs of a server that shuts down or ends an idle session, whatever severity it gives them. Not class 08: that is
@@ -71,7 +113,7 @@ const ignore = (): void => {};
  * should listen to the client's `error` before it connects. The server may end a session as it begins, and the pool
  * listens only after the creator has returned.
  */
-export const pg: Required<Dialect<PgClient>> = {
+export const pg: Required<Omit<Dialect<PgClient>, "keepsSlotUntilClosed">> = {
   name: "pg",
 
   doRollback: (client) => client.query("ROLLBACK"),
@@ -83,11 +125,18 @@ export const pg: Required<Dialect<PgClient>> = {
 
   doClose: (client) => client.end(),
 
-  /** Destroys the socket: the server rolls back and ends the session on its own. */
+  /**
+   * Destroys the socket, so that the server rolls back and ends the session. A statement under way would go on there,
+   * and commit: it is cancelled.
+   */
   doTerminate(client) {
-    const stream = (client as ClientState).connection?.stream;
-    // Without a listener, pg's error for the destroyed socket would end the process.
+    const { connection, _activeQuery, _queryQueue = [], _sentQueryQueue = [] } = client as ClientState;
+    const stream = connection?.stream;
+    if (_activeQuery !== null && isRunning(client)) void cancel(client);
+    // Without a listener, pg's error for the destroyed socket would end the process, and so would that of a stream that
+    // its caller left.
     client.on("error", ignore);
+    for (const query of [_activeQuery, ..._queryQueue, ..._sentQueryQueue]) query?.on?.("error", ignore);
     if (stream?.destroy) stream.destroy();
     else void client.end().catch(ignore);
   },
@@ -103,6 +152,19 @@ export const pg: Required<Dialect<PgClient>> = {
   },
 
   isDisconnect,
+
+  /** A query with a `submit` of its own may wait for its reader; pg's own end by themselves. */
+  isBusy(client) {
+    if (!isRunning(client)) return false;
+    const { _activeQuery, _queryQueue = [], _sentQueryQueue = [] } = client as ClientState;
+    const queries = [_activeQuery, ..._queryQueue, ..._sentQueryQueue].filter((query) => query !== null);
+    if (!queries.every((query) => query === undefined || endsByItself(query))) return "stuck";
+    // The server has said that the query failed, and is about to say that it is ready.
+    return queries.length > 0;
+  },
+
+  /** A CancelRequest, over a connection of its own. */
+  doCancel: cancel,
 
   /**
    * A query under way may open a transaction that the server has not reported yet: then it counts as open. So does one
@@ -147,16 +209,93 @@ export const pg: Required<Dialect<PgClient>> = {
   },
 };
 
+/** Whether the server has something to do, and can be reached. */
+function isRunning(client: PgClient): boolean {
+  const { readyForQuery, _queryable, _ending, connection } = client as ClientState;
+  return readyForQuery === false && _queryable !== false && _ending !== true && connection?.stream?.destroyed !== true;
+}
+
+function endsByItself(query: Submitted): boolean {
+  if (query.submit === undefined || query.requiresPreparation !== undefined) return true;
+  const { state } = query.cursor ?? query;
+  if (state === "done" || state === "error") return true;
+  return (
+    query.writableEnded === true ||
+    query.readableEnded === true ||
+    // A destroyed COPY FROM sends the server its failure.
+    (query.destroyed === true && typeof query.write === "function")
+  );
+}
+
+/** Returns whether the server has got the request. Never throws, and takes at most {@link cancelMs}. */
+function cancel(client: PgClient): Promise<boolean> {
+  let request = cancels.get(client);
+  if (request === undefined) {
+    request = requestCancel(client).finally(() => cancels.delete(client));
+    cancels.set(client, request);
+  }
+  return request;
+}
+
+/**
+ * Uses pg's own `Connection`, and so its sockets and its TLS. Resolves when the server has closed the connection: it
+ * has interrupted the statement by then, and no later one.
+ */
+async function requestCancel(client: PgClient): Promise<boolean> {
+  const {
+    connection: own,
+    processID,
+    secretKey,
+    host = "localhost",
+    port = 5432,
+    ssl,
+    sslNegotiation,
+  } = client as ClientState;
+  if (typeof processID !== "number" || secretKey === null || secretKey === undefined) return false;
+  let connection: PgConnection | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isSent = false;
+  try {
+    return await new Promise<boolean>((resolve, reject) => {
+      const Connection = own?.constructor as new (options: object) => PgConnection;
+      const request = (connection = new Connection({ ssl, sslNegotiation }));
+      timer = setTimeout(() => resolve(false), cancelMs);
+      const send = (): void => {
+        isSent = true;
+        request.cancel(processID, secretKey);
+      };
+      // Also after the end: an error of a socket that no one listens to would end the process.
+      request.on("error", reject);
+      request.on("end", () => resolve(isSent));
+      request.on("sslconnect", send);
+      request.on("connect", () => {
+        if (!ssl) send();
+        else if (sslNegotiation !== "direct") request.requestSsl();
+      });
+      if (host.startsWith("/")) request.connect(`${host}/.s.PGSQL.${port}`);
+      else request.connect(port, host);
+    });
+  } catch {
+    // A server may reset the connection of a request that it has taken.
+    return isSent;
+  } finally {
+    clearTimeout(timer);
+    connection?.stream?.destroy?.();
+  }
+}
+
 /**
  * A FATAL error ends the session. The codes of a failed socket are also those of other services that a caller may speak
  * to: the client knows whether the socket was its own.
  */
-function isDisconnect(error: unknown, client: PgClient): boolean {
+function isDisconnect(error: unknown, client: PgClient): boolean | "connection" {
   if (typeof error !== "object" || error === null) return false;
   const { code, severity, message } = error as { code?: unknown; severity?: unknown; message?: unknown };
   if (severity === "FATAL" || severity === "PANIC") return true;
   if (typeof code === "string" && shutdownStates.test(code)) return true;
   if (typeof message === "string" && clientMessages.test(message)) return true;
+  // The statement goes on at the server.
+  if (message === "Query read timeout") return "connection";
   const { _queryable } = client as ClientState;
   return _queryable === undefined ? networkCodes.has(code as string) : !_queryable;
 }

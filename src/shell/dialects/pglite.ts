@@ -3,8 +3,8 @@
  *
  * Each PGlite is a database of its own, and a data directory bears one at a time: `poolSize: 1, maxOverflow: 0`.
  *
- * Without `inTransaction`: PGlite says whether a transaction is open, but not whether a query is under way that opens
- * one.
+ * Without `inTransaction` and `isBusy`: PGlite says whether a transaction is open, but not whether a query is under way
+ * that opens one.
  */
 
 import type { Dialect } from "../dialect.js";
@@ -27,6 +27,9 @@ const resetOfSession =
 /** For `new QueuePool(() => PGlite.create(), { dialect: pglite, poolSize: 1, maxOverflow: 0 })`. */
 export const pglite: Dialect<PgliteDatabase> = {
   name: "pglite",
+
+  /** A data directory bears one PGlite at a time, and one in memory is the whole database. */
+  keepsSlotUntilClosed: true,
 
   doRollback: (database) => database.exec("ROLLBACK"),
 
@@ -59,8 +62,15 @@ async function close(database: PgliteDatabase): Promise<void> {
   try {
     await database.close();
   } catch (error) {
+    // Its caller has begun to close it: that is the close to wait for.
+    while (!database.closed && isDisconnect(error)) await pause();
     if (!database.closed) throw error;
   }
+}
+
+/** Does not keep the process. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => (setTimeout(resolve, 10) as { unref?: () => void }).unref?.());
 }
 
 function isDisconnect(error: unknown): boolean {

@@ -94,7 +94,7 @@ export class Session<C> {
     } catch (error) {
       if (this.#lease.isValid && this.#isDisconnect(error, connection)) {
         this.#lost = error;
-        await this.#lease.invalidate(error, { pool: true });
+        await this.#lease.close({ error });
       }
       throw error;
     }
@@ -187,7 +187,7 @@ export class Session<C> {
 
   #isDisconnect(error: unknown, connection: C): boolean {
     try {
-      return this.#driving.dialect.isDisconnect?.(error, connection) === true;
+      return (this.#driving.dialect.isDisconnect?.(error, connection) ?? false) !== false;
     } catch {
       return false;
     }

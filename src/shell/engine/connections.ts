@@ -153,10 +153,27 @@ export class Connections<C> {
     return this.#dialect.doPing?.(connection);
   }
 
-  /** Whether the driver's error means that the connection is gone. */
-  isDisconnect(error: unknown, connection: C): boolean {
+  /** Asks the server to stop the statement under way. False: the dialect cannot. */
+  cancel(connection: C): unknown {
+    return this.#dialect.doCancel === undefined ? false : this.#dialect.doCancel(connection);
+  }
+
+  /** What the dialect says of a connection that comes back. */
+  isBusy(connection: C): boolean | "stuck" {
     try {
-      return this.#dialect.isDisconnect?.(error, ownConnection(connection)) === true;
+      const answer = this.#dialect.isBusy?.(connection);
+      return answer === "stuck" ? answer : answer === true;
+    } catch (failure) {
+      this.#log.error("the dialect's isBusy failed", failure);
+      return false;
+    }
+  }
+
+  /** Whether the driver's error means that the connection is gone, or with it those of its age. */
+  isDisconnect(error: unknown, connection: C): boolean | "connection" {
+    try {
+      const answer = this.#dialect.isDisconnect?.(error, ownConnection(connection));
+      return answer === "connection" ? answer : answer === true;
     } catch (failure) {
       this.#log.error("the dialect's isDisconnect failed", failure);
       return false;

@@ -5,7 +5,7 @@
 
 import type { InvalidateOptions, LeaseCloseOptions, PooledConnection } from "../lease.js";
 import type { ConnectionRecord } from "../record.js";
-import { checkFlags } from "../validate.js";
+import { checkFlags, checkKeys } from "../validate.js";
 import { leaseHasEnded } from "./facade.js";
 import type { LeaseOwner, SlotConnection } from "./slot.js";
 
@@ -94,19 +94,30 @@ export class Lease<C> implements PooledConnection<C> {
     const handle = this.#handle;
     if (handle === ended) return this.#end as Promise<void>;
     const held = this.#held;
+    const { owner } = held;
+    let error: unknown;
     try {
-      checkFlags(options, ["transactionWasReset"], "close()", held.owner.name);
-    } catch (error) {
-      return Promise.reject(error);
+      checkKeys(options, ["transactionWasReset", "error"], "close()", owner.name);
+      checkFlags({ transactionWasReset: options.transactionWasReset }, ["transactionWasReset"], "close()", owner.name);
+      ({ error } = options);
+    } catch (refusal) {
+      return Promise.reject(refusal);
     }
+    const verdict = error !== undefined && this.isValid && owner.isDisconnect(error, held);
+    if (verdict === true) return this.invalidate(error, { pool: true });
+    const lost = verdict === false ? undefined : error;
+    // The dialect may have closed the lease.
+    if (this.#handle === ended) return this.#end as Promise<void>;
     const wasReset = options.transactionWasReset === true;
     this.#forget();
     return (this.#end =
       handle >= 0
-        ? held.owner.checkIn(handle, held, held.takeSentinel(), wasReset)
+        ? lost === undefined
+          ? owner.checkIn(handle, held, held.takeSentinel(), wasReset)
+          : owner.checkInLost(handle, held, lost)
         : detached.has(this)
-          ? held.owner.closeDetached(operationOfHandle(handle), held, false, wasReset)
-          : held.owner.returnShare(operationOfHandle(handle), held, wasReset));
+          ? owner.closeDetached(operationOfHandle(handle), held, false, wasReset, lost)
+          : owner.returnShare(operationOfHandle(handle), held, wasReset, lost));
   }
 
   invalidate(error?: unknown, options: InvalidateOptions = {}): Promise<void> {
@@ -131,7 +142,7 @@ export class Lease<C> implements PooledConnection<C> {
         ? owner.invalidate(handle, held, error)
         : isAttached
           ? owner.invalidateShare(operationOfHandle(handle), held, error)
-          : owner.closeDetached(operationOfHandle(handle), held, true, false));
+          : owner.closeDetached(operationOfHandle(handle), held, true, false, undefined));
   }
 
   detach(): Promise<void> {

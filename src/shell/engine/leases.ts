@@ -9,6 +9,7 @@ import type { Listeners } from "../events.js";
 import type { Log } from "../logger.js";
 import {
   beginsWithReset,
+  Condition,
   isHandedOver,
   isReturned,
   leaseAfter,
@@ -48,6 +49,8 @@ export class Leases<C> implements LeaseOwner<C> {
   /** The code of the reset, which is the first step of most returns. */
   readonly #reset: ResetCode;
   readonly #isOneOfSeveral: boolean;
+  /** Whether the dialect says whether a connection is busy. */
+  readonly #asksBusy: boolean;
   /** Whether a return is one call and its answer: no clock, no debug log, no transaction to look for. */
   #isFastPath = true;
 
@@ -76,6 +79,7 @@ export class Leases<C> implements LeaseOwner<C> {
     this.#lostLeases = lostLeases;
     this.#context = context;
     this.#rollsBack = settings.resetOnReturn === "rollback";
+    this.#asksBusy = settings.dialect.isBusy !== undefined;
     this.#reset = resetCodeOf(settings.resetOnReturn);
     this.#isOneOfSeveral = isOneOfSeveral;
     this.updateFastPath();
@@ -83,7 +87,8 @@ export class Leases<C> implements LeaseOwner<C> {
 
   /** Called when the log's `echo` was set. */
   updateFastPath(): void {
-    this.#isFastPath = !this.#rollsBack && !this.#policy.tellsTime && !this.log.isDebug && !this.#isOneOfSeveral;
+    this.#isFastPath =
+      !this.#asksBusy && !this.#rollsBack && !this.#policy.tellsTime && !this.log.isDebug && !this.#isOneOfSeveral;
   }
 
   assertHere(): void {
@@ -100,7 +105,9 @@ export class Leases<C> implements LeaseOwner<C> {
   /** `sentinel`: the lease's, for the next lease or the slot. Short, so that V8 can inline it. */
   checkIn(lease: number, held: SlotConnection<C>, sentinel: object | undefined, wasReset: boolean): Promise<void> {
     try {
-      const result = this.#policy.checkin(lease, this.#isFastPath ? 1 : this.#beforeReturn(held, wasReset));
+      const condition = this.#isFastPath ? Condition.Clean : this.#beforeReturn(held, wasReset, false);
+      if (condition > Condition.Clean) return this.#checkInRestless(lease, held, sentinel, condition, undefined);
+      const result = this.#policy.checkin(lease, condition as 0 | 1);
       if (isHandedOver(result)) {
         // To a waiter, without a notice: the most frequent way through a busy pool.
         this.#handOver(waiterOf(result), this.#connections.lend(held, leaseAfter(lease, result), sentinel));
@@ -112,6 +119,24 @@ export class Leases<C> implements LeaseOwner<C> {
     } catch (trap) {
       return this.#afterTrap(trap, held);
     }
+  }
+
+  checkInLost(lease: number, held: SlotConnection<C>, error: unknown): Promise<void> {
+    return this.#attempt(held, () =>
+      this.#checkInRestless(lease, held, held.takeSentinel(), this.#beforeReturn(held, false, true), error),
+    );
+  }
+
+  /** Returns a connection that is busy, stuck or lost. */
+  #checkInRestless(
+    lease: number,
+    held: SlotConnection<C>,
+    sentinel: object | undefined,
+    condition: Condition,
+    lost: unknown,
+  ): Promise<void> {
+    held.sentinel = sentinel;
+    return this.#finish(this.#policy.checkinAs(lease, condition), held, false, lost, condition);
   }
 
   #handOver(index: number, lease: ReturnType<Connections<C>["lend"]>): void {
@@ -129,16 +154,30 @@ export class Leases<C> implements LeaseOwner<C> {
       : 0;
   }
 
-  #beforeReturn(held: SlotConnection<C>, wasReset: boolean): 0 | 1 {
-    const clean = this.#isClean(held, wasReset);
+  /** `isLost`: the error of the lease holder concerns this connection alone. */
+  #conditionOf(held: SlotConnection<C>, wasReset: boolean, isLost: boolean): Condition {
+    const busy = this.#asksBusy && this.#connections.isBusy(held.connection);
+    if (busy === "stuck") return Condition.Stuck;
+    if (busy) return isLost ? Condition.GivenUp : Condition.Busy;
+    return isLost ? Condition.Lost : this.#isClean(held, wasReset);
+  }
+
+  #beforeReturn(held: SlotConnection<C>, wasReset: boolean, isLost: boolean): Condition {
+    const condition = this.#conditionOf(held, wasReset, isLost);
     if (this.#policy.tellsTime) this.#operations.readClock();
     this.log.debug("a connection is being returned");
-    if (clean === 1 && this.#rollsBack) this.log.debug("reset skipped: no transaction is open");
-    return clean;
+    if (condition === Condition.Clean && this.#rollsBack) this.log.debug("reset skipped: no transaction is open");
+    return condition;
   }
 
   /** Runs what a return leaves to do. `result`: the word of a return that handed nothing over. */
-  #finish(result: number, held: SlotConnection<C>, wasReset: boolean, error: unknown): Promise<void> {
+  #finish(
+    result: number,
+    held: SlotConnection<C>,
+    wasReset: boolean,
+    error: unknown,
+    condition = Condition.Open,
+  ): Promise<void> {
     if (isReturned(result)) {
       this.#operations.afterwards();
       return done;
@@ -149,15 +188,26 @@ export class Leases<C> implements LeaseOwner<C> {
     else {
       operation = this.#operations.beginReturn(handle, held, wasReset);
       if (error !== undefined) operation.state.error = error;
+      if (condition > Condition.Clean) this.#note(operation, condition);
       operation.resume();
     }
     return operation?.isSettled === false ? (operation.promise() as unknown as Promise<void>) : done;
   }
 
-  returnShare(operation: number, held: SlotConnection<C>, wasReset: boolean): Promise<void> {
+  /** Keeps what is known of a connection that is not at rest. Logs only after the callers concerned were settled. */
+  #note({ state }: Operation<C>, condition: Condition): void {
+    state.isBusy = condition === Condition.Busy || condition === Condition.GivenUp;
+    if (state.isBusy) return;
+    state.error ??= new InvalidRequestError("it came back with a cursor, COPY, stream or iterator open", this.name);
+    this.#operations.drain();
+    this.#steps.invalidated(state.error);
+  }
+
+  returnShare(operation: number, held: SlotConnection<C>, wasReset: boolean, lost: unknown): Promise<void> {
     return this.#attempt(held, () => {
-      const clean = this.#beforeReturn(held, wasReset);
-      return this.#finish(this.#policy.returnShare(operation, clean), held, wasReset, undefined);
+      const condition = this.#beforeReturn(held, wasReset, lost !== undefined);
+      const result = this.#policy.returnShare(operation, condition);
+      return this.#finish(result, held, wasReset, lost, condition);
     });
   }
 
@@ -274,16 +324,27 @@ export class Leases<C> implements LeaseOwner<C> {
     return this.#emit("detach", held, undefined);
   }
 
-  closeDetached(operation: number, held: SlotConnection<C>, isAbrupt: boolean, wasReset: boolean): Promise<void> {
+  closeDetached(
+    operation: number,
+    held: SlotConnection<C>,
+    isAbrupt: boolean,
+    wasReset: boolean,
+    lost: unknown,
+  ): Promise<void> {
     return this.#attempt(held, () => {
-      const clean = this.#isClean(held, isAbrupt || wasReset);
-      return this.#finish(this.#policy.closeDetached(operation, clean, isAbrupt), held, wasReset, undefined);
+      const condition = isAbrupt ? Condition.Clean : this.#conditionOf(held, wasReset, lost !== undefined);
+      const result = this.#policy.closeDetached(operation, condition, isAbrupt);
+      return this.#finish(result, held, wasReset, lost, condition);
     });
   }
 
   /** Emits an event that nothing else waits for. */
   #emit(event: PolicyEvent, held: SlotConnection<C>, error: unknown): Promise<void> {
     return this.#finish(this.#policy.emit(policyEvents.indexOf(event)), held, false, error);
+  }
+
+  isDisconnect(error: unknown, held: SlotConnection<C>): boolean | "connection" {
+    return this.#connections.isDisconnect(error, held.connection);
   }
 
   // ---- reports

@@ -392,8 +392,17 @@ export class Operation<C> implements StepContext<C> {
     });
   }
 
-  /** After the end of its time the operation has gone on. Only an opening is concerned by a late answer. */
+  /**
+   * After the end of its time the operation has gone on. A late answer concerns an opening, and an end that keeps its
+   * slot.
+   */
   #late(step: number, outcome: Outcome, value: unknown): void {
+    if (this.known?.isStillOpen === true) {
+      this.known.isStillOpen = false;
+      const ended = outcome === Outcome.LateOk ? Outcome.Ok : Outcome.Failed;
+      this.#owner.guard(this, () => this.run(this.#advance(this.#owner.steps.ended(this, step, ended, value))));
+      return;
+    }
     if (codeOf(step) !== Code.Open) return;
     this.#owner.guard(this, () => {
       this.state.arrivedLate = value as C;

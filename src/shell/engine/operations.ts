@@ -170,6 +170,10 @@ export class Operations<C> implements OperationOwner<C> {
           else operation.wake();
           break;
         }
+        // The caller of a return is not held any longer.
+        case Code.Release:
+          this.find(output)?.resolve(undefined);
+          break;
         case Code.Reject:
           snapshot ??= this.#refusals.snapshot();
           this.#refuse(output, refusalOf(notice), snapshot);

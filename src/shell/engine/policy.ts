@@ -7,7 +7,7 @@
  */
 
 import { InvalidRequestError } from "../errors.js";
-import type { Outcome } from "../protocol.js";
+import type { Condition, Outcome } from "../protocol.js";
 import { refuseOption, type PolicyOptions, type Settings } from "../settings.js";
 import { toStats, type PoolCounts, type PoolStats } from "../stats.js";
 import { Core, counts, longest_held, resize, stats } from "../wasm/edgepool.js";
@@ -168,13 +168,18 @@ export class Policy {
 
   // ---- leases
 
-  /** Returns the word of a return. `isClean`: no transaction is open. */
+  /** Returns the word of a return of a connection at rest. `isClean`: no transaction is open. */
   checkin(lease: number, isClean: 0 | 1): number {
     return this.#wasm.checkin(this.#number, lease, isClean);
   }
 
-  returnShare(operation: number, isClean: 0 | 1): number {
-    return this.#wasm.return_share(this.#number, operation, isClean);
+  /** The same for a connection that may not be at rest. */
+  checkinAs(lease: number, condition: Condition): number {
+    return this.#wasm.checkin_as(this.#number, lease, condition);
+  }
+
+  returnShare(operation: number, condition: Condition): number {
+    return this.#wasm.return_share(this.#number, operation, condition);
   }
 
   invalidate(lease: number): number {
@@ -195,8 +200,8 @@ export class Policy {
     return this.#wasm.detach_share(this.#number, operation) !== 0;
   }
 
-  closeDetached(operation: number, isClean: 0 | 1, isAbrupt: boolean): number {
-    return this.#wasm.close_detached(this.#number, operation, isClean, isAbrupt ? 1 : 0);
+  closeDetached(operation: number, condition: Condition, isAbrupt: boolean): number {
+    return this.#wasm.close_detached(this.#number, operation, condition, isAbrupt ? 1 : 0);
   }
 
   /** Returns whether the lease had not ended. */

@@ -542,10 +542,6 @@ export class Scope<C> {
   get options(): PolicyOptions {
     return this.#settings.policy;
   }
-
-  isDisconnect(error: unknown, connection: C): boolean {
-    return this.#connections.isDisconnect(error, connection);
-  }
 }
 
 /** The first scope of a pool in Workers serves no caller, but its numbers are those of a request. */

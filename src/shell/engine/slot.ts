@@ -23,7 +23,12 @@ export interface LeaseOwner<C> {
   /** Throws if the code runs in another I/O context. */
   assertHere(): void;
   checkIn(lease: number, held: SlotConnection<C>, sentinel: object | undefined, wasReset: boolean): Promise<void>;
-  returnShare(operation: number, held: SlotConnection<C>, wasReset: boolean): Promise<void>;
+  /** The same after an error that concerns the connection alone. */
+  checkInLost(lease: number, held: SlotConnection<C>, error: unknown): Promise<void>;
+  /** `lost`: the error of its holder that concerns the connection alone. */
+  returnShare(operation: number, held: SlotConnection<C>, wasReset: boolean, lost: unknown): Promise<void>;
+  /** What the dialect says of the error. */
+  isDisconnect(error: unknown, held: SlotConnection<C>): boolean | "connection";
   invalidate(lease: number, held: SlotConnection<C>, error: unknown): Promise<void>;
   invalidateShare(operation: number, held: SlotConnection<C>, error: unknown): Promise<void>;
   invalidateSoft(held: SlotConnection<C>, error: unknown): Promise<void>;
@@ -35,7 +40,13 @@ export interface LeaseOwner<C> {
   /** The same for a share. */
   detachShare(operation: number, held: SlotConnection<C>): number;
   emitDetach(held: SlotConnection<C>): Promise<void>;
-  closeDetached(operation: number, held: SlotConnection<C>, isAbrupt: boolean, wasReset: boolean): Promise<void>;
+  closeDetached(
+    operation: number,
+    held: SlotConnection<C>,
+    isAbrupt: boolean,
+    wasReset: boolean,
+    lost: unknown,
+  ): Promise<void>;
   isInUse(slot: Slot<C>): boolean;
   /** Called when the driver reports that the connection is gone. */
   died(held: SlotConnection<C>): void;

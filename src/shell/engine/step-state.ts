@@ -16,6 +16,10 @@ export class StepState<C> {
   error: unknown = undefined;
   /** Why the connection before this one was given up. */
   disconnection: unknown = undefined;
+  /** Whether the connection was busy at its return, so that its steps have `returnTimeout`. */
+  isBusy = false;
+  /** Whether the end of the connection has taken too long, and keeps the slot until it ends. */
+  isStillOpen = false;
   /** Whether its lease was lost. */
   isLost = false;
   /** The connection that arrived after the time of its opening had ended. */

@@ -62,6 +62,9 @@ export class Steps<C> {
       case Code.Open:
         this.#startOver(operation);
         return this.#connections.open(index, this.#policy.isNewSlot(index));
+      case Code.Cancel:
+        this.#log.debug("cancelling the statement of a connection that comes back");
+        return this.#connections.cancel(this.#heldBy(operation, index).connection);
       case Code.Ping: {
         this.#log.debug("pinging a connection");
         const held = this.#heldBy(operation, index);
@@ -124,8 +127,12 @@ export class Steps<C> {
     switch (code) {
       case Code.Open:
         return this.#opened(operation, slotOf(step), outcome, value);
+      case Code.Cancel:
+        return this.#cancelled(operation, slotOf(step), outcome, value);
       case Code.Ping:
-        return this.#pinged(operation, slotOf(step), outcome, value);
+        return operation.held === undefined
+          ? this.#pinged(operation, slotOf(step), outcome, value)
+          : this.#rested(operation, slotOf(step), outcome, value);
       case Code.Emit:
         return this.#emitted(operation, eventOf(step), slotOf(step), outcome, value);
       case Code.Detach:
@@ -143,7 +150,7 @@ export class Steps<C> {
     const index = slotOf(step);
     const code = codeOf(step);
     if (code === Code.Emit) return this.#emittedTooLate(operation, eventOf(step), index);
-    if (code === Code.Ping) {
+    if (code === Code.Ping && operation.held === undefined) {
       const { state } = operation;
       state.ending = undefined;
       state.error = new DisconnectionError("the ping was not answered in time", {}, this.#log.pool);
@@ -151,25 +158,38 @@ export class Steps<C> {
       if (!operation.isSettled) this.#disconnected(state.error);
       return Outcome.TimedOut;
     }
-    const what =
+    const call = callOf(code);
+    const isEnd = call === "close" || call === "terminate";
+    const error = this.#tooLong(
       code === Code.Open
         ? "opening a connection"
         : code === Code.Finalize
           ? "a finalizer"
-          : `${callOf(code)} of a connection`;
-    const error = this.#tooLong(what);
+          : `${call ?? (code === Code.Cancel ? "cancel" : "ping")} of a connection`,
+      code !== Code.Finalize && !isEnd && operation.known?.isBusy === true,
+    );
     this.#listeners.report(poolOperationOf(code), error, this.#slotFor(operation, index), error.message);
+    if (isEnd && this.#settings.dialect.keepsSlotUntilClosed === true) {
+      operation.state.isStillOpen = true;
+      return Outcome.StillOpen;
+    }
     // The caller of a close gets the error that caused the close instead.
-    if (poolOperationOf(code) === "reset") {
-      operation.state.error = error;
-      this.invalidated(error);
+    if (!isEnd && code !== Code.Open && code !== Code.Finalize) {
+      if (code !== Code.Cancel) operation.state.error = error;
+      this.invalidated(operation.known?.error);
     }
     this.#release(operation, code, index);
     return Outcome.TimedOut;
   }
 
-  #tooLong(what: string): Error {
-    return new Error(`${what} took longer than driverTimeout (${this.#settings.policy.driverTimeout} ms)`);
+  /** `isBusy`: a step on a connection that came back busy. */
+  #tooLong(what: string, isBusy: boolean): Error {
+    const { driverTimeout, returnTimeout } = this.#settings.policy;
+    const limit =
+      isBusy && returnTimeout < driverTimeout
+        ? `returnTimeout (${returnTimeout} ms)`
+        : `driverTimeout (${driverTimeout} ms)`;
+    return new Error(`${what} took longer than ${limit}`);
   }
 
   /** Logs that a connection is not trusted any more. */
@@ -313,7 +333,7 @@ export class Steps<C> {
   #emittedTooLate(operation: StepContext<C>, event: PolicyEvent, index: number): Outcome {
     const { state } = operation;
     if (event === "checkout") state.lease?.revoke();
-    const error = this.#tooLong(`a listener of ${event}`);
+    const error = this.#tooLong(`a listener of ${event}`, event === "reset" && state.isBusy);
     // A caller that waits for the checkout gets its own error.
     const rejects = event === "checkout" || event === "connect" || event === "firstConnect";
     if (rejects && !operation.isSettled)
@@ -333,6 +353,26 @@ export class Steps<C> {
     const call = callOf(code) as DriverCall;
     if (this.#log.isDebug) this.#log.debug(`${call} on return`);
     return this.#connections.call(call, connection);
+  }
+
+  /** The connection is cancelled in order to be kept; if that fails, the error of its caller is why it is not. */
+  #cancelled(operation: StepContext<C>, index: number, outcome: Outcome, value: unknown): Outcome {
+    if (outcome === Outcome.Ok && value !== false) return Outcome.Ok;
+    if (outcome === Outcome.Failed)
+      this.#listeners.report("reset", value, this.#slotOrNull(index), "cancel of a statement failed");
+    this.invalidated(operation.known?.error);
+    return Outcome.Failed;
+  }
+
+  /** The ping in place of the reset of a busy connection, to see it at rest. */
+  #rested(operation: StepContext<C>, index: number, outcome: Outcome, value: unknown): Outcome {
+    if (outcome === Outcome.Ok && value !== false) return Outcome.Ok;
+    const isDead = outcome === Outcome.Ok;
+    const error = isDead
+      ? new DisconnectionError("the ping returned that the connection is dead", {}, this.#log.pool)
+      : value;
+    this.#failed(operation, Code.Ping, index, error);
+    return Outcome.Failed;
   }
 
   #end(operation: StepContext<C>, call: DriverCall, index: number): unknown {

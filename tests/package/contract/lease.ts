@@ -36,7 +36,12 @@ holds<
   >
 >();
 holds<Same<Parameters<PooledConnection<C>["close"]>["length"], 0 | 1>>();
-holds<Same<Flat<NonNullable<Parameters<PooledConnection<C>["close"]>[0]>>, { transactionWasReset?: boolean }>>();
+holds<
+  Same<
+    Flat<NonNullable<Parameters<PooledConnection<C>["close"]>[0]>>,
+    { transactionWasReset?: boolean; error?: unknown }
+  >
+>();
 holds<Same<ReturnType<PooledConnection<C>["close"]>, Promise<void>>>();
 holds<Same<Parameters<PooledConnection<C>["invalidate"]>["length"], 0 | 1 | 2>>();
 holds<Same<Parameters<PooledConnection<C>["invalidate"]>[0], unknown>>();

@@ -51,6 +51,9 @@ holds<
     | "doTerminate"
     | "doPing"
     | "isDisconnect"
+    | "isBusy"
+    | "doCancel"
+    | "keepsSlotUntilClosed"
     | "inTransaction"
     | "guarded"
     | "doRefuse"
@@ -67,7 +70,10 @@ holds<
   >
 >();
 holds<Same<NonNullable<Dialect<C>["doPing"]>, (connection: C) => boolean | PromiseLike<boolean>>>();
-holds<Same<NonNullable<Dialect<C>["isDisconnect"]>, (error: unknown, connection: C) => boolean>>();
+holds<Same<NonNullable<Dialect<C>["isDisconnect"]>, (error: unknown, connection: C) => boolean | "connection">>();
+holds<Same<NonNullable<Dialect<C>["isBusy"]>, (connection: C) => boolean | "stuck">>();
+holds<Same<NonNullable<Dialect<C>["doCancel"]>, (connection: C) => unknown>>();
+holds<Same<Pick<Dialect<C>, "keepsSlotUntilClosed">, { readonly keepsSlotUntilClosed?: boolean }>>();
 holds<Same<NonNullable<Dialect<C>["inTransaction"]>, (connection: C) => boolean>>();
 holds<Same<NonNullable<Dialect<C>["onDisconnect"]>, (connection: C, died: (error: unknown) => void) => () => void>>();
 holds<Same<NonNullable<Dialect<C>["guarded"]>, readonly string[]>>();
@@ -87,6 +93,7 @@ type OfEveryPool = {
   prePing: boolean;
   prePingAfterIdle: Duration;
   driverTimeout: Limit;
+  returnTimeout: Limit;
   pingTimeout: Limit;
   deadline: Limit;
   guard: boolean;

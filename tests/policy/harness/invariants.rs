@@ -61,6 +61,7 @@ impl Host {
                         _ => SlotUse::Opening,
                     }
                 }
+                Some((Step::Ping(_), Outcome::Ok)) if role == Role::Return => SlotUse::Closing,
                 Some((Step::Emit(Event::Reset, _) | Step::Rollback(_), Outcome::Ok)) => SlotUse::Closing,
                 Some((Step::Commit(_) | Step::ResetSession(_), Outcome::Ok)) => SlotUse::Closing,
                 Some((Step::Finalize(_) | Step::Emit(Event::Checkin, _), _)) => SlotUse::Closing,
@@ -212,8 +213,10 @@ impl Host {
     fn check_time(&self, idle: u32) {
         let attended = self.number(|state| match state.role {
             Role::Checkout => state.caller_outcome == CallerOutcome::Pending,
-            Role::Return | Role::Close | Role::RecordClose | Role::Emission => state.stage != Stage::Ended,
-            Role::Detached => !matches!(state.stage, Stage::Ended | Stage::Holding),
+            Role::Return | Role::Close | Role::RecordClose | Role::Emission => {
+                state.stage != Stage::Ended && !state.is_released
+            }
+            Role::Detached => !matches!(state.stage, Stage::Ended | Stage::Holding) && !state.is_released,
             Role::Warming => state.stage != Stage::Ended && state.caller_outcome == CallerOutcome::Pending,
             Role::Spawned | Role::Filling => false,
         });
