@@ -39,6 +39,11 @@ export const thenableKeepsContext = ((): boolean => {
   return versions.bun === undefined && versions.deno === undefined && Number.parseInt(versions.node, 10) < 24;
 })();
 
+/** Returns a reference that does not keep the object alive, if the host has such references. */
+export function weakly<T extends object>(object: T): { deref(): T | undefined } {
+  return typeof WeakRef === "function" ? new WeakRef(object) : { deref: () => object };
+}
+
 /** Tells a promise from a value, so that a synchronous answer costs no microtask. */
 export function isThenable<T>(value: unknown): value is PromiseLike<T> {
   return isObject(value) && typeof (value as { then?: unknown }).then === "function";

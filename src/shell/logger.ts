@@ -27,13 +27,13 @@ export type Echo = boolean | "debug" | null;
  */
 export class Log {
   readonly pool: string;
-  readonly #logger: PoolLogger;
+  readonly logger: PoolLogger;
   #echo: Echo = null;
   isInfo = false;
   isDebug = false;
 
   constructor(logger: PoolLogger, pool: string, echo: Echo) {
-    this.#logger = logger;
+    this.logger = logger;
     this.pool = pool;
     this.echo = echo;
   }
@@ -49,20 +49,20 @@ export class Log {
   }
 
   debug(message: string): void {
-    if (this.isDebug) this.#attempt(() => this.#logger.debug(this.#named(message)));
+    if (this.isDebug) this.#attempt(() => this.logger.debug(this.#named(message)));
   }
 
   info(message: string): void {
-    if (this.isInfo) this.#attempt(() => this.#logger.info(this.#named(message)));
+    if (this.isInfo) this.#attempt(() => this.logger.info(this.#named(message)));
   }
 
   warn(message: string): void {
-    this.#attempt(() => this.#logger.warn(this.#named(message)));
+    this.#attempt(() => this.logger.warn(this.#named(message)));
   }
 
   error(message: string, error?: unknown): void {
     this.#attempt(() =>
-      error === undefined ? this.#logger.error(this.#named(message)) : this.#logger.error(this.#named(message), error),
+      error === undefined ? this.logger.error(this.#named(message)) : this.logger.error(this.#named(message), error),
     );
   }
 

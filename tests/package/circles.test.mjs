@@ -15,7 +15,7 @@ const order = `
   settings call-options
   engine/instance engine/contexts engine/signals engine/caller-stacks
   engine/policy engine/facade engine/slot
-  engine/lease engine/step-state
+  engine/lease engine/step-state engine/dropped-pools
   engine/connections engine/waiters engine/timer engine/refusals
   engine/steps engine/operation engine/operations
   engine/lost-leases engine/leases

@@ -5,16 +5,18 @@
  */
 
 import type { Limits } from "../call-options.js";
-import { isObject } from "../host.js";
 import { callDriver, nothingToCall, type Dialect, type DriverCall } from "../dialect.js";
 import { ArgumentError } from "../errors.js";
+import { isObject, weakly } from "../host.js";
 import type { Log } from "../logger.js";
 import type { Creator } from "../options.js";
 import { indexOf } from "../protocol.js";
 import type { Settings } from "../settings.js";
 import { show } from "../validate.js";
+import { openConnectionsOf, type OpenConnections } from "./dropped-pools.js";
 import { Facades, ownConnection } from "./facade.js";
 import { BoundLease, handleOfOperation, Lease } from "./lease.js";
+import type { Policy } from "./policy.js";
 import { guard, guardShare, Slot, SlotConnection, type LeaseOwner } from "./slot.js";
 
 export class Connections<C> {
@@ -30,10 +32,14 @@ export class Connections<C> {
   readonly #isBound: boolean;
   /** The methods that are guarded, if any are. */
   readonly #guarded: ReadonlySet<unknown> | undefined;
+  readonly #policy: Policy;
+  /** Unless a host without finalisation, or an I/O context, has the connections. */
+  #open: OpenConnections | undefined = undefined;
   readonly #warned = new Set<DriverCall>();
 
   /** `isBound`: the connections belong to an I/O context. */
-  constructor(creator: Creator<C>, settings: Settings<C>, isBound: boolean) {
+  constructor(creator: Creator<C>, settings: Settings<C>, policy: Policy, isBound: boolean) {
+    this.#policy = policy;
     this.#creator = creator;
     this.#dialect = settings.dialect;
     this.#log = settings.log;
@@ -77,15 +83,12 @@ export class Connections<C> {
     slot.lastConnectTime = Date.now();
     // A share is guarded when it is made.
     if (this.#tracksLeaks && !this.#shares) guard(held);
+    if (!this.#isBound) {
+      this.#open ??= openConnectionsOf(this, this.#policy, this.#dialect, this.#log);
+      this.#open[index] = connection;
+    }
     try {
-      let isDead = false;
-      held.unwatch = this.#dialect.onDisconnect?.(connection, (error) => {
-        // Drivers report a death more than once; the first report has the cause.
-        if (isDead || slot.held !== held || this.slots[index] !== slot) return;
-        isDead = true;
-        held.deathCause = error;
-        this.owner.died(held);
-      });
+      held.unwatch = this.#dialect.onDisconnect?.(connection, deathReporter(held));
     } catch (error) {
       this.#log.error("the dialect's onDisconnect failed", error);
     }
@@ -97,6 +100,7 @@ export class Connections<C> {
     if (slot.held !== held) return;
     slot.held = undefined;
     slot.finalizers = [];
+    if (this.#open?.[slot.index] === held.connection) this.#open[slot.index] = undefined;
   }
 
   /** Takes the connection out of the pool for good: it was closed or terminated, or that failed. */
@@ -201,4 +205,13 @@ export class Connections<C> {
     const remedy = call === "rollback" || call === "commit" ? ', or set resetOnReturn: "none"' : "";
     this.#log.warn(`the connections have no method to call for ${call}; give a dialect with it${remedy}`);
   }
+}
+
+/** Made here, so that the driver's connection does not keep the pool: a socket is alive until it is closed. */
+function deathReporter(held: SlotConnection<any>): (error: unknown) => void {
+  const reference = weakly(held);
+  return (error) => {
+    const dead = reference.deref();
+    dead?.owner.died(dead, error);
+  };
 }

@@ -5,7 +5,7 @@
  * confirms it. Used by scopes.ts, which decides what a context is given.
  */
 
-import { WebSocketPair, type ContextMarker } from "../host.js";
+import { weakly, WebSocketPair, type ContextMarker } from "../host.js";
 
 /** Returns the span of the invocation that runs: an identity that needs no search, if the runtime has spans. */
 let activeSpan: () => object | undefined = () => undefined;
@@ -39,8 +39,7 @@ export class Context {
   /** Whether it is a Durable Object; undefined if nothing tells. */
   readonly isActor: boolean | undefined;
   /** Held by the keys of the context: only its own callers may keep a context alive, and a span keeps what it holds. */
-  readonly reference: { deref(): Context | undefined } =
-    typeof WeakRef === "function" ? new WeakRef(this) : { deref: () => this };
+  readonly reference: { deref(): Context | undefined } = weakly(this);
   readonly #marker: ContextMarker;
   /** The scopes that belong to the context, by their owners. */
   readonly #scopes = new Map<object, BoundScope>();

@@ -362,8 +362,11 @@ export class Leases<C> implements LeaseOwner<C> {
     );
   }
 
-  died(held: SlotConnection<C>): void {
-    if (hasCrashed()) return;
+  died(held: SlotConnection<C>, cause: unknown): void {
+    // Drivers report a death more than once; the first report has the cause.
+    if (hasCrashed() || held.isDead || !this.#isCurrent(held)) return;
+    held.isDead = true;
+    held.deathCause = cause;
     try {
       const wasInUse = this.#policy.connectionDied(held.slot.index);
       this.#operations.drain();

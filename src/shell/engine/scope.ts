@@ -94,7 +94,7 @@ export class Scope<C> {
       parent === undefined ? undefined : parent.first.#policy,
       isBound,
     ));
-    const connections = (this.#connections = new Connections(creator, settings, isBound));
+    const connections = (this.#connections = new Connections(creator, settings, policy, isBound));
     const refusals = (this.#refusals = new Refusals(policy, settings, this.#clock, connections.slots));
     const steps = new Steps(policy, connections, listeners, refusals, settings);
     const timer = (this.#timer = new Timer(this.#clock, log, policy, () => this.#onRing(true)));

@@ -4,6 +4,7 @@
  * garbage collector would cost more than the rest. Used by waiters.ts; decides nothing.
  */
 
+import { weakly } from "../host.js";
 import { indexOf } from "../protocol.js";
 
 interface Group {
@@ -81,7 +82,7 @@ export class Signals {
   }
 
   #listen(signal: AbortSignal): Group {
-    const group: Group = { signal, operations: new Set(), listener: listenerOf(reference(this), signal) };
+    const group: Group = { signal, operations: new Set(), listener: listenerOf(weakly(this), signal) };
     // Before the foreign call: it may re-enter the pool with the same signal.
     this.#groups.set(signal, group);
     this.#count++;
@@ -111,13 +112,9 @@ export class Signals {
 }
 
 /**
- * A signal may outlive the pool, and in Workers the request, whose `finally` may never have run: it must not keep them.
+ * Made here, so that the function closes over these two alone. A signal may outlive the pool, and in Workers the
+ * request, whose `finally` may never have run: it must not keep them.
  */
-function reference(signals: Signals): { deref(): Signals | undefined } {
-  return typeof WeakRef === "function" ? new WeakRef(signals) : { deref: () => signals };
-}
-
-/** Made here, so that the function closes over these two alone. */
 function listenerOf(signals: { deref(): Signals | undefined }, signal: AbortSignal): () => void {
   return () => signals.deref()?.onAbort(signal);
 }

@@ -49,7 +49,7 @@ export interface LeaseOwner<C> {
   ): Promise<void>;
   isInUse(slot: Slot<C>): boolean;
   /** Called when the driver reports that the connection is gone. */
-  died(held: SlotConnection<C>): void;
+  died(held: SlotConnection<C>, cause: unknown): void;
   /** Called when a lease was garbage-collected before its end. */
   lost(lost: LostLease<C>): void;
 }
@@ -82,7 +82,8 @@ export class SlotConnection<C> {
   shared: SharedSentinel | undefined = undefined;
   /** Where the connection was checked out, if the pool keeps stacks. */
   stack: string | undefined = undefined;
-  /** The driver's error when the connection died. */
+  /** Whether the driver reported the death of the connection, and the cause of it. */
+  isDead = false;
   deathCause: unknown = undefined;
   /** What its lease holders have in its place, if it is guarded. */
   facades: Facades<C> | undefined = undefined;
