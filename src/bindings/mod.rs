@@ -433,6 +433,12 @@ pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
     })
 }
 
+/// Returns the leases that have come to be out for too long: for how many milliseconds, each followed by its slot.
+#[wasm_bindgen]
+pub fn take_held(pool: u32) -> js_sys::Array {
+    with(pool, |scope| scope.take_held().into_iter().flat_map(|(ms, slot)| [ms, slot]).map(JsValue::from).collect())
+}
+
 /// Returns why the operation replaces its connection, by its number in `STALENESSES`.
 #[wasm_bindgen]
 pub fn staleness(pool: u32, operation: i32) -> i32 {

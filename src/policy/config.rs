@@ -40,6 +40,8 @@ pub enum Form {
     Flag,
     /// A reset style.
     Style,
+    /// What happens to a lease that is out for too long: `"report"` or `"terminate"`.
+    Action,
 }
 
 /// An option that crosses as a number.
@@ -55,6 +57,8 @@ pub struct NumericOption {
 
 const EVERY_KIND: &[Kind] = &[Kind::Queue, Kind::Null, Kind::Singleton, Kind::Static, Kind::Assertion];
 const QUEUE: &[Kind] = &[Kind::Queue];
+/// A shared connection is meant to be held for long.
+const NOT_SHARED: &[Kind] = &[Kind::Queue, Kind::Null, Kind::Assertion];
 
 /// Declares every option that crosses, in the order in which the options cross: its field in [`Settings`] with the type
 /// and the default there, its name, form and kinds, then its field in [`Config`] with the type and the check that makes
@@ -203,6 +207,14 @@ options! {
     /// Creators that may run at once; infinity = no limit.
     max_connecting: f64 = f64::INFINITY, "maxConnecting", Number, QUEUE =>
     max_connecting: u32 = at_least_one;
+
+    /// How long a lease may be out before it is reported; infinity = without limit.
+    hold_limit_ms: f64 = f64::INFINITY, "holdLimit", Duration, NOT_SHARED =>
+    hold_limit: Span = Span::from_millis;
+
+    /// Whether a lease that is out for too long is taken back.
+    on_hold_limit: Option<bool> = Some(false), "onHoldLimit", Action, NOT_SHARED =>
+    takes_back: bool = core::convert::identity;
 }
 
 /// Where a pool serves, as far as that changes its defaults.
@@ -396,7 +408,7 @@ impl Config {
     pub(crate) fn is_plain(&self) -> bool {
         !self.pre_ping
             && !self.kind.shares()
-            && (self.recycle, self.idle_timeout) == (Span::Forever, Span::Forever)
+            && [self.recycle, self.idle_timeout, self.hold_limit] == [Span::Forever; 3]
             && (self.max_uses, self.max_connecting) == (UNLIMITED, UNLIMITED)
     }
 

@@ -98,6 +98,7 @@ impl Pool {
             return false;
         }
         self.family.counters.leaked.count();
+        self.end_expiry(lease.index());
         let id = self.begin(Operation::new(State::Lost { lease }, Caller::None));
         self.set_expiry(lease.index(), id, Span::Millis(LOST_GRACE_MS));
         true

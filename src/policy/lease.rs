@@ -19,6 +19,7 @@ impl Pool {
     pub(super) fn lease(&mut self, slot: u32) -> LeaseId {
         self.count_checkout(slot);
         self.records[slot].phase = Phase::Leased;
+        self.limit_holding(slot);
         self.records.handle_of(slot)
     }
 

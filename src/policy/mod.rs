@@ -16,6 +16,7 @@ mod deadlines;
 mod detach;
 mod family;
 mod filling;
+mod hold_limit;
 mod housekeeping;
 mod id;
 mod idle;

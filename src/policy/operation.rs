@@ -42,6 +42,8 @@ pub(crate) enum State {
     Idling { slot: u32 },
     /// An opening failed; the time until the pool tries another one for `min`.
     Pausing,
+    /// Its slot is leased; the time until that is reported.
+    Holding { slot: u32 },
     /// The close of the pool, or of one scope, waits for the last slot.
     Draining,
     /// It has ended, and a notice about it is still to be handed out.
@@ -141,7 +143,7 @@ impl State {
                 !matches!(at, CheckoutAt::Reserved | CheckoutAt::AwaitingPlace | CheckoutAt::AwaitingFirst)
             }
             Self::Waiting { .. } | Self::Sharing { .. } | Self::Detached { .. } | Self::Lost { .. } => false,
-            Self::Idling { .. } | Self::Pausing | Self::Draining | Self::Ended => false,
+            Self::Idling { .. } | Self::Holding { .. } | Self::Pausing | Self::Draining | Self::Ended => false,
             _ => true,
         }
     }

@@ -50,6 +50,8 @@ pub struct Pool {
     pub(super) places: Places,
     pub(super) shares: ShareGroups,
     pub(super) filling: Filling,
+    /// Leases to report because they are out for too long: for how many milliseconds, and their slots.
+    pub(super) held: Vec<(u32, u32)>,
     /// Whether capacity may have come free since the waiters were served.
     pub(super) has_freed: bool,
     /// How many checkouts there were when the leases were last looked at.
@@ -93,6 +95,7 @@ impl Pool {
             places: Places::new(config.max_connecting),
             shares: ShareGroups::default(),
             filling: Filling::default(),
+            held: Vec::new(),
             has_freed: false,
             seen_checkouts: 0,
             random: 0.0,
@@ -156,7 +159,8 @@ impl Pool {
     pub(super) fn step_of(&self, state: State) -> Step {
         match state {
             State::Waiting { .. } | State::Abandoned | State::Sharing { .. } | State::Detached { .. } => Step::Wait,
-            State::Lost { .. } | State::Idling { .. } | State::Pausing | State::Draining => Step::Wait,
+            State::Lost { .. } | State::Idling { .. } | State::Holding { .. } => Step::Wait,
+            State::Pausing | State::Draining => Step::Wait,
             State::Ended => Step::Done,
             State::CheckingOut { at, slot, .. } => match at {
                 CheckoutAt::Reserved | CheckoutAt::AwaitingPlace | CheckoutAt::AwaitingFirst => Step::Wait,
@@ -343,6 +347,7 @@ impl Pool {
                 State::Lost { lease } => self.reclaim(id, lease),
                 State::Idling { slot } => self.idled(id, slot),
                 State::Pausing => self.paused(),
+                State::Holding { slot } => self.held_too_long(id, slot),
                 _ => self.expire(id),
             }
         }

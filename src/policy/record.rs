@@ -77,7 +77,7 @@ pub(crate) struct Record {
     pub(crate) held_since: Option<u32>,
     /// How many connections that it held are being closed by operations of their own.
     pub(crate) emptying: u32,
-    /// The operation whose time ends the idleness of the slot, or the grace of its lost lease; or [`NIL`].
+    /// The operation whose time ends the idleness of the slot, its lease, or the grace of its lost lease; or [`NIL`].
     pub(crate) expiry: u32,
     /// Its places in the rings of idle.rs.
     pub(crate) idle_place: u32,

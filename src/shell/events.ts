@@ -55,6 +55,11 @@ export interface PoolEvents<C> {
   detach(connection: C, record: ConnectionRecord<C>): unknown;
   /** A detached connection is about to be closed. */
   closeDetached(connection: C): unknown;
+  /**
+   * A lease has been out for longer than `holdLimit`: its record, for how many milliseconds it has been out, and with
+   * `trackLeaks: "stack"` where it was checked out. Fires once for each lease, and is not awaited.
+   */
+  held(record: ConnectionRecord<C>, milliseconds: number, stack: string | undefined): unknown;
   /** The pool swallowed an error that must not disturb its state: of a failed reset, close or listener. */
   error(error: unknown, context: { operation: PoolOperation; record: ConnectionRecord<C> | null }): unknown;
 }
@@ -77,7 +82,7 @@ export type PoolListenerPair<C> = {
 export type EventName = keyof PoolEvents<unknown>;
 type Listener = (...parameters: any[]) => unknown;
 
-const eventNames: readonly EventName[] = [...policyEvents, "error"];
+const eventNames: readonly EventName[] = [...policyEvents, "held", "error"];
 
 /** The logged text for a swallowed error, if the operation alone says enough. */
 const failed: Record<PoolOperation, string> = {
@@ -286,9 +291,20 @@ export class Listeners {
 
   /** Emits an error that the pool swallows: to every listener, even if one of them throws, and without waiting. */
   emitError(operation: PoolOperation, error: unknown, record: ConnectionRecord<any> | null): void {
-    const parameters = [error, { operation, record }];
-    const failed = (failure: unknown): void => this.#log.error("a listener of error failed", failure);
-    for (const registration of this.#of("error")) {
+    this.#notify("error", [error, { operation, record }], (failure) =>
+      this.#log.error("a listener of error failed", failure),
+    );
+  }
+
+  /** Emits that a lease is out for too long, without waiting. */
+  emitHeld(record: ConnectionRecord<any>, milliseconds: number, stack: string | undefined): void {
+    this.#notify("held", [record, milliseconds, stack], (failure) =>
+      this.report("listener", failure, record, "a listener of held failed"),
+    );
+  }
+
+  #notify(event: EventName, parameters: unknown[], failed: (failure: unknown) => void): void {
+    for (const registration of this.#of(event)) {
       try {
         const answer = this.#callOne(registration, parameters);
         if (isThenable(answer)) Promise.resolve(answer).then(undefined, failed);

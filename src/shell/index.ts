@@ -42,6 +42,7 @@ export type {
   ConnectOptions,
   Creator,
   Duration,
+  LendingPoolOptions,
   PoolOptions,
   PoolSizes,
   QueuePoolOptions,

@@ -5,6 +5,7 @@ import type { Scope } from "./engine/scope.js";
 import type {
   AssertionPoolOptions,
   Creator,
+  LendingPoolOptions,
   PoolOptions,
   PoolSizes,
   QueuePoolOptions,
@@ -76,7 +77,7 @@ export type AsyncAdaptedQueuePool<C> = QueuePool<C>;
  * Opens a connection for every connect() and closes it at its return, for hosts and servers with pools of their own.
  */
 export class NullPool<C> extends Pool<C> {
-  constructor(creator: Creator<C>, options: PoolOptions<C> = {}) {
+  constructor(creator: Creator<C>, options: LendingPoolOptions<C> = {}) {
     super(creator, options, "NullPool");
   }
 }

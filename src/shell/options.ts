@@ -85,8 +85,22 @@ export interface PoolOptions<C> {
   scope?: "auto" | "isolate" | (() => object | undefined);
 }
 
+/** Options of {@link NullPool}, and of every pool that lends a connection to one caller at a time. */
+export interface LendingPoolOptions<C> extends PoolOptions<C> {
+  /**
+   * How long a lease may be out before the pool reports it, once: a warning in the log, and the event `held`. Default:
+   * no limit; with `trackLeaks: "stack"` `"5m"`. A detached connection has none.
+   */
+  holdLimit?: Duration;
+  /**
+   * What happens to a lease at its `holdLimit`. Default `"report"`: nothing else. `"terminate"`: the pool takes it
+   * back, as `lease.invalidate()` does, and the lease holder's next use of it throws.
+   */
+  onHoldLimit?: "report" | "terminate";
+}
+
 /** Options of {@link QueuePool}. */
-export interface QueuePoolOptions<C> extends PoolOptions<C> {
+export interface QueuePoolOptions<C> extends LendingPoolOptions<C> {
   /** Connections kept open. Default 5. 0 = no limit (then `maxOverflow` does not matter). */
   poolSize?: number;
   /**
@@ -145,7 +159,7 @@ export interface SingletonThreadPoolOptions<C> extends PoolOptions<C> {
 }
 
 /** Options of {@link AssertionPool}. */
-export interface AssertionPoolOptions<C> extends PoolOptions<C> {
+export interface AssertionPoolOptions<C> extends LendingPoolOptions<C> {
   /** Keep the stack of the first checkout for the error of the second. Default true. */
   storeTraceback?: boolean;
 }

@@ -150,6 +150,8 @@ export const options = [
   { name: "min", form: "number", default: 0, kinds: ["QueuePool"] },
   { name: "maxUses", form: "number", default: Infinity, kinds: ["QueuePool"] },
   { name: "maxConnecting", form: "number", default: Infinity, kinds: ["QueuePool"] },
+  { name: "holdLimit", form: "duration", default: Infinity, kinds: ["QueuePool", "NullPool", "AssertionPool"] },
+  { name: "onHoldLimit", form: "action", default: 0, kinds: ["QueuePool", "NullPool", "AssertionPool"] },
 ] as const;
 export type OptionName = (typeof options)[number]["name"];
 

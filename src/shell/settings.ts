@@ -118,6 +118,8 @@ function toNumber(name: string, form: (typeof options)[number]["form"], value: u
       return typeof value === "boolean" ? Number(value) : NaN;
     case "style":
       return styleOf(value);
+    case "action":
+      return value === "report" ? 0 : value === "terminate" ? 1 : NaN;
     case "limit":
       return toMillis(name, value, pool);
     case "duration":
@@ -146,6 +148,9 @@ function policyOptions(given: Readonly<Record<string, unknown>>, kind: Kind, poo
   }
   return numbers as PolicyOptions;
 }
+
+/** The `holdLimit` of a pool with `trackLeaks: "stack"`. */
+const usualHoldLimitMs = 300_000;
 
 let poolsNamed = 0;
 let poolsMade = 0;
@@ -178,6 +183,9 @@ export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
   if (typeof storeTraceback !== "boolean") throw refuse("storeTraceback", storeTraceback, name);
   if (scope !== "auto" && scope !== "isolate" && typeof scope !== "function") throw refuse("scope", scope, name);
   const policy = policyOptions(given as Readonly<Record<string, unknown>>, kind, name);
+  // A pool that keeps stacks is searched for leases that do not come back.
+  if (trackLeaks === "stack" && given.holdLimit === undefined && keysOf(kind).includes("holdLimit"))
+    (policy as Record<OptionName, number>).holdLimit = usualHoldLimitMs;
   const { shares, pings, invalidatesForAll } = kinds[policy.kind] as (typeof kinds)[number];
   if (policy.prePing === 1 && pings && dialect.doPing === undefined) {
     throw new ArgumentError(

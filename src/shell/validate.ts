@@ -30,6 +30,8 @@ const allowed: Record<string, string> = {
   min: "a whole number, 0 or more",
   maxUses: "a whole number, 1 or more, or Infinity",
   maxConnecting: "a whole number, 1 or more, or Infinity",
+  holdLimit: `${duration}; without it, no limit`,
+  onHoldLimit: '"report" or "terminate"',
   dialect: "an object with functions such as doRollback, doClose, inTransaction",
   echo: 'true, false, "debug", or null',
   guard: "true or false",

@@ -52,7 +52,7 @@ fn stat(core: &Core, name: &str) -> f64 {
 }
 
 /// The options in their order, as the shell completes them: a QueuePool of one, without a reset.
-const OPTIONS: [(&str, f64); 20] = [
+const OPTIONS: [(&str, f64); 22] = [
     ("kind", 0.0),
     ("poolSize", 1.0),
     ("maxOverflow", 0.0),
@@ -73,10 +73,12 @@ const OPTIONS: [(&str, f64); 20] = [
     ("min", 0.0),
     ("maxUses", f64::INFINITY),
     ("maxConnecting", f64::INFINITY),
+    ("holdLimit", f64::INFINITY),
+    ("onHoldLimit", 0.0),
 ];
 
 /// The options with another value for one of them.
-fn options_but(name: &str, value: f64) -> [f64; 20] {
+fn options_but(name: &str, value: f64) -> [f64; 22] {
     OPTIONS.map(|(option, own)| if option == name { value } else { own })
 }
 

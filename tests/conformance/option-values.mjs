@@ -56,6 +56,7 @@ const wrongFlags = [
 const goodDurations = [0, 0.25, 30, 600, "0s", "500ms", "1.5s", "5m", "1h", "100000s"];
 
 const every = { QueuePool, NullPool, StaticPool, SingletonThreadPool, AssertionPool };
+const lending = { QueuePool, NullPool, AssertionPool };
 const queueOnly = { QueuePool };
 
 /**
@@ -141,6 +142,23 @@ const options = {
     good: [1, 7_200, "500ms", "3h", "10000s"],
     wrong: [...wrongDurations, [-1, "-1"], [null, "null"]],
     allowed: ["a duration"],
+  },
+  holdLimit: {
+    kinds: lending,
+    good: goodDurations,
+    wrong: [...wrongDurations, [-1, "-1"], [null, "null"]],
+    allowed: ["a duration"],
+  },
+  onHoldLimit: {
+    kinds: lending,
+    good: ["report", "terminate"],
+    wrong: [
+      ["kill", '"kill"'],
+      [true, "true"],
+      [null, "null"],
+      [1, "1"],
+    ],
+    allowed: ['"report"', '"terminate"'],
   },
   minIdle: {
     kinds: queueOnly,

@@ -51,6 +51,8 @@ pub(crate) enum LogEntry {
     /// A spawned operation began.
     Spawned(Operation, HostStep),
     Ended(Operation),
+    /// The lease of this caller is out for too long, for so many milliseconds.
+    Held(Operation, u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,6 +67,8 @@ pub(crate) enum Role {
     Filling,
     /// Ends a slot's connection through its record.
     RecordClose,
+    /// Terminates the connection of a lease that was out for too long.
+    TakingBack,
     /// Emits an event that nothing depends on.
     Emission,
     Close,
@@ -164,6 +168,8 @@ pub(crate) struct Host {
     hooks: u16,
     is_invalidating: bool,
     is_warming: bool,
+    /// The slots of leases that the policy has taken back.
+    taken_back: Vec<u32>,
     /// Whether callers that came before the close are still served.
     is_draining: bool,
     /// As many slots as there were when the pool shrank.
@@ -228,6 +234,7 @@ impl Host {
             hooks: 0,
             is_invalidating: false,
             is_warming: false,
+            taken_back: Vec::new(),
             is_draining: false,
             most_slots: 0,
             timer: None,
@@ -717,6 +724,14 @@ impl Host {
             assert!(delay_ms < 1 << 31, "no host counts {delay_ms} ms");
             self.now + f64::from(delay_ms)
         });
+        for (ms, slot) in self.pool.take_held() {
+            let holder = self.holder(slot).expect("a lease that is held has a holder");
+            self.log.push(LogEntry::Held(holder, ms));
+            if self.settings.on_hold_limit == Some(true) {
+                self.states[holder.0].holds_lease = false;
+                self.taken_back.push(slot);
+            }
+        }
     }
 
     /// Returns for how long the timer still runs.
@@ -1068,8 +1083,18 @@ impl Host {
                 self.take_notice(operation, notice);
             }
             while let Some(id) = self.pool.take_child() {
-                let role = if self.is_warming { Role::Warming } else { Role::Spawned };
+                let slot = self.pool.slot_of(id);
+                let taken_back = self.taken_back.iter().position(|&taken| Some(taken) == slot);
+                let role = match taken_back {
+                    Some(_) => Role::TakingBack,
+                    None if self.is_warming => Role::Warming,
+                    None => Role::Spawned,
+                };
                 let operation = self.add(Some(id), role, Stage::Queued);
+                if let Some(place) = taken_back {
+                    self.taken_back.remove(place);
+                    self.states[operation.0].is_invalidation = true;
+                }
                 self.resume(operation);
                 if (self.role(operation), self.step(operation)) == (Role::Spawned, Some(HostStep::Open)) {
                     self.states[operation.0].role = Role::Filling;

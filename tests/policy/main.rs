@@ -27,6 +27,7 @@ mod every_step;
 mod finalize;
 mod first_connect;
 mod hand_off;
+mod hold_limit;
 mod idle_timeout;
 mod invalidate;
 mod late_timer;

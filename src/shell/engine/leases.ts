@@ -51,6 +51,8 @@ export class Leases<C> implements LeaseOwner<C> {
   readonly #isOneOfSeveral: boolean;
   /** Whether the dialect says whether a connection is busy. */
   readonly #asksBusy: boolean;
+  /** Whether the pool may have taken a lease back that its holder still has. */
+  readonly #takesBack: boolean;
   /** Whether a return is one call and its answer: no clock, no debug log, no transaction to look for. */
   #isFastPath = true;
 
@@ -82,6 +84,7 @@ export class Leases<C> implements LeaseOwner<C> {
     this.#asksBusy = settings.dialect.isBusy !== undefined;
     this.#reset = resetCodeOf(settings.resetOnReturn);
     this.#isOneOfSeveral = isOneOfSeveral;
+    this.#takesBack = settings.policy.holdLimit !== Infinity && settings.policy.onHoldLimit === 1;
     this.updateFastPath();
   }
 
@@ -105,6 +108,7 @@ export class Leases<C> implements LeaseOwner<C> {
   /** `sentinel`: the lease's, for the next lease or the slot. Short, so that V8 can inline it. */
   checkIn(lease: number, held: SlotConnection<C>, sentinel: object | undefined, wasReset: boolean): Promise<void> {
     try {
+      if (this.#takesBack && held.isInvalidated) return done;
       const condition = this.#isFastPath ? Condition.Clean : this.#beforeReturn(held, wasReset, false);
       if (condition > Condition.Clean) return this.#checkInRestless(lease, held, sentinel, condition, undefined);
       const result = this.#policy.checkin(lease, condition as 0 | 1);
@@ -123,7 +127,9 @@ export class Leases<C> implements LeaseOwner<C> {
 
   checkInLost(lease: number, held: SlotConnection<C>, error: unknown): Promise<void> {
     return this.#attempt(held, () =>
-      this.#checkInRestless(lease, held, held.takeSentinel(), this.#beforeReturn(held, false, true), error),
+      held.isInvalidated
+        ? done
+        : this.#checkInRestless(lease, held, held.takeSentinel(), this.#beforeReturn(held, false, true), error),
     );
   }
 
@@ -244,6 +250,7 @@ export class Leases<C> implements LeaseOwner<C> {
 
   invalidate(lease: number, held: SlotConnection<C>, error: unknown): Promise<void> {
     return this.#attempt(held, () => {
+      if (held.isInvalidated) return done;
       const result = this.#policy.invalidate(lease);
       return this.#finishInvalidation(result, held, error);
     });
@@ -303,7 +310,7 @@ export class Leases<C> implements LeaseOwner<C> {
 
   detach(lease: number, held: SlotConnection<C>): number {
     this.#policy.assertAlive();
-    return this.#detached(this.#policy.detach(lease), held);
+    return this.#detached(held.isInvalidated ? -1 : this.#policy.detach(lease), held);
   }
 
   detachShare(operation: number, held: SlotConnection<C>): number {

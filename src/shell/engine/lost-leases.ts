@@ -7,7 +7,7 @@ import type { Log } from "../logger.js";
 import { hasCrashed } from "./instance.js";
 import type { Operations } from "./operations.js";
 import type { Policy } from "./policy.js";
-import type { LostLease, Slot } from "./slot.js";
+import { checkedOutAt, type LostLease, type Slot } from "./slot.js";
 
 export class LostLeases<C> {
   readonly #policy: Policy;
@@ -77,12 +77,8 @@ export class LostLeases<C> {
 
   #report({ slot, held }: LostLease<C>, what: string): void {
     const pool = this.#log.pool;
-    const where =
-      held?.stack === undefined
-        ? ' (trackLeaks: "stack" shows where it was checked out)'
-        : `; it was checked out\n${held.stack}`;
     const error = new InvalidRequestError(
-      `a lease of the pool ${pool} was garbage-collected without close(): ${what}${where}`,
+      `a lease of the pool ${pool} was garbage-collected without close(): ${what}${checkedOutAt(held?.stack)}`,
       pool,
     );
     this.#log.warn(error.message);

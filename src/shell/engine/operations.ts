@@ -9,6 +9,7 @@
 
 import type { Limits } from "../call-options.js";
 import type { GuardedClock } from "../clock.js";
+import type { Listeners } from "../events.js";
 import { DisconnectionError, InvalidRequestError } from "../errors.js";
 import { Code, codeOf, indexOf, isGrant, isNotice, noOutput, Refusal, refusalOf, spawnedOf } from "../protocol.js";
 import type { Settings } from "../settings.js";
@@ -18,7 +19,7 @@ import type { Lease } from "./lease.js";
 import { Operation, type OperationOwner } from "./operation.js";
 import type { Policy } from "./policy.js";
 import type { Refusals, Snapshot } from "./refusals.js";
-import type { SlotConnection } from "./slot.js";
+import { checkedOutAt, type Slot, type SlotConnection } from "./slot.js";
 import type { Steps } from "./steps.js";
 import type { Timer } from "./timer.js";
 import type { Waiters } from "./waiters.js";
@@ -32,6 +33,7 @@ export class Operations<C> implements OperationOwner<C> {
   readonly #timer: Timer;
   readonly #waiters: Waiters<C>;
   readonly #refusals: Refusals<C>;
+  readonly #listeners: Listeners;
   /** Whether the scope belongs to an I/O context. */
   readonly #isBound: boolean;
   /** Whether the policy wants the time, or a random number, with every outcome. */
@@ -54,7 +56,13 @@ export class Operations<C> implements OperationOwner<C> {
   #grantsToLog = 0;
   #exhaustedToLog = 0;
   #strays: Array<{ handle: number; lease: Lease<C> | undefined }> = [];
-  readonly #drain = (): void => this.drain();
+  /** Whether leases may be out for too long, and those to report. */
+  readonly #limitsHolding: boolean;
+  #heldToReport: Array<{ ms: number; slot: Slot<C>; stack: string | undefined }> = [];
+  readonly #drain = (): void => {
+    this.drain();
+    if (this.#limitsHolding) this.#takeHeld();
+  };
 
   constructor(
     policy: Policy,
@@ -65,6 +73,7 @@ export class Operations<C> implements OperationOwner<C> {
     timer: Timer,
     waiters: Waiters<C>,
     refusals: Refusals<C>,
+    listeners: Listeners,
     isBound: boolean,
   ) {
     this.policy = policy;
@@ -75,8 +84,10 @@ export class Operations<C> implements OperationOwner<C> {
     this.#timer = timer;
     this.#waiters = waiters;
     this.#refusals = refusals;
+    this.#listeners = listeners;
     this.#isBound = isBound;
     this.#isTimed = policy.tellsTime;
+    this.#limitsHolding = settings.policy.holdLimit !== Infinity;
     this.#isRandom = settings.policy.recycleJitter !== 0;
   }
 
@@ -198,6 +209,23 @@ export class Operations<C> implements OperationOwner<C> {
     if (!this.#isBound) watch(this, isRunning);
   }
 
+  /** Takes the leases that are out for too long. Those that the policy has taken back end here. */
+  #takeHeld(): void {
+    for (const { ms, index } of this.policy.takeHeld()) {
+      const slot = this.connections.slots[index] as Slot<C>;
+      const { held } = slot;
+      if (this.#settings.policy.onHoldLimit === 1 && held !== undefined) held.isInvalidated = true;
+      this.#heldToReport.push({ ms, slot, stack: held?.stack });
+    }
+  }
+
+  #reportHeld({ ms, slot, stack }: { ms: number; slot: Slot<C>; stack: string | undefined }): void {
+    const { log, policy } = this.#settings;
+    const what = policy.onHoldLimit === 1 ? "; its connection is terminated" : "";
+    log.warn(`a lease has been out for ${ms} ms (holdLimit)${what}${checkedOutAt(stack)}`);
+    this.#listeners.emitHeld(slot, ms, stack);
+  }
+
   /** Contract step 5. */
   #report(): void {
     while (this.#exhaustedToLog > 0) {
@@ -209,6 +237,7 @@ export class Operations<C> implements OperationOwner<C> {
       this.#grantsToLog--;
       this.#settings.log.debug("a connection is checked out");
     }
+    for (let held; (held = this.#heldToReport.shift()) !== undefined;) this.#reportHeld(held);
     for (let stray; (stray = this.#strays.pop()) !== undefined;) {
       this.#settings.log.error(`a notice names the operation ${stray.handle}, which no caller waits for`);
       void stray.lease?.close();
@@ -234,7 +263,10 @@ export class Operations<C> implements OperationOwner<C> {
   }
 
   get #hasReport(): boolean {
-    return this.#grantsToLog + this.#exhaustedToLog + this.#strays.length > 0 || this.#waiters.hasEndedSignals;
+    return (
+      this.#grantsToLog + this.#exhaustedToLog + this.#heldToReport.length + this.#strays.length > 0 ||
+      this.#waiters.hasEndedSignals
+    );
   }
 
   enter(): void {

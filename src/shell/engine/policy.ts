@@ -10,11 +10,25 @@ import { InvalidRequestError } from "../errors.js";
 import type { Condition, Outcome } from "../protocol.js";
 import { refuseOption, type PolicyOptions, type Settings } from "../settings.js";
 import { toStats, type PoolCounts, type PoolStats } from "../stats.js";
-import { Core, counts, longest_held, resize, stats } from "../wasm/edgepool.js";
+import { Core, counts, longest_held, take_held, resize, stats } from "../wasm/edgepool.js";
 import { crash, crashError, exportsOf, hasCrashed, type Exports } from "./instance.js";
 
 /** In place of the number of a scope that was given up. */
 const gone = 2 ** 32 - 1;
+
+/** For how long a lease has been out, and the index of its slot. */
+export interface Held {
+  readonly ms: number;
+  readonly index: number;
+}
+
+/** Reads pairs of milliseconds and slots. */
+function toHeld(numbers: readonly number[]): Held[] {
+  return Array.from({ length: numbers.length / 2 }, (_, place) => ({
+    ms: numbers[2 * place] as number,
+    index: numbers[2 * place + 1] as number,
+  }));
+}
 
 export class Policy {
   /** Whether every checkout and return reads the clock. */
@@ -333,12 +347,13 @@ export class Policy {
    * Returns for how long the longest return has been under way, or -1, and the leases that have been out for longest,
    * with the index of their slots. Without `nowMs` by the last reading of the clock.
    */
-  longestHeld(nowMs: number | undefined): { returningMs: number; held: Array<{ ms: number; index: number }> } {
+  longestHeld(nowMs: number | undefined): { returningMs: number; held: Held[] } {
     const [returningMs, ...numbers] = longest_held(this.#number, nowMs ?? NaN) as [number, ...number[]];
-    const held = Array.from({ length: numbers.length / 2 }, (_, place) => ({
-      ms: numbers[2 * place] as number,
-      index: numbers[2 * place + 1] as number,
-    }));
-    return { returningMs, held };
+    return { returningMs, held: toHeld(numbers) };
+  }
+
+  /** Returns the leases that have come to be out for too long. */
+  takeHeld(): Held[] {
+    return toHeld(take_held(this.#number) as number[]);
   }
 }

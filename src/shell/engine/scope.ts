@@ -108,6 +108,7 @@ export class Scope<C> {
       timer,
       waiters,
       refusals,
+      listeners,
       isBound,
     ));
     this.#lostLeases = new LostLeases(policy, connections.slots, operations, listeners, log, () =>

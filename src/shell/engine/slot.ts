@@ -73,7 +73,7 @@ export class SlotConnection<C> {
   readonly owner: LeaseOwner<C>;
   readonly connection: C;
   readonly slot: Slot<C>;
-  /** Whether all sharers of the connection have lost it: one of them invalidated its lease. */
+  /** Whether every lease of the connection has ended: one of its sharers invalidated it, or the pool took it back. */
   isInvalidated = false;
   info: Record<PropertyKey, unknown>;
   /** While no lease has the connection. A lease takes the sentinel along and passes it to the next one. */
@@ -102,6 +102,13 @@ export class SlotConnection<C> {
     this.sentinel = undefined;
     return sentinel;
   }
+}
+
+/** Says where a lease was checked out, or how to find out. */
+export function checkedOutAt(stack: string | undefined): string {
+  return stack === undefined
+    ? ' (trackLeaks: "stack" shows where it was checked out)'
+    : `; it was checked out\n${stack}`;
 }
 
 export class Slot<C> implements ConnectionRecord<C> {

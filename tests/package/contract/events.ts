@@ -28,6 +28,7 @@ holds<
       close: [connection: C, record: Slot];
       detach: [connection: C, record: Slot];
       closeDetached: [connection: C];
+      held: [record: Slot, milliseconds: number, stack: string | undefined];
       error: [error: unknown, context: { operation: PoolOperation; record: Slot | null }];
     }
   >

@@ -7,6 +7,7 @@ import type {
   Creator,
   Dialect,
   Duration,
+  LendingPoolOptions,
   PoolClock,
   PoolEvents,
   PoolListenerPair,
@@ -116,13 +117,17 @@ type OfQueuePool = {
   maxUses: number;
   maxConnecting: number;
 };
+type OfLendingPool = { holdLimit: Duration; onHoldLimit: "report" | "terminate" };
 /** What says nothing of the connection, compared as a whole; the two that do are compared one by one. */
 type Plain<T> = Flat<Omit<T, "dialect" | "events">>;
 
 holds<Same<Plain<PoolOptions<C>>, Optional<OfEveryPool>>>();
-holds<Same<Plain<QueuePoolOptions<C>>, Flat<Optional<OfEveryPool & OfQueuePool>>>>();
+holds<Same<Plain<LendingPoolOptions<C>>, Flat<Optional<OfEveryPool & OfLendingPool>>>>();
+holds<Same<Plain<QueuePoolOptions<C>>, Flat<Optional<OfEveryPool & OfLendingPool & OfQueuePool>>>>();
 holds<Same<Plain<SingletonThreadPoolOptions<C>>, Flat<Optional<OfEveryPool & { poolSize: number }>>>>();
-holds<Same<Plain<AssertionPoolOptions<C>>, Flat<Optional<OfEveryPool & { storeTraceback: boolean }>>>>();
+holds<
+  Same<Plain<AssertionPoolOptions<C>>, Flat<Optional<OfEveryPool & OfLendingPool & { storeTraceback: boolean }>>>
+>();
 export const everywhere = (
   options: PoolOptions<C>,
 ): [QueuePoolOptions<C>, SingletonThreadPoolOptions<C>, AssertionPoolOptions<C>] => [options, options, options];

@@ -17,6 +17,7 @@ import {
   type PoolClass,
   type PooledConnection,
   type PoolEvents,
+  type LendingPoolOptions,
   type PoolOptions,
   type PoolSizes,
   type PoolStats,
@@ -32,7 +33,9 @@ holds<Same<ConstructorParameters<typeof Pool<C>>, [creator: Creator<C>, options?
 holds<
   Same<ConstructorParameters<typeof QueuePool<C>>, [creator: Creator<C>, options?: QueuePoolOptions<C> | undefined]>
 >();
-holds<Same<ConstructorParameters<typeof NullPool<C>>, [creator: Creator<C>, options?: PoolOptions<C> | undefined]>>();
+holds<
+  Same<ConstructorParameters<typeof NullPool<C>>, [creator: Creator<C>, options?: LendingPoolOptions<C> | undefined]>
+>();
 holds<
   Same<
     ConstructorParameters<typeof SingletonThreadPool<C>>,

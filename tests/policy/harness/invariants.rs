@@ -218,7 +218,7 @@ impl Host {
             }
             Role::Detached => !matches!(state.stage, Stage::Ended | Stage::Holding) && !state.is_released,
             Role::Warming => state.stage != Stage::Ended && state.caller_outcome == CallerOutcome::Pending,
-            Role::Spawned | Role::Filling => false,
+            Role::Spawned | Role::Filling | Role::TakingBack => false,
         });
         assert_eq!(self.pool.is_attended(), attended > 0);
         let timed = self.number(|state| {
@@ -227,7 +227,7 @@ impl Host {
             sleeps || matches!(state.stage, Stage::Performing(_)) || state.has_deadline && state.stage == Stage::Woken
         });
         // A timer may run out after its last waiter left.
-        let is_quiet = self.settings.idle_timeout_ms.is_finite()
+        let is_quiet = self.settings.idle_timeout_ms.min(self.settings.hold_limit_ms).is_finite()
             || self.settings.min > 0.0
             || self.number(|state| state.is_lost) > 0;
         assert!(timed > 0 || is_quiet || self.timer.is_none(), "the timer runs without a reason");
