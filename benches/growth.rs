@@ -4,7 +4,8 @@
 //! once, and of their acts), or `state` (the same without acts).
 
 use edgepool::policy::{
-    Begin, Condition, Config, LeaseId, Notice, OperationId, Outcome, Pool, ResetStyle, Return, Settings, Span, Step,
+    Aside, Begin, Condition, Config, LeaseId, Notice, OperationId, Outcome, Pool, ResetStyle, Return, Settings, Span,
+    Step,
 };
 use std::time::Instant;
 
@@ -62,8 +63,10 @@ impl Host {
             while let Some((_, notice)) = self.pool.take_notice() {
                 assert_eq!(notice, Notice::Done, "no caller waits");
             }
-            while let Some(id) = self.pool.take_child() {
-                self.run(id);
+            while let Some(aside) = self.pool.take_aside() {
+                if let Aside::Spawned(id) = aside {
+                    self.run(id);
+                }
             }
             if !self.pool.tick_wanted() {
                 return;

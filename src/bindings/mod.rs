@@ -18,9 +18,8 @@ extern crate std;
 
 use crate::policy::{Begin, Condition, Counts, Hooks, LeaseId, Limits, Pool, Return, Sizes, Stats, Step};
 use crate::protocol::{
-    CONDITIONS, EVENTS, FLAG, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, asleep, begin_word,
-    hand_over_word, handle, notice_word, pending_word, refusal_number, span, spawned_output, staleness_number,
-    step_word,
+    CONDITIONS, EVENTS, FLAG, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, aside_output, asleep,
+    begin_word, hand_over_word, handle, notice_word, pending_word, refusal_number, span, staleness_number, step_word,
 };
 use core::cell::Cell;
 pub use pools::Core;
@@ -265,8 +264,8 @@ pub fn abort(pool: u32, operation: i32) -> bool {
     with(pool, |scope| scope.abort(handle(operation)))
 }
 
-/// Returns the next operation that has a notice, which [`notice`] returns. After the notices, returns the next spawned
-/// operation, below [`NO_OUTPUT`]; or [`NO_OUTPUT`].
+/// Returns the next operation that has a notice, which [`notice`] returns. After the notices, returns the next aside,
+/// below [`NO_OUTPUT`]; or [`NO_OUTPUT`].
 #[wasm_bindgen]
 pub fn next_output(pool: u32) -> i32 {
     with(pool, |scope| match scope.take_notice() {
@@ -274,7 +273,7 @@ pub fn next_output(pool: u32) -> i32 {
             NOTICE.set(notice_word(notice));
             id.to_bits() as i32
         }
-        None => scope.take_child().map_or(NO_OUTPUT, spawned_output),
+        None => scope.take_aside().map_or(NO_OUTPUT, aside_output),
     })
 }
 
@@ -379,12 +378,6 @@ pub fn is_empty(pool: u32) -> bool {
 #[wasm_bindgen]
 pub fn is_in_use(pool: u32, slot: i32) -> bool {
     with(pool, |scope| scope.is_in_use(slot as u32))
-}
-
-/// Returns whether the slot was made for the opening under way.
-#[wasm_bindgen]
-pub fn is_new_slot(pool: u32, slot: i32) -> bool {
-    with(pool, |scope| scope.is_new_slot(slot as u32))
 }
 
 /// Returns the lease that the checkout of this slot will grant.

@@ -3,7 +3,8 @@
 //! src/shell/protocol.ts from these constants. Decides nothing.
 
 use crate::policy::{
-    Begin, Condition, Event, Handle, INDEX_BITS, LeaseId, Notice, OperationId, Outcome, Refusal, Span, Staleness, Step,
+    Aside, Begin, Condition, Event, Handle, INDEX_BITS, LeaseId, Notice, OperationId, Outcome, Refusal, Span,
+    Staleness, Step,
 };
 
 /// A duration without limit.
@@ -30,7 +31,7 @@ pub const RETURNED: i32 = 0;
 pub const RETURNED_WITH_OUTPUT: i32 = 1;
 /// The least word of a return that gave the slot to a waiter.
 pub const HANDED_OVER: i32 = 2;
-/// Of `next_output`: there is none. Spawned operations are below it.
+/// Of `next_output`: there is none. Asides are below it.
 pub const NO_OUTPUT: i32 = -1;
 
 /// Numbers the variants of an enum: a function from variant to number that the compiler keeps complete, the variants
@@ -251,7 +252,10 @@ pub fn notice_word(notice: Notice) -> i32 {
     }
 }
 
-/// A spawned operation as an output, below [`NO_OUTPUT`].
-pub fn spawned_output(id: OperationId) -> i32 {
-    NO_OUTPUT - 1 - id.to_bits() as i32
+/// An aside as an output, below [`NO_OUTPUT`]; an ended slot is below every spawned operation.
+pub fn aside_output(aside: Aside) -> i32 {
+    match aside {
+        Aside::Spawned(id) => NO_OUTPUT - 1 - id.to_bits() as i32,
+        Aside::SlotEnded(slot) => NO_OUTPUT - 1 - FLAG - slot as i32,
+    }
 }

@@ -48,4 +48,4 @@ pub use pool::{Limits, Pool};
 pub use record::Staleness;
 pub use scopes::Scopes;
 pub use stats::{Counts, Stats};
-pub use step::{Begin, Condition, Event, Hooks, Notice, Outcome, Refusal, Return, Step};
+pub use step::{Aside, Begin, Condition, Event, Hooks, Notice, Outcome, Refusal, Return, Step};

@@ -12,7 +12,7 @@ use super::places::{Filling, FirstUse, Places};
 use super::record::{Phase, Records, Staleness};
 use super::ring::Ring;
 use super::share_groups::ShareGroups;
-use super::step::{Event, Hooks, Notice, Outcome, Refusal, Step};
+use super::step::{Aside, Event, Hooks, Notice, Outcome, Refusal, Step};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -30,7 +30,7 @@ pub struct Limits {
 /// The state and rules of one pool in one scope.
 ///
 /// Invariant: the state is consistent before a method returns. After any of them the host drains the outbox:
-/// [`Pool::take_notice`] until it is empty, before any foreign code runs, then [`Pool::take_child`]; then it asks
+/// [`Pool::take_notice`] until it is empty, before any foreign code runs, then [`Pool::take_aside`]; then it asks
 /// [`Pool::tick_wanted`].
 pub struct Pool {
     pub(super) config: Config,
@@ -274,10 +274,9 @@ impl Pool {
         None
     }
 
-    /// Takes the next operation without a caller that the last call spawned; each runs by itself, from [`Pool::resume`]
-    /// on.
-    pub fn take_child(&mut self) -> Option<OperationId> {
-        self.outbox.take_spawned()
+    /// Takes the next output that concerns no caller, in order.
+    pub fn take_aside(&mut self) -> Option<Aside> {
+        self.outbox.take_aside()
     }
 
     /// Whether the outbox or the tick wants attention.
@@ -443,11 +442,6 @@ impl Pool {
     pub fn is_in_use(&self, slot: u32) -> bool {
         let phase = self.records.at(slot).map(|record| record.phase);
         matches!(phase, Some(Phase::CheckingOut | Phase::Leased | Phase::Returning))
-    }
-
-    /// Whether the slot was made for the opening under way, so that nothing of an earlier slot may show through.
-    pub fn is_new_slot(&self, slot: u32) -> bool {
-        self.records[slot].is_new
     }
 
     /// Whether every slot is idle: no caller has a connection, or wants one.

@@ -135,6 +135,7 @@ impl Pool {
         }
         self.shares.end(slot);
         self.records.remove(slot);
+        self.outbox.end_slot(slot);
         self.is_plain |= self.config.is_plain() && !self.has_too_many();
     }
 

@@ -184,6 +184,15 @@ pub enum Notice {
     Release,
 }
 
+/// What concerns no caller. Handed out by [`super::Pool::take_aside`] after any call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// An operation without a caller: it runs by itself, from [`super::Pool::resume`] on.
+    Spawned(OperationId),
+    /// The slot has ended. What the host knows of it has no use any more: another slot may take the index.
+    SlotEnded(u32),
+}
+
 /// How [`super::Pool::begin_checkout`] answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {

@@ -24,7 +24,8 @@ export interface LeaseCloseOptions {
 
 /**
  * A checked-out connection ("lease"). After close() or a hard invalidate(): `connection` throws an InvalidRequestError,
- * `info` stays readable, `isValid` is false, `isDetached` true, `record` null, and close() returns the same promise.
+ * `info` stays readable if it was read before, `isValid` is false, `isDetached` true, `record` null, and close()
+ * returns the same promise.
  */
 export interface PooledConnection<C> extends AsyncDisposable {
   /** The driver's own connection. Throws once the lease has ended. */
@@ -32,7 +33,8 @@ export interface PooledConnection<C> extends AsyncDisposable {
   /** The slot; null once detached or ended. */
   readonly record: ConnectionRecord<C> | null;
   /**
-   * Belongs to the driver connection: survives returns, cleared on reconnect. Still readable when the lease has ended.
+   * Belongs to the driver connection: survives returns, empty on reconnect. If it was read before the lease ended, it
+   * stays readable; otherwise it is empty.
    */
   readonly info: Record<PropertyKey, unknown>;
   /** Belongs to the slot: survives reconnects. Null once detached or ended. */

@@ -302,7 +302,17 @@ export function isNotice(output: number): boolean {
   return output >= 0;
 }
 
-/** The spawned operation of an output that is no notice. */
+/** Whether an output that is no notice is the end of a slot, and no spawned operation. */
+export function isSlotEnd(output: number): boolean {
+  return output < noOutput - flag;
+}
+
+/** The slot that has ended. */
+export function endedSlotOf(output: number): number {
+  return noOutput - 1 - flag - output;
+}
+
+/** The spawned operation of an output that is neither. */
 export function spawnedOf(output: number): number {
   return noOutput - 1 - output;
 }

@@ -4,9 +4,9 @@
 export interface ConnectionRecord<C> {
   /** The driver's connection; null while the slot is empty. */
   readonly connection: C | null;
-  /** Belongs to the driver connection. */
+  /** Belongs to the driver connection, and is empty once that has ended. */
   readonly info: Record<PropertyKey, unknown>;
-  /** Belongs to the slot. */
+  /** Belongs to the slot, and ends with it. */
   readonly recordInfo: Record<PropertyKey, unknown>;
   /** Whether a lease has the slot, including while it is checked out or returned. */
   readonly inUse: boolean;

@@ -207,6 +207,45 @@ export default (test) => {
     ]);
   });
 
+  test("info is empty once its connection has ended, however it ended", async () => {
+    for (const end of [
+      (pool, lease) => lease.invalidate(),
+      (pool, lease) => lease.detach(),
+      (pool, lease) => lease.record.close(),
+      (pool, lease) => lease.close().then(() => pool.dispose()),
+      (pool, lease) =>
+        lease
+          .invalidate(undefined, { soft: true })
+          .then(() => lease.close())
+          .then(() => pool.connect()),
+    ]) {
+      const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
+      const seen = [];
+      pool.on("close", (_, record) => void seen.push({ ...record.info }));
+      const lease = await pool.connect();
+      const { record, info } = lease;
+      info.own = 1;
+      await end(pool, lease);
+      expect(record.info).to.deep.equal({}).and.not.to.equal(info);
+      for (const shown of seen) expect(shown, "the close listeners still have it").to.deep.equal({ own: 1 });
+    }
+  });
+
+  test("a slot that opens after another of the same index has ended is another record", async () => {
+    const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 1 });
+    const first = await pool.connect();
+    const { record } = first;
+    await first.close();
+    await pool.dispose();
+    const second = await pool.connect();
+    expect(second.record).not.to.equal(record);
+    expect([record.inUse, record.connection]).to.deep.equal([false, null]);
+    await record.invalidate();
+    await record.close();
+    expect(second.isValid).to.equal(true);
+    expect(pool.stats()).to.include({ used: 1, invalidated: 0 });
+  });
+
   test("a lease that has ended has no record and no recordInfo, and keeps its info", async () => {
     const { pool } = scriptedPool();
     const lease = await pool.connect();

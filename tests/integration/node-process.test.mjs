@@ -87,6 +87,54 @@ test("a process waits for a caller that came after another had left its opening 
   assert.deepEqual([status, stdout], [0, "ERR_POOL_TIMEOUT\nopen\n"]);
 });
 
+test("what a user keeps in info ends with the connection, and in recordInfo and the record with the slot", () => {
+  const program = `
+    const { QueuePool } = await import("edgepool");
+    const logger = { debug() {}, info() {}, warn() {}, error() {} };
+    let fails = false;
+    const open = (record) => {
+      record.info.opening = keep("info", {});
+      if (fails) throw new Error("down");
+      return keep("connection", { rollback() {}, close() {} });
+    };
+    const kept = [];
+    const keep = (what, value) => (kept.push([what, new WeakRef(value)]), value);
+    const collect = async () => {
+      for (let round = 0; round < 5; round++) { await new Promise((turn) => setTimeout(turn, 5)); gc(); }
+    };
+    const lives = ([, reference]) => reference.deref() !== undefined;
+    const left = () => kept.filter(lives).map(([what]) => what).sort().join(" ");
+    const fill = (lease) => {
+      lease.info.cache = keep("info", {});
+      lease.recordInfo.cache = keep("recordInfo", {});
+      keep("record", lease.record);
+    };
+    const pool = new QueuePool(open, { poolSize: 2, maxOverflow: 50, logger });
+    await (async () => {
+      const leases = await Promise.all(Array.from({ length: 50 }, () => pool.connect()));
+      leases.forEach(fill);
+      await Promise.all(leases.map((lease) => lease.close()));
+    })();
+    await collect();
+    console.log("surplus:", left());
+    await pool.use((_, lease) => lease.invalidate());
+    fails = true;
+    await pool.use(() => pool.connect().catch(() => {}));
+    await collect();
+    console.log("emptied:", left());
+    await pool.dispose();
+    await collect();
+    console.log("disposed:", left());
+  `;
+  const { status, stdout } = spawnSync(process.execPath, ["--expose-gc", "--input-type=module", "--eval", program], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  const idle = "connection connection info info info info record record recordInfo recordInfo";
+  const emptied = "connection info info record record recordInfo recordInfo";
+  assert.deepEqual([status, stdout], [0, `surplus: ${idle}\nemptied: ${emptied}\ndisposed: \n`]);
+});
+
 test("where finalizers may not act, a lost lease is reported before a checkout takes its place", () => {
   // As in Workers: a finalizer only marks, and the next call reports.
   const program = `

@@ -8,8 +8,8 @@
 mod invariants;
 
 use edgepool::policy::{
-    Begin, Condition, Config, Counts, Event, Hooks, Kind, LeaseId, Limits, Notice, OperationId, Outcome, Pool, Refusal,
-    ResetStyle, Return, Settings, Sizes, Span, Stats, Step,
+    Aside, Begin, Condition, Config, Counts, Event, Hooks, Kind, LeaseId, Limits, Notice, OperationId, Outcome, Pool,
+    Refusal, ResetStyle, Return, Settings, Sizes, Span, Stats, Step,
 };
 use invariants::SlotUse;
 
@@ -179,6 +179,7 @@ pub(crate) struct Host {
     places: Vec<Place>,
     /// The connections that came too late for their slots.
     late: Vec<Connection>,
+    ended_slots: Vec<u32>,
     log: Vec<LogEntry>,
 }
 
@@ -241,6 +242,7 @@ impl Host {
             states: Vec::new(),
             places: Vec::new(),
             late: Vec::new(),
+            ended_slots: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -868,6 +870,20 @@ impl Host {
         self.timer.is_some()
     }
 
+    /// Returns the slots that ended since this was last asked, in order.
+    pub(crate) fn take_ended_slots(&mut self) -> Vec<u32> {
+        core::mem::take(&mut self.ended_slots)
+    }
+
+    /// Invariant: a slot does not end while it holds a connection.
+    fn note_ended_slot(&mut self, aside: Aside) -> Aside {
+        if let Aside::SlotEnded(slot) = aside {
+            assert_eq!(self.find_connection_in(slot), None, "slot {slot} has ended");
+            self.ended_slots.push(slot);
+        }
+        aside
+    }
+
     pub(crate) fn take_log(&mut self) -> Vec<LogEntry> {
         core::mem::take(&mut self.log)
     }
@@ -1082,7 +1098,8 @@ impl Host {
                 let operation = self.operation_of(id);
                 self.take_notice(operation, notice);
             }
-            while let Some(id) = self.pool.take_child() {
+            while let Some(aside) = self.pool.take_aside() {
+                let Aside::Spawned(id) = self.note_ended_slot(aside) else { continue };
                 let slot = self.pool.slot_of(id);
                 let taken_back = self.taken_back.iter().position(|&taken| Some(taken) == slot);
                 let role = match taken_back {

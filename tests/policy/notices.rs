@@ -1,8 +1,8 @@
 //! How the shell learns what a call brought about: notices in order, the shortcut for a lone grant, and the questions
 //! that save a call. All of them must say the same.
 
-use crate::harness::{Host, Operation, plain, sized};
-use edgepool::policy::{Condition, Event, Hooks, Notice, Outcome, Refusal, Return, Settings, Span, Step};
+use crate::harness::{Connection, Host, HostStep, Operation, plain, sized};
+use edgepool::policy::{Aside, Condition, Event, Hooks, Notice, Outcome, Refusal, Return, Settings, Span, Step};
 
 /// Returns the caller's lease and leaves the output untaken.
 fn return_quietly(host: &mut Host, caller: Operation) -> Return {
@@ -86,8 +86,8 @@ fn spawned_operations_are_output() {
     assert!(!host.pool.has_news());
     host.pool.dispose();
     assert!(host.pool.has_news());
-    assert!(host.pool.take_child().is_some());
-    assert_eq!(host.pool.take_child(), None);
+    assert!(matches!(host.pool.take_aside(), Some(Aside::Spawned(_))));
+    assert_eq!(host.pool.take_aside(), None);
 }
 
 #[test]
@@ -117,19 +117,43 @@ fn a_slot_is_in_use_from_the_grant_to_the_end_of_the_return() {
 }
 
 #[test]
-fn an_opening_knows_whether_its_slot_was_made_for_it() {
-    let mut host = Host::new(plain(1, 0));
+fn the_end_of_a_slot_is_output_and_an_emptied_slot_goes_on() {
+    let mut host = Host::new(plain(1, 1));
     let first = host.connect();
-    assert!(host.pool.is_new_slot(0));
     let waiter = host.connect();
     host.finish(first, Outcome::Failed);
-    host.wake(waiter);
-    assert!(host.pool.is_new_slot(0), "made for a waiter");
+    assert_eq!(host.take_ended_slots(), [0], "its only opening failed");
     host.finish(waiter, Outcome::Ok);
     host.invalidate(waiter);
     host.run();
-    host.connect();
-    assert!(!host.pool.is_new_slot(0), "emptied by an earlier lease");
+    assert_eq!(host.take_ended_slots(), [], "emptied");
+    host.dispose();
+    host.run();
+    assert_eq!(host.take_ended_slots(), [1]);
+}
+
+#[test]
+fn a_surplus_slot_ends_when_its_connection_is_closed() {
+    let mut host = Host::new(plain(1, 1));
+    let (a, b) = (host.lend(), host.lend());
+    host.give_back(a);
+    let closing = host.checkin(b, true).expect("a close");
+    assert_eq!(host.take_ended_slots(), []);
+    host.finish(closing, Outcome::Failed);
+    assert_eq!(host.take_ended_slots(), [1]);
+}
+
+#[test]
+fn the_end_of_a_slot_is_output_before_its_index_is_used_again() {
+    let mut host = Host::new(plain(1, 0));
+    let opening = host.connect();
+    let waiter = host.connect();
+    host.finish(opening, Outcome::Failed);
+    assert_eq!(host.take_ended_slots(), [0]);
+    host.wake(waiter);
+    assert_eq!(host.step(waiter), Some(HostStep::Open), "in a slot of the same index");
+    host.finish(waiter, Outcome::Ok);
+    assert_eq!(host.connection(waiter), Connection(0));
 }
 
 #[test]

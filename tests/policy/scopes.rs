@@ -2,7 +2,7 @@
 //! pool. An act on the pool reaches its own scopes in one walk, and no other pool.
 
 use edgepool::policy::{
-    Begin, Condition, Config, Event, Hooks, Kind, LeaseId, Notice, Outcome, Return, Scopes, Settings, Span, Step,
+    Aside, Begin, Condition, Config, Event, Hooks, Kind, LeaseId, Notice, Outcome, Return, Scopes, Settings, Span, Step,
 };
 
 fn config(settings: &Settings) -> Config {
@@ -38,7 +38,8 @@ fn run(scopes: &mut Scopes, number: u32, mut step: Step, id: edgepool::policy::O
 
 fn drain(scopes: &mut Scopes, number: u32) {
     while scopes.get_mut(number).expect("a scope").take_notice().is_some() {}
-    while let Some(id) = scopes.get_mut(number).expect("a scope").take_child() {
+    while let Some(aside) = scopes.get_mut(number).expect("a scope").take_aside() {
+        let Aside::Spawned(id) = aside else { continue };
         let step = scopes.get_mut(number).expect("a scope").resume(id);
         run(scopes, number, step, id);
     }

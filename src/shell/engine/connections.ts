@@ -20,8 +20,8 @@ import type { Policy } from "./policy.js";
 import { guard, guardShare, Slot, SlotConnection, type LeaseOwner } from "./slot.js";
 
 export class Connections<C> {
-  /** By index; a slot exists since its first opening. */
-  readonly slots: Slot<C>[] = [];
+  /** By index; a slot exists from its first opening to its end. */
+  readonly slots: (Slot<C> | undefined)[] = [];
   /** The owner of every lease. Set once, before the first opening. */
   owner!: LeaseOwner<C>;
   readonly #creator: Creator<C>;
@@ -56,15 +56,17 @@ export class Connections<C> {
     return (this.slots[index] as Slot<C>).held as SlotConnection<C>;
   }
 
-  /** Calls the creator. `isNew`: the slot at this index is another than before. */
-  open(index: number, isNew: boolean): C | PromiseLike<C> {
-    let slot = this.slots[index];
-    if (slot === undefined || isNew) {
-      slot = new Slot<C>(this.owner, index);
-      this.slots[index] = slot;
-    }
+  /** Calls the creator. */
+  create(index: number): C | PromiseLike<C> {
+    const slot = (this.slots[index] ??= new Slot<C>(this.owner, index));
     slot.info = {};
     return this.#creator(slot);
+  }
+
+  /** The opening has failed. */
+  abandon(index: number): void {
+    const slot = this.slots[index];
+    if (slot !== undefined) slot.info = {};
   }
 
   /** Puts the creator's connection into its slot. Throws if there is none. */
@@ -94,6 +96,13 @@ export class Connections<C> {
     }
   }
 
+  /** The slot at this index has ended, and with it what a user keeps in its record. */
+  end(index: number): void {
+    const { slots } = this;
+    slots[index] = undefined;
+    while (slots.length > 0 && slots[slots.length - 1] === undefined) slots.pop();
+  }
+
   /** Takes the connection out of its slot; onDisconnect goes on. */
   leave(held: SlotConnection<C>): void {
     const { slot } = held;
@@ -112,6 +121,8 @@ export class Connections<C> {
   /** Takes the connection out of the pool: it was closed, terminated or detached, or that failed. */
   empty(held: SlotConnection<C>): void {
     this.leave(held);
+    // It belongs to the connection. Another one may be in the slot already.
+    if (held.slot.info === held.info) held.slot.info = {};
     const { unwatch } = held;
     held.unwatch = undefined;
     try {

@@ -11,7 +11,7 @@ import { checkedOutAt, type LostLease, type Slot } from "./slot.js";
 
 export class LostLeases<C> {
   readonly #policy: Policy;
-  readonly #slots: Slot<C>[];
+  readonly #slots: readonly (Slot<C> | undefined)[];
   readonly #operations: Operations<C>;
   readonly #listeners: Listeners;
   readonly #log: Log;
@@ -21,7 +21,7 @@ export class LostLeases<C> {
   /** `onChange` is called when there are unreported leases, and when there are none any more. */
   constructor(
     policy: Policy,
-    slots: Slot<C>[],
+    slots: readonly (Slot<C> | undefined)[],
     operations: Operations<C>,
     listeners: Listeners,
     log: Log,

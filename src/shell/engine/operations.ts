@@ -11,7 +11,19 @@ import type { Limits } from "../call-options.js";
 import type { GuardedClock } from "../clock.js";
 import type { Listeners } from "../events.js";
 import { DisconnectionError, InvalidRequestError } from "../errors.js";
-import { Code, codeOf, indexOf, isGrant, isNotice, noOutput, Refusal, refusalOf, spawnedOf } from "../protocol.js";
+import {
+  Code,
+  codeOf,
+  endedSlotOf,
+  indexOf,
+  isGrant,
+  isNotice,
+  isSlotEnd,
+  noOutput,
+  Refusal,
+  refusalOf,
+  spawnedOf,
+} from "../protocol.js";
 import type { Settings } from "../settings.js";
 import type { Connections } from "./connections.js";
 import { crash, crashError, hasCrashed, watch } from "./instance.js";
@@ -160,7 +172,8 @@ export class Operations<C> implements OperationOwner<C> {
     let snapshot: Snapshot | undefined;
     for (let output: number; (output = this.policy.nextOutput()) !== noOutput;) {
       if (!isNotice(output)) {
-        this.#spawned.push(this.begin(spawnedOf(output), undefined));
+        if (isSlotEnd(output)) this.connections.end(endedSlotOf(output));
+        else this.#spawned.push(this.begin(spawnedOf(output), undefined));
         continue;
       }
       const notice = this.policy.notice();

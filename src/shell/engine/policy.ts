@@ -235,10 +235,6 @@ export class Policy {
     return this.#wasm.lease_of(this.#number, slot);
   }
 
-  isNewSlot(slot: number): boolean {
-    return this.#wasm.is_new_slot(this.#number, slot) !== 0;
-  }
-
   isInUse(slot: number): boolean {
     return this.#wasm.is_in_use(this.#number, slot) !== 0;
   }

@@ -35,9 +35,9 @@ export class Refusals<C> {
   readonly #policy: Policy;
   readonly #settings: Settings<C>;
   readonly #clock: GuardedClock;
-  readonly #slots: Slot<C>[];
+  readonly #slots: readonly (Slot<C> | undefined)[];
 
-  constructor(policy: Policy, settings: Settings<C>, clock: GuardedClock, slots: Slot<C>[]) {
+  constructor(policy: Policy, settings: Settings<C>, clock: GuardedClock, slots: readonly (Slot<C> | undefined)[]) {
     this.#policy = policy;
     this.#settings = settings;
     this.#clock = clock;

@@ -61,7 +61,7 @@ export class Steps<C> {
     switch (code) {
       case Code.Open:
         this.#startOver(operation);
-        return this.#connections.open(index, this.#policy.isNewSlot(index));
+        return this.#connections.create(index);
       case Code.Cancel:
         this.#log.debug("cancelling the statement of a connection that comes back");
         return this.#connections.cancel(this.#heldBy(operation, index).connection);
@@ -218,6 +218,7 @@ export class Steps<C> {
       }
       return Outcome.Ok;
     } catch (error) {
+      this.#connections.abandon(index);
       // The caller gets the error. If the caller has left, it is reported.
       if (operation.isSettled) this.#listeners.report("open", error, null);
       operation.state.error = error;
@@ -232,7 +233,7 @@ export class Steps<C> {
     const { ending } = state;
     state.ending = undefined;
     // Another operation has ended the connection: the policy knows, and tries another one.
-    if (ending === undefined || this.#slot(index).held !== ending) return Outcome.Ok;
+    if (ending === undefined || this.#connections.slots[index]?.held !== ending) return Outcome.Ok;
     if (outcome === Outcome.Ok) {
       if (value !== false) return Outcome.Ok;
       state.error = new DisconnectionError("the ping returned that the connection is dead", {}, this.#log.pool);
@@ -450,7 +451,7 @@ export class Steps<C> {
   }
 
   #slotOrNull(index: number): Slot<C> | null {
-    return index === noSlot ? null : this.#slot(index);
+    return index === noSlot ? null : (this.#connections.slots[index] ?? null);
   }
 
   /** The slot that the step concerns, or that its connection has left. */
