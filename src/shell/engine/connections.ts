@@ -22,6 +22,8 @@ import { guard, guardShare, Slot, SlotConnection, type LeaseOwner } from "./slot
 export class Connections<C> {
   /** By index; a slot exists from its first opening to its end. */
   readonly slots: (Slot<C> | undefined)[] = [];
+  /** The connections that are open. The scopes of a pool share the set, but not across I/O contexts. */
+  readonly known: WeakSet<object>;
   /** The owner of every lease. Set once, before the first opening. */
   owner!: LeaseOwner<C>;
   readonly #creator: Creator<C>;
@@ -37,9 +39,18 @@ export class Connections<C> {
   #open: OpenConnections | undefined = undefined;
   readonly #warned = new Set<DriverCall>();
 
-  /** `isBound`: the connections belong to an I/O context. */
-  constructor(creator: Creator<C>, settings: Settings<C>, policy: Policy, isBound: boolean) {
+  /**
+   * `first`: the connections of the pool's first scope, if this is another. `isBound`: these belong to an I/O context.
+   */
+  constructor(
+    creator: Creator<C>,
+    settings: Settings<C>,
+    policy: Policy,
+    first: Connections<C> | undefined,
+    isBound: boolean,
+  ) {
     this.#policy = policy;
+    this.known = first === undefined || isBound ? new WeakSet() : first.known;
     this.#creator = creator;
     this.#dialect = settings.dialect;
     this.#log = settings.log;
@@ -63,13 +74,18 @@ export class Connections<C> {
     return this.#creator(slot);
   }
 
+  /** Whether the pool has the connection: a creator may return the same object again. */
+  has(connection: unknown): boolean {
+    return isObject(connection) && this.known.has(connection);
+  }
+
   /** The opening has failed. */
   abandon(index: number): void {
     const slot = this.slots[index];
     if (slot !== undefined) slot.info = {};
   }
 
-  /** Puts the creator's connection into its slot. Throws if there is none. */
+  /** Puts the creator's connection into its slot. Throws if there is none, or if the pool has it already. */
   adopt(index: number, connection: C): void {
     if (connection === undefined || connection === null) {
       throw new ArgumentError(
@@ -77,6 +93,8 @@ export class Connections<C> {
         this.#log.pool,
       );
     }
+    if (this.has(connection)) throw this.knownAlready();
+    if (isObject(connection)) this.known.add(connection);
     const slot = this.slots[index] as Slot<C>;
     const held = new SlotConnection(this.owner, connection, slot);
     if (this.#guarded !== undefined && isObject(connection))
@@ -94,6 +112,16 @@ export class Connections<C> {
     } catch (error) {
       this.#log.error("the dialect's onDisconnect failed", error);
     }
+  }
+
+  /** Returns the error for a creator that returned a connection twice. */
+  knownAlready(): ArgumentError {
+    const { pool } = this.#log;
+    return new ArgumentError(
+      `the creator of the pool ${pool} returned a connection that the pool already has, and that another caller may ` +
+        `use. It must return a new connection each time`,
+      pool,
+    );
   }
 
   /** The slot at this index has ended, and with it what a user keeps in its record. */
@@ -115,6 +143,7 @@ export class Connections<C> {
   /** Takes the connection out of the pool for good: it was closed or terminated, or that failed. */
   forget(held: SlotConnection<C>): void {
     if (held.facades !== undefined) held.facades.isClosed = true;
+    if (isObject(held.connection)) this.known.delete(held.connection);
     this.empty(held);
   }
 

@@ -405,9 +405,7 @@ export class Operation<C> implements StepContext<C> {
     }
     if (codeOf(step) !== Code.Open) return;
     this.#owner.guard(this, () => {
-      this.state.arrivedLate = value as C;
-      // A creator that returned nothing has left nothing to close.
-      this.run(this.#advance(value === undefined || value === null ? Outcome.LateFailed : outcome));
+      this.run(this.#advance(this.#owner.steps.arrivedLate(this, outcome, value)));
     });
   }
 }

@@ -79,6 +79,7 @@ export class Scope<C> {
   constructor(creator: Creator<C>, settings: Settings<C>, listeners: Listeners, parent?: ScopeParent) {
     const { log } = settings;
     const context = parent?.context;
+    const first: Scope<C> | undefined = parent?.first;
     const isBound = context !== undefined;
     this.name = settings.loggingName;
     this.log = log;
@@ -91,10 +92,16 @@ export class Scope<C> {
     const policy = (this.#policy = new Policy(
       settings,
       options,
-      parent === undefined ? undefined : parent.first.#policy,
+      first === undefined ? undefined : first.#policy,
       isBound,
     ));
-    const connections = (this.#connections = new Connections(creator, settings, policy, isBound));
+    const connections = (this.#connections = new Connections(
+      creator,
+      settings,
+      policy,
+      first === undefined ? undefined : first.#connections,
+      isBound,
+    ));
     const refusals = (this.#refusals = new Refusals(policy, settings, this.#clock, connections.slots));
     const steps = new Steps(policy, connections, listeners, refusals, settings);
     const timer = (this.#timer = new Timer(this.#clock, log, policy, () => this.#onRing(true)));

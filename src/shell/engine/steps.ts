@@ -226,6 +226,17 @@ export class Steps<C> {
     }
   }
 
+  /** Returns the outcome of a creator that has answered too late. */
+  arrivedLate(operation: StepContext<C>, outcome: Outcome, value: unknown): Outcome {
+    operation.state.arrivedLate = value as C;
+    // A creator that returned nothing has left nothing to close.
+    if (value === undefined || value === null) return Outcome.LateFailed;
+    if (outcome !== Outcome.LateOk || !this.#connections.has(value)) return outcome;
+    // Nor has one that returned a connection of another caller.
+    this.#listeners.report("open", this.#connections.knownAlready(), null);
+    return Outcome.LateFailed;
+  }
+
   // ---- checkout
 
   #pinged(operation: StepContext<C>, index: number, outcome: Outcome, value: unknown): Outcome {
