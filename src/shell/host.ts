@@ -39,6 +39,29 @@ export const thenableKeepsContext = ((): boolean => {
   return versions.bun === undefined && versions.deno === undefined && Number.parseInt(versions.node, 10) < 24;
 })();
 
+/** Runs a function and returns what it returns. */
+export type Run = <R>(run: () => R) => R;
+
+/**
+ * Runs a function in the async context in which this module was loaded: outside of every request. What begins there,
+ * such as a socket or a timer, keeps no request's AsyncLocalStorage. Hosts without async contexts run the function as
+ * it is.
+ */
+export const outsideOfRequests: Run = ((): Run => {
+  interface AsyncHooks {
+    AsyncLocalStorage?: { snapshot?(): Run };
+  }
+  const { getBuiltinModule } = (process ?? {}) as { getBuiltinModule?(name: string): AsyncHooks | undefined };
+  try {
+    // In Workers a scope ends with its I/O context.
+    const snapshot = hasContexts ? undefined : getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage?.snapshot?.();
+    if (snapshot !== undefined) return snapshot;
+  } catch {
+    // A host may have the names alone.
+  }
+  return (run) => run();
+})();
+
 /** Returns a reference that does not keep the object alive, if the host has such references. */
 export function weakly<T extends object>(object: T): { deref(): T | undefined } {
   return typeof WeakRef === "function" ? new WeakRef(object) : { deref: () => object };

@@ -8,6 +8,11 @@ export interface ConnectionRecord<C> {
   readonly info: Record<PropertyKey, unknown>;
   /** Belongs to the slot, and ends with it. */
   readonly recordInfo: Record<PropertyKey, unknown>;
+  /**
+   * The key of the scope that has the slot, if the option `scope` returned one and it was not collected. Tells a
+   * creator for which key it opens.
+   */
+  readonly scope: object | undefined;
   /** Whether a lease has the slot, including while it is checked out or returned. */
   readonly inUse: boolean;
   /** When the connection was opened, in milliseconds since the epoch; 0 before the first one. */

@@ -7,7 +7,7 @@
 import { hostClock, type PoolClock } from "./clock.js";
 import type { Dialect } from "./dialect.js";
 import { ArgumentError } from "./errors.js";
-import { canTrackLeaks, hasContexts } from "./host.js";
+import { canTrackLeaks, hasContexts, outsideOfRequests, type Run } from "./host.js";
 import { Log, type Echo } from "./logger.js";
 import type { AssertionPoolOptions, QueuePoolOptions } from "./options.js";
 import { kinds, options, placeDefaults, resetStyles, type Kind, type OptionName, type Place } from "./protocol.js";
@@ -46,6 +46,8 @@ export interface Settings<C> {
    * context that asks with it.
    */
   readonly scope: "isolate" | "context" | (() => unknown);
+  /** Runs what outlives its caller: if each request may be a scope, outside of every request. */
+  readonly outside: Run;
   /** Whether I/O contexts share the connections, so that one context may wait for another. */
   readonly crosses: boolean;
 }
@@ -217,6 +219,7 @@ export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
     tracksLeaks: trackLeaks !== false && canTrackLeaks,
     keepsStacks: trackLeaks === "stack" || (kind === "AssertionPool" && storeTraceback),
     scope: scope !== "auto" ? scope : hasContexts ? "context" : "isolate",
+    outside: typeof scope === "function" ? outsideOfRequests : (run) => run(),
     crosses: scope === "isolate" && hasContexts,
   };
 }

@@ -51,6 +51,23 @@ export default function (test) {
     expect(await within(context, a, () => pool.use(({ id }) => id))).to.equal(2);
   });
 
+  test("a record names the key of its scope, for the creator too, and keeps no key", async () => {
+    const context = scopedPool();
+    const { pool, server } = context;
+    const seen = [];
+    server.script.open = (record) => void seen.push(record.scope);
+    const [a, b] = [{}, {}];
+    const lease = await within(context, a, () => pool.connect());
+    const other = await within(context, undefined, () => pool.connect({ scope: b }));
+    const plain = await within(context, undefined, () => pool.connect());
+    expect(seen).to.deep.equal([a, b, undefined]);
+    expect([lease, other, plain].map(({ record }) => record.scope)).to.deep.equal([a, b, undefined]);
+    expect(seen[0]).to.equal(a);
+    expect(lease.record.scope).to.equal(a);
+    await within(context, a, () => lease.close());
+    for (const held of [other, plain]) await held.close();
+  });
+
   test("a key changes nothing where the scope is the isolate", async () => {
     const { pool } = scriptedPool({ scope: "isolate" });
     expect(await pool.use(({ id }) => id, { scope: {} })).to.equal(1);

@@ -72,6 +72,73 @@ test("however many wait with one signal, it has one listener, and none when they
   assert.equal(getEventListeners(signal, "abort").length, 0);
 });
 
+test("a request whose store is the key of a scope leaves no session behind", () => {
+  // A socket keeps the async context in which it was opened, and a timer that in which it was set.
+  const program = `
+    import { AsyncLocalStorage } from "node:async_hooks";
+    import { once } from "node:events";
+    import net from "node:net";
+    import { QueuePool } from "edgepool";
+    const sockets = new Set();
+    const server = net.createServer((socket) => {
+      sockets.add(socket);
+      socket.on("close", () => sockets.delete(socket)).on("data", (data) => socket.write(data)).resume();
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const storage = new AsyncLocalStorage();
+    const logger = { debug() {}, info() {}, warn() {}, error() {} };
+    for (const options of [{}, { poolSize: 1, maxOverflow: 0, minIdle: 1, idleTimeout: "60s" }]) {
+      const pool = new QueuePool(
+        async () => {
+          const socket = net.connect(server.address().port, "127.0.0.1");
+          await once(socket, "connect");
+          return socket;
+        },
+        { dialect: { doClose: (socket) => socket.end() }, logger, scope: () => storage.getStore(), ...options },
+      );
+      const echo = (socket) => (socket.write("x"), once(socket, "data"));
+      for (let request = 0; request < 20; request++)
+        await storage.run({}, () => Promise.all([pool.use(echo), pool.use(echo)]));
+      const before = sockets.size;
+      for (let round = 0; round < 100 && sockets.size > 0; round++) {
+        gc();
+        await new Promise((turn) => setTimeout(turn, 10));
+      }
+      console.log(before, sockets.size);
+    }
+    process.exit();
+  `;
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--expose-gc", "--input-type=module", "--eval", program],
+    { cwd: root, encoding: "utf8" },
+  );
+  assert.deepEqual([status, stdout], [0, "40 0\n20 0\n"], stderr);
+});
+
+test("with a scope function the creator runs outside of every caller's async context", async () => {
+  const context = new AsyncLocalStorage();
+  const seen = [];
+  const pool = new QueuePool(
+    async (record) => {
+      seen.push(context.getStore(), record.scope);
+      await null;
+      seen.push(context.getStore());
+      return { rollback() {}, close() {} };
+    },
+    { scope: () => context.getStore(), logger: quiet },
+  );
+  pool.on("connect", () => void seen.push(context.getStore()));
+  const key = {};
+  const store = await context.run(key, async () => {
+    await pool.use(() => {});
+    return context.getStore();
+  });
+  assert.deepEqual(seen, [undefined, key, undefined, key]);
+  assert.equal(store, key);
+  await pool.close();
+});
+
 test("a process waits for a caller that came after another had left its opening alone", () => {
   const program = `
     import { QueuePool } from "edgepool";

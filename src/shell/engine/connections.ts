@@ -7,7 +7,7 @@
 import type { Limits } from "../call-options.js";
 import { callDriver, nothingToCall, type Dialect, type DriverCall } from "../dialect.js";
 import { ArgumentError } from "../errors.js";
-import { isObject, weakly } from "../host.js";
+import { isObject, weakly, type Run } from "../host.js";
 import type { Log } from "../logger.js";
 import type { Creator } from "../options.js";
 import { indexOf } from "../protocol.js";
@@ -34,6 +34,7 @@ export class Connections<C> {
   readonly #isBound: boolean;
   /** The methods that are guarded, if any are. */
   readonly #guarded: ReadonlySet<unknown> | undefined;
+  readonly #outside: Run;
   readonly #policy: Policy;
   /** Unless a host without finalisation, or an I/O context, has the connections. */
   #open: OpenConnections | undefined = undefined;
@@ -51,6 +52,7 @@ export class Connections<C> {
   ) {
     this.#policy = policy;
     this.known = first === undefined || isBound ? new WeakSet() : first.known;
+    this.#outside = settings.outside;
     this.#creator = creator;
     this.#dialect = settings.dialect;
     this.#log = settings.log;
@@ -71,7 +73,7 @@ export class Connections<C> {
   create(index: number): C | PromiseLike<C> {
     const slot = (this.slots[index] ??= new Slot<C>(this.owner, index));
     slot.info = {};
-    return this.#creator(slot);
+    return this.#outside(() => this.#creator(slot));
   }
 
   /** Whether the pool has the connection: a creator may return the same object again. */

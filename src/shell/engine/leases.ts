@@ -35,6 +35,7 @@ const done: Promise<void> = Promise.resolve();
 export class Leases<C> implements LeaseOwner<C> {
   readonly name: string;
   readonly log: Log;
+  scopeKey: { deref(): object | undefined } | undefined = undefined;
   readonly #policy: Policy;
   readonly #settings: Settings<C>;
   readonly #connections: Connections<C>;

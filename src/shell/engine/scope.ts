@@ -47,6 +47,8 @@ export interface ScopeParent {
   /** In Workers the I/O context, in which alone the scope may act. */
   readonly context: Context | undefined;
   readonly first: Scope<any>;
+  /** The key of the option `scope`, if the scope has one. */
+  readonly key: { deref(): object | undefined } | undefined;
   /** Called when nothing is left in the scope. */
   onEmpty(): void;
 }
@@ -104,7 +106,7 @@ export class Scope<C> {
     ));
     const refusals = (this.#refusals = new Refusals(policy, settings, this.#clock, connections.slots));
     const steps = new Steps(policy, connections, listeners, refusals, settings);
-    const timer = (this.#timer = new Timer(this.#clock, log, policy, () => this.#onRing(true)));
+    const timer = (this.#timer = new Timer(this.#clock, log, policy, settings.outside, () => this.#onRing(true)));
     const waiters = (this.#waiters = new Waiters<C>((operations, reason) => this.#abort(operations, reason)));
     const operations = (this.#operations = new Operations(
       policy,
@@ -133,6 +135,7 @@ export class Scope<C> {
       context,
       parent !== undefined,
     );
+    this.#leases.scopeKey = parent?.key;
     connections.owner = this.#leases;
     this.#updateFastPath();
     // A further scope takes the events from the first one.

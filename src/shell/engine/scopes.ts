@@ -5,7 +5,7 @@
  */
 
 import { ArgumentError, InvalidRequestError } from "../errors.js";
-import { hasContexts, isThenable } from "../host.js";
+import { hasContexts, isThenable, weakly } from "../host.js";
 import { show } from "../validate.js";
 import { currentContext, seenContext, type Context } from "./contexts.js";
 import type { Scope, ScopeParent } from "./scope.js";
@@ -117,6 +117,7 @@ export class Scopes<C> {
     const scope: Scope<C> = this.#make({
       context,
       first: this.#first,
+      key: isKeyed ? weakly(key) : undefined,
       onEmpty: () => context?.drop(isKeyed ? scope : this),
     });
     if (isKeyed) {

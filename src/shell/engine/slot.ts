@@ -20,6 +20,8 @@ export interface LeaseOwner<C> {
   /** The pool's name. */
   readonly name: string;
   readonly log: Log;
+  /** A scope must not keep its key. */
+  readonly scopeKey: { deref(): object | undefined } | undefined;
   /** Throws if the code runs in another I/O context. */
   assertHere(): void;
   checkIn(lease: number, held: SlotConnection<C>, sentinel: object | undefined, wasReset: boolean): Promise<void>;
@@ -129,6 +131,10 @@ export class Slot<C> implements ConnectionRecord<C> {
     if (this.held === undefined) return null;
     this.#owner.assertHere();
     return this.held.connection;
+  }
+
+  get scope(): object | undefined {
+    return this.#owner.scopeKey?.deref();
   }
 
   get inUse(): boolean {

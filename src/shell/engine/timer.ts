@@ -1,6 +1,7 @@
 /** The one host timer of a scope: calls the policy when a time may have ended, and asks when to call it again. */
 
 import { holdProcess, type GuardedClock } from "../clock.js";
+import type { Run } from "../host.js";
 import type { Log } from "../logger.js";
 import type { Policy } from "./policy.js";
 
@@ -9,16 +10,18 @@ export class Timer {
   readonly #log: Log;
   readonly #policy: Policy;
   readonly #onRing: () => void;
+  readonly #outside: Run;
   #handle: unknown = undefined;
   /** Counts what sets or clears the timer: the clock may be foreign code that re-enters the pool. */
   #serial = 0;
   /** Whether the timer runs and lets the process end. */
   #isLoose = false;
 
-  constructor(clock: GuardedClock, log: Log, policy: Policy, onRing: () => void) {
+  constructor(clock: GuardedClock, log: Log, policy: Policy, outside: Run, onRing: () => void) {
     this.#clock = clock;
     this.#log = log;
     this.#policy = policy;
+    this.#outside = outside;
     this.#onRing = onRing;
   }
 
@@ -67,7 +70,7 @@ export class Timer {
         this.#isLoose = false;
         this.#onRing();
       };
-      handle = delayMs === 0 ? this.#clock.afterTurn(ring) : this.#clock.setTimeout(ring, delayMs);
+      handle = delayMs === 0 ? this.#clock.afterTurn(ring) : this.#outside(() => this.#clock.setTimeout(ring, delayMs));
     } catch (error) {
       this.#policy.timerLost();
       this.#log.error("no timer can be set here, so no waiting ends by time", error);

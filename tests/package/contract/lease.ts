@@ -57,16 +57,17 @@ export const scope = async (lease: Promise<PooledConnection<C>>): Promise<number
 holds<
   Same<
     keyof ConnectionRecord<C>,
-    "connection" | "info" | "recordInfo" | "inUse" | "lastConnectTime" | "finalize" | "invalidate" | "close"
+    "connection" | "info" | "recordInfo" | "scope" | "inUse" | "lastConnectTime" | "finalize" | "invalidate" | "close"
   >
 >();
 holds<
   Same<
-    Read<ConnectionRecord<C>, "connection" | "info" | "recordInfo" | "inUse" | "lastConnectTime">,
+    Read<ConnectionRecord<C>, "connection" | "info" | "recordInfo" | "scope" | "inUse" | "lastConnectTime">,
     {
       readonly connection: C | null;
       readonly info: Info;
       readonly recordInfo: Info;
+      readonly scope: object | undefined;
       readonly inUse: boolean;
       readonly lastConnectTime: number;
     }
