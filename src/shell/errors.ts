@@ -32,6 +32,14 @@ export class PoolError extends Error {
     this.pool = pool;
   }
 
+  /** Returns what JSON shows: name and message, the fields of the error, and the message of its cause. */
+  toJSON(): Record<string, unknown> {
+    const { name, message, cause } = this;
+    const fields: Record<string, unknown> = { name, message, ...(this as object) };
+    if (cause instanceof Error) fields["cause"] = `${cause.name}: ${cause.message}`;
+    return fields;
+  }
+
   static {
     this.prototype.name = "PoolError";
   }

@@ -9,9 +9,10 @@ import { hasContexts } from "./host.js";
 import type { PooledConnection } from "./lease.js";
 import type { Echo } from "./logger.js";
 import type { ConnectOptions, Creator, Duration, PoolOptions } from "./options.js";
-import type { Kind } from "./protocol.js";
+import { gauges, type Kind } from "./protocol.js";
 import { checkEcho, poolSettings, type Settings } from "./settings.js";
 import type { PoolStats } from "./stats.js";
+import { summarize } from "./summaries.js";
 import { checkKeys, refuse, show } from "./validate.js";
 
 /** The common base of the pools. `C` is the driver's connection. */
@@ -228,6 +229,20 @@ export abstract class Pool<C> implements AsyncDisposable {
       `pool ${this.loggingName}: ${used} in use${back}, ${idle} idle, ${opening} opening, ${closing} closing, of at ` +
       `most ${max}; ${waiting} waiting`
     );
+  }
+
+  static {
+    summarize(this.prototype, (pool: Pool<any>) => {
+      const { kind, loggingName: name } = pool.#settings;
+      const numbers: Record<string, number> = {};
+      try {
+        const stats = pool.stats();
+        for (const gauge of [...gauges, "max"] as const) numbers[gauge] = stats[gauge];
+      } catch {
+        // The user's scope function may throw, and a crash leaves no numbers.
+      }
+      return { name, kind, closed: pool.closed, ...numbers };
+    });
   }
 
   /** @internal */

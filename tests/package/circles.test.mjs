@@ -8,7 +8,7 @@ import { root } from "../../scripts/run.mjs";
 
 /** From the bottom up: a file may import what stands before it, whether or not a type alone. */
 const order = `
-  protocol stats host
+  protocol stats host summaries
   errors
   dialect record validate lease logger
   clock events options

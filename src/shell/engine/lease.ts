@@ -5,6 +5,7 @@
 
 import type { InvalidateOptions, LeaseCloseOptions, PooledConnection } from "../lease.js";
 import type { ConnectionRecord } from "../record.js";
+import { nameOfClass, summarize } from "../summaries.js";
 import { checkFlags, checkKeys } from "../validate.js";
 import { leaseHasEnded } from "./facade.js";
 import type { LeaseOwner, SlotConnection } from "./slot.js";
@@ -177,6 +178,19 @@ export class Lease<C> implements PooledConnection<C> {
   /** Ends a lease that the checkout listeners were given, and that its caller will not get. */
   revoke(): void {
     if (this.#handle !== ended) this.#forget();
+  }
+
+  static {
+    summarize(
+      this.prototype,
+      (lease: Lease<any>) => ({
+        pool: lease.#held.owner.name,
+        state:
+          lease.#handle === ended || lease.#held.isInvalidated ? "ended" : detached.has(lease) ? "detached" : "in use",
+        connection: nameOfClass(lease.#held.connection),
+      }),
+      "PooledConnection",
+    );
   }
 
   #forget(): void {

@@ -12,6 +12,7 @@ import { ArgumentError } from "../errors.js";
 import { canTrackLeaks } from "../host.js";
 import type { Log } from "../logger.js";
 import type { ConnectionRecord } from "../record.js";
+import { nameOfClass, summarize } from "../summaries.js";
 import { checkFlags, show } from "../validate.js";
 import type { Facades } from "./facade.js";
 
@@ -163,6 +164,20 @@ export class Slot<C> implements ConnectionRecord<C> {
     return options.soft === true
       ? this.#owner.invalidateSoft(this.held, error)
       : this.#owner.emptySlot(this, true, error);
+  }
+
+  static {
+    summarize(
+      this.prototype,
+      (slot: Slot<any>) => ({
+        pool: slot.#owner.name,
+        slot: slot.index,
+        state: slot.held === undefined ? "empty" : slot.inUse ? "in use" : "idle",
+        connection: slot.held === undefined ? null : nameOfClass(slot.held.connection),
+        opened: slot.lastConnectTime === 0 ? null : new Date(slot.lastConnectTime).toISOString(),
+      }),
+      "ConnectionRecord",
+    );
   }
 
   close(): Promise<void> {

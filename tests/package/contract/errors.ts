@@ -31,7 +31,7 @@ holds<
   >
 >();
 type Own<T> = Flat<Omit<T, keyof Error>>;
-type Basic = { readonly code: PoolErrorCode; readonly pool: string };
+type Basic = { readonly code: PoolErrorCode; readonly pool: string; toJSON: () => Record<string, unknown> };
 
 export const errors: Of<Error>[] = [PoolError];
 export const poolErrors: Of<PoolError>[] = [
