@@ -118,7 +118,7 @@ impl Pool {
     /// From now on the slot counts as empty: no caller is given a connection that ends. Its sharers keep the slot, and
     /// the next caller has another.
     fn leave_behind(&mut self, slot: u32) {
-        self.records[slot].empty();
+        self.empty_record(slot);
         if self.shares.is_joined(slot) {
             self.retire(slot);
         }

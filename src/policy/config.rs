@@ -172,7 +172,11 @@ options! {
     recycle_ms: f64 = f64::INFINITY, "recycle", Age, EVERY_KIND =>
     recycle: Span = Span::from_millis;
 
-    /// The part of `recycle_ms` that is taken off at random, 0 to 1.
+    /// Age past which a connection ends as soon as no caller has it; infinity = never.
+    max_age_ms: f64 = f64::INFINITY, "maxAge", Duration, EVERY_KIND =>
+    max_age: Span = age;
+
+    /// The part of `recycle_ms` and `max_age_ms` that is taken off at random, 0 to 1.
     recycle_jitter: f64 = 0.0, "recycleJitter", Number, EVERY_KIND =>
     recycle_jitter: f64 = fraction;
 
@@ -388,8 +392,11 @@ impl Config {
         } else {
             self.max_waiters.min(MOST as u32)
         };
-        // A connection that is never used again needs no ping.
+        // A connection that is never used again needs no ping, and grows old with its lease.
         self.pre_ping &= self.kind != Kind::Null;
+        if self.kind == Kind::Null {
+            self.max_age = Span::Forever;
+        }
         Ok(())
     }
 
@@ -408,14 +415,15 @@ impl Config {
     pub(crate) fn is_plain(&self) -> bool {
         !self.pre_ping
             && !self.kind.shares()
-            && [self.recycle, self.idle_timeout, self.hold_limit] == [Span::Forever; 3]
+            && [self.recycle, self.max_age, self.idle_timeout, self.hold_limit] == [Span::Forever; 4]
             && (self.max_uses, self.max_connecting) == (UNLIMITED, UNLIMITED)
     }
 
     /// Whether checkouts and returns must tell the time: the age of a connection, or for how long it was idle, is
     /// looked at.
     pub fn tells_time(&self) -> bool {
-        matches!(self.recycle, Span::Millis(1..)) || self.pre_ping && self.pre_ping_after_idle != Span::Millis(0)
+        let looks_at_age = matches!(self.recycle, Span::Millis(1..)) || self.max_age != Span::Forever;
+        looks_at_age || self.pre_ping && self.pre_ping_after_idle != Span::Millis(0)
     }
 
     /// Whether checkouts ping, so that the dialect must be able to.
@@ -461,6 +469,10 @@ fn count_or_infinity(value: f64) -> Option<u32> {
 
 fn at_least_one(value: f64) -> Option<u32> {
     count_or_infinity(value).filter(|&count| count > 0)
+}
+
+fn age(ms: f64) -> Option<Span> {
+    Span::from_millis(ms).filter(|&span| span != Span::Millis(0))
 }
 
 fn fraction(value: f64) -> Option<f64> {

@@ -22,6 +22,7 @@ mod id;
 mod idle;
 mod kind;
 mod lease;
+mod max_age;
 mod opening;
 mod operation;
 mod outbox;

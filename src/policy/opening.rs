@@ -101,15 +101,10 @@ impl Pool {
 
     fn opened(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
         self.family.counters.opened.count();
-        let recycle_ms = match self.config.recycle {
-            Span::Millis(ms) => (f64::from(ms) * (1.0 - self.config.recycle_jitter * self.random)) as u32,
-            Span::Forever => 0,
-        };
         let record = &mut self.records[slot];
         record.live = true;
         record.fresh = true;
-        record.opened_at_ms = self.deadlines.age_now_ms();
-        record.recycle_ms = recycle_ms;
+        self.begin_age(slot);
         self.opening_ended(slot);
         if !self.has_connect_listener() {
             return self.connected(id, slot, deaths);
@@ -236,7 +231,7 @@ impl Pool {
         let refusal = if outcome == Outcome::TimedOut { Refusal::ListenerTimeout } else { Refusal::Failed };
         let then = if self.records[slot].is_new { Then::Drop(slot) } else { Then::CheckIn(slot) };
         let is_live = self.records[slot].live;
-        self.records[slot].empty();
+        self.empty_record(slot);
         self.terminate_then(id, is_live, Some(refusal), then)
     }
 }

@@ -42,6 +42,8 @@ pub(crate) enum State {
     Idling { slot: u32 },
     /// An opening failed; the time until the pool tries another one for `min`.
     Pausing,
+    /// The time until the connection of its slot is too old.
+    Aging { slot: u32 },
     /// Its slot is leased; the time until that is reported.
     Holding { slot: u32 },
     /// The close of the pool, or of one scope, waits for the last slot.
@@ -143,7 +145,12 @@ impl State {
                 !matches!(at, CheckoutAt::Reserved | CheckoutAt::AwaitingPlace | CheckoutAt::AwaitingFirst)
             }
             Self::Waiting { .. } | Self::Sharing { .. } | Self::Detached { .. } | Self::Lost { .. } => false,
-            Self::Idling { .. } | Self::Holding { .. } | Self::Pausing | Self::Draining | Self::Ended => false,
+            Self::Idling { .. }
+            | Self::Aging { .. }
+            | Self::Holding { .. }
+            | Self::Pausing
+            | Self::Draining
+            | Self::Ended => false,
             _ => true,
         }
     }

@@ -160,7 +160,7 @@ impl Pool {
         match state {
             State::Waiting { .. } | State::Abandoned | State::Sharing { .. } | State::Detached { .. } => Step::Wait,
             State::Lost { .. } | State::Idling { .. } | State::Holding { .. } => Step::Wait,
-            State::Pausing | State::Draining => Step::Wait,
+            State::Aging { .. } | State::Pausing | State::Draining => Step::Wait,
             State::Ended => Step::Done,
             State::CheckingOut { at, slot, .. } => match at {
                 CheckoutAt::Reserved | CheckoutAt::AwaitingPlace | CheckoutAt::AwaitingFirst => Step::Wait,
@@ -347,6 +347,7 @@ impl Pool {
                 State::Idling { slot } => self.idled(id, slot),
                 State::Pausing => self.paused(),
                 State::Holding { slot } => self.held_too_long(id, slot),
+                State::Aging { slot } => self.aged(id, slot),
                 _ => self.expire(id),
             }
         }
@@ -447,10 +448,9 @@ impl Pool {
     /// Whether every slot is idle: no caller has a connection, or wants one.
     pub fn is_at_rest(&self) -> bool {
         self.records.len() == self.idle.len() as usize
-            && self
-                .operations
-                .iter()
-                .all(|(_, operation)| matches!(operation.state, State::Idling { .. } | State::Pausing))
+            && self.operations.iter().all(|(_, operation)| {
+                matches!(operation.state, State::Idling { .. } | State::Aging { .. } | State::Pausing)
+            })
     }
 
     /// Whether the scope holds nothing: no connection, and no caller that wants one.

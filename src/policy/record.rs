@@ -38,7 +38,7 @@ impl Phase {
 /// Why a connection was not handed out again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Staleness {
-    /// Older than `recycle`.
+    /// Older than `recycle` or `maxAge`.
     Age,
     /// From before a pool-wide invalidation.
     Pool,
@@ -63,6 +63,8 @@ pub(crate) struct Record {
     pub(crate) opens: bool,
     /// Whether it has been idle for `idleTimeout` and stays as one of `minIdle`.
     pub(crate) is_overdue: bool,
+    /// Whether its connection is as old as `maxAge` allows.
+    pub(crate) is_too_old: bool,
     /// Whether it is idle and its connection was seen to be stale.
     pub(crate) is_passed_over: bool,
     /// The pool-wide counts when the opening of its connection began.
@@ -70,7 +72,7 @@ pub(crate) struct Record {
     /// On the clock of deadlines.rs: when its connection was open, since when it is free, and how old it may grow.
     pub(crate) opened_at_ms: u64,
     pub(crate) free_since_ms: u64,
-    pub(crate) recycle_ms: u32,
+    pub(crate) recycle_ms: u64,
     /// How often its connection was handed out. Counted if `maxUses` is set.
     pub(crate) uses: u32,
     /// When the current lease or return was first seen by a clock reading; see [`super::Pool::longest_held`].
@@ -79,6 +81,8 @@ pub(crate) struct Record {
     pub(crate) emptying: u32,
     /// The operation whose time ends the idleness of the slot, its lease, or the grace of its lost lease; or [`NIL`].
     pub(crate) expiry: u32,
+    /// The operation whose time is the age of its connection, or [`NIL`].
+    pub(crate) aging: u32,
     /// Its places in the rings of idle.rs.
     pub(crate) idle_place: u32,
     pub(crate) overdue_place: u32,
@@ -96,15 +100,17 @@ impl Record {
             opens: false,
             has_finalizers: false,
             is_overdue: false,
+            is_too_old: false,
             is_passed_over: false,
             emptying: 0,
             generation: Generation::FIRST,
             held_since: None,
             uses: 0,
             opened_at_ms: 0,
-            recycle_ms: 0,
+            recycle_ms: u64::MAX,
             free_since_ms: 0,
             expiry: NIL,
+            aging: NIL,
             idle_place: NIL,
             overdue_place: NIL,
         }

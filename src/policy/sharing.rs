@@ -115,7 +115,7 @@ impl Pool {
         let has_connection = self.take_from(slot);
         self.operation(id).state = State::Detached { has_connection };
         if self.shares.is_joined(slot) {
-            self.records[slot].empty();
+            self.empty_record(slot);
             self.shares.mark_taken(slot);
             self.retire(slot);
             self.shares.leave(slot);

@@ -86,9 +86,13 @@ impl Pool {
         record.free_since_ms = now_ms;
         let record = &self.records[slot];
         let is_over = self.closed || self.shares.is_retired(slot) || self.has_too_many();
-        let is_worn =
-            record.generation.disposal() != self.family.generation().disposal() || record.uses >= self.config.max_uses;
+        let is_worn = record.is_too_old
+            || record.generation.disposal() != self.family.generation().disposal()
+            || record.uses >= self.config.max_uses;
         if record.live && (is_over || is_worn) {
+            if record.is_too_old {
+                self.family.counters.recycled.count();
+            }
             return true;
         }
         if is_over {
@@ -119,7 +123,7 @@ impl Pool {
 
     /// The slot goes on without its connection.
     pub(super) fn free_slot(&mut self, slot: u32) {
-        self.records[slot].empty();
+        self.empty_record(slot);
         let discard = self.place(slot);
         debug_assert!(!discard, "an emptied slot holds nothing to close");
     }
@@ -242,9 +246,5 @@ impl Pool {
 }
 
 fn is_aged(record: &Record, recycle: Span, now_ms: u64) -> bool {
-    match recycle {
-        Span::Forever => false,
-        Span::Millis(0) => true,
-        Span::Millis(_) => now_ms.saturating_sub(record.opened_at_ms) > u64::from(record.recycle_ms),
-    }
+    recycle == Span::Millis(0) || now_ms.saturating_sub(record.opened_at_ms) > record.recycle_ms
 }

@@ -38,7 +38,7 @@ pub struct Stats {
     pub timed_out: u64,
     /// Callers that left through their signal.
     pub aborted: u64,
-    /// Connections replaced at checkout because they were stale.
+    /// Connections replaced at checkout because they were stale, or closed because of `maxAge`.
     pub recycled: u64,
     /// Connections terminated because they were not to be trusted.
     pub invalidated: u64,

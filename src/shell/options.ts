@@ -12,7 +12,7 @@ export type Creator<C> = (record: ConnectionRecord<any>) => C | PromiseLike<C>;
 /**
  * A length of time. A string carries its unit (`"500ms"`, `"30s"`, `"5m"`, `"1h"`); a bare number is seconds, as in
  * SQLAlchemy. A bare number that can only be milliseconds by habit is refused: time-outs above 600, `idleTimeout` above
- * 7200, `recycle` above 86400.
+ * 7200, `recycle` and `maxAge` above 86400.
  */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h"}`;
 
@@ -23,7 +23,15 @@ export type ResetStyle = "rollback" | "commit" | "session" | "none" | boolean | 
 export interface PoolOptions<C> {
   /** Age past which a connection is replaced at checkout. Default -1 = never; 0 = always. */
   recycle?: Duration;
-  /** Spread of `recycle`: the fraction of it, 0 to 1, that is taken off at random for each connection. Default 0. */
+  /**
+   * Age at which a connection is closed: at once if it is idle, else at its return. Never lent when older. Default:
+   * never. It closes connections below `minIdle`, too; with `min` the pool opens others.
+   */
+  maxAge?: Duration;
+  /**
+   * Spread of `recycle` and `maxAge`: the fraction of them, 0 to 1, that is taken off at random for each connection.
+   * Default 0.
+   */
   recycleJitter?: number;
   /**
    * What each return resets. `"rollback"` (default) or `"commit"` ends an open transaction. `"session"` resets the

@@ -141,6 +141,7 @@ export const options = [
   { name: "useLifo", form: "flag", default: 0, kinds: ["QueuePool"] },
   { name: "resetOnReturn", form: "style", default: 1 },
   { name: "recycle", form: "age", default: Infinity },
+  { name: "maxAge", form: "duration", default: Infinity },
   { name: "recycleJitter", form: "number", default: 0 },
   { name: "prePing", form: "flag", default: 0 },
   { name: "prePingAfterIdle", form: "duration", default: 0 },

@@ -34,7 +34,7 @@ export interface PoolStats {
   readonly timedOut: number;
   /** Callers that left through their signal. */
   readonly aborted: number;
-  /** Connections replaced at checkout because they were stale. */
+  /** Connections replaced at checkout because they were stale, or closed because of `maxAge`. */
   readonly recycled: number;
   /** Connections terminated because the pool does not trust them. */
   readonly invalidated: number;

@@ -21,6 +21,7 @@ const allowed: Record<string, string> = {
   idleTimeout: `${duration}; without it, never`,
   prePingAfterIdle: duration,
   recycle: `${duration}, or -1 (never)`,
+  maxAge: 'a duration above 0 such as "30m" (a bare number is seconds); without it, never',
   recycleJitter: "a number from 0 to 1",
   useLifo: "true or false",
   prePing: "true or false",
@@ -48,7 +49,7 @@ const allowed: Record<string, string> = {
 };
 
 /** A bare number above this many seconds is refused: it can only be milliseconds by habit. */
-const longestBareSeconds: Record<string, number> = { recycle: 86_400, idleTimeout: 7_200 };
+const longestBareSeconds: Record<string, number> = { recycle: 86_400, maxAge: 86_400, idleTimeout: 7_200 };
 
 /** Returns a value as an error shows it. Never throws. */
 export function show(value: unknown): string {

@@ -52,7 +52,7 @@ fn stat(core: &Core, name: &str) -> f64 {
 }
 
 /// The options in their order, as the shell completes them: a QueuePool of one, without a reset.
-const OPTIONS: [(&str, f64); 22] = [
+const OPTIONS: [(&str, f64); 23] = [
     ("kind", 0.0),
     ("poolSize", 1.0),
     ("maxOverflow", 0.0),
@@ -64,6 +64,7 @@ const OPTIONS: [(&str, f64); 22] = [
     ("useLifo", 0.0),
     ("resetOnReturn", 0.0),
     ("recycle", f64::INFINITY),
+    ("maxAge", f64::INFINITY),
     ("recycleJitter", 0.0),
     ("prePing", 0.0),
     ("prePingAfterIdle", 0.0),
@@ -78,7 +79,7 @@ const OPTIONS: [(&str, f64); 22] = [
 ];
 
 /// The options with another value for one of them.
-fn options_but(name: &str, value: f64) -> [f64; 22] {
+fn options_but(name: &str, value: f64) -> [f64; 23] {
     OPTIONS.map(|(option, own)| if option == name { value } else { own })
 }
 

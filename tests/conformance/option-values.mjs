@@ -69,6 +69,12 @@ const options = {
     wrong: [...wrongDurations, [null, "null"]],
     allowed: ["a duration", "-1"],
   },
+  maxAge: {
+    kinds: every,
+    good: [0.25, 30, 600, 86_400, "500ms", "1.5s", "5m", "1h", "100000s"],
+    wrong: [...wrongDurations, [0, "0"], ["0s", '"0s"'], [-1, "-1"], [null, "null"]],
+    allowed: ["a duration above 0"],
+  },
   recycleJitter: {
     kinds: every,
     good: [0, 0.1, 1],
@@ -222,6 +228,7 @@ export default (test) => {
       deadline: 600,
       idleTimeout: 7_200,
       recycle: 86_400,
+      maxAge: 86_400,
     };
     for (const [option, longest] of Object.entries(limits)) {
       expect(new QueuePool(create, { [option]: longest }), option).to.be.instanceOf(QueuePool);

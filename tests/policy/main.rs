@@ -32,6 +32,7 @@ mod idle_timeout;
 mod invalidate;
 mod late_timer;
 mod lost_leases;
+mod max_age;
 mod max_connecting;
 mod max_overflow;
 mod max_uses;

@@ -89,6 +89,7 @@ export const late: Dialect<C> = { inTransaction: async () => true };
 type Limit = Duration | null;
 type OfEveryPool = {
   recycle: Duration;
+  maxAge: Duration;
   recycleJitter: number;
   resetOnReturn: ResetStyle;
   prePing: boolean;

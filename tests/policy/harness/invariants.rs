@@ -227,7 +227,9 @@ impl Host {
             sleeps || matches!(state.stage, Stage::Performing(_)) || state.has_deadline && state.stage == Stage::Woken
         });
         // A timer may run out after its last waiter left.
-        let is_quiet = self.settings.idle_timeout_ms.min(self.settings.hold_limit_ms).is_finite()
+        let is_quiet = [self.settings.idle_timeout_ms, self.settings.hold_limit_ms, self.settings.max_age_ms]
+            .iter()
+            .any(|ms| ms.is_finite())
             || self.settings.min > 0.0
             || self.number(|state| state.is_lost) > 0;
         assert!(timed > 0 || is_quiet || self.timer.is_none(), "the timer runs without a reason");
