@@ -208,10 +208,22 @@ pub fn add_finalizer(pool: u32, slot: i32) {
     with(pool, |scope| scope.add_finalizer(slot as u32));
 }
 
-/// Spawns openings until there are `count` connections. Returns how many are still missing.
+/// Spawns at most `most` openings, until there are `count` connections. Returns how many are still missing.
 #[wasm_bindgen]
-pub fn warm(pool: u32, count: i32) -> i32 {
-    with(pool, |scope| scope.warm(count as u32) as i32)
+pub fn warm(pool: u32, count: i32, most: i32) -> i32 {
+    with(pool, |scope| scope.warm(count as u32, most as u32) as i32)
+}
+
+/// Takes that the creator is called now, and the clock was read.
+#[wasm_bindgen]
+pub fn time_opening(pool: u32, operation: i32) {
+    with(pool, |scope| scope.time_opening(handle(operation)));
+}
+
+/// Returns whether an opening that failed is tried again. Then the clock is read before each creator is called.
+#[wasm_bindgen]
+pub fn retries(pool: u32) -> bool {
+    with(pool, |scope| scope.config().retries())
 }
 
 /// Begins to keep `min` connections open, before any caller asks for one; the openings are spawned operations.

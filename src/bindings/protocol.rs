@@ -74,6 +74,7 @@ numbered! {
         Disconnected = 5,
         DisconnectedAll = 6,
         StillOpen = 7,
+        Unavailable = 8,
     }
 }
 
@@ -165,6 +166,7 @@ codes! {
     ResetSession RESET_SESSION = 15,
     Cancel CANCEL = 16,
     Release RELEASE = 17,
+    Follow FOLLOW = 18,
 }
 
 /// The gauges of the public statistics, in the order in which they cross.
@@ -249,6 +251,7 @@ pub fn notice_word(notice: Notice) -> i32 {
         Notice::Resume => step_code(RESUME, 0),
         Notice::Expire => step_code(EXPIRE, 0),
         Notice::Release => step_code(RELEASE, 0),
+        Notice::Follow(predecessor) => slot_code(FOLLOW, Some(predecessor.index())),
     }
 }
 

@@ -35,7 +35,8 @@ impl Pool {
         if self.wants_reset(clean) {
             return None;
         }
-        if !self.is_plain {
+        // A checkout that waits for an opening comes before the waiters and the idle store.
+        if !self.is_plain || !self.places.openers.is_empty() {
             return None;
         }
         let waiter = self.waiters.front();

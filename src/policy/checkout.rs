@@ -88,7 +88,16 @@ impl Pool {
         {
             self.read_clock(limits.now_ms);
         }
-        let Some(slot) = self.take_slot() else { return self.begin_wait(limits) };
+        let Some(slot) = self.take_slot() else {
+            if self.is_hopeless() {
+                return Err(Refusal::Failed);
+            }
+            if self.places.is_blocked() {
+                // Nothing else may tell the time, by which creators that were given up cease to count.
+                self.deadlines.want_tick();
+            }
+            return self.begin_wait(limits);
+        };
         if self.is_ready(slot) {
             return Ok(Begin::Granted(self.lease(slot)));
         }
@@ -141,7 +150,10 @@ impl Pool {
             let has_waited = self.is_waiting(id);
             self.shares.keep(id, limits.and_then(|limits| limits.timeout), has_waited);
         }
-        let Some(Limits { deadline, now_ms, .. }) = limits else { return };
+        let Some(Limits { timeout, deadline, now_ms }) = limits else { return };
+        if let State::CheckingOut { slot, .. } = self.operation(id).state {
+            self.records[slot].patience = timeout.unwrap_or(self.config.timeout);
+        }
         let Span::Millis(deadline_ms) = deadline.unwrap_or(self.config.deadline) else { return };
         self.read_clock(now_ms);
         let ends = self.deadlines.now().wrapping_add(deadline_ms);
@@ -175,6 +187,7 @@ impl Pool {
         if self.records[slot].live && !self.is_current(slot) {
             self.family.counters.recycled.count();
             self.records[slot].phase = Phase::Opening;
+            self.await_opening(id, slot);
             return self.close_then(id, true, None, Then::Reopen { slot, deaths });
         }
         if self.records[slot].live { self.check(id, slot, deaths) } else { self.open_in_turn(id, slot, deaths) }
@@ -243,6 +256,7 @@ impl Pool {
         if all {
             self.invalidate_as_old(slot);
         }
+        self.await_opening(id, slot);
         self.invalidate_then(id, None, Then::Reopen { slot, deaths: deaths + 1 })
     }
 
@@ -291,6 +305,10 @@ impl Pool {
     /// A reserved operation ends before it resumed: its slot goes on to the next.
     pub(super) fn give_back(&mut self, id: OperationId, slot: u32) {
         self.end(id);
+        self.give_up_reserved(slot);
+    }
+
+    pub(super) fn give_up_reserved(&mut self, slot: u32) {
         if self.shares.leave(slot) {
             return;
         }
@@ -332,6 +350,7 @@ fn deadline_refusal(step: Step, state: State) -> Refusal {
         Step::Ping(_) => Refusal::PingDeadline,
         Step::Emit(..) => Refusal::ListenerDeadline,
         _ if matches!(state, State::CheckingOut { at: CheckoutAt::AwaitingFirst, .. }) => Refusal::ListenerDeadline,
+        _ if matches!(state, State::CheckingOut { at: CheckoutAt::AwaitingPlace, .. }) => Refusal::WaitDeadline,
         _ => Refusal::OpenDeadline,
     }
 }

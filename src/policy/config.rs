@@ -42,6 +42,8 @@ pub enum Form {
     Style,
     /// What happens to a lease that is out for too long: `"report"` or `"terminate"`.
     Action,
+    /// True, false, or a count.
+    Retry,
 }
 
 /// An option that crosses as a number.
@@ -155,6 +157,17 @@ options! {
     /// caller; infinity = no limit of its own.
     return_timeout_ms: f64 = 1_000.0, "returnTimeout", Limit, EVERY_KIND =>
     return_timeout: Span = Span::from_millis;
+
+    /// How long one opening may take; infinity = no limit, [`UNSET`] = as `driver_timeout_ms`.
+    open_timeout_ms: f64 = UNSET, "openTimeout", Limit, EVERY_KIND =>
+    /// After [`Config::new`] always set.
+    open_timeout: Option<Span> = span_if_set;
+
+    /// How often in a row an opening that failed is tried again; infinity = as long as a caller has time, [`UNSET`] =
+    /// that if there is a `deadline_ms`, else never.
+    open_retry: f64 = UNSET, "openRetry", Retry, EVERY_KIND =>
+    /// After [`Config::new`] always set.
+    open_retry: Option<u32> = count_if_set;
 
     /// How long the whole of a checkout may take; infinity = as long as its parts.
     deadline_ms: f64 = f64::INFINITY, "deadline", Limit, EVERY_KIND =>
@@ -368,6 +381,9 @@ impl Span {
     }
 }
 
+/// Stands for a setting that is not given, and depends on others.
+const UNSET: f64 = -1.0;
+
 /// Stands for "no limit" in the counts of a [`Config`].
 pub(crate) const UNLIMITED: u32 = u32::MAX;
 
@@ -392,6 +408,10 @@ impl Config {
         } else {
             self.max_waiters.min(MOST as u32)
         };
+        self.open_timeout = self.open_timeout.or(Some(self.driver_timeout));
+        // A caller with a deadline has said how long it has.
+        let until_deadline = if self.deadline == Span::Forever { 0 } else { UNLIMITED };
+        self.open_retry = self.open_retry.or(Some(until_deadline));
         // A connection that is never used again needs no ping, and grows old with its lease.
         self.pre_ping &= self.kind != Kind::Null;
         if self.kind == Kind::Null {
@@ -415,6 +435,7 @@ impl Config {
     pub(crate) fn is_plain(&self) -> bool {
         !self.pre_ping
             && !self.kind.shares()
+            && self.keeps()
             && [self.recycle, self.max_age, self.idle_timeout, self.hold_limit] == [Span::Forever; 4]
             && (self.max_uses, self.max_connecting) == (UNLIMITED, UNLIMITED)
     }
@@ -424,6 +445,26 @@ impl Config {
     pub fn tells_time(&self) -> bool {
         let looks_at_age = matches!(self.recycle, Span::Millis(1..)) || self.max_age != Span::Forever;
         looks_at_age || self.pre_ping && self.pre_ping_after_idle != Span::Millis(0)
+    }
+
+    /// How long one opening may take.
+    pub(crate) fn opening_span(&self) -> Span {
+        self.open_timeout.unwrap_or(self.driver_timeout)
+    }
+
+    /// How often in a row an opening that failed is tried again.
+    pub(crate) fn most_retries(&self) -> u32 {
+        self.open_retry.unwrap_or(0)
+    }
+
+    /// Whether an opening that failed is tried again. Then openings must tell the time.
+    pub fn retries(&self) -> bool {
+        self.most_retries() > 0
+    }
+
+    /// Whether a connection may be handed out again.
+    pub(crate) fn keeps(&self) -> bool {
+        !matches!(self.kind, Kind::Null)
     }
 
     /// Whether checkouts ping, so that the dialect must be able to.
@@ -465,6 +506,14 @@ fn overflow(value: f64) -> Option<u32> {
 
 fn count_or_infinity(value: f64) -> Option<u32> {
     if value == f64::INFINITY { Some(UNLIMITED) } else { count(value) }
+}
+
+fn count_if_set(value: f64) -> Option<Option<u32>> {
+    if value == UNSET { Some(None) } else { count_or_infinity(value).map(Some) }
+}
+
+fn span_if_set(ms: f64) -> Option<Option<Span>> {
+    if ms == UNSET { Some(None) } else { Span::from_millis(ms).map(Some) }
 }
 
 fn at_least_one(value: f64) -> Option<u32> {

@@ -136,6 +136,11 @@ impl Deadlines {
         self.tick_wanted
     }
 
+    /// Asks for a reading of the clock.
+    pub(crate) fn want_tick(&mut self) {
+        self.tick_wanted = true;
+    }
+
     pub(crate) fn timer_lost(&mut self) {
         self.timer_ms = NO_TIMER;
         self.any_timer_ms = NO_TIMER;

@@ -95,11 +95,12 @@ impl Pool {
     // ---- warming
 
     /// Opens connections for the idle store, as spawned operations, until `count` slots hold one: as many as may be
-    /// opened now. Returns how many more there are to open.
-    pub fn warm(&mut self, count: u32) -> u32 {
+    /// opened now, and at most `most`. Returns how many more there are to open.
+    pub fn warm(&mut self, count: u32, most: u32) -> u32 {
         let count = count.min(self.config.max_idle);
         let mut filled = self.records.len() as u32 - self.idle.emptied_len();
-        while !self.is_closed() && filled < count && self.open_in_advance(Caller::Other) {
+        let count_now = count.min(filled.saturating_add(most));
+        while !self.is_closed() && filled < count_now && self.open_in_advance(Caller::Other) {
             filled += 1;
         }
         if self.is_closed() { 0 } else { count.saturating_sub(filled) }

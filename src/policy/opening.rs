@@ -2,9 +2,10 @@
 //! firstConnect and connect listeners. Until these have succeeded once they run for one opening at a time. Called
 //! through pool.rs and checkout.rs.
 
-use super::config::Span;
+use super::config::{LONGEST_SPAN_MS, Span};
 use super::id::OperationId;
 use super::operation::{Caller, CheckoutAt, Operation, State, Then};
+use super::places::GIVEN_UP_MS;
 use super::pool::Pool;
 use super::record::Phase;
 use super::step::{Event, Notice, Outcome, Refusal, Step};
@@ -14,24 +15,40 @@ impl Pool {
 
     /// Opens a connection in the slot as soon as one more creator may run.
     pub(super) fn open_in_turn(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        self.await_opening(id, slot);
         if !self.records[slot].opens && !self.places.has_room() {
-            self.places.reopenings.push_back(id);
             self.operation(id).state = State::CheckingOut { at: CheckoutAt::AwaitingPlace, slot, deaths };
-            self.arm_step(id, Span::Forever);
+            self.await_turn(id, slot);
             return Step::Wait;
         }
         self.open(id, slot, deaths)
     }
 
-    /// A checkout that lost its connection on the way has the next place of a creator, before all waiters.
+    fn await_turn(&mut self, id: OperationId, slot: u32) {
+        if self.places.reopenings.len() > 2 * self.records.len() + 16 {
+            let mut reopenings = core::mem::take(&mut self.places.reopenings);
+            reopenings.retain(|&(_, id)| self.reopening_slot(id).is_some());
+            self.places.reopenings = reopenings;
+        }
+        self.places.reopenings.insert(self.records[slot].arrival, id);
+        self.arm_step(id, Span::Forever);
+    }
+
+    /// The slot of a checkout that still waits for a place.
+    fn reopening_slot(&self, id: OperationId) -> Option<u32> {
+        match self.operations.get(id).filter(|operation| operation.is_attended())?.state {
+            State::CheckingOut { at: CheckoutAt::AwaitingPlace, slot, .. } if !self.records[slot].opens => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// A checkout that lost its connection on the way, or whose opening failed, has the next place of a creator, before
+    /// all waiters.
     pub(super) fn serve_reopenings(&mut self) {
         while self.places.has_room()
-            && let Some(id) = self.places.reopenings.pop_front()
+            && let Some((_, id)) = self.places.reopenings.pop_front()
         {
-            let waiting = self.operations.get(id).filter(|operation| operation.is_attended());
-            if let Some(&Operation { state: State::CheckingOut { at: CheckoutAt::AwaitingPlace, slot, .. }, .. }) =
-                waiting
-            {
+            if let Some(slot) = self.reopening_slot(id) {
                 self.opening_begins(slot);
                 self.notify(id, Notice::Resume);
             }
@@ -48,8 +65,7 @@ impl Pool {
         if is_attended {
             return self.open(id, slot, deaths);
         }
-        self.opening_ended(slot);
-        self.tell_checkin(id, slot, None)
+        self.leave_unopened(id, slot, None)
     }
 
     // ---- the creator
@@ -63,7 +79,8 @@ impl Pool {
         record.uses = 0;
         // From the start of the opening: a mark that is set while it runs makes it stale.
         record.generation = generation;
-        self.enter(id, State::CheckingOut { at: CheckoutAt::Opening, slot, deaths })
+        let span = self.config.opening_span();
+        self.enter_within(id, State::CheckingOut { at: CheckoutAt::Opening, slot, deaths }, span)
     }
 
     pub(super) fn advance_opening(
@@ -76,12 +93,8 @@ impl Pool {
     ) -> Step {
         match (at, outcome) {
             (CheckoutAt::Opening, Outcome::Ok) => self.opened(id, slot, deaths),
-            (CheckoutAt::Opening, Outcome::TimedOut) => self.abandon(id, slot),
-            (CheckoutAt::Opening, _) => {
-                self.family.counters.open_failed.count();
-                self.opening_went_wrong();
-                self.opening_failed(id, slot)
-            }
+            (CheckoutAt::Opening, Outcome::TimedOut) => self.abandon(id, slot, deaths),
+            (CheckoutAt::Opening, _) => self.opening_failed(id, slot, deaths, outcome == Outcome::Unavailable),
             (CheckoutAt::TellingFirst, Outcome::Ok) => {
                 self.family.is_first_told.set(true);
                 self.tell_connect(id, slot, deaths)
@@ -106,6 +119,7 @@ impl Pool {
         record.fresh = true;
         self.begin_age(slot);
         self.opening_ended(slot);
+        self.end_failing();
         if !self.has_connect_listener() {
             return self.connected(id, slot, deaths);
         }
@@ -113,13 +127,22 @@ impl Pool {
     }
 
     /// The creator ran out of time: its slot goes on without it, and a connection that it still opens is closed.
-    fn abandon(&mut self, id: OperationId, slot: u32) -> Step {
+    fn abandon(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
         self.family.counters.open_failed.count();
         self.opening_went_wrong();
         self.opening_ended(slot);
-        let operation = self.operation(id);
-        let caller = core::mem::replace(&mut operation.caller, Caller::None);
-        operation.state = State::Abandoned;
+        let now = self.deadlines.now();
+        let counts = self.places.give_up(now);
+        self.begin_back_off(true);
+        let is_tried_again = self.may_try_again(id, slot);
+        self.operation(id).state = State::Abandoned { counts, since: now };
+        if is_tried_again {
+            let follower = self.follow(id, State::CheckingOut { at: CheckoutAt::AwaitingPlace, slot, deaths });
+            self.await_opening(follower, slot);
+            self.await_turn(follower, slot);
+            return Step::Wait;
+        }
+        let caller = core::mem::replace(&mut self.operation(id).caller, Caller::None);
         if self.records[slot].is_new {
             if !self.shares.leave(slot) {
                 self.drop_slot(slot);
@@ -131,23 +154,164 @@ impl Pool {
     }
 
     /// What the creator of an abandoned opening delivers late is closed.
-    pub(super) fn advance_abandoned(&mut self, id: OperationId, outcome: Outcome) -> Step {
+    pub(super) fn advance_abandoned(&mut self, id: OperationId, counts: bool, outcome: Outcome) -> Step {
+        if counts {
+            self.places.forget_given_up();
+            self.has_freed = true;
+        }
         match outcome {
             Outcome::Ok | Outcome::LateOk => self.close_then(id, false, None, Then::Nothing),
             _ => self.finish(id, None),
         }
     }
 
+    /// Creators that were given up long ago and have not answered count no more.
+    fn forget_given_up(&mut self) {
+        let now = self.deadlines.now();
+        if !self.places.has_old(now) {
+            return;
+        }
+        let mut first_ago = 0;
+        for (_, operation) in self.operations.iter_mut() {
+            let State::Abandoned { counts: counts @ true, since } = &mut operation.state else { continue };
+            let ago = now.wrapping_sub(*since);
+            if ago > GIVEN_UP_MS {
+                *counts = false;
+                self.places.forget_given_up();
+                self.has_freed = true;
+            } else {
+                first_ago = first_ago.max(ago);
+            }
+        }
+        self.places.keep_given_up(now.wrapping_sub(first_ago));
+    }
+
+    fn opening_failed(&mut self, id: OperationId, slot: u32, deaths: u8, may_pass: bool) -> Step {
+        self.family.counters.open_failed.count();
+        self.opening_went_wrong();
+        self.opening_ended(slot);
+        self.begin_back_off(may_pass);
+        if self.may_try_again(id, slot) {
+            return self.open_in_turn(id, slot, deaths);
+        }
+        self.leave_unopened(id, slot, Some(Refusal::Failed))
+    }
+
     /// A slot made for the opening ends with it, an older one goes back emptied.
-    fn opening_failed(&mut self, id: OperationId, slot: u32) -> Step {
+    fn leave_unopened(&mut self, id: OperationId, slot: u32, refusal: Option<Refusal>) -> Step {
         self.opening_ended(slot);
         if !self.records[slot].is_new {
-            return self.tell_checkin(id, slot, Some(Refusal::Failed));
+            return self.tell_checkin(id, slot, refusal);
         }
         if !self.shares.leave(slot) {
             self.drop_slot(slot);
         }
-        self.finish(id, Some(Refusal::Failed))
+        self.finish(id, refusal)
+    }
+
+    // ---- openings that fail
+
+    /// Spaces the openings out after one that failed, if openings are tried again at all.
+    fn begin_back_off(&mut self, may_pass: bool) {
+        if let Some(span) = self.places.fail(may_pass, self.random)
+            && !self.closed
+        {
+            let id = self.begin(Operation::new(State::BackingOff, Caller::None));
+            self.places.back_off = Some(id);
+            self.deadlines.arm(&mut self.operations, id.index(), span, true);
+        }
+        if self.places.is_hopeless {
+            self.refuse_hopeless();
+        }
+    }
+
+    pub(super) fn end_back_off(&mut self, id: OperationId) {
+        self.end(id);
+        self.places.probe();
+        self.has_freed = true;
+    }
+
+    fn end_failing(&mut self) {
+        if self.places.is_failing() {
+            if let Some(pause) = self.places.succeed() {
+                self.end(pause);
+            }
+            self.has_freed = true;
+        }
+    }
+
+    /// Whether the caller waits for another attempt.
+    fn may_try_again(&self, id: OperationId, slot: u32) -> bool {
+        let operation = &self.operations[id.index()];
+        let has_time = operation.limit.is_set() || self.records[slot].patience != Span::Millis(0);
+        self.config.retries() && !self.places.is_hopeless && !self.closed && operation.is_attended() && has_time
+    }
+
+    /// Takes that an opening that may be tried again begins now: a reading of the clock came before. Its caller has its
+    /// deadline for the whole, or its timeout.
+    pub fn time_opening(&mut self, id: OperationId) {
+        let Some(operation) = self.operations.get(id) else { return };
+        let State::CheckingOut { at: CheckoutAt::Opening, slot, .. } = operation.state else { return };
+        if !operation.is_attended() || operation.limit.is_set() {
+            return;
+        }
+        if let Span::Millis(ms @ 1..) = self.records[slot].patience {
+            let ends = self.deadlines.now().wrapping_add(ms);
+            self.operation(id).limit.set(ends);
+            self.deadlines.disarm(&mut self.operations, id.index());
+            self.arm_step(id, self.config.opening_span());
+        }
+    }
+
+    /// The same for a waiter that leaves the queue: its time began when it came.
+    pub(super) fn keep_end_of_wait(&mut self, id: OperationId) {
+        let now = self.deadlines.now();
+        let operation = self.operation(id);
+        let left = operation.due.wrapping_sub(now);
+        if operation.is_stamped() && !operation.limit.is_set() && left < LONGEST_SPAN_MS - 1 {
+            let ends = operation.due;
+            operation.limit.set(ends);
+        }
+    }
+
+    /// Whether a caller that would have to wait is refused with the error of the last opening: no connection can
+    /// come back, and none will be opened for now.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.places.is_hopeless && self.places.back_off.is_some() && !self.has_live()
+    }
+
+    /// Creators that were given up take every place. Those of them that are old count no more. If that does not help,
+    /// and no connection can come back either, no caller waits for them.
+    pub(super) fn unblock(&mut self) {
+        self.forget_given_up();
+        if self.places.is_blocked() && !self.config.retries() && !self.has_live() {
+            while let Some(index) = self.waiters.front() {
+                let id = self.operations.handle_of(index);
+                self.refuse_waiter(id, Refusal::OpenTimeout);
+            }
+        }
+    }
+
+    fn has_live(&self) -> bool {
+        self.records.iter().any(|(_, record)| record.live)
+    }
+
+    /// No attempt will help those that wait: if no connection can come back either, they are refused with its error.
+    fn refuse_hopeless(&mut self) {
+        if self.has_live() {
+            return;
+        }
+        while let Some((_, id)) = self.places.reopenings.pop_front() {
+            if self.reopening_slot(id).is_some() {
+                self.refuse(id, Refusal::Failed);
+                let state = self.operation(id).state;
+                self.caller_left(id, state);
+            }
+        }
+        while let Some(index) = self.waiters.front() {
+            let id = self.operations.handle_of(index);
+            self.refuse_waiter(id, Refusal::Failed);
+        }
     }
 
     // ---- the connect listeners

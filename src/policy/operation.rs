@@ -15,7 +15,10 @@ pub(crate) enum State {
     /// Checkout: on its way with a slot. `deaths`: how many connections it found dead.
     CheckingOut { at: CheckoutAt, slot: u32, deaths: u8 },
     /// Checkout: the creator ran out of time and lost its slot; a connection that it still opens is closed.
-    Abandoned,
+    /// `counts`: as one of those that were given up, since then.
+    Abandoned { counts: bool, since: u32 },
+    /// The pause after an opening that failed.
+    BackingOff,
     /// A caller holds a share of the slot's connection.
     Sharing { slot: u32 },
     /// Return: from the reset listeners to the finalizers.
@@ -57,7 +60,7 @@ pub(crate) enum State {
 pub(crate) enum CheckoutAt {
     /// Not resumed yet. Aborted here, it gives the slot back.
     Reserved,
-    /// Its connection was dead, and as many creators run as may.
+    /// Its connection was dead, or its opening failed, and as many creators run as may.
     AwaitingPlace,
     /// The creator runs.
     Opening,
@@ -149,6 +152,7 @@ impl State {
             | Self::Aging { .. }
             | Self::Holding { .. }
             | Self::Pausing
+            | Self::BackingOff
             | Self::Draining
             | Self::Ended => false,
             _ => true,
@@ -229,6 +233,10 @@ impl Rest {
 
 impl Limit {
     const NONE: Self = Self { ends: None, rest: Rest::NONE };
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.ends.is_some()
+    }
 
     pub(crate) fn set(&mut self, ends: u32) {
         // A moment is never 0, which would be none: a millisecond later is late enough.

@@ -36,6 +36,8 @@ pub struct Pool {
     pub(super) config: Config,
     /// Whether [`Config::is_plain`] holds, and the pool has no more slots than it may have.
     pub(super) is_plain: bool,
+    /// How many checkouts have begun the long way: their order.
+    pub(super) arrivals: u32,
     /// Whether the scope is one of at most `poolSize` that keep an idle connection.
     pub(super) counts_as_keeper: bool,
     pub(super) family: Rc<Family>,
@@ -83,6 +85,7 @@ impl Pool {
         Self {
             is_plain: config.is_plain(),
             counts_as_keeper: config.kind.keeps_one_per_scope() && !is_apart,
+            arrivals: 0,
             member: family.join(number),
             family,
             records: Records::new(),
@@ -92,7 +95,7 @@ impl Pool {
             deadlines: Deadlines::new(config.timeout),
             outbox: Outbox::new(),
             first: FirstUse::default(),
-            places: Places::new(config.max_connecting),
+            places: Places::new(&config),
             shares: ShareGroups::default(),
             filling: Filling::default(),
             held: Vec::new(),
@@ -158,9 +161,11 @@ impl Pool {
     /// What is to be performed in this state.
     pub(super) fn step_of(&self, state: State) -> Step {
         match state {
-            State::Waiting { .. } | State::Abandoned | State::Sharing { .. } | State::Detached { .. } => Step::Wait,
+            State::Waiting { .. } | State::Abandoned { .. } | State::Sharing { .. } | State::Detached { .. } => {
+                Step::Wait
+            }
             State::Lost { .. } | State::Idling { .. } | State::Holding { .. } => Step::Wait,
-            State::Aging { .. } | State::Pausing | State::Draining => Step::Wait,
+            State::Aging { .. } | State::Pausing | State::BackingOff | State::Draining => Step::Wait,
             State::Ended => Step::Done,
             State::CheckingOut { at, slot, .. } => match at {
                 CheckoutAt::Reserved | CheckoutAt::AwaitingPlace | CheckoutAt::AwaitingFirst => Step::Wait,
@@ -211,7 +216,7 @@ impl Pool {
                 self.presented(id, slot, deaths, outcome)
             }
             State::CheckingOut { at, slot, deaths } => self.advance_opening(id, at, slot, deaths, outcome),
-            State::Abandoned => self.advance_abandoned(id, outcome),
+            State::Abandoned { counts, .. } => self.advance_abandoned(id, counts, outcome),
             State::Returning { at, slot } => self.advance_return(id, at, slot, outcome),
             State::ReturningDetached { at, is_lost } => self.advance_detached_return(id, at, is_lost, outcome),
             State::CheckingIn { slot, refusal } => self.check_in(id, slot, refusal),
@@ -336,6 +341,9 @@ impl Pool {
         if self.deadlines.is_late(&self.operations, &self.waiters, rings) {
             return Some(self.deadlines.plan_patience());
         }
+        if self.places.is_blocked() {
+            self.unblock();
+        }
         for index in self.deadlines.take_expired_in_queue(&mut self.operations, &self.waiters) {
             self.expire(self.operations.handle_of(index));
         }
@@ -348,6 +356,7 @@ impl Pool {
                 State::Pausing => self.paused(),
                 State::Holding { slot } => self.held_too_long(id, slot),
                 State::Aging { slot } => self.aged(id, slot),
+                State::BackingOff => self.end_back_off(id),
                 _ => self.expire(id),
             }
         }
@@ -449,7 +458,10 @@ impl Pool {
     pub fn is_at_rest(&self) -> bool {
         self.records.len() == self.idle.len() as usize
             && self.operations.iter().all(|(_, operation)| {
-                matches!(operation.state, State::Idling { .. } | State::Aging { .. } | State::Pausing)
+                matches!(
+                    operation.state,
+                    State::Idling { .. } | State::Aging { .. } | State::Pausing | State::BackingOff
+                )
             })
     }
 
@@ -515,6 +527,9 @@ impl Pool {
             operation.caller = Caller::None;
         } else {
             self.operations.remove(id.index());
+        }
+        if !self.places.openers.is_empty() {
+            self.forget_openers();
         }
     }
 }

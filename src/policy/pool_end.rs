@@ -88,6 +88,9 @@ impl Pool {
     fn refuse_admitted(&mut self) {
         self.drains = false;
         self.closed = true;
+        if let Some(pause) = self.places.back_off.take() {
+            self.end(pause);
+        }
         for id in self.checkouts() {
             let state = self.operation(id).state;
             match state {

@@ -1,6 +1,7 @@
 //! A record is the pool's long-lived slot for one connection at a time: it survives reconnects. This file holds what a
 //! record knows and the ways to call its connection stale; what happens then is decided by the operations.
 
+use super::config::Span;
 use super::family::Generation;
 use super::id::{LeaseKind, NIL, Slab};
 use super::ring::Track;
@@ -73,6 +74,11 @@ pub(crate) struct Record {
     pub(crate) opened_at_ms: u64,
     pub(crate) free_since_ms: u64,
     pub(crate) recycle_ms: u64,
+    /// When the opening in it took its place, counted in pauses; and when its checkout came, to compare with others.
+    pub(crate) round: u32,
+    pub(crate) arrival: u32,
+    /// How long that checkout may queue.
+    pub(crate) patience: Span,
     /// How often its connection was handed out. Counted if `maxUses` is set.
     pub(crate) uses: u32,
     /// When the current lease or return was first seen by a clock reading; see [`super::Pool::longest_held`].
@@ -106,6 +112,9 @@ impl Record {
             generation: Generation::FIRST,
             held_since: None,
             uses: 0,
+            round: 0,
+            arrival: 0,
+            patience: Span::Forever,
             opened_at_ms: 0,
             recycle_ms: u64::MAX,
             free_since_ms: 0,

@@ -15,6 +15,7 @@ impl Pool {
 
     /// Goes on with settings that differ in their sizes alone.
     pub(super) fn take_sizes(&mut self, config: Config) {
+        self.places.resize(&config);
         self.config = config;
         if self.is_closed() {
             self.admit_none();

@@ -4,7 +4,7 @@
 
 use super::config::Span;
 use super::id::{MOST, OperationId};
-use super::operation::{Caller, Operation, State};
+use super::operation::{Caller, CheckoutAt, Ending, Operation, State, Then};
 use super::pool::Pool;
 use super::record::{Phase, Record};
 use super::step::{Notice, Refusal};
@@ -64,8 +64,12 @@ impl Pool {
         } else {
             self.records[slot].phase = Phase::Reserved;
         }
+        self.arrivals = self.arrivals.wrapping_add(1);
+        self.records[slot].arrival = self.arrivals;
+        self.records[slot].patience = self.config.timeout;
         if !self.is_current(slot) && !self.shares.is_joined(slot) {
             self.opening_begins(slot);
+            self.await_opening(id, slot);
         }
     }
 
@@ -89,7 +93,7 @@ impl Pool {
         let is_worn = record.is_too_old
             || record.generation.disposal() != self.family.generation().disposal()
             || record.uses >= self.config.max_uses;
-        if record.live && (is_over || is_worn) {
+        if record.live && (is_over || is_worn || !self.config.keeps()) {
             if record.is_too_old {
                 self.family.counters.recycled.count();
             }
@@ -97,6 +101,8 @@ impl Pool {
         }
         if is_over {
             self.drop_slot(slot);
+        } else if self.serve_opener(slot) {
+            // The opening goes on, for the pool.
         } else if self.may_take(slot)
             && let Some(waiter) = self.pop_waiter()
         {
@@ -141,6 +147,86 @@ impl Pool {
         self.records.remove(slot);
         self.outbox.end_slot(slot);
         self.is_plain |= self.config.is_plain() && !self.has_too_many();
+    }
+
+    // ---- checkouts that wait for an opening
+
+    /// From now on the checkout waits for an opening in this slot. A connection that comes free before serves it, too.
+    pub(super) fn await_opening(&mut self, id: OperationId, slot: u32) {
+        if self.config.kind.shares() || !self.config.keeps() || !self.operation(id).is_attended() {
+            return;
+        }
+        // Those that have had their connection stay behind. They are removed when they outnumber the rest.
+        if self.places.openers.len() > 2 * self.records.len() + 16 {
+            let mut openers = core::mem::take(&mut self.places.openers);
+            openers.retain(|&opener| self.awaits_opening(opener));
+            self.places.openers = openers;
+        }
+        self.places.openers.insert(self.records[slot].arrival, id);
+    }
+
+    /// Forgets the first of those that wait for no opening any more.
+    pub(super) fn forget_openers(&mut self) {
+        while self.places.openers.front().is_some_and(|opener| !self.awaits_opening(opener)) {
+            self.places.openers.pop_front();
+        }
+    }
+
+    fn awaits_opening(&self, (arrival, id): (u32, OperationId)) -> bool {
+        let Some(operation) = self.operations.get(id).filter(|operation| operation.is_attended()) else { return false };
+        let slot = match operation.state {
+            State::CheckingOut { at: CheckoutAt::Pinging | CheckoutAt::Presenting, .. } => return false,
+            State::CheckingOut { at: CheckoutAt::Reserved, slot, .. } if self.is_current(slot) => return false,
+            State::CheckingOut { slot, .. } => slot,
+            State::Ending(Ending { then: Then::Reopen { slot, .. }, .. }) => slot,
+            _ => return false,
+        };
+        self.records[slot].arrival == arrival
+    }
+
+    /// Gives the slot's connection to the checkout that has waited longest for an opening; the opening goes on for the
+    /// pool. Returns whether there is such a checkout.
+    fn serve_opener(&mut self, slot: u32) -> bool {
+        if self.places.openers.is_empty() || !self.is_current(slot) {
+            return false;
+        }
+        self.forget_openers();
+        let Some((arrival, id)) = self.places.openers.pop_front() else { return false };
+        let state = self.operation(id).state;
+        let is_ready = self.is_ready(slot);
+        if is_ready {
+            let lease = self.lease(slot);
+            self.notify(id, Notice::Grant(lease));
+        }
+        if let State::CheckingOut { at: CheckoutAt::Reserved, slot: reserved, .. } = state {
+            // It has not begun to open.
+            if is_ready {
+                self.end(id);
+            } else {
+                self.reserve(id, slot);
+                self.records[slot].arrival = arrival;
+            }
+            self.give_up_reserved(reserved);
+            return true;
+        }
+        if !is_ready {
+            self.follow(id, State::reserved(slot));
+            self.records[slot].phase = Phase::Reserved;
+            self.records[slot].arrival = arrival;
+        }
+        self.caller_left(id, state);
+        true
+    }
+
+    /// Lets the caller of an operation go on as another one, which the host asks for its step. The first goes on
+    /// without a caller.
+    pub(super) fn follow(&mut self, id: OperationId, state: State) -> OperationId {
+        let operation = self.operation(id);
+        operation.caller = Caller::None;
+        let limit = operation.limit;
+        let follower = self.begin(Operation { limit, ..Operation::new(state, Caller::Checkout) });
+        self.notify(follower, Notice::Follow(id));
+        follower
     }
 
     // ---- capacity that came free
@@ -189,7 +275,11 @@ impl Pool {
         let index = self.waiters.front()?;
         self.waiters.pop_front();
         self.deadlines.disarm(&mut self.operations, index);
-        Some(self.operations.handle_of(index))
+        let id = self.operations.handle_of(index);
+        if self.config.retries() {
+            self.keep_end_of_wait(id);
+        }
+        Some(id)
     }
 
     /// A waiter gets its slot: as a lease, or, if there is something to do first, as a reservation.

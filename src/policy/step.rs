@@ -9,7 +9,7 @@ use super::id::{LeaseId, OperationId};
 pub enum Step {
     /// Sleep until a [`Notice`] names this operation.
     Wait,
-    /// Call the creator for this slot. Outcomes: ok, failed, timed-out; then late-ok or late-failed.
+    /// Call the creator for this slot. Outcomes: ok, failed, unavailable, timed-out; then late-ok or late-failed.
     Open(u32),
     /// Ask whether the connection is alive. Outcomes: ok, disconnected (dead), failed, timed-out.
     Ping(u32),
@@ -110,6 +110,8 @@ pub enum Outcome {
     Ok,
     /// It threw or rejected.
     Failed,
+    /// The creator failed with an error that may pass: another attempt is worth while.
+    Unavailable,
     /// The time for one call ran out (after [`Notice::Expire`]). The call may still come to an end.
     TimedOut,
     /// After a timed-out [`Step::Open`]: the connection arrived after all.
@@ -139,7 +141,7 @@ pub enum Refusal {
     WaitTimeout,
     /// `deadline` ran out in the queue.
     WaitDeadline,
-    /// `driverTimeout` ran out while the creator ran.
+    /// `openTimeout` ran out while the creator ran, or has for as many creators as may be given up.
     OpenTimeout,
     /// `deadline` ran out while the creator ran.
     OpenDeadline,
@@ -169,7 +171,7 @@ impl Refusal {
 /// A notice for an operation that sleeps. Handed out by [`super::Pool::take_notice`] after any call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// Settle the caller's promise with this lease; the operation has ended.
+    /// Settle the caller's promise with this lease. A step that still runs goes on without its caller.
     Grant(LeaseId),
     /// Settle the caller's promise with this refusal. A step that still runs goes on without its caller.
     Reject(Refusal),
@@ -182,6 +184,9 @@ pub enum Notice {
     Done,
     /// Settle the caller's promise of a return, which goes on without its caller.
     Release,
+    /// It goes on with the caller of this operation, which goes on without: ask for its step
+    /// ([`super::Pool::resume`]) in the context of that caller.
+    Follow(OperationId),
 }
 
 /// What concerns no caller. Handed out by [`super::Pool::take_aside`] after any call.

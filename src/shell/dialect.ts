@@ -55,6 +55,11 @@ export interface Dialect<C = any> {
    */
   doCancel?(connection: C): unknown;
   /**
+   * Returns whether another attempt at an opening that failed with this error is worth while, with `openRetry`: the
+   * server is away for a moment, or full. Without it, the codes of network errors and of such servers count.
+   */
+  isTransient?(error: unknown): boolean;
+  /**
    * Returns, synchronously, whether a transaction is open. If it returns false, the pool skips the reset's round trip.
    */
   inTransaction?(connection: C): boolean;
@@ -70,6 +75,37 @@ export interface Dialect<C = any> {
   doRefuse?(error: unknown, given: readonly unknown[], connection: C): unknown;
   /** Subscribes to the driver's own report that this connection died; returns the function that unsubscribes. */
   onDisconnect?(connection: C, died: (error: unknown) => void): () => void;
+}
+
+/**
+ * Codes of openings that may succeed a moment later: errors of the network and of the resolver, a socket file that is
+ * not there, PostgreSQL that shuts down, starts or is full, and mysql2 whose socket was closed.
+ */
+const transientCodes = new Set<unknown>([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "EAI_AGAIN",
+  "57P01",
+  "57P02",
+  "57P03",
+  "53300",
+  "PROTOCOL_CONNECTION_LOST",
+]);
+
+/** MySQL that is full (1040), or full for this user (1203, 1226), or shuts down (1053). */
+const transientNumbers = new Set<unknown>([1040, 1053, 1203, 1226]);
+
+/** Returns whether an opening that failed with this error is worth another attempt, whatever the driver. */
+export function isTransient(error: unknown): boolean {
+  if (typeof error !== "object" || error === null) return false;
+  const { code, errno, syscall } = error as { code?: unknown; errno?: unknown; syscall?: unknown };
+  return transientCodes.has(code) || transientNumbers.has(errno) || (code === "ENOENT" && syscall === "connect");
 }
 
 /** The calls that the pool makes on a connection. */

@@ -81,8 +81,8 @@ export interface TimeoutDetails {
 export type TimeoutStep = "wait" | "open" | "ping" | "listener";
 
 /**
- * Not in time: `timeout` ran out in the queue, or `deadline` or `driverTimeout` in a later step. Says where it stood
- * and how the pool did.
+ * Not in time: `timeout` ran out in the queue, or `deadline`, `openTimeout` or `driverTimeout` in a later step. Says
+ * where it stood and how the pool did. While openings fail and are tried again, `cause` is the error of the last one.
  */
 export class PoolTimeoutError extends PoolError implements TimeoutDetails {
   readonly stats: PoolStats;
@@ -93,8 +93,8 @@ export class PoolTimeoutError extends PoolError implements TimeoutDetails {
   readonly step: TimeoutStep;
   readonly longestHeld: ReadonlyArray<{ readonly ms: number; readonly stack?: string }>;
 
-  constructor(message: string, pool: string, details: TimeoutDetails) {
-    super("ERR_POOL_TIMEOUT", message, pool);
+  constructor(message: string, pool: string, details: TimeoutDetails, options?: { cause?: unknown }) {
+    super("ERR_POOL_TIMEOUT", message, pool, options);
     this.stats = details.stats;
     this.size = details.size;
     this.overflow = details.overflow;

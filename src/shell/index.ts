@@ -41,6 +41,7 @@ export type {
   AssertionPoolOptions,
   ConnectOptions,
   Creator,
+  OpeningContext,
   Duration,
   LendingPoolOptions,
   PoolOptions,

@@ -6,8 +6,21 @@ import type { PoolListenerPair, PoolListeners } from "./events.js";
 import type { Echo, PoolLogger } from "./logger.js";
 import type { ConnectionRecord } from "./record.js";
 
-/** Makes one driver connection, sync or async. Called with the slot that will hold it. */
-export type Creator<C> = (record: ConnectionRecord<any>) => C | PromiseLike<C>;
+/**
+ * Makes one driver connection, sync or async. Called with the slot that will hold it, and with what belongs to this one
+ * opening.
+ */
+export type Creator<C> = (record: ConnectionRecord<any>, opening: OpeningContext) => C | PromiseLike<C>;
+
+/** What a creator is given of its opening. */
+export interface OpeningContext {
+  /**
+   * Aborted if the pool has no use for the connection any more: after `openTimeout`, and at the end of the pool or of
+   * the scope. A caller that leaves does not abort it, because the connection serves the next one. Made only if it is
+   * read.
+   */
+  readonly signal: AbortSignal;
+}
 
 /**
  * A length of time. A string carries its unit (`"500ms"`, `"30s"`, `"5m"`, `"1h"`); a bare number is seconds, as in
@@ -50,8 +63,8 @@ export interface PoolOptions<C> {
    */
   guard?: boolean;
   /**
-   * How long one call into the driver (open, reset, close), or the listeners of one event, may take before it counts as
-   * failed. Default `"30s"`, null = no limit. A connection that opens later is closed.
+   * How long one call into the driver (reset, close, and open without `openTimeout`), or the listeners of one event,
+   * may take before it counts as failed. Default `"30s"`, null = no limit.
    */
   driverTimeout?: Duration | null;
   /**
@@ -60,6 +73,18 @@ export interface PoolOptions<C> {
    * no limit but `driverTimeout`.
    */
   returnTimeout?: Duration | null;
+  /**
+   * How long one opening may take. Default: `driverTimeout`; null = no limit. After it the signal of the creator is
+   * aborted, and a connection that opens later is closed.
+   */
+  openTimeout?: Duration | null;
+  /**
+   * Whether an opening that failed is tried again while its caller has time: until the caller's `deadline`, or without
+   * one its `timeout`. A number: as long as at most so many retries in a row have failed. Openings that fail are spaced
+   * out, one at a time, for all callers. Only an error that may pass is tried again; see `isTransient` of the dialect.
+   * Default: true if the pool has a `deadline`, else false.
+   */
+  openRetry?: boolean | number;
   /** How long a ping may take before the connection counts as dead. Default `"5s"`, null = no limit. */
   pingTimeout?: Duration | null;
   /** Bounds the whole of connect(): queue, pings, opening, listeners. Default null = only the parts are bounded. */

@@ -30,6 +30,7 @@ export const enum Code {
   ResetSession = 15,
   Cancel = 16,
   Release = 17,
+  Follow = 18,
 }
 
 /** How a step went. */
@@ -42,6 +43,7 @@ export const enum Outcome {
   Disconnected = 5,
   DisconnectedAll = 6,
   StillOpen = 7,
+  Unavailable = 8,
 }
 
 /** What the driver says of a connection that comes back. */
@@ -137,6 +139,8 @@ export const options = [
   { name: "timeout", form: "limit", default: 30000, kinds: ["QueuePool"] },
   { name: "driverTimeout", form: "limit", default: 30000 },
   { name: "returnTimeout", form: "limit", default: 1000 },
+  { name: "openTimeout", form: "limit", default: -1 },
+  { name: "openRetry", form: "retry", default: -1 },
   { name: "deadline", form: "limit", default: Infinity },
   { name: "useLifo", form: "flag", default: 0, kinds: ["QueuePool"] },
   { name: "resetOnReturn", form: "style", default: 1 },

@@ -77,6 +77,7 @@ const dialectFunctions = [
   "isDisconnect",
   "isBusy",
   "doCancel",
+  "isTransient",
   "inTransaction",
   "doRefuse",
   "onDisconnect",
@@ -122,6 +123,8 @@ function toNumber(name: string, form: (typeof options)[number]["form"], value: u
       return styleOf(value);
     case "action":
       return value === "report" ? 0 : value === "terminate" ? 1 : NaN;
+    case "retry":
+      return value === true ? Infinity : value === false ? 0 : typeof value === "number" && value >= 0 ? value : NaN;
     case "limit":
       return toMillis(name, value, pool);
     case "duration":

@@ -16,6 +16,8 @@ const allowed: Record<string, string> = {
   timeout: `${duration}, or null (no limit)`,
   driverTimeout: `${duration}, or null (no limit)`,
   returnTimeout: `${duration}, or null (no limit of its own)`,
+  openTimeout: `${duration}, or null (no limit)`,
+  openRetry: "true, false, or a whole number of retries, 0 or more",
   pingTimeout: `${duration}, or null (no limit)`,
   deadline: `${duration}, or null (none)`,
   idleTimeout: `${duration}; without it, never`,

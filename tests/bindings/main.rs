@@ -52,7 +52,7 @@ fn stat(core: &Core, name: &str) -> f64 {
 }
 
 /// The options in their order, as the shell completes them: a QueuePool of one, without a reset.
-const OPTIONS: [(&str, f64); 23] = [
+const OPTIONS: [(&str, f64); 25] = [
     ("kind", 0.0),
     ("poolSize", 1.0),
     ("maxOverflow", 0.0),
@@ -60,6 +60,8 @@ const OPTIONS: [(&str, f64); 23] = [
     ("timeout", 30_000.0),
     ("driverTimeout", 30_000.0),
     ("returnTimeout", 1_000.0),
+    ("openTimeout", -1.0),
+    ("openRetry", -1.0),
     ("deadline", f64::INFINITY),
     ("useLifo", 0.0),
     ("resetOnReturn", 0.0),
@@ -79,7 +81,7 @@ const OPTIONS: [(&str, f64); 23] = [
 ];
 
 /// The options with another value for one of them.
-fn options_but(name: &str, value: f64) -> [f64; 23] {
+fn options_but(name: &str, value: f64) -> [f64; 25] {
     OPTIONS.map(|(option, own)| if option == name { value } else { own })
 }
 
@@ -89,7 +91,7 @@ fn core() -> Core {
 }
 
 fn code(step_word: i32) -> i32 {
-    !step_word & 15
+    !step_word & 31
 }
 
 /// Checks out of an empty pool and opens at once; answers the lease.
@@ -115,6 +117,8 @@ fn an_option_that_breaks_its_rule_is_named() {
         ("timeout", f64::NAN),
         ("timeout", -1.0),
         ("driverTimeout", f64::NAN),
+        ("openTimeout", f64::NAN),
+        ("openRetry", -2.0),
         ("deadline", -1.0),
         ("useLifo", 2.0),
         ("useLifo", f64::NAN),

@@ -73,7 +73,7 @@ export default (test) => {
     expect(served).to.deep.equal([0, 1, 2, 3, 4]);
   });
 
-  test("a caller that waits for a place is served by a return, if that comes first", async () => {
+  test("a return serves the caller of the creator, and then a caller that waits for a place", async () => {
     const context = gatedPool({ maxConnecting: 1 });
     const { pool, openings } = context;
     const first = pool.connect();
@@ -81,12 +81,13 @@ export default (test) => {
     const lease = await first;
     const opener = pool.connect();
     const waiter = pool.connect();
-    expect(await stateOf(waiter)).to.equal("pending");
     await lease.close();
+    expect((await opener).connection.id).to.equal(1);
+    expect(await stateOf(waiter)).to.equal("pending");
+    await (await opener).close();
     expect((await waiter).connection.id).to.equal(1);
     expect(openings.length).to.equal(2);
     openings[1].open();
-    await (await opener).close();
     await (await waiter).close();
     await expectSound(context);
   });
@@ -284,9 +285,10 @@ export default (test) => {
     await settled();
     expect([(await idle).connection.id, openings.length]).to.deep.equal([1, 2]);
     await (await idle).close();
+    await (await opener).close();
+    // The creator still hangs.
     expect((await pool.connect()).connection.id).to.equal(1);
     openings[1].open();
-    await opener;
   });
 
   test("close() refuses callers that wait for a place, and ends what the creators bring", async () => {

@@ -14,7 +14,7 @@ function recordingPool(options) {
 }
 
 export default (test) => {
-  test("the creator is called with the record that will hold its connection, and nothing else", async () => {
+  test("the creator is called with the record that will hold its connection, and with its opening", async () => {
     let given;
     let receiver;
     const pool = new QueuePool(
@@ -25,7 +25,8 @@ export default (test) => {
       { resetOnReturn: "none", clock: virtualClock().poolClock },
     );
     const lease = await pool.connect();
-    expect(given).to.have.length(1);
+    expect(given).to.have.length(2);
+    expect(given[1].signal.aborted).to.equal(false);
     expect(lease.record).to.equal(given[0]);
     expect(receiver).to.not.equal(pool);
   });

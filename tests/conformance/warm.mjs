@@ -67,6 +67,15 @@ export default (test) => {
     expect(pool.stats()).to.include({ idle: 7, total: 7 });
   });
 
+  test("it opens at most as many as it is asked for, however many die meanwhile", async () => {
+    for (const maxConnecting of [1, 2, Infinity]) {
+      const { pool, server } = scriptedPool({ poolSize: 5, maxConnecting });
+      pool.on("connect", (_connection, record) => void record.close());
+      await pool.warm(3);
+      expect(server.connections.length).to.be.at.most(3);
+    }
+  });
+
   test("what is in use or opening is not missing", async () => {
     const context = scriptedPool({ poolSize: 4, maxOverflow: 2 });
     const { pool, server } = context;
@@ -76,8 +85,9 @@ export default (test) => {
     const caller = pool.connect();
     server.script = {};
     await pool.warm();
-    expect(server.connections, "two in use, one idle, one on its way").to.have.length(3);
-    expect(pool.stats()).to.include({ used: 2, idle: 1, opening: 1 });
+    // What it opens serves the caller that waits for an opening.
+    expect(server.connections, "three in use, one on its way").to.have.length(3);
+    expect(pool.stats()).to.include({ used: 3, idle: 0, opening: 1 });
     opening.open();
     for (const lease of [...leases, await caller]) await lease.close();
     expect(server.connections).to.have.length(4);

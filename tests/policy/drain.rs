@@ -50,7 +50,7 @@ fn a_later_caller_is_refused_at_once_while_others_wait_and_while_none_does() {
     host.give_back(waiter);
     let caller = host.connect();
     assert_eq!(host.refusal(caller), Some(Refusal::Closed));
-    assert_eq!(host.pool.warm(1), 0);
+    assert_eq!(host.pool.warm(1, 1), 0);
 }
 
 #[test]

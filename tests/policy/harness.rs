@@ -101,6 +101,8 @@ enum CallerOutcome {
     /// A share of the connection of this slot.
     Shared(u32),
     Refused(Refusal),
+    /// Its caller went on as another operation, or has the connection of another slot.
+    Left,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -180,6 +182,7 @@ pub(crate) struct Host {
     /// The connections that came too late for their slots.
     late: Vec<Connection>,
     ended_slots: Vec<u32>,
+    splits: Vec<(Operation, Operation)>,
     log: Vec<LogEntry>,
 }
 
@@ -243,6 +246,7 @@ impl Host {
             places: Vec::new(),
             late: Vec::new(),
             ended_slots: Vec::new(),
+            splits: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -540,7 +544,7 @@ impl Host {
 
     /// Returns how many are still to be opened.
     pub(crate) fn warm(&mut self, count: u32) -> u32 {
-        let rest = self.pool.warm(count);
+        let rest = self.pool.warm(count, u32::MAX);
         self.is_warming = true;
         self.after_call();
         self.is_warming = false;
@@ -640,6 +644,7 @@ impl Host {
                 Outcome::Disconnected | Outcome::DisconnectedAll,
             ) => self.states[operation.0].deaths += 1,
             (Stage::Performing(Step::Ping(_)), Outcome::TimedOut) => self.states[operation.0].deaths += 1,
+            (Stage::Performing(Step::Open(_)), Outcome::Unavailable) => {}
             (Stage::Performing(Step::Close(_) | Step::Terminate(_)), Outcome::StillOpen) => {
                 self.states[operation.0].stage = Stage::StillOpen;
             }
@@ -944,7 +949,8 @@ impl Host {
     }
 
     fn read_clock(&mut self, operation: Operation) {
-        if self.states[operation.0].has_deadline || self.pool.config().tells_time() {
+        let config = self.pool.config();
+        if self.states[operation.0].has_deadline || config.tells_time() || config.retries() {
             self.pool.read_clock(self.now);
         }
     }
@@ -966,7 +972,7 @@ impl Host {
                 if !matches!(self.stage(operation), Stage::Late | Stage::StillOpen) {
                     self.states[operation.0].stage = match (self.stage(operation), slot_use) {
                         _ if self.pool.is_waiting(self.id(operation)) => Stage::Queued,
-                        (Stage::Performing(Step::Open(_)), _) => Stage::InLine,
+                        (Stage::Performing(Step::Open(_)), _) if outcome == Some(Outcome::Ok) => Stage::InLine,
                         _ => Stage::AwaitingPlace,
                     };
                 }
@@ -987,6 +993,10 @@ impl Host {
                 self.states[operation.0].stage = Stage::Performing(step);
                 if let Step::Open(slot) = step {
                     assert!(!self.places.contains(&Place::Slot(slot)), "slot {slot} is opened over a connection");
+                }
+                if let (Step::Open(_), true) = (step, self.pool.config().retries()) {
+                    self.pool.read_clock(self.now);
+                    self.pool.time_opening(self.id(operation));
                 }
                 let host_step = self.host_step(operation, step);
                 self.states[operation.0].host_step = Some(host_step);
@@ -1095,6 +1105,10 @@ impl Host {
     fn after_call(&mut self) {
         loop {
             while let Some((id, notice)) = self.pool.take_notice() {
+                if let Notice::Follow(predecessor) = notice {
+                    self.follow(predecessor, id);
+                    continue;
+                }
                 let operation = self.operation_of(id);
                 self.take_notice(operation, notice);
             }
@@ -1123,7 +1137,56 @@ impl Host {
             self.tick();
         }
         self.revoke_at_the_end();
+        if !self.shares() {
+            self.follow_reserved_slots();
+        }
         self.check();
+    }
+
+    /// A woken operation may have been given another slot since.
+    fn follow_reserved_slots(&mut self) {
+        for operation in self.operations() {
+            let state = &self.states[operation.0];
+            if let (Stage::Woken, false, Some(id)) = (state.stage, state.goes_on, state.id)
+                && let Some(slot) = self.pool.slot_of(id)
+            {
+                self.states[operation.0].slot_use = Some((slot, SlotUse::Opening));
+            }
+        }
+    }
+
+    /// The caller leaves its operation, which goes on under a new number.
+    fn split(&mut self, caller: Operation) -> Operation {
+        let rest = self.add(None, Role::Checkout, Stage::Ended);
+        self.states.swap(caller.0, rest.0);
+        let state = &mut self.states[rest.0];
+        state.caller_outcome = CallerOutcome::Left;
+        let (role, has_deadline, deaths) = (state.role, state.has_deadline, state.deaths);
+        let state = &mut self.states[caller.0];
+        (state.role, state.has_deadline, state.deaths) = (role, has_deadline, deaths);
+        self.splits.push((caller, rest));
+        rest
+    }
+
+    fn follow(&mut self, predecessor: OperationId, id: OperationId) {
+        let caller = self.operation_of(predecessor);
+        let rest = self.split(caller);
+        let is_tried_again = self.stage(rest) == Stage::Late;
+        let slot = self.pool.slot_of(id).expect("a follower has a slot");
+        let state = &mut self.states[caller.0];
+        state.id = Some(id);
+        state.stage = Stage::Woken;
+        state.slot_use = Some((slot, SlotUse::Opening));
+        state.goes_on = is_tried_again;
+        if !is_tried_again {
+            state.deaths = 0;
+        }
+        self.log.push(LogEntry::Woken(caller));
+    }
+
+    /// Returns the callers that left their operations since, with the numbers under which those go on.
+    pub(crate) fn take_splits(&mut self) -> Vec<(Operation, Operation)> {
+        core::mem::take(&mut self.splits)
     }
 
     /// Takes away the leases that the end of a close's patience ended.
@@ -1147,6 +1210,13 @@ impl Host {
         let stage = self.stage(operation);
         match (notice, stage) {
             (Notice::Grant(lease), Stage::Queued) => self.grant(operation, lease),
+            (Notice::Grant(lease), Stage::Woken) if !self.states[operation.0].goes_on => self.grant(operation, lease),
+            (Notice::Grant(lease), Stage::Woken | Stage::Performing(_) | Stage::InLine | Stage::AwaitingPlace) => {
+                self.split(operation);
+                self.states[operation.0].stage = Stage::Ended;
+                self.grant(operation, lease);
+            }
+            (Notice::Resume, Stage::Woken) if self.states[operation.0].goes_on => {}
             (Notice::Reject(refusal), Stage::Woken) if self.states[operation.0].goes_on => {
                 self.refuse(operation, refusal, Stage::Woken);
             }
@@ -1155,7 +1225,6 @@ impl Host {
                 self.refuse(operation, refusal, stage);
             }
             // It had its place, and then lost its caller.
-            (Notice::Resume, Stage::Woken) if self.is_settled(operation) => {}
             (Notice::Resume, Stage::Queued | Stage::InLine | Stage::AwaitingPlace) => {
                 if stage == Stage::Queued {
                     let slot = self.pool.slot_of(self.id(operation)).expect("a woken operation has a slot");

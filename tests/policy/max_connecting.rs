@@ -32,15 +32,17 @@ fn a_creator_that_failed_makes_room() {
 }
 
 #[test]
-fn a_waiter_has_a_returned_connection_first() {
+fn what_comes_back_serves_the_caller_of_the_creator_and_then_the_waiters() {
     let mut host = Host::new(narrow(10, 1.0));
-    let holder = host.lend();
+    let holders = [host.lend(), host.lend()];
     let slow = host.connect();
     let waiter = host.connect();
-    host.give_back(holder);
+    host.give_back(holders[1]);
+    assert_eq!(host.connection(slow), Connection(1));
+    host.give_back(holders[0]);
     assert_eq!(host.connection(waiter), Connection(0));
     host.run();
-    assert!(host.has_lease(slow));
+    assert_eq!(host.stats().idle, 1, "the opening went on for the pool");
 }
 
 #[test]
@@ -208,11 +210,14 @@ fn a_creator_that_ran_out_of_time_in_an_older_slot_makes_room_at_once() {
 fn a_reservation_whose_connection_goes_before_it_wakes_waits_for_a_place_like_any() {
     let mut host = Host::new(narrow(10, 1.0));
     host.listen(&[Event::Checkout]);
-    let holder = host.lend();
+    let holders = [host.lend(), host.lend()];
     let other = host.connect();
-    let waiter = host.connect();
-    host.give_back(holder);
-    assert_eq!((host.stage(waiter), host.step(other)), (Stage::Woken, Some(HostStep::Open)));
+    let (first, waiter) = (host.connect(), host.connect());
+    host.give_back(holders[1]);
+    host.run_operation(other);
+    host.give_back(holders[0]);
+    assert_eq!((host.stage(first), host.stage(waiter)), (Stage::Woken, Stage::Queued));
+    let waiter = first;
     host.close_record(Connection(0), false);
     host.wake(waiter);
     assert_ne!(host.step(waiter), Some(HostStep::Open), "the second creator");
@@ -301,6 +306,8 @@ fn a_waiter_has_what_comes_back_before_the_emptied_slots_in_front_of_it() {
     let waiter = host.connect();
     assert_eq!(host.stage(waiter), Stage::Queued);
     host.give_back(holders[2]);
+    assert_eq!(host.connection(hanging), Connection(2));
+    host.give_back(hanging);
     assert_eq!(host.connection(waiter), Connection(2));
 }
 

@@ -47,6 +47,8 @@ struct ModelOperation {
     due: Option<(f64, f64)>,
     deadline: Option<(f64, f64)>,
     expired: bool,
+    /// In which order it came, as far as it has left the queue.
+    arrival: usize,
 }
 
 impl ModelOperation {
@@ -74,6 +76,10 @@ struct Model {
     closed: bool,
     now: f64,
     numbers: Stats,
+    arrivals: usize,
+    /// Callers that were served while they opened, with the number under which the opening goes on, or one to be
+    /// replaced by that.
+    splits: Vec<(Operation, Operation)>,
     /// What the current call brings about: for the operation that called, for others, and in spawned operations.
     own: Vec<LogEntry>,
     others: Vec<LogEntry>,
@@ -116,6 +122,8 @@ impl Model {
             closed: false,
             now,
             numbers,
+            arrivals: 0,
+            splits: vec![],
             own: vec![],
             others: vec![],
             spawned: vec![],
@@ -147,7 +155,9 @@ impl Model {
 
     fn add(&mut self, operation: Operation, state: State, wanted: bool) -> &mut ModelOperation {
         let since = self.now;
+        self.arrivals += 1;
         self.operations.push(ModelOperation {
+            arrival: self.arrivals,
             id: operation,
             state,
             wanted,
@@ -192,7 +202,9 @@ impl Model {
         }
         if self.closed {
             self.slot_gone();
-        } else if !self.queue.is_empty() {
+        } else if self.is_fresh(&slot) && self.has_opener() {
+            self.serve_opener(slot);
+        } else if !self.queue.is_empty() && (self.has_room() || self.is_fresh(&slot)) {
             self.hand_to_head(slot, false);
         } else if self.size == 0 || self.idle.len() < self.size {
             self.idle.push(slot);
@@ -204,10 +216,89 @@ impl Model {
         None
     }
 
-    fn slot_gone(&mut self) {
-        while !self.closed && !self.queue.is_empty() && self.slots() < self.max {
-            self.hand_to_head(Self::new_slot(), true);
+    fn is_opener(entry: &ModelOperation) -> bool {
+        entry.wanted && matches!(entry.state, State::Woken(_) | State::Replacing(_) | State::Opening(_))
+    }
+
+    fn has_opener(&self) -> bool {
+        self.operations.iter().any(Self::is_opener)
+    }
+
+    /// The caller that has waited longest for an opening has a connection that came free.
+    fn serve_opener(&mut self, slot: Slot) {
+        let openers = self.operations.iter().enumerate().filter(|(_, entry)| Self::is_opener(entry));
+        let (at, _) = openers.min_by_key(|(_, entry)| entry.arrival).expect("a caller that opens");
+        let caller = self.operations[at].id;
+        let granted = self.lease(caller, slot);
+        self.others.retain(|&event| event != LogEntry::Woken(caller));
+        self.others.push(granted);
+        if let State::Woken(_) = self.operations[at].state {
+            let entry = self.operations.remove(at);
+            let State::Woken(reserved) = entry.state else { unreachable!() };
+            if entry.made {
+                self.slot_gone();
+            } else if let Some(slot) = self.place(reserved) {
+                self.spawn(slot, false);
+            }
+            self.serve();
+            return;
         }
+        let rest = match self.splits.iter().position(|split| split.0 == caller) {
+            Some(known) => self.splits.remove(known).1,
+            None => {
+                let placeholder = Operation(usize::MAX - self.splits.len());
+                self.splits.push((caller, placeholder));
+                placeholder
+            }
+        };
+        let entry = &mut self.operations[at];
+        (entry.wanted, entry.id) = (false, rest);
+    }
+
+    /// Takes the numbers under which openings go on.
+    fn rename(&mut self, splits: Vec<(Operation, Operation)>) {
+        for (caller, rest) in splits {
+            match self.splits.iter().position(|split| split.0 == caller) {
+                Some(at) => {
+                    let placeholder = self.splits.remove(at).1;
+                    let entry = self.operations.iter_mut().find(|entry| entry.id == placeholder);
+                    entry.expect("an opening goes on").id = rest;
+                }
+                None => self.splits.push((caller, rest)),
+            }
+        }
+    }
+
+    fn has_live(&self) -> bool {
+        !self.leases.is_empty()
+            || self.idle.iter().any(|slot| slot.connection.is_some())
+            || self.count(|state| matches!(state, State::Resetting(_))) > 0
+    }
+
+    fn creators(&self) -> usize {
+        self.count(|state| matches!(state, State::Woken(_) | State::Replacing(_) | State::Opening(_))) as usize
+    }
+
+    /// Whether one more creator may run beside those that were given up.
+    fn has_room(&self) -> bool {
+        let late = self.count(|state| matches!(state, State::Late)) as usize;
+        self.max == usize::MAX || self.creators() + late < (2 * self.max).max(5)
+    }
+
+    fn serve(&mut self) {
+        while !self.closed && !self.queue.is_empty() {
+            if let Some(slot) = self.next_idle() {
+                self.hand_to_head(slot, false);
+            } else if self.slots() < self.max && self.has_room() {
+                self.hand_to_head(Self::new_slot(), true);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn slot_gone(&mut self) {
+        self.serve();
         if self.slots() == 0
             && let Some(at) = self.operations.iter().position(|entry| matches!(entry.state, State::Draining))
         {
@@ -219,6 +310,8 @@ impl Model {
     fn hand_to_head(&mut self, slot: Slot, made: bool) {
         let caller = self.queue.remove(0);
         let mut entry = self.take(caller);
+        self.arrivals += 1;
+        entry.arrival = self.arrivals;
         if self.is_fresh(&slot) {
             let granted = self.lease(caller, slot);
             self.others.push(granted);
@@ -238,9 +331,10 @@ impl Model {
         if self.closed {
             return self.own.push(LogEntry::Refused(caller, Refusal::Closed));
         }
-        if self.queue.is_empty() && (!self.idle.is_empty() || self.slots() < self.max) {
-            let made = self.idle.is_empty();
-            let slot = if made { Self::new_slot() } else { self.next_idle() };
+        let idle = if self.queue.is_empty() { self.next_idle() } else { None };
+        let made = idle.is_none();
+        if self.queue.is_empty() && (!made || self.slots() < self.max && self.has_room()) {
+            let slot = idle.unwrap_or_else(Self::new_slot);
             if self.is_fresh(&slot) {
                 let granted = self.lease(caller, slot);
                 return self.own.push(granted);
@@ -268,7 +362,7 @@ impl Model {
 
     /// A current connection goes before a stale one, and that before an emptied slot. The stale ones go in the order in
     /// which they were passed over.
-    fn next_idle(&mut self) -> Slot {
+    fn next_idle(&mut self) -> Option<Slot> {
         let is_lifo = self.settings.use_lifo == Some(true);
         let mut order: Vec<usize> = (0..self.idle.len()).collect();
         if is_lifo {
@@ -280,14 +374,14 @@ impl Model {
                 continue;
             }
             if self.is_fresh(slot) {
-                return self.idle.remove(at);
+                return Some(self.idle.remove(at));
             }
             self.passed += 1;
             self.idle[at].passed_at = Some(self.passed);
         }
         let stale = order.iter().copied().filter(|&at| self.idle[at].passed_at.is_some());
-        let at = stale.min_by_key(|&at| self.idle[at].passed_at).unwrap_or(order[0]);
-        Slot { passed_at: None, ..self.idle.remove(at) }
+        let at = stale.min_by_key(|&at| self.idle[at].passed_at).or(order.first().copied())?;
+        self.has_room().then(|| Slot { passed_at: None, ..self.idle.remove(at) })
     }
 
     fn wake(&mut self, caller: Operation) {
@@ -329,7 +423,7 @@ impl Model {
                 } else {
                     self.free(operation, slot);
                 }
-                return;
+                return self.serve();
             }
             Outcome::TimedOut => {
                 self.own.push(match wanted {
@@ -350,6 +444,7 @@ impl Model {
         } else {
             self.place(slot);
         }
+        self.serve();
     }
 
     fn abort(&mut self, caller: Operation) -> bool {
@@ -379,6 +474,7 @@ impl Model {
             }
             _ => {}
         }
+        self.serve();
     }
 
     // ---- the return
@@ -448,25 +544,37 @@ impl Model {
 
     /// `next` is the connection that an opening opens if it succeeds.
     fn finish(&mut self, operation: Operation, outcome: Outcome, next: Connection) {
-        let ModelOperation { state, wanted, made, since, due, deadline, .. } = self.take(operation);
+        let ModelOperation { state, wanted, made, since, due, deadline, arrival, .. } = self.take(operation);
         match state {
             State::Replacing(slot) => {
                 let slot = Slot { connection: None, ..slot };
                 if wanted {
                     let state = State::Waiting;
                     self.open(
-                        ModelOperation { id: operation, state, wanted, made, since, due, deadline, expired: false },
+                        ModelOperation {
+                            id: operation,
+                            state,
+                            wanted,
+                            made,
+                            since,
+                            due,
+                            deadline,
+                            expired: false,
+                            arrival,
+                        },
                         slot,
                     );
                 } else {
                     self.own.push(LogEntry::Ended(operation));
                     self.place(slot);
+                    self.serve();
                 }
             }
             State::Opening(slot) => self.opened(operation, outcome, slot, wanted, made, next),
             State::Late if outcome == Outcome::LateOk => {
                 self.own.push(LogEntry::Began(operation, HostStep::Close(next)));
                 self.add(operation, State::ClosingDetached, false);
+                self.serve();
             }
             State::Resetting(slot) if outcome == Outcome::Ok => self.free(operation, slot),
             State::Resetting(slot) => {
@@ -485,7 +593,10 @@ impl Model {
                 self.own.push(LogEntry::Began(operation, step));
                 self.add(operation, State::ClosingDetached, true);
             }
-            State::Late | State::ClosingDetached => self.own.push(LogEntry::Ended(operation)),
+            State::Late | State::ClosingDetached => {
+                self.own.push(LogEntry::Ended(operation));
+                self.serve();
+            }
             State::Waiting | State::Woken(_) | State::Holding(_) | State::Draining => {
                 panic!("{operation:?} performs nothing")
             }
@@ -629,6 +740,9 @@ impl Model {
                 (LogEntry::Refused(_, Refusal::WaitTimeout), State::Waiting) => assert!(ran_out(entry.due), "early"),
                 (LogEntry::Refused(_, Refusal::WaitDeadline), State::Waiting) => {
                     assert!(ran_out(entry.deadline), "early")
+                }
+                (LogEntry::Refused(_, Refusal::OpenTimeout), State::Waiting) => {
+                    assert!(self.creators() == 0 && !self.has_room() && !self.has_live(), "early");
                 }
                 (LogEntry::Refused(_, Refusal::OpenDeadline), State::Opening(_) | State::Replacing(_)) => {
                     assert!(entry.wanted && ran_out(entry.deadline), "early");
@@ -845,11 +959,13 @@ impl Comparison {
                 let log = self.host.take_log();
                 let refused: Vec<LogEntry> = log.iter().copied().filter(|event| waiters.contains(event)).collect();
                 assert_eq!(refused, waiters, "in the order in which they came");
+                self.model.rename(self.host.take_splits());
                 self.model.compare(&log, any_order);
             }
             Action::Pass(ms) => self.pass(ms),
         }
         let log = self.host.take_log();
+        self.model.rename(self.host.take_splits());
         self.model.compare(&log, any_order);
         assert_eq!(self.host.stats(), self.model.stats());
         assert_eq!(self.host.counts(), self.model.counts());
@@ -862,6 +978,7 @@ impl Comparison {
             let fired = self.host.pass_to_tick(until);
             self.model.now = self.host.now;
             let log = self.host.take_log();
+            self.model.rename(self.host.take_splits());
             self.model.compare(&log, false);
             self.model.assert_none_is_overdue();
             if !fired {
@@ -956,6 +1073,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
                 use_lifo: Some(use_lifo),
                 reset_on_return: Some(reset),
                 max_uses,
+                open_retry: 0.0,
                 ..Settings::default()
             },
         )
@@ -1002,6 +1120,9 @@ fn outcome_of(host: &Host, operation: Operation, choice: usize) -> Outcome {
         Stage::Performing(Step::Ping(_)) => &[Outcome::Ok, Outcome::Disconnected, Outcome::Failed],
         Stage::Performing(Step::Emit(Event::Checkout, _)) => {
             &[Outcome::Ok, Outcome::Ok, Outcome::Disconnected, Outcome::DisconnectedAll, Outcome::Failed]
+        }
+        Stage::Performing(Step::Open(_)) => {
+            &[Outcome::Ok, Outcome::Ok, Outcome::Unavailable, Outcome::Unavailable, Outcome::Failed]
         }
         _ => &[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Failed],
     };
@@ -1101,9 +1222,10 @@ fn any_pool() -> impl Strategy<Value = Settings> {
         ms(&[0.0, 0.0, 100.0]),
         (ms(&[f64::INFINITY, 100.0, 1000.0]), 0..3u32, ms(&[0.0, 0.0, 0.0, 1.0, 3.0])),
         ms(&[f64::INFINITY, f64::INFINITY, 1.0, 2.0]),
+        (ms(&[0.0, -1.0, f64::INFINITY, 2.0]), ms(&[-1.0, 50.0])),
     )
-        .prop_map(|((settings, kind, pre_ping), recycle_ms, pre_ping_after_idle_ms, idle, max_connecting)| {
-            Settings {
+        .prop_map(
+            |((settings, kind, pre_ping), recycle_ms, pre_ping_after_idle_ms, idle, max_connecting, open)| Settings {
                 kind: Some(kind),
                 pool_size: if kind == Kind::Queue { settings.pool_size } else { 1.0 },
                 pre_ping: Some(pre_ping),
@@ -1113,9 +1235,11 @@ fn any_pool() -> impl Strategy<Value = Settings> {
                 min_idle: f64::from(idle.1),
                 min: if kind == Kind::Queue { idle.2 } else { 0.0 },
                 max_connecting,
+                open_retry: open.0,
+                open_timeout_ms: open.1,
                 ..settings
-            }
-        })
+            },
+        )
 }
 
 proptest! {
@@ -1133,10 +1257,16 @@ proptest! {
             apply(&mut host, step);
         }
         host.settle_everything();
+        if host.pool.config().retries() {
+            // The pause after an opening that failed ends.
+            host.pass(2000.0);
+            host.settle_everything();
+        }
         let waits = |&operation: &Operation| host.role(operation) == Role::Checkout && !host.is_settled(operation);
         let waiter = host.operations().find(waits);
         prop_assert_eq!(waiter, None, "a caller waits in vain");
         if !host.pool.is_closed() {
+            host.run();
             host.lend();
             host.settle_everything();
             host.close(Span::Forever);

@@ -30,6 +30,7 @@ impl Choice {
             Self::End(Outcome::TimedOut) => "timed out",
             Self::End(Outcome::LateOk) => "late ok",
             Self::End(Outcome::LateFailed) => "late failed",
+            Self::End(Outcome::Unavailable) => "unavailable",
             Self::End(Outcome::Disconnected) => "disconnected",
             Self::End(Outcome::DisconnectedAll) => "disconnected, all",
             Self::End(Outcome::StillOpen) => "still open",

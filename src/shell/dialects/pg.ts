@@ -3,7 +3,7 @@
  * transaction is open. Imports nothing of pg.
  */
 
-import type { Dialect } from "../dialect.js";
+import { isTransient, type Dialect } from "../dialect.js";
 
 /** What this dialect needs of a `pg.Client`. */
 export interface PgClient {
@@ -106,6 +106,9 @@ const resetOfSession =
   "SET SESSION AUTHORIZATION DEFAULT; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP; " +
   "DISCARD SEQUENCES; RESET ALL";
 
+/** The messages of a client that the server left while it connected, or did not answer in time; they have no code. */
+const openingMessages = /^(Connection terminated|timeout expired)/;
+
 const ignore = (): void => {};
 
 /**
@@ -165,6 +168,8 @@ export const pg: Required<Omit<Dialect<PgClient>, "keepsSlotUntilClosed">> = {
 
   /** A CancelRequest, over a connection of its own. */
   doCancel: cancel,
+
+  isTransient: (error) => isTransient(error) || openingMessages.test(String((error as Error | undefined)?.message)),
 
   /**
    * A query under way may open a transaction that the server has not reported yet: then it counts as open. So does one

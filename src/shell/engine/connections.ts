@@ -5,7 +5,7 @@
  */
 
 import type { Limits } from "../call-options.js";
-import { callDriver, nothingToCall, type Dialect, type DriverCall } from "../dialect.js";
+import { callDriver, isTransient, nothingToCall, type Dialect, type DriverCall } from "../dialect.js";
 import { ArgumentError } from "../errors.js";
 import { isObject, weakly, type Run } from "../host.js";
 import type { Log } from "../logger.js";
@@ -17,7 +17,7 @@ import { openConnectionsOf, type OpenConnections } from "./dropped-pools.js";
 import { Facades, ownConnection } from "./facade.js";
 import { BoundLease, handleOfOperation, Lease } from "./lease.js";
 import type { Policy } from "./policy.js";
-import { guard, guardShare, Slot, SlotConnection, type LeaseOwner } from "./slot.js";
+import { guard, guardShare, Opening, Slot, SlotConnection, type LeaseOwner } from "./slot.js";
 
 export class Connections<C> {
   /** By index; a slot exists from its first opening to its end. */
@@ -73,7 +73,29 @@ export class Connections<C> {
   create(index: number): C | PromiseLike<C> {
     const slot = (this.slots[index] ??= new Slot<C>(this.owner, index));
     slot.info = {};
-    return this.#outside(() => this.#creator(slot));
+    const opening = (slot.opening = new Opening());
+    return this.#outside(() => this.#creator(slot, opening));
+  }
+
+  /** The creator of this slot has answered. Returns whether the pool had aborted its signal before. */
+  openingEnded(index: number): boolean {
+    const slot = this.slots[index] as Slot<C>;
+    const { opening } = slot;
+    slot.opening = undefined;
+    return opening?.wasAborted === true;
+  }
+
+  /** Aborts the signal of an opening that took too long. Runs foreign code. */
+  abandonOpening(index: number, reason: unknown): void {
+    const slot = this.slots[index] as Slot<C>;
+    const { opening } = slot;
+    slot.opening = undefined;
+    opening?.giveUp(reason);
+  }
+
+  /** Aborts the signals of all openings: what they open will be closed. Runs foreign code. */
+  giveUpOpenings(reason: unknown): void {
+    for (const slot of this.slots) slot?.opening?.giveUp(reason);
   }
 
   /** Whether the pool has the connection: a creator may return the same object again. */
@@ -222,6 +244,16 @@ export class Connections<C> {
       return answer === "connection" ? answer : answer === true;
     } catch (failure) {
       this.#log.error("the dialect's isDisconnect failed", failure);
+      return false;
+    }
+  }
+
+  /** Whether another attempt at an opening that failed like this is worth while. */
+  isTransient(error: unknown): boolean {
+    try {
+      return this.#dialect.isTransient?.(error) ?? isTransient(error);
+    } catch (failure) {
+      this.#log.error("the dialect's isTransient failed", failure);
       return false;
     }
   }

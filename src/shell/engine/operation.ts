@@ -50,6 +50,8 @@ export interface OperationOwner<C> {
   end(operation: Operation<C>): void;
   /** The operation goes on without its caller. */
   forget(operation: Operation<C>): void;
+  /** Reads the clock before a creator is called, if the opening may be tried again. */
+  timeOpening(operation: Operation<C>): void;
   /** Reads the clock before an outcome is passed, if the operation or the pool needs the time. */
   prepare(limits: Limits | undefined): void;
   /** Returns what a refused caller is rejected with. */
@@ -96,6 +98,10 @@ export class Operation<C> implements StepContext<C> {
   #isWoken = false;
   /** How to settle the caller's promise, which is made only if it is asked for. */
   #caller: Caller<C> | undefined = undefined;
+  /** The operation that has its caller now, and how to start that one in this one's async context. */
+  #successor: Operation<C> | undefined = undefined;
+  #isPassing = false;
+  #pass: ((successor: Operation<C>) => void) | undefined = undefined;
   /** What the promise will be settled with, if it is asked for after the end. */
   #result: Lease<C> | Refused | undefined = undefined;
 
@@ -113,6 +119,7 @@ export class Operation<C> implements StepContext<C> {
 
   /** Returns the caller's promise. An operation that never slept needs no promise of its own. */
   promise(): Promise<Lease<C>> {
+    if (this.#successor !== undefined) return this.#successor.promise();
     const result = this.#result;
     if (result instanceof Refused) return Promise.reject(result.error);
     if (this.isSettled) return Promise.resolve(result as Lease<C>);
@@ -140,6 +147,23 @@ export class Operation<C> implements StepContext<C> {
     else this.#caller.reject(error);
   }
 
+  /** The caller goes on with another operation, in its own async context. This one goes on without a caller. */
+  handOver(successor: Operation<C>): void {
+    successor.#caller = this.#caller;
+    this.#caller = undefined;
+    this.#successor = successor;
+    this.isSettled = true;
+    if (this.#pass === undefined) this.#isPassing = true;
+    else this.#pass(successor);
+  }
+
+  /** Keeps the present async context for {@link handOver}, while the operation sleeps. */
+  #keepContext(): void {
+    void new Promise<Operation<C>>((resolve) => (this.#pass = resolve)).then((successor) =>
+      this.#owner.guard(successor, () => successor.resume()),
+    );
+  }
+
   // ---- its steps
 
   /** Asks the policy for the present step, and goes on from there. */
@@ -165,6 +189,7 @@ export class Operation<C> implements StepContext<C> {
           this.#awaitResume();
           break;
         }
+        if (codeOf(step) === Code.Open) owner.timeOpening(this);
         const result = owner.steps.perform(this, step);
         if (typeof result !== "number") {
           this.#sleep(step, result);
@@ -176,6 +201,11 @@ export class Operation<C> implements StepContext<C> {
       owner.afterwards();
     } finally {
       owner.leave();
+      if (this.#isPassing) {
+        this.#isPassing = false;
+        this.#keepContext();
+        this.#pass?.(this.#successor as Operation<C>);
+      }
     }
   }
 
@@ -359,10 +389,13 @@ export class Operation<C> implements StepContext<C> {
     };
     const failed = answered(Outcome.Failed, Outcome.LateFailed);
     this.#wake = () => end(Outcome.TimedOut);
+    // Only a checkout that waits for an opening hands its caller over: no return, and no ping.
+    if (this.held === undefined && codeOf(step) !== Code.Ping && !this.isSettled) this.#keepContext();
     // Registered here, in the operation's own async context, and so is all that it performs from now on; before the
     // call, which may answer twice at once: its first answer comes first.
     void settled.then((outcome) => {
       this.#wake = undefined;
+      this.#pass = undefined;
       this.#owner.guard(this, () => {
         const { steps } = this.#owner;
         const result =
@@ -386,8 +419,10 @@ export class Operation<C> implements StepContext<C> {
       if (this.#isWoken) resolve();
       else this.#wake = resolve;
     });
+    if (!this.isSettled) this.#keepContext();
     void woken.then(() => {
       this.#wake = undefined;
+      this.#pass = undefined;
       this.#owner.guard(this, () => this.resume());
     });
   }

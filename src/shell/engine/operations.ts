@@ -22,6 +22,7 @@ import {
   noOutput,
   Refusal,
   refusalOf,
+  slotOf,
   spawnedOf,
 } from "../protocol.js";
 import type { Settings } from "../settings.js";
@@ -100,7 +101,7 @@ export class Operations<C> implements OperationOwner<C> {
     this.#isBound = isBound;
     this.#isTimed = policy.tellsTime;
     this.#limitsHolding = settings.policy.holdLimit !== Infinity;
-    this.#isRandom = settings.policy.recycleJitter !== 0;
+    this.#isRandom = settings.policy.recycleJitter !== 0 || policy.retries;
   }
 
   // ---- the table
@@ -197,6 +198,9 @@ export class Operations<C> implements OperationOwner<C> {
         // The caller of a return is not held any longer.
         case Code.Release:
           this.find(output)?.resolve(undefined);
+          break;
+        case Code.Follow:
+          this.#follow(this.#table[slotOf(notice)], output);
           break;
         case Code.Reject:
           snapshot ??= this.#refusals.snapshot();
@@ -325,9 +329,21 @@ export class Operations<C> implements OperationOwner<C> {
   // ---- notices
 
   #grant(handle: number, granted: number): void {
-    const lease = this.connections.leaseFor(granted, this.#waiters.limitsOf(handle));
-    if (!this.#waiters.grant(handle, lease)) this.#strays.push({ handle, lease });
-    else this.noteCheckout();
+    const operation = this.find(handle);
+    const lease = this.connections.leaseFor(granted, operation?.limits ?? this.#waiters.limitsOf(handle));
+    if (operation?.isSettled === false) {
+      // What it does goes on without its caller.
+      operation.resolve(lease);
+      this.#waiters.forget(handle);
+    } else if (!this.#waiters.grant(handle, lease)) return void this.#strays.push({ handle, lease });
+    this.noteCheckout();
+  }
+
+  /** The caller of an operation goes on as another one. */
+  #follow(predecessor: Operation<C> | undefined, handle: number): void {
+    if (predecessor === undefined) return void this.#strays.push({ handle, lease: undefined });
+    predecessor.handOver(this.begin(handle, predecessor.limits));
+    this.#waiters.move(predecessor.handle, handle);
   }
 
   #refuse(handle: number, refusal: Refusal, snapshot: Snapshot): void {
@@ -380,13 +396,21 @@ export class Operations<C> implements OperationOwner<C> {
     if (this.#isRandom) this.policy.setRandom(Math.random());
   }
 
+  timeOpening(operation: Operation<C>): void {
+    if (!this.policy.retries) return;
+    this.readClock();
+    this.policy.timeOpening(operation.handle);
+  }
+
   readClock(): void {
     this.policy.readClock(this.#clock.now());
   }
 
   refusalFor(operation: Operation<C>, refusal: Refusal, snapshot?: Snapshot): unknown {
     const error = operation.known?.error;
-    if (refusal === Refusal.Failed || (refusal === Refusal.ListenerTimeout && error !== undefined)) return error;
+    // By a notice: the error of another opening.
+    if (refusal === Refusal.Failed) return snapshot === undefined ? error : this.#refusals.openError;
+    if (refusal === Refusal.ListenerTimeout && error !== undefined) return error;
     if (refusal !== Refusal.Disconnected) return this.#refusals.errorFor(refusal, operation.limits, snapshot);
     const { loggingName: pool } = this.#settings;
     const cause = operation.known?.disconnection ?? new DisconnectionError(undefined, {}, pool);

@@ -33,6 +33,8 @@ function toHeld(numbers: readonly number[]): Held[] {
 export class Policy {
   /** Whether every checkout and return reads the clock. */
   readonly tellsTime: boolean;
+  /** Whether an opening that failed is tried again. */
+  readonly retries: boolean;
   readonly #wasm: Exports;
   readonly #pool: string;
   /** Keeps the policy alive; calls name it by its number. */
@@ -60,6 +62,7 @@ export class Policy {
     }
     this.#number = this.#core.number();
     this.tellsTime = this.#wasm.tells_time(this.#number) !== 0;
+    this.retries = this.#wasm.retries(this.#number) !== 0;
   }
 
   /** The number of this scope. */
@@ -269,8 +272,12 @@ export class Policy {
   // ---- the pool as a whole
 
   /** Begins to open connections, until there are `count`; returns how many are missing after that. */
-  warm(count: number): number {
-    return this.#wasm.warm(this.#number, count);
+  timeOpening(operation: number): void {
+    this.#wasm.time_opening(this.#number, operation);
+  }
+
+  warm(count: number, most: number): number {
+    return this.#wasm.warm(this.#number, count, most);
   }
 
   invalidateAll(): void {

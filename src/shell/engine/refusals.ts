@@ -32,6 +32,8 @@ export class Refusals<C> {
   firstCheckoutStack: string | undefined = undefined;
   /** Whether the callers' scope was ended, and not the pool. */
   isScopeEnded = false;
+  /** The error of the last opening, while openings fail and are tried again. */
+  openError: unknown = undefined;
   readonly #policy: Policy;
   readonly #settings: Settings<C>;
   readonly #clock: GuardedClock;
@@ -52,7 +54,8 @@ export class Refusals<C> {
   }
 
   /** Returns the error for a refused caller. `limits`: the caller's own times. Does not read the clock. */
-  errorFor(refusal: number, limits: Limits | undefined, snapshot?: Snapshot): PoolError {
+  errorFor(refusal: number, limits: Limits | undefined, snapshot?: Snapshot): unknown {
+    if (refusal === Refusal.Failed) return this.openError;
     return withoutCallerStack(this.#errorFor(refusal, limits, snapshot), {
       nameOfUse: this.#settings.nameOfUse,
       stack: limits?.stack,
@@ -93,10 +96,13 @@ export class Refusals<C> {
     { stats, counts, longestHeld, returningMs }: Snapshot,
   ): PoolTimeoutError {
     const { policy, loggingName: pool } = this.#settings;
-    const { step, option, what } = timeouts[refusal] as (typeof timeouts)[number];
-    const timeoutMs =
-      (option === "deadline" ? limits?.deadlineMs : option === "timeout" ? limits?.timeoutMs : undefined) ??
-      policy[option];
+    const { step, option: named, what } = timeouts[refusal] as (typeof timeouts)[number];
+    const ownMs = { deadline: limits?.deadlineMs ?? policy.deadline, timeout: limits?.timeoutMs ?? policy.timeout };
+    // With openRetry the timeout of a caller without a deadline bounds its opening, too.
+    const isTimeout = named === "deadline" && ownMs.deadline === Infinity;
+    const isDriver = named === "openTimeout" && policy.openTimeout < 0;
+    const option = isTimeout ? "timeout" : isDriver ? "driverTimeout" : named;
+    const timeoutMs = option === "deadline" || option === "timeout" ? ownMs[option] : policy[option];
     // If the start was not timed, the limit itself is known to have passed.
     const waitedMs = limits?.startedAt !== undefined ? this.#clock.lastMs - limits.startedAt : timeoutMs;
     const { size, overflow } = counts;
@@ -110,6 +116,7 @@ export class Refusals<C> {
         `${stats.max} connections; others waiting: ${stats.waiting}${held}`,
       pool,
       { stats, size, overflow, waitedMs, timeoutMs, step, longestHeld },
+      this.openError === undefined ? undefined : { cause: this.openError },
     );
   }
 
@@ -125,14 +132,15 @@ export class Refusals<C> {
   }
 }
 
+type TimeOption = "timeout" | "deadline" | "driverTimeout" | "openTimeout";
+
 /** By refusal: in which step and by which option the time ran out, and what was missing. */
-const timeouts: Record<number, { step: TimeoutStep; option: "timeout" | "deadline" | "driverTimeout"; what: string }> =
-  {
-    [Refusal.WaitTimeout]: { step: "wait", option: "timeout", what: "no connection came free" },
-    [Refusal.WaitDeadline]: { step: "wait", option: "deadline", what: "no connection came free" },
-    [Refusal.OpenTimeout]: { step: "open", option: "driverTimeout", what: "the creator did not answer" },
-    [Refusal.OpenDeadline]: { step: "open", option: "deadline", what: "the creator did not answer" },
-    [Refusal.PingDeadline]: { step: "ping", option: "deadline", what: "the ping was not answered" },
-    [Refusal.ListenerTimeout]: { step: "listener", option: "driverTimeout", what: "a listener did not end" },
-    [Refusal.ListenerDeadline]: { step: "listener", option: "deadline", what: "a listener did not end" },
-  };
+const timeouts: Record<number, { step: TimeoutStep; option: TimeOption; what: string }> = {
+  [Refusal.WaitTimeout]: { step: "wait", option: "timeout", what: "no connection came free" },
+  [Refusal.WaitDeadline]: { step: "wait", option: "deadline", what: "no connection came free" },
+  [Refusal.OpenTimeout]: { step: "open", option: "openTimeout", what: "the creator did not answer" },
+  [Refusal.OpenDeadline]: { step: "open", option: "deadline", what: "the creator did not answer" },
+  [Refusal.PingDeadline]: { step: "ping", option: "deadline", what: "the ping was not answered" },
+  [Refusal.ListenerTimeout]: { step: "listener", option: "driverTimeout", what: "a listener did not end" },
+  [Refusal.ListenerDeadline]: { step: "listener", option: "deadline", what: "a listener did not end" },
+};

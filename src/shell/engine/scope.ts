@@ -219,7 +219,14 @@ export class Scope<C> {
    */
   end(): Promise<void> {
     this.#refusals.isScopeEnded = true;
-    return this.#endIdle(() => this.#policy.closeScope());
+    const ended = this.#endIdle(() => this.#policy.closeScope());
+    this.#giveUpOpenings();
+    return ended;
+  }
+
+  /** After the end: what is still being opened will be closed. */
+  #giveUpOpenings(): void {
+    this.#connections.giveUpOpenings(this.#refusals.errorFor(Refusal.Closed, undefined));
   }
 
   // ---- checkout
@@ -438,19 +445,21 @@ export class Scope<C> {
     }
   }
 
-  /** Opens connections until there are `count`; rejects with the first failure. */
+  /** Opens connections until there are `count`, and at most so many; rejects with the first failure. */
   async warm(count: number): Promise<void> {
-    for (;;) {
+    for (let most = count; ;) {
       this.#policy.assertAlive();
       if (this.isClosed) throw this.#refusals.errorFor(Refusal.Closed, undefined);
       let isEnough = false;
-      const opening = this.#operations.spawn(() => (isEnough = this.#policy.warm(count) === 0));
+      const opening = this.#operations.spawn(() => (isEnough = this.#policy.warm(count, most) === 0));
       this.start();
+      most -= opening.length;
       const opened = await Promise.allSettled(opening);
       const failure = opened.find(({ status }) => status === "rejected");
       if (failure !== undefined) throw (failure as PromiseRejectedResult).reason;
-      // If it may open no more now, callers have the places: it leaves the rest to them.
-      if (isEnough || opened.length === 0) return;
+      // If it may open no more now, openings fail, or callers have the places: it leaves the rest to them.
+      if (!isEnough && opened.length === 0 && this.#refusals.openError !== undefined) throw this.#refusals.openError;
+      if (isEnough || opened.length === 0 || most <= 0) return;
     }
   }
 
@@ -509,6 +518,7 @@ export class Scope<C> {
       if (isFirst)
         this.#closing = ends.length === 1 ? (ends[0] as Promise<void>) : Promise.all(ends).then(() => undefined);
       for (const scope of scopes) scope.#operations.afterwards();
+      for (const scope of scopes) scope.#giveUpOpenings();
     } catch (trap) {
       this.#closing = this.#refuseAfter(trap);
     }

@@ -59,6 +59,14 @@ export class Signals {
     this.endIfEmpty(group);
   }
 
+  /** The caller of the operation at this index goes on as another. */
+  move(index: number, operation: number): void {
+    const group = this.#groupAt[index];
+    if (group === undefined) return;
+    this.add(group, operation);
+    this.removeAt(index);
+  }
+
   endIfEmpty(group: Group): void {
     if (group.operations.size === 0) this.#end(group);
   }

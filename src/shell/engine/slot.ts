@@ -11,6 +11,7 @@
 import { ArgumentError } from "../errors.js";
 import { canTrackLeaks } from "../host.js";
 import type { Log } from "../logger.js";
+import type { OpeningContext } from "../options.js";
 import type { ConnectionRecord } from "../record.js";
 import { nameOfClass, summarize } from "../summaries.js";
 import { checkFlags, show } from "../validate.js";
@@ -114,10 +115,40 @@ export function checkedOutAt(stack: string | undefined): string {
     : `; it was checked out\n${stack}`;
 }
 
+/** What a creator is given of its opening. */
+export class Opening implements OpeningContext {
+  #isGivenUp = false;
+  #reason: unknown = undefined;
+  #controller: AbortController | undefined = undefined;
+
+  /** Made only if it is asked for. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#isGivenUp) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Whether the creator may have failed because its signal was aborted. */
+  get wasAborted(): boolean {
+    return this.#isGivenUp && this.#controller !== undefined;
+  }
+
+  giveUp(reason: unknown): void {
+    if (this.#isGivenUp) return;
+    this.#isGivenUp = true;
+    this.#reason = reason;
+    this.#controller?.abort(reason);
+  }
+}
+
 export class Slot<C> implements ConnectionRecord<C> {
   readonly index: number;
   readonly #owner: LeaseOwner<C>;
   held: SlotConnection<C> | undefined = undefined;
+  /** The opening under way. */
+  opening: Opening | undefined = undefined;
   info: Record<PropertyKey, unknown> = {};
   recordInfo: Record<PropertyKey, unknown> = {};
   lastConnectTime = 0;

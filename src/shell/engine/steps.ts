@@ -166,8 +166,16 @@ export class Steps<C> {
         : code === Code.Finalize
           ? "a finalizer"
           : `${call ?? (code === Code.Cancel ? "cancel" : "ping")} of a connection`,
-      code !== Code.Finalize && !isEnd && operation.known?.isBusy === true,
+      code === Code.Open
+        ? "openTimeout"
+        : code !== Code.Finalize && !isEnd && operation.known?.isBusy === true
+          ? "returnTimeout"
+          : "driverTimeout",
     );
+    if (code === Code.Open) {
+      if (this.#policy.retries) this.#refusals.openError = error;
+      this.#connections.abandonOpening(index, error);
+    }
     this.#listeners.report(poolOperationOf(code), error, this.#slotFor(operation, index), error.message);
     if (isEnd && this.#settings.dialect.keepsSlotUntilClosed === true) {
       operation.state.isStillOpen = true;
@@ -182,13 +190,12 @@ export class Steps<C> {
     return Outcome.TimedOut;
   }
 
-  /** `isBusy`: a step on a connection that came back busy. */
-  #tooLong(what: string, isBusy: boolean): Error {
-    const { driverTimeout, returnTimeout } = this.#settings.policy;
-    const limit =
-      isBusy && returnTimeout < driverTimeout
-        ? `returnTimeout (${returnTimeout} ms)`
-        : `driverTimeout (${driverTimeout} ms)`;
+  /** `option`: what bounds the step, unless the driver's time does. */
+  #tooLong(what: string, option: "openTimeout" | "returnTimeout" | "driverTimeout"): Error {
+    const { policy } = this.#settings;
+    const ms = policy[option];
+    const isOwn = option === "openTimeout" ? ms >= 0 : ms < policy.driverTimeout;
+    const limit = isOwn ? `${option} (${ms} ms)` : `driverTimeout (${policy.driverTimeout} ms)`;
     return new Error(`${what} took longer than ${limit}`);
   }
 
@@ -209,9 +216,11 @@ export class Steps<C> {
   // ---- opening
 
   #opened(operation: StepContext<C>, index: number, outcome: Outcome, value: unknown): Outcome {
+    const wasAborted = this.#connections.openingEnded(index);
     try {
       if (outcome !== Outcome.Ok) throw value;
       this.#connections.adopt(index, value as C);
+      this.#refusals.openError = undefined;
       if (this.#log.isDebug) {
         this.#log.debug("created a connection");
         if (this.#settings.policy.prePing === 1) this.#log.debug("ping skipped: the connection is new");
@@ -219,10 +228,13 @@ export class Steps<C> {
       return Outcome.Ok;
     } catch (error) {
       this.#connections.abandon(index);
-      // The caller gets the error. If the caller has left, it is reported.
-      if (operation.isSettled) this.#listeners.report("open", error, null);
+      // The caller gets the error. If the caller has left, it is reported, unless the pool asked for it.
+      if (operation.isSettled && !wasAborted) this.#listeners.report("open", error, null);
       operation.state.error = error;
-      return Outcome.Failed;
+      if (!this.#policy.retries) return Outcome.Failed;
+      this.#refusals.openError = error;
+      if (!operation.isSettled) this.#log.warn(`an opening failed${reasonOf(error)}`);
+      return this.#connections.isTransient(error) ? Outcome.Unavailable : Outcome.Failed;
     }
   }
 
@@ -345,7 +357,10 @@ export class Steps<C> {
   #emittedTooLate(operation: StepContext<C>, event: PolicyEvent, index: number): Outcome {
     const { state } = operation;
     if (event === "checkout") state.lease?.revoke();
-    const error = this.#tooLong(`a listener of ${event}`, event === "reset" && state.isBusy);
+    const error = this.#tooLong(
+      `a listener of ${event}`,
+      event === "reset" && state.isBusy ? "returnTimeout" : "driverTimeout",
+    );
     // A caller that waits for the checkout gets its own error.
     const rejects = event === "checkout" || event === "connect" || event === "firstConnect";
     if (rejects && !operation.isSettled)

@@ -132,6 +132,16 @@ export class Waiters<C> {
     else this.#signals.endIfEmpty(group);
   }
 
+  /** The caller of one operation goes on as another. */
+  move(from: number, to: number): void {
+    if (!this.#knows(from)) return;
+    const limits = this.#limits[indexOf(from)];
+    this.#handles[indexOf(to)] = to;
+    if (limits !== undefined) this.#limits[indexOf(to)] = limits;
+    this.#signals.move(indexOf(from), to);
+    this.forget(from);
+  }
+
   // ---- what is known of a waiter
 
   #knows(operation: number): boolean {

@@ -8,6 +8,7 @@ import type {
   Dialect,
   Duration,
   LendingPoolOptions,
+  OpeningContext,
   PoolClock,
   PoolEvents,
   PoolListenerPair,
@@ -36,7 +37,9 @@ holds<Same<ResetStyle, "rollback" | "commit" | "session" | "none" | boolean | nu
 export const sync: Creator<Connection> = (record: ConnectionRecord<any>) => record.connection as Connection;
 export const thenable: Creator<number> = () => ({ then: (resolve) => Promise.resolve(1).then(resolve) });
 holds<Same<ReturnType<Creator<C>>, C | PromiseLike<C>>>();
-holds<Same<Parameters<Creator<C>>["length"], 1>>();
+holds<Same<Parameters<Creator<C>>["length"], 2>>();
+holds<Same<Parameters<Creator<C>>[1], OpeningContext>>();
+holds<Same<OpeningContext, { readonly signal: AbortSignal }>>();
 // @ts-expect-error: of another connection
 export const other: Creator<Connection> = () => "connection";
 
@@ -55,6 +58,7 @@ holds<
     | "isBusy"
     | "doCancel"
     | "keepsSlotUntilClosed"
+    | "isTransient"
     | "inTransaction"
     | "guarded"
     | "doRefuse"
@@ -75,6 +79,7 @@ holds<Same<NonNullable<Dialect<C>["isDisconnect"]>, (error: unknown, connection:
 holds<Same<NonNullable<Dialect<C>["isBusy"]>, (connection: C) => boolean | "stuck">>();
 holds<Same<NonNullable<Dialect<C>["doCancel"]>, (connection: C) => unknown>>();
 holds<Same<Pick<Dialect<C>, "keepsSlotUntilClosed">, { readonly keepsSlotUntilClosed?: boolean }>>();
+holds<Same<NonNullable<Dialect<C>["isTransient"]>, (error: unknown) => boolean>>();
 holds<Same<NonNullable<Dialect<C>["inTransaction"]>, (connection: C) => boolean>>();
 holds<Same<NonNullable<Dialect<C>["onDisconnect"]>, (connection: C, died: (error: unknown) => void) => () => void>>();
 holds<Same<NonNullable<Dialect<C>["guarded"]>, readonly string[]>>();
@@ -96,6 +101,8 @@ type OfEveryPool = {
   prePingAfterIdle: Duration;
   driverTimeout: Limit;
   returnTimeout: Limit;
+  openTimeout: Limit;
+  openRetry: boolean | number;
   pingTimeout: Limit;
   deadline: Limit;
   guard: boolean;

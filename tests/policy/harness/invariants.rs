@@ -186,7 +186,8 @@ impl Host {
         assert!(self.is_draining || !self.pool.is_closed(), "a caller waits for a closed pool");
         if self.shares() {
             let arriving = busy.iter().any(|slot| !self.is_only_held(slot.0));
-            assert!(arriving, "a caller waits for what may be joined");
+            let may_pause = self.pool.config().retries();
+            assert!(arriving || may_pause, "a caller waits for what may be joined");
             return;
         }
         let is_full = counts.checked_in == 0 && (slots as f64) >= stats.max;
@@ -197,7 +198,11 @@ impl Host {
             opens && !matches!(state.stage, Stage::Queued | Stage::Ended | Stage::Late)
         });
         let waits_for_creators = f64::from(on_the_way) >= self.settings.max_connecting;
-        assert!(is_full || waits_for_creators, "a caller waits for what is free");
+        // Creators that were given up count, and openings that fail are spaced out.
+        let late = self.number(|state| state.stage == Stage::Late);
+        let is_exhausted = f64::from(late + opening) >= (2.0 * stats.max).max(5.0);
+        let may_pause = self.pool.config().retries();
+        assert!(is_full || waits_for_creators || is_exhausted || may_pause, "a caller waits for what is free");
     }
 
     /// Returns whether only lease holders use the slot.
@@ -231,7 +236,8 @@ impl Host {
             .iter()
             .any(|ms| ms.is_finite())
             || self.settings.min > 0.0
-            || self.number(|state| state.is_lost) > 0;
+            || self.number(|state| state.is_lost) > 0
+            || self.pool.config().retries();
         assert!(timed > 0 || is_quiet || self.timer.is_none(), "the timer runs without a reason");
         let Stats { total, closing, .. } = self.stats();
         let keeps_all = f64::from(total - closing) <= self.settings.min;
