@@ -8,7 +8,10 @@
  * connection's own method: `rollback`; `commit`; `close`, `end`, `quit`, `disconnect` or `destroy`; `terminate` or
  * `destroy`; `[Symbol.asyncDispose]` or `[Symbol.dispose]`. Each may be sync or async.
  */
-export interface Dialect<C = any> {
+export type Dialect<C = any> = { [Member in keyof DialectMembers<C>]: DialectMembers<C>[Member] | undefined };
+
+/** The members of a {@link Dialect}. Each may be undefined, too: the pool then does as if it were missing. */
+export interface DialectMembers<C = any> {
   /** Appears in logs, for example `"pg"`. */
   readonly name?: string;
   /**

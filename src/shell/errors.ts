@@ -163,7 +163,7 @@ export class DisconnectionError extends PoolError {
 
   constructor(
     message = "the connection is dead",
-    options: { cause?: unknown; invalidatePool?: boolean } = {},
+    options: { cause?: unknown; invalidatePool?: boolean | undefined } = {},
     pool = "",
   ) {
     super("ERR_POOL_DISCONNECTION", message, pool, "cause" in options ? { cause: options.cause } : undefined);

@@ -67,13 +67,15 @@ export interface PoolEvents<C> {
 /** Options of a listener. */
 export interface ListenOptions {
   /** Removes the listener after its first call. */
-  once?: boolean;
+  once?: boolean | undefined;
   /** Adds the listener before the others. */
-  insert?: boolean;
+  insert?: boolean | undefined;
 }
 
 /** Listeners by event, for the option `events`. */
-export type PoolListeners<C> = { [E in keyof PoolEvents<C>]?: PoolEvents<C>[E] | ReadonlyArray<PoolEvents<C>[E]> };
+export type PoolListeners<C> = {
+  [E in keyof PoolEvents<C>]?: PoolEvents<C>[E] | ReadonlyArray<PoolEvents<C>[E]> | undefined;
+};
 /** One listener with its event, for the option `events`. */
 export type PoolListenerPair<C> = {
   [E in keyof PoolEvents<C>]: readonly [listener: PoolEvents<C>[E], event: E];

@@ -5,15 +5,15 @@ import type { ConnectionRecord } from "./record.js";
 /** Tells soft, pool-wide and hard invalidation apart. */
 export interface InvalidateOptions {
   /** Replaces the connection at its next checkout; the lease stays valid. */
-  soft?: boolean;
+  soft?: boolean | undefined;
   /** Also marks every connection that is as old as this one. */
-  pool?: boolean;
+  pool?: boolean | undefined;
 }
 
 /** What the lease holder knows of a connection that it returns. */
 export interface LeaseCloseOptions {
   /** The transaction has ended: style rollback has nothing to do (other styles act in any case). */
-  transactionWasReset?: boolean;
+  transactionWasReset?: boolean | undefined;
   /**
    * The error with which the lease holder's work failed. If the dialect's isDisconnect recognises it, the connection
    * is not trusted, as after use(): it is replaced, alone or with those of its age. If it is busy, and the dialect can,

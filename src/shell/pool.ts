@@ -210,7 +210,7 @@ export abstract class Pool<C> implements AsyncDisposable {
    * yet). With `scope: "all"` gauges are the sums over all scopes that were not collected yet. Counters are always the
    * pool's.
    */
-  stats(options: { scope?: "current" | "all" } = {}): PoolStats {
+  stats(options: { scope?: "current" | "all" | undefined } = {}): PoolStats {
     checkKeys(options, ["scope"], "stats()", this.loggingName);
     const { scope = "current" } = options;
     if (scope !== "current" && scope !== "all") throw refuse("scope of stats()", scope, this.loggingName);

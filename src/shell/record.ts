@@ -26,7 +26,7 @@ export interface ConnectionRecord<C> {
    * Terminates the connection, or with `soft` marks it to be replaced at its next checkout. A lease of the connection
    * stays valid, with the dead connection: its close still resets it, then checks in null.
    */
-  invalidate(error?: unknown, options?: { soft?: boolean }): Promise<void>;
+  invalidate(error?: unknown, options?: { soft?: boolean | undefined }): Promise<void>;
   /** Closes the driver connection politely; the slot reconnects at its next checkout. */
   close(): Promise<void>;
 }

@@ -3,7 +3,7 @@
  * transaction is open. Imports nothing of pg.
  */
 
-import { isTransient, type Dialect } from "../dialect.js";
+import { isTransient, type DialectMembers } from "../dialect.js";
 
 /** What this dialect needs of a `pg.Client`. */
 export interface PgClient {
@@ -116,7 +116,7 @@ const ignore = (): void => {};
  * should listen to the client's `error` before it connects. The server may end a session as it begins, and the pool
  * listens only after the creator has returned.
  */
-export const pg: Required<Omit<Dialect<PgClient>, "keepsSlotUntilClosed">> = {
+export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">> = {
   name: "pg",
 
   doRollback: (client) => client.query("ROLLBACK"),

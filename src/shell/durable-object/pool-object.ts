@@ -30,16 +30,16 @@ import {
 /** Options of a {@link PoolObject}: those of a QueuePool, with other defaults. */
 export interface PoolObjectOptions<C> extends QueuePoolOptions<C> {
   /** Connections of one object, idle or not. Default 5. */
-  poolSize?: number;
+  poolSize?: number | undefined;
   /** Connections beyond `poolSize` under load. Default 0: an object never has more than `poolSize`. */
-  maxOverflow?: number;
+  maxOverflow?: number | undefined;
   /**
    * Idle time after which a connection is closed. Default `"30s"`: an open socket keeps the object in memory and
    * billed.
    */
-  idleTimeout?: NonNullable<QueuePoolOptions<C>["idleTimeout"]>;
+  idleTimeout?: NonNullable<QueuePoolOptions<C>["idleTimeout"]> | undefined;
   /** Runs one statement. Default: `connection.query(text, values)`, which must return `rows`, as pg does. */
-  runQuery?: RunQuery<NoInfer<C>>;
+  runQuery?: RunQuery<NoInfer<C>> | undefined;
 }
 
 /** The calls of an object, with their parameters still unchecked. */

@@ -35,21 +35,21 @@ export interface ObjectNamespace {
 /** Which object, or which of several. */
 export interface PoolOfOptions {
   /** The object's name, or the first part of it: one database, one name. Default `"pool"`. */
-  name?: string;
+  name?: string | undefined;
   /**
    * The number of objects, named `pool-0`, `pool-1`, …, each with connections of its own. Default: one object, `pool`.
    */
-  shards?: number;
+  shards?: number | undefined;
   /**
    * With `shards`: the same key always goes to the same object, such as a tenant's id. Without a key, each call goes to
    * a random object.
    */
-  key?: string;
+  key?: string | undefined;
   /**
    * Where to create an object that does not exist yet, such as `"weur"`: near the database. Default: near its first
    * caller.
    */
-  locationHint?: string;
+  locationHint?: string | undefined;
 }
 
 /** A pool in a Durable Object, or in several. */

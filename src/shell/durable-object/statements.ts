@@ -28,13 +28,13 @@ export interface WaitOptions {
    * How long to queue for a connection, instead of the pool's `timeout`: a string with its unit, a number of seconds,
    * or null = no limit. It does not bound the statement: the database does (PostgreSQL: statement_timeout).
    */
-  timeout?: Duration | null;
+  timeout?: Duration | null | undefined;
 }
 
 /** Options of one `batch()` inside a lease. */
 export interface LeaseBatchOptions {
   /** Default true: all or nothing. False: each statement by itself, and the statements before a failure stay. */
-  transaction?: boolean;
+  transaction?: boolean | undefined;
 }
 
 /** Options of one `batch()`. */

@@ -73,7 +73,7 @@ export const thrown = [
 ];
 export const constructor: new (
   message?: string,
-  options?: { cause?: unknown; invalidatePool?: boolean },
+  options?: { cause?: unknown; invalidatePool?: boolean | undefined },
 ) => DisconnectionError = DisconnectionError;
 // @ts-expect-error: no such word
 export const misspelt = new DisconnectionError("gone", { invalidate: true });

@@ -42,7 +42,7 @@ holds<
     { readonly transactionWasReset: boolean; readonly terminateOnly: boolean; readonly asyncioSafe: boolean }
   >
 >();
-holds<Same<Flat<ListenOptions>, { once?: boolean; insert?: boolean }>>();
+holds<Same<Flat<ListenOptions>, { once?: boolean | undefined; insert?: boolean | undefined }>>();
 holds<
   Same<
     PoolOperation,

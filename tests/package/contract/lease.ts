@@ -39,13 +39,18 @@ holds<Same<Parameters<PooledConnection<C>["close"]>["length"], 0 | 1>>();
 holds<
   Same<
     Flat<NonNullable<Parameters<PooledConnection<C>["close"]>[0]>>,
-    { transactionWasReset?: boolean; error?: unknown }
+    { transactionWasReset?: boolean | undefined; error?: unknown }
   >
 >();
 holds<Same<ReturnType<PooledConnection<C>["close"]>, Promise<void>>>();
 holds<Same<Parameters<PooledConnection<C>["invalidate"]>["length"], 0 | 1 | 2>>();
 holds<Same<Parameters<PooledConnection<C>["invalidate"]>[0], unknown>>();
-holds<Same<Flat<NonNullable<Parameters<PooledConnection<C>["invalidate"]>[1]>>, { soft?: boolean; pool?: boolean }>>();
+holds<
+  Same<
+    Flat<NonNullable<Parameters<PooledConnection<C>["invalidate"]>[1]>>,
+    { soft?: boolean | undefined; pool?: boolean | undefined }
+  >
+>();
 holds<Same<ReturnType<PooledConnection<C>["invalidate"]>, Promise<void>>>();
 holds<Same<PooledConnection<C>["detach"], () => Promise<void>>>();
 holds<Same<PooledConnection<C>[typeof Symbol.asyncDispose], () => Promise<void>>>();
@@ -74,5 +79,7 @@ holds<
   >
 >();
 holds<Same<ConnectionRecord<C>["finalize"], (callback: (connection: C) => unknown) => void>>();
-holds<Same<ConnectionRecord<C>["invalidate"], (error?: unknown, options?: { soft?: boolean }) => Promise<void>>>();
+holds<
+  Same<ConnectionRecord<C>["invalidate"], (error?: unknown, options?: { soft?: boolean | undefined }) => Promise<void>>
+>();
 holds<Same<ConnectionRecord<C>["close"], () => Promise<void>>>();

@@ -21,7 +21,8 @@ import type {
 } from "edgepool";
 import { holds, type Connection, type Flat, type Same } from "./same.js";
 
-type Optional<T> = { [K in keyof T]?: T[K] };
+/** Absent or undefined: `?: T | undefined`, so that a program with exactOptionalPropertyTypes may pass what it has. */
+type Optional<T> = { [K in keyof T]?: T[K] | undefined };
 type C = Connection;
 
 holds<Same<Duration, number | `${number}ms` | `${number}s` | `${number}m` | `${number}h`>>();
@@ -65,7 +66,7 @@ holds<
     | "onDisconnect"
   >
 >();
-holds<Same<Pick<Dialect<C>, "name">, { readonly name?: string }>>();
+holds<Same<Pick<Dialect<C>, "name">, { readonly name?: string | undefined }>>();
 holds<
   Same<
     Flat<Pick<Dialect<C>, "doRollback" | "doCommit" | "doResetSession" | "doClose" | "doTerminate">>,
@@ -78,7 +79,7 @@ holds<Same<NonNullable<Dialect<C>["doPing"]>, (connection: C) => boolean | Promi
 holds<Same<NonNullable<Dialect<C>["isDisconnect"]>, (error: unknown, connection: C) => boolean | "connection">>();
 holds<Same<NonNullable<Dialect<C>["isBusy"]>, (connection: C) => boolean | "stuck">>();
 holds<Same<NonNullable<Dialect<C>["doCancel"]>, (connection: C) => unknown>>();
-holds<Same<Pick<Dialect<C>, "keepsSlotUntilClosed">, { readonly keepsSlotUntilClosed?: boolean }>>();
+holds<Same<Pick<Dialect<C>, "keepsSlotUntilClosed">, { readonly keepsSlotUntilClosed?: boolean | undefined }>>();
 holds<Same<NonNullable<Dialect<C>["isTransient"]>, (error: unknown) => boolean>>();
 holds<Same<NonNullable<Dialect<C>["inTransaction"]>, (connection: C) => boolean>>();
 holds<Same<NonNullable<Dialect<C>["onDisconnect"]>, (connection: C, died: (error: unknown) => void) => () => void>>();
@@ -140,11 +141,11 @@ export const everywhere = (
   options: PoolOptions<C>,
 ): [QueuePoolOptions<C>, SingletonThreadPoolOptions<C>, AssertionPoolOptions<C>] => [options, options, options];
 
-holds<Same<Required<PoolOptions<C>>["dialect"], Dialect<C>>>();
-holds<Same<Required<PoolOptions<C>>["events"], PoolListeners<C> | ReadonlyArray<PoolListenerPair<C>>>>();
+holds<Same<NonNullable<PoolOptions<C>["dialect"]>, Dialect<C>>>();
+holds<Same<NonNullable<PoolOptions<C>["events"]>, PoolListeners<C> | ReadonlyArray<PoolListenerPair<C>>>>();
 holds<Same<keyof PoolListeners<C>, keyof PoolEvents<C>>>();
 holds<
-  Same<Required<PoolListeners<C>>["checkin"], PoolEvents<C>["checkin"] | ReadonlyArray<PoolEvents<C>["checkin"]>>
+  Same<NonNullable<PoolListeners<C>["checkin"]>, PoolEvents<C>["checkin"] | ReadonlyArray<PoolEvents<C>["checkin"]>>
 >();
 holds<
   Same<
@@ -154,7 +155,26 @@ holds<
 >();
 holds<Same<PoolListenerPair<C>[1], keyof PoolEvents<C>>>();
 
-holds<Same<Flat<ConnectOptions>, { signal?: AbortSignal; timeout?: Limit; deadline?: Limit; scope?: object }>>();
+holds<Same<Flat<ConnectOptions>, Optional<{ signal: AbortSignal; timeout: Limit; deadline: Limit; scope: object }>>>();
+
+/** The members of an options type that may be absent but not undefined: none. */
+type Exact<T> = { [K in keyof T]-?: Record<K, undefined> extends Pick<T, K> ? never : K }[keyof T];
+holds<
+  Same<
+    | Exact<QueuePoolOptions<C>>
+    | Exact<SingletonThreadPoolOptions<C>>
+    | Exact<AssertionPoolOptions<C>>
+    | Exact<LendingPoolOptions<C>>
+    | Exact<ConnectOptions>
+    | Exact<Dialect<C>>
+    | Exact<PoolListeners<C>>,
+    never
+  >
+>();
+export const maybe = (signal: AbortSignal | undefined, timeout: Duration | undefined): ConnectOptions => ({
+  signal,
+  timeout,
+});
 
 holds<Same<keyof PoolClock, "now" | "setTimeout" | "clearTimeout">>();
 holds<Same<PoolClock["now"], () => number>>();

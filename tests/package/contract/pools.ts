@@ -131,7 +131,7 @@ holds<
   Same<Pool<C>["close"], (options?: { timeout?: Duration | undefined; drain?: boolean | undefined }) => Promise<void>>
 >();
 holds<Same<Pool<C>["status"], () => string>>();
-holds<Same<Pool<C>["stats"], (options?: { scope?: "current" | "all" }) => PoolStats>>();
+holds<Same<Pool<C>["stats"], (options?: { scope?: "current" | "all" | undefined }) => PoolStats>>();
 holds<Same<Pool<C>["endScope"], (key: object) => Promise<void>>>();
 holds<
   Same<
