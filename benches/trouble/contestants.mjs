@@ -5,7 +5,7 @@ import pg from "pg";
 import { Pool as TarnPool } from "tarn";
 import { QueuePool } from "edgepool";
 import { pg as dialect } from "edgepool/dialects/pg";
-import { recommended } from "./settings.mjs";
+import { connectionTimeoutMillis, recommended } from "./settings.mjs";
 
 export const size = 10;
 const ignore = () => {};
@@ -27,7 +27,10 @@ export const contestants = [
   },
   { name: "tarn", make: tarn },
   { name: "edgepool by default", make: (...given) => edgepool(...given, { poolSize: size, maxOverflow: 0 }) },
-  { name: "edgepool", make: (...given) => edgepool(...given, recommended) },
+  {
+    name: "edgepool",
+    make: (Client, config, given) => edgepool(Client, { ...config, connectionTimeoutMillis }, given, recommended),
+  },
 ];
 
 /** What the others are compared with, and what the bars judge. */

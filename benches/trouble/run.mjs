@@ -5,7 +5,6 @@ import { answerParent, report } from "./child.mjs";
 import { contestants } from "./contestants.mjs";
 import * as loads from "./loads.mjs";
 import { scenarios } from "./scenarios.mjs";
-import { connectionTimeoutMillis } from "./settings.mjs";
 
 const [name, id, options] = process.argv.slice(2);
 const { load = "arrivals", config, given } = scenarios.find((scenario) => scenario.id === id);
@@ -22,7 +21,7 @@ const { run } = contestants
   .find((contestant) => contestant.name === name)
   .make(
     CountingClient,
-    { ...JSON.parse(options), application_name: "trouble", connectionTimeoutMillis, ...config },
+    { ...JSON.parse(options), application_name: "trouble", connectionTimeoutMillis: 5000, ...config },
     { timeoutMs: 5000, ...given },
   );
 
