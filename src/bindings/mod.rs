@@ -392,6 +392,12 @@ pub fn is_in_use(pool: u32, slot: i32) -> bool {
     with(pool, |scope| scope.is_in_use(slot as u32))
 }
 
+/// Takes that the creator has returned the connection of the slot.
+#[wasm_bindgen]
+pub fn adopt(pool: u32, slot: i32) {
+    with(pool, |scope| scope.adopt(slot as u32));
+}
+
 /// Returns the lease that the checkout of this slot will grant.
 #[wasm_bindgen]
 pub fn lease_of(pool: u32, slot: i32) -> i32 {

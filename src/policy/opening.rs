@@ -112,12 +112,24 @@ impl Pool {
         }
     }
 
-    fn opened(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+    /// Takes that the creator has returned the slot's connection, before the host calls any foreign code with it: from
+    /// now on its record can end it.
+    pub fn adopt(&mut self, slot: u32) {
         self.family.counters.opened.count();
+        self.records[slot].live = true;
+        self.records[slot].is_adopted = true;
+    }
+
+    fn opened(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        if !core::mem::take(&mut self.records[slot].is_adopted) {
+            self.adopt(slot);
+            self.records[slot].is_adopted = false;
+        }
         let record = &mut self.records[slot];
-        record.live = true;
         record.fresh = true;
-        self.begin_age(slot);
+        if record.live {
+            self.begin_age(slot);
+        }
         self.opening_ended(slot);
         self.end_failing();
         if !self.has_connect_listener() {

@@ -68,6 +68,8 @@ pub(crate) struct Record {
     pub(crate) is_too_old: bool,
     /// Whether it is idle and its connection was seen to be stale.
     pub(crate) is_passed_over: bool,
+    /// Whether its creator has returned, and the host has not said yet how the opening went.
+    pub(crate) is_adopted: bool,
     /// The pool-wide counts when the opening of its connection began.
     pub(crate) generation: Generation,
     /// On the clock of deadlines.rs: when its connection was open, since when it is free, and how old it may grow.
@@ -108,6 +110,7 @@ impl Record {
             is_overdue: false,
             is_too_old: false,
             is_passed_over: false,
+            is_adopted: false,
             emptying: 0,
             generation: Generation::FIRST,
             held_since: None,

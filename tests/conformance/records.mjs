@@ -272,4 +272,32 @@ export default (test) => {
     expect(lease.info).to.deep.equal({ by: "first" });
     expect(lease.record.connection).to.equal(server.connections[0]);
   });
+
+  test("a record that onDisconnect() or the log of its opening closes ends, and its caller has another", async () => {
+    for (const [where, end] of [
+      ["onDisconnect", (record) => record.close()],
+      ["onDisconnect", (record) => record.invalidate(new Error("not this one"))],
+      ["log", (record) => record.close()],
+      ["log", (record) => record.invalidate()],
+    ]) {
+      let record;
+      let ended;
+      const endOnce = () => void (ended ??= end(record));
+      const logger = { info() {}, warn() {}, error() {}, debug: (line) => line.includes("created") && endOnce() };
+      const context = scriptedPool({
+        poolSize: 1,
+        maxOverflow: 0,
+        ...(where === "log" ? { logger, echo: "debug" } : { dialect: { onDisconnect: endOnce } }),
+      });
+      const { pool, server } = context;
+      const { open } = server;
+      server.script.open = (given) => void (record = given);
+      const lease = await pool.connect();
+      await ended;
+      expect([open, lease.connection.id, server.connections[0].closed]).to.deep.equal([open, 2, 1]);
+      await lease.close();
+      await pool.close();
+      expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
+    }
+  });
 };

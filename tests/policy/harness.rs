@@ -160,6 +160,8 @@ struct OperationState {
     /// How many dead connections its checkout has met.
     deaths: u32,
     has_deadline: bool,
+    /// Its creator has returned.
+    is_adopted: bool,
     expired: bool,
 }
 
@@ -618,6 +620,16 @@ impl Host {
         self.after_call();
     }
 
+    /// The creator of this operation has returned: foreign code may see the connection before its opening ends.
+    pub(crate) fn adopt(&mut self, operation: Operation) -> Connection {
+        let Stage::Performing(Step::Open(slot)) = self.stage(operation) else { panic!("{operation:?} opens nothing") };
+        self.states[operation.0].is_adopted = true;
+        self.places.push(Place::Slot(slot));
+        self.pool.adopt(slot);
+        self.after_call();
+        Connection(self.places.len() - 1)
+    }
+
     /// Ends the operation's step with this outcome.
     pub(crate) fn finish(&mut self, operation: Operation, outcome: Outcome) {
         if let Stage::Performing(
@@ -630,6 +642,12 @@ impl Host {
             self.states[operation.0].deaths += 1;
         }
         match (self.stage(operation), outcome) {
+            (Stage::Performing(Step::Open(slot)), Outcome::Ok) if self.states[operation.0].is_adopted => {
+                if self.find_connection_in(slot).is_none() {
+                    // Its record was closed since, which counts as a death.
+                    self.states[operation.0].deaths += 1;
+                }
+            }
             (Stage::Performing(Step::Open(slot)), Outcome::Ok) => self.places.push(Place::Slot(slot)),
             (Stage::Performing(Step::Open(_)), Outcome::TimedOut) => self.states[operation.0].stage = Stage::Late,
             (Stage::Performing(Step::Detach(slot)), Outcome::Ok) => {
@@ -666,6 +684,7 @@ impl Host {
             (stage, outcome) => panic!("{operation:?} cannot end {stage:?} with {outcome:?}"),
         }
         self.read_clock(operation);
+        self.states[operation.0].is_adopted = false;
         self.states[operation.0].expired = false;
         let id = self.id(operation);
         let step = self.pool.advance(id, outcome);
@@ -927,6 +946,7 @@ impl Host {
             goes_on: false,
             deaths: 0,
             has_deadline: false,
+            is_adopted: false,
             expired: false,
         });
         Operation(self.states.len() - 1)

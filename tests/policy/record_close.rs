@@ -251,3 +251,32 @@ fn a_record_that_is_emptied_before_its_checkout_performs_anything_opens_another_
         assert_eq!(host.pool.resume(id), Step::Open(0));
     }
 }
+
+#[test]
+fn a_record_that_is_closed_while_its_opening_ends_is_closed_and_the_caller_gets_another_connection() {
+    for (abrupt, last) in [(false, HostStep::Close(A)), (true, HostStep::Terminate(A))] {
+        let mut host = Host::new(plain(1, 0));
+        let caller = host.connect();
+        assert_eq!(host.adopt(caller), A);
+        host.close_record(A, abrupt);
+        host.finish(caller, Outcome::Ok);
+        assert!(host.steps().contains(&last) && !host.has_lease(caller));
+        host.run();
+        assert_eq!(host.connection(caller), Connection(1));
+        assert_eq!((host.stats().opened, host.open_connections()), (2, 1));
+    }
+}
+
+#[test]
+fn a_record_that_is_closed_while_its_opening_ends_without_a_caller_goes_back_empty() {
+    let mut host = Host::new(plain(1, 0));
+    let caller = host.connect();
+    host.abort(caller);
+    host.adopt(caller);
+    host.close_record(A, false);
+    host.finish(caller, Outcome::Ok);
+    host.run();
+    assert_eq!((host.counts(), host.open_connections()), (counts(1, 1, 0, 0), 0));
+    let caller = host.lend();
+    assert_eq!(host.connection(caller), Connection(1));
+}

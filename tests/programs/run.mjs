@@ -22,9 +22,9 @@ export const settings = {
   /** Callers that lose the connection that they were about to share keep their order. */
   sharersKeepTheirOrder: false,
   /** A record that is closed or invalidated within onDisconnect(), or within the log of an opening, is empty. */
-  recordEndsWhileAdopted: false,
+  recordEndsWhileAdopted: true,
   /** stats() in a scope without a caller yet has zeros. */
-  newScopeHasZeros: false,
+  newScopeHasZeros: true,
 };
 
 const deepest = 4;

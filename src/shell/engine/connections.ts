@@ -109,8 +109,11 @@ export class Connections<C> {
     if (slot !== undefined) slot.info = {};
   }
 
-  /** Puts the creator's connection into its slot. Throws if there is none, or if the pool has it already. */
-  adopt(index: number, connection: C): void {
+  /**
+   * Puts the creator's connection into its slot. Throws if there is none, or if the pool has it already. Calls no
+   * foreign code.
+   */
+  adopt(index: number, connection: C): SlotConnection<C> {
     if (connection === undefined || connection === null) {
       throw new ArgumentError(
         `creator must return a connection, or a promise of one; it returned ${show(connection)}`,
@@ -131,6 +134,12 @@ export class Connections<C> {
       this.#open ??= openConnectionsOf(this, this.#policy, this.#dialect, this.#log);
       this.#open[index] = connection;
     }
+    return held;
+  }
+
+  /** Lets the dialect report the death of the connection. */
+  watch(held: SlotConnection<C>): void {
+    const { connection } = held;
     try {
       held.unwatch = this.#dialect.onDisconnect?.(connection, deathReporter(held));
     } catch (error) {

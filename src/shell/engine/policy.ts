@@ -238,6 +238,11 @@ export class Policy {
     return this.#wasm.lease_of(this.#number, slot);
   }
 
+  /** Takes that the creator has returned the connection of the slot: from now on its record can end it. */
+  adopt(slot: number): void {
+    this.#wasm.adopt(this.#number, slot);
+  }
+
   isInUse(slot: number): boolean {
     return this.#wasm.is_in_use(this.#number, slot) !== 0;
   }

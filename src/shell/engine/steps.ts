@@ -219,7 +219,9 @@ export class Steps<C> {
     const wasAborted = this.#connections.openingEnded(index);
     try {
       if (outcome !== Outcome.Ok) throw value;
-      this.#connections.adopt(index, value as C);
+      const held = this.#connections.adopt(index, value as C);
+      this.#policy.adopt(index);
+      this.#connections.watch(held);
       this.#refusals.openError = undefined;
       if (this.#log.isDebug) {
         this.#log.debug("created a connection");
