@@ -25,22 +25,22 @@ export class QueuePool<C> extends Pool<C> {
 
   /** Returns the configured `poolSize`. */
   size(): number {
-    return this.here.counts().size;
+    return this.counts.size;
   }
 
   /** Returns the number of idle slots, including emptied ones that wait to reconnect. */
   checkedIn(): number {
-    return this.here.counts().checkedIn;
+    return this.counts.checkedIn;
   }
 
   /** Returns the number of slots beyond `poolSize`: negative until that many exist; 0 if `poolSize` is 0. */
   overflow(): number {
-    return this.here.counts().overflow;
+    return this.counts.overflow;
   }
 
   /** Returns the number of slots that are not idle. */
   checkedOut(): number {
-    return this.here.counts().checkedOut;
+    return this.counts.checkedOut;
   }
 
   /** Returns the configured `timeout` in seconds, or null. */
@@ -94,7 +94,7 @@ export class SingletonThreadPool<C> extends Pool<C> {
 
   /** The configured `poolSize`. */
   get size(): number {
-    return this.here.counts().size;
+    return this.counts.size;
   }
 }
 

@@ -11,9 +11,20 @@ import type { Echo } from "./logger.js";
 import type { ConnectOptions, Creator, Duration, PoolOptions } from "./options.js";
 import { gauges, type Kind } from "./protocol.js";
 import { checkEcho, poolSettings, type Settings } from "./settings.js";
-import type { PoolStats } from "./stats.js";
+import { withoutGauges, type PoolCounts, type PoolStats } from "./stats.js";
 import { summarize } from "./summaries.js";
 import { checkKeys, refuse, show } from "./validate.js";
+
+/** What the constructor of a pool that is recreated goes by, whatever a subclass passes to it. */
+interface Recreation {
+  readonly kind: Function;
+  readonly creator: Creator<any>;
+  readonly options: PoolOptions<any>;
+  /** Whether the subclass has passed something else. */
+  isOther: boolean;
+}
+
+let recreation: Recreation | undefined;
 
 /** The common base of the pools. `C` is the driver's connection. */
 export abstract class Pool<C> implements AsyncDisposable {
@@ -34,6 +45,11 @@ export abstract class Pool<C> implements AsyncDisposable {
   constructor(creator: Creator<C>, options: PoolOptions<C> = {}, kind: Kind = "QueuePool") {
     if (new.target === Pool)
       throw new ArgumentError("Pool is the common base of the pools: make a QueuePool, or another kind");
+    if (recreation?.kind === new.target) {
+      recreation.isOther = creator !== recreation.creator || options !== recreation.options;
+      ({ creator, options } = recreation);
+      recreation = undefined;
+    }
     this.#settings = poolSettings<C>(kind, options);
     if (typeof creator !== "function") {
       throw new ArgumentError(
@@ -94,9 +110,17 @@ export abstract class Pool<C> implements AsyncDisposable {
     }
   }
 
-  /** @internal The current scope, or the one that stands for the pool if there is none yet. */
-  protected get here(): Scope<C> {
-    return this.#scopes?.seen() ?? this.first;
+  /** @internal The current scope, if there is one. */
+  protected get here(): Scope<C> | undefined {
+    return this.#scopes === undefined ? this.first : this.#scopes.seen();
+  }
+
+  /** @internal SQLAlchemy's numbers of the current scope. */
+  protected get counts(): PoolCounts {
+    const { here } = this;
+    if (here !== undefined) return here.counts();
+    const { size } = this.first.counts();
+    return { size, checkedIn: 0, overflow: -size, checkedOut: 0 };
   }
 
   /** @internal The current scope, made if there is none. */
@@ -144,15 +168,38 @@ export abstract class Pool<C> implements AsyncDisposable {
     const [scope, ...others] = this.withinReach() as [Scope<C>, ...Array<Scope<C>>];
     return scope
       .disposeWith(others)
-      .then(() => (log.isInfo ? log.info(`disposed; ${this.#statusOf(scope)}`) : undefined));
+      .then(() => (log.isInfo ? log.info(`disposed; ${this.#statusOf(scope.stats(false))}`) : undefined));
   }
 
-  /** Returns a new pool of the same class with the same settings and the present listeners. Opens nothing. */
+  /**
+   * Returns a new pool of the same class with the same creator and settings, and the present listeners. Opens nothing.
+   * Calls the constructor of the class with the creator and the options. If a subclass passes something else on, or
+   * throws, the new pool still has the creator and settings of this one, and its enumerable properties.
+   */
   recreate(): this {
     this.first.log.info("recreating");
-    const kind = this.constructor as new (creator: Creator<C>, options: unknown) => this;
     const { events: _events, ...given } = this.#settings.given;
-    const pool = new kind(this.#creator, { ...given, echo: this.echo });
+    const options = { ...given, echo: this.echo };
+    const kind = this.constructor as new (creator: Creator<C>, options: unknown) => this;
+    const before = recreation;
+    const own = (recreation = { kind, creator: this.#creator, options, isOther: false });
+    const { first: _first, ...properties } = this as Pool<C> & Record<string, unknown>;
+    let pool: this;
+    try {
+      pool = new kind(this.#creator, options);
+      if (own.isOther) {
+        // Its functions belong to the new pool already.
+        for (const [key, value] of Object.entries(properties))
+          if (typeof value !== "function") (pool as Record<string, unknown>)[key] = value;
+      }
+    } catch {
+      // The constructor of a subclass refuses what it was not made for.
+      recreation = undefined;
+      pool = Reflect.construct(Pool, [this.#creator, options, this.#settings.kind], kind) as this;
+      Object.assign(pool, properties);
+    } finally {
+      recreation = before;
+    }
     this.#listeners.copyTo(pool.#listeners);
     return pool;
   }
@@ -214,16 +261,23 @@ export abstract class Pool<C> implements AsyncDisposable {
     checkKeys(options, ["scope"], "stats()", this.loggingName);
     const { scope = "current" } = options;
     if (scope !== "current" && scope !== "all") throw refuse("scope of stats()", scope, this.loggingName);
-    return this.here.stats(scope === "all");
+    return this.#statsOf(scope === "all");
   }
 
   /** Returns one human-readable line about the current scope. */
   status(): string {
-    return this.#statusOf(this.here);
+    return this.#statusOf(this.#statsOf(false));
   }
 
-  #statusOf(scope: Scope<C>): string {
-    const { used, returning, idle, opening, closing, waiting, max } = scope.stats(false);
+  #statsOf(everywhere: boolean): PoolStats {
+    const { here } = this;
+    return here === undefined && !everywhere
+      ? withoutGauges(this.first.stats(false))
+      : (here ?? this.first).stats(everywhere);
+  }
+
+  #statusOf(stats: PoolStats): string {
+    const { used, returning, idle, opening, closing, waiting, max } = stats;
     const back = returning > 0 ? ` (${returning} being returned)` : "";
     return (
       `pool ${this.loggingName}: ${used} in use${back}, ${idle} idle, ${opening} opening, ${closing} closing, of at ` +

@@ -160,11 +160,24 @@ const usualHoldLimitMs = 300_000;
 let poolsNamed = 0;
 let poolsMade = 0;
 
+/**
+ * Copies options: later changes of the caller's object must not reach recreate(). The known ones are read by name,
+ * since those of a class, or its accessors, are not its own properties.
+ */
+function copyOf(asked: Record<string, unknown>, known: readonly string[]): Record<string, unknown> {
+  const copy = { ...asked };
+  for (const key of known) {
+    if (Object.hasOwn(copy, key)) continue;
+    const value = asked[key];
+    if (value !== undefined) copy[key] = value;
+  }
+  return copy;
+}
+
 /** Checks and completes the options of a pool. Throws an {@link ArgumentError} that names the first wrong option. */
 export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
   checkIsOptions(asked, kind, "");
-  // A copy: later changes of the caller's object must not reach recreate().
-  const given: AnyOptions<C> = { ...asked };
+  const given: AnyOptions<C> = copyOf(asked, keysOf(kind));
   const {
     loggingName = null,
     logger = console,

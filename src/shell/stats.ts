@@ -50,6 +50,11 @@ export interface PoolCounts {
   readonly checkedOut: number;
 }
 
+/** Returns what a scope without a caller yet shows: nothing in it, and the counters of its pool. */
+export function withoutGauges(stats: PoolStats): PoolStats {
+  return { ...stats, ...Object.fromEntries(gauges.map((name) => [name, 0])) };
+}
+
 /** Returns the policy's numbers with their names (`stats` in src/bindings/mod.rs). */
 export function toStats([gauged, max, counted]: [number[], number, number[]]): PoolStats {
   const stats: Record<string, number | undefined> = {};

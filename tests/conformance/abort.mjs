@@ -3,7 +3,18 @@
 
 import { expect } from "chai";
 import { QueuePool } from "edgepool";
-import { counts, expectSound, gate, never, pass, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import {
+  counts,
+  expectSound,
+  gate,
+  isWorkers,
+  never,
+  pass,
+  rejection,
+  scriptedPool,
+  settled,
+  stateOf,
+} from "./scripted.mjs";
 import { pings, scriptedKind } from "./scripted-kind.mjs";
 
 /** Answers after a few microtasks. */
@@ -495,6 +506,63 @@ export default (test) => {
     expect(await stateOf(inner)).to.equal("pending");
     await lease.close();
     await (await inner).close();
+  });
+
+  test("pools and scopes that wait on one signal have one listener together, which leaves with the last", async () => {
+    const controller = spied(new AbortController());
+    let key;
+    const scoped = scriptedPool({ poolSize: 1, maxOverflow: 0, scope: () => key });
+    const places = Array.from({ length: 12 }, () => scriptedPool({ poolSize: 1, maxOverflow: 0 }).pool);
+    for (let scope = 0; scope < 12; scope++) places.push(scoped.pool);
+    const leases = [];
+    const waiters = [];
+    for (const pool of places) {
+      key = {};
+      leases.push(await pool.connect());
+      waiters.push(pool.connect({ signal: controller.signal }));
+    }
+    // In Workers each scope listens in its own I/O context.
+    expect(controller.added).to.equal(isWorkers ? 24 : 1);
+    for (const lease of leases.slice(1)) await lease.close();
+    for (const waiter of waiters.slice(1)) await (await waiter).close();
+    if (!isWorkers) expect(controller.removed).to.equal(0);
+    const reason = new Error("enough");
+    controller.abort(reason);
+    expect(await rejection(waiters[0])).to.equal(reason);
+    await settled();
+    expect(controller.removed).to.equal(controller.added);
+  });
+
+  test("an abort reaches every pool that waits on the signal, also those that a listener adds", async () => {
+    const controller = new AbortController();
+    const contexts = [1, 2, 3].map(() => scriptedPool({ poolSize: 1, maxOverflow: 0 }));
+    const waiters = [];
+    for (const { pool } of contexts) {
+      await pool.connect();
+      waiters.push(rejection(pool.connect({ signal: controller.signal })));
+    }
+    const reason = new Error("enough");
+    controller.abort(reason);
+    for (const waiter of waiters) expect(await waiter).to.equal(reason);
+    expect(await rejection(contexts[0].pool.connect({ signal: controller.signal }))).to.equal(reason);
+    for (const { pool } of contexts) expect(pool.stats()).to.include({ waiting: 0, aborted: 1 });
+  });
+
+  test("a signal is waited on again after the last waiter has left", async () => {
+    const controller = spied(new AbortController());
+    const { pool } = scriptedPool({ poolSize: 1, maxOverflow: 0 });
+    for (let round = 1; round <= 3; round++) {
+      const lease = await pool.connect();
+      const waiter = pool.connect({ signal: controller.signal });
+      await lease.close();
+      await (await waiter).close();
+      expect([controller.added, controller.removed]).to.deep.equal([round, round]);
+    }
+    const lease = await pool.connect();
+    const waiter = rejection(pool.connect({ signal: controller.signal }));
+    controller.abort(new Error("enough"));
+    expect((await waiter).message).to.equal("enough");
+    await lease.close();
   });
 };
 

@@ -1,7 +1,7 @@
 // AssertionPool: at most one lease at a time. A second one is refused, with where the first one was taken.
 
 import { expect } from "chai";
-import { AssertionError, AssertionPool, PoolError, PoolTimeoutError } from "edgepool";
+import { AssertionError, AssertionPool, PoolError, PoolTimeoutError, QueuePool } from "edgepool";
 import { expectSound, gate, never, pass, rejection, rejectionTime, settled, stateOf } from "./scripted.mjs";
 import { scriptedKind } from "./scripted-kind.mjs";
 
@@ -258,5 +258,33 @@ export default (test) => {
     await rejection(pool.connect({ timeout: "5s" }));
     expect(pool.stats()).to.deep.equal(before);
     expect([clock.due.size, server.calls.length]).to.deep.equal([0, 1]);
+  });
+
+  test("a program's Error.prepareStackTrace may return call sites, or anything", async () => {
+    const host = /** @type {any} */ (Error);
+    const { prepareStackTrace } = host;
+    const made = [];
+    try {
+      for (const prepare of [
+        (_error, sites) => sites,
+        () => 7,
+        () => undefined,
+        () => {
+          throw new Error("no stack today");
+        },
+      ]) {
+        const pool = new AssertionPool(() => ({ rollback() {}, close() {} }));
+        host.prepareStackTrace = prepare;
+        made.push([await pool.connect(), await pool.connect().catch((error) => error.code)]);
+        const tracked = new QueuePool(() => ({ rollback() {}, close() {} }), { trackLeaks: "stack" });
+        made.push([await tracked.connect(), "ERR_POOL_ASSERTION"]);
+        host.prepareStackTrace = prepareStackTrace;
+      }
+    } finally {
+      host.prepareStackTrace = prepareStackTrace;
+    }
+    expect(made.map(([lease, code]) => [lease.isValid, code])).to.deep.equal(
+      Array.from({ length: 8 }, () => [true, "ERR_POOL_ASSERTION"]),
+    );
   });
 };

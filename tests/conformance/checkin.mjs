@@ -104,13 +104,13 @@ export default (test) => {
     expect(given("reset")[0][2].transactionWasReset).to.equal(true);
   });
 
-  test("options of close() that are wrong reject with an ArgumentError, and the lease goes on", async () => {
+  test("options of close() that are wrong reject with an ArgumentError, and the lease is returned", async () => {
     for (const options of [{ transactionWasReset: "yes" }, { transactionReset: true }, "now", null]) {
       const context = await leased();
       const { pool, lease } = context;
       expect(await rejection(lease.close(options))).to.be.instanceOf(ArgumentError);
-      expect(lease.isValid).to.equal(true);
-      expect(counts(pool)).to.deep.equal([1, 0, 0, 1]);
+      expect(lease.isValid).to.equal(false);
+      expect(counts(pool)).to.deep.equal([1, 1, 0, 0]);
       await lease.close();
       await expectSound(context);
     }

@@ -1,8 +1,9 @@
 // A lease from connect() to close(): what it says, what it carries, and that it can do nothing once it has ended.
 
 import { expect } from "chai";
-import { InvalidRequestError } from "edgepool";
-import { counts, expectSound, gate, scriptedPool, settled, stateOf, thrown } from "./scripted.mjs";
+import { InvalidRequestError, StaticPool } from "edgepool";
+import { counts, expectSound, gate, rejection, scriptedPool, settled, stateOf, thrown } from "./scripted.mjs";
+import { scriptedKind } from "./scripted-kind.mjs";
 
 export default (test) => {
   test("a lease gives the driver's own connection, its slot, and says that it is valid", async () => {
@@ -246,5 +247,33 @@ export default (test) => {
     void (await pool.connect()).close();
     await settled();
     expect(counts(pool)).to.deep.equal([5, 1, -4, 0]);
+  });
+
+  test("a close() with a wrong argument returns the connection, and then rejects", async () => {
+    for (const wrong of [true, 1, "end", [], { reset: true }, { transactionWasReset: "yes" }, null]) {
+      const context = scriptedPool({ poolSize: 1, maxOverflow: 0 });
+      const { pool, server } = context;
+      const lease = await pool.connect();
+      const closed = lease.close(wrong);
+      expect(lease.isValid).to.equal(false);
+      const error = await rejection(closed);
+      expect(error.code).to.equal("ERR_POOL_ARGUMENT");
+      expect(server.calls).to.deep.equal(["open", "rollback 1"]);
+      expect(await lease.close(), "a later close() has nothing to say").to.equal(undefined);
+      expect(await pool.use(({ id }) => id)).to.equal(1);
+      await expectSound(context);
+    }
+  });
+
+  test("a detached and a shared lease with a wrong argument end, too", async () => {
+    const { pool, server } = scriptedPool();
+    const lease = await pool.connect();
+    await lease.detach();
+    expect((await rejection(lease.close(1))).code).to.equal("ERR_POOL_ARGUMENT");
+    expect(server.live).to.equal(0);
+    const shared = scriptedKind(StaticPool);
+    const share = await shared.pool.connect();
+    expect((await rejection(share.close(1))).code).to.equal("ERR_POOL_ARGUMENT");
+    expect(shared.pool.stats().used).to.equal(0);
   });
 };

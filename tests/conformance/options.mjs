@@ -413,4 +413,30 @@ export default (test) => {
     expect(AsyncAdaptedQueuePool).to.equal(QueuePool);
     expect(new AsyncAdaptedQueuePool(create)).to.be.instanceOf(Pool);
   });
+
+  test("options are read by name, whether they are own properties, accessors of a class, or inherited", () => {
+    class Config {
+      #size = 3;
+      get poolSize() {
+        return this.#size;
+      }
+      get maxOverflow() {
+        return 0;
+      }
+    }
+    class Longer extends Config {
+      timeout = "7s";
+    }
+    for (const options of [new Longer(), Object.create({ poolSize: 3, maxOverflow: 0, timeout: "7s" })]) {
+      const pool = new QueuePool(() => ({}), options);
+      expect([pool.size(), pool.stats().max, pool.timeout()]).to.deep.equal([3, 3, 7]);
+      expect(pool.recreate().stats().max).to.equal(3);
+    }
+    class Wrong {
+      get poolSize() {
+        return -1;
+      }
+    }
+    expect(thrown(() => new QueuePool(() => ({}), new Wrong())).message).to.include("poolSize must be");
+  });
 };

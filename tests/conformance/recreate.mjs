@@ -99,4 +99,75 @@ export default (test) => {
     const pool = new QueuePool(() => ({}));
     expect(pool.recreate().loggingName).not.to.equal(pool.loggingName);
   });
+
+  test("a subclass whose constructor takes something else keeps its creator, its settings and its properties", () => {
+    const seen = [];
+    class Shop extends QueuePool {
+      url;
+      #visits = [];
+      constructor(url) {
+        super(() => ({ url }), { poolSize: 3, maxOverflow: 0 });
+        this.url = url;
+        this.#visits.push(url);
+        seen.push(url);
+      }
+      get visits() {
+        return this.#visits.length;
+      }
+    }
+    const shop = new Shop("db://shop");
+    const again = shop.recreate().recreate();
+    expect(again).to.be.instanceOf(Shop);
+    expect([again.url, again.visits, again.size(), again.stats().max]).to.deep.equal(["db://shop", 1, 3, 3]);
+    return again.use((connection) => expect(connection.url).to.equal("db://shop"));
+  });
+
+  test("a subclass whose constructor refuses the creator is recreated without it", async () => {
+    class Strict extends QueuePool {
+      constructor({ url }) {
+        if (typeof url !== "string") throw new TypeError("no url");
+        super(() => ({ url }), { poolSize: 2 });
+        this.url = url;
+      }
+      describe() {
+        return `${this.url} ${this.size()}`;
+      }
+    }
+    const again = new Strict({ url: "db://strict" }).recreate();
+    expect([again instanceof Strict, again.describe()]).to.deep.equal([true, "db://strict 2"]);
+    expect(await again.use(({ url }) => url)).to.equal("db://strict");
+    await again.close();
+  });
+
+  test("a subclass that wraps its creator has it wrapped once, and its own fields begin again", async () => {
+    class Counted extends QueuePool {
+      uses = 0;
+      connect = (options) => {
+        this.uses++;
+        return super.connect(options);
+      };
+      constructor(creator, options) {
+        super((record) => ({ inner: creator(record) }), options);
+      }
+    }
+    const pool = new Counted(() => ({}), { poolSize: 2 });
+    await pool.use(() => {});
+    const again = pool.recreate();
+    expect(await again.use(({ inner }) => inner.inner)).to.equal(undefined);
+    expect([pool.uses, again.size()]).to.deep.equal([1, 2]);
+    expect(again.stats().checkouts).to.equal(1);
+  });
+
+  test("a pool that a subclass makes in its constructor is not the one that is recreated", () => {
+    class Outer extends QueuePool {
+      inner;
+      constructor(creator, options) {
+        const inner = new QueuePool(() => ({}), { poolSize: 7 });
+        super(creator, options);
+        this.inner = inner;
+      }
+    }
+    const again = new Outer(() => ({}), { poolSize: 2 }).recreate();
+    expect([again.size(), again.inner.size()]).to.deep.equal([2, 7]);
+  });
 };

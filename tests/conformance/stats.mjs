@@ -285,4 +285,32 @@ export default (test) => {
     await (await waiter).close();
     expect(pool.status()).to.equal("pool scripted: 1 in use, 1 idle, 0 opening, 0 closing, of at most 2; 0 waiting");
   });
+
+  test("a scope without a caller yet has zeros, whatever the first scope has", async () => {
+    let key;
+    const { pool } = scriptedPool({ poolSize: 2, maxOverflow: 0, scope: () => key });
+    const [first] = await connects(pool, 2);
+    await first.close();
+    key = {};
+    expect(pool.stats()).to.deep.equal({
+      ...pool.stats(),
+      total: 0,
+      idle: 0,
+      used: 0,
+      opening: 0,
+      closing: 0,
+      waiting: 0,
+      detached: 0,
+      max: 2,
+      opened: 2,
+      checkouts: 2,
+    });
+    expect(counts(pool)).to.deep.equal([2, 0, -2, 0]);
+    expect(pool.status()).to.include("0 in use, 0 idle");
+    expect(pool.stats({ scope: "all" })).to.include({ used: 1, idle: 1 });
+    await pool.use(() => {});
+    expect(pool.stats()).to.include({ used: 0, idle: 1 });
+    key = undefined;
+    expect(pool.stats()).to.include({ used: 1, idle: 1 });
+  });
 };

@@ -224,3 +224,44 @@ test("where finalizers may not act, a lost lease is reported before a checkout t
   });
   assert.deepEqual([status, stdout], [0, "leak\ntrue 2\n"]);
 });
+
+test("an abort reaches a caller of a pool that nothing but the caller's promise holds", () => {
+  const program = `
+    const { QueuePool } = await import("edgepool");
+    const controller = new AbortController();
+    const wait = () => {
+      const pool = new QueuePool(() => new Promise(() => {}), { driverTimeout: null, timeout: null });
+      return pool.connect({ signal: controller.signal }).catch((error) => error.message);
+    };
+    const caller = wait();
+    for (let round = 0; round < 5; round++) { await new Promise((turn) => setTimeout(turn, 20)); gc(); }
+    setTimeout(() => {}, 1000).unref();
+    controller.abort(new Error("enough"));
+    console.log(await caller);
+  `;
+  const { status, stdout } = spawnSync(process.execPath, ["--expose-gc", "--input-type=module", "--eval", program], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  assert.deepEqual([status, stdout], [0, "enough\n"]);
+});
+
+test("more than ten pools may wait on one signal without a warning", () => {
+  const program = `
+    const { QueuePool } = await import("edgepool");
+    process.on("warning", ({ name }) => console.log(name));
+    const { signal } = new AbortController();
+    const open = () => ({ rollback() {}, close() {} });
+    const pools = Array.from({ length: 20 }, () => new QueuePool(open, { poolSize: 1, maxOverflow: 0 }));
+    const leases = await Promise.all(pools.map((pool) => pool.connect()));
+    const waiters = pools.map((pool) => pool.connect({ signal }));
+    await new Promise((turn) => setTimeout(turn, 20));
+    await Promise.all(leases.map((lease) => lease.close()));
+    console.log((await Promise.all(waiters)).length);
+  `;
+  const { status, stdout } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  assert.deepEqual([status, stdout], [0, "20\n"]);
+});

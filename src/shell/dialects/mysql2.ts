@@ -23,6 +23,8 @@ interface Core extends Mysql2Connection {
   commit(callback: Callback): void;
   ping(callback: Callback): void;
   end(callback: Callback): void;
+  /** Of a connection of mysql2's own pool, whose `end` only returns it there. */
+  _realEnd?(callback: Callback): void;
   /** Sends COM_RESET_CONNECTION. Not in older versions. */
   reset?(callback: Callback): void;
   query(statement: string, values: unknown[], callback: (error: unknown, rows?: unknown) => void): void;
@@ -146,9 +148,11 @@ export const mysql2: Dialect<Mysql2Connection> = {
       if (core.stream.destroyed) return resolve();
       core.stream.on("close", resolve);
       // Refused if the connection is closing already, which may wait for the server.
-      core.end((refusal) => {
+      const refused: Callback = (refusal) => {
         if (refusal) core.stream.destroy();
-      });
+      };
+      if (core._realEnd === undefined) core.end(refused);
+      else core._realEnd(refused);
     });
   },
 

@@ -102,7 +102,8 @@ export class Lease<C> implements PooledConnection<C> {
       checkFlags({ transactionWasReset: options.transactionWasReset }, ["transactionWasReset"], "close()", owner.name);
       ({ error } = options);
     } catch (refusal) {
-      return Promise.reject(refusal);
+      // The caller is done with the lease, whatever it has passed along.
+      return this.close().then(() => Promise.reject(refusal as Error));
     }
     const verdict = error !== undefined && this.isValid && owner.isDisconnect(error, held);
     if (verdict === true) return this.invalidate(error, { pool: true });

@@ -579,9 +579,21 @@ function placeOf(context: Context | undefined): Place {
 
 /** Returns the stack of the code that called the pool's method that called this function, if the host has one. */
 function stackBelow(called: Function): string | undefined {
-  const holder: { stack?: string } = {};
+  const holder: { stack?: unknown } = {};
   const { captureStackTrace } = Error as unknown as { captureStackTrace?: (holder: object, below: Function) => void };
-  captureStackTrace?.(holder, called);
-  // A host that drops the frames of tail calls (Bun) may have nothing below the function: then the whole stack.
-  return holder.stack?.split("\n").slice(2).join("\n") || new Error().stack;
+  try {
+    captureStackTrace?.(holder, called);
+    const { stack } = holder;
+    // A program's Error.prepareStackTrace may return the call sites, or whatever it likes.
+    if (Array.isArray(stack)) return stack.slice(1).map(lineOf).join("\n");
+    if (stack !== undefined && typeof stack !== "string") return undefined;
+    // A host that drops the frames of tail calls (Bun) may have nothing below the function: then the whole stack.
+    return stack?.split("\n").slice(2).join("\n") || String(new Error().stack);
+  } catch {
+    return undefined;
+  }
+}
+
+function lineOf(site: unknown): string {
+  return `    at ${site}`;
 }

@@ -58,16 +58,16 @@ export class Scopes<C> {
     return this.#first.isClosed ? this.#first : this.#begin(key, context);
   }
 
-  /** Returns the current scope, or the first one if there is none. */
-  seen(): Scope<C> {
-    return this.#find(this.#ownKey(), hasContexts ? seenContext() : undefined) ?? this.#first;
+  /** Returns the current scope, if there is one. */
+  seen(): Scope<C> | undefined {
+    return this.#find(this.#ownKey(), hasContexts ? seenContext() : undefined);
   }
 
   /** Returns the scopes that can act now: in Workers the current one, elsewhere all of them. */
   withinReach(): Scope<C>[] {
     if (!hasContexts) return [this.#first, ...this.#reachable.values()];
     try {
-      return [this.seen()];
+      return [this.seen() ?? this.#first];
     } catch {
       // The user's function has no key here.
       return [this.#first];

@@ -1,17 +1,27 @@
 /**
  * One abort listener for each signal, with the set of operations behind it: a listener for every waiter of a shared
- * signal would be linear in their number. Numbers only, no object for each waiter: with a hundred thousand waiters the
- * garbage collector would cost more than the rest. Used by waiters.ts; decides nothing.
+ * signal would be linear in their number, and Node warns of more than ten. Numbers only, no object for each waiter:
+ * with a hundred thousand waiters the garbage collector would cost more than the rest. Used by waiters.ts; decides
+ * nothing.
  */
 
-import { weakly } from "../host.js";
+import { hasContexts, weakly } from "../host.js";
 import { indexOf } from "../protocol.js";
 
 interface Group {
   readonly signal: AbortSignal;
   readonly operations: Set<number>;
-  readonly listener: () => void;
+  readonly listener: Listener;
 }
+
+/** The listener of one signal, for all scopes that wait on it. */
+interface Listener {
+  readonly members: Set<{ deref(): Signals | undefined }>;
+  readonly onAbort: () => void;
+}
+
+/** By signal. In Workers each scope has listeners of its own, which it adds in its own I/O context. */
+const listeners = new WeakMap<AbortSignal, Listener>();
 
 export class Signals {
   readonly #groups = new Map<AbortSignal, Group>();
@@ -23,6 +33,7 @@ export class Signals {
   /** Groups without an operation whose listener is still to be removed: a user's signal is foreign code. */
   #ended: Group[] = [];
   readonly #aborted: (operations: Set<number>, reason: unknown) => void;
+  readonly #reference = referenceTo(this);
 
   /** `aborted` is called once for each signal, with all of its operations, in order. */
   constructor(aborted: (operations: Set<number>, reason: unknown) => void) {
@@ -75,10 +86,15 @@ export class Signals {
   release(): void {
     while (this.#ended.length > 0) {
       const { signal, listener } = this.#ended.pop() as Group;
+      // Another group may have begun since.
+      if (this.#groups.get(signal)?.listener === listener) continue;
+      listener.members.delete(this.#reference);
+      if (listener.members.size > 0) continue;
+      if (listeners.get(signal) === listener) listeners.delete(signal);
       try {
-        signal.removeEventListener("abort", listener);
+        signal.removeEventListener("abort", listener.onAbort);
       } catch {
-        // A signal that keeps its listener costs nothing: the group is empty.
+        // A signal that keeps its listener costs nothing: it has no members.
       }
     }
   }
@@ -90,13 +106,19 @@ export class Signals {
   }
 
   #listen(signal: AbortSignal): Group {
-    const group: Group = { signal, operations: new Set(), listener: listenerOf(weakly(this), signal) };
+    const known = listeners.get(signal);
+    const listener = known ?? listenerOf(signal);
+    const group: Group = { signal, operations: new Set(), listener };
     // Before the foreign call: it may re-enter the pool with the same signal.
     this.#groups.set(signal, group);
     this.#count++;
+    listener.members.add(this.#reference);
+    if (known !== undefined) return group;
+    if (!hasContexts) listeners.set(signal, listener);
     try {
-      signal.addEventListener("abort", group.listener);
+      signal.addEventListener("abort", listener.onAbort);
     } catch (error) {
+      if (listeners.get(signal) === listener) listeners.delete(signal);
       this.#end(group);
       throw error;
     }
@@ -120,11 +142,22 @@ export class Signals {
 }
 
 /**
- * Made here, so that the function closes over these two alone. A signal may outlive the pool, and in Workers the
- * request, whose `finally` may never have run: it must not keep them.
+ * While a caller waits, its signal keeps its pool: nothing else may. In Workers a signal may outlive the request, whose
+ * `finally` may never have run, so there it does not.
  */
-function listenerOf(signals: { deref(): Signals | undefined }, signal: AbortSignal): () => void {
-  return () => signals.deref()?.onAbort(signal);
+function referenceTo(signals: Signals): { deref(): Signals | undefined } {
+  return hasContexts ? weakly(signals) : { deref: () => signals };
+}
+
+/** Made here, so that the function closes over these two alone. */
+function listenerOf(signal: AbortSignal): Listener {
+  const members = new Set<{ deref(): Signals | undefined }>();
+  return {
+    members,
+    onAbort() {
+      for (const member of members) member.deref()?.onAbort(signal);
+    },
+  };
 }
 
 /** Returns the reason. If the reason cannot be read, the error is the reason. */

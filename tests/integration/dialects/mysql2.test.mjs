@@ -296,3 +296,23 @@ test("the guide's runQuery gives a Durable Object the rows of a SELECT and the c
   assert.deepEqual([change.rows, typeof change.rowCount], [[], "number"]);
   await connection.end();
 });
+
+test("a connection of mysql2's own pool is closed, and leaves that pool", async () => {
+  const own = { callbacks: callbacks.createPool(server.options), promises: promises.createPool(server.options) };
+  const creators = {
+    callbacks: () => promisify(own.callbacks.getConnection).call(own.callbacks),
+    promises: () => own.promises.getConnection(),
+  };
+  for (const [style, creator] of Object.entries(creators)) {
+    server.sessions.length = 0;
+    const pool = new QueuePool(creator, { dialect: mysql2 });
+    await pool.use((connection) => styles[style].query(connection, "SELECT 1"));
+    await pool.close({ timeout: "2s" });
+    assert.equal(server.sessions[0].received.at(-1), "quit");
+    // A new session, since the old one is gone.
+    await pool.recreate().use((connection) => styles[style].query(connection, "SELECT 2"));
+    assert.equal(server.sessions.length, 2);
+  }
+  own.callbacks.end(() => {});
+  await own.promises.end();
+});
