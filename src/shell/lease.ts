@@ -28,7 +28,10 @@ export interface LeaseCloseOptions {
  * returns the same promise.
  */
 export interface PooledConnection<C> extends AsyncDisposable {
-  /** The driver's own connection. Throws once the lease has ended. */
+  /**
+   * The driver's connection; with the option `guard` and a dialect that has `guarded`, a proxy of it. Throws once the
+   * lease has ended.
+   */
   readonly connection: C;
   /** The slot; null once detached or ended. */
   readonly record: ConnectionRecord<C> | null;
