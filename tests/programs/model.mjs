@@ -2,6 +2,9 @@
 // The reference model: what the callers and the server see of a pool, and the rules that must hold. The model counts
 // connections, callers and leases by itself. It asks the pool for its numbers only to compare them.
 
+/** For how long a pool whose timer rings late lets the host deliver: a grace, and one turn of its loop. */
+const patience = (/** @type {number} */ lateMs) => Math.min(lateMs, 50) + 1;
+
 /** What a number of milliseconds may end late: a fiftieth, or 10 ms. */
 const lateness = (/** @type {number} */ ms) => Math.max(ms / 50, 10);
 
@@ -217,6 +220,8 @@ export class Model {
   /** The turn in which the process stood still, and for how long. */
   #frozenIn = -1;
   #frozenMs = 0;
+  /** Until then the pool judges no time, because its timer rang late. */
+  #patientUntil = 0;
   /** The turn in which connections may have been marked: the pool may do that some microtasks later. */
   #doubtedIn = -1;
   /** @type {{ rule: string, detail: string } | undefined} */
@@ -262,6 +267,7 @@ export class Model {
   ask(/** @type {Scope} */ scope, timeoutMs = this.timeoutMs, deadlineMs = this.deadlineMs) {
     const caller = new Caller(++this.callerCount, scope, this.clock.elapsed, timeoutMs, deadlineMs);
     caller.askedIn = this.turn;
+    caller.slack = Math.max(this.#patientUntil - this.clock.elapsed, 0);
     this.#join(caller);
     return caller;
   }
@@ -447,6 +453,7 @@ export class Model {
 
   open(/** @type {Scope | undefined} */ scope, /** @type {Caller | undefined} */ caller) {
     const opening = new Opening(scope, caller, this.clock.elapsed, this.turn);
+    opening.slack = Math.max(this.#patientUntil - this.clock.elapsed, 0);
     this.creatorCalls++;
     this.openings.add(opening);
     opening.mayBeStale = this.#doubtedIn === this.turn;
@@ -676,8 +683,10 @@ export class Model {
     return this.clock.elapsed >= this.closedAt + this.patienceMs;
   }
 
-  /** The process stood still for so long: nothing could end in time. */
-  freeze(/** @type {number} */ ms) {
+  /** The process stood still for so long: nothing could end in time, and the pool has patience after that. */
+  freeze(/** @type {number} */ frozenMs) {
+    const ms = frozenMs + patience(frozenMs);
+    this.#patientUntil = this.clock.elapsed + patience(frozenMs);
     this.#frozenMs = ms + (this.#frozenIn === this.turn ? this.#frozenMs : 0);
     this.#frozenIn = this.turn;
     for (const caller of this.waiting) caller.slack += ms;
