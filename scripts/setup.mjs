@@ -117,6 +117,11 @@ export function setUpJest() {
   return installed("jest", jestVersions, "installing Jest into target/tools (usually ten seconds)");
 }
 
+/** Installs Vitest, which one test needs. Returns its folder. */
+export function setUpVitest() {
+  return installed("vitest", { vitest: "3.2.4" }, "installing Vitest into target/tools (usually ten seconds)");
+}
+
 const documenterVersions = { "@microsoft/api-extractor": "7.60.1", "@microsoft/api-documenter": "7.30.18" };
 
 /** Installs API Extractor and API Documenter, which bring another TypeScript. Returns their folder. */
@@ -180,6 +185,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     bindingsTests: compileBindingsTests,
     chromium: setUpChromium,
     jest: setUpJest,
+    vitest: setUpVitest,
     ...Object.fromEntries(Object.keys(runtimes).map((name) => [name, () => setUpRuntimes([name])])),
   };
   for (const name of process.argv.slice(2)) parts[name]();

@@ -102,7 +102,7 @@ const policyTopics = readdirSync(join(root, "tests", "policy"))
   .map((file) => basename(file, ".rs").replaceAll("_", "-"));
 
 const documents = ["documentation", "english", "speed-comparison"];
-const bundlers = ["bundlers", "jest"];
+const bundlers = ["bundlers", "fake-timers", "jest"];
 const only = (names, all) => Object.fromEntries(Object.entries(all).filter(([name]) => names.includes(name)));
 const packageFiles = filesIn("tests/package", ".test.mjs");
 
@@ -175,7 +175,7 @@ export const suites = [
     "the package as it is published",
     filesIn("tests/package", ".test.mjs", [...documents, ...bundlers]),
   ),
-  files("bundlers", "the package in every bundler, and in Jest", only(bundlers, packageFiles), {
-    needs: { bundlers: ["chromium"], jest: ["jest"] },
+  files("bundlers", "the package in every bundler, in Jest, and with fake timers", only(bundlers, packageFiles), {
+    needs: { bundlers: ["chromium"], "fake-timers": ["jest", "vitest"], jest: ["jest"] },
   }),
 ];

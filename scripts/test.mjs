@@ -71,7 +71,10 @@ function prepare() {
   row(["package"], process.execPath, () => [scripts.build]);
   // The compiler takes what the others leave: it has the most to do, and they wait for disks and networks.
   row(compiled, "nice", (name) => ["-n", "10", process.execPath, scripts.setup, name]);
-  row(["node22", "chromium", "jest", "deno", "bun", "node24"], process.execPath, (name) => [scripts.setup, name]);
+  row(["node22", "chromium", "jest", "vitest", "deno", "bun", "node24"], process.execPath, (name) => [
+    scripts.setup,
+    name,
+  ]);
   return parts;
 }
 
