@@ -309,6 +309,23 @@ export default (test) => {
     expect(most).to.equal(1);
   });
 
+  test("a reset that ends late does not end the close that keeps its slot", async () => {
+    const context = busyPool({ isBusy: undefined, keepsSlotUntilClosed: true }, { driverTimeout: "1s", timeout: "9s" });
+    const { pool, server, clock } = context;
+    const [reset, end] = [gate(), gate()];
+    server.script.rollback = () => reset.promise;
+    server.script.terminate = () => end.promise;
+    const used = pool.use(() => {});
+    await pass(clock, 2_500);
+    await used;
+    const next = pool.connect();
+    reset.open();
+    expect(await stateOf(next)).to.equal("pending");
+    expect(server.calls).to.deep.equal(["open", "rollback 1", "terminate 1"]);
+    end.open();
+    expect((await next).connection.id).to.equal(2);
+  });
+
   test("without that a close that has not ended gives its slot to the next caller", async () => {
     const context = busyPool({ isBusy: () => "stuck", doTerminate: never }, { driverTimeout: "1s" });
     const { pool, clock } = context;

@@ -12,6 +12,7 @@ export interface NodeSqliteDatabase {
   exec(sql: string): void;
   close(): void;
   prepare?(sql: string): { run(): unknown };
+  function?(name: string, run: () => number): void;
 }
 
 /** For `new QueuePool(() => new DatabaseSync("app.db"), { dialect: nodeSqlite })`. */
@@ -60,15 +61,14 @@ function end(database: NodeSqliteDatabase, statement: "ROLLBACK" | "COMMIT"): vo
   } catch (error) {
     if (!(error as Error).message.endsWith("no transaction is active")) throw error;
   }
-  // In the transaction it could not be seen.
-  if (hasIterator(database)) throw new Error("an iterator of one of the database's statements is open");
 }
 
 const probes = new WeakMap<NodeSqliteDatabase, { run(): unknown }>();
 
 /**
  * SQLite refuses this VACUUM in any case, and names a statement in progress before the file name that is none. It takes
- * about three microseconds. In a transaction SQLite names that instead.
+ * about three microseconds. In a transaction SQLite names that instead. Then the dialect defines a function twice, which
+ * SQLite refuses while a statement is in progress. It would make SQLite prepare every statement again.
  */
 function hasIterator(database: NodeSqliteDatabase): boolean {
   try {
@@ -80,7 +80,17 @@ function hasIterator(database: NodeSqliteDatabase): boolean {
     probe?.run();
     return false;
   } catch (error) {
-    return error instanceof Error && error.message.endsWith("SQL statements in progress");
+    const message = error instanceof Error ? error.message : "";
+    return message.endsWith("SQL statements in progress") || (message.endsWith("transaction") && !mayDefine(database));
+  }
+}
+
+function mayDefine(database: NodeSqliteDatabase): boolean {
+  try {
+    for (let time = 0; time < 2; time++) database.function?.("edgepool_probe", () => 0);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -60,6 +60,7 @@ interface Submitted {
   destroyed?: boolean;
   write?: unknown;
   on?(event: "error", listener: () => void): unknown;
+  destroy?(error: Error): unknown;
 }
 
 /** pg's own `Connection`: one socket, with TLS if that is asked for. */
@@ -139,7 +140,7 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
     // Without a listener, pg's error for the destroyed socket would end the process, and so would that of a stream that
     // its caller left.
     client.on("error", ignore);
-    for (const query of [_activeQuery, ..._queryQueue, ..._sentQueryQueue]) query?.on?.("error", ignore);
+    for (const query of [_activeQuery, ..._queryQueue, ..._sentQueryQueue]) if (query) abandon(query);
     if (stream?.destroy) stream.destroy();
     else void client.end().catch(ignore);
   },
@@ -230,6 +231,15 @@ function endsByItself(query: Submitted): boolean {
     // A destroyed COPY FROM sends the server its failure.
     (query.destroyed === true && typeof query.write === "function")
   );
+}
+
+/** Its reader may still come: a stream that is not destroyed would then wait for a server that is gone. */
+function abandon(query: Submitted): void {
+  query.on?.("error", ignore);
+  if (endsByItself(query) || query.destroy === undefined) return;
+  // Otherwise the stream would wait for its cursor to close at the server.
+  if (query.cursor) query.cursor.state = "done";
+  query.destroy(new Error("Connection terminated by the pool"));
 }
 
 /** Returns whether the server has got the request. Never throws, and takes at most {@link cancelMs}. */

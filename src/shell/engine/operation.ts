@@ -432,13 +432,14 @@ export class Operation<C> implements StepContext<C> {
    * slot.
    */
   #late(step: number, outcome: Outcome, value: unknown): void {
-    if (this.known?.isStillOpen === true) {
+    const code = codeOf(step);
+    if (this.known?.isStillOpen === true && (code === Code.Close || code === Code.Terminate)) {
       this.known.isStillOpen = false;
       const ended = outcome === Outcome.LateOk ? Outcome.Ok : Outcome.Failed;
       this.#owner.guard(this, () => this.run(this.#advance(this.#owner.steps.ended(this, step, ended, value))));
       return;
     }
-    if (codeOf(step) !== Code.Open) return;
+    if (code !== Code.Open) return;
     this.#owner.guard(this, () => {
       this.run(this.#advance(this.#owner.steps.arrivedLate(this, outcome, value)));
     });

@@ -116,6 +116,7 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
       begin = query(connection, "BEGIN");
     });
     await begin;
+    await one.use(() => {});
     assert.deepEqual(server.sessions[0].received.slice(0, 2), ["BEGIN", "reset"]);
     await one.close();
   });
@@ -143,7 +144,8 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
       begin = query(connection, "BEGIN");
     });
     await begin;
-    assert.deepEqual(server.sessions[0].received, ["BEGIN", "ROLLBACK"]);
+    await one.use(() => {});
+    assert.deepEqual(server.sessions[0].received.slice(0, 2), ["BEGIN", "ROLLBACK"]);
     await one.close();
   });
 
@@ -177,6 +179,47 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     await lease.invalidate();
     assert.equal(core(connection).stream.destroyed, true);
     await Promise.all(statements);
+    await one.close();
+  });
+
+  test(`${name}: a statement's time-out reaches its caller at once, and costs this connection alone`, async () => {
+    const one = pool({ poolSize: 2 });
+    const other = await one.connect();
+    const start = Date.now();
+    await assert.rejects(
+      one.use((connection) => query(connection, { sql: "HANG", timeout: 50 })),
+      { code: "PROTOCOL_SEQUENCE_TIMEOUT" },
+    );
+    assert.ok(Date.now() - start < 800);
+    await other.close();
+    await one.use((connection) => query(connection, "SELECT 7 AS id"));
+    assert.deepEqual(
+      [one.stats().invalidated, one.stats().used, server.sessions[0].received.includes("ROLLBACK")],
+      [1, 0, true],
+    );
+    await one.close();
+  });
+
+  test(`${name}: a statement that was not awaited holds neither its caller nor the slot`, async () => {
+    const one = pool({ returnTimeout: "50ms" });
+    const start = Date.now();
+    await one.use((connection) => void query(connection, "HANG").catch(() => {}));
+    assert.ok(Date.now() - start < 40);
+    await one.use((connection) => query(connection, "SELECT 7 AS id"));
+    assert.ok(Date.now() - start < 800);
+    assert.deepEqual([one.stats().opened, one.stats().invalidated], [2, 1]);
+    await one.close();
+  });
+
+  test(`${name}: a row stream that is not read on costs its connection at once`, async () => {
+    const one = pool();
+    await one.use((connection) => {
+      void query(connection, "HANG").catch(() => {});
+      // What a stream does when its reader is slow.
+      core(connection).pause();
+    });
+    assert.deepEqual([one.stats().used, one.stats().invalidated], [0, 1]);
+    assert.ok(!server.sessions[0].received.includes("ROLLBACK"));
     await one.close();
   });
 

@@ -115,6 +115,50 @@ test("a query on a closed database fails its caller alone", async () => {
   assert.equal(await count(), 0);
 });
 
+test("a close that takes longer than driverTimeout keeps the data directory until it has ended", async () => {
+  const path = mkdtempSync(join(tmpdir(), "edgepool-pglite-slow-"));
+  const opened = [];
+  let most = 0;
+  const creator = () => {
+    opened.push(new PGlite(path));
+    most = Math.max(most, opened.filter(({ closed }) => !closed).length);
+    return opened.at(-1);
+  };
+  const times = { timeout: "1s", driverTimeout: "500ms", returnTimeout: "200ms" };
+  const slow = new QueuePool(creator, { dialect: pglite, logger: silent, poolSize: 1, maxOverflow: 0, ...times });
+  await slow.use((database) => database.exec("CREATE TABLE notes (text text)"));
+  let endTransaction;
+  const isOver = new Promise((resolve) => (endTransaction = resolve));
+  let transaction;
+  const start = Date.now();
+  await slow.use((database) => {
+    transaction = database.transaction(async (work) => {
+      await work.query("INSERT INTO notes VALUES ('kept')");
+      await isOver;
+    });
+  });
+  assert.ok(Date.now() - start < 450, "the caller does not wait for the transaction");
+  await assert.rejects(slow.connect(), { code: "ERR_POOL_TIMEOUT" });
+  await assert.rejects(slow.connect(), { code: "ERR_POOL_TIMEOUT" });
+  assert.equal(opened.length, 1);
+  endTransaction();
+  await transaction;
+  const { rows } = await slow.use((database) => database.query("SELECT text FROM notes"));
+  assert.deepEqual([rows, opened.length, most], [[{ text: "kept" }], 2, 1]);
+  await slow.close();
+  rmSync(path, { recursive: true });
+});
+
+test("a termination waits for the close that its caller has begun", async () => {
+  const lease = await pool.connect();
+  const { connection } = lease;
+  const closing = connection.close();
+  await lease.invalidate();
+  assert.equal(connection.closed, true);
+  await closing;
+  await count();
+});
+
 test("the next database opens its data directory after the last is closed", async () => {
   const lease = await pool.connect();
   const { connection } = lease;

@@ -25,7 +25,8 @@ export function testSqlite({ dialect, open, code, skip }) {
     const creator = () => {
       const database = open(join(folder, `${name}.db`));
       const exec = database.exec.bind(database);
-      database.exec = (statement) => (statements.push(statement), exec(statement));
+      // The dialect runs no statement at all to see whether the database is busy.
+      database.exec = (statement) => (statement !== "" && statements.push(statement), exec(statement));
       return database;
     };
     const one = new QueuePool(creator, { dialect, logger, loggingName: name, poolSize: 1, maxOverflow: 0, ...options });
@@ -94,6 +95,44 @@ export function testSqlite({ dialect, open, code, skip }) {
       await one.close();
     },
   );
+
+  for (const [where, begin] of Object.entries({
+    "outside of a transaction": () => {},
+    "in a transaction": (database) => database.exec("BEGIN; INSERT INTO accounts VALUES (9)"),
+  })) {
+    for (const resetOnReturn of ["rollback", "commit", "none"]) {
+      const name = `an iterator left open ${where}, with resetOnReturn "${resetOnReturn}", reaches no later caller`;
+      test(name, { skip }, async () => {
+        const { one, count, complaints } = await pool(`iterator-${where}-${resetOnReturn}`, { resetOnReturn });
+        await one.use((database) => database.exec("INSERT INTO accounts VALUES (1), (2)"));
+        const left = await one.use((database) => {
+          begin(database);
+          const rows = database.prepare("SELECT id FROM accounts").iterate();
+          rows.next();
+          return rows;
+        });
+        await one.use((database) => database.exec("INSERT INTO accounts VALUES (3)"));
+        assert.equal(await count(), 3);
+        assert.equal(typeof left.next, "function");
+        assert.equal(one.stats().opened, 2);
+        assert.deepEqual(complaints, []);
+        await one.close();
+        assert.equal(one.stats().total, 0);
+      });
+    }
+  }
+
+  test("an iterator that its caller has read to the end, or returned, costs no connection", { skip }, async () => {
+    const { one } = await pool("iterated");
+    await one.use((database) => database.exec("INSERT INTO accounts VALUES (1), (2)"));
+    await one.use((database) => {
+      const rows = database.prepare("SELECT id FROM accounts");
+      assert.equal([...rows.iterate()].length, 2);
+      for (const row of rows.iterate()) if (row.id === 1) break;
+    });
+    assert.equal(one.stats().opened, 1);
+    await one.close();
+  });
 
   test("an ordinary error costs no caller a connection", { skip }, async () => {
     const { one, count } = await pool("error");
