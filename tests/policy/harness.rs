@@ -86,7 +86,7 @@ pub(crate) enum Stage {
     /// The creator ran out of time and may still deliver.
     Late,
     /// The end of its connection took too long, and goes on.
-    StillOpen,
+    StillOpen(Step),
     /// A caller holds the detached connection.
     Holding,
     Draining,
@@ -357,12 +357,8 @@ impl Host {
         operation
     }
 
-    /// Returns a share that others may have, too.
-    pub(crate) fn checkin_as_one_of(&mut self, caller: Operation, condition: Condition) -> Operation {
-        self.checkin_beside_others(caller, condition).expect("a step")
-    }
-
-    fn checkin_beside_others(&mut self, caller: Operation, condition: Condition) -> Option<Operation> {
+    /// The same for a share that others may have, too.
+    pub(crate) fn checkin_beside_others(&mut self, caller: Operation, condition: Condition) -> Option<Operation> {
         if self.pool.config().tells_time() {
             self.pool.read_clock(self.now);
         }
@@ -371,7 +367,10 @@ impl Host {
             Hold::Share(id) => self.pool.begin_share_return(id, condition),
         };
         let connection = self.states[caller.0].connection;
-        self.begin_return(answer, Role::Return, connection)
+        self.is_invalidating = !matches!(condition, Condition::Open | Condition::Clean | Condition::Busy);
+        let operation = self.begin_return(answer, Role::Return, connection);
+        self.is_invalidating = false;
+        operation
     }
 
     /// Returns the lease; every step succeeds.
@@ -663,10 +662,10 @@ impl Host {
             ) => self.states[operation.0].deaths += 1,
             (Stage::Performing(Step::Ping(_)), Outcome::TimedOut) => self.states[operation.0].deaths += 1,
             (Stage::Performing(Step::Open(_)), Outcome::Unavailable) => {}
-            (Stage::Performing(Step::Close(_) | Step::Terminate(_)), Outcome::StillOpen) => {
-                self.states[operation.0].stage = Stage::StillOpen;
+            (Stage::Performing(step @ (Step::Close(_) | Step::Terminate(_))), Outcome::StillOpen) => {
+                self.states[operation.0].stage = Stage::StillOpen(step);
             }
-            (Stage::Performing(_) | Stage::StillOpen, Outcome::Ok | Outcome::Failed | Outcome::TimedOut) => {
+            (Stage::Performing(_) | Stage::StillOpen(_), Outcome::Ok | Outcome::Failed | Outcome::TimedOut) => {
                 if let Some(HostStep::Close(connection) | HostStep::Terminate(connection)) =
                     self.states[operation.0].host_step
                 {
@@ -694,10 +693,9 @@ impl Host {
 
     /// Lets every step succeed until only sleepers and lease holders are left.
     pub(crate) fn run(&mut self) {
-        while let Some(operation) = self
-            .operations()
-            .find(|&operation| matches!(self.stage(operation), Stage::Woken | Stage::Performing(_) | Stage::Late))
-        {
+        while let Some(operation) = self.operations().find(|&operation| {
+            matches!(self.stage(operation), Stage::Woken | Stage::Performing(_) | Stage::Late | Stage::StillOpen(_))
+        }) {
             match self.stage(operation) {
                 Stage::Woken => self.wake(operation),
                 Stage::Late => self.finish(operation, Outcome::LateOk),
@@ -984,12 +982,12 @@ impl Host {
 
     fn take_step(&mut self, operation: Operation, step: Step, outcome: Option<Outcome>) {
         let slot_use = self.expected_use(operation, step, outcome);
-        if self.stage(operation) != Stage::StillOpen || slot_use.is_some() {
+        if !matches!(self.stage(operation), Stage::StillOpen(_)) || slot_use.is_some() {
             self.states[operation.0].slot_use = slot_use;
         }
         match step {
             Step::Wait => {
-                if !matches!(self.stage(operation), Stage::Late | Stage::StillOpen) {
+                if !matches!(self.stage(operation), Stage::Late | Stage::StillOpen(_)) {
                     self.states[operation.0].stage = match (self.stage(operation), slot_use) {
                         _ if self.pool.is_waiting(self.id(operation)) => Stage::Queued,
                         (Stage::Performing(Step::Open(_)), _) if outcome == Some(Outcome::Ok) => Stage::InLine,
@@ -1002,7 +1000,7 @@ impl Host {
             Step::Share(slot) => self.grant_share(operation, slot),
             Step::Reject(refusal) => {
                 let stage = self.stage(operation);
-                let goes_on = matches!(stage, Stage::Late | Stage::StillOpen) && refusal == Refusal::OpenTimeout;
+                let goes_on = matches!(stage, Stage::Late | Stage::StillOpen(_)) && refusal == Refusal::OpenTimeout;
                 self.refuse(operation, refusal, if goes_on { stage } else { Stage::Ended });
             }
             Step::Done => {
@@ -1259,7 +1257,7 @@ impl Host {
                 self.states[operation.0].expired = true;
                 self.log.push(LogEntry::Expired(operation));
             }
-            (Notice::Release, Stage::Performing(_) | Stage::StillOpen) => {
+            (Notice::Release, Stage::Performing(_) | Stage::StillOpen(_)) => {
                 assert!(!self.states[operation.0].is_released, "{operation:?} is settled once");
                 self.states[operation.0].is_released = true;
             }

@@ -6,7 +6,7 @@
 
 use crate::harness::{Connection, EVENTS, Host, HostStep, LogEntry, Operation, Role, Stage};
 use crate::timeout::latest_ms;
-use edgepool::policy::{Counts, Event, Kind, Outcome, Refusal, ResetStyle, Settings, Span, Stats, Step};
+use edgepool::policy::{Condition, Counts, Event, Kind, Outcome, Refusal, ResetStyle, Settings, Span, Stats, Step};
 use proptest::prelude::*;
 
 struct Slot {
@@ -1097,6 +1097,8 @@ proptest! {
 #[derive(Clone, Debug)]
 enum PoolAction {
     Modelled(Action),
+    CheckinAs(usize, Condition),
+    CloseDetachedAs(usize, Condition),
     CloseRecord(usize, bool),
     Lose(usize),
     AddFinalizer(usize),
@@ -1115,7 +1117,11 @@ fn pick(operations: impl Iterator<Item = Operation>, at: usize) -> Option<Operat
 fn outcome_of(host: &Host, operation: Operation, choice: usize) -> Outcome {
     let outcomes: &[Outcome] = match host.stage(operation) {
         Stage::Late => &[Outcome::LateOk, Outcome::LateFailed],
+        Stage::StillOpen(_) => &[Outcome::Ok, Outcome::Failed],
         Stage::Performing(Step::Detach(_)) => &[Outcome::Ok],
+        Stage::Performing(Step::Close(_) | Step::Terminate(_)) if host.has_expired(operation) => {
+            &[Outcome::TimedOut, Outcome::StillOpen, Outcome::Ok, Outcome::Failed]
+        }
         _ if host.has_expired(operation) => &[Outcome::TimedOut, Outcome::Ok, Outcome::Failed],
         Stage::Performing(Step::Ping(_)) => &[Outcome::Ok, Outcome::Disconnected, Outcome::Failed],
         Stage::Performing(Step::Emit(Event::Checkout, _)) => {
@@ -1141,8 +1147,9 @@ fn apply(host: &mut Host, action: &PoolAction) -> Option<()> {
             Action::Connect(None, None) if host.settings().deadline_ms.is_infinite() => drop(host.connect()),
             Action::Connect(timeout, deadline) => drop(host.connect_within(timeout, deadline)),
             Action::Finish(at, choice) => {
-                let moving =
-                    |operation: &Operation| matches!(host.stage(*operation), Stage::Performing(_) | Stage::Late);
+                let moving = |operation: &Operation| {
+                    matches!(host.stage(*operation), Stage::Performing(_) | Stage::Late | Stage::StillOpen(_))
+                };
                 let operation = pick(host.operations().filter(moving), at)?;
                 host.finish(operation, outcome_of(host, operation, choice));
             }
@@ -1177,6 +1184,13 @@ fn apply(host: &mut Host, action: &PoolAction) -> Option<()> {
             }
             Action::Pass(ms) => host.pass(ms),
         },
+        PoolAction::CheckinAs(at, condition) => {
+            host.checkin_beside_others(lease(host, at)?, condition);
+        }
+        PoolAction::CloseDetachedAs(at, condition) => {
+            let operation = pick(host.operations().filter(|&operation| host.stage(operation) == Stage::Holding), at)?;
+            host.close_detached_as(operation, condition, false);
+        }
         PoolAction::CloseRecord(at, abrupt) => drop(host.close_record(connection(host, at)?, abrupt)),
         PoolAction::Lose(at) => drop(host.lose(lease(host, at)?)),
         PoolAction::AddFinalizer(at) => {
@@ -1196,10 +1210,16 @@ fn apply(host: &mut Host, action: &PoolAction) -> Option<()> {
     Some(())
 }
 
+fn any_condition() -> impl Strategy<Value = Condition> {
+    prop::sample::select(&[Condition::Busy, Condition::GivenUp, Condition::Stuck, Condition::Lost][..])
+}
+
 fn any_pool_action() -> impl Strategy<Value = PoolAction> {
     let at = 0..64usize;
     prop_oneof![
         60 => any_action().prop_map(PoolAction::Modelled),
+        6 => (at.clone(), any_condition()).prop_map(|(at, condition)| PoolAction::CheckinAs(at, condition)),
+        1 => (at.clone(), any_condition()).prop_map(|(at, condition)| PoolAction::CloseDetachedAs(at, condition)),
         2 => (at.clone(), any::<bool>()).prop_map(|(at, abrupt)| PoolAction::CloseRecord(at, abrupt)),
         1 => at.clone().prop_map(PoolAction::Lose),
         1 => at.clone().prop_map(PoolAction::AddFinalizer),

@@ -302,7 +302,7 @@ fn a_sharer_whose_connection_is_lost_ends_it_for_all() {
     for condition in [Condition::GivenUp, Condition::Lost] {
         let mut host = Host::new(impatient(of_kind(Kind::Static)));
         let (first, _) = (host.lend(), host.lend());
-        let operation = host.checkin_as_one_of(first, condition);
+        let operation = host.checkin_beside_others(first, condition).expect("a step");
         assert_eq!(host.step(operation), Some(HostStep::Terminate(A)), "{condition:?}");
         host.run();
         let next = host.lend();
@@ -317,7 +317,8 @@ fn a_close_that_has_not_ended_keeps_its_slot_until_it_has() {
     let waiter = host.connect();
     expire_after(&mut host, operation, 5_000.0);
     host.finish(operation, Outcome::StillOpen);
-    assert_eq!((host.stage(operation), host.stage(waiter)), (Stage::StillOpen, Stage::Queued));
+    assert!(matches!(host.stage(operation), Stage::StillOpen(_)));
+    assert_eq!(host.stage(waiter), Stage::Queued);
     assert_eq!((host.stats().used, host.stats().total), (1, 1));
     host.pass(1_000_000.0);
     assert_eq!(host.refusal(waiter), Some(Refusal::WaitTimeout));

@@ -8,7 +8,7 @@
 //! failed on the shortest way there. Two states with the same ways out are one.
 
 use crate::harness::{Connection, EVENTS, Host, Operation, Role, Stage, of_kind, sized};
-use edgepool::policy::{Event, Kind, Outcome, Settings, Span, Step};
+use edgepool::policy::{Condition, Event, Kind, Outcome, ResetStyle, Settings, Span, Step};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 
@@ -219,6 +219,7 @@ fn choices(host: &Host, operation: Operation) -> Vec<Choice> {
             Step::Open(_)
             | Step::Rollback(_)
             | Step::Commit(_)
+            | Step::Cancel(_)
             | Step::ResetSession(_)
             | Step::Emit(Event::FirstConnect | Event::Connect | Event::Reset, _),
         ) => &[Outcome::Ok, Outcome::Failed, Outcome::TimedOut],
@@ -243,6 +244,7 @@ fn last(host: &Host) -> Operation {
 
 fn cases() -> Vec<Case> {
     let one = || Settings { pre_ping: Some(true), recycle_ms: 10_000.0, ..sized(1, 0) };
+    let unreset = || Settings { reset_on_return: Some(ResetStyle::None), ..sized(1, 0) };
     let two = || Settings { pre_ping: Some(true), ..sized(1, 1) };
     let shared = || Settings { pre_ping: Some(true), ..of_kind(Kind::Static) };
     let case = |name, settings, begin| Case { name, settings, begin };
@@ -277,6 +279,22 @@ fn cases() -> Vec<Case> {
             let caller = host.lend();
             host.add_finalizer(caller);
             host.checkin(caller, true).expect("a finalizer is a step")
+        }),
+        case("return, busy", one(), |host| {
+            let caller = host.lend();
+            host.checkin_as(caller, Condition::Busy).expect("a reset")
+        }),
+        case("return, busy, with resetOnReturn \"none\"", unreset(), |host| {
+            let caller = host.lend();
+            host.checkin_as(caller, Condition::Busy).expect("a ping")
+        }),
+        case("return, with a statement that was given up", one(), |host| {
+            let caller = host.lend();
+            host.checkin_as(caller, Condition::GivenUp).expect("a cancellation")
+        }),
+        case("return, stuck or lost", one(), |host| {
+            let caller = host.lend();
+            host.checkin_as(caller, Condition::Stuck).expect("a termination")
         }),
         case("return, surplus", two(), |host| {
             let (first, second) = (host.lend(), host.lend());

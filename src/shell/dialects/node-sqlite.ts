@@ -67,8 +67,8 @@ const probes = new WeakMap<NodeSqliteDatabase, { run(): unknown }>();
 
 /**
  * SQLite refuses this VACUUM in any case, and names a statement in progress before the file name that is none. It takes
- * about three microseconds. In a transaction SQLite names that instead. Then the dialect defines a function twice, which
- * SQLite refuses while a statement is in progress. It would make SQLite prepare every statement again.
+ * about three microseconds. In a transaction SQLite names that instead, and the dialect defines a function twice. The
+ * second is refused while a statement is in progress. Always done, that would let SQLite prepare every statement again.
  */
 function hasIterator(database: NodeSqliteDatabase): boolean {
   try {

@@ -107,7 +107,7 @@ impl Host {
         // The slot is free, but its old connection is being closed.
         for state in &self.states {
             if state.role == Role::RecordClose
-                && let Stage::Performing(step) = state.stage
+                && let Stage::Performing(step) | Stage::StillOpen(step) = state.stage
                 && let Some(slot) = step_slot(step)
                 && uses.iter().all(|slot_use| slot_use.0 != slot)
                 && !self.places.contains(&Place::Slot(slot))
