@@ -14,7 +14,7 @@ import { indexOf } from "../protocol.js";
 import type { Settings } from "../settings.js";
 import { show } from "../validate.js";
 import { openConnectionsOf, type OpenConnections } from "./dropped-pools.js";
-import { Facades, ownConnection } from "./facade.js";
+import { Facades } from "./facade.js";
 import { BoundLease, handleOfOperation, Lease } from "./lease.js";
 import type { Policy } from "./policy.js";
 import { guard, guardShare, Opening, Slot, SlotConnection, type LeaseOwner } from "./slot.js";
@@ -249,7 +249,7 @@ export class Connections<C> {
   /** Whether the driver's error means that the connection is gone, or with it those of its age. */
   isDisconnect(error: unknown, connection: C): boolean | "connection" {
     try {
-      const answer = this.#dialect.isDisconnect?.(error, ownConnection(connection));
+      const answer = this.#dialect.isDisconnect?.(error, connection);
       return answer === "connection" ? answer : answer === true;
     } catch (failure) {
       this.#log.error("the dialect's isDisconnect failed", failure);

@@ -22,14 +22,6 @@ interface FacadeOwner {
 
 type Method = (...given: unknown[]) => unknown;
 
-/** The key under which a facade shows the driver's connection. */
-const driversOwn = Symbol();
-
-/** Returns the driver's connection, of a facade as of itself. */
-export function ownConnection<C>(connection: C): C {
-  return (connection as Record<symbol, C | undefined> | null | undefined)?.[driversOwn] ?? connection;
-}
-
 export function leaseHasEnded(pool: string): InvalidRequestError {
   return new InvalidRequestError(
     `this lease of the pool ${pool} has ended, and another caller may have its connection now. Use the ` +
@@ -80,7 +72,6 @@ export class Facades<C> {
   }
 
   read(target: object, key: PropertyKey, lease: Usable): unknown {
-    if (key === driversOwn) return target;
     const value: unknown = Reflect.get(target, key);
     if (typeof value !== "function" || key === "constructor") return value;
     const isGuarded = this.#guarded.has(key);
