@@ -4,8 +4,8 @@
 //! once, and of their acts), or `state` (the same without acts).
 
 use edgepool::policy::{
-    Aside, Begin, Condition, Config, LeaseId, Notice, OperationId, Outcome, Pool, ResetStyle, Return, Settings, Span,
-    Step,
+    Aside, Begin, Condition, Config, LeaseId, Loss, Notice, OperationId, Outcome, Pool, ResetStyle, Return, Settings,
+    Span, Step,
 };
 use std::time::Instant;
 
@@ -115,7 +115,9 @@ const ACTS: [Act; 4] = [
         keeps_all: false,
         run: |host, leases| {
             for lease in leases {
-                host.pool.connection_died(lease.index());
+                if let Return::Pending(id) = host.pool.connection_died(lease.index(), Loss::None) {
+                    host.run(id);
+                }
                 host.settle();
             }
         },

@@ -18,8 +18,9 @@ extern crate std;
 
 use crate::policy::{Begin, Condition, Counts, Hooks, LeaseId, Limits, Pool, Return, Sizes, Stats, Step};
 use crate::protocol::{
-    CONDITIONS, EVENTS, FLAG, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, aside_output, asleep,
-    begin_word, hand_over_word, handle, notice_word, pending_word, refusal_number, span, staleness_number, step_word,
+    CONDITIONS, EVENTS, FLAG, LOSSES, NO_OUTPUT, OUTCOMES, POOLS_OWN, RETURNED, RETURNED_WITH_OUTPUT, aside_output,
+    asleep, begin_word, hand_over_word, handle, notice_word, pending_word, refusal_number, span, staleness_number,
+    step_word,
 };
 use core::cell::Cell;
 pub use pools::Core;
@@ -171,10 +172,25 @@ pub fn tell(pool: u32, event: i32) -> i32 {
     })
 }
 
-/// Takes the driver's report that the slot's connection is gone. Returns whether a lease has it, so that it was marked.
+/// Takes that the dialect can ask a connection whether it is alive.
 #[wasm_bindgen]
-pub fn connection_died(pool: u32, slot: i32) -> bool {
-    with(pool, |scope| scope.connection_died(slot as u32))
+pub fn set_can_ping(pool: u32) {
+    with(pool, |scope| scope.set_can_ping(true));
+}
+
+/// Takes that the slot's connection is lost, and by its number what that says of the others.
+#[wasm_bindgen]
+pub fn lose(pool: u32, slot: i32, loss: i32) {
+    with(pool, |scope| scope.lose(slot as u32, LOSSES[loss as usize]));
+}
+
+/// Takes the driver's report that the slot's connection is gone; `loss` as in [`lose`]. Returns a return word.
+#[wasm_bindgen]
+pub fn connection_died(pool: u32, slot: i32, loss: i32) -> i32 {
+    with(pool, |scope| {
+        let result = scope.connection_died(slot as u32, LOSSES[loss as usize]);
+        return_answer(scope, result)
+    })
 }
 
 /// Reports a lease that was garbage-collected without being returned. Returns whether the lease was still active.

@@ -3,7 +3,7 @@
 //! src/shell/protocol.ts from these constants. Decides nothing.
 
 use crate::policy::{
-    Aside, Begin, Condition, Event, Handle, INDEX_BITS, LeaseId, Notice, OperationId, Outcome, Refusal, Span,
+    Aside, Begin, Condition, Event, Handle, INDEX_BITS, LeaseId, Loss, Notice, OperationId, Outcome, Refusal, Span,
     Staleness, Step,
 };
 
@@ -123,6 +123,15 @@ numbered! {
         InUse = 11,
     }
     never Aborted
+}
+
+numbered! {
+    /// The number of what a loss says.
+    loss_number, LOSSES, LOSS_NAMES: Loss {
+        None = 0,
+        Alone = 1,
+        Others = 2,
+    }
 }
 
 /// Why an operation replaces its connection, in the words of the log, by number; 0 is for another reason.

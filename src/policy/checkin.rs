@@ -6,7 +6,7 @@ use super::id::{LeaseId, OperationId};
 use super::operation::{Caller, Operation, ReturnAt, State, Then};
 use super::pool::Pool;
 use super::record::Phase;
-use super::step::{Condition, Event, Outcome, Refusal, Return, Step};
+use super::step::{Condition, Event, Loss, Outcome, Refusal, Return, Step};
 
 impl Pool {
     /// Takes a lease back. The lease ends at once, so a second return, or one with a stale handle, does nothing.
@@ -89,7 +89,12 @@ impl Pool {
         let step = match condition {
             Condition::Busy => self.tell_reset(id, slot, condition),
             Condition::GivenUp => self.enter_return(id, State::Returning { at: ReturnAt::Cancelling, slot }, condition),
-            _ => self.condemn(id, slot, None),
+            _ => {
+                if condition == Condition::Lost {
+                    self.lose(slot, Loss::Alone);
+                }
+                self.condemn(id, slot, None)
+            }
         };
         if step != Step::Done {
             self.release(id);
@@ -125,8 +130,17 @@ impl Pool {
             (ReturnAt::Cancelling, Outcome::Ok) => self.tell_reset(id, slot, Condition::Busy),
             (ReturnAt::Resetting | ReturnAt::Resting, Outcome::Ok) => self.finalize(id, slot),
             (ReturnAt::Finalizing, _) => self.tell_checkin(id, slot, None),
-            // A connection that was not reset cannot be trusted.
-            _ => self.condemn(id, slot, None),
+            // A connection that was not reset cannot be trusted. One that does not answer is lost.
+            _ => {
+                let asks = matches!(at, ReturnAt::Cancelling | ReturnAt::Resetting | ReturnAt::Resting);
+                if asks
+                    && (outcome == Outcome::TimedOut || matches!(at, ReturnAt::Cancelling))
+                    && self.records[slot].live
+                {
+                    self.lose(slot, Loss::Alone);
+                }
+                self.condemn(id, slot, None)
+            }
         }
     }
 
@@ -167,9 +181,11 @@ impl Pool {
         }
     }
 
-    /// Whether no caller holds the connection that was to be reset: its share was lost, and its record emptied since.
+    /// Whether the connection that was to be reset has died, or is held by no caller: its share was lost, and its
+    /// record emptied since.
     fn is_in_vain(&self, id: OperationId, slot: u32) -> bool {
-        self.operations[id.index()].caller == Caller::None && !self.records[slot].live
+        let record = &self.records[slot];
+        !record.live && (record.stale || self.operations[id.index()].caller == Caller::None)
     }
 
     /// Runs the checkin listeners for a record that goes back to the pool, with its connection or emptied.
@@ -218,18 +234,5 @@ impl Pool {
         if self.records[slot].generation.invalidation() == self.family.generation().invalidation() {
             self.family.invalidate();
         }
-    }
-
-    /// Takes the driver's report that the connection of this slot is gone. The slot of an idle one ends. Returns
-    /// whether another one was marked.
-    pub fn connection_died(&mut self, slot: u32) -> bool {
-        if self.records[slot].phase == Phase::Idle && self.records[slot].live {
-            self.take_idle_slot(slot);
-            self.spawn_condemnation(slot);
-            self.settle();
-            return false;
-        }
-        self.records[slot].stale = true;
-        self.records[slot].live
     }
 }

@@ -168,7 +168,13 @@ impl Pool {
 
     fn wants_ping(&self, slot: u32) -> bool {
         let record = &self.records[slot];
-        if !self.config.pre_ping || record.fresh {
+        if record.fresh {
+            return false;
+        }
+        if self.is_suspect(slot) {
+            return true;
+        }
+        if !self.config.pre_ping {
             return false;
         }
         match self.config.pre_ping_after_idle {
@@ -228,12 +234,17 @@ impl Pool {
         if !self.operation(id).is_attended() {
             return self.condemn(id, slot, None);
         }
+        // Another operation, or its death, may have emptied the record.
+        let is_live = self.records[slot].live;
+        // The caller has not asked for the ping of a suspect, so no error of the ping refuses it.
+        let is_suspect = self.is_suspect(slot);
         match outcome {
-            // A listener may have emptied the record.
-            Outcome::Ok if self.records[slot].live => self.present(id, slot, deaths),
-            Outcome::Ok => self.disconnected(id, slot, deaths, false),
-            Outcome::Failed => self.condemn(id, slot, Some(Refusal::Failed)),
-            _ => self.disconnected(id, slot, deaths, true),
+            Outcome::Ok if is_live => {
+                self.acquit(slot);
+                self.present(id, slot, deaths)
+            }
+            Outcome::Failed if is_live && !is_suspect => self.condemn(id, slot, Some(Refusal::Failed)),
+            _ => self.disconnected(id, slot, deaths, is_live && !is_suspect && outcome != Outcome::Ok),
         }
     }
 

@@ -133,13 +133,6 @@ impl Pool {
         self.outbox.spawn(id);
     }
 
-    /// Terminates the slot's connection, which is not to be trusted, by an operation of its own.
-    pub(super) fn spawn_condemnation(&mut self, slot: u32) {
-        let id = self.begin_discard(slot);
-        self.invalidate_then(id, None, Then::Drop(slot));
-        self.outbox.spawn(id);
-    }
-
     fn begin_discard(&mut self, slot: u32) -> OperationId {
         self.begin_ending(slot);
         self.begin(Operation::new(State::CheckingIn { slot, refusal: None }, Caller::None))

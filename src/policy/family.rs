@@ -8,27 +8,47 @@ use super::step::{Event, Hooks};
 use alloc::collections::VecDeque;
 use core::cell::{Cell, RefCell};
 
-/// Which pool-wide acts a connection has seen: counts of two kinds, in one number for one comparison.
+/// Which pool-wide acts a connection has seen: counts of three kinds, in one number for one comparison. Each wraps
+/// after two million acts, which no connection outlives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation(u64);
+
+const COUNT_BITS: u32 = 21;
 
 impl Generation {
     pub(crate) const FIRST: Self = Self(0);
     /// No connection has this one: it takes more acts than a program can do.
     const NONE: Self = Self(u64::MAX);
 
-    const fn new(invalidation: u32, disposal: u32) -> Self {
-        Self((invalidation as u64) << 32 | disposal as u64)
+    const fn new(invalidation: u32, suspicion: u32, disposal: u32) -> Self {
+        const MASK: u32 = (1 << COUNT_BITS) - 1;
+        let (invalidation, suspicion, disposal) = (invalidation & MASK, suspicion & MASK, disposal & MASK);
+        Self((invalidation as u64) << (2 * COUNT_BITS) | (suspicion as u64) << COUNT_BITS | disposal as u64)
     }
 
     /// Raised by an invalidation: a connection whose opening began before is stale.
     pub(crate) const fn invalidation(self) -> u32 {
-        (self.0 >> 32) as u32
+        (self.0 >> (2 * COUNT_BITS)) as u32
+    }
+
+    /// Raised by losses: a connection whose opening began before, and that was not pinged since, is a suspect.
+    pub(crate) const fn suspicion(self) -> u32 {
+        (self.0 >> COUNT_BITS) as u32 & ((1 << COUNT_BITS) - 1)
     }
 
     /// Raised by a disposal: a connection from before is closed at its return.
     pub(crate) const fn disposal(self) -> u32 {
-        self.0 as u32
+        self.0 as u32 & ((1 << COUNT_BITS) - 1)
+    }
+
+    /// The same, with the suspicion of another one.
+    pub(crate) const fn as_trusted_as(self, other: Self) -> Self {
+        Self::new(self.invalidation(), other.suspicion(), self.disposal())
+    }
+
+    /// What says how old a connection is.
+    const fn age(self) -> u64 {
+        self.0 >> COUNT_BITS
     }
 }
 
@@ -68,6 +88,8 @@ pub(crate) struct Family {
     generation: Cell<Generation>,
     /// The generation while no event intercepts checkouts and returns, else none.
     clean_generation: Cell<Generation>,
+    /// The age of a connection that was lost alone, and how many checkouts there were then.
+    first_loss: Cell<Option<(u64, u64)>>,
     events: Cell<Hooks>,
     is_closed: Cell<bool>,
     /// Whether the firstConnect listeners have succeeded, and whether the connect listeners have, too.
@@ -85,6 +107,7 @@ impl Family {
         Self {
             generation: Cell::new(Generation::FIRST),
             clean_generation: Cell::new(Generation::FIRST),
+            first_loss: Cell::new(None),
             events: Cell::new(Hooks::default()),
             is_closed: Cell::new(false),
             is_first_told: Cell::new(false),
@@ -116,13 +139,32 @@ impl Family {
     /// Makes every open connection stale.
     pub(crate) fn invalidate(&self) {
         let present = self.generation.get();
-        self.begin_generation(Generation::new(present.invalidation().wrapping_add(1), present.disposal()));
+        self.begin_generation(Generation::new(present.invalidation() + 1, present.suspicion(), present.disposal()));
+    }
+
+    /// Makes every open connection a suspect.
+    pub(crate) fn suspect(&self) {
+        let present = self.generation.get();
+        self.begin_generation(Generation::new(present.invalidation(), present.suspicion() + 1, present.disposal()));
+    }
+
+    /// Whether there was neither an invalidation nor a suspicion since the opening of a connection began.
+    pub(crate) fn is_present_age(&self, generation: Generation) -> bool {
+        generation.age() == self.generation.get().age()
+    }
+
+    /// Notes the loss of a connection of the present age. Returns whether fewer than `turns` checkouts ago another one
+    /// of this age was lost.
+    pub(crate) fn is_second_loss(&self, turns: u64) -> bool {
+        let (age, checkouts) = (self.generation.get().age(), self.counters.checkouts.get());
+        let first = self.first_loss.replace(Some((age, checkouts)));
+        first.is_some_and(|(first_age, then)| first_age == age && checkouts - then < turns)
     }
 
     /// Has every open connection closed at its return.
     pub(crate) fn dispose(&self) {
         let present = self.generation.get();
-        self.begin_generation(Generation::new(present.invalidation(), present.disposal().wrapping_add(1)));
+        self.begin_generation(Generation::new(present.invalidation(), present.suspicion(), present.disposal() + 1));
     }
 
     fn begin_generation(&self, generation: Generation) {

@@ -3,9 +3,9 @@
 //! directly.
 //!
 //! Start with pool.rs, which owns the state, and slots.rs, the rules of which caller is served; then one file per
-//! operation: checkout.rs, opening.rs, checkin.rs, closing.rs, detach.rs, sharing.rs, pool_end.rs; housekeeping.rs and
-//! filling.rs are what a pool does without being asked, resize.rs changes its sizes, scopes.rs and family.rs are what
-//! the scopes of one pool have in common.
+//! operation: checkout.rs, opening.rs, checkin.rs, closing.rs, loss.rs, detach.rs, sharing.rs, pool_end.rs;
+//! housekeeping.rs and filling.rs are what a pool does without being asked, resize.rs changes its sizes, scopes.rs and
+//! family.rs are what the scopes of one pool have in common.
 
 mod checkin;
 mod checkout;
@@ -22,6 +22,7 @@ mod id;
 mod idle;
 mod kind;
 mod lease;
+mod loss;
 mod max_age;
 mod opening;
 mod operation;
@@ -49,4 +50,4 @@ pub use pool::{Limits, Pool};
 pub use record::Staleness;
 pub use scopes::Scopes;
 pub use stats::{Counts, Stats};
-pub use step::{Aside, Begin, Condition, Event, Hooks, Notice, Outcome, Refusal, Return, Step};
+pub use step::{Aside, Begin, Condition, Event, Hooks, Loss, Notice, Outcome, Refusal, Return, Step};

@@ -131,11 +131,28 @@ impl Pool {
             self.begin_age(slot);
         }
         self.opening_ended(slot);
+        if self.records[slot].stale {
+            return self.died_on_arrival(id, slot, deaths);
+        }
         self.end_failing();
         if !self.has_connect_listener() {
             return self.connected(id, slot, deaths);
         }
         self.await_first(id, slot, deaths)
+    }
+
+    /// The driver has reported the death of the connection before the listeners were called for it: it ends without
+    /// events, and another one is opened.
+    fn died_on_arrival(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        self.records[slot].is_new = false;
+        self.records[slot].empty();
+        let (refusal, then) = if Self::has_given_up(deaths) {
+            self.records[slot].phase = Phase::CheckingOut;
+            (Some(Refusal::Disconnected), Then::CheckIn(slot))
+        } else {
+            (None, Then::Reopen { slot, deaths: deaths + 1 })
+        };
+        self.terminate_then(id, true, refusal, then)
     }
 
     /// The creator ran out of time: its slot goes on without it, and a connection that it still opens is closed.

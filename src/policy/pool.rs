@@ -63,6 +63,8 @@ pub struct Pool {
     pub(super) detached: u32,
     /// Slots that end with their connection, which is being closed.
     pub(super) ending: u32,
+    /// Whether the driver can be asked whether a connection is alive.
+    pub(super) can_ping: bool,
     pub(super) closed: bool,
     /// Whether the callers that came before the close are still served; then the pool is not closed yet.
     pub(super) drains: bool,
@@ -104,6 +106,7 @@ impl Pool {
             random: 0.0,
             detached: 0,
             ending: 0,
+            can_ping: false,
             closed: false,
             drains: false,
             closes: Vec::new(),

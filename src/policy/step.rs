@@ -126,6 +126,17 @@ pub enum Outcome {
     StillOpen,
 }
 
+/// What the loss of a connection says, in the words of its dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It is none.
+    None,
+    /// This connection is lost, and nothing is known of the others.
+    Alone,
+    /// Those that are as old or older may be lost, too.
+    Others,
+}
+
 /// Why a caller gets no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

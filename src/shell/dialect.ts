@@ -41,8 +41,9 @@ export interface DialectMembers<C = any> {
   /** Returns true if the connection is alive, false if it is dead. */
   doPing?(connection: C): boolean | PromiseLike<boolean>;
   /**
-   * Returns whether this error means that the connection is gone: true if those of its age are not to be trusted
-   * either, `"connection"` if this one alone is lost, for example by a time-out of the client.
+   * Returns whether this error means that the connection is lost. `"connection"`: it alone is replaced, for example
+   * after a time-out of one statement. `true`: others of its age or older may be lost, too, for example after a restart
+   * of the server. They are pinged at their next checkout, or replaced if the dialect has no doPing.
    */
   isDisconnect?(error: unknown, connection: C): boolean | "connection";
   /**

@@ -33,7 +33,7 @@ export interface PooledConnection<C> extends AsyncDisposable {
    * lease has ended.
    */
   readonly connection: C;
-  /** The slot; null once detached or ended. */
+  /** The slot; null once detached or ended, or if the connection has died. */
   readonly record: ConnectionRecord<C> | null;
   /**
    * Belongs to the driver connection: survives returns, empty on reconnect. If it was read before the lease ended, it
@@ -44,10 +44,10 @@ export interface PooledConnection<C> extends AsyncDisposable {
   readonly recordInfo: Record<PropertyKey, unknown> | null;
   /**
    * Whether the lease has not ended. It does not tell whether the server still knows the connection: the connection may
-   * have died, or pool.close() may have terminated it.
+   * have died, or pool.close() may have terminated it. Then close() alone has an effect.
    */
   readonly isValid: boolean;
-  /** Whether the lease has no slot any more. */
+  /** Whether the lease has no slot any more; also if the connection has died. */
   readonly isDetached: boolean;
   /**
    * Returns the connection. Resolves once the connection is reset and back in the pool, or closed if it is surplus. If

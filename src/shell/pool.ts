@@ -130,9 +130,9 @@ export abstract class Pool<C> implements AsyncDisposable {
 
   /**
    * Calls connect(), runs `fn`, and returns the connection even if `fn` fails. An error that the dialect's isDisconnect
-   * recognises costs the connection, alone or with every connection as old. The error comes out unchanged. Settles once
-   * the connection is back; at once if it is busy, and at the latest when a step of its return has taken
-   * `returnTimeout`.
+   * recognises costs the connection, alone, or with each connection as old that does not answer a ping. The error comes
+   * out unchanged. Settles once the connection is back; at once if it is busy, and at the latest when a step of its
+   * return has taken `returnTimeout`.
    */
   use<R>(fn: (connection: C, lease: PooledConnection<C>) => R | PromiseLike<R>, options?: ConnectOptions): Promise<R> {
     return this.#use(fn, options);

@@ -33,6 +33,13 @@ export const enum Code {
   Follow = 18,
 }
 
+/** What the loss of a connection says of the others. */
+export const enum Loss {
+  None = 0,
+  Alone = 1,
+  Others = 2,
+}
+
 /** How a step went. */
 export const enum Outcome {
   Ok = 0,

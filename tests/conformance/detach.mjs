@@ -120,6 +120,21 @@ export default (test) => {
     expect(calls).to.deep.equal(["rollback", "close", "close"]);
   });
 
+  test("a reset that fails because the connection is dead is not reported", async () => {
+    const dead = new Error("the server is gone");
+    const context = scriptedPool({ dialect: { isDisconnect: (error) => error === dead } });
+    const { pool, server, log } = context;
+    const reported = [];
+    pool.on("error", (error) => void reported.push(error));
+    server.script.rollback = () => Promise.reject(dead);
+    const lease = await pool.connect();
+    await lease.detach();
+    await lease.close();
+    expect([reported, log.lines]).to.deep.equal([[], []]);
+    expect(server.calls).to.deep.equal(["open", "rollback 1", "terminate 1"]);
+    await expectSound(context);
+  });
+
   test("a reset that fails or hangs ends in a termination", async () => {
     for (const rollback of [() => Promise.reject(new Error("gone")), never]) {
       const context = scriptedPool({ driverTimeout: "5s" });

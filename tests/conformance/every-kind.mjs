@@ -658,7 +658,7 @@ export default (test) => {
       await expectSound(context);
     });
 
-    test(`${name}: what onDisconnect reports of the idle connection ends it`, async () => {
+    test(`${name}: what onDisconnect reports of the idle connection, or of one in use, ends it`, async () => {
       const deaths = [];
       const context = traced(
         scriptedKind(Kind, { dialect: { onDisconnect: (_, died) => (deaths.push(died), () => {}) } }),
@@ -675,10 +675,13 @@ export default (test) => {
       newCalls(context);
       deaths[1](gone);
       await settled();
-      expect(newCalls(context), "in use it is left to its caller").to.deep.equal(["on error disconnect"]);
-      expect(lease.isValid).to.equal(true);
+      const calls = newCalls(context);
+      const ends = ["on error disconnect", "on invalidate 2", "on close 2", "terminate 2"];
+      expect(calls.slice(0, ends.length)).to.deep.equal(ends);
+      expect(await pool.use(({ id }) => id), "before its holder has returned it").to.equal(3);
+      newCalls(context);
       await lease.close();
-      expect(await pool.use(({ id }) => id)).to.equal(3);
+      expect(newCalls(context).filter((call) => call !== "on checkin null")).to.deep.equal([]);
       await expectSound(context);
     });
   }

@@ -1,7 +1,7 @@
 // The driver's own word that a connection died, through the dialect's onDisconnect.
 
 import { expect } from "chai";
-import { connects, counts, expectSound, gate, scriptedPool, settled } from "./scripted.mjs";
+import { connects, counts, expectSound, gate, rejection, scriptedPool, settled } from "./scripted.mjs";
 
 const gone = new Error("gone");
 
@@ -41,29 +41,135 @@ export default (test) => {
     expect(leases.map(({ connection }) => connection.id)).to.deep.equal([1, 4]);
   });
 
-  test("a connection that dies in use is left to its caller, and replaced at the next checkout", async () => {
+  test("a connection that dies in use is terminated, and its slot serves the next caller at once", async () => {
     const context = mortalPool({ poolSize: 1, maxOverflow: 0 });
     const { pool, server, log, die } = context;
     const lease = await pool.connect();
+    const waiter = pool.connect();
     die(1);
-    expect(server.calls).to.deep.equal(["open"]);
-    expect([lease.isValid, lease.connection]).to.deep.equal([true, server.connections[0]]);
-    await lease.close();
-    const next = await pool.connect();
-    expect(next.connection.id).to.equal(2);
-    expect(server.connections[0].closed).to.equal(1);
+    expect(server.calls.slice(0, 2)).to.deep.equal(["open", "terminate 1"]);
+    const next = await waiter;
+    expect(next.connection.id, "though the lease was not returned").to.equal(2);
     expect(log.lines).to.deep.equal([]);
     await next.close();
+    await lease.close();
     await expectSound(context);
   });
 
-  test("a connection that dies in use is not handed to a waiter", async () => {
-    const { pool, die } = mortalPool({ poolSize: 1, maxOverflow: 0, resetOnReturn: "none" });
-    const lease = await pool.connect();
-    const waiter = pool.connect();
+  test("the holder of a dead connection can see it and close the lease, and change nothing", async () => {
+    const context = mortalPool({ poolSize: 1, maxOverflow: 0 });
+    const { pool, server, die } = context;
+    const ends = {
+      close: (lease) => lease.close(),
+      invalidate: (lease) => lease.invalidate(gone, { pool: true }),
+      "soft invalidate": async (lease) => (await lease.invalidate(gone, { soft: true }), lease.close()),
+      detach: async (lease) => (await lease.detach(), lease.close()),
+    };
+    for (const [name, end] of Object.entries(ends)) {
+      const lease = await pool.connect();
+      const { id } = lease.connection;
+      die(id);
+      expect([lease.isValid, lease.connection.id], name).to.deep.equal([true, id]);
+      expect([lease.record, lease.recordInfo, lease.isDetached], "the slot is no longer its own").to.deep.equal([
+        null,
+        null,
+        true,
+      ]);
+      const next = await pool.connect();
+      await end(lease);
+      await lease.close();
+      expect(pool.stats(), name).to.include({ used: 1, total: 1 });
+      await next.close();
+      server.calls.length = 0;
+      expect(await pool.use((connection) => connection.id), name).to.equal(id + 1);
+      expect(server.calls).to.deep.equal([`rollback ${id + 1}`]);
+    }
+    await expectSound(context);
+  });
+
+  test("use() whose function hangs on a dead connection keeps no slot", async () => {
+    const context = mortalPool({ poolSize: 1, maxOverflow: 0, dialect: { isDisconnect: (error) => error === gone } });
+    const { pool, die } = context;
+    const work = gate();
+    const used = rejection(pool.use(() => work.promise));
+    await settled();
     die(1);
-    await lease.close();
-    expect((await waiter).connection.id).to.equal(2);
+    expect(await pool.use(({ id }) => id)).to.equal(2);
+    work.fail(gone);
+    expect(await used).to.equal(gone);
+    expect(pool.stats()).to.include({ invalidated: 1, idle: 1, total: 1 });
+    await expectSound(context);
+  });
+
+  test("a death during its reset ends the return at once, and is reported once", async () => {
+    const context = mortalPool({ poolSize: 1, maxOverflow: 0 });
+    const { pool, server, log, die } = context;
+    const reported = [];
+    pool.on("error", (error, { operation }) => void reported.push([operation, error]));
+    for (const answers of [true, false]) {
+      const lease = await pool.connect();
+      const { id } = lease.connection;
+      const reset = gate();
+      server.script.rollback = () => reset.promise;
+      const closed = lease.close();
+      die(id);
+      if (answers) reset.fail(new Error("connection lost"));
+      await closed;
+      server.script = {};
+    }
+    expect(reported).to.deep.equal([
+      ["disconnect", gone],
+      ["disconnect", gone],
+    ]);
+    expect(log.lines).to.deep.equal([]);
+    expect(pool.stats()).to.include({ total: 0, invalidated: 2 });
+    await expectSound(context);
+  });
+
+  test("a death during its ping gives the same caller another connection at once", async () => {
+    const context = mortalPool({ poolSize: 2, prePing: true, dialect: { doPing: () => ping.promise } });
+    const { pool, server, die } = context;
+    let ping = gate();
+    const leases = await connects(pool, 2);
+    for (const lease of leases) await lease.close();
+    const caller = pool.connect();
+    await settled();
+    die(1);
+    expect((await caller).connection.id).to.equal(3);
+    ping = gate();
+    ping.open(true);
+    expect((await pool.connect()).connection.id, "the other one is not replaced for it").to.equal(2);
+    expect(server.calls.filter((call) => call === "terminate 1")).to.have.length(1);
+  });
+
+  test("a death while idle has the others pinged if its error concerns them", async () => {
+    for (const [answer, pinged] of [
+      [true, [2]],
+      ["connection", []],
+      [false, []],
+    ]) {
+      const pings = [];
+      const doPing = ({ id }) => (pings.push(id), true);
+      const { pool, die } = mortalPool({ poolSize: 2, dialect: { doPing, isDisconnect: () => answer } });
+      for (const lease of await connects(pool, 2)) await lease.close();
+      die(1);
+      expect((await pool.connect()).connection.id).to.equal(2);
+      expect(pings).to.deep.equal(pinged);
+    }
+  });
+
+  test("a listener of the death may return the lease, or ask for another connection", async () => {
+    for (const act of [(lease) => lease.close(), (lease, pool) => pool.use(() => {}), (lease, pool) => pool.close()]) {
+      const context = mortalPool({ poolSize: 1, maxOverflow: 0 });
+      const { pool, die } = context;
+      const lease = await pool.connect();
+      let done;
+      pool.on("error", () => void (done = act(lease, pool)));
+      die(1);
+      await done;
+      await lease.close();
+      await expectSound(context);
+    }
   });
 
   test("a connection that dies while it is reset is not handed out again", async () => {
@@ -78,7 +184,7 @@ export default (test) => {
     expect((await pool.connect()).connection.id).to.equal(2);
   });
 
-  test("a connection that dies while onDisconnect subscribes is replaced at the next checkout", async () => {
+  test("a connection that dies while onDisconnect subscribes is replaced for its caller", async () => {
     let calls = 0;
     const dialect = {
       onDisconnect(_, died) {
@@ -87,9 +193,12 @@ export default (test) => {
       },
     };
     const context = scriptedPool({ poolSize: 1, maxOverflow: 0, dialect });
-    const { pool } = context;
-    await (await pool.connect()).close();
-    expect((await pool.connect()).connection.id).to.equal(2);
+    const { pool, server } = context;
+    const lease = await pool.connect();
+    expect(lease.connection.id).to.equal(2);
+    expect(server.calls).to.deep.equal(["open", "terminate 1", "open"]);
+    await lease.close();
+    await expectSound(context);
   });
 
   test("a connection whose caller has left dies when it arrives: the next caller has another one", async () => {

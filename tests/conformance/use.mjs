@@ -7,6 +7,20 @@ import { connects, counts, expectSound, gate, pass, rejection, scriptedPool, set
 /** A dialect that knows one error as a disconnect. */
 const gone = new Error("gone");
 const dialect = { isDisconnect: (error) => error === gone };
+/** And another one as the loss of one connection. */
+const slow = new Error("slow");
+
+/** `pings` gets the connections that are pinged; without it the dialect cannot ping. */
+function lossyPool(options, pings, answer = () => true) {
+  const isDisconnect = (error) => error === gone || (error === slow && "connection");
+  const doPing = ({ id }) => (pings.push(id), answer(id));
+  return scriptedPool({ ...options, dialect: pings === undefined ? { isDisconnect } : { isDisconnect, doPing } });
+}
+
+/** Leaves so many connections idle. */
+async function warmed(pool, count) {
+  for (const lease of await connects(pool, count)) await lease.close();
+}
 
 export default (test) => {
   test("use() gives the connection and the lease, and resolves to what the function returns", async () => {
@@ -107,10 +121,72 @@ export default (test) => {
     expect(told[0][0]).to.equal(gone);
   });
 
-  test("only true is a disconnect", async () => {
-    const { pool } = scriptedPool({ dialect: { isDisconnect: () => Promise.resolve(true) } });
-    await rejection(pool.use(() => Promise.reject(gone)));
-    expect(pool.stats().invalidated).to.equal(0);
+  test('only true and "connection" are a disconnect', async () => {
+    for (const answer of [Promise.resolve(true), "pool", 1, {}]) {
+      const { pool } = scriptedPool({ dialect: { isDisconnect: () => answer } });
+      await rejection(pool.use(() => Promise.reject(gone)));
+      expect(pool.stats().invalidated).to.equal(0);
+    }
+  });
+
+  test("a disconnect that concerns one connection replaces that one alone", async () => {
+    for (const canPing of [true, false]) {
+      const pings = [];
+      const { pool, server } = lossyPool({ poolSize: 3 }, canPing ? pings : undefined);
+      await warmed(pool, 3);
+      expect(await rejection(pool.use(() => Promise.reject(slow)))).to.equal(slow);
+      const leases = await connects(pool, 3);
+      expect(leases.map(({ connection }) => connection.id)).to.deep.equal([2, 3, 4]);
+      expect([pings, server.connections.map(({ closed }) => closed)]).to.deep.equal([[], [1, 0, 0, 0]]);
+    }
+  });
+
+  test("after two such losses in a row each other connection is pinged; without doPing, replaced", async () => {
+    for (const canPing of [true, false]) {
+      const pings = [];
+      const { pool } = lossyPool({ poolSize: 4 }, canPing ? pings : undefined);
+      await warmed(pool, 4);
+      await Promise.all([1, 2].map(() => rejection(pool.use(() => Promise.reject(slow)))));
+      const ids = (await connects(pool, 2)).map(({ connection }) => connection.id);
+      expect([ids, pings]).to.deep.equal(
+        canPing
+          ? [
+              [3, 4],
+              [3, 4],
+            ]
+          : [[5, 6], []],
+      );
+    }
+  });
+
+  test("a disconnect that concerns others has each of them pinged once, and only the dead replaced", async () => {
+    for (const prePing of [true, false]) {
+      const pings = [];
+      const context = lossyPool({ poolSize: 4, prePing, prePingAfterIdle: "1h" }, pings, (id) => {
+        if (id === 3) throw new Error("the ping fails with an error that says nothing");
+        return id !== 2;
+      });
+      const { pool, server } = context;
+      await warmed(pool, 4);
+      expect(await rejection(pool.use(() => Promise.reject(gone)))).to.equal(gone);
+      const leases = await connects(pool, 4);
+      expect(leases.map(({ connection }) => connection.id)).to.deep.equal([5, 6, 4, 7]);
+      expect(pings).to.deep.equal([2, 3, 4]);
+      for (const lease of leases) await lease.close();
+      for (const lease of await connects(pool, 4)) await lease.close();
+      expect(pings).to.have.length(3);
+      expect(server.connections.filter(({ closed }) => closed === 1)).to.have.length(3);
+      await expectSound(context);
+    }
+  });
+
+  test("lease.invalidate(error, { pool: true }) replaces every connection as old without a ping", async () => {
+    const pings = [];
+    const { pool } = lossyPool({ poolSize: 3 }, pings);
+    await warmed(pool, 3);
+    await (await pool.connect()).invalidate(gone, { pool: true });
+    const ids = (await connects(pool, 3)).map(({ connection }) => connection.id);
+    expect([ids, pings]).to.deep.equal([[4, 5, 6], []]);
   });
 
   test("an isDisconnect that throws is logged; the caller has the first error, and the reset runs", async () => {

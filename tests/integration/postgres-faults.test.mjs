@@ -76,7 +76,7 @@ test("three callers that ping three dead backends at once are all given live one
   await pool.close();
 });
 
-test("without the driver's event and a ping, use() fails once and replaces every connection as old", async () => {
+test("without the driver's event, use() fails once, and a ping finds every other death", async () => {
   const { pool, swallowed } = server.pool("fails-once", { poolSize: 3, maxOverflow: 0, dialect: deaf });
   await pool.warm();
   const killed = await server.backends("fails-once");
@@ -88,9 +88,73 @@ test("without the driver's event and a ping, use() fails once and replaces every
   for (const { connection } of leases) assert.equal(killed.includes(await pidOf(connection)), false);
   await Promise.all(leases.map((lease) => lease.close()));
   const { opened, recycled, invalidated } = pool.stats();
-  assert.deepEqual({ opened, recycled, invalidated }, { opened: 6, recycled: 2, invalidated: 1 });
+  assert.deepEqual({ opened, recycled, invalidated }, { opened: 6, recycled: 0, invalidated: 3 });
   assert.deepEqual(swallowed, []);
   await server.assertNothingLeaks(pool, "fails-once");
+  await pool.close();
+});
+
+test("without a ping, use() fails once and replaces every connection as old", async () => {
+  const dialect = { ...deaf, doPing: undefined };
+  const { pool } = server.pool("replaces-all", { poolSize: 3, maxOverflow: 0, dialect });
+  await pool.warm();
+  await server.kill(...(await server.backends("replaces-all")));
+  await assert.rejects(pool.use(answers), isDriversError);
+  await Promise.all([1, 2, 3].map(() => pool.use(answers)));
+  const { recycled, invalidated } = pool.stats();
+  assert.equal(invalidated, 1);
+  assert.ok(recycled > 0);
+  await server.assertNothingLeaks(pool, "replaces-all");
+  await pool.close();
+});
+
+// ---- what concerns one connection
+
+test("the end of one session, and a statement that took too long, replace that connection alone", async () => {
+  const losses = {
+    "25P03": async (client) => {
+      await client.query("SET idle_in_transaction_session_timeout = 50; BEGIN");
+      await delay(200);
+      await answers(client);
+    },
+    "57P05": async (client) => {
+      await client.query("SET idle_session_timeout = 50");
+      await delay(200);
+      await answers(client);
+    },
+    "Query read timeout": (client) => client.query({ text: "SELECT pg_sleep(0.3)", query_timeout: 20 }),
+    25006: async (client) => {
+      await client.query("SET default_transaction_read_only = on");
+      await client.query("CREATE TABLE read_only (id int)");
+    },
+    "ended by its caller": async (client) => {
+      await client.end();
+      await answers(client);
+    },
+  };
+  for (const [loss, work] of Object.entries(losses)) {
+    const { pool } = server.pool("alone", { poolSize: 3, maxOverflow: 0, driverTimeout: "2s" });
+    await pool.warm();
+    await assert.rejects(pool.use(work));
+    await Promise.all([1, 2, 3].map(() => pool.use((client) => client.query("SELECT pg_sleep(0.01)"))));
+    const { opened, invalidated } = pool.stats();
+    assert.deepEqual([opened, invalidated], [4, 1], loss);
+    await pool.close();
+  }
+});
+
+test("a FATAL error of another connection costs nothing", async () => {
+  const { pool } = server.pool("foreign", { poolSize: 2, maxOverflow: 0 });
+  await pool.warm();
+  await assert.rejects(
+    pool.use(async (client) => {
+      await answers(client);
+      await server.connected({ database: "nowhere" });
+    }),
+    { code: "3D000", severity: "FATAL" },
+  );
+  await Promise.all([1, 2].map(() => pool.use(answers)));
+  assert.deepEqual([pool.stats().opened, pool.stats().invalidated], [2, 0]);
   await pool.close();
 });
 

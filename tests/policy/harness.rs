@@ -8,8 +8,8 @@
 mod invariants;
 
 use edgepool::policy::{
-    Aside, Begin, Condition, Config, Counts, Event, Hooks, Kind, LeaseId, Limits, Notice, OperationId, Outcome, Pool,
-    Refusal, ResetStyle, Return, Settings, Sizes, Span, Stats, Step,
+    Aside, Begin, Condition, Config, Counts, Event, Hooks, Kind, LeaseId, Limits, Loss, Notice, OperationId, Outcome,
+    Pool, Refusal, ResetStyle, Return, Settings, Sizes, Span, Stats, Step,
 };
 use invariants::SlotUse;
 
@@ -151,6 +151,8 @@ struct OperationState {
     slot_use: Option<(u32, SlotUse)>,
     /// Whether the return began as an invalidation.
     is_invalidation: bool,
+    /// Whether no caller waits for it, because a death began it.
+    is_unattended: bool,
     /// Woken because its turn for the first listeners came.
     is_first_in_line: bool,
     /// The return's caller waits no more.
@@ -171,6 +173,8 @@ pub(crate) struct Host {
     settings: Settings,
     hooks: u16,
     is_invalidating: bool,
+    is_unattended: bool,
+    dead_on_arrival: Option<u32>,
     is_warming: bool,
     /// The slots of leases that the policy has taken back.
     taken_back: Vec<u32>,
@@ -239,6 +243,8 @@ impl Host {
             settings,
             hooks: 0,
             is_invalidating: false,
+            is_unattended: false,
+            dead_on_arrival: None,
             is_warming: false,
             taken_back: Vec::new(),
             is_draining: false,
@@ -408,6 +414,7 @@ impl Host {
                 let operation = self.add(Some(id), role, Stage::Queued);
                 self.states[operation.0].connection = connection;
                 self.states[operation.0].is_invalidation = self.is_invalidating;
+                self.states[operation.0].is_unattended = self.is_unattended;
                 self.resume(operation);
                 Some(operation)
             }
@@ -558,9 +565,60 @@ impl Host {
         self.after_call();
     }
 
-    pub(crate) fn connection_died(&mut self, connection: Connection) {
+    /// The driver cannot ping, and reports a death of which the dialect knows nothing.
+    pub(crate) fn connection_died(&mut self, connection: Connection) -> Option<Operation> {
+        self.die(connection, Loss::None, false)
+    }
+
+    /// Returns the operation that ends the connection, if it had not ended before.
+    pub(crate) fn die(&mut self, connection: Connection, loss: Loss, can_ping: bool) -> Option<Operation> {
         let slot = self.slot_with(connection);
-        self.pool.connection_died(slot);
+        let was_busy = self.is_busy(slot);
+        let holder = self.operations().find(|&caller| match self.states[caller.0].caller_outcome {
+            CallerOutcome::Granted(lease) => lease.index() == slot && self.pool.is_leased(lease),
+            _ => false,
+        });
+        self.pool.set_can_ping(can_ping);
+        let answer = self.pool.connection_died(slot, loss);
+        let Return::Pending(_) = answer else {
+            assert_eq!(answer, Return::Done);
+            self.after_call();
+            return None;
+        };
+        let role = match holder {
+            _ if !was_busy => Role::Spawned,
+            Some(holder) => {
+                let lease = self.lease(holder);
+                assert!(!self.pool.is_leased(lease), "the lease of a dead connection has ended");
+                assert_eq!(self.pool.begin_checkin(lease, Condition::Open), Return::Done, "its return does nothing");
+                self.states[holder.0].holds_lease = false;
+                self.is_invalidating = true;
+                Role::Return
+            }
+            _ => {
+                self.places[connection.0] = Place::Operation(Operation(self.states.len()));
+                Role::RecordClose
+            }
+        };
+        self.is_unattended = true;
+        let operation = self.begin_return(answer, role, Some(connection));
+        (self.is_invalidating, self.is_unattended) = (false, false);
+        operation
+    }
+
+    /// The driver reports the death of the connection that is being opened, before the creator has answered.
+    pub(crate) fn die_on_arrival(&mut self, opening: Operation) {
+        let Stage::Performing(Step::Open(slot)) = self.stage(opening) else { panic!("{opening:?} opens nothing") };
+        assert_eq!(self.pool.connection_died(slot, Loss::Others), Return::Done);
+        self.dead_on_arrival = Some(slot);
+        self.after_call();
+    }
+
+    /// Takes that the connection of a lease is lost, as its holder's error says.
+    pub(crate) fn lose_connection(&mut self, caller: Operation, loss: Loss, can_ping: bool) {
+        let slot = self.slot_with(self.connection(caller));
+        self.pool.set_can_ping(can_ping);
+        self.pool.lose(slot, loss);
         self.after_call();
     }
 
@@ -640,6 +698,16 @@ impl Host {
             // Its record was closed meanwhile, which counts as a death.
             self.states[operation.0].deaths += 1;
         }
+        if let (Stage::Performing(Step::Ping(slot)), Outcome::Failed) = (self.stage(operation), outcome)
+            && (self.pool.is_suspect(slot) || self.find_connection_in(slot).is_none_or(|it| self.is_ending(it)))
+        {
+            // Its caller has not asked for the ping, or another operation has ended the connection.
+            self.states[operation.0].deaths += 1;
+        }
+        let dies_on_arrival = match self.stage(operation) {
+            Stage::Performing(Step::Open(slot)) => self.dead_on_arrival.take() == Some(slot),
+            _ => false,
+        };
         match (self.stage(operation), outcome) {
             (Stage::Performing(Step::Open(slot)), Outcome::Ok) if self.states[operation.0].is_adopted => {
                 if self.find_connection_in(slot).is_none() {
@@ -688,6 +756,7 @@ impl Host {
         let id = self.id(operation);
         let step = self.pool.advance(id, outcome);
         self.take_step(operation, step, Some(outcome));
+        self.states[operation.0].deaths += u32::from(dies_on_arrival);
         self.after_call();
     }
 
@@ -939,6 +1008,7 @@ impl Host {
             host_step: None,
             slot_use: None,
             is_invalidation: false,
+            is_unattended: false,
             is_first_in_line: false,
             is_released: false,
             goes_on: false,

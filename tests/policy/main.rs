@@ -31,6 +31,7 @@ mod hold_limit;
 mod idle_timeout;
 mod invalidate;
 mod late_timer;
+mod loss;
 mod lost_leases;
 mod max_age;
 mod max_connecting;

@@ -66,7 +66,9 @@ fn connections_in_use_count_and_no_more_are_opened_for_idle_ones() {
 #[test]
 fn each_way_to_lose_a_connection_opens_another_one() {
     let ways: [Loss; 4] = [
-        ("an idle one dies", |host| host.connection_died(Connection(0))),
+        ("an idle one dies", |host| {
+            host.connection_died(Connection(0));
+        }),
         ("its record is invalidated", |host| {
             host.close_record(Connection(0), true);
         }),

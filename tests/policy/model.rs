@@ -6,7 +6,9 @@
 
 use crate::harness::{Connection, EVENTS, Host, HostStep, LogEntry, Operation, Role, Stage};
 use crate::timeout::latest_ms;
-use edgepool::policy::{Condition, Counts, Event, Kind, Outcome, Refusal, ResetStyle, Settings, Span, Stats, Step};
+use edgepool::policy::{
+    Condition, Counts, Event, Kind, Loss, Outcome, Refusal, ResetStyle, Settings, Span, Stats, Step,
+};
 use proptest::prelude::*;
 
 struct Slot {
@@ -17,6 +19,8 @@ struct Slot {
     marks: u32,
     disposals: u32,
     uses: u32,
+    /// What ends connections that died in it while it was in use.
+    terminators: Vec<Operation>,
 }
 
 enum State {
@@ -28,6 +32,8 @@ enum State {
     Resetting(Slot),
     Terminating(Slot),
     Closing(Slot),
+    /// Ends a connection that died in use; its slot goes on.
+    Burying,
     Holding(Connection),
     ResettingDetached(Connection),
     ClosingDetached,
@@ -67,12 +73,16 @@ struct Model {
     max: usize,
     settings: Settings,
     idle: Vec<Slot>,
+    /// Free slots, each with a connection that died in it and has not ended.
+    parked: Vec<Slot>,
     queue: Vec<Operation>,
     leases: Vec<(Operation, Slot)>,
     operations: Vec<ModelOperation>,
     marks: u32,
     disposals: u32,
     passed: u32,
+    /// The marks and the checkouts when a connection was lost last.
+    first_loss: Option<(u32, u64)>,
     closed: bool,
     now: f64,
     numbers: Stats,
@@ -113,12 +123,14 @@ impl Model {
             max,
             settings,
             idle: vec![],
+            parked: vec![],
             queue: vec![],
             leases: vec![],
             operations: vec![],
             marks: 0,
             disposals: 0,
             passed: 0,
+            first_loss: None,
             closed: false,
             now,
             numbers,
@@ -142,7 +154,7 @@ impl Model {
                     | State::Closing(_)
             )
         });
-        self.idle.len() + self.leases.len() + working.count() + self.spawned.len()
+        self.idle.len() + self.parked.len() + self.leases.len() + working.count() + self.spawned.len()
     }
 
     fn is_fresh(&self, slot: &Slot) -> bool {
@@ -150,7 +162,7 @@ impl Model {
     }
 
     fn new_slot() -> Slot {
-        Slot { connection: None, passed_at: None, stale: false, marks: 0, disposals: 0, uses: 0 }
+        Slot { connection: None, passed_at: None, stale: false, marks: 0, disposals: 0, uses: 0, terminators: vec![] }
     }
 
     fn add(&mut self, operation: Operation, state: State, wanted: bool) -> &mut ModelOperation {
@@ -196,6 +208,10 @@ impl Model {
 
     /// Takes a slot that came free. Returns it if its connection must be closed.
     fn place(&mut self, slot: Slot) -> Option<Slot> {
+        if slot.connection.is_none() && self.is_burying(&slot) {
+            self.parked.push(slot);
+            return None;
+        }
         let is_worn = slot.disposals != self.disposals || f64::from(slot.uses) >= self.settings.max_uses;
         if slot.connection.is_some() && (self.closed || is_worn) {
             return Some(slot);
@@ -214,6 +230,10 @@ impl Model {
             self.slot_gone();
         }
         None
+    }
+
+    fn is_burying(&self, slot: &Slot) -> bool {
+        self.operations.iter().any(|entry| slot.terminators.contains(&entry.id))
     }
 
     fn is_opener(entry: &ModelOperation) -> bool {
@@ -576,16 +596,27 @@ impl Model {
                 self.add(operation, State::ClosingDetached, false);
                 self.serve();
             }
-            State::Resetting(slot) if outcome == Outcome::Ok => self.free(operation, slot),
+            State::Resetting(slot) if outcome == Outcome::Ok || slot.connection.is_none() => self.free(operation, slot),
             State::Resetting(slot) => {
                 self.numbers.invalidated += 1;
                 self.own.push(LogEntry::Began(operation, HostStep::Terminate(slot.holds())));
                 self.add(operation, State::Terminating(slot), true);
             }
             State::Terminating(slot) => self.free(operation, Slot { connection: None, ..slot }),
+            State::Closing(slot) if self.is_burying(&slot) => {
+                self.own.push(LogEntry::Ended(operation));
+                self.parked.push(Slot { connection: None, ..slot });
+            }
             State::Closing(_) => {
                 self.own.push(LogEntry::Ended(operation));
                 self.slot_gone();
+            }
+            State::Burying => {
+                let at = self.parked.iter().position(|slot| !self.is_burying(slot));
+                match at.map(|at| self.parked.remove(at)) {
+                    Some(slot) => self.free(operation, slot),
+                    None => self.own.push(LogEntry::Ended(operation)),
+                }
             }
             State::ResettingDetached(connection) => {
                 let step =
@@ -615,14 +646,32 @@ impl Model {
         leased.chain(working).find(|slot| slot.connection == Some(connection)).expect("in a slot")
     }
 
-    fn died(&mut self, connection: Connection) {
-        match self.idle.iter().position(|slot| slot.connection == Some(connection)) {
-            Some(at) => {
-                let slot = self.idle.remove(at);
-                self.numbers.invalidated += 1;
-                self.spawn(slot, true);
+    /// `operation` ends the connection, if it had not ended before.
+    fn died(&mut self, connection: Connection, operation: Option<Operation>) {
+        let Some(operation) = operation else { return };
+        self.numbers.invalidated += 1;
+        let is_it = |slot: &Slot| slot.connection == Some(connection);
+        if let Some(at) = self.idle.iter().position(is_it) {
+            let slot = self.idle.remove(at);
+            return self.spawn(slot, true);
+        }
+        self.own.push(LogEntry::Began(operation, HostStep::Terminate(connection)));
+        if let Some(at) = self.leases.iter().position(|lease| is_it(&lease.1)) {
+            let slot = self.leases.remove(at).1;
+            self.add(operation, State::Terminating(slot), false);
+        } else {
+            let slot = self.slot_of(connection);
+            slot.connection = None;
+            slot.terminators.push(operation);
+            let resets = |entry: &&mut ModelOperation| match &entry.state {
+                State::Resetting(slot) => slot.terminators.contains(&operation),
+                _ => false,
+            };
+            if let Some(entry) = self.operations.iter_mut().find(resets) {
+                entry.expired = true;
+                self.others.push(LogEntry::Expired(entry.id));
             }
-            None => self.slot_of(connection).stale = true,
+            self.add(operation, State::Burying, false);
         }
     }
 
@@ -630,6 +679,16 @@ impl Model {
         if self.slot_of(connection).marks == self.marks {
             self.marks += 1;
         }
+    }
+
+    fn lose(&mut self, connection: Connection, loss: Loss) {
+        if self.slot_of(connection).marks != self.marks {
+            return;
+        }
+        let (slots, present) = (self.slots() as u64, (self.marks, self.numbers.checkouts));
+        let first = self.first_loss.replace(present);
+        let is_second = first.is_some_and(|first| first.0 == present.0 && present.1 - first.1 < slots);
+        self.marks += u32::from(is_second || loss == Loss::Others);
     }
 
     fn dispose(&mut self) {
@@ -800,7 +859,7 @@ impl Model {
         let returning = self.count(|state| matches!(state, State::Resetting(_) | State::Terminating(_)));
         let used = self.leases.len() as u32 + returning;
         let opening = self.count(|state| matches!(state, State::Woken(_) | State::Replacing(_) | State::Opening(_)));
-        let closing = self.count(|state| matches!(state, State::Closing(_)));
+        let closing = self.count(|state| matches!(state, State::Closing(_))) + self.parked.len() as u32;
         Stats {
             total: idle + used + opening + closing,
             idle,
@@ -836,6 +895,8 @@ enum Action {
     Detach(usize),
     CloseDetached(usize, bool, bool),
     Died(usize),
+    /// A holder's error says that its connection is lost; whether the driver can ping.
+    Lost(usize, bool),
     Dispose,
     Close(Span),
     Pass(f64),
@@ -940,8 +1001,18 @@ impl Comparison {
                     return None;
                 }
                 let connection = alive[at % alive.len()];
-                self.host.connection_died(connection);
-                self.model.died(connection);
+                let operation = self.host.connection_died(connection);
+                self.model.died(connection, operation);
+            }
+            Action::Lost(at, _) => {
+                let caller = self.pick_lease(at)?;
+                let loss = if at % 2 == 0 { Loss::Alone } else { Loss::Others };
+                let connection = self.host.connection(caller);
+                // What a driver that can ping does is in tests/policy/loss.rs.
+                self.host.lose_connection(caller, loss, false);
+                self.model.lose(connection, loss);
+                let operation = self.host.invalidate(caller);
+                self.model.invalidate(caller, operation);
             }
             Action::Dispose => {
                 self.host.dispose();
@@ -1035,7 +1106,8 @@ fn any_action() -> impl Strategy<Value = Action> {
         2 => at.clone().prop_map(Action::Detach),
         2 => (at.clone(), any::<(bool, bool)>())
             .prop_map(|(at, (clean, abrupt))| Action::CloseDetached(at, clean, abrupt)),
-        2 => at.prop_map(Action::Died),
+        2 => at.clone().prop_map(Action::Died),
+        2 => (at, any::<bool>()).prop_map(|(at, can_ping)| Action::Lost(at, can_ping)),
         2 => Just(Action::Dispose),
         1 => prop_oneof![Just(Span::Forever), Just(Span::Millis(0)), Just(Span::Millis(200))].prop_map(Action::Close),
         6 => prop_oneof![(0..100u32).prop_map(|tenths| f64::from(tenths) / 10.0), (10..2000u32).prop_map(f64::from)]
@@ -1177,7 +1249,15 @@ fn apply(host: &mut Host, action: &PoolAction) -> Option<()> {
                     pick(host.operations().filter(|&operation| host.stage(operation) == Stage::Holding), at)?;
                 host.close_detached(operation, clean, abrupt);
             }
-            Action::Died(at) => host.connection_died(connection(host, at)?),
+            Action::Died(at) => {
+                let loss = [Loss::None, Loss::Alone, Loss::Others][at % 3];
+                host.die(connection(host, at)?, loss, at % 2 == 0);
+            }
+            Action::Lost(at, can_ping) => {
+                let caller = lease(host, at).filter(|&caller| host.is_in_a_slot(host.connection(caller)))?;
+                host.lose_connection(caller, [Loss::Alone, Loss::Others][at % 2], can_ping);
+                host.invalidate_at_once(caller);
+            }
             Action::Dispose => host.dispose(),
             Action::Close(patience) => {
                 host.close(patience);

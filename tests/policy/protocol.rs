@@ -7,8 +7,8 @@ use edgepool::policy::{
 };
 use edgepool::protocol::{
     ARGUMENT_SHIFT, CODES, CONDITION_NAMES, COUNTERS, DONE, EMIT, EVENT_NAMES, EVENT_SHIFT, FLAG, FOREVER, GAUGES,
-    HANDED_OVER, INDEX_MASK, NO_OUTPUT, NO_SLOT, OUTCOME_NAMES, POOLS_OWN, REFUSAL_NAMES, REFUSALS, REFUSED, RETURNED,
-    RETURNED_WITH_OUTPUT, STALENESSES,
+    HANDED_OVER, INDEX_MASK, LOSS_NAMES, NO_OUTPUT, NO_SLOT, OUTCOME_NAMES, POOLS_OWN, REFUSAL_NAMES, REFUSALS,
+    REFUSED, RETURNED, RETURNED_WITH_OUTPUT, STALENESSES,
 };
 use std::fmt::Write;
 
@@ -136,6 +136,10 @@ fn written() -> String {
         (1 << ARGUMENT_SHIFT) - 1
     ));
     part(format!("{}{}", "/** Codes of steps and notices. */\n", enumeration("Code", CODES.iter().copied())));
+    part(format!(
+        "/** What the loss of a connection says of the others. */\n{}",
+        enumeration("Loss", numbered(LOSS_NAMES))
+    ));
     part(format!("/** How a step went. */\n{}", enumeration("Outcome", numbered(OUTCOME_NAMES))));
     part(format!(
         "/** What the driver says of a connection that comes back. */\n{}",

@@ -147,17 +147,6 @@ fn a_dispose_during_the_reset_has_the_connection_closed() {
 }
 
 #[test]
-fn a_connection_that_dies_during_its_reset_is_replaced_at_the_next_checkout() {
-    let mut host = Host::new(sized(1, 0));
-    let caller = host.lend();
-    let operation = host.checkin(caller, false).expect("a rollback");
-    host.connection_died(Connection(0));
-    host.finish(operation, Outcome::Ok);
-    let next = host.connect();
-    assert_eq!(host.step(next), Some(HostStep::Terminate(Connection(0))));
-}
-
-#[test]
 fn many_returns_at_once_each_have_their_own_reset() {
     let mut host = Host::new(sized(3, 0));
     let callers = [host.lend(), host.lend(), host.lend()];

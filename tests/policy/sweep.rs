@@ -7,7 +7,7 @@
 //! (harness/invariants.rs). The pool still serves, and after its close nothing is left.
 
 use crate::harness::{Connection, Host, Operation, Role, Stage, of_kind, sized};
-use edgepool::policy::{Event, Kind, Outcome, Settings, Span, Step};
+use edgepool::policy::{Event, Kind, Loss, Outcome, Settings, Span, Step};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +25,8 @@ enum Fault {
     Lose(Operation),
     CloseRecord(Connection, bool),
     Died(Connection),
+    /// The driver can ping, and the others become suspects.
+    DiedWithOthers(Connection),
     Soft(Connection),
     Connect,
     Warm,
@@ -74,7 +76,7 @@ fn faults(host: &Host, operation: Operation) -> Vec<Fault> {
     }
     for connection in host.connections().filter(|&connection| host.is_in_a_slot(connection)) {
         faults.extend([Fault::CloseRecord(connection, true), Fault::CloseRecord(connection, false)]);
-        faults.extend([Fault::Died(connection), Fault::Soft(connection)]);
+        faults.extend([Fault::Died(connection), Fault::DiedWithOthers(connection), Fault::Soft(connection)]);
     }
     faults.extend([Fault::Connect, Fault::Warm, Fault::Dispose, Fault::InvalidateAll, Fault::Wait]);
     if !host.pool.is_closed() {
@@ -97,7 +99,8 @@ fn apply(host: &mut Host, operation: Operation, fault: Fault) {
         Fault::CloseDetached(operation, abrupt) => host.close_detached(operation, false, abrupt),
         Fault::Lose(caller) => drop(host.lose(caller)),
         Fault::CloseRecord(connection, abrupt) => drop(host.close_record(connection, abrupt)),
-        Fault::Died(connection) => host.connection_died(connection),
+        Fault::Died(connection) => drop(host.connection_died(connection)),
+        Fault::DiedWithOthers(connection) => drop(host.die(connection, Loss::Others, true)),
         Fault::Soft(connection) => host.mark(connection),
         Fault::Connect => drop(host.connect()),
         Fault::Warm => drop(host.warm(1)),

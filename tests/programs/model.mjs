@@ -125,6 +125,8 @@ export class Connection {
   isBeingPinged = false;
   /** Whether its record was closed or invalidated. */
   isEmptied = false;
+  /** Whether its driver has reported its death. */
+  isDead = false;
   emptiedIn = Infinity;
   /** Whether that happened during its own checkout: then the connection is beside the maximum. */
   isBeside = false;
@@ -172,6 +174,8 @@ export class Connection {
 /** A lease that a caller holds. */
 export class Lease {
   isDetached = false;
+  /** Whether the connection is alive, as far as its driver has reported. */
+  hasSlot = true;
   /** Whether the function of use() has ended, which gives the lease back. */
   isEnding = false;
   /** Whether stats() counts it as detached. */
@@ -343,6 +347,7 @@ export class Model {
     }
     this.#checkArrival(caller, connection);
     const held = new Lease(lease, connection, caller);
+    held.hasSlot = !connection.isDead;
     connection.uses++;
     connection.token++;
     connection.phase = "lent";
@@ -539,7 +544,8 @@ export class Model {
 
   #checkPing(/** @type {Connection} */ connection) {
     const idle = this.clock.elapsed - connection.releasedAt;
-    if (connection.uses > 0 && idle < this.pingAfterMs)
+    // One that may be a suspect is pinged in any case.
+    if (connection.uses > 0 && idle < this.pingAfterMs && !connection.mayBeStale)
       this.fail("prePingAfterIdle spares what was in use", `${connection.name} was idle for at most ${idle} ms`);
     const isLost = this.isShared && connection.endedIn === this.turn;
     if (connection.ends > 0 && !connection.isEmptied && !isLost)
@@ -641,6 +647,15 @@ export class Model {
     if (phase === "checkout" || reserved !== undefined) connection.isBeside = true;
   }
 
+  /** The driver reports that the connection is dead: it is ended, its leases have no slot, and others may be pinged. */
+  die(/** @type {Connection} */ connection) {
+    connection.staleIn = Math.min(connection.staleIn, this.turn);
+    this.doubt();
+    this.empty(connection);
+    connection.isDead = true;
+    for (const held of connection.holders) held.hasSlot = false;
+  }
+
   close(/** @type {number} */ patienceMs) {
     if (this.closedAt < Infinity) return;
     this.closedAt = this.clock.elapsed;
@@ -652,7 +667,7 @@ export class Model {
     this.isCloseOver = true;
     if (this.isPatienceOver()) return;
     const isOut = (/** @type {Scope | undefined} */ scope) => scope?.hasEnded === false;
-    const held = this.held.find(({ caller, isDetached }) => isOut(caller.scope) && !isDetached);
+    const held = this.held.find(({ caller, isDetached, hasSlot }) => isOut(caller.scope) && !isDetached && hasSlot);
     if (held !== undefined) this.fail("close() waits for the leases", `${held.connection.name} is out`);
     const open = this.connections.find((connection) => isOut(connection.scope) && this.#counts(connection));
     if (open !== undefined) this.fail("close() waits for the connections", `${open.name} is open`);
@@ -797,7 +812,7 @@ export class Model {
     const most = this.isShared ? this.waiting.filter((caller) => caller.scope === scope).length : all.length;
     if (waiting < certain.length || waiting > most) wrong(`waiting is ${certain.length}`);
     if (waiting > 0 && total < this.max && opening < this.maxConnecting) wrong("no caller waits beside a free place");
-    const held = this.held.filter((lease) => lease.caller.scope === scope && !lease.isDetached);
+    const held = this.held.filter((lease) => lease.caller.scope === scope && !lease.isDetached && lease.hasSlot);
     const slots = this.isShared ? Math.min(held.length, 1) : held.length;
     if (!this.isPatienceOver() && used < slots) wrong(`used is at least ${slots}`);
     if (!isAtRest || this.isPatienceOver()) return;

@@ -61,6 +61,8 @@ export class Run {
   #byObject = new Map();
   /** @type {any[]} */
   #endedLeases = [];
+  /** The connection whose death is being reported. @type {Connection | undefined} */
+  #dying = undefined;
   /** @type {{ what: string }[]} */
   #promises = [];
   /** @type {[string, (...given: any[]) => unknown][]} */
@@ -202,7 +204,10 @@ export class Run {
       doTerminate: (/** @type {any} */ object) => this.#end("terminate", object),
       doPing: (/** @type {any} */ object) => this.#ping(object),
       isDisconnect: (/** @type {any} */ error) => {
+        const dying = this.#dying;
         this.#interrupt("isDisconnect", {}, 0.3);
+        // Its lease may have come back since.
+        if (dying !== undefined) this.model.empty(dying);
         return error?.isDead === true;
       },
       inTransaction: (/** @type {any} */ object) => {
@@ -871,13 +876,13 @@ export class Run {
     const { died, ends } = connection;
     if (died === undefined) return;
     this.#say(`${connection.name} dies`);
-    if (ends === 0) {
-      connection.mayBeStale = true;
-      connection.staleIn = Math.min(connection.staleIn, this.model.turn);
-    }
+    if (ends === 0) this.model.die(connection);
     const error = new Error(`${connection.name} died`);
     this.model.errors.add(error);
+    const outer = this.#dying;
+    this.#dying = ends === 0 ? connection : undefined;
     died(error);
+    this.#dying = outer;
   }
 
   // ---- quiet

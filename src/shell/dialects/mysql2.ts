@@ -29,6 +29,10 @@ interface Core extends Mysql2Connection {
   reset?(callback: Callback): void;
   query(statement: string, values: unknown[], callback: (error: unknown, rows?: unknown) => void): void;
   stream: Emitter & { destroyed: boolean; destroy(): void };
+  /** Not null since the socket failed, or since the server has closed it. */
+  _fatalError?: unknown;
+  _protocolError?: unknown;
+  _closing?: boolean;
   readonly config?: { readonly user?: string; readonly database?: string; readonly charsetNumber?: number };
   /** Changed only by changeUser(). */
   readonly clientEncoding?: string;
@@ -50,12 +54,19 @@ interface Opening {
 
 const openings = new WeakMap<Core, Opening>();
 
+/** Errors of a server that shuts down, by number: ER_SERVER_SHUTDOWN, ER_FORCING_CLOSE. */
+const shutdowns = new Set<unknown>([1053, 1080]);
+
 /**
- * Errors after which the server ends the session, by number: ER_SERVER_SHUTDOWN, ER_FORCING_CLOSE,
- * ER_ABORTING_CONNECTION, ER_NEW_ABORTING_CONNECTION, ER_CONNECTION_KILLED (MariaDB), ER_SESSION_WAS_KILLED,
- * ER_CLIENT_INTERACTION_TIMEOUT. Not 1317: it also comes of KILL QUERY, which leaves the connection.
+ * Errors after which one connection is of no use, by number. The server ends its session: ER_ABORTING_CONNECTION,
+ * ER_NEW_ABORTING_CONNECTION, ER_CONNECTION_KILLED (MariaDB), ER_SESSION_WAS_KILLED, ER_CLIENT_INTERACTION_TIMEOUT. Or
+ * the server only reads, as after a failover: ER_READ_ONLY_MODE. Not 1317: it also comes of KILL QUERY, which leaves
+ * the connection.
  */
-const sessionEnds = new Set([1053, 1080, 1152, 1184, 1927, 3169, 4031]);
+const singleEnds = new Set<unknown>([1152, 1184, 1927, 3169, 4031, 1836]);
+
+/** ER_OPTION_PREVENTS_STATEMENT, which names the option: `--read-only`, or one that is no reason. */
+const optionPrevents = 1290;
 
 const ignore = (): void => {};
 
@@ -168,7 +179,7 @@ export const mysql2: Dialect<Mysql2Connection> = {
       await ask(connection, "ping");
       return true;
     } catch (error) {
-      if (isDisconnect(error)) return false;
+      if (isDisconnect(error, connection) !== false) return false;
       throw error;
     }
   },
@@ -225,13 +236,22 @@ export const mysql2: Dialect<Mysql2Connection> = {
   },
 };
 
-/** mysql2 marks every error of the socket or of a broken protocol as fatal. */
-function isDisconnect(error: unknown): boolean | "connection" {
+/**
+ * mysql2 marks every error of a socket or of a broken protocol as fatal. The socket need not be this connection's: a
+ * connection that goes on has met no such error.
+ */
+function isDisconnect(error: unknown, connection: Mysql2Connection): boolean | "connection" {
   if (typeof error !== "object" || error === null) return false;
-  const { fatal, errno, code } = error as { fatal?: unknown; errno?: unknown; code?: unknown };
-  // The statement goes on at the server.
-  if (code === "PROTOCOL_SEQUENCE_TIMEOUT") return "connection";
-  return fatal === true || sessionEnds.has(errno as number);
+  const { fatal, errno, code, message } = error as { [member: string]: unknown };
+  if (shutdowns.has(errno)) return true;
+  // Of the option `timeout` of a statement, which runs on.
+  if (singleEnds.has(errno) || code === "PROTOCOL_SEQUENCE_TIMEOUT") return "connection";
+  if (errno === optionPrevents && /read.only/i.test(String(message))) return "connection";
+  if (fatal !== true) return false;
+  const { _fatalError, _protocolError, _closing, stream } = coreOf(connection);
+  // Its caller has ended it.
+  if (_closing === true) return "connection";
+  return !(_fatalError === null && _protocolError === null && stream.destroyed === false);
 }
 
 export default mysql2;

@@ -80,10 +80,13 @@ const cancelMs = 2_000;
 const cancels = new WeakMap<PgClient, Promise<boolean>>();
 
 /**
- * SQLSTATEs of a server that shuts down or ends an idle session, whatever severity it gives them. Not class 08: that is
+ * SQLSTATEs of a server that shuts down, or drops a database, whatever severity it gives them. Not class 08: that is
  * also said of a parameter too many (08P01) and of a foreign server (08006).
  */
-const shutdownStates = /^57P0[1-5]$/;
+const shutdownStates = /^57P0[1-4]$/;
+
+/** SQLSTATEs of the end of one session: it was idle, or its transaction idle or open, for too long. */
+const singleStates = /^(57P05|25P03|25P04)$/;
 
 /** Errors of an established socket, by Node's code: for a client that does not say whether it is queryable. */
 const networkCodes = new Set([
@@ -97,7 +100,10 @@ const networkCodes = new Set([
 ]);
 
 /** The messages of pg for a client whose socket is gone; these errors have no code. */
-const clientMessages = /^(Connection terminated|Client has encountered a connection error|Client was closed)/;
+const clientMessages = /^(Connection terminated|Client has encountered a connection error)/;
+
+/** The messages of pg for a statement whose query_timeout ended, and for a client that its caller has ended. */
+const singleMessages = /^(Query read timeout|Client was closed)/;
 
 /**
  * Makes the session as good as new, in one round trip; a transaction must have ended before. Not DISCARD ALL: pg would
@@ -150,7 +156,7 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
       await client.query("SELECT 1");
       return true;
     } catch (error) {
-      if (isDisconnect(error, client)) return false;
+      if (isDisconnect(error, client) !== false) return false;
       throw error;
     }
   },
@@ -300,19 +306,23 @@ async function requestCancel(client: PgClient): Promise<boolean> {
 }
 
 /**
- * A FATAL error ends the session. The codes of a failed socket are also those of other services that a caller may speak
- * to: the client knows whether the socket was its own.
+ * A FATAL error ends a session, which need not be this one's. The codes of a failed socket are also those of other
+ * services that a caller may speak to. The client knows: if it is at rest, the session that ended was another.
  */
 function isDisconnect(error: unknown, client: PgClient): boolean | "connection" {
   if (typeof error !== "object" || error === null) return false;
   const { code, severity, message } = error as { code?: unknown; severity?: unknown; message?: unknown };
-  if (severity === "FATAL" || severity === "PANIC") return true;
-  if (typeof code === "string" && shutdownStates.test(code)) return true;
-  if (typeof message === "string" && clientMessages.test(message)) return true;
-  // The statement goes on at the server.
-  if (message === "Query read timeout") return "connection";
-  const { _queryable } = client as ClientState;
-  return _queryable === undefined ? networkCodes.has(code as string) : !_queryable;
+  // The server only reads, as after a failover: the connection is alive, and of no use.
+  if (code === "25006") return "connection";
+  const { readyForQuery, _queryable, _ending } = client as ClientState;
+  if (readyForQuery === true && _queryable === true && _ending !== true) return false;
+  const is = (pattern: RegExp, text: unknown): boolean => typeof text === "string" && pattern.test(text);
+  if (is(singleStates, code) || is(singleMessages, message)) return "connection";
+  if (severity === "PANIC" || is(shutdownStates, code)) return true;
+  if (severity === "FATAL") return "connection";
+  const isGone = _queryable === undefined ? networkCodes.has(code as string) : !_queryable;
+  if (!isGone && !is(clientMessages, message)) return false;
+  return _ending === true ? "connection" : true;
 }
 
 export default pg;

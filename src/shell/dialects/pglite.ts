@@ -44,8 +44,9 @@ export const pglite: Dialect<PgliteDatabase> = {
 
   async doPing(database) {
     try {
-      await database.exec("SELECT 1");
-      return true;
+      // After a failure of its own PGlite may answer without a row.
+      const [result] = (await database.exec("SELECT 1")) as Array<{ rows?: unknown[] }>;
+      return result?.rows?.length === 1;
     } catch (error) {
       if (isDisconnect(error)) return false;
       throw error;
@@ -73,8 +74,11 @@ function pause(): Promise<void> {
   return new Promise((resolve) => (setTimeout(resolve, 10) as { unref?: () => void }).unref?.());
 }
 
+/** A PANIC ends the PostgreSQL in this process, as it would end a server. */
 function isDisconnect(error: unknown): boolean {
-  return error instanceof Error && /^PGlite is (closed|closing)$/.test(error.message);
+  if (!(error instanceof Error)) return false;
+  const { severity } = error as { severity?: unknown };
+  return severity === "PANIC" || severity === "FATAL" || /^PGlite is (closed|closing)$/.test(error.message);
 }
 
 export default pglite;

@@ -10,7 +10,7 @@ import { ArgumentError } from "../errors.js";
 import { isObject, weakly, type Run } from "../host.js";
 import type { Log } from "../logger.js";
 import type { Creator } from "../options.js";
-import { indexOf } from "../protocol.js";
+import { indexOf, Loss } from "../protocol.js";
 import type { Settings } from "../settings.js";
 import { show } from "../validate.js";
 import { openConnectionsOf, type OpenConnections } from "./dropped-pools.js";
@@ -246,14 +246,14 @@ export class Connections<C> {
     }
   }
 
-  /** Whether the driver's error means that the connection is gone, or with it those of its age. */
-  isDisconnect(error: unknown, connection: C): boolean | "connection" {
+  /** What the driver's error says of the connection, and of the others. */
+  lossOf(error: unknown, connection: C): Loss {
     try {
       const answer = this.#dialect.isDisconnect?.(error, connection);
-      return answer === "connection" ? answer : answer === true;
+      return answer === true ? Loss.Others : answer === "connection" ? Loss.Alone : Loss.None;
     } catch (failure) {
       this.#log.error("the dialect's isDisconnect failed", failure);
-      return false;
+      return Loss.None;
     }
   }
 

@@ -4,6 +4,7 @@
  */
 
 import type { InvalidateOptions, LeaseCloseOptions, PooledConnection } from "../lease.js";
+import { Loss } from "../protocol.js";
 import type { ConnectionRecord } from "../record.js";
 import { nameOfClass, summarize } from "../summaries.js";
 import { checkFlags, checkKeys } from "../validate.js";
@@ -72,7 +73,7 @@ export class Lease<C> implements PooledConnection<C> {
   }
 
   get isDetached(): boolean {
-    return this.#handle < 0 && (!this.isValid || detached.has(this));
+    return this.#held.isDead || (this.#handle < 0 && (!this.isValid || detached.has(this)));
   }
 
   close(options?: LeaseCloseOptions): Promise<void> {
@@ -105,11 +106,16 @@ export class Lease<C> implements PooledConnection<C> {
       // The caller is done with the lease, whatever it has passed along.
       return this.close().then(() => Promise.reject(refusal as Error));
     }
-    const verdict = error !== undefined && this.isValid && owner.isDisconnect(error, held);
-    if (verdict === true) return this.invalidate(error, { pool: true });
-    const lost = verdict === false ? undefined : error;
+    // The death of the connection was reported: the pool knows, and has ended it.
+    const isAlive = this.isValid && !held.isDead;
+    const loss = error !== undefined && isAlive ? owner.lossOf(error, held) : Loss.None;
+    const lost = loss === Loss.None ? undefined : error;
     // The dialect may have closed the lease.
     if (this.#handle === ended) return this.#end as Promise<void>;
+    if (loss === Loss.Others) {
+      if (!detached.has(this)) owner.lose(held, loss);
+      return this.invalidate(error);
+    }
     const wasReset = options.transactionWasReset === true;
     this.#forget();
     return (this.#end =

@@ -16,6 +16,7 @@ import {
   operationOf,
   policyEvents,
   waiterOf,
+  type Loss,
   type PolicyEvent,
 } from "../protocol.js";
 import type { Settings } from "../settings.js";
@@ -286,6 +287,16 @@ export class Leases<C> implements LeaseOwner<C> {
     if (this.#isCurrent(held)) this.#policy.invalidateAsOld(held.slot.index);
   }
 
+  lossOf(error: unknown, { connection }: SlotConnection<C>): Loss {
+    return this.#connections.lossOf(error, connection);
+  }
+
+  lose(held: SlotConnection<C>, loss: Loss): void {
+    this.assertHere();
+    this.#policy.assertAlive();
+    if (this.#isCurrent(held)) this.#policy.lose(held.slot.index, loss);
+  }
+
   /** Ends the connection of a slot, whether or not a lease has it. */
   emptySlot(slot: Slot<C>, isAbrupt: boolean, error: unknown): Promise<void> {
     const { held } = slot;
@@ -351,10 +362,6 @@ export class Leases<C> implements LeaseOwner<C> {
     return this.#finish(this.#policy.emit(policyEvents.indexOf(event)), held, false, error);
   }
 
-  isDisconnect(error: unknown, held: SlotConnection<C>): boolean | "connection" {
-    return this.#connections.isDisconnect(error, held.connection);
-  }
-
   // ---- reports
 
   #isCurrent(held: SlotConnection<C>): boolean {
@@ -375,12 +382,24 @@ export class Leases<C> implements LeaseOwner<C> {
     if (hasCrashed() || held.isDead || !this.#isCurrent(held)) return;
     held.isDead = true;
     held.deathCause = cause;
+    const { slot } = held;
     try {
-      const wasInUse = this.#policy.connectionDied(held.slot.index);
+      const loss = this.lossOf(cause, held);
+      // The dialect is foreign code, and may have ended the connection.
+      if (!this.#isCurrent(held)) return;
+      const wasInUse = this.#policy.isInUse(slot.index);
+      const result = this.#policy.connectionDied(slot.index, loss);
       this.#operations.drain();
-      if (wasInUse) this.#listeners.emitError("disconnect", held.deathCause, held.slot);
-      else this.#steps.invalidated(held.deathCause);
-      this.#operations.afterwards();
+      let operation: Operation<C> | undefined;
+      if (!isReturned(result)) {
+        this.#connections.leave(held);
+        operation = this.#operations.beginReturn(operationOf(result), held, false);
+        operation.state.error = cause;
+      }
+      this.#steps.invalidated(cause);
+      if (wasInUse) this.#listeners.emitError("disconnect", cause, slot);
+      if (operation === undefined) this.#operations.afterwards();
+      else operation.resume();
     } catch (trap) {
       this.#operations.crash(trap);
     }

@@ -7,7 +7,7 @@
  */
 
 import { InvalidRequestError } from "../errors.js";
-import type { Condition, Outcome } from "../protocol.js";
+import type { Condition, Loss, Outcome } from "../protocol.js";
 import { refuseOption, type PolicyOptions, type Settings } from "../settings.js";
 import { toStats, type PoolCounts, type PoolStats } from "../stats.js";
 import { Core, counts, longest_held, take_held, resize, stats } from "../wasm/edgepool.js";
@@ -63,6 +63,7 @@ export class Policy {
     this.#number = this.#core.number();
     this.tellsTime = this.#wasm.tells_time(this.#number) !== 0;
     this.retries = this.#wasm.retries(this.#number) !== 0;
+    if (settings.dialect.doPing !== undefined) this.#wasm.set_can_ping(this.#number);
   }
 
   /** The number of this scope. */
@@ -264,9 +265,14 @@ export class Policy {
     this.#wasm.add_finalizer(this.#number, slot);
   }
 
-  /** Returns whether a lease has the connection, so that its death is to be reported. */
-  connectionDied(slot: number): boolean {
-    return this.#wasm.connection_died(this.#number, slot) !== 0;
+  /** Takes that the slot's connection is lost, and what that says of the others. */
+  lose(slot: number, loss: Loss): void {
+    this.#wasm.lose(this.#number, slot, loss);
+  }
+
+  /** Takes the driver's report that the slot's connection is gone. Returns the word of a return. */
+  connectionDied(slot: number, loss: Loss): number {
+    return this.#wasm.connection_died(this.#number, slot, loss);
   }
 
   /** Begins an event that nothing depends on. Returns the word of a return. */

@@ -12,6 +12,7 @@ import { ArgumentError } from "../errors.js";
 import { canTrackLeaks } from "../host.js";
 import type { Log } from "../logger.js";
 import type { OpeningContext } from "../options.js";
+import type { Loss } from "../protocol.js";
 import type { ConnectionRecord } from "../record.js";
 import { nameOfClass, summarize } from "../summaries.js";
 import { checkFlags, show } from "../validate.js";
@@ -31,12 +32,14 @@ export interface LeaseOwner<C> {
   checkInLost(lease: number, held: SlotConnection<C>, error: unknown): Promise<void>;
   /** `lost`: the error of its holder that concerns the connection alone. */
   returnShare(operation: number, held: SlotConnection<C>, wasReset: boolean, lost: unknown): Promise<void>;
-  /** What the dialect says of the error. */
-  isDisconnect(error: unknown, held: SlotConnection<C>): boolean | "connection";
   invalidate(lease: number, held: SlotConnection<C>, error: unknown): Promise<void>;
   invalidateShare(operation: number, held: SlotConnection<C>, error: unknown): Promise<void>;
   invalidateSoft(held: SlotConnection<C>, error: unknown): Promise<void>;
   invalidateAsOld(held: SlotConnection<C>): void;
+  /** Returns what an error of the lease holder says of the connection, and of the others. */
+  lossOf(error: unknown, held: SlotConnection<C>): Loss;
+  /** Takes that the connection is lost. */
+  lose(held: SlotConnection<C>, loss: Loss): void;
   emptySlot(slot: Slot<C>, isAbrupt: boolean, error: unknown): Promise<void>;
   addFinalizer(slot: Slot<C>): void;
   /** Returns the operation that stands for the detached connection, or -1 if the lease had ended. */

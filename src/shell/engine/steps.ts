@@ -9,7 +9,18 @@ import { DisconnectionError, InvalidRequestError } from "../errors.js";
 import type { Listeners, PoolOperation } from "../events.js";
 import { isThenable } from "../host.js";
 import type { Log } from "../logger.js";
-import { Code, codeOf, eventOf, noSlot, Outcome, Refusal, slotOf, stalenesses, type PolicyEvent } from "../protocol.js";
+import {
+  Code,
+  codeOf,
+  eventOf,
+  Loss,
+  noSlot,
+  Outcome,
+  Refusal,
+  slotOf,
+  stalenesses,
+  type PolicyEvent,
+} from "../protocol.js";
 import type { Settings } from "../settings.js";
 import type { Connections } from "./connections.js";
 import type { Lease } from "./lease.js";
@@ -152,12 +163,18 @@ export class Steps<C> {
     if (code === Code.Emit) return this.#emittedTooLate(operation, eventOf(step), index);
     if (code === Code.Ping && operation.held === undefined) {
       const { state } = operation;
+      const { ending } = state;
       state.ending = undefined;
-      state.error = new DisconnectionError("the ping was not answered in time", {}, this.#log.pool);
+      state.error =
+        ending?.isDead === true
+          ? new DisconnectionError("the connection died", { cause: ending.deathCause }, this.#log.pool)
+          : new DisconnectionError("the ping was not answered in time", {}, this.#log.pool);
       // Logged only if the caller still waits: an abort ends a ping in the same way.
       if (!operation.isSettled) this.#disconnected(state.error);
       return Outcome.TimedOut;
     }
+    // Its death was reported, and has ended the reset.
+    if (operation.held?.isDead === true && poolOperationOf(code) === "reset") return Outcome.TimedOut;
     const call = callOf(code);
     const isEnd = call === "close" || call === "terminate";
     const error = this.#tooLong(
@@ -262,7 +279,7 @@ export class Steps<C> {
     if (outcome === Outcome.Ok) {
       if (value !== false) return Outcome.Ok;
       state.error = new DisconnectionError("the ping returned that the connection is dead", {}, this.#log.pool);
-    } else if (isDisconnection(value) || this.#connections.isDisconnect(value, ending.connection)) {
+    } else if (isDisconnection(value) || this.#connections.lossOf(value, ending.connection) !== Loss.None) {
       state.error = new DisconnectionError("the ping failed with a disconnect", { cause: value }, this.#log.pool);
     } else {
       state.error = value;
@@ -270,7 +287,7 @@ export class Steps<C> {
       if (operation.isSettled) this.#listeners.report("ping", value, this.#slot(index));
       return Outcome.Failed;
     }
-    this.#log.debug("ping failed: every connection of the same age or older is replaced");
+    this.#log.debug("ping failed");
     this.#disconnected(state.error);
     return Outcome.Disconnected;
   }
@@ -420,6 +437,7 @@ export class Steps<C> {
   }
 
   #failed(operation: StepContext<C>, code: Code, index: number, error: unknown): void {
+    if (poolOperationOf(code) === "reset" && this.#isGone(operation, error)) return;
     const failedOperation = poolOperationOf(code);
     const call = callOf(code);
     const what = call === undefined ? undefined : `${call} of a connection failed`;
@@ -428,6 +446,15 @@ export class Steps<C> {
       operation.state.error = error;
       this.invalidated(error);
     }
+  }
+
+  /**
+   * Whether a failed reset says nothing new: the death of the connection was reported, or the connection is lost after
+   * it has left its slot, which concerns its caller alone.
+   */
+  #isGone({ held }: StepContext<C>, error: unknown): boolean {
+    if (held === undefined || held.isDead) return held !== undefined;
+    return held.slot.held !== held && this.#connections.lossOf(error, held.connection) !== Loss.None;
   }
 
   /** After a close or a termination, even if it failed, the slot holds no connection. */

@@ -241,18 +241,66 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     }
   });
 
-  test(`${name}: a server that shuts down fails the caller, and every connection as old is replaced`, async () => {
-    const two = pool({ poolSize: 2 });
-    const other = await two.connect();
+  test(`${name}: a server that shuts down fails the caller, and every connection as old is pinged`, async () => {
+    for (const isGone of [false, true]) {
+      server.sessions.length = 0;
+      const two = pool({ poolSize: 2, pingTimeout: "50ms" });
+      const other = await two.connect();
+      await assert.rejects(
+        two.use((connection) => query(connection, "FAIL 1053 AND CLOSE")),
+        { errno: 1053 },
+      );
+      assert.equal(two.stats().invalidated, 1);
+      const old = other.connection.threadId;
+      await other.close();
+      if (isGone) server.sessions[0].freeze();
+      assert.equal((await two.use(({ threadId }) => threadId)) === old, !isGone);
+      if (!isGone) assert.equal(server.sessions[0].received.includes("ping"), true);
+      await two.close();
+    }
+  });
+
+  test(`${name}: what concerns one connection replaces that one alone`, async () => {
+    const losses = {
+      "its session was killed": (connection) => query(connection, "FAIL 1927"),
+      "its server only reads": (connection) => query(connection, "FAIL 1836"),
+      "a statement took too long": (connection) => query(connection, { sql: "HANG", timeout: 10 }),
+    };
+    for (const [loss, work] of Object.entries(losses)) {
+      const two = pool({ poolSize: 2 });
+      const other = await two.connect();
+      const kept = other.connection.threadId;
+      await assert.rejects(two.use(work), loss);
+      await other.close();
+      assert.equal(await two.use(({ threadId }) => threadId), kept, loss);
+      assert.deepEqual([two.stats().invalidated, two.stats().recycled], [1, 0], loss);
+      await two.close();
+    }
+  });
+
+  test(`${name}: an error of another connection costs nothing`, async () => {
+    const one = pool();
+    const other = await open();
     await assert.rejects(
-      two.use((connection) => query(connection, "FAIL 1053 AND CLOSE")),
-      { errno: 1053 },
+      one.use(async (connection) => {
+        await query(connection, "SELECT 1");
+        core(other).stream.destroy();
+        await query(other, "SELECT 1");
+      }),
+      { fatal: true },
     );
-    assert.equal(two.stats().invalidated, 1);
-    const old = other.connection.threadId;
-    await other.close();
-    assert.notEqual(await two.use(({ threadId }) => threadId), old);
-    await two.close();
+    assert.equal(one.stats().invalidated, 0);
+    await one.close();
+  });
+
+  test(`${name}: a server that only reads is recognised by the option that it names`, async () => {
+    const connection = await open();
+    const error = (option) => ({ errno: 1290, message: `The server is running with the --${option} option` });
+    const said = ["read-only", "super-read-only", "secure-file-priv"].map((option) =>
+      mysql2.isDisconnect(error(option), connection),
+    );
+    assert.deepEqual(said, ["connection", "connection", false]);
+    connection.destroy();
   });
 
   test(`${name}: a socket that ends under a statement fails its caller alone`, async () => {

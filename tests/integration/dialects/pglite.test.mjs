@@ -102,6 +102,13 @@ test("a database that its caller closed is not handed to the next one, and a pin
   assert.equal(await count(), 0);
 });
 
+test("a database that has failed is gone: it reports a PANIC, and its ping misses the row", async () => {
+  const database = await pool.use((used) => used);
+  for (const [severity, isGone] of Object.entries({ PANIC: true, FATAL: true, ERROR: false }))
+    assert.equal(pglite.isDisconnect(Object.assign(new Error("failed"), { severity }), database), isGone);
+  for (const answer of [[], [{ rows: [] }]]) assert.equal(await pglite.doPing({ exec: async () => answer }), false);
+});
+
 test("a query on a closed database fails its caller alone", async () => {
   const { invalidated } = pool.stats();
   await assert.rejects(

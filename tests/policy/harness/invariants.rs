@@ -57,6 +57,8 @@ impl Host {
                 Some((Step::Open(_) | Step::Emit(Event::FirstConnect | Event::Connect, _), outcome)) => {
                     match (outcome, step) {
                         (Outcome::Ok, _) if gives_up => SlotUse::Used,
+                        // It was dead as it arrived.
+                        (Outcome::Ok, Step::Terminate(_)) => SlotUse::Opening,
                         (Outcome::Ok, _) => SlotUse::Closing,
                         _ => SlotUse::Opening,
                     }
@@ -92,6 +94,11 @@ impl Host {
             _ if matches!(state.stage, Stage::Ended | Stage::Late) => None,
             _ => state.slot_use,
         }
+    }
+
+    /// Returns whether the slot is not idle.
+    pub(super) fn is_busy(&self, slot: u32) -> bool {
+        self.busy_slots().iter().any(|busy| busy.0 == slot)
     }
 
     /// Returns each slot that is not idle, with the greatest of its uses.
@@ -217,6 +224,7 @@ impl Host {
 
     fn check_time(&self, idle: u32) {
         let attended = self.number(|state| match state.role {
+            _ if state.is_unattended => false,
             Role::Checkout => state.caller_outcome == CallerOutcome::Pending,
             Role::Return | Role::Close | Role::RecordClose | Role::Emission => {
                 state.stage != Stage::Ended && !state.is_released
