@@ -32,10 +32,10 @@ export class PoolError extends Error {
     this.pool = pool;
   }
 
-  /** Returns what JSON shows: name and message, the fields of the error, and the message of its cause. */
+  /** Returns what JSON shows: name, message, stack, the fields of the error, and the message of its cause. */
   toJSON(): Record<string, unknown> {
-    const { name, message, cause } = this;
-    const fields: Record<string, unknown> = { name, message, ...(this as object) };
+    const { name, message, stack, cause } = this;
+    const fields: Record<string, unknown> = { name, message, stack, ...(this as object) };
     if (cause instanceof Error) fields["cause"] = `${cause.name}: ${cause.message}`;
     return fields;
   }

@@ -115,7 +115,7 @@ export default (test) => {
     expect(keys).not.to.include("toJSON");
   });
 
-  test("an error in JSON has its name, message, fields, and the message of its cause", async () => {
+  test("an error in JSON has its name, message, stack, fields, and the message of its cause", async () => {
     const { pool, clock } = scriptedPool({ poolSize: 1, maxOverflow: 0, timeout: "1s" });
     const lease = await pool.connect();
     const refused = rejection(pool.connect());
@@ -125,12 +125,15 @@ export default (test) => {
     expect(shownError).to.deep.include({
       name: "PoolTimeoutError",
       message: error.message,
+      stack: error.stack,
       code: "ERR_POOL_TIMEOUT",
       pool: "scripted",
       step: "wait",
       timeoutMs: 1000,
       stats: JSON.parse(JSON.stringify(error.stats)),
     });
+    // Logs often ask for the own properties of an error, its stack among them.
+    expect(JSON.parse(JSON.stringify(error, Object.getOwnPropertyNames(error))).stack).to.equal(error.stack);
     await lease.close();
 
     const cause = new TypeError("the socket closed");
@@ -139,6 +142,7 @@ export default (test) => {
     expect(JSON.parse(JSON.stringify(withCause))).to.deep.equal({
       name: "InvalidRequestError",
       message: "gone",
+      stack: withCause.stack,
       code: "ERR_POOL_INVALID_REQUEST",
       pool: "shop",
       cause: "TypeError: the socket closed",
