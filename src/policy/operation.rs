@@ -222,6 +222,13 @@ pub(crate) struct Limit {
     rest: Rest,
 }
 
+/// How much of a span is left that ends then.
+pub(crate) const fn left_until(ends: u32, now: u32) -> u32 {
+    let left = ends.wrapping_sub(now);
+    // Past the end the difference wraps to more than any span can be.
+    if left > LONGEST_SPAN_MS { 0 } else { left }
+}
+
 /// A span, or none, in four bytes: a hundred thousand of these may wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Rest(u32);
@@ -251,9 +258,7 @@ impl Limit {
     pub(crate) fn shorter(&mut self, span: Span, now: u32) -> Span {
         self.rest = Rest::NONE;
         let Some(ends) = self.ends else { return span };
-        let left = ends.get().wrapping_sub(now);
-        // Past the limit the difference wraps to more than any deadline can be.
-        let left = if left > LONGEST_SPAN_MS { 0 } else { left };
+        let left = left_until(ends.get(), now);
         self.rest = match span {
             Span::Millis(ms) if ms <= left => return span,
             Span::Millis(ms) => Rest(ms - left),

@@ -88,9 +88,7 @@ impl Pool {
     fn refuse_admitted(&mut self) {
         self.drains = false;
         self.closed = true;
-        if let Some(pause) = self.places.back_off.take() {
-            self.end(pause);
-        }
+        self.stop_opening();
         for id in self.checkouts() {
             let state = self.operation(id).state;
             match state {
@@ -148,7 +146,15 @@ impl Pool {
         }
     }
 
+    /// Ends the pause between openings that fail.
+    fn stop_opening(&mut self) {
+        if let Some(pause) = self.places.back_off.take() {
+            self.end(pause);
+        }
+    }
+
     fn end_closes(&mut self) {
+        self.stop_opening();
         self.closed = true;
         self.drains = false;
         for id in core::mem::take(&mut self.closes) {

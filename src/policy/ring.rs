@@ -71,6 +71,23 @@ impl<T: Track> Ring<T> {
         T::set_place(&mut entries[index], self.first);
     }
 
+    /// Puts an entry behind the first others.
+    pub(crate) fn push_behind(&mut self, entries: &mut impl IndexMut<u32, Output = T::Entry>, index: u32, others: u32) {
+        self.push_front(entries, index);
+        if self.gaps > 0 && others > 0 {
+            self.close_gaps(entries);
+        }
+        for n in 0..others {
+            let place = self.first.wrapping_add(n);
+            let other = self.at(place.wrapping_add(1));
+            self.put(place, other);
+            T::set_place(&mut entries[other], place);
+        }
+        let place = self.first.wrapping_add(others);
+        self.put(place, index);
+        T::set_place(&mut entries[index], place);
+    }
+
     /// The place of the entry that is appended next.
     #[inline(always)]
     pub(crate) fn end(&self) -> u32 {
@@ -205,8 +222,9 @@ mod tests {
         for round in 0..2000u32 {
             let index = entries.insert(NIL).index();
             if round % 7 == 0 {
-                ring.push_front(&mut entries, index);
-                expected.push_front(index);
+                let behind = (round as usize % 4).min(expected.len());
+                ring.push_behind(&mut entries, index, behind as u32);
+                expected.insert(behind, index);
             } else {
                 ring.push_back(&mut entries, index);
                 expected.push_back(index);

@@ -21,6 +21,18 @@ struct Joiner {
     id: OperationId,
     timeout: Option<Span>,
     has_waited: bool,
+    /// Its number in the order of service; 0 before it was served.
+    turn: u64,
+    /// When its time in the queue ends, on the clock of deadlines.rs, once it has been there for long enough.
+    due: Option<u32>,
+}
+
+/// What a caller brings along that queues again.
+pub(crate) struct Again {
+    pub(crate) timeout: Option<Span>,
+    pub(crate) has_waited: bool,
+    pub(crate) turn: u64,
+    pub(crate) due: Option<u32>,
 }
 
 #[derive(Default)]
@@ -32,6 +44,8 @@ pub(crate) struct ShareGroups {
     retired: u32,
     /// By operation: what a caller that must queue again brings along.
     callers: Vec<Option<Joiner>>,
+    /// How many callers have been served.
+    turns: u64,
 }
 
 impl ShareGroups {
@@ -114,19 +128,53 @@ impl ShareGroups {
 
     /// Keeps a caller's own timeout, and whether it counts as one that had to queue.
     pub(crate) fn keep(&mut self, id: OperationId, timeout: Option<Span>, has_waited: bool) {
+        let joiner = self.joiner(id);
+        joiner.timeout = timeout;
+        joiner.has_waited = has_waited;
+    }
+
+    /// The caller is served. One that queues again keeps its turn.
+    pub(crate) fn take_turn(&mut self, id: OperationId) {
+        self.turns += 1;
+        let turn = self.turns;
+        let joiner = self.joiner(id);
+        if joiner.turn == 0 {
+            joiner.turn = turn;
+        }
+    }
+
+    /// The caller leaves the queue, with time left until then.
+    pub(crate) fn keep_due(&mut self, id: OperationId, due: u32) {
+        self.joiner(id).due = Some(due);
+    }
+
+    /// The turn of a caller that was served before, else the last.
+    pub(crate) fn turn_of(&self, id: OperationId) -> u64 {
+        match self.callers.get(id.index() as usize) {
+            Some(Some(joiner)) if joiner.id == id && joiner.turn > 0 => joiner.turn,
+            _ => u64::MAX,
+        }
+    }
+
+    /// Returns what a caller that queues again brings along; from then on it counts as one that had to queue.
+    pub(crate) fn queue_again(&mut self, id: OperationId) -> Again {
+        let turn = self.turn_of(id);
+        let joiner = self.joiner(id);
+        let has_waited = core::mem::replace(&mut joiner.has_waited, true);
+        Again { timeout: joiner.timeout, has_waited, turn, due: joiner.due }
+    }
+
+    fn joiner(&mut self, id: OperationId) -> &mut Joiner {
         let index = id.index() as usize;
         if self.callers.len() <= index {
             self.callers.resize(index + 1, None);
         }
-        self.callers[index] = Some(Joiner { id, timeout, has_waited });
-    }
-
-    /// Returns the timeout of a caller that queues again, and whether it has queued before.
-    pub(crate) fn queue_again(&mut self, id: OperationId) -> (Option<Span>, bool) {
-        match self.callers.get_mut(id.index() as usize) {
-            Some(Some(joiner)) if joiner.id == id => (joiner.timeout, core::mem::replace(&mut joiner.has_waited, true)),
-            // A caller on the pool's own times that queued at once.
-            _ => (None, true),
+        // One that is not known yet is a caller on the pool's own times that queued at once.
+        let unknown = Joiner { id, timeout: None, has_waited: true, turn: 0, due: None };
+        let joiner = self.callers[index].get_or_insert(unknown);
+        if joiner.id != id {
+            *joiner = unknown;
         }
+        joiner
     }
 }

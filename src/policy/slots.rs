@@ -4,9 +4,10 @@
 
 use super::config::Span;
 use super::id::{MOST, OperationId};
-use super::operation::{Caller, CheckoutAt, Ending, Operation, State, Then};
+use super::operation::{Caller, CheckoutAt, Ending, Operation, State, Then, left_until};
 use super::pool::Pool;
 use super::record::{Phase, Record};
+use super::share_groups::Again;
 use super::step::{Notice, Refusal};
 
 impl Pool {
@@ -60,6 +61,7 @@ impl Pool {
     pub(super) fn reserve(&mut self, id: OperationId, slot: u32) {
         self.operation(id).state = State::reserved(slot);
         if self.config.kind.shares() {
+            self.shares.take_turn(id);
             self.share(slot);
         } else {
             self.records[slot].phase = Phase::Reserved;
@@ -273,9 +275,12 @@ impl Pool {
 
     fn pop_waiter(&mut self) -> Option<OperationId> {
         let index = self.waiters.front()?;
-        self.waiters.pop_front();
-        self.deadlines.disarm(&mut self.operations, index);
         let id = self.operations.handle_of(index);
+        self.waiters.pop_front();
+        if self.config.kind.shares() && self.operations[index].is_stamped() {
+            self.shares.keep_due(id, self.operations[index].due);
+        }
+        self.deadlines.disarm(&mut self.operations, index);
         if self.config.retries() {
             self.keep_end_of_wait(id);
         }
@@ -296,14 +301,21 @@ impl Pool {
 
     // ---- the queue
 
-    /// Puts an operation that has lost its slot at the head of the queue: it came before every waiter.
+    /// Puts an operation that has lost its slot at the head of the queue: it came before every waiter, but those that
+    /// were served before it and have lost their slot, too. It waits for what is left of its time in the queue.
     pub(super) fn wait_again(&mut self, id: OperationId) {
-        self.waiters.push_front(&mut self.operations, id.index());
-        let (timeout, has_waited) = self.shares.queue_again(id);
+        let Again { timeout, has_waited, turn, due } = self.shares.queue_again(id);
+        let served_before = |&other: &u32| self.shares.turn_of(self.operations.handle_of(other)) < turn;
+        let others = self.waiters.iter().take_while(served_before).count() as u32;
+        self.waiters.push_behind(&mut self.operations, id.index(), others);
         if !has_waited {
             self.family.counters.waited.count();
         }
-        let span = self.shorter_of(id, timeout.unwrap_or(self.config.timeout));
+        let span = match (timeout.unwrap_or(self.config.timeout), due) {
+            (Span::Millis(ms), Some(due)) => Span::Millis(left_until(due, self.deadlines.now()).min(ms)),
+            (span, _) => span,
+        };
+        let span = self.shorter_of(id, span);
         self.deadlines.arm(&mut self.operations, id.index(), span, false);
     }
 

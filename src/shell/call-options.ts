@@ -24,6 +24,7 @@ export function connectLimits(
   poolDeadlineMs: number,
   clock: GuardedClock,
   pool: string,
+  mayQueueAgain: boolean,
 ): Limits | undefined {
   checkIsOptions(options, "connect()", pool);
   checkKeys(options, connectKeys, "connect()", pool);
@@ -33,7 +34,10 @@ export function connectLimits(
   if (timeout === undefined && deadline === undefined && poolDeadlineMs === Infinity) return undefined;
   const timeoutMs = timeout === undefined ? undefined : checkedMillis("timeout", timeout, pool);
   const deadlineMs = deadline === undefined ? undefined : checkedMillis("deadline", deadline, pool);
-  const startedAt = (deadlineMs ?? poolDeadlineMs) === Infinity ? undefined : clock.elapsed();
+  // A caller that queues again waits for what is left of its timeout then.
+  const isTimed =
+    (deadlineMs ?? poolDeadlineMs) !== Infinity || (mayQueueAgain && (timeoutMs ?? Infinity) !== Infinity);
+  const startedAt = isTimed ? clock.elapsed() : undefined;
   return { timeoutMs, deadlineMs, startedAt, stack: undefined };
 }
 

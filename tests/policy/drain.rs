@@ -332,3 +332,30 @@ fn each_scope_drains_by_itself_and_a_second_close_reaches_all() {
         assert_eq!(closes, 2, "both closes are over");
     }
 }
+
+#[test]
+fn a_caller_whose_opening_is_tried_again_is_served_and_waited_for() {
+    let retrying = || Settings { open_retry: f64::INFINITY, timeout_ms: 5000.0, ..plain(1, 0) };
+    let mut host = Host::new(retrying());
+    let callers = [host.connect(), host.connect()];
+    host.finish(callers[0], Outcome::Unavailable);
+    let closing = host.drain(Span::Millis(60_000));
+    assert_eq!((host.stage(closing), host.steps()), (Stage::Draining, vec![]));
+    host.pass(100.0);
+    host.run();
+    for caller in callers {
+        assert!(host.has_lease(caller));
+        host.give_back(caller);
+    }
+    host.run();
+    assert!(host.has_ended(closing));
+
+    let mut host = Host::new(retrying());
+    let caller = host.connect();
+    host.finish(caller, Outcome::Unavailable);
+    let closing = host.drain(Span::Millis(60_000));
+    assert!(host.abort(caller));
+    host.run();
+    assert!(host.has_ended(closing), "the last caller has left");
+    host.assert_nothing_is_left();
+}

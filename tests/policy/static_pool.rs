@@ -2,7 +2,7 @@
 //! and checks in. A connection that is stale while it is lent is replaced for the next caller and closed when its last
 //! lease ends.
 
-use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, Stage, emit, of_kind};
+use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, LogEntry, Operation, Stage, emit, of_kind};
 use crate::timeout::latest_ms;
 use edgepool::policy::{Condition, Event, Kind, Outcome, Refusal, Settings, Span};
 
@@ -283,4 +283,61 @@ fn an_abort_while_it_is_shown_ends_it_for_all() {
     host.give_back(first);
     let next = host.lend();
     assert_eq!(host.connection(next), B);
+}
+
+#[test]
+fn joiners_that_queue_again_keep_their_order_before_the_callers_that_came_later() {
+    let mut host = Host::new(of_kind(Kind::Static));
+    let first = host.connect();
+    let joiners: Vec<Operation> = (0..4).map(|_| host.connect()).collect();
+    host.finish(first, Outcome::Ok);
+    host.mark(Connection(0));
+    let other = host.connect();
+    for place in [0, 2, 1, 3] {
+        host.wake(joiners[place]);
+        assert_eq!(host.stage(joiners[place]), Stage::Queued);
+    }
+    let late = host.connect();
+    assert!(host.abort(joiners[2]));
+    host.take_log();
+    host.finish(other, Outcome::Ok);
+    let woken: Vec<Operation> = host
+        .take_log()
+        .into_iter()
+        .filter_map(|entry| if let LogEntry::Woken(operation) = entry { Some(operation) } else { None })
+        .collect();
+    assert_eq!(woken, [joiners[0], joiners[1], joiners[3], late]);
+}
+
+#[test]
+fn a_joiner_that_queues_again_waits_for_what_is_left_of_its_time() {
+    let mut host = Host::new(of_kind(Kind::Static));
+    let first = host.connect();
+    let joiner = host.connect_within(Some(Span::Millis(1000)), None);
+    host.pass(600.0);
+    host.finish(first, Outcome::Ok);
+    host.mark(Connection(0));
+    let other = host.connect();
+    host.wake(joiner);
+    host.pass(380.0);
+    assert_eq!((host.stage(joiner), host.refusal(joiner)), (Stage::Queued, None));
+    host.pass(latest_ms(1000.0) - 980.0);
+    assert_eq!(host.refusal(joiner), Some(Refusal::WaitTimeout));
+    assert!(!host.is_settled(other));
+}
+
+#[test]
+fn a_joiner_without_a_limit_that_queues_again_has_none() {
+    let mut host = Host::new(of_kind(Kind::Static));
+    let first = host.connect();
+    let joiners = [host.connect(), host.connect_within(Some(Span::Forever), None)];
+    host.pass(1000.0);
+    host.finish(first, Outcome::Ok);
+    host.mark(Connection(0));
+    host.connect();
+    for joiner in joiners {
+        host.wake(joiner);
+    }
+    host.pass(20_000.0);
+    assert!(joiners.iter().all(|&joiner| host.stage(joiner) == Stage::Queued));
 }

@@ -20,7 +20,7 @@ const context = /** @type {AsyncLocalStorage<Caller | { scope: Scope } | undefin
 /** What programs do, and what is judged. */
 export const settings = {
   /** Callers that lose the connection that they were about to share keep their order. */
-  sharersKeepTheirOrder: false,
+  sharersKeepTheirOrder: true,
   /** A record that is closed or invalidated within onDisconnect(), or within the log of an opening, is empty. */
   recordEndsWhileAdopted: true,
   /** stats() in a scope without a caller yet has zeros. */

@@ -262,7 +262,7 @@ export class Scope<C> {
     let signal: AbortSignal | undefined;
     try {
       signal = options?.signal;
-      limits = connectLimits(options, this.#settings.policy.deadline, this.#clock, this.name);
+      limits = connectLimits(options, this.#settings.policy.deadline, this.#clock, this.name, this.#settings.shares);
       if (signal?.aborted === true) return Promise.reject(signal.reason);
       this.#policy.assertAlive();
       // Before the checkout: the report runs foreign code.
