@@ -657,8 +657,13 @@ export class Model {
   }
 
   close(/** @type {number} */ patienceMs) {
-    if (this.closedAt < Infinity) return;
-    this.closedAt = this.clock.elapsed;
+    const { elapsed } = this.clock;
+    if (this.closedAt < Infinity) {
+      // A later close can only hasten the first.
+      this.patienceMs = Math.min(this.patienceMs, elapsed + patienceMs - this.closedAt);
+      return;
+    }
+    this.closedAt = elapsed;
     this.patienceMs = patienceMs;
   }
 
