@@ -16,6 +16,20 @@ async function hangingPool(options = {}) {
   return { ...context, lease, openings };
 }
 
+/** A signal that runs this when the pool listens to it. */
+function scriptedSignal(onListen) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const listen = signal.addEventListener.bind(signal);
+  Object.defineProperty(signal, "addEventListener", {
+    value: (...parameters) => {
+      void onListen();
+      listen(...parameters);
+    },
+  });
+  return { signal, abort: (reason) => controller.abort(reason) };
+}
+
 export default (test) => {
   test("a connection that comes back serves the caller of an opening, in the same turn", async () => {
     const context = await hangingPool();
@@ -114,6 +128,18 @@ export default (test) => {
       await settled();
       expect(pool.stats()).to.include({ used: 1, idle: 1, opening: 0 });
     }
+  });
+
+  test("a signal that brings a connection back while it is listened to still aborts", async () => {
+    const { pool, lease } = await hangingPool();
+    pool.on("checkout", never);
+    const { signal, abort } = scriptedSignal(() => lease.close());
+    const caller = rejection(pool.connect({ signal }));
+    await settled();
+    abort(new Error("enough"));
+    expect((await caller).message).to.equal("enough");
+    await settled();
+    expect(pool.stats()).to.include({ used: 0, waiting: 0 });
   });
 
   test("a connect listener that hangs binds no caller either", async () => {

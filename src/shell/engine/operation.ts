@@ -147,6 +147,11 @@ export class Operation<C> implements StepContext<C> {
     else this.#caller.reject(error);
   }
 
+  /** The operation that has the caller now. */
+  get latest(): Operation<C> {
+    return this.#successor?.latest ?? this;
+  }
+
   /** The caller goes on with another operation, in its own async context. This one goes on without a caller. */
   handOver(successor: Operation<C>): void {
     successor.#caller = this.#caller;

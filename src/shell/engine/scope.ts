@@ -320,9 +320,12 @@ export class Scope<C> {
         operations.drain();
         try {
           this.#listen(handle, signal);
+          // The signal may have brought a connection back, with which the caller goes on.
+          if (operation.latest !== operation) this.#listen(operation.latest.handle, signal);
         } catch (error) {
           // Without its caller the operation goes on: what it opens is the next caller's.
-          operation.reject(error);
+          this.#policy.abort(operation.latest.handle);
+          operation.latest.reject(error);
         }
         // Again: the signal is foreign code, and may have changed what comes next.
         operation.resume();
@@ -334,7 +337,7 @@ export class Scope<C> {
   }
 
   #promiseOf(operation: Operation<C>): Promise<PooledConnection<C>> {
-    if (!operation.isSettled) this.#timer.hold();
+    if (!operation.latest.isSettled) this.#timer.hold();
     return operation.promise();
   }
 
