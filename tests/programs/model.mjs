@@ -236,8 +236,10 @@ export class Model {
     /** @type {import("./clock.mjs").VirtualClock} */ clock,
     /** @type {typeof import("edgepool")} */ edgepool,
   ) {
-    const { kind, options } = program;
+    const { kind, options, isScoped } = program;
     this.kind = kind;
+    /** Whether the pool has a scope function: then its creators run outside of their callers. */
+    this.isScoped = isScoped;
     this.options = options;
     this.clock = clock;
     this.edgepool = edgepool;
@@ -252,6 +254,9 @@ export class Model {
     this.maxConnecting = options.maxConnecting ?? Infinity;
     this.maxUses = options.maxUses ?? Infinity;
     this.driverTimeoutMs = millis(options.driverTimeout, 30_000);
+    this.openTimeoutMs = millis(options.openTimeout, this.driverTimeoutMs);
+    /** Whether an opening that failed is tried again: then its caller waits, and openings are spaced out. */
+    this.retries = options.openRetry ?? options.deadline !== undefined;
     this.pingTimeoutMs = millis(options.pingTimeout, 5_000);
     this.timeoutMs = millis(options.timeout, kind === "QueuePool" ? 30_000 : Infinity);
     this.deadlineMs = millis(options.deadline);
@@ -376,7 +381,8 @@ export class Model {
       caller.joined === connection ||
       connection.holders.size > 0 ||
       (this.isShared && (connection.movedIn === this.turn || this.#isBeingJoined(connection)));
-    const isOpener = connection.uses === 0 && (connection.opening.caller === caller || this.hasWarmedWithin);
+    const isUnknown = this.hasWarmedWithin || this.isScoped;
+    const isOpener = connection.uses === 0 && (connection.opening.caller === caller || isUnknown);
     if (isOpener) return;
     const joins = isJoined && this.isShared;
     // A caller that joins is judged by when it came. It is lent a connection that has merely grown old.
@@ -435,7 +441,9 @@ export class Model {
     } else if (error instanceof ArgumentError) {
       if (!this.hasAnsweredNothing) strange("though every creator has answered a connection");
     } else if (!this.errors.has(error)) {
-      strange("which is not an error of the program");
+      // In a pause, or with no retry left, the time-out of an opening is the error of every caller.
+      const isOfAnOpening = this.retries && String(error?.message).startsWith("opening a connection took");
+      if (!isOfAnOpening) strange("which is not an error of the program");
     }
   }
 
@@ -443,10 +451,9 @@ export class Model {
     const now = this.clock.elapsed;
     const { askedAt, timeoutMs, deadlineMs, lastCall, firstCallAt } = caller;
     const calledAt = (this.hasWarmedWithin ? firstCallAt : lastCall?.at) ?? askedAt;
-    const end = Math.min(
-      askedAt + deadlineMs,
-      error.step === "wait" ? askedAt + timeoutMs : calledAt + this.driverTimeoutMs,
-    );
+    const stepMs = error.step === "open" ? this.openTimeoutMs : this.driverTimeoutMs;
+    const stepEnd = error.step === "wait" ? askedAt + timeoutMs : calledAt + stepMs;
+    const end = Math.min(askedAt + deadlineMs, stepEnd, this.retries ? askedAt + timeoutMs : Infinity);
     if (now < end)
       this.fail(
         "no caller is refused before its time",
@@ -499,7 +506,7 @@ export class Model {
 
   /** Whether the pool has not given the opening up for its time. */
   #isTimely(/** @type {Opening} */ opening) {
-    return opening.isRunning && this.clock.elapsed - opening.startedAt < this.driverTimeoutMs;
+    return opening.isRunning && this.clock.elapsed - opening.startedAt < this.openTimeoutMs;
   }
 
   /** Whether the connection counts against the maximum. */
@@ -512,7 +519,7 @@ export class Model {
     opening.isRunning = false;
     this.openings.delete(opening);
     const now = this.clock.elapsed;
-    const isLate = now - opening.startedAt >= this.driverTimeoutMs;
+    const isLate = now - opening.startedAt >= this.openTimeoutMs;
     const connection = new Connection(this.connections.length + 1, opening, now, isLate);
     connection.movedIn = this.turn;
     this.connections.push(connection);
@@ -716,7 +723,7 @@ export class Model {
       // The pool may not have noticed that the creator has answered.
       if (connection.openedAt < this.turnBegan) continue;
       connection.openedAt += ms;
-      connection.isLate ||= connection.openedAt - connection.opening.startedAt >= this.driverTimeoutMs;
+      connection.isLate ||= connection.openedAt - connection.opening.startedAt >= this.openTimeoutMs;
     }
     this.closeSlack += ms;
   }
@@ -747,10 +754,10 @@ export class Model {
         this.fail("close() and endScope() refuse the waiters", `${name} still waits`);
       if (now > askedAt + deadlineMs + lateness(deadlineMs) + slack)
         this.fail("a deadline ends", `${name} still waits ${now - askedAt} ms after its call, of ${deadlineMs}`);
-      const { driverTimeoutMs } = this;
+      const { openTimeoutMs } = this;
       const isOverdue =
-        opening?.isRunning && now > opening.startedAt + driverTimeoutMs + lateness(driverTimeoutMs) + opening.slack;
-      if (isOverdue) this.fail("driverTimeout ends an opening", `${name} still waits for its creator`);
+        opening?.isRunning && now > opening.startedAt + openTimeoutMs + lateness(openTimeoutMs) + opening.slack;
+      if (isOverdue && !this.retries) this.fail("openTimeout ends an opening", `${name} still waits for its creator`);
       if (caller.hasStarted || caller.mayHaveStarted) continue;
       // Callers that share a connection are served side by side, and may lose it before they have it.
       if (caller.id < scope.lastServed && !this.isShared)
@@ -784,6 +791,9 @@ export class Model {
       const usable = connections.find((connection) => now - connection.openedFirst < this.recycleMs * this.#youngest);
       if (waiter !== undefined && usable !== undefined)
         this.fail("no caller waits beside an idle connection", `${waiter.name} waits beside ${usable.name}`);
+      const opener = this.waiting.find((caller) => caller.scope === scope && caller.opening?.isRunning === true);
+      if (opener !== undefined && usable !== undefined && !this.isShared && opener.lastCall?.call === "creator")
+        this.fail("no caller waits for an opening beside an idle connection", `${opener.name} beside ${usable.name}`);
       if (connections.length > this.mostIdle)
         this.fail("no more are kept than poolSize", `${connections.length} are idle`);
       const ms = this.idleTimeoutMs;
@@ -816,14 +826,18 @@ export class Model {
     // A caller that shares may have to queue again.
     const most = this.isShared ? this.waiting.filter((caller) => caller.scope === scope).length : all.length;
     if (waiting < certain.length || waiting > most) wrong(`waiting is ${certain.length}`);
-    if (waiting > 0 && total < this.max && opening < this.maxConnecting) wrong("no caller waits beside a free place");
+    const late = [...this.openings].filter((other) => other.scope === scope && !this.#isTimely(other)).length;
+    const isExhausted = late + opening >= Math.max(2 * this.max, 5);
+    const mayOpen = opening < this.maxConnecting && !isExhausted && !this.retries;
+    if (waiting > 0 && total < this.max && mayOpen) wrong("no caller waits beside a free place");
     const held = this.held.filter((lease) => lease.caller.scope === scope && !lease.isDetached && lease.hasSlot);
     const slots = this.isShared ? Math.min(held.length, 1) : held.length;
     if (!this.isPatienceOver() && used < slots) wrong(`used is at least ${slots}`);
     if (!isAtRest || this.isPatienceOver()) return;
     if (!this.isShared && used !== slots) wrong(`used is ${slots} at rest`);
-    if (opening + closing !== 0) wrong("nothing opens or closes at rest");
-    if (this.isShared && waiting > 0) wrong("no caller waits for a connection that it may share");
+    // A caller that waits for another attempt keeps its place.
+    if ((this.retries ? 0 : opening) + closing !== 0) wrong("nothing opens or closes at rest");
+    if (this.isShared && waiting > 0 && !this.retries) wrong("no caller waits for a connection that it may share");
   }
 
   /** Checks the gauges of a scope that has not begun. */

@@ -174,6 +174,9 @@ function makeOptions(/** @type {Random} */ random, /** @type {string} */ kind, /
   if (kind === "SingletonThreadPool") options.poolSize = 1 + random.below(4);
   if (kind === "AssertionPool") options.storeTraceback = false;
   maybe(0.2, "deadline", () => random.pick(["100ms", "2s", "20s"]));
+  if (options.deadline !== undefined) maybe(0.9, "openRetry", () => false);
+  else maybe(0.1, "openRetry", () => random.pick([true, 1, 3]));
+  maybe(0.1, "openTimeout", () => random.pick(["200ms", "2s"]));
   maybe(0.95, "driverTimeout", () => random.pick(["500ms", "5s", "5s", "30s", "30s", null]));
   maybe(0.3, "recycle", () => random.pick([0, "1s", "30s", "30s", "10m"]));
   if (options.recycle !== undefined) maybe(0.3, "recycleJitter", () => random.pick([0.1, 0.5, 1]));

@@ -326,11 +326,10 @@ export class Run {
     const store = context.getStore();
     const isCallers = store instanceof Caller && store.opening?.isRunning !== true;
     const caller = isCallers ? store : undefined;
-    const scope = this.#program.isScoped
-      ? isCallers || !(store instanceof Caller)
-        ? store?.scope
-        : undefined
-      : this.#scopes[0];
+    const isOutside = this.#program.isScoped;
+    const scope = isOutside ? this.#scopes[this.#keys.indexOf(record.scope)] : this.#scopes[0];
+    // With a scope function creators run outside of their callers: any of the scope may have begun to open.
+    if (isOutside) for (const other of model.waiting) if (other.scope === scope) other.mayHaveStarted = true;
     const opening = model.open(scope, caller);
     if (caller !== undefined) model.start(caller, "creator");
     if (model.creatorCalls > mostCreators) model.fail("the pool does not open without end", `${mostCreators} openings`);
