@@ -174,6 +174,8 @@ export class WatchedPostgres {
 
   /** No slot without a backend, no backend without a slot, and no caller that waits or holds one. */
   async assertNothingLeaks(pool, name) {
+    // An opening goes on after its caller was served by a connection that came back.
+    await until(() => pool.stats().opening === 0, "no opening is under way");
     // What was terminated is closed in its own time.
     await until(() => pool.stats().closing === 0, "nothing is being closed any more");
     const { used, opening, waiting, idle, total, leaked, detached } = pool.stats();
