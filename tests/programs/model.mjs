@@ -257,6 +257,7 @@ export class Model {
     this.openTimeoutMs = millis(options.openTimeout, this.driverTimeoutMs);
     /** Whether an opening that failed is tried again: then its caller waits, and openings are spaced out. */
     this.retries = options.openRetry ?? options.deadline !== undefined;
+    this.returnTimeoutMs = millis(options.returnTimeout, 1_000);
     this.pingTimeoutMs = millis(options.pingTimeout, 5_000);
     this.timeoutMs = millis(options.timeout, kind === "QueuePool" ? 30_000 : Infinity);
     this.deadlineMs = millis(options.deadline);
@@ -612,6 +613,8 @@ export class Model {
     if (connection.phase !== "returning" || connection.token !== token || connection.ends > 0 || connection.returns > 0)
       return;
     if (connection.isEmptied || connection.isCondemned) return;
+    // The return may go on without its caller.
+    if (this.clock.elapsed - connection.releasedAt >= this.returnTimeoutMs) return;
     connection.phase = "free";
     connection.freeSince = this.clock.elapsed;
     connection.freeIn = this.turn;
