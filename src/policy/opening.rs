@@ -131,7 +131,8 @@ impl Pool {
             self.begin_age(slot);
         }
         self.opening_ended(slot);
-        if self.records[slot].stale {
+        // If its record was closed since, there is nothing to terminate.
+        if self.records[slot].stale && self.records[slot].live {
             return self.died_on_arrival(id, slot, deaths);
         }
         self.end_failing();
