@@ -598,9 +598,13 @@ impl Model {
             }
             State::Resetting(slot) if outcome == Outcome::Ok || slot.connection.is_none() => self.free(operation, slot),
             State::Resetting(slot) => {
+                let connection = slot.holds();
                 self.numbers.invalidated += 1;
-                self.own.push(LogEntry::Began(operation, HostStep::Terminate(slot.holds())));
+                self.own.push(LogEntry::Began(operation, HostStep::Terminate(connection)));
                 self.add(operation, State::Terminating(slot), true);
+                if outcome == Outcome::TimedOut {
+                    self.lose(connection, Loss::Alone);
+                }
             }
             State::Terminating(slot) => self.free(operation, Slot { connection: None, ..slot }),
             State::Closing(slot) if self.is_burying(&slot) => {

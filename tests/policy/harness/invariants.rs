@@ -207,7 +207,8 @@ impl Host {
         let waits_for_creators = f64::from(on_the_way) >= self.settings.max_connecting;
         // Creators that were given up count, and openings that fail are spaced out.
         let late = self.number(|state| state.stage == Stage::Late);
-        let is_exhausted = f64::from(late + opening) >= (2.0 * stats.max).max(5.0);
+        // A checkout that was woken for an opening has its place already.
+        let is_exhausted = f64::from(late) + f64::from(stats.opening) >= (2.0 * stats.max).max(5.0);
         let may_pause = self.pool.config().retries();
         assert!(is_full || waits_for_creators || is_exhausted || may_pause, "a caller waits for what is free");
     }
