@@ -96,7 +96,10 @@ test("a stack has the names of the source, and its source maps lead there", () =
   assert.equal(frames.at(-1)?.[1], "connect", mapped.stdout + mapped.stderr);
   for (const [frame, name, file, line] of frames) {
     const lines = readFileSync(join(root, "src", "shell", file), "utf8").split("\n");
-    const declared = lines.slice(0, line).some((text) => text.includes(`${name}(`));
+    // An arrow function has the name of its property, or none. It is in its line.
+    const own = lines[line - 1];
+    const isArrow = own.includes("=>") && (name === "<anonymous>" || own.includes(`${name}: `));
+    const declared = isArrow || lines.slice(0, line).some((text) => text.includes(`${name}(`));
     assert.ok(declared, `${frame}: no such function stands before that line`);
   }
 });
