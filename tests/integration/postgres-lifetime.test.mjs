@@ -201,6 +201,8 @@ test("a connect listener's query is awaited before the first caller, once for ea
     ),
   );
   assert.deepEqual(names, new Array(9).fill("named"));
+  // An opening goes on after its caller was served by a connection that came back.
+  await until(() => pool.stats().idle === 3, "all three are open");
   assert.equal(statements[0], "SELECT 'first'");
   assert.equal(statements.filter((text) => text === "SELECT 'first'").length, 1);
   assert.equal(statements.filter((text) => text.startsWith("SET")).length, 3);
