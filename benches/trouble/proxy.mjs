@@ -1,5 +1,5 @@
 // A TCP proxy on the loopback between the pools and the server, in a process of its own. It carries bytes, and does on
-// request what a bad network does. It counts the connections that it accepts; a CancelRequest counts apart.
+// request what a bad network does. It counts connections by their first bytes; a CancelRequest counts apart.
 
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
@@ -22,7 +22,6 @@ class Link {
   #held = [];
 
   constructor(client) {
-    counted.opened++;
     links.add(this);
     const upstream = connect({ port: upstreamPort, host: "127.0.0.1" });
     this.#ends = [client, upstream];
@@ -45,10 +44,8 @@ class Link {
   #forward(bytes, isOfClient, to) {
     if (isOfClient && this.#isFirst) {
       this.#isFirst = false;
-      if (bytes.length === 16 && bytes.readInt32BE(4) === cancelRequestCode) {
-        counted.opened--;
-        counted.cancels++;
-      }
+      const isCancel = bytes.length === 16 && bytes.readInt32BE(4) === cancelRequestCode;
+      counted[isCancel ? "cancels" : "opened"]++;
     }
     if (this.#isCut || mode === "swallow") return;
     if (mode === "hold") this.#held.push([to, bytes]);
