@@ -205,7 +205,8 @@ impl Deadlines {
             }
         }
         if !self.is_loud() {
-            self.tick_wanted = self.any_timer_ms != NO_TIMER;
+            // A quiet operation may have been armed since, and want the timer itself.
+            self.tick_wanted = self.any_timer_ms != NO_TIMER || self.quiet > 0;
         }
     }
 

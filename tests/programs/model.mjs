@@ -545,6 +545,8 @@ export class Model {
     if (caller === undefined) return;
     if (isPing) caller.pinged = connection;
     if (isJoined) caller.joined = connection;
+    // A connection that came back may serve it; then its opening goes on for the pool.
+    caller.opening = undefined;
     this.start(caller, isPing ? "ping" : "checkout", connection);
     if (caller.touched?.connection !== connection)
       caller.touched = { connection, turn: this.turn, at: this.clock.elapsed };
