@@ -120,7 +120,7 @@ export abstract class Pool<C> implements AsyncDisposable {
     const { here } = this;
     if (here !== undefined) return here.counts();
     const { size } = this.first.counts();
-    return { size, checkedIn: 0, overflow: -size, checkedOut: 0 };
+    return { size, checkedIn: 0, overflow: 0 - size, checkedOut: 0 };
   }
 
   /** @internal The current scope, made if there is none. */
