@@ -21,7 +21,7 @@ const endings = {
 export class WatchedPool {
   pool;
   database;
-  /** Callers without a connection yet, in order. A caller for which one is opened or checked `isOpening`. */
+  /** Callers without a connection yet, in order. */
   pending = new Set();
   /** The pool's connection at each place of the picture, or undefined. */
   places = [];
@@ -117,7 +117,8 @@ export class WatchedPool {
     return {
       ...dialect,
       doPing: (connection) => {
-        this.#serveIn(this.#recordOf.get(connection));
+        // What comes back is checked for the caller that has waited longest, even if one is being opened for it.
+        this.#serveIn(this.#recordOf.get(connection), ["checking"]);
         return dialect.doPing(connection);
       },
       doTerminate: (connection) => {
@@ -128,12 +129,17 @@ export class WatchedPool {
     };
   }
 
-  /** Notes that the pool prepares this record for a caller: the one that is connecting, else the first in line. */
-  #serveIn(record) {
+  /** Notes that the pool prepares this record for a caller: the one that is connecting, else the first without any. */
+  #serveIn(record, doings = ["opening", "checking"]) {
     if (this.#asking === undefined && this.pending.has(this.#servedIn.get(record))) return;
-    const caller = this.#asking ?? this.queue().next().value;
-    if (caller) caller.isOpening = true;
-    this.#servedIn.set(record, caller);
+    this.#servedIn.set(record, this.#asking ?? this.#firstWithout(doings));
+  }
+
+  /** The first caller without a connection for which none does any of these. */
+  #firstWithout(doings) {
+    const served = this.places.filter((connection) => doings.includes(connection?.doing));
+    const callers = new Set(served.map((connection) => this.servedBy(connection)));
+    for (const caller of this.pending) if (!callers.has(caller)) return caller;
   }
 
   /** The creator of the pool that has these places. */
@@ -152,7 +158,7 @@ export class WatchedPool {
 
   /** Runs a caller: it takes a connection, uses it and returns it. */
   async serve(arrival) {
-    const caller = { ...arrival, isOpening: false, askedAt: arrival.at, hasConnection: false, step: 0 };
+    const caller = { ...arrival, askedAt: arrival.at, hasConnection: false, step: 0 };
     this.pending.add(caller);
     let ending = "served";
     try {
@@ -182,7 +188,6 @@ export class WatchedPool {
       } catch (error) {
         if (error.code !== "ERR_POOL_CLOSED" || pool === this.pool) throw error;
         caller.askedAt = this.#time.now;
-        caller.isOpening = false;
       }
     }
   }
@@ -227,9 +232,10 @@ export class WatchedPool {
       if (connection.id === connectionId) this.database.kill(connection);
   }
 
-  /** The callers in the queue, in order of arrival. */
+  /** The callers in the queue, in order of arrival: the pool serves those before them first. */
   *queue() {
-    for (const caller of this.pending) if (!caller.isOpening) yield caller;
+    let served = this.pending.size - this.pool.stats().waiting;
+    for (const caller of this.pending) if (--served < 0) yield caller;
   }
 
   /** The lease holders of this connection; several if the pool shares it. */
@@ -239,7 +245,8 @@ export class WatchedPool {
 
   /** The caller for which a connection is opened or checked; undefined if there is none. */
   servedBy(connection) {
-    return this.#servedIn.get(this.#recordOf.get(connection));
+    const caller = this.#servedIn.get(this.#recordOf.get(connection));
+    return caller && this.pending.has(caller) ? caller : undefined;
   }
 
   /** The state of the slot with this connection, in the words of the legend. */

@@ -97,7 +97,11 @@ test("the picture agrees with the pool's own numbers, for every kind, scenario a
         const at = `${name}, pane ${pane.name}, ${end} ms`;
         assert.ok(pane.places.length <= stats.max, `${at}: no more places than connections allowed`);
         for (const connection of pane.places) if (connection) shown[place[pane.stateOf(connection)]]++;
-        assert.equal([...pane.queue()].length, stats.waiting, `${at}: waiters`);
+        const queue = [...pane.queue()];
+        assert.equal(queue.length, stats.waiting, `${at}: waiters`);
+        const served = pane.places.filter((connection) => ["opening", "checking"].includes(connection?.doing));
+        for (const connection of served)
+          assert.ok(!queue.includes(pane.servedBy(connection)), `${at}: a caller is in the queue or served, not both`);
         assert.equal(shown.idle, stats.idle, `${at}: idle`);
         // A connection that is closed to make room for its replacement is opening, for the pool: it counts slots.
         assert.ok(shown.opening <= stats.opening, `${at}: opening`);
