@@ -18,6 +18,8 @@ const scripts = Object.fromEntries(
   ["build", "setup"].map((name) => [name, fileURLToPath(new URL(`${name}.mjs`, import.meta.url))]),
 );
 const total = { passed: 0, failed: 0 };
+/** What failed, by suite, for the end of the output: there a person looks first. */
+const failures = [];
 
 const chosen = choose(process.argv.slice(2));
 // Two at a time while others compile or wait; a suite that runs alone shows its output at once.
@@ -25,6 +27,7 @@ const lanes = Math.min(chosen.length, 2, availableParallelism());
 const prepared = prepare();
 const left = [...chosen];
 await Promise.all(Array.from({ length: lanes }, runLane));
+for (const line of failures) console.log(line);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 ? 0 : 1;
 
@@ -128,6 +131,7 @@ async function runSuite({ suite: { what, command: commandFor }, topics }) {
   total.passed += passed;
   total.failed += isFailure ? Math.max(failed, 1) : 0;
   if (status === 0 && passed === 0) console.error(`edgepool: no test of ${what} ran`);
+  if (isFailure) failures.push(`failed: ${what}`, ...failedTests(output));
   say(`tested ${what} in ${Math.round((performance.now() - begin) / 1000)} s: ${isFailure ? "failed" : "passed"}`);
 }
 
@@ -144,4 +148,10 @@ function count(output) {
     else failed += Number(number);
   }
   return { passed, failed };
+}
+
+/** Returns a line for each test that failed, by its name. A suite of node:test fails with its tests. */
+function failedTests(output) {
+  const names = output.matchAll(/^ *not ok \d+ - (.*)$|^test (.*) \.\.\. FAILED$/gm);
+  return [...names].map(([, ofNode, ofCargo]) => `  ${ofNode ?? ofCargo}`);
 }
