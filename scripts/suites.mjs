@@ -7,15 +7,7 @@ import { root } from "./run.mjs";
 import { bindingsEnv, canSetUpRuntimes, chromedriver, setUpRuntimes, setUpWasmPack } from "./setup.mjs";
 import { topicNames } from "../tests/conformance/topics.mjs";
 
-/**
- * @typedef {{ command: string, args: string[], env?: Record<string, string> }} Command
- * @typedef {object} Suite
- * @property {string} name
- * @property {string} what
- * @property {string[]} topics
- * @property {(topics: string[]) => string[]} needs the parts for these topics: "package", or some of scripts/setup.mjs
- * @property {(topics: string[]) => Command} command runs these topics; no topic stands for all
- */
+/** @import { Suite } from "./suite-runner.mjs" */
 
 /** Node's test runner; the tests of lost leases ask for collections. */
 const nodeArgs = ["--expose-gc", "--test", "--test-reporter=tap"];
