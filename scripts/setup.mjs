@@ -1,8 +1,9 @@
 // @ts-check
 // Sets up what is missing before a build, a test or a benchmark, and nothing else: a second run finds all of it.
-// `node scripts/setup.mjs <part>…` sets up the parts that are named at the end, for scripts/test.mjs.
+// `node scripts/setup.mjs <part>…` sets up the parts that are named at the end, for scripts/test.mjs
+// and scripts/field.mjs.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ask, fail, root, run, say } from "./run.mjs";
@@ -130,6 +131,24 @@ export function setUpDocumenter() {
   return installed("documenter", documenterVersions, message);
 }
 
+/** Returns the folder of a suite of tests/field: its packages are installed there, and each test lays an app there. */
+export const fieldFolder = (name) => join(root, "target", "field", name);
+
+/** Installs the packages that tests/field/<name>/package.json pins. */
+export function setUpField(name) {
+  const folder = fieldFolder(name);
+  const wanted = readFileSync(join(root, "tests", "field", name, "package.json"), "utf8");
+  const copy = join(folder, "package.json");
+  // npm writes it last.
+  const done = join(folder, "node_modules", ".package-lock.json");
+  if (existsSync(done) && readFileSync(copy, "utf8") === wanted) return;
+  say(`installing the packages of tests/field/${name} into target/field (usually half a minute)`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(copy, wanted);
+  run("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: folder });
+}
+
 /** Installs these packages into a folder of their own, if they are not there. Returns it. */
 function installed(name, versions, message) {
   const folder = join(toolsFolder, `${name}-${Object.values(versions).join("-")}`);
@@ -188,5 +207,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     vitest: setUpVitest,
     ...Object.fromEntries(Object.keys(runtimes).map((name) => [name, () => setUpRuntimes([name])])),
   };
-  for (const name of process.argv.slice(2)) parts[name]();
+  for (const name of process.argv.slice(2)) {
+    if (name.startsWith("field/")) setUpField(name.slice("field/".length));
+    else parts[name]();
+  }
 }

@@ -113,8 +113,8 @@ async function whenPrepared(chosen, prepared) {
 }
 
 /**
- * Runs one suite, shows its output, and returns what its runner counted, with the lines about what failed. A runner that
- * fails without a count is a failure.
+ * Runs one suite, shows its output, and returns what its runner counted, with the lines about what failed. A runner
+ * that fails without a count is a failure.
  *
  * @param {Chosen} chosen
  */
