@@ -16,6 +16,7 @@ impl Pool {
     /// Opens a connection in the slot as soon as one more creator may run.
     pub(super) fn open_in_turn(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
         self.await_opening(id, slot);
+        self.records[slot].phase = Phase::Opening;
         if !self.records[slot].opens && !self.places.has_room() {
             self.operation(id).state = State::CheckingOut { at: CheckoutAt::AwaitingPlace, slot, deaths };
             self.await_turn(id, slot);
@@ -74,7 +75,6 @@ impl Pool {
         self.opening_begins(slot);
         let generation = self.family.generation();
         let record = &mut self.records[slot];
-        record.phase = Phase::Opening;
         record.stale = false;
         record.uses = 0;
         // From the start of the opening: a mark that is set while it runs makes it stale.

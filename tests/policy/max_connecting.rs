@@ -137,6 +137,12 @@ fn a_caller_that_found_its_connection_dead_opens_before_every_waiter() {
 }
 
 #[test]
+fn a_slot_whose_dead_connection_has_ended_is_not_in_use_while_its_caller_waits_for_a_creator() {
+    let (host, ..) = dead_beside_a_creator();
+    assert_eq!((host.stats().used, host.stats().opening), (0, 2));
+}
+
+#[test]
 fn a_caller_that_leaves_before_it_may_open_leaves_an_empty_slot_to_the_next() {
     let (mut host, dead, slow, waiter) = dead_beside_a_creator();
     assert!(host.abort(dead));

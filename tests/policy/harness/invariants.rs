@@ -26,7 +26,8 @@ impl Host {
             && stage != Stage::Late
             && !self.pool.is_waiting(self.id(operation))
         {
-            return Some(slot_use);
+            // It waits for the end of its connection, or for the place of a creator.
+            return Some(if outcome == Some(Outcome::StillOpen) { slot_use } else { (slot_use.0, SlotUse::Opening) });
         }
         let slot = step_slot(step)?;
         if role == Role::RecordClose {
