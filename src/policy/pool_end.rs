@@ -84,7 +84,7 @@ impl Pool {
         self.config.max_idle = 0;
     }
 
-    /// Refuses the callers that have no connection yet.
+    /// Refuses the callers that have no connection yet, and ends the openings in advance that have not begun.
     fn refuse_admitted(&mut self) {
         self.drains = false;
         self.closed = true;
@@ -94,7 +94,9 @@ impl Pool {
             match state {
                 State::Waiting { .. } => self.refuse_waiter(id, Refusal::Closed),
                 State::CheckingOut { at: CheckoutAt::Reserved, slot, .. } => {
-                    self.refuse(id, Refusal::Closed);
+                    if self.operation(id).is_attended() {
+                        self.refuse(id, Refusal::Closed);
+                    }
                     self.give_back(id, slot);
                 }
                 _ => {
@@ -105,10 +107,13 @@ impl Pool {
         }
     }
 
-    /// The checkouts under way, then the waiters in the order in which they came.
+    /// The checkouts and openings under way that a close concerns, then the waiters in the order in which they came.
     fn checkouts(&self) -> Vec<OperationId> {
-        let is_under_way =
-            |operation: &Operation| operation.is_attended() && !matches!(operation.state, State::Waiting { .. });
+        let is_under_way = |operation: &Operation| match operation.state {
+            State::Waiting { .. } => false,
+            State::CheckingOut { at: CheckoutAt::Reserved, .. } => true,
+            _ => operation.is_attended(),
+        };
         let under_way = self.operations.iter().filter(|(_, operation)| is_under_way(operation)).map(|(index, _)| index);
         under_way.chain(self.waiters.iter()).map(|index| self.operations.handle_of(index)).collect()
     }

@@ -105,6 +105,16 @@ fn a_closed_pool_opens_nothing() {
 }
 
 #[test]
+fn a_close_ends_the_openings_that_have_not_begun() {
+    let mut host = Host::new(plain(4, 0));
+    // The first of several openings may close the pool, by its creator.
+    host.pool.warm(4, u32::MAX);
+    host.close(Span::Forever);
+    assert_eq!(host.steps(), []);
+    host.assert_nothing_is_left();
+}
+
+#[test]
 fn every_kind_that_keeps_one_opens_one() {
     for kind in [Kind::Static, Kind::Singleton, Kind::Assertion] {
         let mut host = Host::new(of_kind(kind));

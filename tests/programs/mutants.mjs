@@ -90,7 +90,10 @@ const mutants = [
   {
     name: "a close that refuses no caller with a reservation",
     file: "pool_end.rs",
-    text: "                    self.refuse(id, Refusal::Closed);\n                    self.give_back(id, slot);\n",
+    text:
+      "                    if self.operation(id).is_attended() {\n" +
+      "                        self.refuse(id, Refusal::Closed);\n                    }\n" +
+      "                    self.give_back(id, slot);\n",
     becomes: "                    let _ = slot;\n",
   },
   {
