@@ -102,14 +102,14 @@ impl Pool {
             return Ok(Begin::Granted(self.lease(slot)));
         }
         let id = self.begin(Operation::new(State::reserved(slot), Caller::Checkout));
-        self.reserve(id, slot);
+        self.reserve(id, slot, self.timeout_of(limits));
         self.keep_limits(id, limits);
         Ok(Begin::Pending(id))
     }
 
     #[inline(never)]
     fn begin_wait(&mut self, limits: Option<Limits>) -> Result<Begin, Refusal> {
-        let timeout = limits.and_then(|limits| limits.timeout).unwrap_or(self.config.timeout);
+        let timeout = self.timeout_of(limits);
         if timeout == Span::Millis(0) {
             return Err(Refusal::WaitTimeout);
         }
@@ -144,16 +144,18 @@ impl Pool {
             || self.operations.iter().any(|(_, operation)| operation.is_attended())
     }
 
+    /// How long the caller may queue.
+    fn timeout_of(&self, limits: Option<Limits>) -> Span {
+        limits.and_then(|limits| limits.timeout).unwrap_or(self.config.timeout)
+    }
+
     /// Keeps what the caller asked for: its deadline, and its timeout if it may have to queue again.
     fn keep_limits(&mut self, id: OperationId, limits: Option<Limits>) {
         if self.config.kind.shares() {
             let has_waited = self.is_waiting(id);
             self.shares.keep(id, limits.and_then(|limits| limits.timeout), has_waited);
         }
-        let Some(Limits { timeout, deadline, now_ms }) = limits else { return };
-        if let State::CheckingOut { slot, .. } = self.operation(id).state {
-            self.records[slot].patience = timeout.unwrap_or(self.config.timeout);
-        }
+        let Some(Limits { deadline, now_ms, .. }) = limits else { return };
         let Span::Millis(deadline_ms) = deadline.unwrap_or(self.config.deadline) else { return };
         self.read_clock(now_ms);
         let ends = self.deadlines.now().wrapping_add(deadline_ms);

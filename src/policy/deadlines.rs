@@ -189,6 +189,16 @@ impl Deadlines {
         }
     }
 
+    /// For how long the operation was armed, rounded; without end if it is not armed.
+    pub(crate) fn span_of(&self, operation: &Operation) -> Span {
+        let span_ms = match operation.class {
+            NO_CLASS => LONGEST_SPAN_MS,
+            IN_QUEUE => self.queue_span_ms,
+            class => self.classes[class as usize].span_ms,
+        };
+        if span_ms < LONGEST_SPAN_MS { Span::Millis(span_ms) } else { Span::Forever }
+    }
+
     #[inline(always)]
     pub(crate) fn disarm(&mut self, operations: &mut Operations, index: u32) {
         let operation = &mut operations[index];

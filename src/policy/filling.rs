@@ -66,7 +66,7 @@ impl Pool {
             return false;
         };
         let id = self.begin(Operation::new(State::reserved(slot), caller));
-        self.reserve(id, slot);
+        self.reserve(id, slot, self.config.timeout);
         self.outbox.spawn(id);
         true
     }

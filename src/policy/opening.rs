@@ -273,8 +273,16 @@ impl Pool {
     /// Whether the caller waits for another attempt.
     fn may_try_again(&self, id: OperationId, slot: u32) -> bool {
         let operation = &self.operations[id.index()];
-        let has_time = operation.limit.is_set() || self.records[slot].patience != Span::Millis(0);
+        let has_time = operation.limit.is_set() || self.patience_of(id, slot) != Span::Millis(0);
         self.config.retries() && !self.places.is_hopeless && !self.closed && operation.is_attended() && has_time
+    }
+
+    /// How long the checkout in this slot may queue. Callers that share have a slot together.
+    fn patience_of(&self, id: OperationId, slot: u32) -> Span {
+        if self.config.kind.shares() {
+            return self.shares.timeout_of(id).unwrap_or(self.config.timeout);
+        }
+        self.records[slot].patience
     }
 
     /// Takes that an opening that may be tried again begins now: a reading of the clock came before. Its caller has its
@@ -285,7 +293,7 @@ impl Pool {
         if !operation.is_attended() || operation.limit.is_set() {
             return;
         }
-        if let Span::Millis(ms @ 1..) = self.records[slot].patience {
+        if let Span::Millis(ms @ 1..) = self.patience_of(id, slot) {
             let ends = self.deadlines.now().wrapping_add(ms);
             self.operation(id).limit.set(ends);
             self.deadlines.disarm(&mut self.operations, id.index());

@@ -133,6 +133,11 @@ impl ShareGroups {
         joiner.has_waited = has_waited;
     }
 
+    /// The caller's own timeout.
+    pub(crate) fn timeout_of(&self, id: OperationId) -> Option<Span> {
+        self.callers.get(id.index() as usize)?.filter(|joiner| joiner.id == id)?.timeout
+    }
+
     /// The caller is served. One that queues again keeps its turn.
     pub(crate) fn take_turn(&mut self, id: OperationId) {
         self.turns += 1;

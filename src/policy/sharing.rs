@@ -65,7 +65,7 @@ impl Pool {
             self.wait_again(id);
             return Step::Wait;
         };
-        self.reserve(id, slot);
+        self.reserve(id, slot, self.config.timeout);
         self.enter_slot(id, slot, deaths)
     }
 

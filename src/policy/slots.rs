@@ -57,8 +57,8 @@ impl Pool {
         self.places.has_room() && self.records.len() < self.most_slots().min(MOST)
     }
 
-    /// The checkout has the slot, and goes on when it resumes.
-    pub(super) fn reserve(&mut self, id: OperationId, slot: u32) {
+    /// The checkout has the slot, and goes on when it resumes. `patience`: how long it may queue.
+    pub(super) fn reserve(&mut self, id: OperationId, slot: u32, patience: Span) {
         self.operation(id).state = State::reserved(slot);
         if self.config.kind.shares() {
             self.shares.take_turn(id);
@@ -68,7 +68,7 @@ impl Pool {
         }
         self.arrivals = self.arrivals.wrapping_add(1);
         self.records[slot].arrival = self.arrivals;
-        self.records[slot].patience = self.config.timeout;
+        self.records[slot].patience = patience;
         if !self.is_current(slot) && !self.shares.is_joined(slot) {
             self.opening_begins(slot);
             self.await_opening(id, slot);
@@ -106,9 +106,9 @@ impl Pool {
         } else if self.serve_opener(slot) {
             // The opening goes on, for the pool.
         } else if self.may_take(slot)
-            && let Some(waiter) = self.pop_waiter()
+            && let Some((waiter, patience)) = self.pop_waiter()
         {
-            self.hand_over(waiter, slot);
+            self.hand_over(waiter, slot, patience);
         } else if !self.is_surplus() {
             self.put_idle(slot);
         } else if self.records[slot].live {
@@ -195,6 +195,7 @@ impl Pool {
         self.forget_openers();
         let Some((arrival, id)) = self.places.openers.pop_front() else { return false };
         let state = self.operation(id).state;
+        let patience = self.slot_of(id).map_or(self.config.timeout, |before| self.records[before].patience);
         let is_ready = self.is_ready(slot);
         if is_ready {
             let lease = self.lease(slot);
@@ -205,7 +206,7 @@ impl Pool {
             if is_ready {
                 self.end(id);
             } else {
-                self.reserve(id, slot);
+                self.reserve(id, slot, patience);
                 self.records[slot].arrival = arrival;
             }
             self.give_up_reserved(reserved);
@@ -213,8 +214,8 @@ impl Pool {
         }
         if !is_ready {
             self.follow(id, State::reserved(slot));
-            self.records[slot].phase = Phase::Reserved;
-            self.records[slot].arrival = arrival;
+            let record = &mut self.records[slot];
+            (record.phase, record.arrival, record.patience) = (Phase::Reserved, arrival, patience);
         }
         self.caller_left(id, state);
         true
@@ -263,8 +264,8 @@ impl Pool {
                 && !self.waiters.is_empty()
                 && let Some(slot) = self.take_slot()
             {
-                let Some(waiter) = self.pop_waiter() else { break };
-                self.hand_over(waiter, slot);
+                let Some((waiter, patience)) = self.pop_waiter() else { break };
+                self.hand_over(waiter, slot, patience);
             }
         }
         if self.config.min > 0 {
@@ -273,9 +274,11 @@ impl Pool {
         self.end_closes_if_empty();
     }
 
-    fn pop_waiter(&mut self) -> Option<OperationId> {
+    /// Takes the head waiter, with how long it may queue.
+    fn pop_waiter(&mut self) -> Option<(OperationId, Span)> {
         let index = self.waiters.front()?;
         let id = self.operations.handle_of(index);
+        let patience = self.deadlines.span_of(&self.operations[index]);
         self.waiters.pop_front();
         if self.config.kind.shares() && self.operations[index].is_stamped() {
             self.shares.keep_due(id, self.operations[index].due);
@@ -284,17 +287,17 @@ impl Pool {
         if self.config.retries() {
             self.keep_end_of_wait(id);
         }
-        Some(id)
+        Some((id, patience))
     }
 
     /// A waiter gets its slot: as a lease, or, if there is something to do first, as a reservation.
-    fn hand_over(&mut self, waiter: OperationId, slot: u32) {
+    fn hand_over(&mut self, waiter: OperationId, slot: u32, patience: Span) {
         if self.is_ready(slot) {
             let lease = self.lease(slot);
             self.notify(waiter, Notice::Grant(lease));
             self.end(waiter);
         } else {
-            self.reserve(waiter, slot);
+            self.reserve(waiter, slot, patience);
             self.notify(waiter, Notice::Resume);
         }
     }

@@ -1,8 +1,8 @@
 //! `openRetry`: an opening that failed with an error that may pass is tried again while its caller has time. Openings
 //! that fail are spaced out, for all callers.
 
-use crate::harness::{Connection, Host, HostStep, Operation, Stage, plain};
-use edgepool::policy::{Config, Outcome, Refusal, Settings, Span, Violation};
+use crate::harness::{Connection, Host, HostStep, Operation, Stage, emit, of_kind, plain};
+use edgepool::policy::{Condition, Config, Event, Kind, Outcome, Refusal, Settings, Span, Violation};
 
 fn retrying(pool_size: u32) -> Settings {
     Settings { open_retry: f64::INFINITY, timeout_ms: 5000.0, ..plain(pool_size, 0) }
@@ -184,6 +184,69 @@ fn a_waiter_keeps_what_is_left_of_its_time() {
     assert_eq!(host.step(waiter), Some(HostStep::Open));
     host.pass(130.0);
     assert_eq!(host.refusal(waiter), Some(Refusal::OpenDeadline));
+    host.run();
+}
+
+#[test]
+fn a_waiter_with_a_timeout_of_its_own_has_that_for_its_opening() {
+    for (timeout, is_refused) in [(Span::Forever, false), (Span::Millis(300), true), (Span::Millis(5000), false)] {
+        let mut host = Host::new(Settings { timeout_ms: 1000.0, ..retrying(1) });
+        let holder = host.lend();
+        let waiter = host.connect_within(Some(timeout), None);
+        let invalidation = host.invalidate(holder);
+        host.run_operation(invalidation);
+        host.wake(waiter);
+        assert_eq!(host.step(waiter), Some(HostStep::Open));
+        for (ms, is_over) in [(290.0, false), (40.0, is_refused), (2000.0, is_refused)] {
+            host.pass(ms);
+            assert_eq!(host.is_settled(waiter), is_over, "{timeout:?}");
+        }
+        host.run();
+    }
+}
+
+#[test]
+fn a_caller_that_goes_on_with_what_came_back_keeps_its_time() {
+    for (timeout, is_refused) in [(Span::Forever, false), (Span::Millis(300), true)] {
+        // It waits for its creator, or for its turn to call it.
+        for is_reserved in [false, true] {
+            let mut host = Host::new(Settings { timeout_ms: 1000.0, ..retrying(2) });
+            host.listen(&[Event::Checkout]);
+            let (first, second) = (host.lend(), host.lend());
+            let caller = if is_reserved { Some(host.connect_within(Some(timeout), None)) } else { None };
+            let invalidation = host.invalidate(second);
+            host.run_operation(invalidation);
+            let caller = caller.unwrap_or_else(|| host.connect_within(Some(timeout), None));
+            host.give_back(first);
+            host.wake(caller);
+            assert_eq!(host.step(caller), Some(emit(Event::Checkout, 0)));
+            host.finish(caller, Outcome::Disconnected);
+            host.finish(caller, Outcome::Ok);
+            assert_eq!(host.step(caller), Some(HostStep::Open));
+            host.pass(2000.0);
+            assert_eq!(host.is_settled(caller), is_refused, "{timeout:?}");
+            host.run();
+        }
+    }
+}
+
+#[test]
+fn a_caller_that_shares_has_its_own_time_and_not_that_of_another() {
+    let settings = of_kind(Kind::Static);
+    let mut host = Host::new(Settings { open_retry: f64::INFINITY, pre_ping: Some(true), ..settings });
+    let holder = host.lend();
+    let caller = host.connect();
+    let other = host.connect_within(Some(Span::Millis(0)), None);
+    host.run_operation(other);
+    for sharer in [other, holder] {
+        host.checkin_beside_others(sharer, Condition::Clean);
+    }
+    host.finish(caller, Outcome::Disconnected);
+    host.finish(caller, Outcome::Ok);
+    assert_eq!(host.step(caller), Some(HostStep::Open));
+    host.finish(caller, Outcome::Unavailable);
+    assert!(!host.is_settled(caller));
+    host.pass(60.0);
     host.run();
 }
 
