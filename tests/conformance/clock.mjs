@@ -227,6 +227,37 @@ export default (test) => {
     }
   });
 
+  test("a timer that rings tells its own time once, and not that of a timer that was set since", async () => {
+    let atNext = () => {};
+    const { clock, poolClock } = virtualClock();
+    const { pool } = scriptedPool({
+      poolSize: 1,
+      maxOverflow: 0,
+      timeout: "8s",
+      clock: {
+        ...poolClock,
+        now() {
+          const run = atNext;
+          atNext = () => {};
+          run();
+          return poolClock.now();
+        },
+      },
+    });
+    await pool.connect();
+    const waiter = rejectionTime(pool.connect(), clock);
+    // The reading of each ring calls the pool, which sets another timer.
+    for (let round = 0; round < 10; round++) {
+      atNext = () => void pool.connect({ timeout: "4s" }).catch(() => {});
+      await pass(clock, 300);
+    }
+    await pass(clock, 4_990);
+    expect(waiter.error).to.equal(undefined);
+    await pass(clock, 200);
+    expect(waiter.error?.code).to.equal("ERR_POOL_TIMEOUT");
+    await pool.close({ timeout: 0 });
+  });
+
   test("a reading that is no finite number counts for nothing", async () => {
     for (const reading of [NaN, Infinity, -Infinity, 1e300, undefined, "x", null]) {
       const { clock, poolClock } = virtualClock();

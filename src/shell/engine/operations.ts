@@ -219,10 +219,10 @@ export class Operations<C> implements OperationOwner<C> {
 
   /**
    * Contract step 4. A crash rejects the waiters of this scope, unless it belongs to an I/O context, which is not to be
-   * kept: its timer notices. `rings`: the timer has run out.
+   * kept: its timer notices.
    */
-  tick(rings = false): void {
-    const isRunning = this.#timer.tick(this.#drain, rings);
+  tick(): void {
+    const isRunning = this.#timer.tick(this.#drain);
     if (!this.#isBound) watch(this, isRunning);
   }
 

@@ -106,7 +106,7 @@ export class Scope<C> {
     ));
     const refusals = (this.#refusals = new Refusals(policy, settings, this.#clock, connections.slots));
     const steps = new Steps(policy, connections, listeners, refusals, settings);
-    const timer = (this.#timer = new Timer(this.#clock, log, policy, settings.outside, () => this.#onRing(true)));
+    const timer = (this.#timer = new Timer(this.#clock, log, policy, settings.outside, () => this.#onRing()));
     const waiters = (this.#waiters = new Waiters<C>((operations, reason) => this.#abort(operations, reason)));
     const operations = (this.#operations = new Operations(
       policy,
@@ -202,6 +202,11 @@ export class Scope<C> {
   /** Whether all that there is in this scope is idle. */
   get isAtRest(): boolean {
     return hasCrashed() || this.#policy.isAtRest();
+  }
+
+  /** Whether nothing is left in this scope. */
+  get isEmpty(): boolean {
+    return hasCrashed() || this.#policy.isEmpty();
   }
 
   /**
@@ -350,7 +355,7 @@ export class Scope<C> {
   ): Promise<PooledConnection<C>> {
     const waiters = this.#waiters;
     const promise = this.#settings.crosses
-      ? waiters.waitAcross(handle, () => this.#onRing(false))
+      ? waiters.waitAcross(handle, () => this.#onRing())
       : signal === undefined
         ? waiters.wait(handle)
         : waiters.waitAbortably(handle);
@@ -424,14 +429,14 @@ export class Scope<C> {
 
   // ---- the scope as a whole
 
-  /** `isTimers`: the timer has run out. */
-  #onRing(isTimers: boolean): void {
+  /** Called when the timer has run out, and in Workers for what another context has left. */
+  #onRing(): void {
     if (hasCrashed()) return this.#operations.crashed();
     try {
       this.catchUp();
-      this.#operations.tick(isTimers);
+      this.#operations.tick();
       this.#operations.afterwards();
-      if (this.#policy.isEmpty()) this.#parent?.onEmpty();
+      if (this.isEmpty) this.#parent?.onEmpty();
     } catch (trap) {
       this.#operations.crash(trap);
     }

@@ -16,6 +16,8 @@ export class Timer {
   #serial = 0;
   /** Whether the timer runs and lets the process end. */
   #isLoose = false;
+  /** Whether the timer has run out since the policy was last given the time. */
+  #hasRung = false;
 
   constructor(clock: GuardedClock, log: Log, policy: Policy, outside: Run, onRing: () => void) {
     this.#clock = clock;
@@ -25,12 +27,13 @@ export class Timer {
     this.#onRing = onRing;
   }
 
-  /**
-   * Passes the time to the policy, drains its output, and sets the timer again. `rings`: the timer has run out. Returns
-   * whether the timer runs.
-   */
-  tick(drain: () => void, rings: boolean): boolean {
-    const delayMs = this.#policy.tick(this.#clock.now(), rings);
+  /** Passes the time to the policy, drains its output, and sets the timer again. Returns whether the timer runs. */
+  tick(drain: () => void): boolean {
+    const nowMs = this.#clock.now();
+    // A ring tells the time once. The clock may be foreign code, which has passed it on and set the timer again.
+    const rings = this.#hasRung;
+    this.#hasRung = false;
+    const delayMs = this.#policy.tick(nowMs, rings);
     drain();
     const serial = ++this.#serial;
     this.#clear();
@@ -68,6 +71,7 @@ export class Timer {
         if (this.#serial !== serial) return;
         this.#handle = undefined;
         this.#isLoose = false;
+        this.#hasRung = true;
         this.#onRing();
       };
       handle = delayMs === 0 ? this.#clock.afterTurn(ring) : this.#outside(() => this.#clock.setTimeout(ring, delayMs));
