@@ -4,7 +4,7 @@
 import { expect } from "chai";
 import { ArgumentError, NullPool, PoolClosedError, QueuePool, SingletonThreadPool, StaticPool } from "edgepool";
 import { pings, scriptedKind } from "./scripted-kind.mjs";
-import { gate, isWorkers, pass, rejection, scriptedPool, settled, stateOf, thrown } from "./scripted.mjs";
+import { gate, isWorkers, never, pass, rejection, scriptedPool, settled, stateOf, thrown } from "./scripted.mjs";
 
 /** A pool whose current scope is whatever `at.key` is. */
 function scopedPool(options = {}, Kind = QueuePool) {
@@ -245,6 +245,50 @@ export default function (test) {
     await pass(clock, 1_100);
     expect(await stateOf(closed)).to.equal("fulfilled");
     expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
+  });
+
+  test("close() terminates what is out in a scope that has ended, too", async () => {
+    if (isWorkers) return;
+    const context = scopedPool();
+    const { pool, server, clock } = context;
+    const key = {};
+    await within(context, key, () => pool.connect());
+    await pool.endScope(key);
+    const closed = pool.close({ timeout: "1s" });
+    await pass(clock, 1_100);
+    expect(await stateOf(closed)).to.equal("fulfilled");
+    expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
+  });
+
+  test("a second close() hastens the first in a scope that has ended since, too", async () => {
+    if (isWorkers) return;
+    const context = scopedPool();
+    const { pool, server } = context;
+    const key = {};
+    await within(context, key, () => pool.connect());
+    const closed = pool.close({ timeout: "20s" });
+    await pool.endScope(key);
+    void pool.close({ timeout: 0 });
+    await settled();
+    expect(await stateOf(closed)).to.equal("fulfilled");
+    expect([server.live, server.closedTwice]).to.deep.equal([0, 0]);
+  });
+
+  test("no step ends early because the pool was closed while the timer of an ended scope ran", async () => {
+    if (isWorkers) return;
+    const context = scopedPool({ driverTimeout: "4s" });
+    const { pool, server, clock } = context;
+    const key = {};
+    const lease = await within(context, key, () => pool.connect());
+    server.script.rollback = never;
+    void lease.close();
+    await pool.endScope(key);
+    await pass(clock, 500);
+    void pool.close({ timeout: "20s" });
+    await pass(clock, 3_495);
+    expect(server.live).to.equal(1);
+    await pass(clock, 100);
+    expect(server.live).to.equal(0);
   });
 
   test("close() settles where scopes have no connection any more, or never had one", async () => {

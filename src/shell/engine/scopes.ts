@@ -19,6 +19,10 @@ export class Scopes<C> {
   readonly #byKey = new WeakMap<object, WeakMap<object, Scope<C>>>();
   /** Without I/O contexts: the scopes of the keys that were not collected. */
   readonly #reachable = new Map<number, Scope<C>>();
+  /** Without I/O contexts: scopes that have ended, and of which something may be left. */
+  readonly #ended = new Set<Scope<C>>();
+  /** From so many on it is worth while to look for those of which nothing is left. */
+  #mostEnded = 16;
   /** Ends the scopes whose keys were collected. A scope must not keep its key, so it does not know it. */
   readonly #collected =
     typeof FinalizationRegistry === "function" && !hasContexts
@@ -63,9 +67,9 @@ export class Scopes<C> {
     return this.#find(this.#ownKey(), hasContexts ? seenContext() : undefined);
   }
 
-  /** Returns the scopes that can act now: in Workers the current one, elsewhere all of them. */
+  /** Returns the scopes that can act now: in Workers the current one, elsewhere all of them, ended ones too. */
   withinReach(): Scope<C>[] {
-    if (!hasContexts) return [this.#first, ...this.#reachable.values()];
+    if (!hasContexts) return [this.#first, ...this.#reachable.values(), ...this.#ended];
     try {
       return [this.seen() ?? this.#first];
     } catch {
@@ -90,7 +94,17 @@ export class Scopes<C> {
 
   #end(scope: Scope<C>): Promise<void> {
     this.#reachable.delete(scope.number);
-    return scope.end();
+    const ended = scope.end();
+    if (!hasContexts && !scope.isEmpty) this.#keepEnded(scope);
+    return ended;
+  }
+
+  #keepEnded(scope: Scope<C>): void {
+    if (this.#ended.size >= this.#mostEnded) {
+      for (const other of this.#ended) if (other.isEmpty) this.#ended.delete(other);
+      this.#mostEnded = 2 * this.#ended.size + 16;
+    }
+    this.#ended.add(scope);
   }
 
   #ownKey(): object | undefined {
