@@ -8,6 +8,9 @@ const patience = (/** @type {number} */ lateMs) => Math.min(lateMs, 50) + 1;
 /** What a number of milliseconds may end late: a fiftieth, or 10 ms. */
 const lateness = (/** @type {number} */ ms) => Math.max(ms / 50, 10);
 
+/** For how long a creator that was given up counts. */
+const givenUpMs = 600_000;
+
 /** Reads an option that is a duration. */
 export function millis(/** @type {string | number | null | undefined} */ duration, absent = Infinity) {
   if (duration === undefined) return absent;
@@ -87,11 +90,13 @@ export class Opening {
     /** @type {Caller | undefined} */ caller,
     /** @type {number} */ startedAt,
     /** @type {number} */ turn,
+    /** @type {number} */ number,
   ) {
     this.scope = scope;
     this.caller = caller;
     this.startedAt = startedAt;
     this.turn = turn;
+    this.number = number;
     /** The turns in which the connection to be was marked. */
     this.staleIn = Infinity;
     this.disposedIn = Infinity;
@@ -125,8 +130,10 @@ export class Connection {
   isBeingPinged = false;
   /** Whether its record was closed or invalidated. */
   isEmptied = false;
-  /** Whether its driver has reported its death. */
+  /** Whether its driver has reported its death before anything else had ended it. */
   isDead = false;
+  /** Whether its record was closed or invalidated while the dialect was asked about its death. */
+  hasEndedInDeath = false;
   emptiedIn = Infinity;
   /** Whether that happened during its own checkout: then the connection is beside the maximum. */
   isBeside = false;
@@ -174,7 +181,7 @@ export class Connection {
 /** A lease that a caller holds. */
 export class Lease {
   isDetached = false;
-  /** Whether the connection is alive, as far as its driver has reported. */
+  /** Whether it has not ended with its connection, whose death was reported. */
   hasSlot = true;
   /** Whether the function of use() has ended, which gives the lease back. */
   isEnding = false;
@@ -228,6 +235,12 @@ export class Model {
   #patientUntil = 0;
   /** The turn in which connections may have been marked: the pool may do that some microtasks later. */
   #doubtedIn = -1;
+  /**
+   * Callers that seem to have been overtaken by the creator's call for another one. They had their share before, if it
+   * arrives in the same turn and is of an earlier opening.
+   * @type {{ first: Caller, caller: Caller, opening: Opening }[]}
+   */
+  #overtaken = [];
   /** @type {{ rule: string, detail: string } | undefined} */
   failure = undefined;
 
@@ -282,8 +295,8 @@ export class Model {
     return caller;
   }
 
-  /** The call of the caller has reached the pool. What it has called may have closed the pool before. */
-  asked(/** @type {Caller} */ { scope }) {
+  /** The call of a caller, or of warm(), has reached the pool. What it has called may have closed the pool before. */
+  asked(/** @type {{ scope: Scope }} */ { scope }) {
     scope.hasBegun ||= this.closedAt === Infinity;
   }
 
@@ -346,6 +359,7 @@ export class Model {
     } catch {
       // Ended before it arrived.
     }
+    this.#takeShare(caller, connection);
     if (connection === undefined || !lease.isValid) {
       const isExcused = this.kind === "SingletonThreadPool" && this.connections.some((other) => other.isCondemned);
       if (!isExcused) this.fail("a lease is valid when it arrives", `${caller.name} got a lease that has ended`);
@@ -361,6 +375,12 @@ export class Model {
     connection.wantsReset = false;
     this.held.push(held);
     return held;
+  }
+
+  /** The caller was not overtaken by the opening of a connection that is later than its own. */
+  #takeShare(/** @type {Caller} */ caller, /** @type {Connection | undefined} */ connection) {
+    const isEarlier = (/** @type {Opening} */ { number }) => (connection?.opening.number ?? 0) < number;
+    this.#overtaken = this.#overtaken.filter(({ first, opening }) => first !== caller || !isEarlier(opening));
   }
 
   #checkArrival(/** @type {Caller} */ caller, /** @type {Connection} */ connection) {
@@ -414,6 +434,7 @@ export class Model {
     this.arrivals++;
     caller.hasLease = true;
     this.#serve(caller);
+    this.#takeShare(caller, undefined);
     if (this.kind !== "SingletonThreadPool" || !this.connections.some(({ isCondemned }) => isCondemned))
       this.fail("a lease is valid when it arrives", `${caller.name} got a lease that has ended`);
   }
@@ -441,11 +462,12 @@ export class Model {
       if (!this.mayDisconnect) strange("though no connection died");
     } else if (error instanceof ArgumentError) {
       if (!this.hasAnsweredNothing) strange("though every creator has answered a connection");
-    } else if (!this.errors.has(error)) {
-      // In a pause, or with no retry left, the time-out of an opening is the error of every caller.
-      const isOfAnOpening = this.retries && String(error?.message).startsWith("opening a connection took");
-      if (!isOfAnOpening) strange("which is not an error of the program");
-    }
+    } else if (!this.errors.has(error) && !this.isOfAnOpening(error)) strange("which is not an error of the program");
+  }
+
+  /** In a pause, or with no retry left, the time-out of an opening is the error of every caller, and of warm(). */
+  isOfAnOpening(/** @type {any} */ error) {
+    return this.retries && String(error?.message).startsWith("opening a connection took");
   }
 
   #checkTimeout(/** @type {Caller} */ caller, /** @type {any} */ error) {
@@ -455,6 +477,7 @@ export class Model {
     const stepMs = error.step === "open" ? this.openTimeoutMs : this.driverTimeoutMs;
     const stepEnd = error.step === "wait" ? askedAt + timeoutMs : calledAt + stepMs;
     const end = Math.min(askedAt + deadlineMs, stepEnd, this.retries ? askedAt + timeoutMs : Infinity);
+    if (error.step === "open" && this.#isBlocked(caller)) return;
     if (now < end)
       this.fail(
         "no caller is refused before its time",
@@ -462,17 +485,39 @@ export class Model {
       );
   }
 
+  /**
+   * Whether a caller in the queue waits in vain: creators that were given up are as many as may be, and the scope has
+   * no connection that could come back.
+   */
+  #isBlocked(/** @type {Caller} */ { scope, hasStarted }) {
+    const now = this.clock.elapsed;
+    const mayCount = (/** @type {Opening} */ opening) =>
+      opening.scope === scope &&
+      !this.#isTimely(opening) &&
+      now < opening.startedAt + this.openTimeoutMs + lateness(this.openTimeoutMs) + opening.slack + givenUpMs;
+    const givenUp = [...this.openings].filter(mayCount).length;
+    const hasOne = this.connections.some(
+      ({ scope: other, ends, hasLeft, isEmptied, isDetached, isLate }) =>
+        other === scope && ends === 0 && !hasLeft && !isEmptied && !isDetached && !isLate,
+    );
+    return !hasStarted && !this.retries && givenUp >= this.#mostCreators && !hasOne;
+  }
+
+  /** How many creators may run, those that were given up included. */
+  get #mostCreators() {
+    return Math.max(2 * this.max, 5);
+  }
+
   // ---- connections
 
   open(/** @type {Scope | undefined} */ scope, /** @type {Caller | undefined} */ caller) {
-    const opening = new Opening(scope, caller, this.clock.elapsed, this.turn);
+    const opening = new Opening(scope, caller, this.clock.elapsed, this.turn, ++this.creatorCalls);
     opening.slack = Math.max(this.#patientUntil - this.clock.elapsed, 0);
-    this.creatorCalls++;
     this.openings.add(opening);
     opening.mayBeStale = this.#doubtedIn === this.turn;
     if (caller !== undefined) caller.opening = opening;
     this.#pingIsOver(caller?.pinged);
-    if (this.judgesOrderOfSharers && this.isShared && caller !== undefined) this.#checkTurnOf(caller);
+    if (this.judgesOrderOfSharers && this.isShared && caller !== undefined) this.#checkTurnOf(caller, opening);
     if (scope === undefined) return opening;
     const running = [...this.openings].filter((other) => other.scope === scope && this.#isTimely(other)).length;
     if (running > this.maxConnecting) this.fail("maxConnecting holds", `${running} creators run in scope ${scope.key}`);
@@ -486,7 +531,7 @@ export class Model {
   }
 
   /** Of callers that have waited side by side, the first one opens the next connection that they share. */
-  #checkTurnOf(/** @type {Caller} */ caller) {
+  #checkTurnOf(/** @type {Caller} */ caller, /** @type {Opening} */ opening) {
     const now = this.clock.elapsed;
     const waits = ({ askedIn, hasStarted, mayHaveStarted, wasAborted, askedAt, timeoutMs, deadlineMs } = caller) =>
       askedIn < this.turn &&
@@ -496,13 +541,17 @@ export class Model {
       now < askedAt + Math.min(timeoutMs, deadlineMs);
     if (!waits()) return;
     const first = this.waiting.find((other) => other.scope === caller.scope && other.id < caller.id && waits(other));
-    if (first !== undefined)
-      this.fail("no caller overtakes another", `${first.name} waits, and the creator is called for ${caller.name}`);
+    if (first !== undefined) this.#overtaken.push({ first, caller, opening });
   }
 
   /** A ping that takes too long says that every connection of the same age is not to be trusted. */
   #pingIsOver(/** @type {Connection | undefined} */ connection) {
     if (connection?.isBeingPinged) this.doubt();
+  }
+
+  /** Whether the caller waits for a creator. If openings are tried again, another follows one that was given up. */
+  isOpening(/** @type {Caller} */ { opening }) {
+    return opening?.isRunning === true && (!this.retries || this.#isTimely(opening));
   }
 
   /** Whether the pool has not given the opening up for its time. */
@@ -650,20 +699,24 @@ export class Model {
     connection.mayBeStale = true;
     this.mayDisconnect = true;
     const { phase, scope } = connection;
-    // One that is free may be reserved for the head waiter already, which then waits for the place of a creator.
+    // One that is free may be reserved already: for the head waiter, which then waits for the place of a creator, or
+    // for a caller that waits for its opening, which then calls another creator.
     const reserved =
-      phase === "lent"
-        ? undefined
-        : this.waiting.find((caller) => caller.scope === scope && !caller.hasStarted && !caller.mayHaveStarted);
+      phase === "lent" ? undefined : this.waiting.find((caller) => caller.scope === scope && !isBeingServed(caller));
     if (reserved !== undefined) reserved.mayHaveStarted = true;
     if (phase === "checkout" || reserved !== undefined) connection.isBeside = true;
   }
 
-  /** The driver reports that the connection is dead: it is ended, its leases have no slot, and others may be pinged. */
+  /** The driver reports that the connection is dead: it is ended, and others may be pinged. */
   die(/** @type {Connection} */ connection) {
     connection.staleIn = Math.min(connection.staleIn, this.turn);
     this.doubt();
     this.empty(connection);
+  }
+
+  /** Its death has ended it, and its lease. Those that share it keep the slot. */
+  dead(/** @type {Connection} */ connection) {
+    if (this.isShared) return;
     connection.isDead = true;
     for (const held of connection.holders) held.hasSlot = false;
   }
@@ -718,7 +771,7 @@ export class Model {
   /** The process stood still for so long: nothing could end in time, and the pool has patience after that. */
   freeze(/** @type {number} */ frozenMs) {
     const ms = frozenMs + patience(frozenMs);
-    this.#patientUntil = this.clock.elapsed + patience(frozenMs);
+    this.#patientUntil = Math.max(this.#patientUntil, this.clock.elapsed + patience(frozenMs));
     this.#frozenMs = ms + (this.#frozenIn === this.turn ? this.#frozenMs : 0);
     this.#frozenIn = this.turn;
     for (const caller of this.waiting) caller.slack += ms;
@@ -771,6 +824,8 @@ export class Model {
       if (now > askedAt + ms + lateness(ms) + slack)
         this.fail("a caller waits no longer than its time", `${name} waits for ${now - askedAt} ms, of ${ms}`);
     }
+    for (const { first, caller } of this.#overtaken)
+      this.fail("no caller overtakes another", `${first.name} waits, and the creator is called for ${caller.name}`);
     if (this.closedAt < Infinity && !this.isCloseOver) {
       const late = now - (this.closedAt + this.patienceMs + lateness(this.patienceMs) + this.closeSlack);
       if (late > 0) this.fail("close() ends with its patience", `it is ${late} ms late`);
@@ -793,12 +848,18 @@ export class Model {
     }
     for (const [scope, connections] of idle) {
       const [waiter] = this.#queue(scope).certain;
-      const usable = connections.find((connection) => now - connection.openedFirst < this.recycleMs * this.#youngest);
-      if (waiter !== undefined && usable !== undefined)
-        this.fail("no caller waits beside an idle connection", `${waiter.name} waits beside ${usable.name}`);
+      const usable = connections.filter(({ openedFirst }) => now - openedFirst < this.recycleMs * this.#youngest);
+      if (waiter !== undefined && usable.length > 0)
+        this.fail("no caller waits beside an idle connection", `${waiter.name} waits beside ${usable[0].name}`);
       const opener = this.waiting.find((caller) => caller.scope === scope && caller.opening?.isRunning === true);
-      if (opener !== undefined && usable !== undefined && !this.isShared && opener.lastCall?.call === "creator")
-        this.fail("no caller waits for an opening beside an idle connection", `${opener.name} beside ${usable.name}`);
+      if (opener?.lastCall?.call === "creator" && !this.isShared) {
+        // A caller whose connection was lost has another one in the same slot, whatever was idle at that time.
+        const { opening, touched } = opener;
+        const isMissed = ({ freeIn = Infinity }) => touched === undefined || freeIn > (opening?.turn ?? 0);
+        const missed = usable.find(isMissed);
+        if (missed !== undefined)
+          this.fail("no caller waits for an opening beside an idle connection", `${opener.name} beside ${missed.name}`);
+      }
       if (connections.length > this.mostIdle)
         this.fail("no more are kept than poolSize", `${connections.length} are idle`);
       const ms = this.idleTimeoutMs;
@@ -832,7 +893,7 @@ export class Model {
     const most = this.isShared ? this.waiting.filter((caller) => caller.scope === scope).length : all.length;
     if (waiting < certain.length || waiting > most) wrong(`waiting is ${certain.length}`);
     const late = [...this.openings].filter((other) => other.scope === scope && !this.#isTimely(other)).length;
-    const isExhausted = late + opening >= Math.max(2 * this.max, 5);
+    const isExhausted = late + opening >= this.#mostCreators;
     const mayOpen = opening < this.maxConnecting && !isExhausted && !this.retries;
     if (waiting > 0 && total < this.max && mayOpen) wrong("no caller waits beside a free place");
     const held = this.held.filter((lease) => lease.caller.scope === scope && !lease.isDetached && lease.hasSlot);
@@ -876,6 +937,13 @@ export class Model {
     const detached = this.held.filter((held) => held.countsAsDetached).length;
     if (stats.detached !== detached) wrong("detached", detached);
   }
+}
+
+/** Whether a connection that has not ended is pinged or shown to the checkout listeners for the caller. */
+function isBeingServed(/** @type {Caller} */ { opening, touched }) {
+  if (opening !== undefined || touched === undefined) return false;
+  const { ends, hasLeft, isEmptied } = touched.connection;
+  return ends === 0 && !hasLeft && !isEmptied;
 }
 
 function maxOf(/** @type {string} */ kind, /** @type {Record<string, any>} */ { poolSize = 5, maxOverflow = 10 }) {

@@ -170,6 +170,8 @@ export class Run {
     const hasActed = this.#interrupt("scope", {}, 0.2);
     if (store instanceof Caller && !store.isSettled && hasActed) this.model.askAgain(store, this.#scopes[this.#key]);
     else if (store !== undefined && hasActed) store.scope = this.#scopes[this.#key];
+    // The scope in which warm() was called may have ended since: then another one begins.
+    if (store !== undefined && !(store instanceof Caller)) this.model.asked(store);
     return key;
   }
 
@@ -324,8 +326,7 @@ export class Run {
   #create(/** @type {any} */ record) {
     const { model } = this;
     const store = context.getStore();
-    const isCallers = store instanceof Caller && store.opening?.isRunning !== true;
-    const caller = isCallers ? store : undefined;
+    const caller = store instanceof Caller && !model.isOpening(store) ? store : undefined;
     const isOutside = this.#program.isScoped;
     const scope = isOutside ? this.#scopes[this.#keys.indexOf(record.scope)] : this.#scopes[0];
     // With a scope function creators run outside of their callers: any of the scope may have begun to open.
@@ -582,7 +583,9 @@ export class Run {
       () => (settled(), then()),
       (/** @type {unknown} */ error) => {
         settled();
-        if (mayReject && (this.model.errors.has(error) || error instanceof edgepool.PoolError)) return;
+        const { errors } = this.model;
+        const isRight = errors.has(error) || error instanceof edgepool.PoolError || this.model.isOfAnOpening(error);
+        if (mayReject && isRight) return;
         this.model.fail(`${what} does not reject`, describe(error));
       },
     );
@@ -795,6 +798,7 @@ export class Run {
       return;
     }
     this.model.empty(connection);
+    connection.hasEndedInDeath = true;
     this.#track(how === "record.close" ? record.close() : record.invalidate(new Error("gone")), how);
   }
 
@@ -820,7 +824,7 @@ export class Run {
     const scope = this.#scopes[key];
     const count = 1 + Math.floor(a * 4);
     this.#say(`warm(${count}), scope ${key}`);
-    scope.hasBegun ||= this.model.closedAt === Infinity;
+    if (!this.#program.isScoped) this.model.asked({ scope });
     this.model.hasWarmedWithin ||= this.#depth > 0;
     this.#track(
       context.run({ scope }, () => this.#pool.warm(count)),
@@ -872,7 +876,7 @@ export class Run {
   }
 
   #die(/** @type {Connection} */ connection) {
-    const { died, ends } = connection;
+    const { died, ends, hasLeft, isEmptied } = connection;
     if (died === undefined) return;
     this.#say(`${connection.name} dies`);
     if (ends === 0) this.model.die(connection);
@@ -880,8 +884,10 @@ export class Run {
     this.model.errors.add(error);
     const outer = this.#dying;
     this.#dying = ends === 0 ? connection : undefined;
+    connection.hasEndedInDeath = false;
     died(error);
     this.#dying = outer;
+    if (ends === 0 && !hasLeft && !isEmptied && !connection.hasEndedInDeath) this.model.dead(connection);
   }
 
   // ---- quiet
