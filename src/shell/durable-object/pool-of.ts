@@ -9,6 +9,7 @@ import type { PoolStats } from "../stats.js";
 import { checkKeys, hasFunctions, show } from "../validate.js";
 import { errorOf, type Outcome } from "./failure.js";
 import { markRequest } from "./request-marker.js";
+import { cannotBeSent, cannotBeValue } from "./rpc-values.js";
 import type { LeaseCall } from "./lease.js";
 import type { PoolCall } from "./pool-object.js";
 import {
@@ -146,15 +147,15 @@ class ObjectPool implements RemotePool {
   }
 
   async query<Row>(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult<Row>> {
-    checkStatement(text, values);
+    const statement = checkStatement(text, values);
     checkWait(options, "query()");
-    return valueOf(await sent(this.#object(), "query", [text, values, options]));
+    return valueOf(await sent(this.#object(), "query", [statement.text, statement.values, options]));
   }
 
   async batch<Row>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]> {
-    checkStatements(statements);
+    const checked = checkStatements(statements);
     checkBatch(options);
-    return valueOf(await sent(this.#object(), "batch", [statements, options]));
+    return valueOf(await sent(this.#object(), "batch", [checked, options]));
   }
 
   async lease(options?: WaitOptions): Promise<RemoteLease> {
@@ -191,14 +192,14 @@ class HeldLease implements RemoteLease {
   }
 
   async query<Row>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
-    checkStatement(text, values);
-    return this.#ask("query", [text, values]);
+    const statement = checkStatement(text, values);
+    return this.#ask("query", [statement.text, statement.values]);
   }
 
   async batch<Row>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]> {
-    checkStatements(statements);
+    const checked = checkStatements(statements);
     checkLeaseBatch(options);
-    return this.#ask("batch", [statements, options]);
+    return this.#ask("batch", [checked, options]);
   }
 
   async release(): Promise<void> {
@@ -268,13 +269,7 @@ async function sent<Call extends string>(
   } catch (error) {
     const { name, message, remote } = error as { name?: unknown; message?: unknown; remote?: unknown };
     if (name !== "DataCloneError" && !/limited to 32 ?MiB/.test(String(message))) throw error;
-    throw new ArgumentError(
-      remote === true
-        ? `the result cannot be sent from the Durable Object, though what was asked for ran: ask for less ` +
-            `(LIMIT), cast the value (CAST(… AS text)), or convert it in runQuery: ${String(message)}`
-        : `values must be strings, numbers, dates, bytes, arrays, plain objects or null, of 32 MiB at most, to be ` +
-            `sent to a Durable Object: ${String(message)}`,
-    );
+    throw remote === true ? cannotBeSent(String(message)) : cannotBeValue(String(message));
   }
 }
 

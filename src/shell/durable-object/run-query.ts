@@ -5,6 +5,7 @@
 
 import { ArgumentError } from "../errors.js";
 import { show } from "../validate.js";
+import { holdsCollection, sendableRow } from "./rpc-values.js";
 import type { QueryResult } from "./statements.js";
 
 /** The result of `runQuery`: a {@link QueryResult} of which only `rows` is needed. */
@@ -28,8 +29,24 @@ export async function queryConnection(
   const { query } = connection as { query?: unknown };
   if (typeof query !== "function")
     throw new ArgumentError(`the connection has no function query(text, values); it is ${show(connection)}: ${remedy}`);
-  const answer: unknown = await Reflect.apply(query, connection, values === undefined ? [text] : [text, values]);
+  const answer: unknown = await Reflect.apply(
+    query,
+    connection,
+    values === undefined ? [text] : [text, forDriver(values)],
+  );
   return (Array.isArray(answer) ? answer.at(-1) : answer) as RunResult;
+}
+
+/** Drivers write a Map, a Set and an ArrayBuffer as `{}`. */
+function forDriver(values: readonly unknown[]): readonly unknown[] {
+  return values.map((value, index) => {
+    if (value instanceof ArrayBuffer) return new Uint8Array(value);
+    if (!holdsCollection(value)) return value;
+    throw new ArgumentError(
+      `values[${index}] is or has a Map or a Set, which the driver would write as {}: give an array, or an object as ` +
+        `of Object.fromEntries(map)`,
+    );
+  });
 }
 
 /** Returns an error that says what the driver's result must be. */
@@ -63,19 +80,7 @@ function plainFields(fields: unknown): QueryResult["fields"] {
 }
 
 function plainRow(row: unknown, index: number): unknown {
-  if (Array.isArray(row)) return row.map(plainValue);
   if (typeof row !== "object" || row === null)
     throw wrong(`rows[${index}] of the driver's answer`, "be an object or an array", row);
-  const plain: Record<string, unknown> = {};
-  for (const [column, value] of Object.entries(row)) plain[column] = plainValue(value);
-  return plain;
-}
-
-/** RPC refuses instances of unknown classes, such as pg's interval: these cross as their own properties. */
-function plainValue(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(plainValue);
-  if (value instanceof Date || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null ? value : { ...value };
+  return sendableRow(row, index);
 }

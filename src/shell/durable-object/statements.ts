@@ -6,6 +6,7 @@
 import { ArgumentError } from "../errors.js";
 import type { Duration } from "../options.js";
 import { checkedMillis, checkKeys, show } from "../validate.js";
+import { sendableValues } from "./rpc-values.js";
 
 /** One statement of a batch: its text alone, or with the values of its placeholders. */
 export type Statement = string | { readonly text: string; readonly values?: readonly unknown[] };
@@ -56,7 +57,7 @@ export function checkStatement(text: unknown, values: unknown, where = ""): Chec
       `${where}values must be an array with one value for each placeholder, or be left out; it is ${show(values)}`,
     );
   }
-  return { text, values: values ?? undefined };
+  return { text, values: values ? sendableValues(values, `${where}values`) : undefined };
 }
 
 /** Checks the statements of a batch(). Throws an {@link ArgumentError} that names what is wrong. */

@@ -144,8 +144,30 @@ const answered = {
   "a null field": { rows: [], fields: [null] },
   "a count that is none": { rows: [], rowCount: () => 1 },
   huge: { rows: [{ text: "x".repeat(40e6) }] },
-  "an instance within": { rows: [{ value: { span: new Interval() } }] },
+  "a hidden instance": { rows: [{ value: { site: new URL("https://example.org/") } }] },
+  "a function within": { rows: [{ value: [1, { call() {} }] }] },
+  "a symbol": { rows: [[Symbol("said")]] },
+  "itself within": { rows: [itself()] },
 };
+
+/** What a driver may answer and what arrives of it. */
+const odd = {
+  instances: { value: { span: new Interval(), list: [new Interval()] } },
+  map: { value: new Map([["a", new Set([1, new Map()])]]) },
+  "no prototype": { value: Object.assign(Object.create(null), { a: Object.assign(Object.create(null), { b: 1 }) }) },
+};
+
+function itself() {
+  const row = { n: 1 };
+  row.row = row;
+  return row;
+}
+
+/** As drivers do it that read a packet: three bytes, and other columns around them. */
+function packet() {
+  const bytes = new TextEncoder().encode("name=ann;secret=hunter2;blob=abc;");
+  return { rows: [{ blob: Buffer.from(bytes.buffer, 29, 3), floats: new Float32Array(new ArrayBuffer(4096), 8, 1) }] };
+}
 
 /** A driver that echoes its values and names their types, or else behaves as the statement says. */
 export class Odd extends PoolObject {
@@ -153,6 +175,8 @@ export class Odd extends PoolObject {
     super(ctx, env, () => ({ rollback() {} }), {
       runQuery: (connection, text, values = []) => {
         if (text in thrown) throw thrown[text]();
+        if (text === "a packet") return packet();
+        if (text in odd) return { rows: [odd[text]] };
         return answered[text] ?? { rows: values.map((value) => ({ type: typeOf(value), value })) };
       },
     });
@@ -245,6 +269,35 @@ const handlers = {
     const goesOn = (await lease.query("echo", [1])).rows;
     await lease.release();
     return { inPool: await failureOf(pool.query(key)), inLease, goesOn };
+  },
+  async ownBytes({ env, pool }) {
+    const [row] = (await poolOf(env.ODD).query("a packet")).rows;
+    const view = new Uint8Array(new ArrayBuffer(40 * 2 ** 20), 7, 3).fill(97);
+    const sent = await pool.query("SELECT $1::bytea AS bytes, $2::jsonb AS json", [view, { inside: [1] }]);
+    const [{ value }] = (await poolOf(env.ODD).query("echo", [{ list: [Buffer.from("abc")] }])).rows;
+    return {
+      blob: [String.fromCharCode(...row.blob), row.blob.constructor.name, row.blob.buffer.byteLength],
+      floats: [row.floats.constructor.name, row.floats.length, row.floats.buffer.byteLength],
+      sent: [...sent.rows[0].bytes],
+      within: [value.list[0].constructor.name, value.list[0].buffer.byteLength],
+    };
+  },
+  async collections({ env, pool }) {
+    const odd = poolOf(env.ODD);
+    const read = async (key) => (await odd.query(key)).rows[0].value;
+    const map = await read("map");
+    const values = [new Map([[1, new Set([2])]]), Object.create(null), new Uint8Array([1, 2]).buffer];
+    const echoed = await odd.query("echo", values);
+    return {
+      instances: await read("instances"),
+      map: [map instanceof Map, map.get("a") instanceof Set, [...map.get("a")][1] instanceof Map],
+      bare: await read("no prototype"),
+      echoed: echoed.rows.map(({ type }) => type),
+      bytes: [...(await pool.query("SELECT $1::bytea AS b", [new Uint8Array([1, 2]).buffer])).rows[0].b],
+      asJson: (await pool.query("SELECT $1::jsonb AS json", [Object.assign(Object.create(null), { a: 1 })])).rows,
+      written: await failureOf(pool.query("SELECT $1::jsonb", [{ a: [new Map()] }])),
+      inBatch: await failureOf(pool.batch([{ text: "SELECT $1::jsonb", values: [new Set()] }])),
+    };
   },
   async tooMuch({ pool }) {
     const lease = await open(pool);
@@ -583,6 +636,9 @@ const handlers = {
           text: () => pool.query({ text: "SELECT 1" }),
           values: () => pool.query("SELECT $1", 7),
           value: () => pool.query("SELECT $1", [Symbol("seven")]),
+          nested: () => pool.query("SELECT $1", [{ a: [new URL("https://example.org/")] }]),
+          callback: () => pool.batch([{ text: "SELECT $1", values: [1, () => 1] }]),
+          circle: () => pool.query("SELECT $1", [itself()]),
           valueInLease: () => pool.use((lease) => lease.query("SELECT $1", [new (class SevenDisconnected {})()])),
           timeout: () => pool.query("SELECT 1", [], { timeout: "5 seconds" }),
           option: () => pool.lease({ signal: AbortSignal.abort() }),

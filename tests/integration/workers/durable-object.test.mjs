@@ -518,7 +518,13 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
     });
 
     test("a result that cannot be sent is an error that says why, that it ran, and what to do", async () => {
-      const why = { huge: /32MiB/, "an instance within": /Interval/ };
+      const why = {
+        huge: /32MiB/,
+        "a hidden instance": /rows\[0\]\.value\.site is an object \(URL\)/,
+        "a function within": /rows\[0\]\.value\[1\]\.call is a function \(call\)/,
+        "a symbol": /rows\[0\]\[0\] is Symbol\(said\)/,
+        "itself within": /rows\[0\] has more than 200 levels/,
+      };
       for (const [key, reason] of Object.entries(why)) {
         const { inPool, inLease, goesOn } = await ask(`answered?key=${encodeURIComponent(key)}`);
         for (const { code, message } of [inPool, inLease]) {
@@ -530,6 +536,30 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       }
       assert.match((await ask("unanswerable")).message, /result cannot be sent.*Symbol\(said\)/);
       assert.equal((await ask("stats?on=FOREIGN")).used, 0);
+    });
+
+    test("bytes cross with their own bytes only, in both directions and at any depth", async () => {
+      assert.deepEqual(await ask("ownBytes"), {
+        blob: ["abc", "Uint8Array", 3],
+        floats: ["Float32Array", 1, 4],
+        sent: [97, 97, 97],
+        within: ["Uint8Array", 3],
+      });
+    });
+
+    test("collections and nested instances arrive as what they are, and no driver writes them as {}", async () => {
+      const { written, inBatch, ...given } = await ask("collections");
+      assert.deepEqual(given, {
+        instances: { span: { days: 1 }, list: [{ days: 1 }] },
+        map: [true, true, true],
+        bare: { a: { b: 1 } },
+        echoed: ["Map", "Object", "ArrayBuffer"],
+        bytes: [1, 2],
+        asJson: [{ json: { a: 1 } }],
+      });
+      assert.match(written.message, /values\[0\] is or has a Map or a Set.*Object\.fromEntries/);
+      assert.match(inBatch.message, /values\[0\] is or has a Map or a Set/);
+      for (const { code } of [written, inBatch]) assert.equal(code, "ERR_POOL_ARGUMENT");
     });
 
     test("a value or a result above 32 MiB is reported as that, and the transaction can still commit", async () => {
@@ -585,7 +615,10 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
         unknown: /no option "shard" .*it has name, shards/,
         text: /text must be a string with a statement; it is an object/,
         values: /values must be an array.*it is 7/,
-        value: /values must be strings, numbers.*Symbol\(seven\)/,
+        value: /values must be strings, numbers.*values\[0\] is Symbol\(seven\)/,
+        nested: /values must be strings, numbers.*values\[0\]\.a\[0\] is an object \(URL\)/,
+        callback: /values must be .*statements\[0\]: its values\[1\] is a function/,
+        circle: /values must be .*values has more than 200 levels/,
         valueInLease: /values must be strings, numbers.*Seven/,
         timeout: /timeout must be a duration.*it is "5 seconds"/,
         option: /lease\(\) has no option "signal".*it has timeout/,
