@@ -12,10 +12,12 @@ const [glue, wasm] = process.argv.slice(2);
 const shell = join(root, "src", "shell");
 const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
+/** The paths to which package.json leads, whatever the conditions. */
+const pathsOf = (target) => (typeof target === "string" ? [target] : Object.values(target).flatMap(pathsOf));
+
 /** By their names in pkg/, without the extension: the sources of the modules that package.json names. */
 const entries = Object.fromEntries(
-  Object.values(exports)
-    .flatMap((targets) => Object.values(targets))
+  pathsOf(exports)
     .map((path) => /^\.\/pkg\/(.+)(?<!\.d)\.[jt]s$/.exec(path)?.[1])
     .filter((name) => name !== undefined)
     .map((name) => [name, join(shell, `${name}.ts`)]),
@@ -23,7 +25,7 @@ const entries = Object.fromEntries(
 
 const bundle = await rollup({
   input: entries,
-  external: /^cloudflare:|\.wasm$/,
+  external: /^cloudflare:|\.wasm(\?module)?$/,
   plugins: [{ name: "typescript", resolveId: sourceOf, transform: toJavaScript }],
   onLog(level, { message }) {
     throw new Error(`${level}: ${message}`);
@@ -51,7 +53,7 @@ function isOfOneEntry(path) {
 function sourceOf(path, importer) {
   if (importer === undefined) return path;
   if (path.endsWith("/wasm/edgepool.js")) return join(glue, basename(path));
-  return path.endsWith(".wasm") ? undefined : join(dirname(importer), path).replace(/js$/, "ts");
+  return path.includes(".wasm") ? undefined : join(dirname(importer), path).replace(/js$/, "ts");
 }
 
 async function toJavaScript(code, path) {

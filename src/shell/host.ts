@@ -21,6 +21,13 @@ export const hasContexts = typeof WebSocketPair === "function";
 
 const isWorkers = navigator?.userAgent === "Cloudflare-Workers";
 
+/** Returns the module `cloudflare:workers`, if the host has it. An import of it fails in other hosts. */
+export function cloudflareWorkers(): object | undefined {
+  const { getBuiltinModule } = (process ?? {}) as { getBuiltinModule?(name: string): object | undefined };
+  // Next.js throws at a call of it.
+  return isWorkers ? getBuiltinModule?.("cloudflare:workers") : undefined;
+}
+
 /** Whether a finalisation callback may act. In Workers it runs in no I/O context, so it may only mark. */
 export const finalizersMayAct = !isWorkers;
 

@@ -61,9 +61,9 @@ class Project {
     this.folder = folder;
   }
 
-  /** Returns the path of a program of the packages. */
+  /** Returns the path of a program: of the packages, or this Node. */
   #program(name) {
-    return join(this.folder, "node_modules", ".bin", name);
+    return name === "node" ? process.execPath : join(this.folder, "node_modules", ".bin", name);
   }
 
   #env(more) {

@@ -62,6 +62,7 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/edgepool.js",
     "pkg/entry/inline.js",
     "pkg/entry/workerd.js",
+    "pkg/entry/module.js",
     "pkg/entry/slim.js",
     "pkg/durable-object/index.js",
     ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
@@ -198,8 +199,7 @@ test("slim refuses what is not its WebAssembly, by name, and takes the right one
   `,
   );
   const refused =
-    "ERR_POOL_ARGUMENT initialize() wants the bytes of edgepool/edgepool.wasm, " +
-    "or a WebAssembly.Module of this realm; it got";
+    "ERR_POOL_ARGUMENT initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module; it got";
   const other = "ERR_POOL_ARGUMENT initialize() wants edgepool/edgepool.wasm; it got another WebAssembly";
   assert.equal(
     stdout,
@@ -216,10 +216,28 @@ test("slim refuses what is not its WebAssembly, by name, and takes the right one
   );
 });
 
-test("a host without WebAssembly is told what it must allow", () => {
-  const { stderr } = run("jitless.mjs", 'import "edgepool";', ["--jitless"]);
-  assert.match(stderr, /edgepool cannot compile its WebAssembly here: .*'wasm-unsafe-eval'/);
-  assert.match(stderr, /\[cause\]: ReferenceError/);
+test("slim takes a module of another realm, as edge runtimes give it", () => {
+  const { stdout, stderr } = run(
+    "slim-realm.mjs",
+    `
+    import { readFileSync } from "node:fs";
+    import { createRequire } from "node:module";
+    import { runInNewContext } from "node:vm";
+    import { initialize, QueuePool } from "edgepool/slim";
+    const bytes = readFileSync(createRequire(import.meta.url).resolve("edgepool/edgepool.wasm"));
+    const module = runInNewContext("new WebAssembly.Module(bytes)", { bytes });
+    initialize(module);
+    console.log(module instanceof WebAssembly.Module, await new QueuePool(() => ({ rollback() {} })).use(() => "used"));
+  `,
+  );
+  assert.equal(stdout, "false used", stderr);
+});
+
+test("a host without WebAssembly says so in these words, at the import and in initialize()", () => {
+  const says = /PoolError: this host has no WebAssembly, and edgepool cannot run without it/;
+  assert.match(run("jitless.mjs", 'import "edgepool";', ["--jitless"]).stderr, says);
+  const slim = 'import { initialize } from "edgepool/slim"; initialize(new Uint8Array());';
+  assert.match(run("jitless-slim.mjs", slim, ["--jitless"]).stderr, says);
 });
 
 test("the types compile in a project for Node that has no types of the DOM and checks libraries", () => {

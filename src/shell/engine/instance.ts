@@ -15,6 +15,16 @@ let trap: { cause: unknown } | undefined;
 /** The scopes whose host timer runs: a crash must reject their callers. */
 const watching = new Set<{ crashed(): void }>();
 
+/** Throws if the host has no WebAssembly: what it would say by itself names a global alone. */
+export function requireWebAssembly(): void {
+  if (typeof WebAssembly === "object") return;
+  throw new PoolError(
+    "ERR_POOL_INVALID_REQUEST",
+    "this host has no WebAssembly, and edgepool cannot run without it",
+    "",
+  );
+}
+
 export function attach(exports: Exports): void {
   attached = exports;
 }

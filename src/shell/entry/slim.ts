@@ -4,7 +4,7 @@
 
 import { initSync } from "../wasm/edgepool.js";
 import { ArgumentError } from "../errors.js";
-import { attach, isAttached } from "../engine/instance.js";
+import { attach, isAttached, requireWebAssembly } from "../engine/instance.js";
 import { show } from "../validate.js";
 
 /**
@@ -18,15 +18,16 @@ export function initialize(module: WebAssembly.Module | BufferSource): void {
 
 /** Checks the module: the glue keeps the first instance that it is given. */
 function checked(module: WebAssembly.Module | BufferSource): WebAssembly.Module {
-  const isCompiled = module instanceof WebAssembly.Module;
-  // Bytes of another realm are accepted; the glue does not accept its modules.
-  if (!isCompiled && !ArrayBuffer.isView(module) && Object.prototype.toString.call(module) !== "[object ArrayBuffer]") {
+  requireWebAssembly();
+  // Edge runtimes give modules of another realm, and these are no instances of this realm's class.
+  const kind = Object.prototype.toString.call(module);
+  const isCompiled = kind === "[object WebAssembly.Module]";
+  if (!isCompiled && !ArrayBuffer.isView(module) && kind !== "[object ArrayBuffer]") {
     throw new ArgumentError(
-      `initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module of this realm; it got ` +
-        `${show(module)}`,
+      `initialize() wants the bytes of edgepool/edgepool.wasm, or a WebAssembly.Module; it got ${show(module)}`,
     );
   }
-  const compiled = isCompiled ? module : new WebAssembly.Module(module);
+  const compiled = isCompiled ? (module as WebAssembly.Module) : new WebAssembly.Module(module as BufferSource);
   const names = new Set(WebAssembly.Module.exports(compiled).map(({ name }) => name));
   if (!names.has("checkout_within") || !names.has("__wbindgen_start")) {
     throw new ArgumentError("initialize() wants edgepool/edgepool.wasm; it got another WebAssembly");

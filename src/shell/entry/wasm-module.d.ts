@@ -3,3 +3,9 @@ declare module "*.wasm" {
   const module: WebAssembly.Module;
   export default module;
 }
+
+/** The same in bundlers for other edge runtimes. */
+declare module "*.wasm?module" {
+  const module: WebAssembly.Module;
+  export default module;
+}

@@ -1,0 +1,15 @@
+/**
+ * Vercel, Next.js, Nitro and OpenNext: their hosts refuse to compile bytes, and their bundlers give what is imported
+ * with `?module` as a module. Chosen by conditions, or imported as `edgepool/module`.
+ */
+
+import { identifyBy } from "../engine/contexts.js";
+import { cloudflareWorkers } from "../host.js";
+import module from "../wasm/edgepool_bg.wasm?module";
+import { initSync } from "../wasm/edgepool.js";
+import { attach, isAttached } from "../engine/instance.js";
+
+if (!isAttached()) attach(initSync({ module }));
+identifyBy(cloudflareWorkers() ?? {});
+
+export * from "../index.js";
