@@ -11,4 +11,11 @@ export { Lease } from "./lease.js";
 export { PoolObject, type PoolObjectOptions } from "./pool-object.js";
 export { poolOf, type ObjectNamespace, type PoolOfOptions, type RemoteLease, type RemotePool } from "./pool-of.js";
 export type { RunQuery, RunResult } from "./run-query.js";
-export type { BatchOptions, LeaseBatchOptions, QueryResult, Statement, WaitOptions } from "./statements.js";
+export type {
+  AbortOptions,
+  BatchOptions,
+  LeaseBatchOptions,
+  QueryResult,
+  Statement,
+  WaitOptions,
+} from "./statements.js";

@@ -5,10 +5,12 @@
  */
 
 import { RpcTarget } from "cloudflare:workers";
+import type { CallerStub } from "./caller.js";
+import { Call } from "./calls.js";
 import type { Session } from "./session.js";
 import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
 import {
-  checkLeaseBatch,
+  checkSettings,
   checkStatement,
   checkStatements,
   unknownCall,
@@ -53,18 +55,33 @@ export class Lease extends RpcTarget {
     void this.#session.end();
   }
 
-  /** @internal Called by poolOf(): returns a failure instead of throwing it. */
-  answerPoolOf(call: LeaseCall, parameters: readonly unknown[] = []): Promise<Outcome<unknown>> {
+  /** @internal Called by poolOf(): returns a failure instead of throwing it. `caller` comes with a signal alone. */
+  answerPoolOf(
+    name: LeaseCall,
+    parameters: readonly unknown[] = [],
+    caller: CallerStub | undefined = undefined,
+  ): Promise<Outcome<unknown>> {
+    const call = caller && new Call(caller);
+    if (call !== undefined) {
+      call.onUnwanted = () => this.#session.cancel(call);
+      call.ask();
+    }
     return outcomeOf(async (): Promise<unknown> => {
-      switch (call) {
-        case "query":
-          return this.#session.query(checkStatement(parameters[0], parameters[1]));
-        case "batch":
-          return this.#session.batch(checkStatements(parameters[0]), checkLeaseBatch(parameters[1]));
+      switch (name) {
+        case "query": {
+          const statement = checkStatement(parameters[0], parameters[1]);
+          checkSettings(parameters[2], "query() of a lease");
+          return this.#session.query(statement, call);
+        }
+        case "batch": {
+          const statements = checkStatements(parameters[0]);
+          const { transaction = true } = checkSettings(parameters[1], "batch() of a lease");
+          return this.#session.batch(statements, transaction, call);
+        }
         case "release":
           return this.#session.end();
         default:
-          throw unknownCall("a lease", call);
+          throw unknownCall("a lease", name);
       }
     });
   }

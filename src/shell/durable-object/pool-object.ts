@@ -12,17 +12,19 @@ import type { Creator, QueuePoolOptions } from "../options.js";
 import type { PoolStats } from "../stats.js";
 import { checkIsOptions, show } from "../validate.js";
 import { Session, type Driving } from "./session.js";
+import type { CallerStub } from "./caller.js";
+import { Calls, type Call } from "./calls.js";
 import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
 import { Lease } from "./lease.js";
 import { queryConnection, type RunQuery } from "./run-query.js";
 import {
-  checkBatch,
+  checkSettings,
   checkStatement,
   checkStatements,
-  checkWait,
   unknownCall,
   type BatchOptions,
   type QueryResult,
+  type Settings,
   type Statement,
   type WaitOptions,
 } from "./statements.js";
@@ -33,6 +35,11 @@ export interface PoolObjectOptions<C> extends QueuePoolOptions<C> {
   poolSize?: number | undefined;
   /** Connections beyond `poolSize` under load. Default 0: an object never has more than `poolSize`. */
   maxOverflow?: number | undefined;
+  /**
+   * Calls that may queue. Default 500: each takes up to 100 kB, and an object has 128 MB. The others are refused with a
+   * QueueFullError.
+   */
+  maxWaiters?: number | undefined;
   /**
    * Idle time after which a connection is closed. Default `"30s"`: an open socket keeps the object in memory and
    * billed.
@@ -70,6 +77,7 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
    */
   protected readonly pool: QueuePool<C>;
   readonly #driving: Driving<C>;
+  readonly #calls = new Calls();
 
   /**
    * `creator` opens one connected driver connection, when one is needed. Throws an {@link ArgumentError} for a bad
@@ -86,6 +94,7 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
     this.pool = new QueuePool<C>(creator, {
       poolSize: 5,
       maxOverflow: 0,
+      maxWaiters: 500,
       idleTimeout: "30s",
       loggingName: new.target.name,
       ...poolOptions,
@@ -130,36 +139,58 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
   }
 
   /** @internal Called by poolOf(): returns a failure instead of throwing it. */
-  answerPoolOf(call: PoolCall, parameters: readonly unknown[] = []): Promise<Outcome<unknown>> {
+  answerPoolOf(
+    name: PoolCall,
+    parameters: readonly unknown[] = [],
+    caller: CallerStub | undefined = undefined,
+    isAbortable = false,
+  ): Promise<Outcome<unknown>> {
     return outcomeOf(async (): Promise<unknown> => {
-      switch (call) {
-        case "query": {
-          const statement = checkStatement(parameters[0], parameters[1]);
-          return this.#use((session) => session.query(statement), checkWait(parameters[2], "query()"));
-        }
-        case "batch": {
-          const statements = checkStatements(parameters[0]);
-          const { wait, transaction } = checkBatch(parameters[1]);
-          return statements.length === 0 ? [] : this.#use((session) => session.batch(statements, transaction), wait);
-        }
-        case "lease":
-          return new Lease(await this.#begin(checkWait(parameters[0], "lease()")));
-        case "stats":
-          return this.pool.stats();
-        default:
-          throw unknownCall("a PoolObject", call);
+      if (name === "stats") return this.pool.stats();
+      const call = this.#calls.enter(caller, isAbortable);
+      try {
+        return await this.#run(name, parameters, call);
+      } finally {
+        this.#calls.leave(call);
       }
     });
   }
 
-  async #begin(wait: WaitOptions): Promise<Session<C>> {
-    // The state of the object is the key of its scope, so no search is needed.
-    return new Session(await this.pool.connect({ ...wait, scope: this.ctx }), this.#driving);
+  async #run(name: PoolCall, parameters: readonly unknown[], call: Call): Promise<unknown> {
+    switch (name) {
+      case "query": {
+        const statement = checkStatement(parameters[0], parameters[1]);
+        return this.#use((session) => session.query(statement, call), checkSettings(parameters[2], "query()"), call);
+      }
+      case "batch": {
+        const statements = checkStatements(parameters[0]);
+        const { transaction = true, ...wait } = checkSettings(parameters[1], "batch()");
+        if (statements.length === 0) return [];
+        return this.#use((session) => session.batch(statements, transaction, call), wait, call);
+      }
+      case "lease":
+        return new Lease(await this.#begin(checkSettings(parameters[0], "lease()"), call));
+      default:
+        throw unknownCall("a PoolObject", name);
+    }
   }
 
-  async #use<T>(work: (session: Session<C>) => Promise<T>, wait: WaitOptions): Promise<T> {
-    const session = await this.#begin(wait);
+  async #begin({ timeout }: Settings, call: Call): Promise<Session<C>> {
+    const lease = await this.pool.connect({
+      timeout: timeout as NonNullable<Settings["timeout"]>,
+      signal: call as unknown as AbortSignal,
+      // The state of the object is the key of its scope, so no search is needed.
+      scope: this.ctx,
+    });
+    return new Session(lease, this.#driving);
+  }
+
+  async #use<T>(work: (session: Session<C>) => Promise<T>, wait: Settings, call: Call): Promise<T> {
+    const session = await this.#begin(wait, call);
+    call.onUnwanted = () => session.abandon();
     try {
+      const asked = call.begin();
+      if (asked !== undefined) await asked;
       return await work(session);
     } finally {
       await session.end();

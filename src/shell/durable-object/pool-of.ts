@@ -7,17 +7,17 @@
 import { ArgumentError, InvalidRequestError } from "../errors.js";
 import type { PoolStats } from "../stats.js";
 import { checkKeys, hasFunctions, show } from "../validate.js";
+import { Caller, type CallerStub } from "./caller.js";
 import { errorOf, type Outcome } from "./failure.js";
 import { markRequest } from "./request-marker.js";
 import { cannotBeSent, cannotBeValue } from "./rpc-values.js";
 import type { LeaseCall } from "./lease.js";
 import type { PoolCall } from "./pool-object.js";
 import {
-  checkBatch,
-  checkLeaseBatch,
+  checkOptions,
   checkStatement,
   checkStatements,
-  checkWait,
+  type AbortOptions,
   type BatchOptions,
   type LeaseBatchOptions,
   type QueryResult,
@@ -88,7 +88,11 @@ export interface RemotePool {
  */
 export interface RemoteLease extends Disposable, AsyncDisposable {
   /** Runs one statement. After the end it rejects with an InvalidRequestError. */
-  query<Row = Record<string, any>>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>>;
+  query<Row = Record<string, any>>(
+    text: string,
+    values?: readonly unknown[],
+    options?: AbortOptions,
+  ): Promise<QueryResult<Row>>;
   /** Runs statements in their order, by default in a transaction of their own. */
   batch<Row = Record<string, any>>(
     statements: readonly Statement[],
@@ -100,8 +104,10 @@ export interface RemoteLease extends Disposable, AsyncDisposable {
 
 /** The wire: one method, on the object and on a lease of it. */
 interface Answering<Call extends string> {
-  answerPoolOf(call: Call, parameters: readonly unknown[]): Promise<Outcome<unknown> & Partial<Disposable>>;
+  answerPoolOf(call: Call, parameters: readonly unknown[], caller?: CallerStub, isAbortable?: boolean): Answer;
 }
+
+type Answer = Promise<Outcome<unknown> & Partial<Disposable>>;
 
 /**
  * The pool behind a binding to a {@link PoolObject} class. Costs nothing and opens nothing; may be made in a handler or
@@ -148,19 +154,19 @@ class ObjectPool implements RemotePool {
 
   async query<Row>(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult<Row>> {
     const statement = checkStatement(text, values);
-    checkWait(options, "query()");
-    return valueOf(await sent(this.#object(), "query", [statement.text, statement.values, options]));
+    const { settings, signal } = checkOptions(options, "query()");
+    return valueOf(await this.#ask("query", [statement.text, statement.values, settings], signal));
   }
 
   async batch<Row>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]> {
     const checked = checkStatements(statements);
-    checkBatch(options);
-    return valueOf(await sent(this.#object(), "batch", [checked, options]));
+    const { settings, signal } = checkOptions(options, "batch()");
+    return valueOf(await this.#ask("batch", [checked, settings], signal));
   }
 
   async lease(options?: WaitOptions): Promise<RemoteLease> {
-    checkWait(options, "lease()");
-    const outcome = await sent(this.#object(), "lease", [options]);
+    const { settings, signal } = checkOptions(options, "lease()");
+    const outcome = await this.#ask("lease", [settings], signal);
     return new HeldLease(valueOf(outcome), outcome);
   }
 
@@ -177,6 +183,16 @@ class ObjectPool implements RemotePool {
   async stats(): Promise<PoolStats> {
     return valueOf(await sent(this.#object(), "stats", []));
   }
+
+  async #ask(call: PoolCall, parameters: readonly unknown[], signal: AbortSignal | undefined): Answer {
+    const caller = new Caller();
+    try {
+      signal?.throwIfAborted();
+      return await untilAborted(sent(this.#object(), call, parameters, caller, signal !== undefined), signal);
+    } finally {
+      Caller.end(caller);
+    }
+  }
 }
 
 class HeldLease implements RemoteLease {
@@ -191,15 +207,16 @@ class HeldLease implements RemoteLease {
     this.#owner = owner;
   }
 
-  async query<Row>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
+  async query<Row>(text: string, values?: readonly unknown[], options?: AbortOptions): Promise<QueryResult<Row>> {
     const statement = checkStatement(text, values);
-    return this.#ask("query", [statement.text, statement.values]);
+    const { settings, signal } = checkOptions(options, "query() of a lease");
+    return this.#ask("query", [statement.text, statement.values, settings], signal);
   }
 
   async batch<Row>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]> {
     const checked = checkStatements(statements);
-    checkLeaseBatch(options);
-    return this.#ask("batch", [checked, options]);
+    const { settings, signal } = checkOptions(options, "batch() of a lease");
+    return this.#ask("batch", [checked, settings], signal);
   }
 
   async release(): Promise<void> {
@@ -226,7 +243,7 @@ class HeldLease implements RemoteLease {
     return this.release();
   }
 
-  async #ask<T>(call: LeaseCall, parameters: readonly unknown[]): Promise<T> {
+  async #ask<T>(call: LeaseCall, parameters: readonly unknown[], signal: AbortSignal | undefined): Promise<T> {
     if (this.#ending !== undefined) {
       throw new InvalidRequestError(
         "this lease has ended: it was released or disposed here, and its connection may be with another caller " +
@@ -239,17 +256,21 @@ class HeldLease implements RemoteLease {
         "this lease was taken by another request, and only that one can use it; take a new one with lease()",
         "",
       );
+    signal?.throwIfAborted();
+    const caller = signal && new Caller();
     let outcome: Outcome<unknown>;
     try {
-      outcome = await sent(this.#lease, call, parameters);
+      outcome = await untilAborted(sent(this.#lease, call, parameters, caller), signal);
     } catch (error) {
-      if (error instanceof ArgumentError || !isOfLostObject(error)) throw error;
+      if (signal?.aborted === true || error instanceof ArgumentError || !isOfLostObject(error)) throw error;
       throw new InvalidRequestError(
         "the Durable Object that held this lease was reset or is out of reach: the connection is lost, and what " +
           "was not committed with it; take a new one with lease()",
         "",
         { cause: error },
       );
+    } finally {
+      if (caller !== undefined) Caller.end(caller);
     }
     return valueOf(outcome);
   }
@@ -263,14 +284,33 @@ async function sent<Call extends string>(
   target: Answering<Call>,
   call: Call,
   parameters: readonly unknown[],
-): Promise<Outcome<unknown> & Partial<Disposable>> {
+  caller?: Caller,
+  isAbortable?: boolean,
+): Answer {
   try {
-    return await target.answerPoolOf(call, parameters);
+    return await target.answerPoolOf(call, parameters, caller, isAbortable);
   } catch (error) {
     const { name, message, remote } = error as { name?: unknown; message?: unknown; remote?: unknown };
     if (name !== "DataCloneError" && !/limited to 32 ?MiB/.test(String(message))) throw error;
     throw remote === true ? cannotBeSent(String(message)) : cannotBeValue(String(message));
   }
+}
+
+/** Rejects with the signal's reason when it is aborted. What arrives later is disposed of. */
+function untilAborted(answer: Answer, signal: AbortSignal | undefined): Answer {
+  if (signal === undefined) return answer;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(signal.reason as Error);
+      answer.then(
+        (late) => late[Symbol.dispose]?.(),
+        () => {},
+      );
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    const isOver = (): void => signal.removeEventListener("abort", onAbort);
+    answer.then(resolve, reject).then(isOver, isOver);
+  });
 }
 
 /** Whether the error of the runtime means that the object behind a stub is gone. */

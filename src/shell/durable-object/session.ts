@@ -5,8 +5,9 @@
  */
 
 import type { Dialect } from "../dialect.js";
-import { ArgumentError, InvalidRequestError } from "../errors.js";
+import { ArgumentError, DisconnectionError, InvalidRequestError } from "../errors.js";
 import type { PooledConnection } from "../lease.js";
+import type { Call } from "./calls.js";
 import { errorOf, failureOf } from "./failure.js";
 import { plainResult, type RunQuery, type RunResult } from "./run-query.js";
 import type { CheckedStatement, QueryResult } from "./statements.js";
@@ -22,6 +23,9 @@ export interface Driving<C> {
 /** A statement that ends within this time after its lease saves the pool a new connection. */
 const patienceMs = 1000;
 
+/** The same for a statement that was cancelled. */
+const cancelledMs = 300;
+
 export class Session<C> {
   readonly #lease: PooledConnection<C>;
   readonly #driving: Driving<C>;
@@ -31,6 +35,10 @@ export class Session<C> {
   #pending = 0;
   #end: Promise<void> | undefined;
   #lost: unknown;
+  /** The call whose turn it is, if it can become unwanted. */
+  #call: Call | undefined;
+  /** Settles when the server has the request to cancel the statement of this turn. */
+  #cancelling: Promise<void> | undefined;
   /** Whether the statements that ran may have left a transaction open. */
   #mayHaveLeftOneOpen = false;
 
@@ -39,13 +47,13 @@ export class Session<C> {
     this.#driving = driving;
   }
 
-  query(statement: CheckedStatement): Promise<QueryResult> {
-    return this.#inTurn(() => this.#run(statement));
+  query(statement: CheckedStatement, call?: Call): Promise<QueryResult> {
+    return this.#inTurn(() => this.#run(statement), call);
   }
 
   /** Stops at the first failure, and rejects with its place. In a transaction the other statements are rolled back. */
-  batch(statements: readonly CheckedStatement[], inTransaction: boolean): Promise<QueryResult[]> {
-    return this.#inTurn(() => (inTransaction ? this.#transaction(statements) : this.#runAll(statements, false)));
+  batch(statements: readonly CheckedStatement[], inTransaction: boolean, call?: Call): Promise<QueryResult[]> {
+    return this.#inTurn(() => (inTransaction ? this.#transaction(statements) : this.#runAll(statements, false)), call);
   }
 
   /**
@@ -56,22 +64,47 @@ export class Session<C> {
     return (this.#end ??= this.#giveBack());
   }
 
-  async #giveBack(): Promise<void> {
-    if (this.#pending === 0 || (await settles(this.#lastTurn, patienceMs))) return this.#lease.close();
+  /** As {@link end}, but no answer is wanted: the statement under way is cancelled. */
+  abandon(): void {
+    if (this.#end !== undefined) return;
+    if (this.#pending > 0) this.#cancel();
+    this.#end = this.#giveBack(cancelledMs);
+  }
+
+  /** Cancels the statement under way if it is this call's. Its other statements do not run. */
+  cancel(call: Call): void {
+    if (this.#call === call) this.#cancel();
+  }
+
+  async #giveBack(patience = patienceMs): Promise<void> {
+    if (this.#pending === 0 || (await settles(this.#lastTurn, patience))) return this.#lease.close();
     return this.#lease.invalidate(
       new InvalidRequestError("a statement still ran when its lease ended", this.#driving.pool),
     );
   }
 
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+  /** Without a request of the dialect to cancel it the statement goes on. */
+  #cancel(): void {
+    const { dialect } = this.#driving;
+    if (!this.#lease.isValid || dialect.doCancel === undefined) return;
+    const { connection } = this.#lease;
+    this.#cancelling = (async () => dialect.doCancel?.(connection))().then(ignore, ignore);
+  }
+
+  async #inTurn<T>(work: () => Promise<T>, call: Call | undefined): Promise<T> {
     const turnBefore = this.#lastTurn;
     let isOver = ignore;
     this.#lastTurn = new Promise((resolve) => (isOver = resolve));
     this.#pending++;
     try {
       if (turnBefore !== undefined) await turnBefore;
+      this.#call = call;
       return await work();
     } finally {
+      this.#call = undefined;
+      // The next statement is not the one to cancel.
+      if (this.#cancelling !== undefined) await this.#cancelling;
+      this.#cancelling = undefined;
       this.#pending--;
       isOver();
     }
@@ -84,6 +117,8 @@ export class Session<C> {
 
   async #send(text: string, values?: readonly unknown[]): Promise<RunResult> {
     const { connection } = this.#lease;
+    // The end of a batch's transaction is sent in any case.
+    if (text !== "ROLLBACK") this.#call?.check();
     const mayBeOpen = mayBeOpenAfter(text, this.#mayHaveLeftOneOpen);
     // A text may fail after some of its statements have run.
     this.#mayHaveLeftOneOpen ||= mayBeOpen;
@@ -173,6 +208,13 @@ export class Session<C> {
 
   #checkUsable(): void {
     const { pool } = this.#driving;
+    if (this.#lost === undefined && this.#end === undefined && !this.#lease.isValid)
+      throw new DisconnectionError(
+        "the pool took the connection of this lease back: it was out for its holdLimit, or the pool was closed; take " +
+          "a new one with lease()",
+        {},
+        pool,
+      );
     if (this.#lost !== undefined)
       throw new InvalidRequestError("the connection of this lease was lost: take a new one with lease()", pool, {
         cause: this.#lost,

@@ -5,7 +5,7 @@
 
 import { ArgumentError } from "../errors.js";
 import type { Duration } from "../options.js";
-import { checkedMillis, checkKeys, show } from "../validate.js";
+import { checkedMillis, checkKeys, isSignal, refuse, show } from "../validate.js";
 import { sendableValues } from "./rpc-values.js";
 
 /** One statement of a batch: its text alone, or with the values of its placeholders. */
@@ -23,23 +23,46 @@ export interface QueryResult<Row = Record<string, any>> {
   readonly command?: string;
 }
 
-/** Options of one `query()` or `lease()`. */
-export interface WaitOptions {
+/** Options of one call of a lease. */
+export interface AbortOptions {
+  /**
+   * Rejects the call with the signal's reason at once. In the object it leaves the queue, or its statement is cancelled
+   * if the dialect can (PostgreSQL: by a CancelRequest); what comes behind it in a batch does not run. Only through
+   * poolOf().
+   */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of one `query()`, `lease()` or `use()`. */
+export interface WaitOptions extends AbortOptions {
   /**
    * How long to queue for a connection, instead of the pool's `timeout`: a string with its unit, a number of seconds,
-   * or null = no limit. It does not bound the statement: the database does (PostgreSQL: statement_timeout).
+   * or null = no limit. It does not bound the statement: `signal` does, or the database (PostgreSQL:
+   * statement_timeout).
    */
   timeout?: Duration | null | undefined;
 }
 
 /** Options of one `batch()` inside a lease. */
-export interface LeaseBatchOptions {
+export interface LeaseBatchOptions extends AbortOptions {
   /** Default true: all or nothing. False: each statement by itself, and the statements before a failure stay. */
   transaction?: boolean | undefined;
 }
 
 /** Options of one `batch()`. */
 export interface BatchOptions extends LeaseBatchOptions, WaitOptions {}
+
+/** The options of a call after their check. Only `settings` cross RPC. */
+interface CheckedOptions {
+  readonly settings: Settings;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What the options of a call ask of the object. */
+export interface Settings {
+  readonly timeout?: Duration | null;
+  readonly transaction?: boolean;
+}
 
 /** A statement after its check. */
 export interface CheckedStatement {
@@ -84,32 +107,44 @@ export function unknownCall(target: string, call: unknown): ArgumentError {
   );
 }
 
-/** Checks the options of a query() or lease(), and returns them for connect(). */
-export function checkWait(options: unknown = {}, call: string): { timeout?: Duration | null } {
-  checkKeys(options, ["timeout"], call, "");
-  return waitOf(options as WaitOptions);
-}
+/** The options of each call. */
+const optionsOf = {
+  "query()": ["timeout", "signal"],
+  "lease()": ["timeout", "signal"],
+  "batch()": ["transaction", "timeout", "signal"],
+  "query() of a lease": ["signal"],
+  "batch() of a lease": ["transaction", "signal"],
+};
 
-/** Checks the options of a batch(). */
-export function checkBatch(options: unknown = {}): { wait: { timeout?: Duration | null }; transaction: boolean } {
-  checkKeys(options, ["transaction", "timeout"], "batch()", "");
-  return { wait: waitOf(options as WaitOptions), transaction: transactionOf(options as LeaseBatchOptions) };
-}
+/** A call with options. */
+export type CallWithOptions = keyof typeof optionsOf;
 
-/** Checks the options of a batch() inside a lease. */
-export function checkLeaseBatch(options: unknown = {}): boolean {
-  checkKeys(options, ["transaction"], "batch() of a lease", "");
-  return transactionOf(options as LeaseBatchOptions);
-}
-
-function waitOf({ timeout }: WaitOptions): { timeout?: Duration | null } {
-  if (timeout === undefined) return {};
-  checkedMillis("timeout", timeout, "");
-  return { timeout };
-}
-
-function transactionOf({ transaction = true }: LeaseBatchOptions): boolean {
-  if (typeof transaction !== "boolean")
+/** Checks the options of a call. Throws an {@link ArgumentError} that names the first wrong one. */
+export function checkOptions(options: unknown, call: CallWithOptions): CheckedOptions {
+  if (options === undefined) return none;
+  checkKeys(options, optionsOf[call], call, "");
+  const { timeout, transaction, signal } = options as BatchOptions;
+  if (timeout !== undefined) checkedMillis("timeout", timeout, "");
+  if (transaction !== undefined && typeof transaction !== "boolean")
     throw new ArgumentError(`transaction must be true or false; it is ${show(transaction)}`);
-  return transaction;
+  if (signal !== undefined && !isSignal(signal)) throw refuse("signal", signal);
+  return {
+    settings: { ...(timeout === undefined ? {} : { timeout }), ...(transaction === undefined ? {} : { transaction }) },
+    signal,
+  };
+}
+
+const none: CheckedOptions = { settings: {}, signal: undefined };
+
+/** Checks the same in the object. There a signal is refused, because RPC does not carry it at every date. */
+export function checkSettings(options: unknown = {}, call: CallWithOptions): Settings {
+  // JSON makes null of an absent argument.
+  if (options === null) return {};
+  checkKeys(
+    options,
+    optionsOf[call].filter((option) => option !== "signal"),
+    call,
+    "",
+  );
+  return checkOptions(options, call).settings;
 }

@@ -45,6 +45,18 @@ export class Narrow extends PoolObject {
   }
 }
 
+/** One connection, and no lease is out for long. */
+export class Bounded extends PoolObject {
+  constructor(ctx, env) {
+    super(ctx, env, creator("Bounded", ctx, env), {
+      dialect: pg,
+      poolSize: 1,
+      holdLimit: "300ms",
+      onHoldLimit: "terminate",
+    });
+  }
+}
+
 /** Keeps nothing for long. */
 export class Brief extends PoolObject {
   constructor(ctx, env) {
@@ -505,6 +517,67 @@ const handlers = {
     void pool.query("SELECT 1").catch(() => {});
     return "gone";
   },
+  // The calls of requests that end before their answer.
+  async leavesRunning({ pool, key }) {
+    const text = "SELECT pg_sleep(20)";
+    void (key === "batch" ? pool.batch([text, "INSERT INTO marks VALUES ('late')"]) : pool.query(text)).catch(() => {});
+    await sleep(50);
+    return "left";
+  },
+  async throwsQueued({ pool, ms }) {
+    void pool.query("INSERT INTO marks VALUES ('ghost')").catch(() => {});
+    void pool.batch(["INSERT INTO marks VALUES ('ghost of a batch')"]).catch(() => {});
+    await sleep(ms);
+    throw new Error("thrown on purpose");
+  },
+  async hangsAfterwards({ pool }) {
+    await pool.query("SELECT pg_sleep(0.4)");
+    await new Promise(() => {});
+  },
+  async aborts({ pool }) {
+    const { pid: before } = (await pool.query("SELECT pg_backend_pid() AS pid")).rows[0];
+    const signal = () => AbortSignal.timeout(100);
+    const reason = new Error("the user went away");
+    const start = Date.now();
+    const batch = ["INSERT INTO marks VALUES ('before')", "SELECT pg_sleep(20)", "INSERT INTO marks VALUES ('after')"];
+    const answer = {
+      query: await failureOf(pool.query("SELECT pg_sleep(20)", [], { signal: signal() })),
+      batch: await failureOf(pool.batch(batch, { signal: signal() })),
+      already: await failureOf(pool.query("INSERT INTO marks VALUES ('x')", [], { signal: AbortSignal.abort(reason) })),
+      unharmed: (await pool.query("SELECT 1 AS one", [], { signal: AbortSignal.timeout(60_000) })).rows,
+    };
+    const lease = await pool.lease({ signal: AbortSignal.timeout(60_000) });
+    answer.queued = await failureOf(pool.query("INSERT INTO marks VALUES ('x')", [], { signal: signal() }));
+    answer.noLease = await failureOf(pool.lease({ signal: signal() }));
+    answer.noUse = await failureOf(pool.use(() => "used", { signal: signal() }));
+    answer.waiting = (await pool.stats()).waiting;
+    await lease.query("BEGIN");
+    answer.inLease = await failureOf(lease.query("SELECT pg_sleep(20)", [], { signal: signal() }));
+    await lease.query("ROLLBACK");
+    answer.leaseBatch = await failureOf(lease.batch(batch, { signal: signal() }));
+    const slow = lease.query("SELECT pg_sleep(0.3)");
+    answer.behind = await failureOf(lease.query("INSERT INTO marks VALUES ('x')", [], { signal: signal() }));
+    answer.slow = (await slow).rowCount;
+    answer.isSame = before === (await pid(lease));
+    await lease.release();
+    return { ...answer, ms: Date.now() - start };
+  },
+  async crowd({ pool }) {
+    const lease = await pool.lease();
+    const outcomes = Array.from({ length: 520 }, () => failureOf(pool.query("SELECT 1")));
+    const first = await Promise.race(outcomes);
+    const { waiting } = await pool.stats();
+    await lease.release();
+    const codes = (await Promise.all(outcomes)).map(({ code }) => code);
+    return { code: first.code, waiting, refused: codes.filter((code) => code === "ERR_POOL_QUEUE_FULL").length };
+  },
+  async heldTooLong({ pool }) {
+    const lease = await pool.lease();
+    const before = await pid(lease);
+    await sleep(600);
+    const late = await failureOf(lease.query("SELECT 1"));
+    return { late, isSame: before === (await pid(pool)) };
+  },
   async disposesRunning({ pool, ms }) {
     const lease = await pool.lease();
     const before = await pid(lease);
@@ -641,7 +714,8 @@ const handlers = {
           circle: () => pool.query("SELECT $1", [itself()]),
           valueInLease: () => pool.use((lease) => lease.query("SELECT $1", [new (class SevenDisconnected {})()])),
           timeout: () => pool.query("SELECT 1", [], { timeout: "5 seconds" }),
-          option: () => pool.lease({ signal: AbortSignal.abort() }),
+          option: () => pool.lease({ wait: 1 }),
+          signal: () => pool.lease({ signal: {} }),
           statements: () => pool.batch("SELECT 1"),
           statement: () => pool.batch(["SELECT 1", 7]),
           member: () => pool.batch([{ sql: "SELECT 1" }]),

@@ -19,6 +19,7 @@ const dates = {
 const classes = {
   DATABASE: "Database",
   NARROW: "Narrow",
+  BOUNDED: "Bounded",
   BRIEF: "Brief",
   FOREIGN: "Foreign",
   UNTOLD: "Untold",
@@ -411,6 +412,59 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       await run("SELECT pg_terminate_backend($1)", [held]);
     });
 
+    for (const call of ["query", "batch"]) {
+      test(`a ${call} of a request that has ended frees its connection within a second`, async () => {
+        await run("TRUNCATE marks");
+        const { pid } = await ask("next?on=NARROW");
+        assert.equal(await ask(`leavesRunning?on=NARROW&key=${call}`), "left");
+        const start = Date.now();
+        assert.deepEqual(await ask("next?on=NARROW"), { pid, inherited: false });
+        assert.ok(Date.now() - start < 1000, `the next caller waited ${Date.now() - start} ms`);
+        assert.deepEqual(await marks(), []);
+      });
+    }
+
+    test("a call that queues when its request ends never runs, and leaves the queue", async () => {
+      await run("TRUNCATE marks");
+      const held = ask("hold?on=NARROW&ms=900");
+      await until(async () => (await ask("stats?on=NARROW")).used === 1, "the lease is out");
+      const thrown = await Promise.all(Array.from({ length: 3 }, () => ask("throwsQueued?on=NARROW&ms=300")));
+      for (const answer of thrown) assert.match(answer, /^500/);
+      await until(async () => (await ask("stats?on=NARROW")).waiting === 0, "nothing queues");
+      assert.equal(await held, "held");
+      assert.equal((await ask("next?on=NARROW")).inherited, false);
+      await nobodyHoldsOne("NARROW");
+      assert.deepEqual(await marks(), []);
+    });
+
+    test("a call that took long leaves its request as it was: one that hangs is ended", async () => {
+      assert.match(await ask("hangsAfterwards"), /^500/);
+    });
+
+    test("a signal ends its call at once, in the queue and at work, and the connection is kept", async () => {
+      await run("TRUNCATE marks");
+      const { ms, isSame, waiting, unharmed, slow, already, ...aborted } = await ask("aborts?on=NARROW");
+      for (const [call, { name, unexpected }] of Object.entries(aborted))
+        assert.deepEqual([name, unexpected], ["TimeoutError", undefined], call);
+      assert.equal(already.message, "the user went away");
+      assert.deepEqual(
+        { isSame, waiting, unharmed, slow },
+        { isSame: true, waiting: 0, unharmed: [{ one: 1 }], slow: 1 },
+      );
+      assert.ok(ms < 3000, `it took ${ms} ms`);
+      assert.deepEqual(await marks(), []);
+    });
+
+    test("by default at most 500 calls queue: those beyond are refused at once", async () => {
+      assert.deepEqual(await ask("crowd?on=NARROW"), { code: "ERR_POOL_QUEUE_FULL", waiting: 500, refused: 20 });
+    });
+
+    test("with a holdLimit that terminates, a lease is taken back, and its holder's next call says so", async () => {
+      const { late, isSame } = await ask("heldTooLong?on=BOUNDED");
+      assert.deepEqual([late.code, isSame], ["ERR_POOL_DISCONNECTION", false]);
+      assert.match(late.message, /took the connection of this lease back.*holdLimit/);
+    });
+
     test("three isolates share one object: at most five backends in all", async () => {
       // Other tests have objects of this class, too.
       const name = await ask("name");
@@ -621,7 +675,8 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
         circle: /values must be .*values has more than 200 levels/,
         valueInLease: /values must be strings, numbers.*Seven/,
         timeout: /timeout must be a duration.*it is "5 seconds"/,
-        option: /lease\(\) has no option "signal".*it has timeout/,
+        option: /lease\(\) has no option "wait".*it has timeout, signal/,
+        signal: /signal must be an AbortSignal; it is an object \(Object\)/,
         statements: /statements must be an array.*it is "SELECT 1"/,
         statement: /statements\[1\] must be a string or \{ text, values \}; it is 7/,
         member: /statements\[0\] has no option "sql".*it has text, values/,

@@ -1,0 +1,43 @@
+/**
+ * The Worker's side of one call, passed along with it by reference. Its object asks it whether an answer is still
+ * wanted. If the request ends, however it ends, the runtime rejects the question. Made by pool-of.ts, asked by
+ * calls.ts.
+ */
+
+import { RpcTarget } from "cloudflare:workers";
+
+/** What the object knows of a caller. */
+export interface CallerStub {
+  /** Settles when no answer is wanted any more: rejects if the caller's request ended. */
+  untilUnwanted(isQueued: boolean): Promise<void>;
+  /** Asked before the first statement of a call that has queued for long. Rejects if the caller's request ended. */
+  begins(): Promise<void>;
+}
+
+export class Caller extends RpcTarget implements CallerStub {
+  #isUnwanted = ignore;
+  readonly #unwanted = new Promise<void>((resolve) => (this.#isUnwanted = resolve));
+  #isQueued = false;
+
+  untilUnwanted(isQueued: boolean): Promise<void> {
+    this.#isQueued = isQueued;
+    return this.#unwanted;
+  }
+
+  begins(): Promise<void> {
+    this.#isQueued = false;
+    return Promise.resolve();
+  }
+
+  /** Not a property of the prototype, because those can be called over RPC. */
+  static end(caller: Caller): void {
+    caller.#isUnwanted();
+  }
+
+  /** Whether the object said that the call queues, and not that it left the queue. */
+  static isQueued(caller: Caller): boolean {
+    return caller.#isQueued;
+  }
+}
+
+const ignore = (): void => {};
