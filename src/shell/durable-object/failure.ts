@@ -25,6 +25,8 @@ export interface Failure {
   readonly name: string;
   readonly message: string;
   readonly properties: Record<string, unknown>;
+  /** The frames of its stack. */
+  readonly frames?: readonly string[];
   readonly cause?: Failure;
   /** The errors of an AggregateError. */
   readonly errors?: readonly Failure[];
@@ -38,6 +40,10 @@ const deepestCause = 3;
 
 /** How many errors of an AggregateError cross: the first ones. */
 const mostErrors = 8;
+
+/** How many frames of a stack cross, and how much of each. */
+const mostFrames = 20;
+const longestFrame = 300;
 
 const poolErrors = new Map<string, { prototype: PoolError }>(
   [
@@ -83,17 +89,37 @@ function failureOfObject(thrown: object, depth: number): Failure {
       : undefined;
   const fallback =
     all?.map((failure) => failure.message).join("; ") ?? (thrown instanceof Error ? "" : `${show(thrown)} was thrown`);
+  const stack = read("stack");
+  const frames = typeof stack === "string" ? framesOf(stack) : [];
   return {
     name: typeof name === "string" && name !== "" ? name : "Error",
     message: (typeof message === "string" && message !== "" ? message : fallback).slice(0, mostUnits),
-    properties: plainPropertiesOf(thrown, ["name", "message", "cause", ...(all === undefined ? [] : ["errors"])]),
+    properties: plainPropertiesOf(thrown, [
+      "name",
+      "message",
+      "stack",
+      "cause",
+      ...(all === undefined ? [] : ["errors"]),
+    ]),
+    ...(frames.length === 0 ? {} : { frames }),
     ...(cause === undefined || depth === 0 ? {} : { cause: failureOf(cause, depth - 1) }),
     ...(all === undefined ? {} : { errors: all }),
   };
 }
 
-/** Makes the error again: a pool's error of its class; a driver's as an Error with its name and properties. */
-export function errorOf({ name, message, properties, cause, errors }: Failure): Error {
+function framesOf(stack: string): string[] {
+  return stack
+    .split("\n")
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, mostFrames)
+    .map((line) => line.slice(0, longestFrame));
+}
+
+/**
+ * Makes the error again: a pool's error of its class; a driver's as an Error with its name and properties. Its stack
+ * says where the caller awaited it, and then where it was thrown.
+ */
+export function errorOf({ name, message, properties, frames, cause, errors }: Failure): Error {
   const options = cause === undefined ? undefined : { cause: errorOf(cause) };
   const error =
     errors === undefined ? new Error(message, options) : new AggregateError(errors.map(errorOf), message, options);
@@ -102,6 +128,11 @@ export function errorOf({ name, message, properties, cause, errors }: Failure): 
   if (kind !== undefined) Object.setPrototypeOf(error, kind.prototype);
   else if (name !== error.name)
     Object.defineProperty(error, "name", { value: name, configurable: true, writable: true });
+  if (frames !== undefined) {
+    const own = framesOf(error.stack ?? "");
+    const stack = [`${name}: ${message}`, ...own, "    in the Durable Object:", ...frames].join("\n");
+    Object.defineProperty(error, "stack", { value: stack, configurable: true, writable: true });
+  }
   return Object.assign(error, properties);
 }
 

@@ -9,7 +9,14 @@
 
 export { Lease } from "./lease.js";
 export { PoolObject, type PoolObjectOptions } from "./pool-object.js";
-export { poolOf, type ObjectNamespace, type PoolOfOptions, type RemoteLease, type RemotePool } from "./pool-of.js";
+export {
+  poolOf,
+  type LostLeaseError,
+  type ObjectNamespace,
+  type PoolOfOptions,
+  type RemoteLease,
+  type RemotePool,
+} from "./pool-of.js";
 export type { RunQuery, RunResult } from "./run-query.js";
 export type {
   AbortOptions,

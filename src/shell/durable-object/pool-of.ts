@@ -4,7 +4,7 @@
  * an object that was reset is found again. Called by users.
  */
 
-import { ArgumentError, InvalidRequestError } from "../errors.js";
+import { ArgumentError, DisconnectionError, InvalidRequestError } from "../errors.js";
 import type { PoolStats } from "../stats.js";
 import { checkKeys, hasFunctions, show } from "../validate.js";
 import { Caller, type CallerStub } from "./caller.js";
@@ -84,7 +84,8 @@ export interface RemotePool {
 /**
  * One connection in a Durable Object, until it is released, disposed, or the request ends. It is for the request that
  * took it: in another one `query()` and `batch()` reject with an InvalidRequestError, `release()` and the disposals do
- * nothing, and its owner goes on.
+ * nothing, and its owner goes on. If the connection was lost, `query()` and `batch()` reject with a DisconnectionError,
+ * after a reset of the object with a {@link LostLeaseError}.
  */
 export interface RemoteLease extends Disposable, AsyncDisposable {
   /** Runs one statement. After the end it rejects with an InvalidRequestError. */
@@ -100,6 +101,19 @@ export interface RemoteLease extends Disposable, AsyncDisposable {
   ): Promise<QueryResult<Row>[]>;
   /** Returns the connection; resolves once it is reset. A second call does nothing. Never rejects. */
   release(): Promise<void>;
+}
+
+/**
+ * The error of a lease after its object was reset or got out of reach. The marks are those of the runtime's error,
+ * which is the `cause`. The runtime marks its errors of `query()` and `batch()` in the same way.
+ */
+export interface LostLeaseError extends DisconnectionError {
+  /** Whether the object was reset. */
+  readonly durableObjectReset: boolean;
+  /** Whether the work may succeed if it is done again, on a new lease. */
+  readonly retryable: boolean;
+  /** Whether the object has too much to do. */
+  readonly overloaded: boolean;
 }
 
 /** The wire: one method, on the object and on a lease of it. */
@@ -186,9 +200,18 @@ class ObjectPool implements RemotePool {
 
   async #ask(call: PoolCall, parameters: readonly unknown[], signal: AbortSignal | undefined): Answer {
     const caller = new Caller();
+    const send = (): Answer => sent(this.#object(), call, parameters, caller, signal !== undefined);
     try {
       signal?.throwIfAborted();
-      return await untilAborted(sent(this.#object(), call, parameters, caller, signal !== undefined), signal);
+      return await untilAborted(
+        send().catch((error: unknown) => {
+          // A lease has sent nothing to the database yet, and neither has a call in the queue.
+          const isUnsent = call === "lease" || Caller.isQueued(caller);
+          if (!isUnsent || signal?.aborted === true || !isOfLostObject(error)) throw error;
+          return send();
+        }),
+        signal,
+      );
     } finally {
       Caller.end(caller);
     }
@@ -263,12 +286,7 @@ class HeldLease implements RemoteLease {
       outcome = await untilAborted(sent(this.#lease, call, parameters, caller), signal);
     } catch (error) {
       if (signal?.aborted === true || error instanceof ArgumentError || !isOfLostObject(error)) throw error;
-      throw new InvalidRequestError(
-        "the Durable Object that held this lease was reset or is out of reach: the connection is lost, and what " +
-          "was not committed with it; take a new one with lease()",
-        "",
-        { cause: error },
-      );
+      throw lostLease(error);
     } finally {
       if (caller !== undefined) Caller.end(caller);
     }
@@ -313,13 +331,33 @@ function untilAborted(answer: Answer, signal: AbortSignal | undefined): Answer {
   });
 }
 
-/** Whether the error of the runtime means that the object behind a stub is gone. */
+/** What the runtime says of an error about an object. */
+interface RuntimeError {
+  readonly message?: unknown;
+  readonly durableObjectReset?: unknown;
+  readonly overloaded?: unknown;
+  readonly retryable?: unknown;
+}
+
+const goneMessages = /no longer (running|exists)|connection lost|disconnected|stub used after being disposed/i;
+
+/** Whether the error of the runtime means that the object behind a stub is gone, and not that it has too much to do. */
 function isOfLostObject(error: unknown): boolean {
-  const { message, durableObjectReset } = error as { message?: unknown; durableObjectReset?: unknown };
-  return (
-    durableObjectReset === true ||
-    /no longer (running|exists)|connection lost|disconnected|stub used after being disposed/i.test(String(message))
+  if (typeof error !== "object" || error === null) return false;
+  const { message, durableObjectReset, overloaded, retryable } = error as RuntimeError;
+  if (overloaded === true) return false;
+  return durableObjectReset === true || retryable === true || goneMessages.test(String(message));
+}
+
+/** The runtime marks only the error of a call under way: a lease that was idle at the reset gets the marks here. */
+function lostLease(cause: unknown): LostLeaseError {
+  const { durableObjectReset = true, retryable = true, overloaded = false } = cause as Partial<LostLeaseError>;
+  const error = new DisconnectionError(
+    "the Durable Object that held this lease was reset or is out of reach: the connection is lost, and what was not " +
+      "committed with it; take a new one with lease()",
+    { cause },
   );
+  return Object.assign(error, { durableObjectReset, retryable, overloaded });
 }
 
 function valueOf<T>(outcome: Outcome<unknown>): T {

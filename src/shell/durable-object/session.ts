@@ -216,9 +216,11 @@ export class Session<C> {
         pool,
       );
     if (this.#lost !== undefined)
-      throw new InvalidRequestError("the connection of this lease was lost: take a new one with lease()", pool, {
-        cause: this.#lost,
-      });
+      throw new DisconnectionError(
+        "the connection of this lease was lost: take a new one with lease()",
+        { cause: this.#lost },
+        pool,
+      );
     if (this.#end !== undefined)
       throw new InvalidRequestError(
         "this lease has ended: it was released or disposed, and its connection may be with another caller now; " +

@@ -222,6 +222,7 @@ const told = (error) => ({
   ...error,
   name: error.name,
   message: error.message,
+  stack: error.stack,
   cause: error.cause?.message,
   isPoolError: error instanceof PoolError,
   isPoolTimeout: error instanceof PoolTimeoutError,
@@ -259,7 +260,7 @@ const handlers = {
     ]);
   },
   async thrown({ env, key }) {
-    const { name, message, code, cause, ...error } = await poolOf(env.ODD)
+    const { name, message, code, stack, cause, ...error } = await poolOf(env.ODD)
       .query(key)
       .catch((error) =>
         Object.assign(error, { isAggregate: error instanceof AggregateError, all: error.errors?.map(told) }),
@@ -268,6 +269,7 @@ const handlers = {
       name,
       message,
       code,
+      stack,
       cause: cause?.message,
       ...error,
       inLease: (await failureOf(poolOf(env.ODD).use((lease) => lease.query(key)))).message,
@@ -679,14 +681,37 @@ const handlers = {
   },
   async reset({ pool, env }) {
     const object = poolOf(env.DATABASE);
+    const idle = await pool.lease();
+    await idle.query("BEGIN");
     const lease = await open(object);
     const running = failureOf(lease.query("SELECT pg_sleep(0.5)"));
+    const query = failureOf(object.query("INSERT INTO marks SELECT 'run twice' FROM pg_sleep(0.5)"));
     // It is on its way.
     await sleep(50);
     const reset = await failureOf(env.DATABASE.get(env.DATABASE.idFromName("pool")).reset());
     const after = await failureOf(lease.query("SELECT 1"));
     await lease.release();
-    return { reset: reset.message, running: await running, after, next: (await pool.query("SELECT 1 AS one")).rows };
+    return {
+      reset: reset.message,
+      running: await running,
+      after,
+      idle: await failureOf(idle.query("SELECT 1")),
+      query: await query,
+      next: (await pool.query("SELECT 1 AS one")).rows,
+    };
+  },
+  async resetWhileQueued({ env }) {
+    const pool = poolOf(env.DATABASE, { name: "queued" });
+    for (let number = 0; number < 5; number++) await pool.lease();
+    const queued = [
+      pool.query("INSERT INTO marks VALUES ('of a query')").then(({ rowCount }) => rowCount),
+      pool.batch(["INSERT INTO marks VALUES ('of a batch')"]).then((results) => results.length),
+      pool.use(async (lease) => (await lease.query("SELECT 7 AS n")).rows[0].n),
+    ].map(failureOf);
+    // The object has asked whether they are still wanted.
+    await sleep(400);
+    await failureOf(env.DATABASE.get(env.DATABASE.idFromName("queued")).reset());
+    return Promise.all(queued);
   },
   async others({ env }) {
     const unreachable = poolOf(env.UNREACHABLE);

@@ -218,7 +218,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.deepEqual(next, [{ one: 1 }]);
       const lost = await ask("lost");
       assert.equal(lost.killed.code, "57P01");
-      assert.equal(lost.after.code, "ERR_POOL_INVALID_REQUEST");
+      assert.equal(lost.after.code, "ERR_POOL_DISCONNECTION");
       assert.match(lost.after.message, /connection of this lease was lost/);
       assert.match(lost.after.cause, /terminating connection/);
       assert.deepEqual(lost.next, [{ one: 1 }]);
@@ -534,12 +534,18 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
 
     test("an object that is reset loses what was not committed, and its next caller finds a working pool", async () => {
       await run("TRUNCATE marks");
-      const { reset, running, after: afterwards, next } = await ask("reset");
+      const { reset, query, next, ...ofLeases } = await ask("reset");
       assert.match(reset, /reset for the test/);
-      for (const { code, message } of [running, afterwards]) {
-        assert.equal(code, "ERR_POOL_INVALID_REQUEST");
+      for (const [when, { code, message, durableObjectReset, retryable, overloaded }] of Object.entries(ofLeases)) {
+        assert.deepEqual(
+          [code, durableObjectReset, retryable, overloaded],
+          ["ERR_POOL_DISCONNECTION", true, retryable, false],
+          when,
+        );
+        assert.equal(typeof retryable, "boolean");
         assert.match(message, /Durable Object .* was reset/);
       }
+      assert.equal(query.durableObjectReset, true);
       assert.deepEqual(next, [{ one: 1 }]);
       assert.deepEqual(await marks(), []);
       await until(
@@ -547,6 +553,23 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
           (await run("SELECT 1 FROM pg_stat_activity WHERE application_name = $1", [await ask("name")])).length === 1,
         "the old connections are gone",
       );
+    });
+
+    test("a call that had sent nothing to the database when its object was reset is sent again, once", async () => {
+      await run("TRUNCATE marks");
+      assert.deepEqual(await ask("resetWhileQueued"), [{ unexpected: 1 }, { unexpected: 1 }, { unexpected: 7 }]);
+      assert.deepEqual(await marks(), ["of a batch", "of a query"]);
+    });
+
+    test("an error's stack says where the caller awaited it, and where in the object it was thrown", async () => {
+      const { killed, after: lost } = await ask("lost");
+      const { stack } = await ask("thrown?key=instance");
+      for (const error of [killed, lost]) {
+        const [own, remote] = error.stack.split("\n    in the Durable Object:\n");
+        assert.match(own, /^(error|DisconnectionError): .*\n\s+at /);
+        assert.match(remote, /^\s+at .*main\.js:\d+/);
+      }
+      assert.match(stack, /in the Durable Object:\n\s+at Object\.instance /);
     });
 
     test("poolOf() at module scope serves one request after the other, and several at once", async () => {
