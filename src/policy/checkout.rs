@@ -158,7 +158,7 @@ impl Pool {
         let Some(Limits { deadline, now_ms, .. }) = limits else { return };
         let Span::Millis(deadline_ms) = deadline.unwrap_or(self.config.deadline) else { return };
         self.read_clock(now_ms);
-        let ends = self.deadlines.now().wrapping_add(deadline_ms);
+        let ends = self.deadlines.end_of(deadline_ms);
         self.operation(id).limit.set(ends);
     }
 

@@ -240,14 +240,41 @@ impl Deadlines {
         is_quiet
     }
 
-    /// Takes a reading of the host's clock and stamps the operations that were armed before it. Returns whether it
-    /// stamped any. `rings`: the host timer has run out with this reading.
-    pub(crate) fn read(&mut self, operations: &mut Operations, queue: &Ring<Queue>, now_ms: f64, rings: bool) -> bool {
+    /// Takes a reading of the host's clock for a tick, and stamps the operations that were armed before it. Returns
+    /// whether it stamped any. `rings`: the host timer has run out with this reading.
+    pub(crate) fn read_for_tick(
+        &mut self,
+        operations: &mut Operations,
+        queue: &Ring<Queue>,
+        now_ms: f64,
+        rings: bool,
+    ) -> bool {
         self.take_reading(now_ms);
         if rings {
             self.take_ring();
         }
         self.stamp_all(operations, queue)
+    }
+
+    /// Takes a reading beside the ticks.
+    pub(crate) fn read(&mut self, operations: &mut Operations, queue: &Ring<Queue>, now_ms: f64) {
+        self.take_reading(now_ms);
+        // The ring may still tell how much time has passed. What is stamped before that would end early.
+        if !self.may_leap() {
+            self.stamp_all(operations, queue);
+        }
+    }
+
+    /// Whether the ring of the timer will tell of time that no reading has shown.
+    const fn may_leap(&self) -> bool {
+        self.has_gone_back && self.any_timer_ms != NO_TIMER
+    }
+
+    /// When a span ends that is counted from the last reading.
+    pub(crate) fn end_of(&mut self, span_ms: u32) -> u32 {
+        // It is no stamp that could wait for the ring. So a tick comes before that.
+        self.tick_wanted |= self.may_leap();
+        self.now.wrapping_add(span_ms)
     }
 
     /// A clock that went back counts from where it is now: what it has lost is no debt.

@@ -294,7 +294,7 @@ impl Pool {
             return;
         }
         if let Span::Millis(ms @ 1..) = self.patience_of(id, slot) {
-            let ends = self.deadlines.now().wrapping_add(ms);
+            let ends = self.deadlines.end_of(ms);
             self.operation(id).limit.set(ends);
             self.deadlines.disarm(&mut self.operations, id.index());
             self.arm_step(id, self.config.opening_span());

@@ -336,7 +336,7 @@ impl Pool {
     }
 
     fn tick_at(&mut self, now_ms: f64, rings: bool) -> Option<u32> {
-        let stamped = self.deadlines.read(&mut self.operations, &self.waiters, now_ms, rings);
+        let stamped = self.deadlines.read_for_tick(&mut self.operations, &self.waiters, now_ms, rings);
         // A crowd of ticks without a checkout or return between them finds none that was not seen.
         if self.seen_checkouts != self.family.counters.checkouts.get() {
             self.see_leases();
@@ -374,15 +374,14 @@ impl Pool {
     }
 
     /// Takes the time without ending anything; before a step of an operation that has a deadline.
-    pub fn read_clock(&mut self, now_ms: f64) -> bool {
-        self.deadlines.read(&mut self.operations, &self.waiters, now_ms, false)
+    pub fn read_clock(&mut self, now_ms: f64) {
+        self.deadlines.read(&mut self.operations, &self.waiters, now_ms);
     }
 
     /// Takes the time; every lease and return that no reading has seen before counts from this one on.
-    pub fn see_held(&mut self, now_ms: f64) -> bool {
-        let stamped = self.read_clock(now_ms);
+    pub fn see_held(&mut self, now_ms: f64) {
+        self.read_clock(now_ms);
         self.see_leases();
-        stamped
     }
 
     fn see_leases(&mut self) {

@@ -46,6 +46,30 @@ fn a_clock_that_steps_back_makes_no_caller_early_that_comes_later() {
 }
 
 #[test]
+fn a_clock_that_steps_back_makes_no_caller_early_that_comes_before_the_timer_rings() {
+    const SPAN: Option<Span> = Some(Span::Millis(8000));
+    for (timeout, deadline) in [(SPAN, None), (None, SPAN)] {
+        let mut host = Host::new(Settings { timeout_ms: 8000.0, ..plain(1, 0) });
+        host.lend();
+        host.connect();
+        let delay_ms = host.timer_ms().expect("a timer runs");
+        // Most of its delay has passed.
+        host.now -= 1000.0;
+        let start = host.now;
+        let later = host.connect_within(timeout, deadline);
+        host.pool.read_clock(host.now);
+        if host.timer_ms().expect("a timer runs") > 1000.0 {
+            host.now += delay_ms / 10.0;
+            host.fire_timer();
+        }
+        host.pass(start + 7999.0 - host.now);
+        assert_eq!(host.stage(later), Stage::Queued);
+        host.pass(latest_ms(8000.0) - 7999.0);
+        assert!(host.is_settled(later));
+    }
+}
+
+#[test]
 fn a_ring_tells_the_time_while_the_clock_stands_still() {
     for span_ms in [100, 1000, 30_000, 3_600_000] {
         for moves_ms in [0.0, 0.4] {
