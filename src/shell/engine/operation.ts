@@ -165,7 +165,7 @@ export class Operation<C> implements StepContext<C> {
   /** Keeps the present async context for {@link handOver}, while the operation sleeps. */
   #keepContext(): void {
     void new Promise<Operation<C>>((resolve) => (this.#pass = resolve)).then((successor) =>
-      this.#owner.guard(successor, () => successor.resume()),
+      this.#owner.guard(successor, () => successor.goOn()),
     );
   }
 
@@ -175,6 +175,12 @@ export class Operation<C> implements StepContext<C> {
   resume(): void {
     this.#isWoken = false;
     this.run(this.#owner.policy.resume(this.handle));
+  }
+
+  /** The same after a sleep, in which time has passed. */
+  goOn(): void {
+    this.#owner.prepare(this.limits);
+    this.resume();
   }
 
   /**
@@ -428,7 +434,7 @@ export class Operation<C> implements StepContext<C> {
     void woken.then(() => {
       this.#wake = undefined;
       this.#pass = undefined;
-      this.#owner.guard(this, () => this.resume());
+      this.#owner.guard(this, () => this.goOn());
     });
   }
 

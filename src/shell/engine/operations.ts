@@ -380,10 +380,7 @@ export class Operations<C> implements OperationOwner<C> {
         this.end(operation);
         return promise;
       }
-      this.guard(operation, () => {
-        this.prepare(operation.limits);
-        operation.resume();
-      });
+      this.guard(operation, () => operation.goOn());
       return promise;
     });
     if (!isWaiting) this.#strays.push({ handle, lease: undefined });
