@@ -2,7 +2,7 @@
 // counts. The pool gives the host a grace, at most 50 ms, and one turn of its loop. Then it judges.
 
 import { expect } from "chai";
-import { gate, rejectionTime, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import { gate, never, rejection, rejectionTime, scriptedPool, settled, stateOf } from "./scripted.mjs";
 
 /** A clock whose loop may be blocked: time passes, and no timer rings. */
 function blockableClock() {
@@ -175,5 +175,46 @@ export default (test) => {
     await clock.turn();
     opens.open();
     expect((await caller).isValid).to.equal(true);
+  });
+
+  test("a caller that goes on with what came back gets none that has grown too old meanwhile", async () => {
+    const { pool, server, clock } = blockablePool({ poolSize: 2, recycle: "1s" });
+    pool.on("checkout", () => {});
+    const lease = await pool.connect();
+    server.script.open = () => (server.connections.length === 1 ? never() : undefined);
+    const waiting = pool.connect();
+    await clock.pass(900);
+    server.script.open = undefined;
+    void lease.close();
+    clock.block(500);
+    const { connection } = await waiting;
+    expect([connection.id, server.calls.at(-2)]).to.deep.equal([2, "terminate 1"]);
+    await pool.close({ timeout: 0 });
+  });
+
+  test("a connection that came too late is closed once, also if its close takes too long in one go", async () => {
+    const { pool, server, clock } = blockablePool({ driverTimeout: "1s" });
+    const opens = gate();
+    server.script.open = () => opens.promise;
+    const aborts = new AbortController();
+    const left = rejection(pool.connect({ signal: aborts.signal }));
+    aborts.abort();
+    await left;
+    await clock.pass(1_100);
+    const closes = gate();
+    server.script.open = never;
+    server.script.close = () => {
+      // A driver that lets the event loop run while it is called.
+      void rejection(pool.connect());
+      for (let round = 0; round < 4; round++) {
+        clock.block(3_000);
+        for (const run of clock.due.keys()) if (clock.due.delete(run)) run();
+      }
+      return closes.promise;
+    };
+    opens.open();
+    await settled();
+    expect(server.calls.filter((call) => call === "close 1")).to.have.length(1);
+    closes.open();
   });
 };

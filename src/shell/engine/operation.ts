@@ -444,15 +444,18 @@ export class Operation<C> implements StepContext<C> {
    */
   #late(step: number, outcome: Outcome, value: unknown): void {
     const code = codeOf(step);
+    const { steps } = this.#owner;
+    const goesOnWith = (run: () => Outcome): void =>
+      this.#owner.guard(this, () => {
+        // It slept without a step, and goes on with its next one: a time that ends is the time of that.
+        this.#wake = undefined;
+        this.run(this.#advance(run()));
+      });
     if (this.known?.isStillOpen === true && (code === Code.Close || code === Code.Terminate)) {
       this.known.isStillOpen = false;
       const ended = outcome === Outcome.LateOk ? Outcome.Ok : Outcome.Failed;
-      this.#owner.guard(this, () => this.run(this.#advance(this.#owner.steps.ended(this, step, ended, value))));
-      return;
+      return goesOnWith(() => steps.ended(this, step, ended, value));
     }
-    if (code !== Code.Open) return;
-    this.#owner.guard(this, () => {
-      this.run(this.#advance(this.#owner.steps.arrivedLate(this, outcome, value)));
-    });
+    if (code === Code.Open) goesOnWith(() => steps.arrivedLate(this, outcome, value));
   }
 }
