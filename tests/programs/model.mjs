@@ -322,6 +322,8 @@ export class Model {
     /** @type {string} */ call,
     connection = /** @type {Connection | undefined} */ (undefined),
   ) {
+    // Its opening goes on for the pool, because a connection that came back serves it.
+    if (connection !== caller.touched?.connection && isBeingServed(caller)) return;
     // The listeners of one firing have one time together.
     const isSame = caller.lastCall?.call === call && caller.lastCall.connection === connection;
     if (!isSame) caller.lastCall = { call, connection, at: this.turnBegan };
@@ -596,9 +598,9 @@ export class Model {
     if (isJoined) caller.joined = connection;
     // A connection that came back may serve it; then its opening goes on for the pool.
     caller.opening = undefined;
-    this.start(caller, isPing ? "ping" : "checkout", connection);
     if (caller.touched?.connection !== connection)
       caller.touched = { connection, turn: this.turn, at: this.clock.elapsed };
+    this.start(caller, isPing ? "ping" : "checkout", connection);
   }
 
   #checkPing(/** @type {Connection} */ connection) {
@@ -625,6 +627,9 @@ export class Model {
     // Its time may have begun before the process stood still.
     connection.endsAt = this.clock.elapsed - (this.#frozenIn === this.turn ? this.#frozenMs : 0);
     this.#pingIsOver(connection);
+    // One that came back, and turned out to be stale, was to serve it. Its opening goes on for the pool.
+    const isStale = !isPolite && connection.uses > 0 && !connection.isEmptied && !connection.isCondemned;
+    if (caller?.opening?.isRunning && isStale) caller.opening = undefined;
     connection.endedIn = this.turn;
     connection.endedFor = caller;
     if (isPolite && connection.phase === "free") this.#checkReaping(connection);
@@ -707,11 +712,11 @@ export class Model {
     if (phase === "checkout" || reserved !== undefined) connection.isBeside = true;
   }
 
-  /** The driver reports that the connection is dead: it is ended, and others may be pinged. */
+  /** The driver reports that the connection is dead: others may be pinged. The pool has not ended it yet. */
   die(/** @type {Connection} */ connection) {
     connection.staleIn = Math.min(connection.staleIn, this.turn);
+    this.mayDisconnect = true;
     this.doubt();
-    this.empty(connection);
   }
 
   /** Its death has ended it, and its lease. Those that share it keep the slot. */
@@ -810,7 +815,7 @@ export class Model {
       if (caller.wasAborted && !isLost) this.fail("an aborted caller is settled", `${name} still waits`);
       if ((this.closedAt < Infinity || scope.hasEnded) && !isLost)
         this.fail("close() and endScope() refuse the waiters", `${name} still waits`);
-      if (now > askedAt + deadlineMs + lateness(deadlineMs) + slack)
+      if (now > askedAt + deadlineMs + lateness(deadlineMs) + slack && !isLost)
         this.fail("a deadline ends", `${name} still waits ${now - askedAt} ms after its call, of ${deadlineMs}`);
       const { openTimeoutMs } = this;
       const isOverdue =

@@ -208,8 +208,8 @@ export class Run {
       isDisconnect: (/** @type {any} */ error) => {
         const dying = this.#dying;
         this.#interrupt("isDisconnect", {}, 0.3);
-        // Its lease may have come back since.
-        if (dying !== undefined) this.model.empty(dying);
+        // Its lease may have come back since, or may have been detached.
+        if (dying !== undefined && !dying.isDetached) this.model.empty(dying);
         return error?.isDead === true;
       },
       inTransaction: (/** @type {any} */ object) => {
@@ -880,6 +880,7 @@ export class Run {
     if (died === undefined) return;
     this.#say(`${connection.name} dies`);
     if (ends === 0) this.model.die(connection);
+    if (ends === 0 && !this.#program.dialect.includes("isDisconnect")) this.model.empty(connection);
     const error = new Error(`${connection.name} died`);
     this.model.errors.add(error);
     const outer = this.#dying;
