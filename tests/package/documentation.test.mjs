@@ -316,6 +316,7 @@ const foreign = new Set([
   "toFake",
   "allowJs",
   "transformIgnorePatterns",
+  "blockConcurrencyWhile",
 ]);
 
 test("no document names in its inline code what does not exist", () => {
