@@ -25,7 +25,7 @@ const entries = Object.fromEntries(
 
 const bundle = await rollup({
   input: entries,
-  external: /^cloudflare:|\.wasm(\?module)?$/,
+  external: /^edgepool$|^cloudflare:|\.wasm(\?module)?$/,
   plugins: [{ name: "typescript", resolveId: sourceOf, transform: toJavaScript }],
   onLog(level, { message }) {
     throw new Error(`${level}: ${message}`);

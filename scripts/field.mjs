@@ -21,10 +21,17 @@ const scripts = Object.fromEntries(
 const suites = readdirSync(field)
   .filter((name) => existsSync(join(field, name, "package.json")))
   .map(suiteOf);
-const run = (script) => ({ command: process.execPath, args: (name) => [script, name] });
 await runSuites(suites, () => [
-  { names: ["package"], ...run(scripts.build) },
-  { names: ["node22", ...suites.map(({ name }) => `field/${name}`)], ...run(scripts.setup) },
+  {
+    names: ["package", "tarball"],
+    command: process.execPath,
+    args: (name) => (name === "package" ? [scripts.build] : [scripts.setup, name]),
+  },
+  {
+    names: ["node22", ...suites.map(({ name }) => `field/${name}`)],
+    command: process.execPath,
+    args: (name) => [scripts.setup, name],
+  },
 ]);
 
 /** @returns {Suite} */
@@ -37,7 +44,7 @@ function suiteOf(name) {
     name,
     what: JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).description,
     topics,
-    needs: () => ["package", "node22", `field/${name}`],
+    needs: () => ["package", "tarball", "node22", `field/${name}`],
     command: (wanted) => ({
       // The newest tools want a newer Node than the package does.
       command: setUpRuntimes(["node22"]).node22 ?? process.execPath,

@@ -3,7 +3,7 @@
 // `node scripts/setup.mjs <part>…` sets up the parts that are named at the end, for scripts/test.mjs
 // and scripts/field.mjs.
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ask, fail, root, run, say } from "./run.mjs";
@@ -131,6 +131,18 @@ export function setUpDocumenter() {
   return installed("documenter", documenterVersions, message);
 }
 
+/** Where the tarball for the tests of tests/field is, as npm would publish it. */
+export const tarball = join(root, "target", "field", "edgepool.tgz");
+
+/** Packs what the build has made. */
+function packTarball() {
+  const folder = join(root, "target", "field");
+  mkdirSync(folder, { recursive: true });
+  const packed = ask("npm", ["pack", "--json", "--foreground-scripts=false", "--pack-destination", folder]);
+  if (packed === undefined) return fail("npm pack failed");
+  renameSync(join(folder, JSON.parse(packed)[0].filename), tarball);
+}
+
 /** Returns the folder of a suite of tests/field: its packages are installed there, and each test lays an app there. */
 export const fieldFolder = (name) => join(root, "target", "field", name);
 
@@ -205,6 +217,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     chromium: setUpChromium,
     jest: setUpJest,
     vitest: setUpVitest,
+    tarball: packTarball,
     ...Object.fromEntries(Object.keys(runtimes).map((name) => [name, () => setUpRuntimes([name])])),
   };
   for (const name of process.argv.slice(2)) {

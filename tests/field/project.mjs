@@ -6,8 +6,7 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { freePort } from "../../scripts/postgres.mjs";
-import { root } from "../../scripts/run.mjs";
-import { fieldFolder } from "../../scripts/setup.mjs";
+import { fieldFolder, tarball } from "../../scripts/setup.mjs";
 
 /** For every program: no colours, no questions, no reports to its makers, and this Node for those that it starts. */
 const env = {
@@ -48,11 +47,7 @@ function installPackage(folder) {
   const target = join(folder, "node_modules", "edgepool");
   rmSync(target, { recursive: true, force: true });
   mkdirSync(target);
-  const pack = ["pack", "--json", "--foreground-scripts=false", "--pack-destination", target];
-  const answer = execFileSync("npm", pack, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
-  const [{ filename }] = JSON.parse(answer);
-  execFileSync("tar", ["-xzf", join(target, filename), "-C", target, "--strip-components=1"]);
-  rmSync(join(target, filename));
+  execFileSync("tar", ["-xzf", tarball, "-C", target, "--strip-components=1"]);
 }
 
 class Project {
@@ -153,15 +148,24 @@ class Server {
   }
 
   /**
-   * Returns the answer to a GET, parsed. Throws what the server wrote if the answer is an error.
+   * Returns the answer to a GET. Throws what the server wrote if the answer is an error.
    *
    * @param {string} path
    */
-  async ask(path) {
+  async fetch(path) {
     const response = await fetch(`${this.#address}${path}`, { signal: AbortSignal.timeout(patience) });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`GET ${path} was answered with ${response.status}:\n${text}\n${this.#lines}`);
-    return JSON.parse(text);
+    if (response.ok) return response;
+    throw new Error(`GET ${path} got ${response.status}:\n${await response.text()}\n${this.#lines}`);
+  }
+
+  /**
+   * Returns the answer to a GET, parsed.
+   *
+   * @param {string} path
+   * @returns {Promise<any>}
+   */
+  async ask(path) {
+    return (await this.fetch(path)).json();
   }
 
   async stop() {

@@ -25,30 +25,17 @@ export async function openShop() {
   return {
     url: `postgres://${user}:${password}@${host}:${port}/${database}`,
 
-    /**
-     * Asks the app with several requests at once. Returns the number of backends that served them. Each answer must
-     * have the rows, and must come from one connection.
-     *
-     * @param {{ ask(path: string): Promise<{ names: string[], backends: number[] }> }} server
-     */
-    async visit(server) {
-      const backends = new Set();
-      let left = requests;
-      const visitor = async () => {
-        while (left-- > 0) {
-          const answer = await server.ask(path);
-          assert.deepEqual(answer.names, ["Ada", "Grace"]);
-          assert.equal(new Set(answer.backends).size, 1, "a request had a second connection for its second query");
-          backends.add(answer.backends[0]);
-        }
-      };
-      await Promise.all(Array.from({ length: atOnce }, visitor));
-      return backends.size;
+    /** Asserts that all requests to the app of a Node server are served by its pool, of at most this many backends. */
+    async visitPool(server, most) {
+      const backends = new Set((await visit(server)).flat());
+      assert.ok(backends.size <= most, `${backends.size} backends served the requests`);
     },
 
-    /** Asserts that each request of a Worker had its own backend, and that none is left of them a moment later. */
+    /** Asserts that each request of a Worker has one backend of its own, and that none is left a moment later. */
     async visitWorker(server) {
-      assert.equal(await this.visit(server), requests);
+      const visits = await visit(server);
+      for (const backends of visits) assert.equal(new Set(backends).size, 1, "a request had a second connection");
+      assert.equal(new Set(visits.flat()).size, requests);
       for (const end = Date.now() + 5000; ;) {
         const { rows } = await admin.query(others);
         if (rows[0].count === 0) return;
@@ -61,4 +48,23 @@ export async function openShop() {
       await postgres.stop();
     },
   };
+}
+
+/**
+ * Asks the app with several requests at once, and asserts that each answer has the rows. Returns the backends of each.
+ *
+ * @param {{ ask(path: string): Promise<{ names: string[], backends: number[] }> }} server
+ */
+async function visit(server) {
+  const visits = [];
+  let left = requests;
+  const visitor = async () => {
+    while (left-- > 0) {
+      const { names, backends } = await server.ask(path);
+      assert.deepEqual(names, ["Ada", "Grace"]);
+      visits.push(backends);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, visitor));
+  return visits;
 }

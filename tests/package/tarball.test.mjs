@@ -63,6 +63,7 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/entry/inline.js",
     "pkg/entry/workerd.js",
     "pkg/entry/module.js",
+    "pkg/entry/external.js",
     "pkg/entry/slim.js",
     "pkg/durable-object/index.js",
     ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
@@ -143,6 +144,18 @@ test("every dialect is imported without its driver, by name and as the default",
       .join("\n"),
     stderr,
   );
+});
+
+test("edgepool/external gives the same, as an import that a bundler may leave alone", () => {
+  const { stdout, stderr } = run(
+    "external.mjs",
+    `
+    import * as all from "edgepool";
+    import * as external from "edgepool/external";
+    console.log(Object.keys(all).length > 10, Object.keys(all).every((name) => all[name] === external[name]));
+  `,
+  );
+  assert.equal(stdout, "true true", stderr);
 });
 
 test("require gives the same", () => {

@@ -19,7 +19,7 @@ function compiled(): WebAssembly.Module {
       "ERR_POOL_INVALID_REQUEST",
       "edgepool cannot compile its WebAssembly here: a page's Content-Security-Policy must allow " +
         "'wasm-unsafe-eval', and a bundle for Cloudflare Workers or an edge runtime needs the condition " +
-        '"workerd" or "edge-light", or edgepool/module (the cause is the host\'s error)',
+        '"workerd" or "edge-light": docs/guide.md, "Frameworks" (the cause is the host\'s error)',
       "",
       { cause },
     );

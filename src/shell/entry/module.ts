@@ -1,6 +1,6 @@
 /**
- * Vercel, Next.js, Nitro and OpenNext: their hosts refuse to compile bytes, and their bundlers give what is imported
- * with `?module` as a module. Chosen by conditions, or imported as `edgepool/module`.
+ * Vercel, Next.js and Nitro: their hosts refuse to compile bytes. Their bundlers give what is imported with `?module`
+ * as a module.
  */
 
 import { identifyBy } from "../engine/contexts.js";
