@@ -262,6 +262,14 @@ pub fn resize(
         .map_err(|violation| JsValue::from_str(violation.option))
 }
 
+/// Takes that the scope is that of a Durable Object. `options`: those that it has there.
+#[wasm_bindgen]
+pub fn become_object(pool: u32, options: &[f64]) -> Result<(), JsValue> {
+    let config = options::decode(options)?;
+    with(pool, |scope| scope.become_object(config));
+    Ok(())
+}
+
 /// Returns whether checkouts and returns must read the clock.
 #[wasm_bindgen]
 pub fn tells_time(pool: u32) -> bool {
@@ -421,10 +429,13 @@ pub fn lease_of(pool: u32, slot: i32) -> i32 {
 }
 
 /// Returns the numbers of the public `PoolStats`, in its order. The counters are those of every scope, and with
-/// `everywhere` so are the gauges.
+/// `everywhere` so are the gauges. `context` is the number of the I/O context that asks, or -1.
 #[wasm_bindgen]
-pub fn stats(pool: u32, everywhere: bool) -> JsValue {
-    let Some(stats) = with_all(|scopes| scopes.stats(pool, everywhere)) else { return JsValue::UNDEFINED };
+pub fn stats(pool: u32, everywhere: bool, context: i32) -> JsValue {
+    let stats = with_all(|scopes| {
+        if everywhere { scopes.stats_everywhere(pool, u32::try_from(context).ok()) } else { scopes.stats(pool) }
+    });
+    let Some(stats) = stats else { return JsValue::UNDEFINED };
     let Stats { total, idle, used, returning, opening, closing, waiting, detached, max, .. } = stats;
     let Stats { opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked, .. } = stats;
     let counters = [opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked];

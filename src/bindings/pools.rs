@@ -49,16 +49,16 @@ impl Drop for Core {
 impl Core {
     /// `options`: every option as a number; options.rs has the order. Throws the name of the first that breaks its
     /// rule. `scope_of` is the number of a scope beside which this is a further scope of the same pool, or -1.
-    /// `is_apart`: the other scopes cannot reach it.
+    /// `context` is the number of the I/O context to which it belongs, or -1.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: &[f64], scope_of: i32, is_apart: bool) -> Result<Self, JsValue> {
+    pub fn new(options: &[f64], scope_of: i32, context: i32) -> Result<Self, JsValue> {
         console_error_panic_hook::set_once();
         let config = options::decode(options)?;
         let number = with_all(|scopes| {
             if scope_of < 0 {
                 Some(scopes.begin(config))
             } else {
-                scopes.begin_beside(scope_of as u32, config, is_apart)
+                scopes.begin_beside(scope_of as u32, config, u32::try_from(context).ok())
             }
         });
         number.map(|number| Self { number }).ok_or_else(|| JsValue::from_str("no such pool"))

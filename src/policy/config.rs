@@ -206,7 +206,7 @@ options! {
     ping_timeout: Span = Span::from_millis;
 
     /// Idle time after which a connection is closed; infinity = never.
-    idle_timeout_ms: f64 = f64::INFINITY, "idleTimeout", Duration, QUEUE =>
+    idle_timeout_ms: f64 = f64::INFINITY, "idleTimeout", Limit, QUEUE =>
     idle_timeout: Span = Span::from_millis;
 
     /// How many stay idle, however long.
@@ -239,19 +239,17 @@ options! {
 pub enum Place {
     /// The whole isolate, or a scope of the user's own.
     Isolate,
-    /// One request of a host that has I/O contexts.
+    /// One request of a host that has I/O contexts, or a Durable Object that is not known as one yet.
     Request,
     /// A Durable Object.
     Object,
-    /// A request or a Durable Object: nothing tells which.
-    Unknown,
 }
 
 /// The places, by the numbers under which the shell knows them.
-pub const PLACES: [Place; 4] = [Place::Isolate, Place::Request, Place::Object, Place::Unknown];
+pub const PLACES: [Place; 3] = [Place::Isolate, Place::Request, Place::Object];
 
 impl Settings {
-    /// Returns the defaults of a kind in a place. Where the place is unknown, those of a request and of an object.
+    /// Returns the defaults of a kind in a place.
     pub fn defaults(kind: Kind, place: Place) -> Self {
         let mut defaults = Self { kind: Some(kind), ..Self::default() };
         if kind != Kind::Queue {
@@ -259,13 +257,13 @@ impl Settings {
             defaults.timeout_ms = f64::INFINITY;
             return defaults;
         }
-        if matches!(place, Place::Request | Place::Unknown) {
+        if place == Place::Request {
             defaults.max_overflow = 0.0;
             // A request may have six connections at once; one is left for the user's own fetch().
             defaults.max_connecting = 5.0;
         }
-        if matches!(place, Place::Object | Place::Unknown) {
-            // An open socket keeps a Durable Object in memory.
+        if place != Place::Isolate {
+            // An open socket keeps a Durable Object in memory, and a request with a WebSocket may last for hours.
             defaults.idle_timeout_ms = 30_000.0;
         }
         defaults

@@ -67,6 +67,7 @@ impl Places {
 
     pub(crate) fn resize(&mut self, config: &Config) {
         self.most = most_of(config);
+        self.limit = config.max_connecting;
     }
 
     /// Whether one more creator may run.

@@ -40,6 +40,10 @@ pub struct Pool {
     pub(super) arrivals: u32,
     /// Whether the scope is one of at most `poolSize` that keep an idle connection.
     pub(super) counts_as_keeper: bool,
+    /// The I/O context to which the scope belongs.
+    pub(super) context: Option<u32>,
+    /// Whether the scope lasts beyond the call that runs: it is no request's, as far as that is known.
+    pub(super) lasts: bool,
     pub(super) family: Rc<Family>,
     pub(super) member: MemberId,
     pub(super) records: Records,
@@ -79,14 +83,16 @@ impl Pool {
     }
 
     pub(super) fn numbered(config: Config, number: u32) -> Self {
-        Self::in_family(config, Rc::new(Family::new()), number, false)
+        Self::in_family(config, Rc::new(Family::new()), number, None)
     }
 
     /// An empty scope of a pool that may have others.
-    pub(super) fn in_family(config: Config, family: Rc<Family>, number: u32, is_apart: bool) -> Self {
+    pub(super) fn in_family(config: Config, family: Rc<Family>, number: u32, context: Option<u32>) -> Self {
         Self {
             is_plain: config.is_plain(),
-            counts_as_keeper: config.kind.keeps_one_per_scope() && !is_apart,
+            counts_as_keeper: config.kind.keeps_one_per_scope() && context.is_none(),
+            context,
+            lasts: context.is_none(),
             arrivals: 0,
             member: family.join(number),
             family,

@@ -13,7 +13,14 @@ impl Pool {
         Ok(())
     }
 
-    /// Goes on with settings that differ in their sizes alone.
+    /// The scope is that of a Durable Object, which lasts beyond the call that runs. Goes on with the settings that it
+    /// has there.
+    pub fn become_object(&mut self, config: Config) {
+        self.lasts = true;
+        self.take_sizes(config);
+    }
+
+    /// Goes on with settings that differ in their sizes and limits alone.
     pub(super) fn take_sizes(&mut self, config: Config) {
         self.places.resize(&config);
         self.config = config;

@@ -31,11 +31,12 @@ impl Scopes {
     }
 
     /// Begins a further scope of the pool that has this one; returns its number. `None` if there is no such scope.
-    /// `is_apart`: the others cannot reach it, so it does not count among those that keep a connection.
-    pub fn begin_beside(&mut self, number: u32, config: Config, is_apart: bool) -> Option<u32> {
+    /// `context`: the I/O context to which it belongs, if it does. Scopes of other contexts cannot reach it, so it does
+    /// not count among those that keep a connection.
+    pub fn begin_beside(&mut self, number: u32, config: Config, context: Option<u32>) -> Option<u32> {
         let family = self.get(number)?.family.clone();
         let number = self.number();
-        self.scopes[number as usize] = Some(Box::new(Pool::in_family(config, family, number, is_apart)));
+        self.scopes[number as usize] = Some(Box::new(Pool::in_family(config, family, number, context)));
         Some(number)
     }
 
@@ -126,17 +127,21 @@ impl Scopes {
         Ok(())
     }
 
-    /// The pool's counters with the gauges of one scope, or with `everywhere` those of all scopes.
-    pub fn stats(&mut self, number: u32, everywhere: bool) -> Option<Stats> {
+    /// The pool's counters with the gauges of one scope.
+    pub fn stats(&self, number: u32) -> Option<Stats> {
+        self.get(number).map(Pool::stats)
+    }
+
+    /// The pool's counters with the gauges of all of its scopes. `context`: the I/O context that asks. Another request
+    /// that is at rest may have ended, and its connections with it: nothing tells, so they are not counted.
+    pub fn stats_everywhere(&mut self, number: u32, context: Option<u32>) -> Option<Stats> {
         let mut sum = self.get(number)?.stats();
-        if everywhere {
-            let own = self.get(number)?.member;
-            self.each(number, |scope| {
-                if scope.member != own {
-                    sum.add_gauges(&scope.stats());
-                }
-            });
-        }
+        let own = self.get(number)?.member;
+        self.each(number, |scope| {
+            if scope.member != own && (scope.context == context || scope.is_certain()) {
+                sum.add_gauges(&scope.stats());
+            }
+        });
         Some(sum)
     }
 

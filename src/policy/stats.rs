@@ -111,6 +111,11 @@ impl Pool {
         }
     }
 
+    /// Whether what the scope holds is certainly there.
+    pub(super) fn is_certain(&self) -> bool {
+        self.lasts || !self.is_at_rest()
+    }
+
     /// SQLAlchemy's four numbers; see [`Counts`].
     pub fn counts(&self) -> Counts {
         let size = i64::from(self.config.pool_size);

@@ -22,75 +22,84 @@ export const hostClock: PoolClock = {
   clearTimeout: (handle) => clearTimeout(handle as Parameters<typeof clearTimeout>[0]),
 };
 
-/** A clock that remembers its last reading, which can be used while no foreign code may run. */
-export interface GuardedClock extends PoolClock {
-  /** The last reading as the policy takes it: NaN if the clock failed. */
-  readonly reading: number;
-  /** Milliseconds from the first reading to the last one; they never go back. */
-  readonly lastMs: number;
-  /** Reads the clock. Returns {@link lastMs}. */
-  elapsed(): number;
-  /**
-   * Calls `callback` after one turn of the host's loop. Returns the handle of a timer, if it is one: an immediate runs
-   * once the sockets were read, and a timer that is due may run before that.
-   */
-  afterTurn(callback: () => void): unknown;
-}
-
 /** A leap of more than thirty years is a fault of the clock. */
 const longestLeapMs = 2 ** 40;
 
 /**
- * Guards the pool against its clock: a failure costs a reading, never the pool. The clock is read between two calls of
- * the policy, and a throw there would look like a crash. A clock that goes back, as fake timers do when they are
- * installed, counts from its new reading. Setting a timer may throw.
+ * A clock that remembers its last reading, which can be used while no foreign code may run. It guards the pool against
+ * the clock that it reads: a failure costs a reading, never the pool. The clock is read between two calls of the
+ * policy, and a throw there would look like a crash. A clock that goes back, as fake timers do when they are installed,
+ * counts from its new reading. Setting a timer may throw.
  */
-export function guardedClock(clock: PoolClock, log: Log): GuardedClock {
-  let time = 0;
-  let base: number | undefined;
-  let reading = NaN;
-  const now = (): number => {
-    reading = NaN;
+export class GuardedClock implements PoolClock {
+  readonly #clock: PoolClock;
+  readonly #log: Log;
+  #time = 0;
+  #base: number | undefined;
+  #reading = NaN;
+
+  constructor(clock: PoolClock, log: Log) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** The last reading as the policy takes it: NaN if the clock failed. */
+  get reading(): number {
+    return this.#reading;
+  }
+
+  /** Milliseconds from the first reading to the last one; they never go back. */
+  get lastMs(): number {
+    return this.#time;
+  }
+
+  now(): number {
+    let reading = NaN;
+    // The clock and the log are foreign code.
+    this.#reading = NaN;
     try {
-      const answer: unknown = clock.now();
+      const answer: unknown = this.#clock.now();
       if (typeof answer === "number") reading = answer;
     } catch (error) {
-      log.error("the pool's clock failed; the pool's time stands still", error);
+      this.#log.error("the pool's clock failed; the pool's time stands still", error);
     }
-    const passed = reading - (base ?? reading);
+    this.#reading = reading;
+    const passed = reading - (this.#base ?? reading);
     if (passed < longestLeapMs && passed > -Infinity) {
-      time += Math.max(passed, 0);
-      base = reading;
+      this.#time += Math.max(passed, 0);
+      this.#base = reading;
     }
     return reading;
-  };
-  return {
-    get reading() {
-      return reading;
-    },
-    get lastMs() {
-      return time;
-    },
-    now,
-    elapsed() {
-      now();
-      return time;
-    },
-    setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
-    afterTurn(callback) {
-      const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
-      if (clock !== hostClock || setImmediate === undefined) return clock.setTimeout(callback, 1);
-      setImmediate(callback);
-      return undefined;
-    },
-    clearTimeout(handle) {
-      try {
-        clock.clearTimeout(handle);
-      } catch (error) {
-        log.error("the pool's clock could not clear a timer", error);
-      }
-    },
-  };
+  }
+
+  /** Reads the clock. Returns {@link lastMs}. */
+  elapsed(): number {
+    this.now();
+    return this.#time;
+  }
+
+  setTimeout(callback: () => void, ms: number): unknown {
+    return this.#clock.setTimeout(callback, ms);
+  }
+
+  /**
+   * Calls `callback` after one turn of the host's loop. Returns the handle of a timer, if it is one: an immediate runs
+   * once the sockets were read, and a timer that is due may run before that.
+   */
+  afterTurn(callback: () => void): unknown {
+    const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
+    if (this.#clock !== hostClock || setImmediate === undefined) return this.#clock.setTimeout(callback, 1);
+    setImmediate(callback);
+    return undefined;
+  }
+
+  clearTimeout(handle: unknown): void {
+    try {
+      this.#clock.clearTimeout(handle);
+    } catch (error) {
+      this.#log.error("the pool's clock could not clear a timer", error);
+    }
+  }
 }
 
 /** Says whether a timer may keep the process alive, where the host's timers can tell (Node, Bun, newer workerd). */

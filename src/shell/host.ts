@@ -21,18 +21,33 @@ export const hasContexts = typeof WebSocketPair === "function";
 
 const isWorkers = navigator?.userAgent === "Cloudflare-Workers";
 
-/** Returns the module `cloudflare:workers`, if the host has it. An import of it fails in other hosts. */
-export function cloudflareWorkers(): object | undefined {
+/** Returns a module of the runtime of Workers, if the host is one and has it. */
+function builtin(name: string): object | undefined {
   const { getBuiltinModule } = (process ?? {}) as { getBuiltinModule?(name: string): object | undefined };
   // Next.js throws at a call of it.
-  return isWorkers ? getBuiltinModule?.("cloudflare:workers") : undefined;
+  return isWorkers ? getBuiltinModule?.(name) : undefined;
 }
+
+/** Returns the module `cloudflare:workers`, if the host has it. An import of it fails in other hosts. */
+export function cloudflareWorkers(): object | undefined {
+  return builtin("cloudflare:workers");
+}
+
+/** The functions of node:fs with which a context keeps a number in its own /tmp; see context-link.ts. */
+export interface ContextFiles {
+  lstatSync(path: URL, options: { readonly throwIfNoEntry: false }): unknown;
+  readlinkSync(path: URL): string;
+  symlinkSync(target: string, path: URL): void;
+}
+
+/** node:fs of Workers. Elsewhere /tmp is one directory for all. */
+export const contextFiles = hasContexts ? (builtin("node:fs") as ContextFiles | undefined) : undefined;
 
 /** Whether a finalisation callback may act. In Workers it runs in no I/O context, so it may only mark. */
 export const finalizersMayAct = !isWorkers;
 
-/** Whether the host reports objects that were garbage-collected. */
-export const canTrackLeaks = typeof FinalizationRegistry === "function" && typeof WeakRef === "function";
+/** Whether the host reports objects that were garbage-collected, and has references that do not keep an object. */
+export const canFinalize = typeof FinalizationRegistry === "function" && typeof WeakRef === "function";
 
 /**
  * Whether the `then` of a thenable that resolves a promise is called in the async context in which the promise was

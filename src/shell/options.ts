@@ -151,10 +151,10 @@ export interface QueuePoolOptions<C> extends LendingPoolOptions<C> {
   /** Callers that may wait at the same time; one more is refused at once. Default Infinity. */
   maxWaiters?: number | undefined;
   /**
-   * Idle time after which a connection is closed, down to `minIdle`. Default: never; in a Durable Object `"30s"`,
-   * because an open socket keeps the object in memory.
+   * Idle time after which a connection is closed, down to `minIdle`; null = never. Default: null; in Workers `"30s"`,
+   * because an open socket keeps a Durable Object in memory, and a request with a WebSocket may last for hours.
    */
-  idleTimeout?: Duration | undefined;
+  idleTimeout?: Duration | null | undefined;
   /**
    * Connections that the pool opens by itself and keeps open, in use or idle; each one that ends is replaced. It begins
    * when the pool is made. In Workers, and with a `scope` function, it begins with the first call of each scope. A

@@ -168,7 +168,7 @@ export abstract class Pool<C> implements AsyncDisposable {
     const [scope, ...others] = this.withinReach() as [Scope<C>, ...Array<Scope<C>>];
     return scope
       .disposeWith(others)
-      .then(() => (log.isInfo ? log.info(`disposed; ${this.#statusOf(scope.stats(false))}`) : undefined));
+      .then(() => (log.isInfo ? log.info(`disposed; ${this.#statusOf(scope.stats())}`) : undefined));
   }
 
   /**
@@ -254,8 +254,9 @@ export abstract class Pool<C> implements AsyncDisposable {
 
   /**
    * Returns the pool's numbers; see {@link PoolStats}. Gauges are those of the current scope (zeros if there is none
-   * yet). With `scope: "all"` gauges are the sums over all scopes that were not collected yet. Counters are always the
-   * pool's.
+   * yet). With `scope: "all"` gauges are the sums over all scopes that were not collected yet. In Workers a further
+   * request counts only while it uses, opens or waits for a connection: an idle one may have ended. Counters are always
+   * the pool's.
    */
   stats(options: { scope?: "current" | "all" | undefined } = {}): PoolStats {
     checkKeys(options, ["scope"], "stats()", this.loggingName);
@@ -270,10 +271,9 @@ export abstract class Pool<C> implements AsyncDisposable {
   }
 
   #statsOf(everywhere: boolean): PoolStats {
-    const { here } = this;
-    return here === undefined && !everywhere
-      ? withoutGauges(this.first.stats(false))
-      : (here ?? this.first).stats(everywhere);
+    const { here, first } = this;
+    if (everywhere) return (here ?? first).statsEverywhere(this.#scopes?.contextNumber ?? -1);
+    return here === undefined ? withoutGauges(first.stats()) : here.stats();
   }
 
   #statusOf(stats: PoolStats): string {

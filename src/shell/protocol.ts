@@ -157,7 +157,7 @@ export const options = [
   { name: "prePing", form: "flag", default: 0 },
   { name: "prePingAfterIdle", form: "duration", default: 0 },
   { name: "pingTimeout", form: "limit", default: 5000 },
-  { name: "idleTimeout", form: "duration", default: Infinity, kinds: ["QueuePool"] },
+  { name: "idleTimeout", form: "limit", default: Infinity, kinds: ["QueuePool"] },
   { name: "minIdle", form: "number", default: 0, kinds: ["QueuePool"] },
   { name: "min", form: "number", default: 0, kinds: ["QueuePool"] },
   { name: "maxUses", form: "number", default: Infinity, kinds: ["QueuePool"] },
@@ -172,15 +172,13 @@ export const enum Place {
   Isolate = 0,
   Request = 1,
   Object = 2,
-  Unknown = 3,
 }
 
 /** The defaults of a QueuePool that differ in a place, by the number of the place. */
 export const placeDefaults: readonly Partial<Record<OptionName, number>>[] = [
   {},
-  { maxOverflow: 0, maxConnecting: 5 },
-  { idleTimeout: 30000 },
   { maxOverflow: 0, idleTimeout: 30000, maxConnecting: 5 },
+  { idleTimeout: 30000 },
 ];
 
 /** Why an operation replaces its connection, by number. Empty for a reason that is logged elsewhere. */

@@ -7,10 +7,10 @@
 import { hostClock, type PoolClock } from "./clock.js";
 import type { Dialect } from "./dialect.js";
 import { ArgumentError } from "./errors.js";
-import { canTrackLeaks, hasContexts, outsideOfRequests, type Run } from "./host.js";
+import { canFinalize, hasContexts, outsideOfRequests, type Run } from "./host.js";
 import { Log, type Echo } from "./logger.js";
 import type { AssertionPoolOptions, QueuePoolOptions } from "./options.js";
-import { kinds, options, placeDefaults, resetStyles, type Kind, type OptionName, type Place } from "./protocol.js";
+import { kinds, options, Place, placeDefaults, resetStyles, type Kind, type OptionName } from "./protocol.js";
 import { checkIsOptions, checkKeys, hasFunctions, refuse, show, toMillis } from "./validate.js";
 
 /** What the policy decodes: durations in milliseconds, Infinity for no limit, NaN for a wrong type, flags as 0 or 1. */
@@ -25,6 +25,8 @@ export interface Settings<C> {
   readonly given: Readonly<Record<string, unknown>>;
   readonly kind: Kind;
   readonly policy: PolicyOptions;
+  /** The same as numbers in their order, as far as they were asked for, by place. */
+  readonly numbersIn: Float64Array[];
   readonly resetOnReturn: (typeof resetStyles)[number];
   readonly dialect: Dialect<C>;
   /** Whether the guarded methods of the dialect are refused once a lease has ended. */
@@ -185,7 +187,7 @@ export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
     dialect = {},
     guard = true,
     echo = null,
-    trackLeaks = canTrackLeaks,
+    trackLeaks = canFinalize,
     storeTraceback = true,
     scope = "auto",
   } = given;
@@ -226,13 +228,14 @@ export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
     shares,
     invalidatesForAll,
     policy,
+    numbersIn: [],
     dialect,
     guards: guard,
     loggingName: name,
     nameOfUse: `use of ${name} (pool ${++poolsMade})`,
     log: new Log(logger, name, echo),
     clock,
-    tracksLeaks: trackLeaks !== false && canTrackLeaks,
+    tracksLeaks: trackLeaks !== false && canFinalize,
     keepsStacks: trackLeaks === "stack" || (kind === "AssertionPool" && storeTraceback),
     scope: scope !== "auto" ? scope : hasContexts ? "context" : "isolate",
     outside: typeof scope === "function" ? outsideOfRequests : (run) => run(),
@@ -240,12 +243,20 @@ export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
   };
 }
 
-/** Returns the policy's options of one scope: in Workers a QueuePool has other defaults in some places. */
-export function policyOptionsIn<C>({ kind, policy, given, scope }: Settings<C>, place: Place): PolicyOptions {
-  if (!hasContexts || scope === "isolate" || kind !== "QueuePool") return policy;
-  const numbers: Record<OptionName, number> = { ...policy };
-  for (const [name, number] of Object.entries(placeDefaults[place] ?? {}))
-    if (given[name] === undefined) numbers[name as OptionName] = number;
+/**
+ * Returns the policy's options of one scope, in their order: in Workers a QueuePool has other defaults in some places.
+ * Each request has a scope, so what they have in common is made once.
+ */
+export function policyOptionsIn<C>(settings: Settings<C>, place: Place): Float64Array {
+  const { kind, policy, given, scope, numbersIn } = settings;
+  const own = hasContexts && scope !== "isolate" && kind === "QueuePool" ? place : Place.Isolate;
+  let numbers = numbersIn[own];
+  if (numbers === undefined) {
+    const all: Record<OptionName, number> = { ...policy };
+    for (const [name, number] of Object.entries(placeDefaults[own] ?? {}))
+      if (given[name] === undefined) all[name as OptionName] = number;
+    numbersIn[own] = numbers = Float64Array.from(Object.values(all));
+  }
   return numbers;
 }
 
@@ -257,7 +268,7 @@ const sizeKeys = ["poolSize", "maxOverflow", "minIdle", "min"] as const;
  * it, too. Throws an {@link ArgumentError} that names the wrong one.
  */
 export function changeSizes<C>(
-  { given, policy, loggingName: pool }: Settings<C>,
+  { given, policy, numbersIn, loggingName: pool }: Settings<C>,
   asked: unknown,
   change: (sizes: Partial<PolicyOptions>) => void,
 ): void {
@@ -277,6 +288,7 @@ export function changeSizes<C>(
   }
   Object.assign(given, taken);
   Object.assign(policy, sizes);
+  numbersIn.length = 0;
 }
 
 export function checkEcho(echo: unknown, pool: string): asserts echo is Echo {

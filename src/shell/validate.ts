@@ -20,7 +20,7 @@ const allowed: Record<string, string> = {
   openRetry: "true, false, or a whole number of retries, 0 or more",
   pingTimeout: `${duration}, or null (no limit)`,
   deadline: `${duration}, or null (none)`,
-  idleTimeout: `${duration}; without it, never`,
+  idleTimeout: `${duration}, or null (never)`,
   prePingAfterIdle: duration,
   recycle: `${duration}, or -1 (never)`,
   maxAge: 'a duration above 0 such as "30m" (a bare number is seconds); without it, never',

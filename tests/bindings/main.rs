@@ -46,7 +46,7 @@ const STATS: [&str; 18] = [
 ];
 
 fn stat(core: &Core, name: &str) -> f64 {
-    let stats = numbers(&bindings::stats(core.number(), false));
+    let stats = numbers(&bindings::stats(core.number(), false, -1));
     assert_eq!(stats.len(), STATS.len());
     stats[STATS.iter().position(|&known| known == name).expect("a number of that name")]
 }
@@ -87,7 +87,7 @@ fn options_but(name: &str, value: f64) -> [f64; 25] {
 
 /// The pool lives as long as what this answers.
 fn core() -> Core {
-    Core::new(&options_but("", 0.0), -1, false).unwrap_or_else(|_| panic!("the options are complete"))
+    Core::new(&options_but("", 0.0), -1, -1).unwrap_or_else(|_| panic!("the options are complete"))
 }
 
 fn code(step_word: i32) -> i32 {
@@ -135,7 +135,7 @@ fn an_option_that_breaks_its_rule_is_named() {
         ("maxConnecting", 0.0),
     ];
     for (option, value) in bad {
-        let refused = Core::new(&options_but(option, value), -1, false).err().expect("a bad value is refused");
+        let refused = Core::new(&options_but(option, value), -1, -1).err().expect("a bad value is refused");
         assert_eq!(refused.as_string().as_deref(), Some(option), "{value}");
     }
 }
@@ -145,7 +145,7 @@ fn options_that_are_not_eighteen_numbers_are_refused() {
     let complete = options_but("", 0.0);
     let [one_more, too_few] = [[&complete[..], &[0.0]].concat(), complete[1..].to_vec()];
     for options in [one_more, too_few, vec![]] {
-        let refused = Core::new(&options, -1, false).err().expect("another count of numbers is refused");
+        let refused = Core::new(&options, -1, -1).err().expect("another count of numbers is refused");
         assert!(refused.is_undefined(), "no option is named");
     }
 }
@@ -204,7 +204,7 @@ fn failures_are_counted_apart() {
 
 #[wasm_bindgen_test]
 fn a_pool_without_limit_says_infinity() {
-    let core = Core::new(&options_but("poolSize", 0.0), -1, false).unwrap_or_else(|_| panic!("0 is no limit"));
+    let core = Core::new(&options_but("poolSize", 0.0), -1, -1).unwrap_or_else(|_| panic!("0 is no limit"));
     assert_eq!(stat(&core, "max"), f64::INFINITY);
 }
 
@@ -248,20 +248,20 @@ fn a_pool_s_number_is_its_own_while_it_lives() {
 #[wasm_bindgen_test]
 fn a_scope_of_a_pool_has_slots_of_its_own_and_the_pool_s_counters() {
     let first = core();
-    let scope = Core::new(&options_but("", 0.0), first.number() as i32, false);
+    let scope = Core::new(&options_but("", 0.0), first.number() as i32, -1);
     let scope = scope.unwrap_or_else(|_| panic!("the options are complete"));
     first_lease(&scope);
     assert_eq!((stat(&first, "total"), stat(&scope, "total")), (0.0, 1.0));
     assert_eq!((stat(&first, "opened"), stat(&scope, "opened")), (1.0, 1.0));
-    assert_eq!(numbers(&bindings::stats(first.number(), true))[0], 1.0, "gauges of every scope");
+    assert_eq!(numbers(&bindings::stats(first.number(), true, -1))[0], 1.0, "gauges of every scope");
     drop(scope);
-    assert_eq!((stat(&first, "opened"), numbers(&bindings::stats(first.number(), true))[0]), (1.0, 0.0));
+    assert_eq!((stat(&first, "opened"), numbers(&bindings::stats(first.number(), true, -1))[0]), (1.0, 0.0));
 }
 
 #[wasm_bindgen_test]
 fn what_ends_a_pool_ends_every_scope_of_it_and_no_other_pool() {
     let (first, other) = (core(), core());
-    let scope = Core::new(&options_but("", 0.0), first.number() as i32, false);
+    let scope = Core::new(&options_but("", 0.0), first.number() as i32, -1);
     let scope = scope.unwrap_or_else(|_| panic!("the options are complete"));
     bindings::close(first.number(), 0, false);
     assert!(bindings::is_closed(first.number()) && bindings::is_closed(scope.number()));

@@ -297,6 +297,7 @@ export default (test) => {
       maxOverflow: 0,
       clock: referring,
       resetOnReturn: "none",
+      idleTimeout: null,
     });
     const caller = pool.connect();
     expect(held).to.equal(true);

@@ -145,9 +145,9 @@ const options = {
   },
   idleTimeout: {
     kinds: queueOnly,
-    good: [1, 7_200, "500ms", "3h", "10000s"],
-    wrong: [...wrongDurations, [-1, "-1"], [null, "null"]],
-    allowed: ["a duration"],
+    good: [null, 1, 7_200, "500ms", "3h", "10000s"],
+    wrong: [...wrongDurations, [-1, "-1"]],
+    allowed: ["a duration", "null"],
   },
   holdLimit: {
     kinds: lending,

@@ -122,7 +122,7 @@ export function virtualClock() {
 export const isWorkers = "WebSocketPair" in globalThis;
 
 /** Defaults that are others in Workers, as they are everywhere else: the suite is one. */
-export const everywhere = { maxOverflow: 10, maxConnecting: Infinity };
+export const everywhere = { maxOverflow: 10, maxConnecting: Infinity, idleTimeout: null };
 
 /** A QueuePool of scripted connections on a virtual clock. */
 export function scriptedPool(options = {}) {

@@ -54,6 +54,7 @@ export function tracedPool(options = {}, Kind = QueuePool) {
     clock: poolClock,
     logger: log,
     loggingName: "scripted",
+    ...(Kind === QueuePool && { idleTimeout: null }),
     ...options,
     dialect: { doPing, ...options.dialect },
   });

@@ -13,6 +13,8 @@ const order = `
   dialect record validate lease logger
   clock events options
   settings call-options
+  engine/context-marker engine/context-link
+  engine/context-search
   engine/instance engine/contexts engine/signals engine/caller-stacks
   engine/policy engine/facade engine/slot
   engine/lease engine/step-state engine/dropped-pools

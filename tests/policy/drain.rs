@@ -306,7 +306,7 @@ fn each_scope_drains_by_itself_and_a_second_close_reaches_all() {
     let mut scopes = Scopes::new();
     let config = || Config::new(&plain(1, 0)).expect("good settings");
     let first = scopes.begin(config());
-    let numbers = [first, scopes.begin_beside(first, config(), false).expect("a scope")];
+    let numbers = [first, scopes.begin_beside(first, config(), None).expect("a scope")];
     let mut leases = Vec::new();
     let mut waiters = Vec::new();
     for number in numbers {

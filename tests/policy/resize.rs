@@ -202,7 +202,7 @@ fn every_scope_of_the_pool_follows_and_keeps_what_is_its_own() {
     let mut scopes = Scopes::new();
     let config = |max_overflow| Config::new(&plain(1, max_overflow)).expect("good settings");
     let first = scopes.begin(config(10));
-    let other = scopes.begin_beside(first, config(0), false).expect("a scope");
+    let other = scopes.begin_beside(first, config(0), None).expect("a scope");
     let unrelated = scopes.begin(config(10));
     let scope = scopes.get_mut(other).expect("a scope");
     let Begin::Pending(holder) = scope.begin_checkout(None) else { panic!("opens") };

@@ -19,7 +19,7 @@ fn pool(settings: &Settings, count: u32) -> (Scopes, Vec<u32>) {
     let first = scopes.begin(config(settings));
     let mut numbers = vec![first];
     for _ in 1..count {
-        numbers.push(scopes.begin_beside(first, config(settings), false).expect("the first scope lives"));
+        numbers.push(scopes.begin_beside(first, config(settings), None).expect("the first scope lives"));
     }
     (scopes, numbers)
 }
@@ -79,7 +79,7 @@ fn use_once(scopes: &mut Scopes, number: u32) {
 }
 
 fn open(scopes: &mut Scopes, first: u32) -> u32 {
-    scopes.stats(first, true).expect("the pool").total
+    scopes.stats_everywhere(first, None).expect("the pool").total
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn an_invalidation_reaches_every_scope_of_the_pool_and_no_other_pool() {
 fn the_events_that_have_listeners_are_the_same_in_every_scope() {
     let (mut scopes, numbers) = pool(&plain(), 2);
     scopes.set_hooks(numbers[0], Hooks::from_bits(1 << Event::Connect as u16));
-    let late = scopes.begin_beside(numbers[1], config(&plain()), false).expect("a scope");
+    let late = scopes.begin_beside(numbers[1], config(&plain()), None).expect("a scope");
     for number in [numbers[0], numbers[1], late] {
         let Begin::Pending(id) = scopes.get_mut(number).expect("a scope").begin_checkout(None) else { panic!("opens") };
         assert!(matches!(scopes.get_mut(number).expect("a scope").resume(id), Step::Open(_)));
@@ -125,7 +125,7 @@ fn the_first_connection_of_the_pool_is_presented_once_and_no_scope_waits_for_ano
     let (_, step) = begin(&mut scopes, numbers[1]);
     assert!(matches!(step, Step::Emit(Event::FirstConnect, _)), "the first one has not succeeded yet");
     run(&mut scopes, numbers[0], step, first);
-    let late = scopes.begin_beside(numbers[0], config(&plain()), false).expect("a scope");
+    let late = scopes.begin_beside(numbers[0], config(&plain()), None).expect("a scope");
     let (_, step) = begin(&mut scopes, late);
     assert!(matches!(step, Step::Emit(Event::Connect, _)), "it has");
 }
@@ -136,11 +136,11 @@ fn counters_are_the_pools_and_outlive_their_scope() {
     let lease = lend(&mut scopes, numbers[1]);
     give_back(&mut scopes, numbers[1], lease);
     scopes.end(numbers[1]);
-    let stats = scopes.stats(numbers[0], true).expect("the pool");
+    let stats = scopes.stats_everywhere(numbers[0], None).expect("the pool");
     assert_eq!((stats.opened, stats.checkouts, stats.total), (1, 1, 0), "slots stay with their scope");
     assert!(scopes.get(numbers[1]).is_none());
     assert_eq!(scopes.begin(config(&plain())), numbers[1], "its number is used again");
-    assert_eq!(scopes.stats(numbers[1], true).expect("another pool").opened, 0);
+    assert_eq!(scopes.stats_everywhere(numbers[1], None).expect("another pool").opened, 0);
 }
 
 #[test]
@@ -149,8 +149,8 @@ fn gauges_are_one_scopes_or_the_sum() {
     for &number in &numbers {
         lend(&mut scopes, number);
     }
-    assert_eq!(scopes.stats(numbers[0], false).expect("the pool").used, 1);
-    assert_eq!(scopes.stats(numbers[0], true).expect("the pool").used, 3);
+    assert_eq!(scopes.stats(numbers[0]).expect("the pool").used, 1);
+    assert_eq!(scopes.stats_everywhere(numbers[0], None).expect("the pool").used, 3);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_scope_that_uses_its_connection_again_before_it_is_woken_keeps_it() {
 fn a_scope_that_the_others_cannot_reach_keeps_its_connection_and_does_not_count() {
     let settings = Settings { kind: Some(Kind::Singleton), pool_size: 1.0, ..plain() };
     let (mut scopes, numbers) = pool(&settings, 2);
-    let apart = scopes.begin_beside(numbers[0], config(&settings), true).expect("the first scope lives");
+    let apart = scopes.begin_beside(numbers[0], config(&settings), Some(1)).expect("the first scope lives");
     for number in [numbers[0], apart, numbers[1]] {
         use_once(&mut scopes, number);
     }
@@ -285,4 +285,47 @@ fn the_end_of_a_scope_that_waits_for_a_lease_wants_no_timer() {
     assert!(!scope.is_attended() && !scope.tick_wanted(), "nothing keeps the process alive");
     scopes.close(numbers[0], Span::Millis(0), false);
     assert_eq!(scopes.closing(numbers[1]), None, "without patience it is over at once");
+}
+
+#[test]
+fn a_request_at_rest_is_not_counted_elsewhere_since_nothing_tells_that_it_still_runs() {
+    let mut scopes = Scopes::new();
+    let first = scopes.begin(config(&plain()));
+    let request = scopes.begin_beside(first, config(&plain()), Some(1)).expect("a scope");
+    let lease = lend(&mut scopes, request);
+    let total = |scopes: &mut Scopes, context| scopes.stats_everywhere(first, context).expect("a scope").total;
+    assert_eq!(total(&mut scopes, None), 1, "it is at work");
+    give_back(&mut scopes, request, lease);
+    assert_eq!((total(&mut scopes, Some(2)), total(&mut scopes, Some(1))), (0, 1), "it is the one that asks");
+}
+
+#[test]
+fn an_object_is_counted_at_rest_too_and_its_waiters_have_its_limits_at_once() {
+    let settings = Settings { max_overflow: 0.0, pool_size: 1.0, max_connecting: 1.0, ..plain() };
+    let mut scopes = Scopes::new();
+    let first = scopes.begin(config(&settings));
+    let object = scopes.begin_beside(first, config(&settings), Some(1)).expect("a scope");
+    let lease = lend(&mut scopes, object);
+    let scope = scopes.get_mut(object).expect("a scope");
+    let waiters: Vec<_> = (0..3)
+        .map(|_| match scope.begin_checkout(None) {
+            Begin::Pending(id) => id,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(scope.stats().waiting, 3);
+    scope.become_object(config(&Settings { max_overflow: 2.0, max_connecting: f64::INFINITY, ..settings }));
+    assert_eq!((scope.stats().waiting, scope.stats().opening, scope.stats().max), (1, 2, 3.0));
+    while scope.take_notice().is_some() {}
+    let leases: Vec<_> = waiters[..2]
+        .iter()
+        .map(|&id| {
+            let step = scopes.get_mut(object).expect("a scope").resume(id);
+            run(&mut scopes, object, step, id).expect("a lease")
+        })
+        .collect();
+    for lease in leases.into_iter().chain([lease]) {
+        give_back(&mut scopes, object, lease);
+    }
+    assert!(scopes.stats_everywhere(first, None).expect("a scope").total > 0);
 }

@@ -19,11 +19,17 @@ import { BoundLease, handleOfOperation, Lease } from "./lease.js";
 import type { Policy } from "./policy.js";
 import { guard, guardShare, Opening, Slot, SlotConnection, type LeaseOwner } from "./slot.js";
 
+/**
+ * To which scope of an I/O context a connection belongs. The runtime keeps a connection with a socket until its context
+ * ends. So the scope is kept, too, and the next call there finds it.
+ */
+const ownerOf = new WeakMap<object, LeaseOwner<any>>();
+
 export class Connections<C> {
   /** By index; a slot exists from its first opening to its end. */
   readonly slots: (Slot<C> | undefined)[] = [];
-  /** The connections that are open. The scopes of a pool share the set, but not across I/O contexts. */
-  readonly known: WeakSet<object>;
+  /** The connections that are open, in all scopes of the pool. Those of an I/O context have {@link ownerOf}. */
+  readonly known: WeakSet<object> | undefined;
   /** The owner of every lease. Set once, before the first opening. */
   owner!: LeaseOwner<C>;
   readonly #creator: Creator<C>;
@@ -51,7 +57,7 @@ export class Connections<C> {
     isBound: boolean,
   ) {
     this.#policy = policy;
-    this.known = first === undefined || isBound ? new WeakSet() : first.known;
+    this.known = isBound ? undefined : (first?.known ?? new WeakSet());
     this.#outside = settings.outside;
     this.#creator = creator;
     this.#dialect = settings.dialect;
@@ -100,7 +106,8 @@ export class Connections<C> {
 
   /** Whether the pool has the connection: a creator may return the same object again. */
   has(connection: unknown): boolean {
-    return isObject(connection) && this.known.has(connection);
+    if (!isObject(connection)) return false;
+    return this.known === undefined ? ownerOf.get(connection) === this.owner : this.known.has(connection);
   }
 
   /** The opening has failed. */
@@ -121,7 +128,10 @@ export class Connections<C> {
       );
     }
     if (this.has(connection)) throw this.knownAlready();
-    if (isObject(connection)) this.known.add(connection);
+    if (isObject(connection)) {
+      if (this.known === undefined) ownerOf.set(connection, this.owner);
+      else this.known.add(connection);
+    }
     const slot = this.slots[index] as Slot<C>;
     const held = new SlotConnection(this.owner, connection, slot);
     if (this.#guarded !== undefined && isObject(connection))
@@ -176,7 +186,7 @@ export class Connections<C> {
   /** Takes the connection out of the pool for good: it was closed or terminated, or that failed. */
   forget(held: SlotConnection<C>): void {
     if (held.facades !== undefined) held.facades.isClosed = true;
-    if (isObject(held.connection)) this.known.delete(held.connection);
+    if (isObject(held.connection)) (this.known ?? ownerOf).delete(held.connection);
     this.empty(held);
   }
 

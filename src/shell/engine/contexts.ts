@@ -1,30 +1,21 @@
 /**
  * Which I/O context of Cloudflare Workers the code runs in: a request, or a Durable Object for all of its requests. A
- * socket belongs to the context that opened it. Workers do not tell which context is current, so each context is
- * remembered by a marker, an object that throws when another context touches it. A guess is only taken if the marker
- * confirms it. Used by scopes.ts, which decides what a context is given.
+ * socket belongs to the context that opened it. Workers do not tell which context is current. The user's `ctx`, the
+ * span, or a number that the context keeps for itself names it. If nothing does, it is searched for. Whatever names a
+ * context, its marker must confirm it. Used by scopes.ts, which decides what a context is given.
  */
 
-import { weakly, WebSocketPair, type ContextMarker } from "../host.js";
+import { canFinalize, weakly, type ContextMarker } from "../host.js";
+import { hasLinks, linkedNumber, linkNumber } from "./context-link.js";
+import { markHere, Place, placeBy } from "./context-marker.js";
+import { Extent, SeenContexts, type Seen } from "./context-search.js";
 
-/** Returns the span of the invocation that runs: an identity that needs no search, if the runtime has spans. */
-let activeSpan: () => object | undefined = () => undefined;
+/** Returns the span of the code that runs. An event of a socket has none; each call over RPC has one of its own. */
+let activeSpan: (() => object | undefined) | undefined;
 
 /** Takes the module `cloudflare:workers`; older runtimes have no tracing in it. */
 export function identifyBy({ tracing }: { tracing?: { getActiveSpan?(): object | undefined } | undefined }): void {
   if (typeof tracing?.getActiveSpan === "function") activeSpan = () => tracing.getActiveSpan?.();
-}
-
-/** Where the code runs, as a marker tells. */
-const enum Place {
-  /** In the context of the marker. */
-  Here,
-  /** In another request. */
-  Request,
-  /** In another context, which is a Durable Object. */
-  Actor,
-  /** In no context at all: at module scope, or in a finalisation callback. */
-  Nowhere,
 }
 
 /** A scope that belongs to a context. */
@@ -35,18 +26,29 @@ export interface BoundScope {
   forget(): void;
 }
 
-export class Context {
-  /** Whether it is a Durable Object; undefined if nothing tells. */
-  readonly isActor: boolean | undefined;
-  /** Held by the keys of the context: only its own callers may keep a context alive, and a span keeps what it holds. */
+export class Context implements Seen<Context> {
+  /** Held by what names the context: only its own callers may keep a context alive. */
   readonly reference: { deref(): Context | undefined } = weakly(this);
+  /** Names the context in {@link byNumber}. */
+  readonly number: number;
   readonly #marker: ContextMarker;
+  /** The marker of another context, which tells what this one is. */
+  readonly #witness: ContextMarker | undefined;
+  #isObject: boolean | undefined;
   /** The scopes that belong to the context, by their owners. */
   readonly #scopes = new Map<object, BoundScope>();
 
-  constructor(marker: ContextMarker, isActor: boolean | undefined) {
+  /** `isObject`: if that is known. */
+  constructor(
+    number: number,
+    marker: ContextMarker,
+    witness: ContextMarker | undefined,
+    isObject: boolean | undefined,
+  ) {
+    this.number = number;
     this.#marker = marker;
-    this.isActor = isActor;
+    this.#witness = witness;
+    this.#isObject = isObject;
   }
 
   /** Whether the code runs in this context. */
@@ -54,19 +56,22 @@ export class Context {
     return this.place() === Place.Here;
   }
 
-  /** @internal */
   place(): Place {
-    try {
-      void this.#marker.readyState;
-      return Place.Here;
-    } catch (error) {
-      const { message } = error as Error;
-      return message.includes("different Durable Object")
-        ? Place.Actor
-        : message.includes("global scope")
-          ? Place.Nowhere
-          : Place.Request;
+    return placeBy(this.#marker);
+  }
+
+  get isObject(): boolean | undefined {
+    return this.#isObject;
+  }
+
+  /** Asks whether this is a Durable Object. Called in the context. Returns undefined if no other context has begun. */
+  learnKind(): boolean | undefined {
+    const witness = this.#witness ?? lastMarker;
+    if (this.#isObject === undefined && witness !== undefined) {
+      const place = placeBy(witness);
+      this.#isObject = place === Place.Object ? true : place === Place.Request ? false : undefined;
     }
+    return this.#isObject;
   }
 
   /** Returns the owner's scope in this context. */
@@ -76,131 +81,113 @@ export class Context {
 
   add(owner: object, scope: BoundScope): void {
     this.#scopes.set(owner, scope);
-    if (this.isActor === false || actors.includes(this)) return;
-    const fallen = keep(actors, this, most.actors);
-    if (!canFinalize) fallen?.forget();
+    if (isSearched()) seen.addObject(this);
   }
 
-  /** Whether all that belongs to the context is idle. A context without scopes is not known to be. */
   get isAtRest(): boolean {
     return this.#scopes.size > 0 && [...this.#scopes.values()].every((scope) => scope.isAtRest);
   }
 
-  /** Removes the owner's scope. An object without scopes need not be searched for. */
+  /** Removes the owner's scope. */
   drop(owner: object): void {
     this.#scopes.delete(owner);
-    if (this.#scopes.size === 0) remove(actors, this);
+    if (this.#scopes.size === 0) seen.removeObject(this);
   }
 
   forget(): void {
+    byNumber.delete(this.number);
     for (const scope of this.#scopes.values()) scope.forget();
     this.#scopes.clear();
   }
 }
 
-/** Requests, the latest first. */
-const recent: Context[] = [];
-/** Objects, the last used first. All of them are searched: they are few, and their connections live long. */
-const actors: Context[] = [];
 /** By an object that only its context has: the user's key, or a span. */
-const byKey = new WeakMap<object, Context["reference"]>();
-/** Requests, the oldest first, if the host has no finalisation that frees what their contexts hold. */
-const kept: Context[] = [];
-const canFinalize = typeof FinalizationRegistry === "function";
+const byObject = new WeakMap<object, Context["reference"]>();
+/** By the number that the context keeps. Swept now and then: a registry of finalisers would cost more. */
+const byNumber = new Map<number, Context["reference"]>();
+const seen = new SeenContexts<Context>();
+/** The marker of the context that began last. */
+let lastMarker: ContextMarker | undefined;
+let begunCount = 0;
+const sweepEvery = 1024;
 
-const most = { recent: 16, actors: 256, kept: 256, keptAtWork: 1024 };
+/** Whether contexts are remembered beyond what names them. Hosts without finalisation must forget what is gone. */
+function isSearched(): boolean {
+  return !hasLinks() || !canFinalize;
+}
 
 /**
- * How many requests are searched for one whose span is new. Nearly always the request is new, and a foreign marker
- * throws.
- */
-let depth = 1;
-
-/**
- * Returns the current context, made if it is new; undefined outside of any. `key`: the user's object of the context.
+ * Returns the current context, made if it is new; undefined outside of any. `key`: an object of the user's, which names
+ * the context if it is the `ctx` of a handler or the state of a Durable Object.
  */
 export function currentContext(key: object | undefined): Context | undefined {
-  const span = activeSpan();
-  const context = known(key) ?? known(span) ?? searched(span, kindOf(key), true);
+  const span = activeSpan?.();
+  const isObject = kindOf(key);
+  const own = isObject === undefined ? undefined : key;
+  const context = named(own) ?? named(span) ?? (hasLinks() ? linked(isObject) : searched(span, isObject));
   if (context === undefined) return undefined;
-  if (span !== undefined) byKey.set(span, context.reference);
-  if (key !== undefined) byKey.set(key, context.reference);
+  if (span !== undefined) byObject.set(span, context.reference);
+  if (own !== undefined) byObject.set(own, context.reference);
   return context;
 }
 
 /** Returns the current context if it has been seen before. */
 export function seenContext(): Context | undefined {
-  const span = activeSpan();
-  return known(span) ?? searched(span, undefined, false);
+  const span = activeSpan?.();
+  const context = named(span);
+  if (context !== undefined) return context;
+  if (hasLinks()) return confirmed(byNumber.get(linkedNumber() ?? 0));
+  const found = seen.search(extentFor(span), undefined);
+  return found instanceof Context ? found : undefined;
 }
 
-function known(key: object | undefined): Context | undefined {
-  const context = key && byKey.get(key)?.deref();
+function named(object: object | undefined): Context | undefined {
+  return confirmed(object && byObject.get(object));
+}
+
+function confirmed(reference: Context["reference"] | undefined): Context | undefined {
+  const context = reference?.deref();
   return context?.isCurrent() === true ? context : undefined;
 }
 
-/** The first marker tells whether this is an object, and so which list to search. */
-function searched(span: object | undefined, kind: boolean | undefined, mayBegin: boolean): Context | undefined {
-  let isActor = kind;
-  const candidates = recent.length > 0 ? recent.slice(0, span === undefined ? most.recent : depth) : actors.slice(0, 1);
-  for (const context of candidates) {
-    const place = context.place();
-    if (place === Place.Here) {
-      // A request with several spans: from now on others like it are searched for, too.
-      if (span !== undefined) depth = most.recent;
-      return context;
-    }
-    if (place === Place.Nowhere) return undefined;
-    isActor = place === Place.Actor;
-    if (isActor) break;
-  }
-  const found = isActor === false ? undefined : actors.find((context) => context.isCurrent());
-  if (found !== undefined) {
-    remove(actors, found);
-    actors.unshift(found);
-  }
-  return found ?? (mayBegin ? begun(isActor) : undefined);
+/** A context that is entered again may be an object. If it is one, its scopes should know. */
+function linked(isObject: boolean | undefined): Context | undefined {
+  const number = linkedNumber();
+  const context = number === undefined ? undefined : confirmed(byNumber.get(number));
+  if (context === undefined) return begun(isObject, number);
+  context.learnKind();
+  return context;
 }
 
-/** Whether the user's key is the state of an object. */
+function searched(span: object | undefined, isObject: boolean | undefined): Context | undefined {
+  const found = seen.search(extentFor(span), isObject);
+  return found instanceof Context ? found : begun(found.isObject, undefined);
+}
+
+/** A request begins with a span, in a host that has spans. */
+function extentFor(span: object | undefined): Extent {
+  return span !== undefined ? Extent.NewSpan : activeSpan === undefined ? Extent.Few : Extent.All;
+}
+
+/** Whether the user's key is the state of an object, or the ctx of a request; undefined if it is something else. */
 function kindOf(key: object | undefined): boolean | undefined {
   return key === undefined ? undefined : "storage" in key ? true : "passThroughOnException" in key ? false : undefined;
 }
 
-function begun(isActor: boolean | undefined): Context | undefined {
-  let marker: ContextMarker;
-  try {
-    marker = new (WebSocketPair as NonNullable<typeof WebSocketPair>)()[0];
-  } catch {
-    return undefined;
-  }
-  const context = new Context(marker, isActor);
-  // A context of unknown kind is searched for as either kind; add() puts it among the objects.
-  if (isActor !== true) keep(recent, context, most.recent);
-  if (isActor === false && !canFinalize) {
-    kept.push(context);
-    if (kept.length > most.kept) forgetOldest();
-  }
+/** `kept`: the number that the I/O context keeps already, if an earlier context of it is gone. */
+function begun(isObject: boolean | undefined, kept: number | undefined): Context | undefined {
+  const marker = markHere();
+  if (marker === undefined) return undefined;
+  const number = kept ?? ++begunCount;
+  const context = new Context(number, marker, lastMarker, isObject);
+  lastMarker = marker;
+  if (kept === undefined) linkNumber(number);
+  if (hasLinks()) byNumber.set(number, context.reference);
+  if (isSearched()) seen.add(context);
+  if (begunCount % sweepEvery === 0) sweep();
   return context;
 }
 
-/**
- * Before the compatibility date 2025-05-05 nothing is finalised: the oldest idle request is presumed gone. If too many
- * requests seem to be at work, so is the oldest of them.
- */
-function forgetOldest(): void {
-  const atRest = kept.findIndex((context) => context.isAtRest);
-  if (atRest < 0 && kept.length <= most.keptAtWork) return;
-  kept.splice(Math.max(atRest, 0), 1)[0]?.forget();
-}
-
-/** Puts the context first; returns the one that falls out at the end. */
-function keep(list: Context[], context: Context, length: number): Context | undefined {
-  list.unshift(context);
-  return list.length > length ? list.pop() : undefined;
-}
-
-function remove(list: Context[], context: Context): void {
-  const place = list.indexOf(context);
-  if (place >= 0) list.splice(place, 1);
+function sweep(): void {
+  for (const [number, reference] of byNumber) if (reference.deref() === undefined) byNumber.delete(number);
 }

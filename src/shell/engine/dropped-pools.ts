@@ -5,7 +5,7 @@
  */
 
 import { callDriver, type Dialect } from "../dialect.js";
-import { canTrackLeaks, finalizersMayAct, isThenable } from "../host.js";
+import { canFinalize, finalizersMayAct, isThenable } from "../host.js";
 import { Log, type PoolLogger } from "../logger.js";
 import { hasCrashed } from "./instance.js";
 import type { Policy } from "./policy.js";
@@ -22,7 +22,7 @@ interface Estate {
   readonly logger: WeakRef<PoolLogger>;
 }
 
-const registry = canTrackLeaks && finalizersMayAct ? new FinalizationRegistry<Estate>(closeIdle) : undefined;
+const registry = canFinalize && finalizersMayAct ? new FinalizationRegistry<Estate>(closeIdle) : undefined;
 
 /** Returns the list of the open connections of a scope, which are closed when `owner` is collected. */
 export function openConnectionsOf(owner: object, policy: Policy, dialect: Dialect<any>, log: Log): OpenConnections {

@@ -10,7 +10,7 @@ import { InvalidRequestError } from "../errors.js";
 import type { Condition, Loss, Outcome } from "../protocol.js";
 import { refuseOption, type PolicyOptions, type Settings } from "../settings.js";
 import { toStats, type PoolCounts, type PoolStats } from "../stats.js";
-import { Core, counts, longest_held, take_held, resize, stats } from "../wasm/edgepool.js";
+import { become_object, Core, counts, longest_held, take_held, resize, stats } from "../wasm/edgepool.js";
 import { crash, crashError, exportsOf, hasCrashed, type Exports } from "./instance.js";
 
 /** In place of the number of a scope that was given up. */
@@ -42,19 +42,15 @@ export class Policy {
   #number: number;
 
   /**
-   * `options`: those of this scope. `first`: the policy of the pool's first scope, if this is a further one. `isApart`:
-   * the other scopes cannot reach this one.
+   * `options`: those of this scope, in order. `first`: the policy of the pool's first scope, if this is a further one.
+   * `context`: the number of the I/O context to which this one belongs, or -1.
    */
-  constructor(settings: Settings<any>, options: PolicyOptions, first: Policy | undefined, isApart: boolean) {
+  constructor(settings: Settings<any>, options: Float64Array, first: Policy | undefined, context: number) {
     this.#pool = settings.loggingName;
     this.#wasm = exportsOf(this.#pool);
     if (hasCrashed()) throw crashError(this.#pool);
     try {
-      this.#core = new Core(
-        Float64Array.from(Object.values(options)),
-        first === undefined ? -1 : first.#number,
-        isApart,
-      );
+      this.#core = new Core(options, first === undefined ? -1 : first.#number, context);
     } catch (error) {
       if (typeof error === "string") throw refuseOption(error, settings);
       crash(error);
@@ -310,6 +306,11 @@ export class Policy {
     resize(this.#number, poolSize, maxOverflow, minIdle, min);
   }
 
+  /** Takes that the scope is that of a Durable Object. `options`: those that it has there. */
+  becomeObject(options: Float64Array): void {
+    become_object(this.#number, options);
+  }
+
   /** Begins to keep `min` connections open, before any caller asks for one. */
   start(): void {
     this.#wasm.start(this.#number);
@@ -346,9 +347,10 @@ export class Policy {
 
   // ---- numbers
 
-  stats(everywhere: boolean): PoolStats {
+  /** `context`: the number of the I/O context that asks for those of all scopes, or -1. */
+  stats(everywhere: boolean, context: number): PoolStats {
     this.assertAlive();
-    return toStats(stats(this.#number, everywhere));
+    return toStats(stats(this.#number, everywhere, context));
   }
 
   counts(): PoolCounts {

@@ -50,7 +50,7 @@ export class Refusals<C> {
    * Returns the pool's numbers now: one snapshot serves all callers that are refused together. Does not read the clock.
    */
   snapshot(): Snapshot {
-    return { stats: this.#policy.stats(false), counts: this.#policy.counts(), ...this.#longestHeld() };
+    return { stats: this.#policy.stats(false, -1), counts: this.#policy.counts(), ...this.#longestHeld() };
   }
 
   /** Returns the error for a refused caller. `limits`: the caller's own times. Does not read the clock. */

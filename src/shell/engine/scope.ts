@@ -5,7 +5,7 @@
  */
 
 import { connectLimits, type Limits, type Patience } from "../call-options.js";
-import { guardedClock, type GuardedClock } from "../clock.js";
+import { GuardedClock } from "../clock.js";
 import type { Listeners } from "../events.js";
 import type { PooledConnection } from "../lease.js";
 import type { Log } from "../logger.js";
@@ -71,6 +71,8 @@ export class Scope<C> {
   readonly #parent: ScopeParent | undefined;
   /** The I/O context to which all that is here belongs. */
   readonly #context: Context | undefined;
+  /** Whether the policy takes the scope for that of a Durable Object. */
+  #isObjects: boolean;
   /** Whether a checkout is one call and its answer: no clock, no stack, no debug log, no lost lease to report. */
   #isFastPath = true;
   /** Aborts that fired in another I/O context, and how to wake this one for them. */
@@ -89,14 +91,16 @@ export class Scope<C> {
     this.#listeners = listeners;
     this.#parent = parent;
     this.#context = context;
-    this.#clock = guardedClock(settings.clock, log);
-    const options = policyOptionsIn(settings, parent === undefined ? Place.Request : placeOf(context));
+    this.#clock = new GuardedClock(settings.clock, log);
+    this.#isObjects = context?.isObject === true;
+    const options = policyOptionsIn(settings, this.#isObjects ? Place.Object : Place.Request);
     const policy = (this.#policy = new Policy(
       settings,
       options,
       first === undefined ? undefined : first.#policy,
-      isBound,
+      context?.number ?? -1,
     ));
+    if (this.#isObjects) policy.becomeObject(options);
     const connections = (this.#connections = new Connections(
       creator,
       settings,
@@ -194,6 +198,17 @@ export class Scope<C> {
       for (const abort of this.#abortsElsewhere.splice(0)) abort();
       if (this.#lostLeases.areAny) this.#lostLeases.report();
       else if (this.#policy.hasOutput()) this.#operations.afterwards();
+    } catch (trap) {
+      this.#operations.crash(trap);
+    }
+  }
+
+  /** Called when it matters whether the scope is that of a Durable Object: a caller waits, or its numbers are read. */
+  learnPlace(): void {
+    if (this.#isObjects || this.#context?.learnKind() !== true || hasCrashed()) return;
+    this.#isObjects = true;
+    try {
+      this.#policy.becomeObject(policyOptionsIn(this.#settings, Place.Object));
     } catch (trap) {
       this.#operations.crash(trap);
     }
@@ -360,7 +375,8 @@ export class Scope<C> {
         ? waiters.wait(handle)
         : waiters.waitAbortably(handle);
     if (limits !== undefined) waiters.keepLimits(handle, limits);
-    if (mayHaveOutput) this.#operations.afterwards();
+    if (this.#context !== undefined) this.learnPlace();
+    if (mayHaveOutput || this.#context !== undefined) this.#operations.afterwards();
     this.#timer.hold();
     if (signal === undefined) return promise;
     try {
@@ -455,6 +471,7 @@ export class Scope<C> {
 
   /** Opens connections until there are `count`, and at most so many; rejects with the first failure. */
   async warm(count: number): Promise<void> {
+    this.learnPlace();
     for (let most = count; ;) {
       this.#policy.assertAlive();
       if (this.isClosed) throw this.#refusals.errorFor(Refusal.Closed, undefined);
@@ -560,8 +577,13 @@ export class Scope<C> {
 
   // ---- what is known of it
 
-  stats(everywhere: boolean): PoolStats {
-    return this.#policy.stats(everywhere);
+  stats(): PoolStats {
+    return this.#policy.stats(false, -1);
+  }
+
+  /** Of all scopes, as the current I/O context knows them. `context`: its number, or -1. */
+  statsEverywhere(context: number): PoolStats {
+    return this.#policy.stats(true, context);
   }
 
   counts(): PoolCounts {
@@ -570,18 +592,6 @@ export class Scope<C> {
 
   get options(): PolicyOptions {
     return this.#settings.policy;
-  }
-}
-
-/** The first scope of a pool in Workers serves no caller, but its numbers are those of a request. */
-function placeOf(context: Context | undefined): Place {
-  switch (context?.isActor) {
-    case true:
-      return Place.Object;
-    case false:
-      return Place.Request;
-    default:
-      return Place.Unknown;
   }
 }
 

@@ -45,7 +45,7 @@ export class Scopes<C> {
   /** Returns the current scope, made if there is none. Throws if there can be none. */
   current(given: object | undefined): Scope<C> {
     const key = given ?? this.#ownKey();
-    const context = hasContexts ? currentContext(this.#keyOf === undefined ? key : undefined) : undefined;
+    const context = hasContexts ? currentContext(key) : undefined;
     if (hasContexts && context === undefined) {
       const pool = this.#first.name;
       throw new InvalidRequestError(
@@ -56,6 +56,7 @@ export class Scopes<C> {
     }
     const scope = this.#find(key, context);
     if (scope !== undefined) {
+      if (context?.isObject === true) scope.learnPlace();
       scope.catchUp();
       return scope;
     }
@@ -64,7 +65,14 @@ export class Scopes<C> {
 
   /** Returns the current scope, if there is one. */
   seen(): Scope<C> | undefined {
-    return this.#find(this.#ownKey(), hasContexts ? seenContext() : undefined);
+    const scope = this.#find(this.#ownKey(), hasContexts ? seenContext() : undefined);
+    scope?.learnPlace();
+    return scope;
+  }
+
+  /** Returns the number of the current I/O context, or -1. */
+  get contextNumber(): number {
+    return hasContexts ? (seenContext()?.number ?? -1) : -1;
   }
 
   /** Returns the scopes that can act now: in Workers the current one, elsewhere all of them, ended ones too. */

@@ -9,7 +9,7 @@
  */
 
 import { ArgumentError } from "../errors.js";
-import { canTrackLeaks } from "../host.js";
+import { canFinalize } from "../host.js";
 import type { Log } from "../logger.js";
 import type { OpeningContext } from "../options.js";
 import type { Loss } from "../protocol.js";
@@ -230,7 +230,7 @@ interface Watch {
   readonly shares: Set<number> | undefined;
 }
 
-const registry = canTrackLeaks
+const registry = canFinalize
   ? new FinalizationRegistry<Watch>(({ owner, slot: reference, held, shares }) => {
       const slot = reference.deref();
       if (slot !== undefined) owner.deref()?.lost({ slot, held: held.deref(), shares });

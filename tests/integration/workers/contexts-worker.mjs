@@ -192,10 +192,10 @@ const deeds = {
   },
   "/shared": async (ctx, { ms }) => shared.use(async ({ id }) => (await sleep(Number(ms ?? 0)), id)),
   /** Spans of its own, while others run: each is a new identity. */
-  "/spans": async () => {
+  "/spans": async (ctx, { scope }) => {
     const seen = new Set();
     for (let span = 0; span < 10; span++) {
-      seen.add(await tracing.enterSpan("work", () => pool.use(id)));
+      seen.add(await tracing.enterSpan("work", () => pool.use(id, scope ? { scope: ctx } : {})));
       await sleep(2);
     }
     return seen.size;

@@ -101,6 +101,10 @@ function workerConfig(
     `(name = "main.js", esModule = embed ${text(`${name}/main.js`)})`,
     ...files.map((file) => `(name = ${text(file)}, wasm = embed ${text(`${name}/${file}`)})`),
   ];
+  const designator = (target) =>
+    typeof target === "string"
+      ? text(target)
+      : `(name = ${text(target.service)}, entrypoint = ${text(target.entrypoint)})`;
   const namespace = (target) =>
     typeof target === "string"
       ? text(target)
@@ -111,7 +115,7 @@ function workerConfig(
         ? `(name = ${text(key)}, text = ${text(value)})`
         : `(name = ${text(key)}, json = ${text(JSON.stringify(value))})`,
     ),
-    ...Object.entries(services).map(([key, service]) => `(name = ${text(key)}, service = ${text(service)})`),
+    ...Object.entries(services).map(([key, target]) => `(name = ${text(key)}, service = ${designator(target)})`),
     ...Object.entries(durableObjects).map(
       ([key, target]) => `(name = ${text(key)}, durableObjectNamespace = ${namespace(target)})`,
     ),
@@ -153,10 +157,11 @@ const config :Workerd.Config = (
 /**
  * Runs `workers`, by name, in one workerd, each with an HTTP port of its own. Each is a bundle of its own (`entry`, or
  * `source` with `resolveDir`, and `more`; or written by `bundle(folder)`), with `compatibilityDate`,
- * `compatibilityFlags`, `vars` (texts, or values as JSON), `services` (binding: Worker) and `durableObjects` (binding:
- * class, or `{ className, service }` of another Worker). Resolves once requests are taken.
+ * `compatibilityFlags`, `vars` (texts, or values as JSON), `services` (binding: Worker, or `{ service, entrypoint }`)
+ * and `durableObjects` (binding: class, or `{ className, service }` of another Worker). `experimental` allows
+ * experimental flags. Resolves once requests are taken.
  */
-export async function startWorkerd({ workers, v8Flags = [], inspect = false, show = false }) {
+export async function startWorkerd({ workers, v8Flags = [], inspect = false, show = false, experimental = false }) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-workerd-"));
   const clear = () => rmSync(folder, { recursive: true, force: true });
   process.once("exit", clear);
@@ -173,6 +178,7 @@ export async function startWorkerd({ workers, v8Flags = [], inspect = false, sho
     "serve",
     "--control-fd=3",
     ...(inspect ? ["--inspector-addr=127.0.0.1:0"] : []),
+    ...(experimental ? ["--experimental"] : []),
     join(folder, "config.capnp"),
   ];
   const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe", "pipe"] });
