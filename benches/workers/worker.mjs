@@ -52,7 +52,7 @@ const contestants = {
   object: (queries) => inTurn(queries, (number) => poolOf(env.DATABASE).query(text, [number])),
   async batch(queries) {
     const statements = Array.from({ length: queries }, (_, index) => ({ text, values: [index + 1] }));
-    const results = await poolOf(env.DATABASE).batch(statements, { transaction: false });
+    const results = await poolOf(env.DATABASE).batch(statements);
     return results.reduce((sum, { rows }) => sum + rows[0].number, 0);
   },
 };

@@ -226,6 +226,8 @@ const callOptions = [
   ["events", "ListenOptions"],
   ["durable-object/pool-object", "PoolObjectOptions"],
   ["durable-object/pool-of", "PoolOfOptions"],
+  ["durable-object/statements", "StatementConfig"],
+  ["durable-object/statements", "AbortOptions"],
   ["durable-object/statements", "WaitOptions"],
   ["durable-object/statements", "LeaseBatchOptions"],
 ].flatMap(([path, name]) => membersOf(path, name));

@@ -130,8 +130,14 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
 
   doCommit: (client) => client.query("COMMIT"),
 
-  /** Keeps prepared statements. In one message, so that it takes one round trip. */
-  doResetSession: (client) => client.query((pg.inTransaction(client) ? "ROLLBACK; " : "") + resetOfSession),
+  /**
+   * Keeps prepared statements. In one message, so that it takes one round trip. A PoolObject sends its `statements`
+   * along with a statement, which saves the round trip.
+   */
+  doResetSession: Object.assign(
+    (client: PgClient) => client.query((pg.inTransaction(client) ? "ROLLBACK; " : "") + resetOfSession),
+    { statements: resetOfSession },
+  ),
 
   doClose: (client) => client.end(),
 

@@ -15,13 +15,13 @@ export interface CallerStub {
 }
 
 export class Caller extends RpcTarget implements CallerStub {
-  #isUnwanted = ignore;
-  readonly #unwanted = new Promise<void>((resolve) => (this.#isUnwanted = resolve));
+  #isOver = false;
+  #over: (() => void) | undefined;
   #isQueued = false;
 
   untilUnwanted(isQueued: boolean): Promise<void> {
     this.#isQueued = isQueued;
-    return this.#unwanted;
+    return this.#isOver ? Promise.resolve() : new Promise((resolve) => (this.#over = resolve));
   }
 
   begins(): Promise<void> {
@@ -29,9 +29,10 @@ export class Caller extends RpcTarget implements CallerStub {
     return Promise.resolve();
   }
 
-  /** Not a property of the prototype, because those can be called over RPC. */
+  /** Not a method, because those can be called over RPC. */
   static end(caller: Caller): void {
-    caller.#isUnwanted();
+    caller.#isOver = true;
+    caller.#over?.();
   }
 
   /** Whether the object said that the call queues, and not that it left the queue. */
@@ -39,5 +40,3 @@ export class Caller extends RpcTarget implements CallerStub {
     return caller.#isQueued;
   }
 }
-
-const ignore = (): void => {};

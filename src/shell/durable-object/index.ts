@@ -17,12 +17,14 @@ export {
   type RemoteLease,
   type RemotePool,
 } from "./pool-of.js";
-export type { RunQuery, RunResult } from "./run-query.js";
+export type { RunOptions, RunQuery, RunResult } from "./run-query.js";
 export type {
   AbortOptions,
   BatchOptions,
   LeaseBatchOptions,
   QueryResult,
   Statement,
+  StatementConfig,
+  ValueTypes,
   WaitOptions,
 } from "./statements.js";

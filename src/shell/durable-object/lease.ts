@@ -17,6 +17,7 @@ import {
   type LeaseBatchOptions,
   type QueryResult,
   type Statement,
+  type StatementConfig,
 } from "./statements.js";
 
 /** The calls of a lease, with their parameters still unchecked. */
@@ -33,7 +34,10 @@ export class Lease extends RpcTarget {
   }
 
   /** Runs one statement. Rejects with the driver's error, an ArgumentError, or after the end an InvalidRequestError. */
-  query<Row extends object = object>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
+  query<Row extends object = object>(
+    text: string | StatementConfig,
+    values?: readonly unknown[],
+  ): Promise<QueryResult<Row>> {
     return valueOrThrow(this.answerPoolOf("query", [text, values]) as Promise<Outcome<QueryResult<Row>>>);
   }
 

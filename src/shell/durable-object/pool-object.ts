@@ -16,7 +16,8 @@ import type { CallerStub } from "./caller.js";
 import { Calls, type Call } from "./calls.js";
 import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
 import { Lease } from "./lease.js";
-import { queryConnection, type RunQuery } from "./run-query.js";
+import type { RunQuery } from "./run-query.js";
+import { SessionResets } from "./session-resets.js";
 import {
   checkSettings,
   checkStatement,
@@ -26,6 +27,7 @@ import {
   type QueryResult,
   type Settings,
   type Statement,
+  type StatementConfig,
   type WaitOptions,
 } from "./statements.js";
 
@@ -45,6 +47,11 @@ export interface PoolObjectOptions<C> extends QueuePoolOptions<C> {
    * billed.
    */
   idleTimeout?: NonNullable<QueuePoolOptions<C>["idleTimeout"]> | undefined;
+  /**
+   * What each return resets. Default `"session"` if the dialect has `doResetSession`, because callers of different
+   * tenants share the sessions; else `"rollback"`.
+   */
+  resetOnReturn?: QueuePoolOptions<C>["resetOnReturn"];
   /** Runs one statement. Default: `connection.query(text, values)`, which must return `rows`, as pg does. */
   runQuery?: RunQuery<NoInfer<C>> | undefined;
 }
@@ -86,11 +93,14 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env, creator: Creator<C>, options: PoolObjectOptions<C> = {}) {
     super(ctx, env);
     checkIsOptions(options, "PoolObject", "");
-    const { runQuery = queryConnection, ...poolOptions } = options as PoolObjectOptions<C>;
-    if (typeof runQuery !== "function")
+    const { runQuery, ...poolOptions } = options as PoolObjectOptions<C>;
+    if (runQuery !== undefined && typeof runQuery !== "function")
       throw new ArgumentError(
         `runQuery must be a function (connection, text, values) => ({ rows }); it is ${show(runQuery)}`,
       );
+    const { dialect = {} } = poolOptions;
+    const resetOnReturn = poolOptions.resetOnReturn ?? (dialect.doResetSession === undefined ? "rollback" : "session");
+    const resets = new SessionResets<C>(dialect, resetOnReturn === "session");
     this.pool = new QueuePool<C>(creator, {
       poolSize: 5,
       maxOverflow: 0,
@@ -98,8 +108,10 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
       idleTimeout: "30s",
       loggingName: new.target.name,
       ...poolOptions,
+      dialect: resets.dialect,
+      resetOnReturn,
     });
-    this.#driving = { runQuery, dialect: poolOptions.dialect ?? {}, pool: this.pool.loggingName };
+    this.#driving = { runQuery, dialect, pool: this.pool.loggingName, resets };
   }
 
   /**
@@ -107,7 +119,7 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
    * came free in time; with an ArgumentError. A transaction that the statement leaves open is rolled back.
    */
   query<Row extends object = object>(
-    text: string,
+    text: string | StatementConfig,
     values?: readonly unknown[],
     options?: WaitOptions,
   ): Promise<QueryResult<Row>> {
@@ -160,13 +172,14 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
     switch (name) {
       case "query": {
         const statement = checkStatement(parameters[0], parameters[1]);
-        return this.#use((session) => session.query(statement, call), checkSettings(parameters[2], "query()"), call);
+        const wait = checkSettings(parameters[2], "query()");
+        return this.#use((session) => session.query(statement, call, true), wait, call);
       }
       case "batch": {
         const statements = checkStatements(parameters[0]);
         const { transaction = true, ...wait } = checkSettings(parameters[1], "batch()");
         if (statements.length === 0) return [];
-        return this.#use((session) => session.batch(statements, transaction, call), wait, call);
+        return this.#use((session) => session.batch(statements, transaction, call, true), wait, call);
       }
       case "lease":
         return new Lease(await this.#begin(checkSettings(parameters[0], "lease()"), call));
@@ -193,7 +206,9 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
       if (asked !== undefined) await asked;
       return await work(session);
     } finally {
-      await session.end();
+      const end = session.end();
+      // The caller need not wait for a reset that was sent along.
+      if (!session.isEnding) await end;
     }
   }
 }

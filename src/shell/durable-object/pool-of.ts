@@ -9,6 +9,7 @@ import type { PoolStats } from "../stats.js";
 import { checkKeys, hasFunctions, show } from "../validate.js";
 import { Caller, type CallerStub } from "./caller.js";
 import { errorOf, type Outcome } from "./failure.js";
+import { hash } from "./hash.js";
 import { markRequest } from "./request-marker.js";
 import { cannotBeSent, cannotBeValue } from "./rpc-values.js";
 import type { LeaseCall } from "./lease.js";
@@ -21,7 +22,10 @@ import {
   type BatchOptions,
   type LeaseBatchOptions,
   type QueryResult,
+  readWith,
   type Statement,
+  type StatementConfig,
+  type ValueTypes,
   type WaitOptions,
 } from "./statements.js";
 
@@ -61,7 +65,7 @@ export interface RemotePool {
    * above the 32 MiB of RPC or has a value that RPC refuses.
    */
   query<Row = Record<string, any>>(
-    text: string,
+    text: string | StatementConfig,
     values?: readonly unknown[],
     options?: WaitOptions,
   ): Promise<QueryResult<Row>>;
@@ -90,7 +94,7 @@ export interface RemotePool {
 export interface RemoteLease extends Disposable, AsyncDisposable {
   /** Runs one statement. After the end it rejects with an InvalidRequestError. */
   query<Row = Record<string, any>>(
-    text: string,
+    text: string | StatementConfig,
     values?: readonly unknown[],
     options?: AbortOptions,
   ): Promise<QueryResult<Row>>;
@@ -166,16 +170,20 @@ class ObjectPool implements RemotePool {
     this.#object = object;
   }
 
-  async query<Row>(text: string, values?: readonly unknown[], options?: WaitOptions): Promise<QueryResult<Row>> {
+  async query<Row>(
+    text: string | StatementConfig,
+    values?: readonly unknown[],
+    options?: WaitOptions,
+  ): Promise<QueryResult<Row>> {
     const statement = checkStatement(text, values);
     const { settings, signal } = checkOptions(options, "query()");
-    return valueOf(await this.#ask("query", [statement.text, statement.values, settings], signal));
+    return resultOf(text, await this.#ask("query", [statement, undefined, settings], signal));
   }
 
   async batch<Row>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]> {
     const checked = checkStatements(statements);
     const { settings, signal } = checkOptions(options, "batch()");
-    return valueOf(await this.#ask("batch", [checked, settings], signal));
+    return resultsOf(statements, await this.#ask("batch", [checked, settings], signal));
   }
 
   async lease(options?: WaitOptions): Promise<RemoteLease> {
@@ -230,16 +238,20 @@ class HeldLease implements RemoteLease {
     this.#owner = owner;
   }
 
-  async query<Row>(text: string, values?: readonly unknown[], options?: AbortOptions): Promise<QueryResult<Row>> {
+  async query<Row>(
+    text: string | StatementConfig,
+    values?: readonly unknown[],
+    options?: AbortOptions,
+  ): Promise<QueryResult<Row>> {
     const statement = checkStatement(text, values);
     const { settings, signal } = checkOptions(options, "query() of a lease");
-    return this.#ask("query", [statement.text, statement.values, settings], signal);
+    return resultOf(text, await this.#ask("query", [statement, undefined, settings], signal));
   }
 
   async batch<Row>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]> {
     const checked = checkStatements(statements);
     const { settings, signal } = checkOptions(options, "batch() of a lease");
-    return this.#ask("batch", [checked, settings], signal);
+    return resultsOf(statements, await this.#ask("batch", [checked, settings], signal));
   }
 
   async release(): Promise<void> {
@@ -266,7 +278,11 @@ class HeldLease implements RemoteLease {
     return this.release();
   }
 
-  async #ask<T>(call: LeaseCall, parameters: readonly unknown[], signal: AbortSignal | undefined): Promise<T> {
+  async #ask(
+    call: LeaseCall,
+    parameters: readonly unknown[],
+    signal: AbortSignal | undefined,
+  ): Promise<Outcome<unknown>> {
     if (this.#ending !== undefined) {
       throw new InvalidRequestError(
         "this lease has ended: it was released or disposed here, and its connection may be with another caller " +
@@ -281,16 +297,14 @@ class HeldLease implements RemoteLease {
       );
     signal?.throwIfAborted();
     const caller = signal && new Caller();
-    let outcome: Outcome<unknown>;
     try {
-      outcome = await untilAborted(sent(this.#lease, call, parameters, caller), signal);
+      return await untilAborted(sent(this.#lease, call, parameters, caller), signal);
     } catch (error) {
       if (signal?.aborted === true || error instanceof ArgumentError || !isOfLostObject(error)) throw error;
       throw lostLease(error);
     } finally {
       if (caller !== undefined) Caller.end(caller);
     }
-    return valueOf(outcome);
   }
 }
 
@@ -360,14 +374,20 @@ function lostLease(cause: unknown): LostLeaseError {
   return Object.assign(error, { durableObjectReset, retryable, overloaded });
 }
 
+function resultOf<Row>(text: string | StatementConfig, outcome: Outcome<unknown>): QueryResult<Row> {
+  return readWith(typesOf(text), valueOf<QueryResult>(outcome)) as QueryResult<Row>;
+}
+
+function resultsOf<Row>(statements: readonly Statement[], outcome: Outcome<unknown>): QueryResult<Row>[] {
+  const results = valueOf<QueryResult[]>(outcome);
+  return results.map((result, index) => readWith(typesOf(statements[index]), result) as QueryResult<Row>);
+}
+
+function typesOf(statement: Statement | undefined): ValueTypes | undefined {
+  return typeof statement === "object" ? statement.types : undefined;
+}
+
 function valueOf<T>(outcome: Outcome<unknown>): T {
   if ("failure" in outcome) throw errorOf(outcome.failure);
   return outcome.value as T;
-}
-
-/** Returns FNV-1a of the text's code units: stable across hosts and versions. */
-function hash(text: string): number {
-  let value = 0x811c9dc5;
-  for (let place = 0; place < text.length; place++) value = Math.imul(value ^ text.charCodeAt(place), 0x01000193);
-  return value >>> 0;
 }

@@ -5,41 +5,93 @@
 
 import { ArgumentError } from "../errors.js";
 import { show } from "../validate.js";
+import { fly, isPgFlyer, isPrepared, pgConfigOf, type Flight } from "./pg-flight.js";
 import { holdsCollection, sendableRow } from "./rpc-values.js";
-import type { QueryResult } from "./statements.js";
+import type { CheckedStatement, QueryResult } from "./statements.js";
 
 /** The result of `runQuery`: a {@link QueryResult} of which only `rows` is needed. */
 export type RunResult = { readonly rows: readonly unknown[] } & Partial<Omit<QueryResult, "rows">>;
+
+/** What a statement may have beside its text and values. */
+export interface RunOptions {
+  /** Prepare it under this name. */
+  readonly name?: string | undefined;
+  /** `"array"`: each row is an array. */
+  readonly rowMode?: "array" | undefined;
+}
 
 /** Runs one statement on a connection. */
 export type RunQuery<C> = (
   connection: C,
   text: string,
   values?: readonly unknown[],
+  options?: RunOptions,
 ) => RunResult | PromiseLike<RunResult>;
 
 const remedy = "give the option runQuery: (connection, text, values) => ({ rows })";
 
-/** The default of `runQuery`. Of a text with several statements, the last one's result. */
-export async function queryConnection(
-  connection: unknown,
-  text: string,
-  values?: readonly unknown[],
+/**
+ * Runs a statement with the option `runQuery`, or as pg does. Of a text with several, the last one's result. A flight
+ * that carried the reset along is passed to `flown`.
+ */
+export async function runStatement<C>(
+  connection: C,
+  statement: CheckedStatement,
+  runQuery: RunQuery<C> | undefined,
+  thenReset: string | undefined,
+  flown: (flight: Flight) => void,
 ): Promise<RunResult> {
-  const { query } = connection as { query?: unknown };
+  const { text, values, name, rowMode, types } = statement;
+  if (runQuery !== undefined) {
+    if (types !== undefined) throw new ArgumentError("types of a statement is for connections of pg, without runQuery");
+    return runQuery(connection, text, values, { name, rowMode });
+  }
+  if (isPgFlyer(connection) && !copy.test(statement.text)) {
+    const flight = await fly(connection, [forDriver(statement)], thenReset);
+    flown(flight);
+    if (flight.failure !== undefined) throw flight.failure.error;
+    return lastOf(flight.results[0]);
+  }
+  const { query, connection: own } = connection as { query?: unknown; connection?: unknown };
   if (typeof query !== "function")
     throw new ArgumentError(`the connection has no function query(text, values); it is ${show(connection)}: ${remedy}`);
-  const answer: unknown = await Reflect.apply(
-    query,
-    connection,
-    values === undefined ? [text] : [text, forDriver(values)],
-  );
+  const given =
+    (name ?? rowMode ?? types) !== undefined
+      ? [pgConfigOf(own, forDriver(statement))]
+      : values === undefined
+        ? [text]
+        : [text, forDriver(statement).values];
+  const answer: unknown = await Reflect.apply(query, connection, given);
+  return lastOf(answer);
+}
+
+function lastOf(answer: unknown): RunResult {
   return (Array.isArray(answer) ? answer.at(-1) : answer) as RunResult;
 }
 
+/** Runs all of the statements in one flight; undefined if the driver or one of the statements does not allow that. */
+export function runTogether(
+  connection: unknown,
+  statements: readonly CheckedStatement[],
+  thenReset: string | undefined,
+): Promise<Flight> | undefined {
+  if (!isPgFlyer(connection) || !statements.every(mayFly)) return undefined;
+  return fly(connection, statements.map(forDriver), thenReset);
+}
+
+/** Whether the extended protocol takes the text: it must be one statement, and no COPY, which reads on. */
+function mayFly(statement: CheckedStatement): boolean {
+  return !copy.test(statement.text) && (isPrepared(statement) || !several.test(statement.text));
+}
+
+const copy = /^(?:\s|--[^\n]*|\/\*[\s\S]*?\*\/)*copy\b/i;
+const several = /;\s*\S/;
+
 /** Drivers write a Map, a Set and an ArrayBuffer as `{}`. */
-function forDriver(values: readonly unknown[]): readonly unknown[] {
-  return values.map((value, index) => {
+function forDriver(statement: CheckedStatement): CheckedStatement {
+  const { values } = statement;
+  if (values === undefined || values.every((value) => typeof value !== "object" || value === null)) return statement;
+  const taken = values.map((value, index) => {
     if (value instanceof ArrayBuffer) return new Uint8Array(value);
     if (!holdsCollection(value)) return value;
     throw new ArgumentError(
@@ -47,6 +99,7 @@ function forDriver(values: readonly unknown[]): readonly unknown[] {
         `of Object.fromEntries(map)`,
     );
   });
+  return { ...statement, values: taken };
 }
 
 /** Returns an error that says what the driver's result must be. */

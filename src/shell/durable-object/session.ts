@@ -9,15 +9,18 @@ import { ArgumentError, DisconnectionError, InvalidRequestError } from "../error
 import type { PooledConnection } from "../lease.js";
 import type { Call } from "./calls.js";
 import { errorOf, failureOf } from "./failure.js";
-import { plainResult, type RunQuery, type RunResult } from "./run-query.js";
+import type { Flight } from "./pg-flight.js";
+import { plainResult, runStatement, runTogether, type RunQuery, type RunResult } from "./run-query.js";
+import type { SessionResets } from "./session-resets.js";
 import type { CheckedStatement, QueryResult } from "./statements.js";
 import { beginsOrEnds, mayBeOpenAfter } from "./transaction-words.js";
 
 /** How the connections of one pool are called. */
 export interface Driving<C> {
-  readonly runQuery: RunQuery<C>;
+  readonly runQuery: RunQuery<C> | undefined;
   readonly dialect: Dialect<C>;
   readonly pool: string;
+  readonly resets: SessionResets<C>;
 }
 
 /** A statement that ends within this time after its lease saves the pool a new connection. */
@@ -39,6 +42,8 @@ export class Session<C> {
   #call: Call | undefined;
   /** Settles when the server has the request to cancel the statement of this turn. */
   #cancelling: Promise<void> | undefined;
+  /** Settles when the reset that was sent along is over. */
+  #resetting: Promise<boolean> | undefined;
   /** Whether the statements that ran may have left a transaction open. */
   #mayHaveLeftOneOpen = false;
 
@@ -47,13 +52,27 @@ export class Session<C> {
     this.#driving = driving;
   }
 
-  query(statement: CheckedStatement, call?: Call): Promise<QueryResult> {
-    return this.#inTurn(() => this.#run(statement), call);
+  /** `isLast`: nothing else will run in this session, so its reset may be sent along. */
+  query(statement: CheckedStatement, call?: Call, isLast = false): Promise<QueryResult> {
+    return this.#inTurn(() => this.#run(statement, isLast), call);
   }
 
   /** Stops at the first failure, and rejects with its place. In a transaction the other statements are rolled back. */
-  batch(statements: readonly CheckedStatement[], inTransaction: boolean, call?: Call): Promise<QueryResult[]> {
-    return this.#inTurn(() => (inTransaction ? this.#transaction(statements) : this.#runAll(statements, false)), call);
+  batch(
+    statements: readonly CheckedStatement[],
+    inTransaction: boolean,
+    call?: Call,
+    isLast = false,
+  ): Promise<QueryResult[]> {
+    return this.#inTurn(
+      () => (inTransaction ? this.#transaction(statements, isLast) : this.#runAll(statements, false, isLast)),
+      call,
+    );
+  }
+
+  /** Whether the reset was sent along, so that the session is over soon. */
+  get isEnding(): boolean {
+    return this.#resetting !== undefined;
   }
 
   /**
@@ -110,34 +129,47 @@ export class Session<C> {
     }
   }
 
-  async #run({ text, values }: CheckedStatement): Promise<QueryResult> {
+  async #run(statement: CheckedStatement, isLast = false): Promise<QueryResult> {
     this.#checkUsable();
-    return plainResult(await this.#send(text, values));
+    return plainResult(await this.#send(statement, isLast));
   }
 
-  async #send(text: string, values?: readonly unknown[]): Promise<RunResult> {
+  async #send(statement: CheckedStatement, isLast = false): Promise<RunResult> {
     const { connection } = this.#lease;
     // The end of a batch's transaction is sent in any case.
-    if (text !== "ROLLBACK") this.#call?.check();
-    const mayBeOpen = mayBeOpenAfter(text, this.#mayHaveLeftOneOpen);
+    if (statement !== rollback) this.#call?.check();
+    const mayBeOpen = mayBeOpenAfter(statement.text, this.#mayHaveLeftOneOpen);
     // A text may fail after some of its statements have run.
     this.#mayHaveLeftOneOpen ||= mayBeOpen;
     try {
-      const result = await this.#driving.runQuery(connection, text, values);
+      const { runQuery, resets } = this.#driving;
+      // A reset inside a transaction would end with it.
+      const thenReset = isLast && !mayBeOpen ? resets.statements : undefined;
+      const result = await runStatement(connection, statement, runQuery, thenReset, (flight) =>
+        this.#flown(connection, flight),
+      );
       this.#mayHaveLeftOneOpen = mayBeOpen;
       return result;
     } catch (error) {
-      if (this.#lease.isValid && this.#isDisconnect(error, connection)) {
-        this.#lost = error;
-        await this.#lease.close({ error });
-      }
+      await this.#failed(error, connection);
       throw error;
     }
   }
 
-  async #transaction(statements: readonly CheckedStatement[]): Promise<QueryResult[]> {
+  async #failed(error: unknown, connection: C): Promise<void> {
+    if (!this.#lease.isValid || !this.#isDisconnect(error, connection)) return;
+    this.#lost = error;
+    await this.#lease.close({ error });
+  }
+
+  #flown(connection: C, { isReset }: Flight): void {
+    if (isReset !== undefined) this.#driving.resets.sent(connection, isReset);
+    this.#resetting = isReset;
+  }
+
+  async #transaction(statements: readonly CheckedStatement[], isLast: boolean): Promise<QueryResult[]> {
     this.#checkUsable();
-    const { pool } = this.#driving;
+    const { pool, runQuery, resets } = this.#driving;
     if (this.#mayBeInTransaction()) {
       throw new InvalidRequestError(
         "this lease has an open transaction already: end it before batch(), or give batch() transaction: false to " +
@@ -153,10 +185,17 @@ export class Session<C> {
         pool,
       );
     }
-    await this.#send("BEGIN");
+    const { connection } = this.#lease;
+    this.#call?.check();
+    const flight =
+      runQuery === undefined
+        ? runTogether(connection, [begin, ...statements, commit], isLast ? resets.statements : undefined)
+        : undefined;
+    if (flight !== undefined) return this.#landed(statements, connection, await flight);
+    await this.#send(begin);
     try {
-      const results = await this.#runAll(statements, true);
-      await this.#send("COMMIT");
+      const results = await this.#runAll(statements, true, false);
+      await this.#send(commit);
       return results;
     } catch (error) {
       await this.#rollBack();
@@ -164,36 +203,56 @@ export class Session<C> {
     }
   }
 
+  /** What became of a transaction that was sent in one flight. */
+  async #landed(statements: readonly CheckedStatement[], connection: C, flight: Flight): Promise<QueryResult[]> {
+    const { results, failure } = flight;
+    this.#mayHaveLeftOneOpen = failure !== undefined;
+    this.#flown(connection, flight);
+    if (failure === undefined)
+      return statements.map((_, index) => {
+        try {
+          return plainResult(results[index + 1] as RunResult);
+        } catch (error) {
+          throw placed(error, statements, index, "all of it was committed");
+        }
+      });
+    await this.#failed(failure.error, connection);
+    // The reset that was sent along has failed in the open transaction.
+    await this.#resetting;
+    await this.#rollBack();
+    const index = failure.index - 1;
+    throw statements[index] === undefined
+      ? failure.error
+      : placed(failure.error, statements, index, "all of it was rolled back");
+  }
+
   async #rollBack(): Promise<void> {
     if (!this.#lease.isValid || !this.#mayBeInTransaction()) return;
     try {
-      await this.#send("ROLLBACK");
+      await this.#send(rollback);
     } catch (error) {
       this.#lost ??= error;
       await this.#lease.invalidate(error);
     }
   }
 
-  async #runAll(statements: readonly CheckedStatement[], inTransaction: boolean): Promise<QueryResult[]> {
+  async #runAll(
+    statements: readonly CheckedStatement[],
+    inTransaction: boolean,
+    isLast: boolean,
+  ): Promise<QueryResult[]> {
     const results: QueryResult[] = [];
     for (const [statementIndex, statement] of statements.entries()) {
-      const place = (): string =>
-        `statement ${statementIndex + 1} of ${statements.length} (${shortened(statement.text)})`;
       try {
-        results.push(await this.#run(statement));
+        results.push(await this.#run(statement, isLast && statementIndex === statements.length - 1));
       } catch (error) {
-        const failure = failureOf(error);
         const consequence = inTransaction ? "all of it was rolled back" : "those before it stay";
-        throw errorOf({
-          ...failure,
-          message: `${failure.message} [${place()}; ${consequence}]`,
-          properties: { ...failure.properties, statementIndex },
-        });
+        throw placed(error, statements, statementIndex, consequence);
       }
       if (inTransaction && !this.#mayBeInTransaction()) {
         const message =
-          `${place()} ended the transaction that batch() runs all of them in: what ran until then ` +
-          `is as it left it, and what comes after it did not run; statements that begin or end one need ` +
+          `${placeOf(statements, statementIndex)} ended the transaction that batch() runs all of them in: what ran ` +
+          `until then is as it left it, and what comes after it did not run; statements that begin or end one need ` +
           `transaction: false`;
         throw Object.assign(new InvalidRequestError(message, this.#driving.pool), { statementIndex });
       }
@@ -238,7 +297,25 @@ export class Session<C> {
   }
 }
 
+const begin: CheckedStatement = { text: "BEGIN" };
+const commit: CheckedStatement = { text: "COMMIT" };
+const rollback: CheckedStatement = { text: "ROLLBACK" };
+
 const ignore = (): void => {};
+
+/** Returns the error of a batch's statement, with the statement's place. */
+function placed(error: unknown, statements: readonly CheckedStatement[], index: number, consequence: string): Error {
+  const failure = failureOf(error);
+  return errorOf({
+    ...failure,
+    message: `${failure.message} [${placeOf(statements, index)}; ${consequence}]`,
+    properties: { ...failure.properties, statementIndex: index },
+  });
+}
+
+function placeOf(statements: readonly CheckedStatement[], index: number): string {
+  return `statement ${index + 1} of ${statements.length} (${shortened(statements[index]?.text ?? "")})`;
+}
 
 /** Whether the promise settles within the time. */
 async function settles(promise: Promise<void> | undefined, ms: number): Promise<boolean> {

@@ -5,11 +5,35 @@
 
 import { ArgumentError } from "../errors.js";
 import type { Duration } from "../options.js";
-import { checkedMillis, checkKeys, isSignal, refuse, show } from "../validate.js";
+import { checkedMillis, checkKeys, hasFunctions, isSignal, refuse, show } from "../validate.js";
 import { sendableValues } from "./rpc-values.js";
 
-/** One statement of a batch: its text alone, or with the values of its placeholders. */
-export type Statement = string | { readonly text: string; readonly values?: readonly unknown[] };
+/** One statement, in the form of pg. */
+export interface StatementConfig {
+  readonly text: string;
+  /** One for each placeholder. */
+  readonly values?: readonly unknown[] | undefined;
+  /**
+   * Prepares the statement under this name, once for each connection. For drivers that know of it: pg, or what
+   * `runQuery` makes of it.
+   */
+  readonly name?: string | undefined;
+  /** Default `"object"`. `"array"`: each row is an array in the order of `fields`, so that columns may share a name. */
+  readonly rowMode?: "array" | "object" | undefined;
+  /**
+   * Reads the values of the rows in place of the driver's parsers, as query builders want it. It runs in the Worker,
+   * on the texts of the server. For pg.
+   */
+  readonly types?: ValueTypes | undefined;
+}
+
+/** Gives the function that reads a value of a type, by its `dataTypeID`, from the server's text. */
+export interface ValueTypes {
+  getTypeParser(dataTypeID: any, format?: any): (text: any) => unknown;
+}
+
+/** One statement of a batch: its text alone, or with the values of its placeholders and more. */
+export type Statement = string | StatementConfig;
 
 /** The result of a statement. Plain data: it crosses RPC and structuredClone. */
 export interface QueryResult<Row = Record<string, any>> {
@@ -64,14 +88,42 @@ export interface Settings {
   readonly transaction?: boolean;
 }
 
-/** A statement after its check. */
+/** A statement after its check, as it crosses RPC. */
 export interface CheckedStatement {
   readonly text: string;
-  readonly values: readonly unknown[] | undefined;
+  readonly values?: readonly unknown[];
+  readonly name?: string;
+  readonly rowMode?: "array";
+  /** The rows have the texts of the server. The Worker reads them. */
+  readonly types?: "raw";
 }
 
-/** Checks the statement of a query(). Throws an {@link ArgumentError} that names what is wrong. */
-export function checkStatement(text: unknown, values: unknown, where = ""): CheckedStatement {
+/**
+ * Checks the statement of a query(): its text and its values, or a {@link StatementConfig}. Throws an
+ * {@link ArgumentError} that names what is wrong.
+ */
+export function checkStatement(given: unknown, values: unknown, where = ""): CheckedStatement {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) return checkText(given, values, where);
+  checkKeys(given, ["text", "values", "name", "rowMode", "types"], where === "" ? "a statement" : where, "");
+  const config = given as Record<keyof StatementConfig, unknown>;
+  const inside = where === "" ? "" : `${where}: its `;
+  const { name, rowMode, types } = config;
+  if (name !== undefined && (typeof name !== "string" || name === ""))
+    throw new ArgumentError(`${inside}name must be a string that is not empty; it is ${show(name)}`);
+  if (rowMode !== undefined && rowMode !== "array" && rowMode !== "object")
+    throw new ArgumentError(`${inside}rowMode must be "array" or "object"; it is ${show(rowMode)}`);
+  // "raw" is what crosses RPC in its place.
+  if (types !== undefined && types !== "raw" && !hasFunctions(types, ["getTypeParser"]))
+    throw new ArgumentError(`${inside}types must be an object with a function getTypeParser; it is ${show(types)}`);
+  return {
+    ...checkText(config.text, values ?? config.values, inside),
+    ...(name === undefined ? {} : { name }),
+    ...(rowMode === "array" ? { rowMode } : {}),
+    ...(types === undefined ? {} : { types: "raw" as const }),
+  };
+}
+
+function checkText(text: unknown, values: unknown, where: string): CheckedStatement {
   if (typeof text !== "string" || text.trim() === "")
     throw new ArgumentError(`${where}text must be a string with a statement; it is ${show(text)}`);
   // JSON makes null of an absent argument.
@@ -80,7 +132,7 @@ export function checkStatement(text: unknown, values: unknown, where = ""): Chec
       `${where}values must be an array with one value for each placeholder, or be left out; it is ${show(values)}`,
     );
   }
-  return { text, values: values ? sendableValues(values, `${where}values`) : undefined };
+  return values ? { text, values: sendableValues(values, `${where}values`) } : { text };
 }
 
 /** Checks the statements of a batch(). Throws an {@link ArgumentError} that names what is wrong. */
@@ -89,14 +141,27 @@ export function checkStatements(statements: unknown): CheckedStatement[] {
     throw new ArgumentError(`statements must be an array of strings and { text, values }; it is ${show(statements)}`);
   return statements.map((statement: unknown, index) => {
     const where = `statements[${index}]`;
-    if (typeof statement === "string") return checkStatement(statement, undefined, `${where}: its `);
+    if (typeof statement === "string") return checkText(statement, undefined, `${where}: its `);
     if (typeof statement !== "object" || statement === null || Array.isArray(statement)) {
       throw new ArgumentError(`${where} must be a string or { text, values }; it is ${show(statement)}`);
     }
-    checkKeys(statement, ["text", "values"], where, "");
-    const { text, values } = statement as { text?: unknown; values?: unknown };
-    return checkStatement(text, values, `${where}: its `);
+    return checkStatement(statement, undefined, where);
   });
+}
+
+/** Reads the rows of a result whose statement had `types` of the caller's own. */
+export function readWith(types: ValueTypes | undefined, result: QueryResult): QueryResult {
+  if (types === undefined) return result;
+  const parsers = result.fields.map(({ dataTypeID }) => types.getTypeParser(dataTypeID, "text"));
+  const byName = new Map(result.fields.map(({ name }, index) => [name, parsers[index]]));
+  const read = (text: unknown, parse: ((text: any) => unknown) | undefined): unknown =>
+    text === null || parse === undefined ? text : parse(text);
+  const rows = (result.rows as unknown[]).map((row) =>
+    Array.isArray(row)
+      ? row.map((text: unknown, index) => read(text, parsers[index]))
+      : Object.fromEntries(Object.entries(row as object).map(([name, text]) => [name, read(text, byName.get(name))])),
+  );
+  return { ...result, rows: rows as QueryResult["rows"] };
 }
 
 /** Returns the error for an unknown call: the versions of caller and object differ. */

@@ -45,6 +45,47 @@ export class Narrow extends PoolObject {
   }
 }
 
+/** Counts what its one connection writes to its socket. */
+export class Counting extends PoolObject {
+  constructor(ctx, env) {
+    const open = creator("Counting", ctx, env);
+    super(
+      ctx,
+      env,
+      async () => {
+        const client = await open();
+        const { stream } = client.connection;
+        const write = stream.write.bind(stream);
+        stream.write = (...given) => (this.writes++, write(...given));
+        return client;
+      },
+      { dialect: pg, poolSize: 1 },
+    );
+    this.writes = 0;
+  }
+
+  count() {
+    return this.writes;
+  }
+}
+
+/** pg's own pipeline refuses what is not its own query. */
+export class Pipelined extends PoolObject {
+  constructor(ctx, env) {
+    super(
+      ctx,
+      env,
+      async () => {
+        const client = new Client({ connectionString: env.DATABASE_URL, pipeline: true });
+        client.on("error", () => {});
+        await client.connect();
+        return client;
+      },
+      { dialect: pg, poolSize: 1 },
+    );
+  }
+}
+
 /** One connection, and no lease is out for long. */
 export class Bounded extends PoolObject {
   constructor(ctx, env) {
@@ -376,6 +417,118 @@ const handlers = {
     } = await pool.query("SELECT 3 AS three", null);
     return { inserted, several: several.rows, row };
   },
+  async named({ pool }) {
+    const one = { name: "one", text: "SELECT $1::int AS n" };
+    const answers = [
+      await pool.query({ ...one, values: [1] }),
+      await pool.query(one, [2]),
+      ...(await pool.batch([
+        { ...one, values: [3] },
+        { ...one, values: [4] },
+      ])),
+      await pool.use((lease) => lease.query({ ...one, values: [5] })),
+      // Another version of the Worker.
+      await pool.query({ ...one, text: "SELECT $1::int + 1 AS n", values: [5] }),
+    ];
+    const prepared = await pool.query("SELECT name, statement FROM pg_prepared_statements ORDER BY prepare_time");
+    return { numbers: answers.map(({ rows }) => rows[0].n), prepared: prepared.rows };
+  },
+  async shapes({ pool }) {
+    const text = "SELECT 1 AS a, $1::text AS a, now() AS at, NULL AS nothing";
+    const types = { getTypeParser: (id, format) => (value) => `${id} ${format} ${String(value).slice(0, 4)}` };
+    const [inBatch] = await pool.batch([{ text, values: ["x"], rowMode: "array", types }]);
+    return {
+      ...(await pool.query({ text: "SELECT 1 AS a, $1::text AS a", values: ["two"], rowMode: "array" })),
+      simple: (await pool.query({ text: "SELECT 1 AS a, 2 AS a", rowMode: "array" })).rows,
+      inLease: (await pool.use((lease) => lease.query({ text, rowMode: "array" }, ["two"]))).rows[0].slice(0, 2),
+      typed: (await pool.query({ text, values: ["x"], types })).rows[0],
+      typedList: inBatch.rows[0],
+    };
+  },
+  async soils({ pool, key }) {
+    const soil = [
+      "SET ROLE pg_monitor",
+      "SELECT pg_advisory_lock(7)",
+      "LISTEN chan",
+      "CREATE TEMP TABLE soil (x int)",
+      "SET search_path TO evil",
+    ];
+    const tenant = { text: "SELECT set_config('app.tenant', $1, false)", values: ["ann"] };
+    const run = {
+      query: async () => {
+        for (const text of soil) await pool.query(text);
+        await pool.query(tenant);
+        await pool.query("SELECT 1; SET ROLE pg_monitor; SET search_path TO evil");
+      },
+      failure: () => failureOf(pool.query("SET ROLE pg_monitor; SELECT pg_advisory_lock(7); COMMIT; SELECT 1/0")),
+      "open transaction": () => pool.query("BEGIN; SET ROLE pg_monitor; SET search_path TO evil"),
+      batch: () => pool.batch([...soil, tenant]),
+      "batch without transaction": () => pool.batch([...soil, tenant], { transaction: false }),
+      lease: () => pool.use((lease) => lease.batch([...soil, tenant])),
+    };
+    await run[key]();
+    const { rows } = await pool.query(
+      `SELECT pg_backend_pid() AS pid, current_setting('search_path') AS path, current_user = session_user AS "isSelf",
+         coalesce(current_setting('app.tenant', true), '') AS tenant, to_regclass('pg_temp.soil') IS NULL AS "isClean",
+         (SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks,
+         (SELECT count(*)::int FROM pg_listening_channels()) AS channels`,
+    );
+    return rows[0];
+  },
+  async writes({ env }) {
+    const object = env.COUNTING.get(env.COUNTING.idFromName("pool"));
+    const pool = poolOf(env.COUNTING);
+    await pool.query("SELECT 1");
+    const during = async (work) => {
+      while ((await pool.stats()).used > 0) await sleep(5);
+      const before = await object.count();
+      await work();
+      while ((await pool.stats()).used > 0) await sleep(5);
+      return (await object.count()) - before;
+    };
+    const { text, values } = { text: "SELECT $1::int AS n", values: [1] };
+    return {
+      simple: await during(() => pool.query("SELECT 1")),
+      query: await during(() => pool.query(text, values)),
+      named: await during(() => pool.query({ name: "n", text, values })),
+      batch: await during(() => pool.batch([{ text, values }, "SELECT 2", { text, values }])),
+      untransacted: await during(() => pool.batch([{ text, values }, "SELECT 2"], { transaction: false })),
+      failed: await during(() => failureOf(pool.query("SELECT 1/$1::int", [0]))),
+    };
+  },
+  async unusual({ pool }) {
+    const before = await pid(pool);
+    const insert = "INSERT INTO marks VALUES ('unusual')";
+    const values = [{ a: 1n }];
+    const answer = {
+      unwritable: await failureOf(pool.batch([insert, { text: "SELECT $1::json", values }])),
+      unwritableAlone: await failureOf(pool.query("SELECT $1::json", values)),
+      unwritableNamed: await failureOf(pool.query({ name: "json", text: "SELECT $1::json", values })),
+      namedAfterwards: (await pool.query({ name: "json", text: "SELECT $1::json AS j", values: [{ a: 1 }] })).rows,
+      unparsed: await failureOf(
+        pool.batch([insert, { name: "bad", text: "SELEC" }, { name: "behind", text: "SELECT 1" }]),
+      ),
+      behind: (await pool.query({ name: "behind", text: "SELECT 1 AS one" })).rows,
+      copy: await failureOf(pool.query("/* from me */ COPY marks FROM STDIN")),
+      copyInBatch: await failureOf(pool.batch([insert, "COPY marks FROM STDIN"])),
+      comment: (await pool.query("-- nothing")).rows,
+      created: (await pool.batch(["CREATE TABLE made (x int)", "INSERT INTO made VALUES (1)", "DROP TABLE made"]))
+        .length,
+      several: (await pool.batch(["SELECT 1; SELECT 2 AS two", "SELECT 3"])).map(({ rows }) => rows[0]),
+    };
+    return { ...answer, isSame: before === (await pid(pool)) };
+  },
+  async pipelined({ env }) {
+    const pool = poolOf(env.PIPELINED);
+    const insert = "INSERT INTO marks VALUES ('pipelined')";
+    return {
+      query: (await pool.query({ text: "SELECT $1::int AS n", values: [1], rowMode: "array" })).rows,
+      batch: (await pool.batch(["SELECT 1 AS n", { text: "SELECT $1::int AS n", values: [2] }])).map(
+        ({ rows }) => rows[0].n,
+      ),
+      failed: await failureOf(pool.batch([insert, "SELECT 1/0"])),
+    };
+  },
   async errors({ pool }) {
     await pool.query("INSERT INTO people VALUES ('ann')");
     return {
@@ -432,7 +585,6 @@ const handlers = {
       deferred,
       onePid: pids[0].rows[0].pid === pids[1].rows[0].pid,
       none: await pool.batch([]),
-      stats: await pool.stats(),
     };
   },
   async lease({ pool }) {
@@ -731,7 +883,11 @@ const handlers = {
           keyAlone: () => poolOf(env.DATABASE, { key: "ann" }),
           name: () => poolOf(env.DATABASE, { name: "" }),
           unknown: () => poolOf(env.DATABASE, { shard: 2 }),
-          text: () => pool.query({ text: "SELECT 1" }),
+          text: () => pool.query({ values: [] }),
+          config: () => pool.query({ text: "SELECT 1", sql: "SELECT 1" }),
+          statementName: () => pool.query({ text: "SELECT 1", name: 7 }),
+          rowMode: () => pool.batch([{ text: "SELECT 1", rowMode: "list" }]),
+          types: () => pool.query({ text: "SELECT 1", types: {} }),
           values: () => pool.query("SELECT $1", 7),
           value: () => pool.query("SELECT $1", [Symbol("seven")]),
           nested: () => pool.query("SELECT $1", [{ a: [new URL("https://example.org/")] }]),

@@ -20,6 +20,8 @@ const classes = {
   DATABASE: "Database",
   NARROW: "Narrow",
   BOUNDED: "Bounded",
+  COUNTING: "Counting",
+  PIPELINED: "Pipelined",
   BRIEF: "Brief",
   FOREIGN: "Foreign",
   UNTOLD: "Untold",
@@ -134,6 +136,72 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.deepEqual({ several, row }, { several: [{ two: 2 }], row: { three: 3 } });
     });
 
+    test("a named statement is prepared once for each connection, whatever else has its name", async () => {
+      const { numbers, prepared } = await ask("named?on=NARROW");
+      assert.deepEqual(numbers, [1, 2, 3, 4, 5, 6]);
+      assert.deepEqual(
+        prepared.map(({ statement }) => statement),
+        ["SELECT $1::int AS n", "SELECT $1::int + 1 AS n"],
+      );
+      assert.equal(prepared[0].name, "one");
+      await ask("named?on=NARROW");
+      assert.equal((await ask("named?on=NARROW")).prepared.length, 2);
+    });
+
+    test("rows are arrays if that is asked for, and a caller may read the values itself", async () => {
+      const { rows, fields, simple, inLease, typed, typedList } = await ask("shapes");
+      assert.deepEqual(
+        [rows, fields.map(({ name }) => name), simple, inLease],
+        [[[1, "two"]], ["a", "a"], [[1, 2]], [1, "two"]],
+      );
+      const year = String(new Date().getFullYear());
+      assert.deepEqual(typed, { a: "25 text x", at: `1184 text ${year}`, nothing: null });
+      assert.deepEqual(typedList, ["23 text 1", "25 text x", `1184 text ${year}`, null]);
+    });
+
+    for (const soil of ["query", "failure", "open transaction", "batch", "batch without transaction", "lease"])
+      test(`the next caller has a session as good as new: after a ${soil}`, async () => {
+        const { pid, ...session } = await ask(`soils?on=NARROW&key=${encodeURIComponent(soil)}`);
+        assert.deepEqual(session, {
+          path: '"$user", public',
+          isSelf: true,
+          tenant: "",
+          isClean: true,
+          locks: 0,
+          channels: 0,
+        });
+        assert.deepEqual(await backends("Narrow"), [pid]);
+      });
+
+    test("a query is one write to the server, and so is a batch, with the reset of the session", async () => {
+      assert.deepEqual(await ask("writes"), { simple: 1, query: 1, named: 1, batch: 1, untransacted: 2, failed: 1 });
+    });
+
+    test("what cannot be written, parsed or copied fails alone, and its connection goes on", async () => {
+      await run("TRUNCATE marks");
+      const { unwritable, unwritableAlone, unwritableNamed, unparsed, copy, copyInBatch, ...given } =
+        await ask("unusual?on=NARROW");
+      assert.deepEqual(given, {
+        namedAfterwards: [{ j: { a: 1 } }],
+        behind: [{ one: 1 }],
+        comment: [],
+        created: 3,
+        several: [{ two: 2 }, { "?column?": 3 }],
+        isSame: true,
+      });
+      for (const { message } of [unwritable, unwritableAlone, unwritableNamed]) assert.match(message, /BigInt/);
+      assert.deepEqual([unwritable.statementIndex, unparsed.statementIndex, copyInBatch.statementIndex], [1, 1, 1]);
+      assert.equal(unparsed.code, "42601");
+      for (const { message } of [copy, copyInBatch]) assert.match(message, /No source stream defined/);
+      assert.deepEqual(await marks(), []);
+    });
+
+    test("a client with pg's own pipeline works, too", async () => {
+      const { query, batch, failed } = await ask("pipelined");
+      assert.deepEqual([query, batch, failed.code, failed.statementIndex], [[[1]], [1, 2], "22012", 1]);
+      assert.deepEqual(await marks(), []);
+    });
+
     test("a database's error arrives with its message, SQLSTATE and constraint", async () => {
       const { unique, syntax } = await ask("errors");
       assert.equal(unique.message, 'duplicate key value violates unique constraint "people_pkey"');
@@ -245,7 +313,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
 
     test("a batch runs on one connection and commits as one, or is rolled back and names what failed", async () => {
       await run("TRUNCATE marks, people");
-      const { committed, failed, kept, deferred, onePid, none, stats } = await ask("batches");
+      const { committed, failed, kept, deferred, onePid, none } = await ask("batches");
       assert.deepEqual(
         committed.map(({ rowCount, rows }) => [rowCount, rows]),
         [
@@ -261,7 +329,8 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
         [deferred.code, deferred.constraint, deferred.statementIndex],
         ["23505", "late_number_key", undefined],
       );
-      assert.deepEqual({ onePid, none, used: stats.used }, { onePid: true, none: [], used: 0 });
+      assert.deepEqual({ onePid, none }, { onePid: true, none: [] });
+      await nobodyHoldsOne("DATABASE");
       assert.deepEqual(await marks(), ["four", "one", "two"]);
       assert.deepEqual(await run("SELECT * FROM people UNION ALL SELECT number::text FROM late"), []);
     });
@@ -690,7 +759,11 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
         keyAlone: /key must come with shards.*it is "ann"/,
         name: /name must be a string that is not empty; it is ""/,
         unknown: /no option "shard" .*it has name, shards/,
-        text: /text must be a string with a statement; it is an object/,
+        text: /text must be a string with a statement; it is undefined/,
+        config: /a statement has no option "sql".*it has text, values, name, rowMode, types/,
+        statementName: /name must be a string that is not empty; it is 7/,
+        rowMode: /statements\[0\]: its rowMode must be "array" or "object"; it is "list"/,
+        types: /types must be an object with a function getTypeParser; it is an object \(Object\)/,
         values: /values must be an array.*it is 7/,
         value: /values must be strings, numbers.*values\[0\] is Symbol\(seven\)/,
         nested: /values must be strings, numbers.*values\[0\]\.a\[0\] is an object \(URL\)/,

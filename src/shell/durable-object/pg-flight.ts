@@ -1,0 +1,296 @@
+/**
+ * Sends several statements to a pg.Client in one write, and reads all of their answers in one turn. In workerd each
+ * write and each read is a turn of the object, and pg writes five messages for a statement with values. Knows of pg's
+ * Client what a cursor knows: its Query, and how it passes messages on. Called by run-query.ts.
+ */
+
+import { hash } from "./hash.js";
+import type { CheckedStatement } from "./statements.js";
+
+/** pg's result of one statement. */
+export interface PgResult {
+  readonly rows: unknown[];
+  readonly rowCount: number | null;
+  readonly command?: string;
+  readonly fields: { readonly name: string; readonly dataTypeID?: number }[];
+}
+
+/** pg's Query. */
+interface PgQuery {
+  name?: string;
+  text: string;
+  portal: string;
+  callback: (error: unknown, result?: PgResult) => void;
+  _result: { _types?: unknown };
+  _getRows(connection: PgConnection): void;
+  prepare(connection: PgConnection): void;
+  handleRowDescription(message: unknown): void;
+  handleDataRow(message: unknown): void;
+  handleCommandComplete(message: unknown, connection: PgConnection): void;
+  handleError(error: unknown, connection: PgConnection): void;
+  handleReadyForQuery(connection: PgConnection): void;
+}
+
+/** pg's Connection. */
+interface PgConnection {
+  readonly parsedStatements: Record<string, string>;
+  readonly submittedNamedStatements: Record<string, string>;
+  _send(bytes: Uint8Array): unknown;
+  execute(portal: { portal: string }): void;
+  query(text: string): void;
+  sendCopyFail(message: string): void;
+  sync(): void;
+}
+
+/** A pg.Client, also in the facade of its lease. */
+export interface PgFlyer {
+  readonly connection: PgConnection;
+  readonly pipeline?: unknown;
+  readonly _types: unknown;
+  query(submitted: object): unknown;
+}
+
+type Over = (results: PgResult[], failure: Failed | undefined) => void;
+
+type QueryClass = new (config: object) => PgQuery;
+
+interface Failed {
+  readonly error: unknown;
+  readonly index: number;
+}
+
+/** What became of the statements of a flight. */
+export interface Flight {
+  /** The results of those that succeeded, in order. */
+  readonly results: PgResult[];
+  /** The error of the one that failed, and its place. Those behind it did not run. */
+  readonly failure: Failed | undefined;
+  /** Settles with whether the statements sent behind the flight succeeded. */
+  readonly isReset: Promise<boolean> | undefined;
+}
+
+/** Whether the connection is a pg.Client that takes flights: pg's own pipeline refuses them. */
+export function isPgFlyer(connection: unknown): connection is PgFlyer {
+  const { connection: own, pipeline, query } = connection as Partial<PgFlyer>;
+  return (
+    typeof query === "function" &&
+    pipeline !== true &&
+    typeof own?._send === "function" &&
+    own.submittedNamedStatements !== undefined &&
+    typeof queryClassOf(connection as PgFlyer)?.prototype?.prepare === "function"
+  );
+}
+
+/**
+ * Runs the statements, each with the extended protocol; one alone without values with the simple one, which takes
+ * several statements in a text. `thenReset` are statements without values that run behind them, whatever became of
+ * them. Never rejects.
+ */
+export function fly(
+  client: PgFlyer,
+  statements: readonly CheckedStatement[],
+  thenReset: string | undefined,
+): Promise<Flight> {
+  return new Promise((resolve) => {
+    let isReset: Promise<boolean> | undefined;
+    const over: Over = (results, failure) => resolve({ results, failure, isReset });
+    const flight = new Submitted(client, statements, thenReset, over);
+    client.query(flight);
+    // It waits behind the flight, which has sent its statements already.
+    if (thenReset !== undefined && flight.isSent) isReset = new Promise((settle) => client.query(new Reset(settle)));
+  });
+}
+
+/** What pg's Client takes in place of a query. */
+class Submitted {
+  /** By this the dialect knows that it ends by itself. */
+  readonly requiresPreparation = true;
+  isSent = false;
+  callback: (error: unknown) => void;
+  readonly #queries: PgQuery[];
+  readonly #thenReset: string | undefined;
+  /** Of one text there may be several results. */
+  readonly #isSimple: boolean;
+  /** The statement whose answer arrives. */
+  #at = 0;
+  readonly #results: PgResult[] = [];
+  #failure: Failed | undefined;
+
+  constructor(client: PgFlyer, statements: readonly CheckedStatement[], thenReset: string | undefined, over: Over) {
+    const Query = queryClassOf(client) as QueryClass;
+    this.#thenReset = thenReset;
+    this.#isSimple = statements.length === 1 && !statements.some(isPrepared);
+    this.#queries = statements.map((statement, index) => this.#queryOf(client, Query, statement, index));
+    // Called with pg's error: of the server, of the socket, or of its time-out.
+    this.callback = (error) => {
+      over(this.#results, this.#failure ?? (error ? { error, index: this.#at } : undefined));
+    };
+  }
+
+  /** pg asks these of the query whose answer arrives, to know what was prepared. */
+  get name(): string | undefined {
+    return this.#queries[this.#at]?.name;
+  }
+
+  get text(): string | undefined {
+    return this.#queries[this.#at]?.text;
+  }
+
+  submit(connection: PgConnection): Error | null {
+    const parts: Uint8Array[] = [];
+    // Writes into the list what the connection would send.
+    const recorder = Object.create(connection, {
+      _send: { value: (part: Uint8Array) => parts.push(part) },
+    }) as PgConnection;
+    for (const query of this.#queries) {
+      if (this.#isSimple) recorder.query(query.text);
+      else query.prepare(recorder);
+      if (this.#failure === undefined) continue;
+      this.#forget(connection);
+      return this.#failure.error as Error;
+    }
+    if (!this.#isSimple) recorder.sync();
+    if (this.#thenReset !== undefined) recorder.query(this.#thenReset);
+    connection._send(joined(parts));
+    this.isSent = true;
+    return null;
+  }
+
+  handleRowDescription(message: unknown): void {
+    this.#queries[this.#at]?.handleRowDescription(message);
+  }
+
+  handleDataRow(message: unknown): void {
+    this.#queries[this.#at]?.handleDataRow(message);
+  }
+
+  handleCommandComplete(message: unknown, connection: PgConnection): void {
+    this.#queries[this.#at]?.handleCommandComplete(message, connection);
+    this.#advance();
+  }
+
+  handleEmptyQuery(): void {
+    this.#advance();
+  }
+
+  handleError(error: unknown, connection: PgConnection): void {
+    this.#forget(connection);
+    this.#finish(connection, this.#at);
+    this.callback(error);
+  }
+
+  handleReadyForQuery(connection: PgConnection): void {
+    this.#finish(connection, this.#queries.length);
+    this.callback(null);
+  }
+
+  /** There is no source. The server has ignored the Sync of the flight by now. */
+  handleCopyInResponse(connection: PgConnection): void {
+    connection.sendCopyFail("No source stream defined");
+    connection.sync();
+  }
+
+  handleCopyData(): void {}
+
+  #advance(): void {
+    if (!this.#isSimple) this.#at++;
+  }
+
+  /** Lets pg finish the first `count` queries: one whose row could not be read fails there. */
+  #finish(connection: PgConnection, count: number): void {
+    for (const query of this.#queries.slice(0, count)) {
+      query.handleReadyForQuery(connection);
+      if (this.#failure !== undefined) return;
+    }
+  }
+
+  /** The server did not prepare what comes behind a failure. */
+  #forget(connection: PgConnection): void {
+    for (const { name } of this.#queries.slice(this.#at)) if (name) delete connection.submittedNamedStatements[name];
+  }
+
+  #queryOf(client: PgFlyer, Query: QueryClass, statement: CheckedStatement, index: number): PgQuery {
+    const query = new Query(pgConfigOf(client.connection, statement));
+    query._result._types ??= client._types;
+    query.callback = (error, result) => {
+      if (error) this.#failure ??= { error, index };
+      else if (result !== undefined) this.#results.push(result);
+    };
+    // Its Sync would end the flight, and so its transaction.
+    query._getRows = (connection) => connection.execute({ portal: query.portal });
+    return query;
+  }
+}
+
+/** The answers of what was sent behind a flight. */
+class Reset {
+  readonly requiresPreparation = false;
+  callback: (error: unknown) => void;
+
+  constructor(settle: (isReset: boolean) => void) {
+    this.callback = (error) => settle(!error);
+  }
+
+  submit(): null {
+    return null;
+  }
+
+  handleRowDescription(): void {}
+
+  handleDataRow(): void {}
+
+  handleCommandComplete(): void {}
+
+  handleEmptyQuery(): void {}
+
+  handleError(error: unknown): void {
+    this.callback(error);
+  }
+
+  handleReadyForQuery(): void {
+    this.callback(null);
+  }
+}
+
+/** The values of a row as the server's texts. */
+const rawTypes = { getTypeParser: () => (text: unknown) => text };
+
+/** Whether pg sends the statement with the extended protocol. */
+export function isPrepared({ values, name }: CheckedStatement): boolean {
+  return name !== undefined || (values !== undefined && values.length > 0);
+}
+
+/** Returns the statement as pg takes it. */
+export function pgConfigOf(connection: unknown, { text, values, name, rowMode, types }: CheckedStatement): object {
+  return {
+    text,
+    ...(values === undefined ? {} : { values }),
+    ...(name === undefined ? {} : { name: preparedName(connection, name, text) }),
+    ...(rowMode === undefined ? {} : { rowMode }),
+    ...(types === undefined ? {} : { types: rawTypes }),
+  };
+}
+
+/**
+ * The server's name for a prepared statement. Callers of several versions may use one name for several texts, and pg
+ * refuses that.
+ */
+function preparedName(connection: unknown, name: string, text: string): string {
+  const { parsedStatements, submittedNamedStatements } = (connection ?? {}) as Partial<PgConnection>;
+  const known = parsedStatements?.[name] ?? submittedNamedStatements?.[name];
+  return known === undefined || known === text ? name : `${name.slice(0, 50)}-${hash(text).toString(36)}`;
+}
+
+function queryClassOf(client: PgFlyer): QueryClass | undefined {
+  return (client.constructor as { Query?: QueryClass }).Query;
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let place = 0;
+  for (const part of parts) {
+    whole.set(part, place);
+    place += part.length;
+  }
+  return whole;
+}
