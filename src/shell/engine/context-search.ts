@@ -36,7 +36,7 @@ export interface Nothing {
 }
 
 /** Hosts without finalisation have no weak references: there the lists keep what is in them. */
-const most = { requests: 1024, objects: canFinalize ? Infinity : 256, kept: 256, keptAtWork: 1024, depth: 16 };
+const most = { requests: 1024, objects: canFinalize ? Infinity : 1024, kept: 256, keptAtWork: 1024, depth: 16 };
 
 export class SeenContexts<C extends Seen<C>> {
   /** Requests, the last used first. */

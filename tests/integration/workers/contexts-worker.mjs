@@ -89,6 +89,7 @@ const deeds = {
     all: pool.stats({ scope: "all" }),
     counts: [pool.size(), pool.checkedIn(), pool.overflow(), pool.checkedOut()],
   }),
+  "/opened": () => pool.stats().opened,
   "/limits": () => ({ max: pool.stats().max, status: pool.status() }),
   /** Two connections, and three callers that want one. */
   "/queue": async () => {

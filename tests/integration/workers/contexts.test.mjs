@@ -9,7 +9,7 @@ import { root } from "../../../scripts/run.mjs";
 import { startWorkerd } from "./workerd.mjs";
 
 /** Before 2024-10-14 a promise that another request settles never continues; before 2025-05-05 nothing is finalised. */
-const dates = ["2024-09-23", "2024-10-14", "2025-06-30", "2026-10-01"];
+const dates = ["2024-09-23", "2024-10-14", "2025-06-30", "2026-10-01", "2026-11-17"];
 
 for (const compatibilityDate of dates) {
   describe(`with the compatibility date ${compatibilityDate}`, () => {
@@ -31,21 +31,30 @@ for (const compatibilityDate of dates) {
         assert.ok(attempt < 100, JSON.stringify(answer));
       }
     };
-    const start = async () => {
-      const entry = join(root, "tests/integration/workers/contexts-worker.mjs");
-      workerd = await startWorkerd({
+    const start = () =>
+      startWorkerd({
         workers: {
           main: {
-            entry,
+            entry: join(root, "tests/integration/workers/contexts-worker.mjs"),
             compatibilityDate,
             compatibilityFlags: compatibilityDate < "2026-08-04" ? ["nodejs_compat"] : [],
             durableObjects: { ACTOR: "Actor" },
           },
         },
       });
-    };
-    before(start);
+    before(async () => (workerd = await start()));
     after(() => workerd.stop());
+
+    it("keeps one connection in each of 300 objects that are called in turn", async () => {
+      const own = await start();
+      try {
+        for (let round = 0; round < 4; round++)
+          for (let object = 0; object < 300; object++) await own.ask(`/use?object=${object}`);
+        assert.equal((await own.ask("/opened")).body, 300);
+      } finally {
+        await own.stop();
+      }
+    });
 
     it("finds an object again that is the first to use the pool, when nothing says yet that it is one", async () => {
       const first = await ask("/use?object=first");

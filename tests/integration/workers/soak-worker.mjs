@@ -3,14 +3,18 @@
 
 // Before edgepool, of which it notes the instance.
 import { memory } from "./instance-memory.mjs";
-import { env } from "cloudflare:workers";
+import { env, RpcTarget, tracing, WorkerEntrypoint } from "cloudflare:workers";
 import { QueuePool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
 import { Client } from "pg";
 
 const options = { poolSize: 1, maxOverflow: 0, timeout: "30s" };
 const pools = {
-  scripted: new QueuePool(() => ({ query: () => Promise.resolve(), rollback() {}, close() {} }), options),
+  scripted: new QueuePool(() => {
+    // Throws in another context, as a socket does.
+    const socket = new WebSocketPair()[0];
+    return { query: async () => void socket.readyState, rollback() {}, close() {} };
+  }, options),
   postgres: new QueuePool(
     async () => {
       const client = new Client({ connectionString: env.DATABASE_URL, application_name: "soak" });
@@ -37,6 +41,10 @@ const endings = {
     await use(pool);
     await use(pool);
   },
+  async spans(pool) {
+    await tracing.enterSpan("one", () => use(pool));
+    await tracing.enterSpan("two", () => tracing.enterSpan("within", () => use(pool)));
+  },
   async thrown(pool) {
     const lease = await pool.connect();
     await lease.connection.query("BEGIN");
@@ -62,12 +70,64 @@ const endings = {
   },
 };
 
-/** One in ten ends badly, each in its turn. */
-function endingOf(number, disturbed) {
-  return number % 10 === 0 ? disturbed[(number / 10) % disturbed.length] : "well";
+/** One in ten ends badly, each in its turn. The others are of several kinds. */
+function endingOf(number, kinds, disturbed) {
+  return number % 10 === 0 ? disturbed[(number / 10) % disturbed.length] : kinds[number % kinds.length];
+}
+
+/** Requests that are entered several times. */
+const sessions = {
+  async socket(pool) {
+    const { webSocket } = await env.SELF.fetch(`http://self/socket?pool=${pool}`, {
+      headers: { upgrade: "websocket" },
+    });
+    webSocket.accept();
+    for (let message = 0; message < 3; message++) {
+      const answer = new Promise((resolve) => webSocket.addEventListener("message", resolve, { once: true }));
+      webSocket.send("x");
+      if ((await answer).data !== "well") return "failed";
+    }
+    webSocket.close();
+    return "answered";
+  },
+  async rpc(pool) {
+    using session = await env.SERVICE.session(pool);
+    for (let call = 0; call < 3; call++) await session.use();
+    return "answered";
+  },
+};
+
+class Session extends RpcTarget {
+  #pool;
+  constructor(pool) {
+    super();
+    this.#pool = pool;
+  }
+  use() {
+    return use(this.#pool).then(() => {});
+  }
+}
+
+export class Service extends WorkerEntrypoint {
+  session(pool) {
+    return new Session(pools[pool]);
+  }
+}
+
+function socket(pool) {
+  const [theirs, ours] = Object.values(new WebSocketPair());
+  ours.accept();
+  ours.addEventListener("message", () => {
+    use(pool).then(
+      () => ours.send("well"),
+      (error) => ours.send(String(error)),
+    );
+  });
+  return new Response(null, { status: 101, webSocket: theirs });
 }
 
 async function one(pool, ending, id) {
+  if (ending in sessions) return await sessions[ending](pool).catch(() => "failed");
   const gone = new AbortController();
   const answer = env.SELF.fetch(
     `http://self/one?pool=${pool}&ending=${ending}&id=${id}`,
@@ -85,12 +145,15 @@ async function one(pool, ending, id) {
 }
 
 /** `count` requests, `together` at any time. */
-async function batch({ pool, first, count, together, disturbed }) {
+async function batch({ pool, first, count, together, kinds, disturbed }) {
   const tally = { answered: 0, failed: 0 };
   const end = Number(first) + Number(count);
   let next = Number(first);
   const client = async () => {
-    for (let id = next++; id < end; id = next++) tally[await one(pool, endingOf(id, disturbed.split(",")), id)]++;
+    for (let id = next++; id < end; id = next++) {
+      const ending = endingOf(id, kinds.split(","), disturbed.split(","));
+      tally[await one(pool, ending, id)]++;
+    }
   };
   await Promise.all(Array.from({ length: together }, client));
   return tally;
@@ -104,6 +167,8 @@ export default {
       case "/one":
         await endings[parameters.ending](pools[parameters.pool], Number(parameters.id));
         return new Response();
+      case "/socket":
+        return socket(pools[parameters.pool]);
       case "/batch":
         return Response.json(await batch(parameters));
       default:

@@ -1,7 +1,7 @@
-// A hundred thousand requests in one isolate, one in ten of which ends badly with its lease out: given up by its
-// client, shot, thrown, or forgetful. What the pool has of them must not pile up: neither in WebAssembly, nor on the
-// heap, nor in its list of scopes, nor as backends. A self service binding makes each a request of its own, at a tenth
-// of HTTP's cost.
+// A hundred thousand requests in one isolate: plain ones, ones with spans, WebSockets, sessions over RPC. One in ten
+// ends badly with its lease out: given up by its client, shot, thrown, or forgetful. What the pool has of them must not
+// pile up: neither in WebAssembly, nor on the heap, nor in its list of scopes, nor as backends. A self service binding
+// makes each a request of its own, at a tenth of HTTP's cost.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -11,21 +11,30 @@ import { until } from "../watched-postgres.mjs";
 import { Inspector } from "./inspector.mjs";
 import { startWorkerd, startWorkerdOnPostgres } from "./workerd.mjs";
 
+const services = { SELF: "main", SERVICE: { service: "main", entrypoint: "Service" } };
+
 const rig = (worker = {}) => ({
   inspect: true,
   v8Flags: ["--expose-gc"],
-  workers: { main: { entry: join(import.meta.dirname, "soak-worker.mjs"), services: { SELF: "main" }, ...worker } },
+  workers: { main: { entry: join(import.meta.dirname, "soak-worker.mjs"), services, ...worker } },
 });
 
 /** Runs all requests in rounds, and reads the memory after each, once garbage is collected. */
-async function soak(workerd, { pool, requests, rounds, together, disturbed }) {
+async function soak(workerd, { pool, requests, rounds, together, kinds = ["well"], disturbed }) {
   const inspector = await Inspector.connect(workerd, "main");
   const readings = [];
   const tally = { answered: 0, failed: 0 };
   const count = requests / rounds;
   try {
     for (let round = 0; round < rounds; round++) {
-      const query = new URLSearchParams({ pool, first: round * count, count, together, disturbed: disturbed.join() });
+      const query = new URLSearchParams({
+        pool,
+        first: round * count,
+        count,
+        together,
+        kinds: kinds.join(),
+        disturbed: disturbed.join(),
+      });
       const { status, body } = await workerd.ask(`/batch?${query}`, { timeoutMs: 60_000 });
       assert.equal(status, 200, JSON.stringify(body));
       tally.answered += body.answered;
@@ -67,7 +76,7 @@ const foreign = (log) =>
   log.filter((line) => /on behalf of a different|different request context|cannot be used any more/.test(line));
 
 describe("a soak", { concurrency: 2 }, () => {
-  test("100,000 requests, one in ten ending badly, leave nothing in WebAssembly, heap or scopes", async () => {
+  test("100,000 requests of all kinds, one in ten ending badly, have one scope each and leave nothing", async () => {
     const workerd = await startWorkerd(rig());
     try {
       const requests = 100_000;
@@ -76,6 +85,7 @@ describe("a soak", { concurrency: 2 }, () => {
         requests,
         rounds: 20,
         together: 50,
+        kinds: ["well", "spans", "socket", "rpc"],
         disturbed: ["thrown", "forgotten", "givenUp", "hung"],
       });
       assert.deepEqual(tally, { answered: requests - (requests / 10) * (3 / 4), failed: (requests / 10) * (3 / 4) });
