@@ -6,7 +6,7 @@ import { Client } from "pg";
 import { startPostgres } from "../../scripts/postgres.mjs";
 
 /** The path at which each app answers with its customers and the backend that it asked, in two queries each. */
-export const path = "/customers";
+const path = "/customers";
 
 const others =
   "SELECT count(*)::int AS count FROM pg_stat_activity WHERE client_addr IS NOT NULL AND pid <> pg_backend_pid()";
@@ -25,15 +25,15 @@ export async function openShop() {
   return {
     url: `postgres://${user}:${password}@${host}:${port}/${database}`,
 
-    /** Asserts that all requests to the app of a Node server are served by its pool, of at most this many backends. */
-    async visitPool(server, most) {
-      const backends = new Set((await visit(server)).flat());
+    /** Asserts that one pool of at most this many connections serves all requests. */
+    async visitPool(server, most, prefix = "") {
+      const backends = new Set((await visit(server, prefix)).flat());
       assert.ok(backends.size <= most, `${backends.size} backends served the requests`);
     },
 
     /** Asserts that each request of a Worker has one backend of its own, and that none is left a moment later. */
     async visitWorker(server) {
-      const visits = await visit(server);
+      const visits = await visit(server, "");
       for (const backends of visits) assert.equal(new Set(backends).size, 1, "a request had a second connection");
       assert.equal(new Set(visits.flat()).size, requests);
       for (const end = Date.now() + 5000; ;) {
@@ -54,13 +54,14 @@ export async function openShop() {
  * Asks the app with several requests at once, and asserts that each answer has the rows. Returns the backends of each.
  *
  * @param {{ ask(path: string): Promise<{ names: string[], backends: number[] }> }} server
+ * @param {string} prefix of the path
  */
-async function visit(server) {
+async function visit(server, prefix) {
   const visits = [];
   let left = requests;
   const visitor = async () => {
     while (left-- > 0) {
-      const { names, backends } = await server.ask(path);
+      const { names, backends } = await server.ask(`${prefix}${path}`);
       assert.deepEqual(names, ["Ada", "Grace"]);
       visits.push(backends);
     }

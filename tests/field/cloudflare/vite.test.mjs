@@ -17,9 +17,10 @@ before(async () => {
 
 after(() => shop.close());
 
-test("vite dev serves a Worker with one pool at module scope", async () => {
+test("vite dev serves a Worker with a pool at module scope, and a Durable Object with one", async () => {
   const server = await project.serve("vite", (port) => ["dev", "--port", port]);
   try {
+    await shop.visitPool(server, 2, "/object");
     await shop.visitWorker(server);
     assert.doesNotMatch(server.log, /edgepool:|error/i);
   } finally {
@@ -31,6 +32,7 @@ test("vite preview serves what vite build makes of it", async () => {
   assert.doesNotMatch(project.run("vite", ["build"]), /warning|error/i);
   const server = await project.serve("vite", (port) => ["preview", "--port", port]);
   try {
+    await shop.visitPool(server, 2, "/object");
     await shop.visitWorker(server);
     assert.doesNotMatch(server.log, /edgepool:|error/i);
   } finally {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { startWorkerd } from "../../integration/workers/workerd.mjs";
 import { layProject } from "../project.mjs";
-import { openShop, path } from "../shop.mjs";
+import { openShop } from "../shop.mjs";
 
 const app = join(import.meta.dirname, "app");
 let shop;
@@ -17,10 +17,11 @@ before(async () => {
 
 after(() => shop.close());
 
-test("wrangler dev serves a Worker with one pool at module scope", async () => {
+test("wrangler dev serves a Worker with a pool at module scope, and a Durable Object with one", async () => {
   const project = layProject("cloudflare", app, { ".dev.vars": `DATABASE_URL=${shop.url}\n` });
   const server = await project.serve("wrangler", (port) => ["dev", "--port", port]);
   try {
+    await shop.visitPool(server, 2, "/object");
     await shop.visitWorker(server);
     assert.doesNotMatch(server.log, /edgepool:|error/i);
   } finally {
@@ -37,10 +38,15 @@ test("what wrangler deploy --dry-run builds runs in workerd", async () => {
     for (const name of readdirSync(built).filter((name) => !/\.(md|map)$/.test(name)))
       cpSync(join(built, name), join(folder, name === "worker.js" ? "main.js" : name));
   };
-  const vars = { DATABASE_URL: shop.url };
-  const workerd = await startWorkerd({ workers: { shop: { bundle, vars, compatibilityFlags: ["nodejs_compat"] } } });
+  const workerd = await startWorkerd({
+    workers: {
+      shop: { bundle, vars: { DATABASE_URL: shop.url }, durableObjects: { DATABASE: "Database" } },
+    },
+  });
+  const server = { ask: (path) => workerd.ask(path).then(({ body }) => body) };
   try {
-    await shop.visitWorker({ ask: () => workerd.ask(path).then(({ body }) => body) });
+    await shop.visitPool(server, 2, "/object");
+    await shop.visitWorker(server);
   } finally {
     await workerd.stop();
   }
