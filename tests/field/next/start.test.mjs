@@ -38,7 +38,7 @@ for (const [bundler, flags] of Object.entries({ Turbopack: [], webpack: ["--webp
     const server = await project.serve("next", (port) => ["start", "--port", port]);
     try {
       const response = await server.fetch("/edge");
-      assert.equal(response.headers.get("x-row"), "SELECT 'middleware'");
+      assert.equal(response.headers.get("x-rows"), "SELECT 'middleware',SELECT 'slim'");
       assert.deepEqual(await response.json(), [{ text: "SELECT 'route'" }]);
     } finally {
       await server.stop();
