@@ -99,9 +99,10 @@ export class Connections<C> {
     opening?.giveUp(reason);
   }
 
-  /** Aborts the signals of all openings: what they open will be closed. Runs foreign code. */
-  giveUpOpenings(reason: unknown): void {
-    for (const slot of this.slots) slot?.opening?.giveUp(reason);
+  /** Aborts the signals of all openings, for this reason: what they open will be closed. Runs foreign code. */
+  giveUpOpenings(reasonOf: () => unknown): void {
+    let reason: unknown;
+    for (const slot of this.slots) slot?.opening?.giveUp((reason ??= reasonOf()));
   }
 
   /** Whether the pool has the connection: a creator may return the same object again. */

@@ -246,7 +246,7 @@ export class Scope<C> {
 
   /** After the end: what is still being opened will be closed. */
   #giveUpOpenings(): void {
-    this.#connections.giveUpOpenings(this.#refusals.errorFor(Refusal.Closed, undefined));
+    this.#connections.giveUpOpenings(() => this.#refusals.errorFor(Refusal.Closed, undefined));
   }
 
   // ---- checkout
