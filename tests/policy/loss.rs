@@ -386,6 +386,27 @@ fn a_connection_that_is_dead_as_it_arrives_is_replaced_for_its_caller() {
 }
 
 #[test]
+fn a_connection_that_ends_while_it_is_adopted_is_terminated_once_and_replaced_for_its_caller() {
+    for dies in [false, true] {
+        let mut host = Host::new(plain(1, 0));
+        let caller = host.connect();
+        if dies {
+            host.adopt(caller);
+            host.connection_died(A);
+        } else {
+            host.die_on_arrival(caller);
+            host.adopt(caller);
+            host.close_record(A, true);
+        }
+        host.take_log();
+        host.finish(caller, Outcome::Ok);
+        assert_eq!(host.take_steps(), [HostStep::Open]);
+        host.run();
+        assert_eq!((host.connection(caller), host.open_connections()), (Connection(1), 1));
+    }
+}
+
+#[test]
 fn of_connections_that_are_dead_as_they_arrive_a_caller_tries_three() {
     let mut host = Host::new(plain(1, 0));
     let caller = host.connect();

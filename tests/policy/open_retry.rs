@@ -2,7 +2,7 @@
 //! that fail are spaced out, for all callers.
 
 use crate::harness::{Connection, Host, HostStep, Operation, Stage, emit, of_kind, plain};
-use edgepool::policy::{Condition, Config, Event, Kind, Outcome, Refusal, Settings, Span, Violation};
+use edgepool::policy::{Begin, Condition, Config, Event, Kind, Outcome, Pool, Refusal, Settings, Span, Violation};
 
 fn retrying(pool_size: u32) -> Settings {
     Settings { open_retry: f64::INFINITY, timeout_ms: 5000.0, ..plain(pool_size, 0) }
@@ -111,6 +111,19 @@ fn an_outage_of_a_second_under_load_costs_few_attempts_and_no_caller() {
     host.pass(1100.0);
     host.return_everything();
     assert_eq!(host.stats().checkouts, 100);
+}
+
+#[test]
+fn a_pause_wants_its_timer_though_the_last_waiter_left_in_the_call_in_which_it_began() {
+    let config = Config::new(&Settings { open_retry: 1.0, ..retrying(1) }).expect("good settings");
+    let mut pool = Pool::new(config);
+    let Begin::Pending(caller) = pool.begin_checkout(None) else { panic!("it opens") };
+    pool.resume(caller);
+    let Begin::Pending(_) = pool.begin_checkout(None) else { panic!("it waits") };
+    // No tick has set a timer yet.
+    pool.advance(caller, Outcome::Failed);
+    assert_eq!(pool.stats().waiting, 0);
+    assert!(pool.tick_wanted());
 }
 
 #[test]
