@@ -35,7 +35,7 @@ impl Pool {
         if let Some(slot) = self.joinable() {
             return Some(slot);
         }
-        let idle = self.next_current().or_else(|| self.idle.next_to_open().filter(|_| self.places.has_room()));
+        let idle = self.next_current().or_else(|| self.idle.next_to_open().filter(|&slot| self.may_open_in(slot)));
         if let Some(slot) = idle {
             self.take_idle_slot(slot);
             return Some(slot);
@@ -50,6 +50,15 @@ impl Pool {
             let is_valid = record.live && !record.stale && record.generation.invalidation() == invalidation;
             is_valid && !is_aged(record, recycle, now_ms)
         })
+    }
+
+    /// Whether this slot, which has no current connection, may be opened. After the pool has shrunk, slots whose
+    /// connections are being closed may take the maximum. Only an emptied slot that is idle takes none of it.
+    pub(super) fn may_open_in(&self, slot: u32) -> bool {
+        let record = &self.records[slot];
+        let is_beside = record.phase == Phase::Idle && !record.live;
+        let taken = self.records.len() - self.idle.emptied_len() as usize + usize::from(is_beside);
+        self.places.has_room() && taken <= self.most_slots()
     }
 
     /// Whether one more slot may be made and opened.
@@ -120,7 +129,7 @@ impl Pool {
     }
 
     fn may_take(&self, slot: u32) -> bool {
-        self.places.has_room() || self.is_current(slot)
+        self.may_open_in(slot) || self.is_current(slot)
     }
 
     /// Whether one more idle slot is surplus: as many as `poolSize` are idle already.

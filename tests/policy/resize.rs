@@ -115,6 +115,27 @@ fn an_opening_beyond_the_new_size_without_its_caller_is_closed() {
 }
 
 #[test]
+fn no_emptied_slot_is_opened_while_connections_that_close_take_the_maximum() {
+    for min in [0.0, 2.0] {
+        let mut host = Host::new(Settings { min, ..plain(3, 0) });
+        let mut callers = vec![host.lend()];
+        host.run();
+        callers.extend([host.lend(), host.lend()]);
+        let emptied = host.close_record(host.connection(callers[0]), true).expect("an end");
+        host.run_operation(emptied);
+        host.checkin(callers[1], true);
+        // One slot is being closed, one is empty and one is lent.
+        host.dispose();
+        host.checkin(callers[0], true);
+        host.resize(2, 0, 0);
+        let waiter = host.connect();
+        assert_eq!((host.stage(waiter), host.open_connections()), (Stage::Queued, 2));
+        host.run();
+        assert!(host.has_lease(waiter));
+    }
+}
+
+#[test]
 fn a_pool_that_grows_again_keeps_what_it_has_not_closed_yet() {
     let mut host = Host::new(sized(3, 0));
     let callers: Vec<Operation> = (0..3).map(|_| host.lend()).collect();

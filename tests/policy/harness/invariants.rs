@@ -198,7 +198,8 @@ impl Host {
             assert!(arriving || may_pause, "a caller waits for what may be joined");
             return;
         }
-        let is_full = counts.checked_in == 0 && (slots as f64) >= stats.max;
+        // After the pool has shrunk an emptied slot may have to wait until another one has ended.
+        let is_full = stats.idle == 0 && f64::from(stats.total) >= stats.max;
         // Each checkout on its way, with or without its caller, will serve the waiters.
         let on_the_way = self.number(|state| {
             let opens =
