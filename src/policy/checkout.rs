@@ -92,10 +92,7 @@ impl Pool {
             if self.is_hopeless() {
                 return Err(Refusal::Failed);
             }
-            if self.places.is_blocked() {
-                // Nothing else may tell the time, by which creators that were given up cease to count.
-                self.deadlines.want_tick();
-            }
+            self.unblock_soon();
             return self.begin_wait(limits);
         };
         if self.is_ready(slot) {

@@ -33,6 +33,14 @@ impl Pool {
         }
         self.places.reopenings.insert(self.records[slot].arrival, id);
         self.arm_step(id, Span::Forever);
+        self.unblock_soon();
+    }
+
+    /// Creators that were given up may take every place. Nothing else may tell the time, by which they cease to count.
+    pub(super) fn unblock_soon(&mut self) {
+        if self.places.is_blocked() {
+            self.deadlines.want_tick();
+        }
     }
 
     /// The slot of a checkout that still waits for a place.
@@ -145,6 +153,7 @@ impl Pool {
     /// The driver has reported the death of the connection before the listeners were called for it: it ends without
     /// events, and another one is opened.
     fn died_on_arrival(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
+        self.opening_went_wrong();
         self.records[slot].is_new = false;
         self.records[slot].empty();
         let (refusal, then) = if Self::has_given_up(deaths) {
@@ -163,6 +172,7 @@ impl Pool {
         self.opening_ended(slot);
         let now = self.deadlines.now();
         let counts = self.places.give_up(now);
+        self.unblock_soon();
         self.begin_back_off(true);
         let is_tried_again = self.may_try_again(id, slot);
         self.operation(id).state = State::Abandoned { counts, since: now };
@@ -251,7 +261,7 @@ impl Pool {
             self.deadlines.arm(&mut self.operations, id.index(), span, true);
         }
         if self.places.is_hopeless {
-            self.refuse_hopeless();
+            self.refuse_in_vain(Refusal::Failed);
         }
     }
 
@@ -322,11 +332,8 @@ impl Pool {
     /// and no connection can come back either, no caller waits for them.
     pub(super) fn unblock(&mut self) {
         self.forget_given_up();
-        if self.places.is_blocked() && !self.config.retries() && !self.has_live() {
-            while let Some(index) = self.waiters.front() {
-                let id = self.operations.handle_of(index);
-                self.refuse_waiter(id, Refusal::OpenTimeout);
-            }
+        if self.places.is_blocked() && !self.config.retries() {
+            self.refuse_in_vain(Refusal::OpenTimeout);
         }
     }
 
@@ -334,21 +341,21 @@ impl Pool {
         self.records.iter().any(|(_, record)| record.live)
     }
 
-    /// No attempt will help those that wait: if no connection can come back either, they are refused with its error.
-    fn refuse_hopeless(&mut self) {
+    /// No attempt will help those that wait: if no connection can come back either, they are refused.
+    fn refuse_in_vain(&mut self, refusal: Refusal) {
         if self.has_live() {
             return;
         }
         while let Some((_, id)) = self.places.reopenings.pop_front() {
             if self.reopening_slot(id).is_some() {
-                self.refuse(id, Refusal::Failed);
+                self.refuse(id, refusal);
                 let state = self.operation(id).state;
                 self.caller_left(id, state);
             }
         }
         while let Some(index) = self.waiters.front() {
             let id = self.operations.handle_of(index);
-            self.refuse_waiter(id, Refusal::Failed);
+            self.refuse_waiter(id, refusal);
         }
     }
 

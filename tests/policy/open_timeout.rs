@@ -78,6 +78,31 @@ fn a_caller_waits_beside_them_if_a_connection_may_come_back() {
 }
 
 #[test]
+fn a_caller_that_lost_its_connection_does_not_wait_for_creators_that_were_given_up() {
+    for is_lost_before in [true, false] {
+        let mut host = Host::new(Settings { max_connecting: 2.0, ..impatient(3) });
+        host.listen(&[Event::Checkout]);
+        let caller = host.connect();
+        host.finish(caller, Outcome::Ok);
+        for round in 0..3 {
+            for _ in 0..2 {
+                host.connect();
+            }
+            if is_lost_before && round == 2 {
+                host.finish(caller, Outcome::Disconnected);
+                host.finish(caller, Outcome::Ok);
+            }
+            run_out(&mut host);
+        }
+        if !is_lost_before {
+            host.finish(caller, Outcome::Disconnected);
+            host.finish(caller, Outcome::Ok);
+        }
+        assert_eq!(host.refusal(caller), Some(Refusal::OpenTimeout), "{is_lost_before}");
+    }
+}
+
+#[test]
 fn creators_that_never_answer_do_not_close_the_pool_for_good() {
     let mut host = Host::new(impatient(1));
     for _ in 0..5 {
