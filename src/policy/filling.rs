@@ -3,10 +3,11 @@
 //! pool's timer; what opens ends that. Nothing of it keeps a host awake. Called through pool.rs.
 
 use super::config::Span;
-use super::operation::{Caller, Operation, State};
+use super::operation::{Caller, CheckoutAt, Operation, State};
 use super::places::Filling;
 use super::pool::Pool;
 use super::record::Record;
+use alloc::vec::Vec;
 
 /// The pause after the first failure. Each further one is twice as long, up to the last.
 const FIRST_PAUSE_MS: u32 = 100;
@@ -29,6 +30,25 @@ impl Pool {
     pub(super) fn stop_filling(&mut self) {
         self.end_pause();
         self.filling = Filling::default();
+    }
+
+    /// The same for a pool that stays usable. Returns whether it is to go on after this call, because callers that have
+    /// no connection yet have called already.
+    pub(super) fn suspend_filling(&mut self) -> bool {
+        let goes_on = self.filling.has_begun && self.operations.iter().any(|(_, operation)| operation.is_attended());
+        self.stop_filling();
+        let begins = |operation: &Operation| match operation.state {
+            State::CheckingOut { at: CheckoutAt::Reserved, slot, .. } => {
+                (operation.caller == Caller::None).then_some(slot)
+            }
+            _ => None,
+        };
+        let unbegun: Vec<(u32, u32)> =
+            self.operations.iter().filter_map(|(index, it)| begins(it).map(|slot| (index, slot))).collect();
+        for (index, slot) in unbegun {
+            self.give_back(self.operations.handle_of(index), slot);
+        }
+        goes_on
     }
 
     /// Opens what is missing, if the last opening did not fail.
@@ -57,7 +77,7 @@ impl Pool {
         if !self.places.has_room() || self.is_crowded() {
             return false;
         }
-        let slot = if let Some(slot) = self.idle.next_emptied() {
+        let slot = if let Some(slot) = self.idle.next_emptied().filter(|&slot| self.may_open_in(slot)) {
             self.take_idle_slot(slot);
             slot
         } else if self.may_make_slot() {

@@ -19,9 +19,10 @@ impl Pool {
 
     /// Closes the idle connections of this scope.
     pub(super) fn close_idle(&mut self) {
-        self.stop_filling();
+        let goes_on = self.suspend_filling();
         self.empty_idle();
         self.settle();
+        self.filling.has_begun |= goes_on;
     }
 
     fn empty_idle(&mut self) {

@@ -181,4 +181,23 @@ export default (test) => {
     await settled();
     expect(server.live).to.equal(2);
   });
+
+  test("dispose() ends the openings that have not begun, and the next call begins them again", async () => {
+    const { pool, server } = scriptedPool({ poolSize: 3, maxOverflow: 0, min: 3 });
+    await settled();
+    await pool.dispose();
+    let openings = 0;
+    server.script.open = () => {
+      if (++openings === 2) void pool.dispose();
+    };
+    const leases = [await pool.connect()];
+    await settled();
+    server.script.open = undefined;
+    // The second opening disposed of the pool, before the third began.
+    expect([openings, pool.stats().total]).to.deep.equal([2, 1]);
+    leases.push(await pool.connect());
+    expect(pool.stats()).to.include({ used: 2, idle: 1 });
+    await Promise.all(leases.map((lease) => lease.close()));
+    await pool.close();
+  });
 };

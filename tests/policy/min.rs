@@ -216,6 +216,22 @@ fn an_opening_that_hangs_and_a_connect_listener_that_fails_are_failures_too() {
 }
 
 #[test]
+fn a_connection_that_is_dead_as_it_arrives_is_a_failure_too() {
+    let mut host = Host::new(keeping(1, 1));
+    host.start();
+    for _ in 0..3 {
+        let opening = host.operations().find(|&it| host.step(it) == Some(HostStep::Open)).expect("an opening");
+        host.die_on_arrival(opening);
+        host.finish(opening, Outcome::Ok);
+        host.run();
+        assert_eq!(openings(&host), 0, "not at once");
+        host.pass(1000.0);
+    }
+    host.run();
+    assert_eq!(host.stats().idle, 1);
+}
+
+#[test]
 fn a_caller_whose_opening_succeeds_ends_the_pause() {
     let mut host = Host::new(keeping(2, 5));
     host.start();
@@ -242,6 +258,22 @@ fn a_disposed_pool_is_empty_until_its_next_call() {
     host.lend();
     host.run();
     assert_eq!(host.open_connections(), 2);
+}
+
+#[test]
+fn a_disposed_pool_whose_callers_wait_is_in_use() {
+    let mut host = Host::new(keeping(2, 2));
+    let first = host.lend();
+    host.run();
+    let holders = [first, host.lend()];
+    let waiters = [host.connect(), host.connect()];
+    host.dispose();
+    for caller in holders.into_iter().chain(waiters) {
+        host.run();
+        host.give_back(caller);
+    }
+    host.run();
+    assert_eq!(host.stats().idle, 2);
 }
 
 #[test]
