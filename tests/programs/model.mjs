@@ -26,6 +26,12 @@ export class Scope {
   hasBegun = false;
   /** The last caller that got a connection, or began to open or to check one. */
   lastServed = 0;
+  /** How many slots it may still have, of the time before the pool shrank. */
+  mostSlots = 0;
+  /** Whether the pool keeps `min` connections open in it: since a call, and until dispose(). */
+  isFilled = false;
+  /** When an opening failed in it last. */
+  failedAt = -Infinity;
 
   constructor(/** @type {number} */ key) {
     this.key = key;
@@ -83,6 +89,7 @@ export class Caller {
 /** One call of the creator. */
 export class Opening {
   isRunning = true;
+  answeredIn = -1;
   slack = 0;
 
   constructor(
@@ -126,8 +133,9 @@ export class Connection {
   detachedIn = Infinity;
   /** Whether the listeners of its end were called: it has left its slot. */
   hasLeft = false;
-  /** Whether a ping of it has not answered. */
+  /** Whether a ping of it has not answered, or its reset. */
   isBeingPinged = false;
+  isBeingReset = false;
   /** Whether its record was closed or invalidated. */
   isEmptied = false;
   /** Whether its driver has reported its death before anything else had ended it. */
@@ -137,6 +145,8 @@ export class Connection {
   emptiedIn = Infinity;
   /** Whether that happened during its own checkout: then the connection is beside the maximum. */
   isBeside = false;
+  /** Whether the pool may have closed it because it shrank. */
+  mayGo = false;
   /** Whether a share of it was invalidated. */
   isCondemned = false;
   /** Whether that was the error of a function of use(), which the pool notices some microtasks later. */
@@ -205,6 +215,8 @@ export class Model {
   connections = [];
   /** @type {Set<Opening>} */
   openings = new Set();
+  /** Those that were answered in this turn: the pool may not have noticed. @type {Opening[]} */
+  #lastAnswered = [];
   /** @type {Lease[]} */
   held = [];
   creatorCalls = 0;
@@ -218,6 +230,13 @@ export class Model {
   patienceMs = 0;
   closeSlack = 0;
   isCloseOver = false;
+  /** Whether the close serves the callers that came before it, and the last of these. */
+  drains = false;
+  lastAdmitted = Infinity;
+  /** Whether the pool opens connections by itself, for `min`. */
+  fills = false;
+  /** When the process stood still last, or the clock went back. */
+  #disturbedAt = -Infinity;
   /** Whether a callback has called warm(): what that opens runs in the context of the outermost caller. */
   hasWarmedWithin = false;
   mayDisconnect = false;
@@ -253,7 +272,7 @@ export class Model {
     this.kind = kind;
     /** Whether the pool has a scope function: then its creators run outside of their callers. */
     this.isScoped = isScoped;
-    this.options = options;
+    this.options = { ...options };
     this.clock = clock;
     this.edgepool = edgepool;
     /**
@@ -262,8 +281,11 @@ export class Model {
      * judged in these kinds.
      */
     this.isShared = kind === "StaticPool" || kind === "SingletonThreadPool";
-    this.max = maxOf(kind, options);
-    this.mostIdle = mostIdleOf(kind, options);
+    this.max = 0;
+    this.mostIdle = 0;
+    this.minIdle = 0;
+    this.min = 0;
+    this.#takeSizes();
     this.maxConnecting = options.maxConnecting ?? Infinity;
     this.maxUses = options.maxUses ?? Infinity;
     this.driverTimeoutMs = millis(options.driverTimeout, 30_000);
@@ -276,13 +298,30 @@ export class Model {
     this.deadlineMs = millis(options.deadline);
     this.recycleMs = millis(options.recycle);
     this.idleTimeoutMs = millis(options.idleTimeout);
-    this.minIdle = Math.min(options.minIdle ?? 0, this.mostIdle);
     this.pings = options.prePing === true && kind !== "NullPool";
     this.pingAfterMs = millis(options.prePingAfterIdle, 0);
   }
 
   fail(/** @type {string} */ rule, /** @type {string} */ detail) {
     this.failure ??= { rule, detail };
+  }
+
+  #takeSizes() {
+    const { kind, options } = this;
+    this.max = maxOf(kind, options);
+    this.mostIdle = mostIdleOf(kind, options);
+    this.minIdle = Math.min(options.minIdle ?? 0, this.mostIdle);
+    this.min = Math.min(options.min ?? 0, this.mostIdle);
+    this.fills ||= this.min > 0;
+    this.hasWarmedWithin ||= this.fills;
+  }
+
+  resize(/** @type {Record<string, number>} */ sizes, /** @type {Scope[]} */ scopes) {
+    const { max } = this;
+    Object.assign(this.options, sizes);
+    this.#takeSizes();
+    for (const scope of scopes) if (this.max < max) scope.mostSlots = Math.max(scope.mostSlots, max);
+    for (const connection of this.connections) connection.mayGo = true;
   }
 
   // ---- callers
@@ -300,6 +339,11 @@ export class Model {
     scope.hasBegun ||= this.closedAt === Infinity;
   }
 
+  /** A call is about to reach the pool, which keeps `min` connections open from then on. */
+  begins(/** @type {Caller} */ { scope, wasAborted }) {
+    if (!wasAborted) scope.isFilled = true;
+  }
+
   /** The call of the caller reaches the pool only now: what the option `scope` has asked came before. */
   askAgain(/** @type {Caller} */ caller, /** @type {Scope} */ scope) {
     caller.id = ++this.callerCount;
@@ -309,6 +353,8 @@ export class Model {
     if (caller.wasAborted) caller.controller = undefined;
     this.waiting.splice(this.waiting.indexOf(caller), 1);
     this.#join(caller);
+    scope.isFilled = false;
+    this.begins(caller);
   }
 
   #join(/** @type {Caller} */ caller) {
@@ -458,6 +504,8 @@ export class Model {
       if (caller.othersWaiting < most) strange(`though ${caller.othersWaiting} wait`);
     } else if (error instanceof PoolClosedError) {
       if (this.closedAt === Infinity && !caller.scope.hasEnded) strange("though the pool is open");
+      const isAdmitted = this.#isDraining() && caller.id <= this.lastAdmitted && !caller.scope.hasEnded;
+      if (isAdmitted && !this.isPatienceOver()) strange("though it came before the close, which drains the pool");
     } else if (error instanceof AssertionError) {
       if (this.kind !== "AssertionPool") strange(`by a ${this.kind}`);
     } else if (error instanceof InvalidRequestError) {
@@ -495,13 +543,11 @@ export class Model {
     const now = this.clock.elapsed;
     const mayCount = (/** @type {Opening} */ opening) =>
       opening.scope === scope &&
-      !this.#isTimely(opening) &&
+      now - opening.startedAt >= this.openTimeoutMs &&
       now < opening.startedAt + this.openTimeoutMs + lateness(this.openTimeoutMs) + opening.slack + givenUpMs;
-    const givenUp = [...this.openings].filter(mayCount).length;
-    const hasOne = this.connections.some(
-      ({ scope: other, ends, hasLeft, isEmptied, isDetached, isLate }) =>
-        other === scope && ends === 0 && !hasLeft && !isEmptied && !isDetached && !isLate,
-    );
+    const lately = this.#lastAnswered.filter(({ answeredIn }) => answeredIn === this.turn);
+    const givenUp = [...this.openings, ...lately].filter(mayCount).length;
+    const hasOne = this.connections.some((other) => other.scope === scope && this.#isKept(other));
     return !hasStarted && !this.retries && givenUp >= this.#mostCreators && !hasOne;
   }
 
@@ -524,10 +570,11 @@ export class Model {
     const running = [...this.openings].filter((other) => other.scope === scope && this.#isTimely(other)).length;
     if (running > this.maxConnecting) this.fail("maxConnecting holds", `${running} creators run in scope ${scope.key}`);
     const open = this.connections.filter((other) => other.scope === scope && this.#counts(other)).length;
-    if (running + open > this.max && !this.isShared)
+    const most = Math.max(this.max, scope.mostSlots);
+    if (running + open > most && !this.isShared)
       this.fail(
         "the server sees no more than the maximum",
-        `${open} connections and ${running} creators in scope ${scope.key}, of at most ${this.max}`,
+        `${open} connections and ${running} creators in scope ${scope.key}, of at most ${most}`,
       );
     return opening;
   }
@@ -568,8 +615,7 @@ export class Model {
   }
 
   opened(/** @type {Opening} */ opening) {
-    opening.isRunning = false;
-    this.openings.delete(opening);
+    this.#answered(opening);
     const now = this.clock.elapsed;
     const isLate = now - opening.startedAt >= this.openTimeoutMs;
     const connection = new Connection(this.connections.length + 1, opening, now, isLate);
@@ -578,9 +624,21 @@ export class Model {
     return connection;
   }
 
-  openingFailed(/** @type {Opening} */ opening) {
+  #answered(/** @type {Opening} */ opening) {
     opening.isRunning = false;
+    opening.answeredIn = this.turn;
     this.openings.delete(opening);
+    this.#lastAnswered = [opening, ...this.#lastAnswered.filter(({ answeredIn }) => answeredIn === this.turn)];
+  }
+
+  openingFailed(/** @type {Opening} */ opening) {
+    this.#answered(opening);
+    this.failed(opening.scope);
+  }
+
+  /** An opening has failed, or was ended by its listeners. */
+  failed(/** @type {Scope | undefined} */ scope) {
+    if (scope !== undefined) scope.failedAt = this.clock.elapsed;
   }
 
   /** A connection is pinged, or shown to the checkout listeners, for a caller. */
@@ -627,28 +685,38 @@ export class Model {
     // Its time may have begun before the process stood still.
     connection.endsAt = this.clock.elapsed - (this.#frozenIn === this.turn ? this.#frozenMs : 0);
     this.#pingIsOver(connection);
+    // Two that did not come to rest say that others may be lost, too.
+    if (connection.isBeingReset) this.doubt();
     // One that came back, and turned out to be stale, was to serve it. Its opening goes on for the pool.
     const isStale = !isPolite && connection.uses > 0 && !connection.isEmptied && !connection.isCondemned;
     if (caller?.opening?.isRunning && isStale) caller.opening = undefined;
     connection.endedIn = this.turn;
     connection.endedFor = caller;
+    // Its listeners have refused it, or have taken too long.
+    if (connection.uses === 0) this.failed(connection.scope);
     if (isPolite && connection.phase === "free") this.#checkReaping(connection);
   }
 
   #checkReaping(/** @type {Connection} */ connection) {
-    const { scope, isEmptied, mayBeStale, disposedIn, releasedAt } = connection;
-    if (scope === undefined || isEmptied || mayBeStale || disposedIn < Infinity) return;
+    const { scope, isEmptied, mayBeStale, disposedIn, releasedAt, mayGo } = connection;
+    if (scope === undefined || isEmptied || mayBeStale || mayGo || disposedIn < Infinity) return;
     if (this.closedAt < Infinity || scope.hasEnded) return;
     // One more scope than poolSize has a connection: another scope gives its own up.
     if (this.kind === "SingletonThreadPool") return;
-    const idle = this.clock.elapsed - releasedAt;
-    if (idle < this.idleTimeoutMs)
-      this.fail("an idle connection is kept until idleTimeout", `${connection.name} is closed after ${idle} ms`);
-    const others = this.connections.filter(
+    const idleMs = this.clock.elapsed - releasedAt;
+    if (idleMs < this.idleTimeoutMs)
+      this.fail("an idle connection is kept until idleTimeout", `${connection.name} is closed after ${idleMs} ms`);
+    const idle = this.connections.filter(
       (other) => (other.scope ?? scope) === scope && other.ends === 0 && other.holders.size === 0 && !other.isDetached,
     );
-    if (others.length < this.minIdle)
-      this.fail("minIdle holds", `${connection.name} is closed, and ${others.length} are left`);
+    if (idle.length < this.minIdle)
+      this.fail("minIdle holds", `${connection.name} is closed, and ${idle.length} are left`);
+    // Every caller that waits may have a slot. What is being closed is replaced once that has ended.
+    const isOf = (/** @type {{ scope: Scope | undefined }} */ one) => (one.scope ?? scope) === scope;
+    const others = this.connections.filter((other) => isOf(other) && other !== connection);
+    const open = others.filter(({ isOpen, isDetached }) => isOpen && !isDetached).length;
+    const slots = open + [...this.openings].filter(isOf).length + this.waiting.filter(isOf).length;
+    if (slots < this.min) this.fail("min holds", `${connection.name} is closed, and ${slots} are left`);
   }
 
   /** A caller gives its lease back, or invalidates it. */
@@ -726,15 +794,24 @@ export class Model {
     for (const held of connection.holders) held.hasSlot = false;
   }
 
-  close(/** @type {number} */ patienceMs) {
+  close(/** @type {number} */ patienceMs, drains = false) {
     const { elapsed } = this.clock;
     if (this.closedAt < Infinity) {
       // A later close can only hasten the first.
       this.patienceMs = Math.min(this.patienceMs, elapsed + patienceMs - this.closedAt);
+      this.drains &&= drains;
       return;
     }
     this.closedAt = elapsed;
     this.patienceMs = patienceMs;
+    this.drains = drains;
+    this.lastAdmitted = this.callerCount;
+  }
+
+  /** Whether callers that came before the close may still be served. */
+  #isDraining() {
+    const end = this.closedAt + this.patienceMs + lateness(this.patienceMs) + this.closeSlack;
+    return this.drains && !this.isCloseOver && this.clock.elapsed <= end;
   }
 
   /** pool.close() has resolved. */
@@ -777,6 +854,7 @@ export class Model {
   freeze(/** @type {number} */ frozenMs) {
     const ms = frozenMs + patience(frozenMs);
     this.#patientUntil = Math.max(this.#patientUntil, this.clock.elapsed + patience(frozenMs));
+    this.#disturbedAt = this.clock.elapsed;
     this.#frozenMs = ms + (this.#frozenIn === this.turn ? this.#frozenMs : 0);
     this.#frozenIn = this.turn;
     for (const caller of this.waiting) caller.slack += ms;
@@ -813,7 +891,8 @@ export class Model {
       // use() may have a lease that was lost to another holder, and give it back.
       const isLost = this.kind === "SingletonThreadPool" && caller.mayHaveStarted;
       if (caller.wasAborted && !isLost) this.fail("an aborted caller is settled", `${name} still waits`);
-      if ((this.closedAt < Infinity || scope.hasEnded) && !isLost)
+      const isAdmitted = this.closedAt === Infinity || (this.#isDraining() && caller.id <= this.lastAdmitted);
+      if ((!isAdmitted || scope.hasEnded) && !isLost)
         this.fail("close() and endScope() refuse the waiters", `${name} still waits`);
       if (now > askedAt + deadlineMs + lateness(deadlineMs) + slack && !isLost)
         this.fail("a deadline ends", `${name} still waits ${now - askedAt} ms after its call, of ${deadlineMs}`);
@@ -839,6 +918,9 @@ export class Model {
   }
 
   #checkIdle() {
+    // What had to go because the pool shrank is on its way.
+    for (const connection of this.connections)
+      if (connection.ends === 0 && !connection.hasLeft) connection.mayGo = false;
     if (this.closedAt < Infinity) return;
     const now = this.clock.elapsed;
     /** @type {Map<Scope, Connection[]>} */
@@ -869,7 +951,8 @@ export class Model {
         this.fail("no more are kept than poolSize", `${connections.length} are idle`);
       const ms = this.idleTimeoutMs;
       const overdue = connections.find((connection) => now > connection.freeSince + ms + lateness(ms));
-      if (overdue !== undefined && connections.length > this.minIdle)
+      const open = this.connections.filter((other) => other.scope === scope && this.#isKept(other)).length;
+      if (overdue !== undefined && connections.length > this.minIdle && open > this.min)
         this.fail(
           "idleTimeout ends an idle connection",
           `${overdue.name} is idle since ${overdue.freeSince}, beside ${connections.length - 1} others`,
@@ -878,6 +961,11 @@ export class Model {
     const kept = [...idle.values()].reduce((sum, { length }) => sum + length, 0);
     if (this.kind === "SingletonThreadPool" && kept > this.options.poolSize)
       this.fail("no more scopes keep a connection than poolSize", `${kept} do`);
+  }
+
+  /** Whether the connection is certainly one of those that the pool keeps. */
+  #isKept(/** @type {Connection} */ { ends, hasLeft, isEmptied, isDetached, isLate }) {
+    return ends === 0 && !hasLeft && !isEmptied && !isDetached && !isLate;
   }
 
   /** The part of `recycle` at which a connection may be due already. */
@@ -893,7 +981,8 @@ export class Model {
     const { all, certain } = this.#queue(scope);
     if (total !== idle + used + opening + closing) wrong("total is the sum of its parts");
     if (max !== this.max) wrong("max is poolSize + maxOverflow");
-    if (total > this.max && !this.isShared) wrong("total is at most max");
+    if (total > Math.max(this.max, scope.mostSlots) && !this.isShared) wrong("total is at most max");
+    scope.mostSlots = total > this.max ? total : 0;
     // A caller that shares may have to queue again.
     const most = this.isShared ? this.waiting.filter((caller) => caller.scope === scope).length : all.length;
     if (waiting < certain.length || waiting > most) wrong(`waiting is ${certain.length}`);
@@ -909,6 +998,13 @@ export class Model {
     // A caller that waits for another attempt keeps its place.
     if ((this.retries ? 0 : opening) + closing !== 0) wrong("nothing opens or closes at rest");
     if (this.isShared && waiting > 0 && !this.retries) wrong("no caller waits for a connection that it may share");
+    const isFilled = scope.isFilled && !isExhausted && this.closedAt === Infinity && this.#hasRetried(scope);
+    if (isFilled && waiting === 0 && idle + used < this.min) wrong(`min is ${this.min}`);
+  }
+
+  /** Whether an opening that failed was tried again since: half a minute later at most, as the clock shows it. */
+  #hasRetried(/** @type {Scope} */ { failedAt }) {
+    return this.clock.elapsed > Math.max(failedAt, this.#disturbedAt) + 32_000;
   }
 
   /** Checks the gauges of a scope that has not begun. */

@@ -13,7 +13,7 @@ import { mix, numberOf, Random } from "./random.mjs";
 
 /**
  * @typedef {{ seed: number, temper: string, kind: string, options: Record<string, any>, isScoped: boolean,
- *   dialect: string[], listeners: [string, number][], acts: Act[] }} Program
+ *   isSized: boolean, dialect: string[], listeners: [string, number][], acts: Act[] }} Program
  */
 
 /** What a callback does: the acts that it performs on the pool, and how it answers. */
@@ -55,6 +55,13 @@ const within = /** @type {Weights} */ ([
   [3, "end the shown lease"],
   [3, "close the record"],
 ]);
+
+/** What programs do that also change the sizes of the pool, and drain it. */
+const sizing = /** @type {Weights} */ ([
+  [5, "resize"],
+  [1, "drain"],
+]);
+const withinSized = /** @type {Weights} */ ([...within, [3, "resize"], [0.3, "drain"]]);
 
 /** How a callback answers, by the temper of the program. */
 const answers = {
@@ -132,7 +139,16 @@ export function makeProgram(/** @type {number} */ seed) {
     if (act.do !== "pass" && random.chance(0.4)) act.pause = random.chance(0.6) ? 0 : random.below(7);
     return act;
   });
-  return { seed, temper, kind, options, isScoped, dialect, listeners, acts };
+  // Of a generator of their own, so that the other programs stay as they are.
+  const own = new Random(mix(seed, 3));
+  const isSized = kind === "QueuePool" && own.chance(0.4);
+  if (isSized && own.chance(0.6)) options.min = own.below(4);
+  for (let left = isSized ? 1 + own.below(4) : 0; left > 0; left--) {
+    const act = makeAct(own, sizing);
+    if (own.chance(0.4)) act.pause = own.below(7);
+    acts.splice(own.below(acts.length + 1), 0, act);
+  }
+  return { seed, temper, kind, options, isScoped, isSized, dialect, listeners, acts };
 }
 
 function makeDialect(/** @type {Random} */ random) {
@@ -232,14 +248,14 @@ export class Decisions {
     this.#calls.set(place, call);
     let number = this.#places.get(place);
     if (number === undefined) this.#places.set(place, (number = numberOf(place)));
-    const { seed, temper } = this.#program;
+    const { seed, temper, isSized } = this.#program;
     const random = new Random(mix(seed, number, call));
     const mood = /** @type {keyof typeof answers} */ (temper);
     const answer = random.weighted(answers[mood]);
     const fraction = random.fraction();
     const count = random.chance(reentry[mood] * calm) ? 1 + random.below(3) : 0;
     if (answer === "at once" && count === 0) return { ...plain, fraction };
-    const acts = Array.from({ length: count }, () => makeAct(random, within));
+    const acts = Array.from({ length: count }, () => makeAct(random, isSized ? withinSized : within));
     const name = `${place}#${call}`;
     return {
       acts: acts.filter((_act, at) => this.#keeps(`${name} act ${at}`)),

@@ -2,7 +2,7 @@
 // Random programs against the built package. SEED and PROGRAMS change what runs; main.mjs repeats one by hand.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { text } from "node:stream/consumers";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
@@ -27,6 +27,12 @@ test(`${programs} programs from seed ${seed} break no rule`, async () => {
 
 test("thousands of connections that end in one call are each closed once, and the pool serves again", async () => {
   assert.deepEqual(await searchCrowds(seed, 18), []);
+});
+
+test("each mutant's text stands once in the policy", () => {
+  const mutants = fileURLToPath(new URL("mutants.mjs", import.meta.url));
+  const { status, stderr } = spawnSync(process.execPath, [mutants, "check"], { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
 });
 
 test("a seed repeats its program, line by line", async () => {

@@ -61,7 +61,7 @@ export class Run {
   #byObject = new Map();
   /** @type {any[]} */
   #endedLeases = [];
-  /** The connection whose death is being reported. @type {Connection | undefined} */
+  /** The connection whose death is being reported. @type {{ connection: Connection, error: Error } | undefined} */
   #dying = undefined;
   /** @type {{ what: string }[]} */
   #promises = [];
@@ -159,6 +159,7 @@ export class Run {
     );
     if (pairs.length > 0) this.#say(`listens to ${pairs.map(([, event]) => event).join(" ")}`);
     this.#pool = new Kind((/** @type {any} */ record) => this.#create(record), given);
+    if (this.model.fills && !isScoped) this.model.asked({ scope: this.#scopes[0] });
     if (!isOption) for (const [listener, event] of pairs) this.#pool.on(event, listener);
   }
 
@@ -206,7 +207,7 @@ export class Run {
       doTerminate: (/** @type {any} */ object) => this.#end("terminate", object),
       doPing: (/** @type {any} */ object) => this.#ping(object),
       isDisconnect: (/** @type {any} */ error) => {
-        const dying = this.#dying;
+        const dying = this.#dying?.error === error ? this.#dying?.connection : undefined;
         this.#interrupt("isDisconnect", {}, 0.3);
         // Its lease may have come back since, or may have been detached.
         if (dying !== undefined && !dying.isDetached) this.model.empty(dying);
@@ -326,11 +327,14 @@ export class Run {
   #create(/** @type {any} */ record) {
     const { model } = this;
     const store = context.getStore();
-    const caller = store instanceof Caller && !model.isOpening(store) ? store : undefined;
+    // What the pool opens by itself runs in the context of whichever call it comes from.
+    const isCallers = store instanceof Caller && !model.isOpening(store) && !model.fills;
+    const caller = isCallers ? store : undefined;
     const isOutside = this.#program.isScoped;
     const scope = isOutside ? this.#scopes[this.#keys.indexOf(record.scope)] : this.#scopes[0];
     // With a scope function creators run outside of their callers: any of the scope may have begun to open.
-    if (isOutside) for (const other of model.waiting) if (other.scope === scope) other.mayHaveStarted = true;
+    if (isOutside || model.fills)
+      for (const other of model.waiting) if (other.scope === scope) other.mayHaveStarted = true;
     const opening = model.open(scope, caller);
     if (caller !== undefined) model.start(caller, "creator");
     if (model.creatorCalls > mostCreators) model.fail("the pool does not open without end", `${mostCreators} openings`);
@@ -375,7 +379,9 @@ export class Run {
     const connection = this.#connectionOf(object);
     this.#mayStart();
     this.model.reset(connection);
-    return this.#call(place, { connection, record: connection.record }, () => undefined);
+    connection.isBeingReset = true;
+    const answered = () => void (connection.isBeingReset = false);
+    return this.#call(place, { connection, record: connection.record }, answered, answered);
   }
 
   #end(/** @type {string} */ place, /** @type {any} */ object) {
@@ -438,10 +444,11 @@ export class Run {
     if (connection !== undefined) this.#checkEvent(event, connection);
     if (event === "connect" || event === "firstConnect" || event === "checkout") {
       if (event === "checkout" && connection !== undefined) this.model.check(connection, caller, false);
-      else if (caller !== undefined) this.model.start(caller, event, connection);
+      else if (caller !== undefined && !this.model.fills) this.model.start(caller, event, connection);
       const refused = () => {
         this.model.mayDisconnect = true;
         this.model.doubt();
+        if (event !== "checkout") this.model.failed(connection?.scope);
       };
       // The caller may have the connection from then on, and others may share it.
       const passed = () => void (connection !== undefined && (connection.movedIn = this.model.turn));
@@ -539,6 +546,10 @@ export class Run {
         return this.#abort(a);
       case "pool.close":
         return this.#closePool(/** @type {any} */ ([undefined, 0, "1s", "20s"])[Math.floor(a * 4)]);
+      case "drain":
+        return this.#closePool(/** @type {any} */ ([undefined, 0, "1s", "20s"])[Math.floor(a * 4)], true);
+      case "resize":
+        return this.#resize(act);
       case "freeze":
         return this.#freeze(freezes[Math.floor(a * freezes.length)], b);
       case "answer": {
@@ -623,6 +634,7 @@ export class Run {
         this.#abortable.push(caller);
       }
     }
+    this.model.begins(caller);
     this.#say(
       `${caller.name} asks, scope ${key}${Object.keys(options)
         .map((name) => `, ${name} ${typeof options[name] === "object" ? "given" : options[name]}`)
@@ -815,6 +827,7 @@ export class Run {
     const { model } = this;
     const idle = model.idle();
     model.mark("disposedIn");
+    for (const scope of this.#scopes) scope.isFilled = false;
     this.#track(this.#pool.dispose(), "dispose()", false, () => model.checkEnded(idle, "dispose()"));
   }
 
@@ -824,6 +837,7 @@ export class Run {
     const scope = this.#scopes[key];
     const count = 1 + Math.floor(a * 4);
     this.#say(`warm(${count}), scope ${key}`);
+    scope.isFilled = true;
     if (!this.#program.isScoped) this.model.asked({ scope });
     this.model.hasWarmedWithin ||= this.#depth > 0;
     this.#track(
@@ -855,12 +869,23 @@ export class Run {
     caller.controller?.abort(caller.reason);
   }
 
-  #closePool(/** @type {any} */ timeout) {
-    this.#say(`pool.close(${timeout ?? ""})`);
-    this.model.close(millis(timeout, 10_000));
-    this.#track(this.#pool.close(timeout === undefined ? undefined : { timeout }), "pool.close()", false, () =>
-      this.model.closeEnded(),
-    );
+  #closePool(/** @type {any} */ timeout, drain = false) {
+    this.#say(`pool.close(${timeout ?? ""}${drain ? " drain" : ""})`);
+    this.model.close(millis(timeout, 10_000), drain);
+    const options = timeout === undefined && !drain ? undefined : { timeout, drain };
+    this.#track(this.#pool.close(options), "pool.close()", false, () => this.model.closeEnded());
+  }
+
+  #resize(/** @type {Act} */ { a, b, c }) {
+    /** @type {Record<string, number>} */
+    const sizes = {};
+    if (a < 0.8) sizes.poolSize = [1, 2, 3, 5, 1, 0][Math.floor(a * 7.5)];
+    if (b < 0.6) sizes.maxOverflow = [0, 0, 1, 2, -1, 0][Math.floor(b * 10)];
+    if (c < 0.3) sizes.minIdle = Math.floor(c * 10);
+    if (c > 0.5) sizes.min = Math.floor((c - 0.5) * 8);
+    this.#say(`resize(${JSON.stringify(sizes)})`);
+    this.model.resize(sizes, this.#scopes);
+    this.#pool.resize(sizes);
   }
 
   #freeze(/** @type {number} */ ms, /** @type {number} */ b) {
@@ -884,7 +909,7 @@ export class Run {
     const error = new Error(`${connection.name} died`);
     this.model.errors.add(error);
     const outer = this.#dying;
-    this.#dying = ends === 0 ? connection : undefined;
+    this.#dying = ends === 0 ? { connection, error } : undefined;
     connection.hasEndedInDeath = false;
     died(error);
     this.#dying = outer;
