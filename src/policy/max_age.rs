@@ -38,7 +38,8 @@ impl Pool {
     /// The connection of a slot is gone, or on its way out.
     pub(super) fn empty_record(&mut self, slot: u32) {
         let record = &mut self.records[slot];
-        record.empty();
+        record.live = false;
+        record.has_finalizers = false;
         let aging = core::mem::replace(&mut record.aging, NIL);
         if aging != NIL {
             self.end(self.operations.handle_of(aging));

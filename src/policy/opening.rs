@@ -155,7 +155,7 @@ impl Pool {
     fn died_on_arrival(&mut self, id: OperationId, slot: u32, deaths: u8) -> Step {
         self.opening_went_wrong();
         self.records[slot].is_new = false;
-        self.records[slot].empty();
+        self.empty_record(slot);
         let (refusal, then) = if Self::has_given_up(deaths) {
             self.records[slot].phase = Phase::CheckingOut;
             (Some(Refusal::Disconnected), Then::CheckIn(slot))

@@ -135,12 +135,6 @@ impl Record {
         let flags = [self.phase as u8, self.live as u8, self.stale as u8, self.has_finalizers as u8];
         u32::from_le_bytes(flags) == u32::from_le_bytes([phase as u8, 1, 0, 0]) && self.generation == generation
     }
-
-    /// Its connection is gone, or on its way out.
-    pub(crate) fn empty(&mut self) {
-        self.live = false;
-        self.has_finalizers = false;
-    }
 }
 
 pub(crate) type Records = Slab<Record, LeaseKind>;

@@ -132,6 +132,23 @@ fn the_lesser_of_recycle_and_max_age_holds_at_a_checkout() {
 }
 
 #[test]
+fn a_connection_that_is_dead_as_it_arrives_leaves_no_age_to_the_next_one() {
+    let mut host = Host::new(ageing(1));
+    let caller = host.connect();
+    host.die_on_arrival(caller);
+    host.finish(caller, Outcome::Ok);
+    host.pass(MINUTE_MS / 2.0);
+    host.run();
+    assert_eq!(host.connection(caller), B);
+    host.give_back(caller);
+    host.pass(latest_ms(MINUTE_MS / 2.0));
+    assert_eq!((host.is_open(B), host.stats().recycled), (true, 0), "it is half a minute old");
+    host.pass(MINUTE_MS);
+    host.run();
+    assert_eq!((host.stats().total, host.stats().recycled, host.has_timer()), (0, 1, false));
+}
+
+#[test]
 fn a_connection_that_ended_before_leaves_no_timer() {
     let end = |host: &mut Host, caller: Operation, how: usize| match how {
         0 => drop(host.invalidate(caller)),
