@@ -5,7 +5,7 @@
 use super::config::{LONGEST_SPAN_MS, Span};
 use super::id::OperationId;
 use super::operation::{Caller, CheckoutAt, Operation, State, Then};
-use super::places::GIVEN_UP_MS;
+use super::places::{GIVEN_UP_MS, LONGEST_PAUSE_MS};
 use super::pool::Pool;
 use super::record::Phase;
 use super::step::{Event, Notice, Outcome, Refusal, Step};
@@ -256,6 +256,7 @@ impl Pool {
         if let Some(span) = self.places.fail(may_pass, self.random)
             && !self.closed
         {
+            self.stop_opening();
             let id = self.begin(Operation::new(State::BackingOff, Caller::None));
             self.places.back_off = Some(id);
             self.deadlines.arm(&mut self.operations, id.index(), span, true);
@@ -265,17 +266,33 @@ impl Pool {
         }
     }
 
+    /// The pause is over. A scope of an I/O context is dropped when nothing is left in it, and its failures with it. So
+    /// it remembers them for as long as the next pause could last.
     pub(super) fn end_back_off(&mut self, id: OperationId) {
-        self.end(id);
+        if self.places.memory == Some(id) {
+            return self.stop_opening();
+        }
         self.places.probe();
         self.has_freed = true;
+        if self.context.is_some() {
+            self.places.memory = Some(id);
+            self.deadlines.arm(&mut self.operations, id.index(), Span::Millis(LONGEST_PAUSE_MS), true);
+        } else {
+            self.end(id);
+        }
+    }
+
+    /// Ends the pause between openings that fail, and the memory of failures.
+    pub(super) fn stop_opening(&mut self) {
+        for id in [self.places.back_off.take(), self.places.memory.take()].into_iter().flatten() {
+            self.end(id);
+        }
     }
 
     fn end_failing(&mut self) {
         if self.places.is_failing() {
-            if let Some(pause) = self.places.succeed() {
-                self.end(pause);
-            }
+            self.places.succeed();
+            self.stop_opening();
             self.has_freed = true;
         }
     }

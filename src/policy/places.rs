@@ -9,7 +9,7 @@ use alloc::collections::VecDeque;
 
 /// The first pause after a failed opening, doubled with each further one up to the longest.
 const FIRST_PAUSE_MS: u32 = 50;
-const LONGEST_PAUSE_MS: u32 = 1000;
+pub(crate) const LONGEST_PAUSE_MS: u32 = 1000;
 
 /// A creator that was given up counts for so long. One that has not answered by then may never answer.
 pub(crate) const GIVEN_UP_MS: u32 = 600_000;
@@ -37,6 +37,8 @@ pub(crate) struct Places {
     failures: u32,
     /// The operation whose time ends the pause, while there is one.
     pub(crate) back_off: Option<OperationId>,
+    /// The operation that keeps a scope which remembers failures, while there is one.
+    pub(crate) memory: Option<OperationId>,
     /// Whether the last failure leaves no hope: its error does not pass, or it was the last attempt.
     pub(crate) is_hopeless: bool,
     /// Checkouts that wait for an opening, the longest first. Some have had their connection since.
@@ -59,6 +61,7 @@ impl Places {
             most_retries: config.most_retries(),
             failures: 0,
             back_off: None,
+            memory: None,
             is_hopeless: false,
             openers: Line::default(),
             reopenings: Line::default(),
@@ -158,13 +161,12 @@ impl Places {
         self.allowed = 1;
     }
 
-    /// Notes that an opening succeeded. Returns the operation of the pause, which ends with that.
-    pub(crate) fn succeed(&mut self) -> Option<OperationId> {
+    /// Notes that an opening succeeded.
+    pub(crate) fn succeed(&mut self) {
         self.failures = 0;
         self.is_hopeless = false;
         self.allowed = UNLIMITED;
         self.older = 0;
-        self.back_off.take()
     }
 
     /// Whether openings fail: fewer may run than `maxConnecting`.

@@ -152,13 +152,6 @@ impl Pool {
         }
     }
 
-    /// Ends the pause between openings that fail.
-    fn stop_opening(&mut self) {
-        if let Some(pause) = self.places.back_off.take() {
-            self.end(pause);
-        }
-    }
-
     fn end_closes(&mut self) {
         self.stop_opening();
         self.closed = true;

@@ -2,7 +2,8 @@
 //! pool. An act on the pool reaches its own scopes in one walk, and no other pool.
 
 use edgepool::policy::{
-    Aside, Begin, Condition, Config, Event, Hooks, Kind, LeaseId, Notice, Outcome, Return, Scopes, Settings, Span, Step,
+    Aside, Begin, Condition, Config, Event, Hooks, Kind, LeaseId, Notice, OperationId, Outcome, Pool, Return, Scopes,
+    Settings, Span, Step,
 };
 
 fn config(settings: &Settings) -> Config {
@@ -328,4 +329,50 @@ fn an_object_is_counted_at_rest_too_and_its_waiters_have_its_limits_at_once() {
         give_back(&mut scopes, object, lease);
     }
     assert!(scopes.stats_everywhere(first, None).expect("a scope").total > 0);
+}
+
+#[test]
+fn a_request_without_waiters_remembers_that_openings_fail() {
+    let settings = Settings { open_retry: f64::INFINITY, timeout_ms: 20.0, ..plain() };
+    let mut scopes = Scopes::new();
+    let first = scopes.begin(config(&settings));
+    let request = scopes.begin_beside(first, config(&settings), Some(1)).expect("a scope");
+    let scope = scopes.get_mut(request).expect("a scope");
+    scope.set_random(0.3);
+    let (mut attempts, mut now, mut timer) = (0, 1000.0, None);
+    let mut attempt = |scope: &mut Pool, id, now: f64| {
+        let mut step = scope.resume(id);
+        while matches!(step, Step::Open(_)) {
+            scope.read_clock(now);
+            scope.time_opening(id);
+            attempts += 1;
+            step = scope.advance(id, Outcome::Unavailable);
+        }
+    };
+    let mut pass = |scope: &mut Pool, ms: u32, attempt: &mut dyn FnMut(&mut Pool, OperationId, f64)| {
+        let mut ends_empty = false;
+        for _ in 0..ms {
+            now += 1.0;
+            let rings = timer.is_some_and(|end| end <= now);
+            if rings || scope.tick_wanted() {
+                let delay = if rings { scope.ring(now) } else { scope.tick(now) };
+                timer = delay.map(|delay| now + f64::from(delay));
+            }
+            while let Some((id, notice)) = scope.take_notice() {
+                if notice == Notice::Resume {
+                    attempt(scope, id, now);
+                }
+            }
+            ends_empty |= rings && scope.is_empty();
+        }
+        ends_empty
+    };
+    for round in 0..100 {
+        if let Begin::Pending(id) = scope.begin_checkout(None) {
+            attempt(scope, id, f64::from(1000 + 50 * round));
+        }
+        assert!(!pass(scope, 50, &mut attempt), "its callers have left, and the next one comes soon");
+    }
+    assert!(pass(scope, 3000, &mut attempt) && scope.is_empty() && !scope.tick_wanted(), "it does not last");
+    assert!(attempts < 16, "so many attempts in five seconds: {attempts}");
 }
