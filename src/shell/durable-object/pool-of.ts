@@ -6,7 +6,7 @@
 
 import { ArgumentError, DisconnectionError, InvalidRequestError } from "../errors.js";
 import type { PoolStats } from "../stats.js";
-import { checkKeys, hasFunctions, show } from "../validate.js";
+import { checkKeys, hasFunctions, refuse, show } from "../validate.js";
 import { Caller, type CallerStub } from "./caller.js";
 import { errorOf, type Outcome } from "./failure.js";
 import { hash } from "./hash.js";
@@ -81,8 +81,11 @@ export interface RemotePool {
   lease(options?: WaitOptions): Promise<RemoteLease>;
   /** Checks out, runs `fn`, and releases the lease even if `fn` fails. */
   use<R>(fn: (lease: RemoteLease) => R | PromiseLike<R>, options?: WaitOptions): Promise<R>;
-  /** The numbers of the object; of several, of the one that this call goes to. */
-  stats(): Promise<PoolStats>;
+  /**
+   * The numbers of the object; of several, of the one that this call goes to. `{ scope: "all" }`: the sums over all
+   * shards. It calls each of them, so it starts those that do not run.
+   */
+  stats(options?: { scope?: "current" | "all" | undefined }): Promise<PoolStats>;
 }
 
 /**
@@ -150,24 +153,24 @@ export function poolOf(namespace: ObjectNamespace, options: PoolOfOptions = {}):
       `key must come with shards, the number of objects that it chooses from; it is ${show(key)}, and shards was ` +
         `left out`,
     );
-  const objectName = (): string => {
-    if (shards === undefined) return name;
-    return `${name}-${key === undefined ? Math.floor(Math.random() * shards) : hash(key) % shards}`;
+  const shardOfCall = (): number =>
+    key === undefined ? Math.floor(Math.random() * (shards ?? 1)) : hash(key) % (shards ?? 1);
+  const objectAt = (shard: number): Answering<PoolCall> => {
+    const id = namespace.idFromName(shards === undefined ? name : `${name}-${shard}`);
+    return namespace.get(id, locationHint === undefined ? undefined : { locationHint }) as Answering<PoolCall>;
   };
-  return new ObjectPool(
-    () =>
-      namespace.get(
-        namespace.idFromName(objectName()),
-        locationHint === undefined ? undefined : { locationHint },
-      ) as Answering<PoolCall>,
-  );
+  return new ObjectPool(objectAt, shardOfCall, shards ?? 1);
 }
 
 class ObjectPool implements RemotePool {
-  readonly #object: () => Answering<PoolCall>;
+  readonly #objectAt: (shard: number) => Answering<PoolCall>;
+  readonly #shardOfCall: () => number;
+  readonly #shards: number;
 
-  constructor(object: () => Answering<PoolCall>) {
-    this.#object = object;
+  constructor(objectAt: (shard: number) => Answering<PoolCall>, shardOfCall: () => number, shards: number) {
+    this.#objectAt = objectAt;
+    this.#shardOfCall = shardOfCall;
+    this.#shards = shards;
   }
 
   async query<Row>(
@@ -202,13 +205,21 @@ class ObjectPool implements RemotePool {
     }
   }
 
-  async stats(): Promise<PoolStats> {
-    return valueOf(await sent(this.#object(), "stats", []));
+  async stats(options: { scope?: "current" | "all" | undefined } = {}): Promise<PoolStats> {
+    checkKeys(options, ["scope"], "stats()", "");
+    const { scope = "current" } = options;
+    if (scope !== "current" && scope !== "all") throw refuse("scope of stats()", scope);
+    const shards = scope === "all" ? Array.from({ length: this.#shards }, (_, shard) => shard) : [this.#shardOfCall()];
+    const each = await Promise.all(
+      shards.map(async (shard) => valueOf<PoolStats>(await sent(this.#objectAt(shard), "stats", []))),
+    );
+    return each.reduce(sumOf);
   }
 
   async #ask(call: PoolCall, parameters: readonly unknown[], signal: AbortSignal | undefined): Answer {
     const caller = new Caller();
-    const send = (): Answer => sent(this.#object(), call, parameters, caller, signal !== undefined);
+    const shard = this.#shardOfCall();
+    const send = (): Answer => sent(this.#objectAt(shard), call, parameters, caller, signal !== undefined);
     try {
       signal?.throwIfAborted();
       return await untilAborted(
@@ -372,6 +383,11 @@ function lostLease(cause: unknown): LostLeaseError {
     { cause },
   );
   return Object.assign(error, { durableObjectReset, retryable, overloaded });
+}
+
+function sumOf(some: PoolStats, more: PoolStats): PoolStats {
+  const sums = Object.entries(some).map(([name, number]) => [name, number + more[name as keyof PoolStats]]);
+  return Object.fromEntries(sums) as PoolStats;
 }
 
 function resultOf<Row>(text: string | StatementConfig, outcome: Outcome<unknown>): QueryResult<Row> {

@@ -852,6 +852,25 @@ const handlers = {
       next: (await pool.query("SELECT 1 AS one")).rows,
     };
   },
+  async statsOfAll({ env }) {
+    const options = { name: "counted", shards: 3 };
+    const at = (key) => poolOf(env.DATABASE, { ...options, key });
+    const keys = ["ann", "bob", "cy", "dee", "eve", "fay"];
+    for (const key of keys) await at(key).query("SELECT 1");
+    const lease = await at("ann").lease();
+    const held = await poolOf(env.DATABASE, options).stats({ scope: "all" });
+    await lease.release();
+    const single = poolOf(env.DATABASE, { name: "counted-alone" });
+    await single.query("SELECT 1");
+    return {
+      used: held.used,
+      max: held.max,
+      checkouts: held.checkouts,
+      ofOne: (await at("ann").stats()).max,
+      alone: (await single.stats({ scope: "all" })).checkouts,
+      wrong: await failureOf(single.stats({ scope: "each" })),
+    };
+  },
   async resetWhileQueued({ env }) {
     const pool = poolOf(env.DATABASE, { name: "queued" });
     for (let number = 0; number < 5; number++) await pool.lease();

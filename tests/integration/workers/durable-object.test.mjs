@@ -601,6 +601,12 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.ok(![...first, ...random].includes(named));
     });
 
+    test("the numbers of all shards are their sums, and those of one are its own", async () => {
+      const { wrong, ...numbers } = await ask("statsOfAll");
+      assert.deepEqual(numbers, { used: 1, max: 15, checkouts: 7, ofOne: 5, alone: 1 });
+      assert.match(wrong.message, /scope of stats\(\) must be "current" or "all"/);
+    });
+
     test("an object that is reset loses what was not committed, and its next caller finds a working pool", async () => {
       await run("TRUNCATE marks");
       const { reset, query, next, ...ofLeases } = await ask("reset");
