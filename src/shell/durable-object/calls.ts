@@ -9,6 +9,9 @@ import type { CallerStub } from "./caller.js";
 /** A call is asked about once it is between one and two of these old. */
 const tickMs = 100;
 
+/** After so many ticks the end of a call takes too long. */
+const mostTicksOfEnd = 20;
+
 /** The calls of one object that are not over. */
 export class Calls {
   readonly #calls = new Set<Call>();
@@ -17,7 +20,6 @@ export class Calls {
   /** `caller` is absent if the caller called the object directly. */
   enter(caller: CallerStub | undefined, isAbortable: boolean): Call {
     const call = new Call(caller);
-    if (caller === undefined) return call;
     if (isAbortable) call.ask();
     this.#calls.add(call);
     if (!this.#isTicking) this.#tick();
@@ -41,6 +43,8 @@ export class Call {
   aborted = false;
   /** Called when the call is unwanted. */
   onUnwanted: (() => void) | undefined;
+  /** Set at the end of a call that has its answer: called if the end takes too long. */
+  onOverdue: (() => void) | undefined;
   readonly #caller: CallerStub | undefined;
   #ticks = 0;
   #isAsked = false;
@@ -64,15 +68,27 @@ export class Call {
   }
 
   tick(): void {
-    if (++this.#ticks > 1) this.ask();
+    this.#ticks++;
+    if (this.onOverdue === undefined) {
+      if (this.#ticks > 1) this.ask();
+    } else if (this.#ticks === mostTicksOfEnd) this.onOverdue();
+  }
+
+  /** The call has its answer, and its session ends. */
+  ends(session: { expire(): void }): void {
+    this.#ticks = 0;
+    this.onUnwanted = undefined;
+    this.onOverdue = () => session.expire();
   }
 
   /** Asks the caller, once. */
   ask(): void {
     if (this.#isAsked) return;
     this.#isAsked = true;
-    const end = (): void => this.#end();
-    this.#caller?.untilUnwanted(this.#isQueued).then(end, end);
+    this.#caller?.untilUnwanted(this.#isQueued).then(
+      () => this.#end(),
+      () => this.#end(),
+    );
   }
 
   /** Called when the call has its connection. Rejects if the call is unwanted; a promise only if it must be asked. */

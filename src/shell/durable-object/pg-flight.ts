@@ -50,8 +50,6 @@ export interface PgFlyer {
   query(submitted: object): unknown;
 }
 
-type Over = (results: PgResult[], failure: Failed | undefined) => void;
-
 type QueryClass = new (config: object) => PgQuery;
 
 interface Failed {
@@ -92,12 +90,11 @@ export function fly(
   thenReset: string | undefined,
 ): Promise<Flight> {
   return new Promise((resolve) => {
-    let isReset: Promise<boolean> | undefined;
-    const over: Over = (results, failure) => resolve({ results, failure, isReset });
-    const flight = new Submitted(client, statements, thenReset, over);
+    const flight = new Submitted(client, statements, thenReset, resolve);
     client.query(flight);
     // It waits behind the flight, which has sent its statements already.
-    if (thenReset !== undefined && flight.isSent) isReset = new Promise((settle) => client.query(new Reset(settle)));
+    if (thenReset !== undefined && flight.isSent)
+      flight.isReset = new Promise((settle) => client.query(new Reset(settle)));
   });
 }
 
@@ -106,6 +103,7 @@ class Submitted {
   /** By this the dialect knows that it ends by itself. */
   readonly requiresPreparation = true;
   isSent = false;
+  isReset: Promise<boolean> | undefined;
   callback: (error: unknown) => void;
   readonly #queries: PgQuery[];
   readonly #thenReset: string | undefined;
@@ -116,14 +114,20 @@ class Submitted {
   readonly #results: PgResult[] = [];
   #failure: Failed | undefined;
 
-  constructor(client: PgFlyer, statements: readonly CheckedStatement[], thenReset: string | undefined, over: Over) {
+  constructor(
+    client: PgFlyer,
+    statements: readonly CheckedStatement[],
+    thenReset: string | undefined,
+    landed: (flight: Flight) => void,
+  ) {
     const Query = queryClassOf(client) as QueryClass;
     this.#thenReset = thenReset;
     this.#isSimple = statements.length === 1 && !statements.some(isPrepared);
     this.#queries = statements.map((statement, index) => this.#queryOf(client, Query, statement, index));
     // Called with pg's error: of the server, of the socket, or of its time-out.
     this.callback = (error) => {
-      over(this.#results, this.#failure ?? (error ? { error, index: this.#at } : undefined));
+      const failure = this.#failure ?? (error ? { error, index: this.#at } : undefined);
+      landed({ results: this.#results, failure, isReset: this.isReset });
     };
   }
 

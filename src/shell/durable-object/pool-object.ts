@@ -163,7 +163,7 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
       try {
         return await this.#run(name, parameters, call);
       } finally {
-        this.#calls.leave(call);
+        if (call.onOverdue === undefined) this.#calls.leave(call);
       }
     });
   }
@@ -206,9 +206,15 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
       if (asked !== undefined) await asked;
       return await work(session);
     } finally {
-      const end = session.end();
       // The caller need not wait for a reset that was sent along.
-      if (!session.isEnding) await end;
+      if (session.isEnding) void this.#end(session, call);
+      else await session.end();
     }
+  }
+
+  async #end(session: Session<C>, call: Call): Promise<void> {
+    call.ends(session);
+    await session.end();
+    this.#calls.leave(call);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Lets the pool's reset of a session be one that is under way already: its statements may be sent along with the last
- * statement of a session. Decides nothing else. Made by pool-object.ts; the pool calls it through the dialect.
+ * Lets the pool omit the reset of a session that was reset already: its statements may be sent along with the last
+ * statement of a session. Decides nothing else. Made by pool-object.ts; the pool asks it through the dialect.
  */
 
 import type { Dialect } from "../dialect.js";
@@ -15,33 +15,24 @@ export class SessionResets<C> {
   readonly statements: string | undefined;
   /** The dialect for the pool. */
   readonly dialect: Dialect<C>;
-  /** The resets under way, with whether they succeeded. */
-  readonly #sent = new WeakMap<object, Promise<boolean>>();
+  readonly #done = new WeakSet<object>();
 
   constructor(dialect: Dialect<C>, resetsSessions: boolean) {
     const { statements } = (dialect.doResetSession ?? {}) as WithStatements;
     this.statements = resetsSessions && typeof statements === "string" ? statements : undefined;
-    this.dialect = this.statements === undefined ? dialect : this.#awaiting(dialect);
+    this.dialect = this.statements === undefined ? dialect : this.#omitting(dialect);
   }
 
-  /** The connection has the statements of the reset, and gets nothing else before it is returned. */
-  sent(connection: C, isReset: Promise<boolean>): void {
-    this.#sent.set(ownOf(connection), isReset);
+  /** The session was reset, and the connection gets nothing else before its return. */
+  done(connection: C): void {
+    this.#done.add(ownOf(connection));
   }
 
-  #awaiting(dialect: Dialect<C>): Dialect<C> {
-    const reset = (connection: C): unknown => dialect.doResetSession?.(connection);
+  #omitting(dialect: Dialect<C>): Dialect<C> {
     return {
       ...dialect,
-      doResetSession: (connection) => {
-        const own = ownOf(connection);
-        const sent = this.#sent.get(own);
-        if (sent === undefined) return reset(connection);
-        this.#sent.delete(own);
-        return sent.then((isDone) =>
-          isDone && dialect.inTransaction?.(connection) !== true ? undefined : reset(connection),
-        );
-      },
+      doResetSession: (connection) =>
+        this.#done.delete(ownOf(connection)) ? undefined : dialect.doResetSession?.(connection),
     };
   }
 }

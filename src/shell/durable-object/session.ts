@@ -90,12 +90,21 @@ export class Session<C> {
     this.#end = this.#giveBack(cancelledMs);
   }
 
+  /** Terminates the connection: the reset that was sent along takes too long. */
+  expire(): void {
+    void this.#lease.invalidate(new Error("the reset of the session took too long"));
+  }
+
   /** Cancels the statement under way if it is this call's. Its other statements do not run. */
   cancel(call: Call): void {
     if (this.#call === call) this.#cancel();
   }
 
   async #giveBack(patience = patienceMs): Promise<void> {
+    if (this.#pending === 0 && this.#resetting !== undefined && (await this.#resetting)) {
+      const { connection } = this.#lease;
+      if (this.#driving.dialect.inTransaction?.(connection) !== true) this.#driving.resets.done(connection);
+    }
     if (this.#pending === 0 || (await settles(this.#lastTurn, patience))) return this.#lease.close();
     return this.#lease.invalidate(
       new InvalidRequestError("a statement still ran when its lease ended", this.#driving.pool),
@@ -145,9 +154,7 @@ export class Session<C> {
       const { runQuery, resets } = this.#driving;
       // A reset inside a transaction would end with it.
       const thenReset = isLast && !mayBeOpen ? resets.statements : undefined;
-      const result = await runStatement(connection, statement, runQuery, thenReset, (flight) =>
-        this.#flown(connection, flight),
-      );
+      const result = await runStatement(connection, statement, runQuery, thenReset, (flight) => this.#flown(flight));
       this.#mayHaveLeftOneOpen = mayBeOpen;
       return result;
     } catch (error) {
@@ -162,8 +169,7 @@ export class Session<C> {
     await this.#lease.close({ error });
   }
 
-  #flown(connection: C, { isReset }: Flight): void {
-    if (isReset !== undefined) this.#driving.resets.sent(connection, isReset);
+  #flown({ isReset }: Flight): void {
     this.#resetting = isReset;
   }
 
@@ -207,7 +213,7 @@ export class Session<C> {
   async #landed(statements: readonly CheckedStatement[], connection: C, flight: Flight): Promise<QueryResult[]> {
     const { results, failure } = flight;
     this.#mayHaveLeftOneOpen = failure !== undefined;
-    this.#flown(connection, flight);
+    this.#flown(flight);
     if (failure === undefined)
       return statements.map((_, index) => {
         try {

@@ -69,6 +69,16 @@ export class Counting extends PoolObject {
   }
 }
 
+/** One connection, whose reset does not come to an end. */
+export class Sluggish extends PoolObject {
+  constructor(ctx, env) {
+    const doResetSession = Object.assign((client) => client.query("SELECT pg_sleep(60)"), {
+      statements: "SELECT pg_sleep(60)",
+    });
+    super(ctx, env, creator("Sluggish", ctx, env), { dialect: { ...pg, doResetSession }, poolSize: 1 });
+  }
+}
+
 /** pg's own pipeline refuses what is not its own query. */
 export class Pipelined extends PoolObject {
   constructor(ctx, env) {
@@ -857,6 +867,8 @@ const handlers = {
     const at = (key) => poolOf(env.DATABASE, { ...options, key });
     const keys = ["ann", "bob", "cy", "dee", "eve", "fay"];
     for (const key of keys) await at(key).query("SELECT 1");
+    // The reset of a session is over a moment after its answer.
+    while ((await poolOf(env.DATABASE, options).stats({ scope: "all" })).used > 0) await sleep(5);
     const lease = await at("ann").lease();
     const held = await poolOf(env.DATABASE, options).stats({ scope: "all" });
     await lease.release();

@@ -21,6 +21,7 @@ const classes = {
   NARROW: "Narrow",
   BOUNDED: "Bounded",
   COUNTING: "Counting",
+  SLUGGISH: "Sluggish",
   PIPELINED: "Pipelined",
   BRIEF: "Brief",
   FOREIGN: "Foreign",
@@ -172,6 +173,14 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
         });
         assert.deepEqual(await backends("Narrow"), [pid]);
       });
+
+    test("a reset that does not end holds neither its caller nor, for long, the next one", async () => {
+      const start = Date.now();
+      const { pid } = await ask("next?on=SLUGGISH");
+      assert.ok(Date.now() - start < 1000, "the caller waited for the reset");
+      assert.notEqual((await ask("next?on=SLUGGISH")).pid, pid);
+      assert.ok(Date.now() - start < 5000, `the next caller waited ${Date.now() - start} ms`);
+    });
 
     test("a query is one write to the server, and so is a batch, with the reset of the session", async () => {
       assert.deepEqual(await ask("writes"), { simple: 1, query: 1, named: 1, batch: 1, untransacted: 2, failed: 1 });
