@@ -17,6 +17,7 @@ export {
   type RemoteLease,
   type RemotePool,
 } from "./pool-of.js";
+export type { ReadRows } from "./row-stream.js";
 export type { RunOptions, RunQuery, RunResult } from "./run-query.js";
 export type {
   AbortOptions,

@@ -21,7 +21,7 @@ import {
 } from "./statements.js";
 
 /** The calls of a lease, with their parameters still unchecked. */
-export type LeaseCall = "query" | "batch" | "release";
+export type LeaseCall = "query" | "batch" | "openRows" | "moreRows" | "endRows" | "release";
 
 /** The result of `lease()` of a {@link PoolObject}. Statements run one after the other, on one connection. */
 export class Lease extends RpcTarget {
@@ -82,6 +82,12 @@ export class Lease extends RpcTarget {
           const { transaction = true } = checkSettings(parameters[1], "batch() of a lease");
           return this.#session.batch(statements, transaction, call);
         }
+        case "openRows":
+          return this.#session.openRows(checkStatement(parameters[0], undefined), call);
+        case "moreRows":
+          return this.#session.moreRows(call);
+        case "endRows":
+          return this.#session.endRows();
         case "release":
           return this.#session.end();
         default:

@@ -16,7 +16,7 @@ export interface PgResult {
 }
 
 /** pg's Query. */
-interface PgQuery {
+export interface PgQuery {
   name?: string;
   text: string;
   portal: string;
@@ -32,12 +32,13 @@ interface PgQuery {
 }
 
 /** pg's Connection. */
-interface PgConnection {
+export interface PgConnection {
   readonly parsedStatements: Record<string, string>;
   readonly submittedNamedStatements: Record<string, string>;
   _send(bytes: Uint8Array): unknown;
   execute(portal: { portal: string }): void;
   query(text: string): void;
+  close(portal: { type: "P"; name: string }): void;
   sendCopyFail(message: string): void;
   sync(): void;
 }
@@ -285,7 +286,7 @@ function preparedName(connection: unknown, name: string, text: string): string {
   return known === undefined || known === text ? name : `${name.slice(0, 50)}-${hash(text).toString(36)}`;
 }
 
-function queryClassOf(client: PgFlyer): QueryClass | undefined {
+export function queryClassOf(client: PgFlyer): QueryClass | undefined {
   return (client.constructor as { Query?: QueryClass }).Query;
 }
 

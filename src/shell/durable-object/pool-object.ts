@@ -16,6 +16,7 @@ import type { CallerStub } from "./caller.js";
 import { Calls, type Call } from "./calls.js";
 import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
 import { Lease } from "./lease.js";
+import type { ReadRows } from "./row-stream.js";
 import type { RunQuery } from "./run-query.js";
 import { SessionResets } from "./session-resets.js";
 import {
@@ -54,6 +55,8 @@ export interface PoolObjectOptions<C> extends QueuePoolOptions<C> {
   resetOnReturn?: QueuePoolOptions<C>["resetOnReturn"];
   /** Runs one statement. Default: `connection.query(text, values)`, which must return `rows`, as pg does. */
   runQuery?: RunQuery<NoInfer<C>> | undefined;
+  /** Reads the rows of one statement, for `stream()`. Default: with a portal of the connection, if it is pg's. */
+  readRows?: ReadRows<NoInfer<C>> | undefined;
 }
 
 /** The calls of an object, with their parameters still unchecked. */
@@ -93,7 +96,11 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env, creator: Creator<C>, options: PoolObjectOptions<C> = {}) {
     super(ctx, env);
     checkIsOptions(options, "PoolObject", "");
-    const { runQuery, ...poolOptions } = options as PoolObjectOptions<C>;
+    const { runQuery, readRows, ...poolOptions } = options as PoolObjectOptions<C>;
+    if (readRows !== undefined && typeof readRows !== "function")
+      throw new ArgumentError(
+        `readRows must be a function (connection, text, values) => an async iterable of rows; it is ${show(readRows)}`,
+      );
     if (runQuery !== undefined && typeof runQuery !== "function")
       throw new ArgumentError(
         `runQuery must be a function (connection, text, values) => ({ rows }); it is ${show(runQuery)}`,
@@ -111,7 +118,7 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
       dialect: resets.dialect,
       resetOnReturn,
     });
-    this.#driving = { runQuery, dialect, pool: this.pool.loggingName, resets };
+    this.#driving = { runQuery, readRows, dialect, pool: this.pool.loggingName, resets };
   }
 
   /**

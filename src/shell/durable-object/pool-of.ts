@@ -14,6 +14,7 @@ import { markRequest } from "./request-marker.js";
 import { cannotBeSent, cannotBeValue } from "./rpc-values.js";
 import type { LeaseCall } from "./lease.js";
 import type { PoolCall } from "./pool-object.js";
+import type { Chunk } from "./row-stream.js";
 import {
   checkOptions,
   checkStatement,
@@ -77,6 +78,16 @@ export interface RemotePool {
     statements: readonly Statement[],
     options?: BatchOptions,
   ): Promise<QueryResult<Row>[]>;
+  /**
+   * Runs one statement on a lease of its own, and reads its rows while they are wanted, about 1 MB at a time:
+   * `for await (const row of pool.stream("SELECT …"))`. All of them together may be above 32 MiB. The loop may be left
+   * at any time. `timeout` and `signal` are those of `query()`.
+   */
+  stream<Row = Record<string, any>>(
+    text: string | StatementConfig,
+    values?: readonly unknown[],
+    options?: WaitOptions,
+  ): AsyncGenerator<Row, void, undefined>;
   /** Checks one connection out: `using lease = await pool.lease()`. It goes back, reset, however this request ends. */
   lease(options?: WaitOptions): Promise<RemoteLease>;
   /** Checks out, runs `fn`, and releases the lease even if `fn` fails. */
@@ -106,6 +117,12 @@ export interface RemoteLease extends Disposable, AsyncDisposable {
     statements: readonly Statement[],
     options?: LeaseBatchOptions,
   ): Promise<QueryResult<Row>[]>;
+  /** Reads the rows of one statement as {@link RemotePool.stream}. Until its end no other statement may run. */
+  stream<Row = Record<string, any>>(
+    text: string | StatementConfig,
+    values?: readonly unknown[],
+    options?: AbortOptions,
+  ): AsyncGenerator<Row, void, undefined>;
   /** Returns the connection; resolves once it is reset. A second call does nothing. Never rejects. */
   release(): Promise<void>;
 }
@@ -202,6 +219,20 @@ class ObjectPool implements RemotePool {
     return resultsOf(statements, await this.#ask("batch", [checked, settings], signal));
   }
 
+  async *stream<Row>(
+    text: string | StatementConfig,
+    values?: readonly unknown[],
+    options?: WaitOptions,
+  ): AsyncGenerator<Row, void, undefined> {
+    checkStatement(text, values);
+    const lease = await this.lease(options);
+    try {
+      yield* lease.stream<Row>(text, values, options?.signal === undefined ? undefined : { signal: options.signal });
+    } finally {
+      await lease.release();
+    }
+  }
+
   async lease(options?: WaitOptions): Promise<RemoteLease> {
     const { settings, signal } = checkOptions(options, "lease()");
     const outcome = await this.#ask("lease", [settings], signal);
@@ -252,6 +283,8 @@ class HeldLease implements RemoteLease {
   readonly #owner: Partial<Disposable>;
   readonly #isHere = markRequest();
   #ending: Promise<void> | undefined;
+  /** Whether rows are being read, be it that the object has sent the last of them. */
+  #isReading = false;
 
   constructor(lease: Answering<LeaseCall>, owner: Partial<Disposable>) {
     this.#lease = lease;
@@ -265,13 +298,52 @@ class HeldLease implements RemoteLease {
   ): Promise<QueryResult<Row>> {
     const statement = checkStatement(text, values);
     const { settings, signal } = checkOptions(options, "query() of a lease");
+    this.#checkIsNotReading();
     return resultOf(text, await this.#ask("query", [statement, undefined, settings], signal));
   }
 
   async batch<Row>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]> {
     const checked = checkStatements(statements);
     const { settings, signal } = checkOptions(options, "batch() of a lease");
+    this.#checkIsNotReading();
     return resultsOf(statements, await this.#ask("batch", [checked, settings], signal));
+  }
+
+  async *stream<Row>(
+    text: string | StatementConfig,
+    values?: readonly unknown[],
+    options?: AbortOptions,
+  ): AsyncGenerator<Row, void, undefined> {
+    const statement = checkStatement(text, values);
+    const { signal } = checkOptions(options, "query() of a lease");
+    const types = typesOf(text);
+    this.#checkIsNotReading();
+    this.#isReading = true;
+    let isOver = false;
+    const chunkOf = async (call: LeaseCall, parameters: readonly unknown[]): Promise<Chunk> => {
+      try {
+        const chunk = valueOf<Chunk>(await this.#ask(call, parameters, signal));
+        isOver = chunk.isLast;
+        return chunk;
+      } catch (error) {
+        isOver = true;
+        throw error;
+      }
+    };
+    try {
+      let chunk = await chunkOf("openRows", [statement]);
+      for (;;) {
+        // The next chunk is on its way while this one is read.
+        const next = chunk.isLast ? undefined : chunkOf("moreRows", []);
+        next?.catch(() => {});
+        yield* readWith(types, chunk as unknown as QueryResult).rows as Row[];
+        if (next === undefined) return;
+        chunk = await next;
+      }
+    } finally {
+      this.#isReading = false;
+      if (!isOver && this.#ending === undefined && this.#isHere()) await this.#ask("endRows", [], undefined);
+    }
   }
 
   async release(): Promise<void> {
@@ -296,6 +368,14 @@ class HeldLease implements RemoteLease {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
+  }
+
+  #checkIsNotReading(): void {
+    if (this.#isReading)
+      throw new InvalidRequestError(
+        "rows are being read on this lease with stream(): read them to their end, or leave the loop, first",
+        "",
+      );
   }
 
   async #ask(

@@ -88,7 +88,7 @@ const copy = /^(?:\s|--[^\n]*|\/\*[\s\S]*?\*\/)*copy\b/i;
 const several = /;\s*\S/;
 
 /** Drivers write a Map, a Set and an ArrayBuffer as `{}`. */
-function forDriver(statement: CheckedStatement): CheckedStatement {
+export function forDriver(statement: CheckedStatement): CheckedStatement {
   const { values } = statement;
   if (values === undefined || values.every((value) => typeof value !== "object" || value === null)) return statement;
   const taken = values.map((value, index) => {
@@ -122,7 +122,7 @@ export function plainResult(answer: RunResult): QueryResult {
   };
 }
 
-function plainFields(fields: unknown): QueryResult["fields"] {
+export function plainFields(fields: unknown): QueryResult["fields"] {
   if (!Array.isArray(fields)) throw wrong("fields of the driver's answer", "be an array", fields);
   return (fields as Partial<QueryResult["fields"][number]>[]).map((field, index) => {
     if (typeof field?.name !== "string")
@@ -132,7 +132,7 @@ function plainFields(fields: unknown): QueryResult["fields"] {
   });
 }
 
-function plainRow(row: unknown, index: number): unknown {
+export function plainRow(row: unknown, index: number): unknown {
   if (typeof row !== "object" || row === null)
     throw wrong(`rows[${index}] of the driver's answer`, "be an object or an array", row);
   return sendableRow(row, index);

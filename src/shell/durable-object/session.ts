@@ -11,6 +11,7 @@ import type { Call } from "./calls.js";
 import { errorOf, failureOf } from "./failure.js";
 import type { Flight } from "./pg-flight.js";
 import { plainResult, runStatement, runTogether, type RunQuery, type RunResult } from "./run-query.js";
+import { RowStream, type Chunk, type ReadRows } from "./row-stream.js";
 import type { SessionResets } from "./session-resets.js";
 import type { CheckedStatement, QueryResult } from "./statements.js";
 import { beginsOrEnds, mayBeOpenAfter } from "./transaction-words.js";
@@ -18,6 +19,7 @@ import { beginsOrEnds, mayBeOpenAfter } from "./transaction-words.js";
 /** How the connections of one pool are called. */
 export interface Driving<C> {
   readonly runQuery: RunQuery<C> | undefined;
+  readonly readRows: ReadRows<C> | undefined;
   readonly dialect: Dialect<C>;
   readonly pool: string;
   readonly resets: SessionResets<C>;
@@ -42,6 +44,8 @@ export class Session<C> {
   #call: Call | undefined;
   /** Settles when the server has the request to cancel the statement of this turn. */
   #cancelling: Promise<void> | undefined;
+  /** What is read in chunks, from its first to its last. */
+  #stream: RowStream | undefined;
   /** Settles when the reset that was sent along is over. */
   #resetting: Promise<boolean> | undefined;
   /** Whether the statements that ran may have left a transaction open. */
@@ -68,6 +72,31 @@ export class Session<C> {
       () => (inTransaction ? this.#transaction(statements, isLast) : this.#runAll(statements, false, isLast)),
       call,
     );
+  }
+
+  /** Begins to read the rows of a statement in chunks. Until the last one nothing else runs. */
+  openRows(statement: CheckedStatement, call?: Call): Promise<Chunk> {
+    return this.#inTurn(async () => {
+      this.#checkUsable();
+      call?.check();
+      this.#mayHaveLeftOneOpen = mayBeOpenAfter(statement.text, this.#mayHaveLeftOneOpen);
+      this.#stream = new RowStream(this.#lease.connection, statement, this.#driving.readRows);
+      return this.#chunk(this.#stream);
+    }, call);
+  }
+
+  moreRows(call?: Call): Promise<Chunk> {
+    return this.#inTurn(async () => {
+      if (!this.#lease.isValid) this.#stream = undefined;
+      if (this.#stream === undefined || this.#end !== undefined) this.#checkUsable();
+      if (this.#stream === undefined) throw new InvalidRequestError("no rows are left to read", this.#driving.pool);
+      return this.#chunk(this.#stream);
+    }, call);
+  }
+
+  /** Leaves the rest of the rows. */
+  endRows(): Promise<void> {
+    return this.#inTurn(() => this.#closeRows(), undefined);
   }
 
   /** Whether the reset was sent along, so that the session is over soon. */
@@ -101,7 +130,8 @@ export class Session<C> {
   }
 
   async #giveBack(patience = patienceMs): Promise<void> {
-    if (this.#pending === 0 && this.#resetting !== undefined && (await this.#resetting)) {
+    if (this.#stream !== undefined) void this.endRows();
+    if (this.#pending === 0 && this.#resetting !== undefined && (await this.#resetting) && this.#lease.isValid) {
       const { connection } = this.#lease;
       if (this.#driving.dialect.inTransaction?.(connection) !== true) this.#driving.resets.done(connection);
     }
@@ -109,6 +139,26 @@ export class Session<C> {
     return this.#lease.invalidate(
       new InvalidRequestError("a statement still ran when its lease ended", this.#driving.pool),
     );
+  }
+
+  async #chunk(stream: RowStream): Promise<Chunk> {
+    const { connection } = this.#lease;
+    try {
+      const chunk = await stream.next();
+      if (chunk.isLast) this.#stream = undefined;
+      return chunk;
+    } catch (error) {
+      await this.#closeRows();
+      await this.#failed(error, connection);
+      throw error;
+    }
+  }
+
+  async #closeRows(): Promise<void> {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    // Its error, if any, is that of a chunk, or of a connection that is lost.
+    await stream?.close().catch(ignore);
   }
 
   /** Without a request of the dialect to cancel it the statement goes on. */
@@ -284,6 +334,11 @@ export class Session<C> {
       throw new DisconnectionError(
         "the connection of this lease was lost: take a new one with lease()",
         { cause: this.#lost },
+        pool,
+      );
+    if (this.#stream !== undefined && this.#end === undefined)
+      throw new InvalidRequestError(
+        "rows are being read on this lease with stream(): read them to their end, or leave the loop, first",
         pool,
       );
     if (this.#end !== undefined)

@@ -236,6 +236,13 @@ function packet() {
 export class Odd extends PoolObject {
   constructor(ctx, env) {
     super(ctx, env, () => ({ rollback() {} }), {
+      async *readRows(connection, text, values, { rowMode }) {
+        for (let n = 1; n <= values[0]; n++) {
+          if (text === n) throw new Error("unreachable");
+          yield rowMode === "array" ? [n] : { n };
+        }
+        if (text === "breaks") throw Object.assign(new Error("it broke off"), { code: "E_BROKE" });
+      },
       runQuery: (connection, text, values = []) => {
         if (text in thrown) throw thrown[text]();
         if (text === "a packet") return packet();
@@ -538,6 +545,78 @@ const handlers = {
       ),
       failed: await failureOf(pool.batch([insert, "SELECT 1/0"])),
     };
+  },
+  async streams({ pool, env }) {
+    const before = await pid(pool);
+    let [count, sum, units] = [0, 0, 0];
+    const large = "SELECT n, repeat('x', 1000) AS text FROM generate_series(1, $1::int) AS n";
+    for await (const { n, text } of pool.stream(large, [40_000])) {
+      count++;
+      sum += n;
+      units += text.length;
+    }
+    const first = [];
+    for await (const row of pool.stream({ text: "SELECT generate_series(1, 1000000000) AS n", rowMode: "array" })) {
+      first.push(row);
+      if (first.length === 5000) break;
+    }
+    const odd = [];
+    for await (const row of poolOf(env.ODD).stream({ text: "all", values: [3], rowMode: "array" })) odd.push(...row);
+    return { count, sum, units, last: first.at(-1), odd, isSame: before === (await pid(pool)) };
+  },
+  async streamsOfALease({ pool }) {
+    const lease = await pool.lease();
+    await lease.query("BEGIN");
+    await lease.query("CREATE TEMP TABLE numbers AS SELECT generate_series(1, 10000) AS n");
+    const answer = { busy: undefined, sum: 0, typed: [], none: 0 };
+    for await (const { n } of lease.stream({
+      name: "numbers",
+      text: "SELECT n FROM numbers WHERE n > $1",
+      values: [0],
+    })) {
+      answer.sum += n;
+      if (n === 5) answer.busy = await failureOf(lease.query("SELECT 1"));
+      if (n === 9000) break;
+    }
+    answer.after = (await lease.query("SELECT count(*)::int AS n FROM numbers")).rows[0].n;
+    const types = { getTypeParser: (id) => (text) => `${id}:${text}` };
+    for await (const { n } of lease.stream({ text: "SELECT n FROM numbers LIMIT 2", types })) answer.typed.push(n);
+    for await (const row of lease.stream("DELETE FROM numbers WHERE n < 0")) answer.none += row === undefined ? 0 : 1;
+    for await (const { n } of lease.stream("DELETE FROM numbers WHERE n > $1 RETURNING n", [9998]))
+      answer.typed.push(n);
+    await lease.query("COMMIT");
+    await lease.release();
+    return answer;
+  },
+  async streamFailures({ pool, env }) {
+    const before = await pid(pool);
+    const readTo = async (rows) => {
+      let count = 0;
+      try {
+        for await (const row of rows) count += row === undefined ? 0 : 1;
+      } catch (error) {
+        return { count, ...told(error) };
+      }
+      return { count };
+    };
+    const text = "SELECT 1 / (100 - n) AS q FROM (SELECT generate_series(1, 1000) AS n) AS s";
+    const wide = "SELECT repeat('x', 40000000) AS text, generate_series(1, 3)";
+    return {
+      late: await readTo(pool.stream(text)),
+      syntax: await readTo(pool.stream("SELEC $1", [1])),
+      unwritable: await readTo(pool.stream("SELECT $1::json", [{ a: 1n }])),
+      broken: await readTo(poolOf(env.ODD).stream("breaks", [3])),
+      cannot: await readTo(poolOf(env.FOREIGN).stream("all")),
+      wide: await readTo(pool.stream(wide)),
+      aborted: await readTo(pool.stream("SELECT pg_sleep(20)", [], { signal: AbortSignal.timeout(100) })),
+      lost: await readTo(pool.stream("SELECT pg_terminate_backend(pg_backend_pid()), generate_series(1, 100)")),
+      isSame: before === (await pid(pool)),
+    };
+  },
+  async leavesAStream({ pool }) {
+    const rows = pool.stream("SELECT generate_series(1, 1000000000) AS n");
+    await rows.next();
+    return "left";
   },
   async errors({ pool }) {
     await pool.query("INSERT INTO people VALUES ('ann')");

@@ -86,6 +86,8 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       (await run("SELECT pid FROM pg_stat_activity WHERE application_name LIKE $1 || '-%' ORDER BY pid", [name])).map(
         ({ pid }) => pid,
       );
+    const pidsOf = async (name) =>
+      (await run("SELECT pid FROM pg_stat_activity WHERE application_name = $1", [name])).map(({ pid }) => pid);
     const marks = () => run("SELECT name FROM marks ORDER BY name").then((rows) => rows.map(({ name }) => name));
     const nobodyHoldsOne = (on) =>
       until(async () => {
@@ -209,6 +211,48 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       const { query, batch, failed } = await ask("pipelined");
       assert.deepEqual([query, batch, failed.code, failed.statementIndex], [[[1]], [1, 2], "22012", 1]);
       assert.deepEqual(await marks(), []);
+    });
+
+    test("rows are read one after the other, above 32 MiB in all, as long as they are wanted", async () => {
+      const { isSame, ...given } = await ask("streams?on=NARROW");
+      assert.deepEqual(given, {
+        count: 40_000,
+        sum: 800_020_000,
+        units: 40_000_000,
+        last: [5000],
+        odd: [1, 2, 3],
+      });
+      assert.equal(isSame, true);
+    });
+
+    test("a lease reads rows inside its transaction, refuses other statements until then, and goes on", async () => {
+      const { busy, ...given } = await ask("streamsOfALease?on=NARROW");
+      assert.deepEqual(given, {
+        sum: 40_504_500,
+        after: 10_000,
+        typed: ["23:1", "23:2", 9999, 10_000],
+        none: 0,
+      });
+      assert.equal(busy.code, "ERR_POOL_INVALID_REQUEST");
+      assert.match(busy.message, /rows are being read on this lease with stream\(\)/);
+    });
+
+    test("a stream of rows that fails rejects where it failed, and its connection goes on if it can", async () => {
+      const { late, syntax, unwritable, broken, cannot, wide, aborted, lost, isSame } =
+        await ask("streamFailures?on=NARROW");
+      assert.deepEqual([late.code, syntax.code, broken.code, broken.count], ["22012", "42601", "E_BROKE", 0]);
+      assert.ok(late.count < 100);
+      assert.match(unwritable.message, /BigInt/);
+      assert.match(cannot.message, /stream\(\) does not know how.*readRows/);
+      assert.match(wide.message, /result cannot be sent.*32MiB/);
+      assert.deepEqual([aborted.name, lost.code, isSame], ["TimeoutError", "57P01", false]);
+      assert.equal((await ask("next?on=NARROW")).inherited, false);
+    });
+
+    test("a stream that its request leaves open ends with it", async () => {
+      const { pid } = await ask("next?on=NARROW");
+      assert.equal(await ask("leavesAStream?on=NARROW"), "left");
+      assert.deepEqual(await ask("next?on=NARROW"), { pid, inherited: false });
     });
 
     test("a database's error arrives with its message, SQLSTATE and constraint", async () => {
@@ -618,6 +662,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
 
     test("an object that is reset loses what was not committed, and its next caller finds a working pool", async () => {
       await run("TRUNCATE marks");
+      const old = await pidsOf(await ask("name"));
       const { reset, query, next, ...ofLeases } = await ask("reset");
       assert.match(reset, /reset for the test/);
       for (const [when, { code, message, durableObjectReset, retryable, overloaded }] of Object.entries(ofLeases)) {
@@ -633,8 +678,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.deepEqual(next, [{ one: 1 }]);
       assert.deepEqual(await marks(), []);
       await until(
-        async () =>
-          (await run("SELECT 1 FROM pg_stat_activity WHERE application_name = $1", [await ask("name")])).length === 1,
+        async () => (await backends("Database")).every((pid) => !old.includes(pid)),
         "the old connections are gone",
       );
     });
