@@ -134,7 +134,7 @@ class Server {
     let hasEnded = false;
     void this.#ended.then(() => (hasEnded = true));
     for (const end = Date.now() + patience; ;) {
-      const answers = await fetch(`${this.#address}/ready`).then(
+      const answers = await fetch(`${this.#address}/ready`, { signal: AbortSignal.timeout(patience) }).then(
         () => true,
         () => false,
       );
