@@ -4,7 +4,7 @@
  * Each PGlite is a database of its own, and a data directory bears one at a time: `poolSize: 1, maxOverflow: 0`.
  *
  * Without `inTransaction` and `isBusy`: PGlite says whether a transaction is open, but not whether a query is under way
- * that opens one.
+ * that opens one. Its own queue takes a query a moment after the call, so it cannot be asked either.
  */
 
 import type { Dialect } from "../dialect.js";
