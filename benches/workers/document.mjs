@@ -44,7 +44,8 @@ ${table.map((row) => `| ${row.join(" | ")} |`).join("\n")}
   query. Its cost beside a bare client is the difference to 1.
 - *PgBouncer* and the *Durable Object* keep five connections to the server open. Here both run on the machine of the
   server and the Worker. The hop to a distant object costs its distance. *One batch per request* sends all queries of a
-  request together.
+  request together, in a transaction. The object resets the session after each call, PgBouncer in transaction mode does
+  not.
 
 \`npm run bench:workers -- --write\` writes this page. The figures are medians of one run, in one workerd and
 PostgreSQL, in turn (${host}). The figures for one client vary by a tenth between runs.

@@ -84,6 +84,15 @@ function targetsOf({ results, mostBackendsOfObject }) {
     "clientPerRequest",
     5,
   );
+  // A run without PgBouncer has nothing to compare these with.
+  if (results.every(({ samples }) => samples.pgbouncer !== undefined)) {
+    for (const clients of [20, 100]) {
+      const to = "by PgBouncer";
+      atLeast(`the Durable Object ${to}, 1 query`, { queries: 1, clients }, "object", "pgbouncer", 2);
+      atLeast(`the Durable Object ${to}, 5 queries`, { queries: 5, clients }, "object", "pgbouncer", 1);
+      atLeast(`one batch per request ${to}, 5 queries`, { queries: 5, clients }, "batch", "pgbouncer", 1.5);
+    }
+  }
   targets.push({
     what: "backends of the Durable Object, 100 clients",
     value: mostBackendsOfObject,
