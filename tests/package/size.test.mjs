@@ -53,6 +53,17 @@ test("the build for Workers, with its .wasm, stays under its ceiling", async (t)
   assert.ok(bytes <= ceilings.workerd, `${bytes} bytes`);
 });
 
+// Both sides of the Durable Object: the class, and poolOf().
+const durableObjectCeiling = 10_300;
+
+test("edgepool/durable-object stays under its ceiling, beside the pool", async (t) => {
+  const conditions = ["workerd", "worker", "browser"];
+  const whole = await loaded(conditions, 'export * from "edgepool/durable-object"');
+  const bytes = whole - (await loaded(conditions, queuePool));
+  t.diagnostic(`${bytes} bytes of ${durableObjectCeiling}`);
+  assert.ok(bytes <= durableObjectCeiling, `${bytes} bytes`);
+});
+
 const [, stack] = /-zstack-size=(\d+)/.exec(readFileSync(join(root, "scripts", "build.mjs"), "utf8"));
 
 /** Fills the stack, which begins at 0 and grows down to it, and finds at the end what is left of the filling. */
