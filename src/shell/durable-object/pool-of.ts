@@ -20,10 +20,12 @@ import {
   checkStatement,
   checkStatements,
   type AbortOptions,
+  type CheckedStatement,
   type BatchOptions,
   type LeaseBatchOptions,
   type QueryResult,
   readWith,
+  type Settings,
   type Statement,
   type StatementConfig,
   type ValueTypes,
@@ -210,7 +212,7 @@ class ObjectPool implements RemotePool {
   ): Promise<QueryResult<Row>> {
     const statement = checkStatement(text, values);
     const { settings, signal } = checkOptions(options, "query()");
-    return resultOf(text, await this.#ask("query", [statement, undefined, settings], signal));
+    return resultOf(text, await this.#ask("query", parametersOf(statement, settings), signal));
   }
 
   async batch<Row>(statements: readonly Statement[], options?: BatchOptions): Promise<QueryResult<Row>[]> {
@@ -299,7 +301,7 @@ class HeldLease implements RemoteLease {
     const statement = checkStatement(text, values);
     const { settings, signal } = checkOptions(options, "query() of a lease");
     this.#checkIsNotReading();
-    return resultOf(text, await this.#ask("query", [statement, undefined, settings], signal));
+    return resultOf(text, await this.#ask("query", parametersOf(statement, settings), signal));
   }
 
   async batch<Row>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]> {
@@ -472,6 +474,12 @@ function lostLease(cause: unknown): LostLeaseError {
     { cause },
   );
   return Object.assign(error, { durableObjectReset, retryable, overloaded });
+}
+
+/** As earlier versions of the object take them, if there is nothing new in them. */
+function parametersOf(statement: CheckedStatement, settings: Settings): unknown[] {
+  const { text, values, name, rowMode, types } = statement;
+  return (name ?? rowMode ?? types) === undefined ? [text, values, settings] : [statement, undefined, settings];
 }
 
 function sumOf(some: PoolStats, more: PoolStats): PoolStats {
