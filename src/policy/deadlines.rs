@@ -36,6 +36,8 @@ const LONGEST_GRACE_MS: u32 = 50;
 const OVERLOAD_MS: u32 = 100;
 /// If no ring comes for this long, the timer was lost with its context: the next tick judges.
 const LOST_RING_MS: u32 = 1000;
+/// A clock that shows less than this part of the delay of a timer that rings stands still.
+const STILL: u32 = 16;
 /// By so much a timer may ring early, or a coarse clock may lag behind it.
 const COARSE_MS: u32 = 20;
 
@@ -260,7 +262,7 @@ impl Deadlines {
     pub(crate) fn read(&mut self, operations: &mut Operations, queue: &Ring<Queue>, now_ms: f64) {
         self.take_reading(now_ms);
         // The ring may still tell how much time has passed. What is stamped before that would end early.
-        if !self.may_leap() {
+        if !self.may_leap() && !self.may_stand_still() {
             self.stamp_all(operations, queue);
         }
     }
@@ -268,6 +270,11 @@ impl Deadlines {
     /// Whether the ring of the timer will tell of time that no reading has shown.
     const fn may_leap(&self) -> bool {
         self.has_gone_back && self.any_timer_ms != NO_TIMER
+    }
+
+    /// Whether the clock has shown so little since the timer was set that it may stand still.
+    const fn may_stand_still(&self) -> bool {
+        self.any_timer_ms != NO_TIMER && self.now.wrapping_sub(self.set_at) < self.any_timer_ms / STILL
     }
 
     /// When a span ends that is counted from the last reading.
@@ -305,7 +312,7 @@ impl Deadlines {
             return;
         }
         let missing_ms = delay_ms - passed_ms;
-        if self.has_gone_back || missing_ms > COARSE_MS && passed_ms < delay_ms / 16 {
+        if self.has_gone_back || missing_ms > COARSE_MS && passed_ms < delay_ms / STILL {
             self.pass(u64::from(missing_ms));
         }
     }

@@ -70,6 +70,20 @@ fn a_clock_that_steps_back_makes_no_caller_early_that_comes_before_the_timer_rin
 }
 
 #[test]
+fn a_clock_that_stands_still_makes_no_caller_early_that_comes_before_the_timer_rings() {
+    let mut host = Host::new(Settings { timeout_ms: 8000.0, ..plain(1, 0) });
+    host.lend();
+    host.connect();
+    let later = host.connect();
+    host.pool.read_clock(host.now);
+    host.fire_timer();
+    host.pass(7999.0);
+    assert_eq!(host.stage(later), Stage::Queued);
+    host.pass(latest_ms(8000.0) - 7999.0);
+    assert!(host.is_settled(later));
+}
+
+#[test]
 fn a_ring_tells_the_time_while_the_clock_stands_still() {
     for span_ms in [100, 1000, 30_000, 3_600_000] {
         for moves_ms in [0.0, 0.4] {
@@ -77,7 +91,7 @@ fn a_ring_tells_the_time_while_the_clock_stands_still() {
             host.lend();
             let waiters = [0; 3].map(|_| host.connect_within(Some(Span::Millis(span_ms)), None));
             let mut passed_ms = 0.0;
-            while !host.is_settled(waiters[0]) {
+            while !waiters.iter().all(|&waiter| host.is_settled(waiter)) {
                 passed_ms += host.timer_ms().expect("a timer runs");
                 assert!(passed_ms < latest_ms(f64::from(span_ms)), "{span_ms} ms last {passed_ms}");
                 host.now += moves_ms;
