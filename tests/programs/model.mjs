@@ -61,6 +61,9 @@ export class Caller {
   /** @type {Connection | undefined} The one that others held when it was checked for this caller. */
   joined = undefined;
   wasAborted = false;
+  /** Whether connect() has not returned, and whether it was aborted before that by what its scope had left to do. */
+  isAsking = false;
+  wasAbortedEarly = false;
   /** @type {Opening | undefined} */
   opening = undefined;
   /** @type {{ connection: Connection, turn: number, at: number } | undefined} */
@@ -223,6 +226,8 @@ export class Model {
   arrivals = 0;
   timedOut = 0;
   aborted = 0;
+  /** Callers that left before it is known whether their call had reached the pool. */
+  abortedEarly = 0;
   turn = 0;
   /** When the turn began: in it a lease may have been granted that arrives later. */
   turnBegan = 0;
@@ -495,7 +500,8 @@ export class Model {
     const strange = (/** @type {string} */ why) =>
       this.fail("a caller is refused for a reason", `${caller.name} is refused with ${describe(error)}, ${why}`);
     if (caller.wasAborted && error === caller.reason) {
-      if (caller.controller !== undefined) this.aborted++;
+      if (caller.wasAbortedEarly) this.abortedEarly++;
+      else if (caller.controller !== undefined) this.aborted++;
     } else if (error instanceof PoolTimeoutError) {
       this.timedOut++;
       this.#checkTimeout(caller, error);
@@ -711,10 +717,12 @@ export class Model {
     );
     if (idle.length < this.minIdle)
       this.fail("minIdle holds", `${connection.name} is closed, and ${idle.length} are left`);
-    // Every caller that waits may have a slot. What is being closed is replaced once that has ended.
+    // Every caller that waits may have a slot. What is being closed, or comes back empty, is replaced after that.
     const isOf = (/** @type {{ scope: Scope | undefined }} */ one) => (one.scope ?? scope) === scope;
     const others = this.connections.filter((other) => isOf(other) && other !== connection);
-    const open = others.filter(({ isOpen, isDetached }) => isOpen && !isDetached).length;
+    const isThere = (/** @type {Connection} */ { isOpen, isBeingReset, holders, returns }) =>
+      isOpen || isBeingReset || holders.size + returns > 0;
+    const open = others.filter((other) => isThere(other) && !other.isDetached).length;
     const slots = open + [...this.openings].filter(isOf).length + this.waiting.filter(isOf).length;
     if (slots < this.min) this.fail("min holds", `${connection.name} is closed, and ${slots} are left`);
   }
@@ -1026,7 +1034,7 @@ export class Model {
     const late = this.kind === "SingletonThreadPool" ? this.waiting.length : 0;
     if (checkouts < this.arrivals || checkouts > this.arrivals + late) wrong("checkouts", this.arrivals);
     if (timedOut !== this.timedOut) wrong("timedOut", this.timedOut);
-    if (aborted !== this.aborted) wrong("aborted", this.aborted);
+    if (aborted < this.aborted || aborted > this.aborted + this.abortedEarly) wrong("aborted", this.aborted);
     if (leaked !== 0) wrong("leaked", 0);
     if (waited > this.callerCount) wrong("waited", `${this.callerCount} callers`);
     const ended = this.creatorCalls - this.openings.size;

@@ -449,6 +449,8 @@ export class Run {
         this.model.mayDisconnect = true;
         this.model.doubt();
         if (event !== "checkout") this.model.failed(connection?.scope);
+        // Those that share it lose it.
+        else if (this.model.isShared && connection !== undefined) connection.isCondemned = true;
       };
       // The caller may have the connection from then on, and others may share it.
       const passed = () => void (connection !== undefined && (connection.movedIn = this.model.turn));
@@ -645,7 +647,9 @@ export class Run {
 
   #connect(/** @type {Act} */ act) {
     const { caller, options } = this.#ask(act);
+    caller.isAsking = true;
     const promise = context.run(caller, () => this.#pool.connect(options));
+    caller.isAsking = false;
     this.model.asked(caller);
     promise.then(
       (/** @type {any} */ lease) => {
@@ -666,6 +670,7 @@ export class Run {
     const { caller, options } = this.#ask(act);
     /** @type {import("./model.mjs").Lease | undefined} */
     let lent;
+    caller.isAsking = true;
     const promise = context.run(caller, () =>
       this.#pool.use((/** @type {any} */ _connection, /** @type {any} */ lease) => {
         const held = this.#arrive(caller, lease);
@@ -690,6 +695,7 @@ export class Run {
         });
       }, options),
     );
+    caller.isAsking = false;
     this.model.asked(caller);
     const entry = { what: `use() of ${caller.name}` };
     this.#promises.push(entry);
@@ -866,6 +872,7 @@ export class Run {
     this.#abortable.splice(this.#abortable.indexOf(caller), 1);
     this.#say(`${caller.name} aborts`);
     caller.wasAborted = true;
+    caller.wasAbortedEarly = caller.isAsking && this.#program.isScoped;
     caller.controller?.abort(caller.reason);
   }
 
