@@ -1,8 +1,20 @@
 // close({ drain: true }): serves the callers that came before it, then closes, within its timeout.
 
 import { expect } from "chai";
-import { PoolClosedError } from "edgepool";
-import { connects, expectSound, gate, never, pass, rejection, scriptedPool, settled, stateOf } from "./scripted.mjs";
+import { PoolClosedError, QueuePool } from "edgepool";
+import {
+  connects,
+  everywhere,
+  expectSound,
+  gate,
+  never,
+  pass,
+  rejection,
+  scriptedPool,
+  settled,
+  stateOf,
+  virtualClock,
+} from "./scripted.mjs";
 
 const drain = true;
 
@@ -63,6 +75,23 @@ export default (test) => {
     await closed;
     expect(server.calls).to.deep.equal(["open", "rollback 1", "close 1"]);
     await expectSound(context);
+  });
+
+  test("the signal of an opening is aborted when the close has ended, and not before", async () => {
+    const { clock, poolClock } = virtualClock();
+    const signals = [];
+    const hangs = (_record, { signal }) => {
+      signals.push(signal);
+      return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    };
+    const pool = new QueuePool(hangs, { clock: poolClock, ...everywhere });
+    const caller = rejection(pool.connect());
+    const closed = pool.close({ drain, timeout: "2s" });
+    expect(signals.map(({ aborted }) => aborted)).to.deep.equal([false]);
+    await pass(clock, 2100);
+    await closed;
+    expect(await caller).to.be.instanceOf(PoolClosedError);
+    expect(signals.map(({ aborted }) => aborted)).to.deep.equal([true]);
   });
 
   test("a caller whose ping finds a dead connection gets another one", async () => {

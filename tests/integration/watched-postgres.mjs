@@ -71,6 +71,11 @@ export class WatchedPostgres {
     this.#admin.on("error", () => {});
   }
 
+  /** How its clients reach it. */
+  get options() {
+    return this.#postgres.options;
+  }
+
   async connected(options = {}) {
     const client = new Client({ ...this.#postgres.options, ...options });
     await client.connect();

@@ -543,7 +543,10 @@ export class Scope<C> {
       if (isFirst)
         this.#closing = ends.length === 1 ? (ends[0] as Promise<void>) : Promise.all(ends).then(() => undefined);
       for (const scope of scopes) scope.#operations.afterwards();
-      for (const scope of scopes) scope.#giveUpOpenings();
+      const giveUp = (): void => scopes.forEach((scope) => scope.#giveUpOpenings());
+      // A caller that is served first may wait for an opening.
+      if (drains) void this.#closing.then(giveUp);
+      else giveUp();
     } catch (trap) {
       this.#closing = this.#refuseAfter(trap);
     }

@@ -1,0 +1,156 @@
+/**
+ * The driver's clients as a {@link QueuePool} needs them: opened from the pool's options, and called through the
+ * dialect of pg. A client that no one has borrowed refuses statements.
+ */
+
+import { InvalidRequestError, type Dialect, type OpeningContext, type PooledConnection } from "edgepool";
+import { pg, type PgClient } from "../dialects/pg.js";
+
+/** A connected client, of pg or of the option `Client`. */
+export interface Client extends PgClient {
+  query(...given: any[]): any;
+  connect(callback: (error?: unknown) => void): unknown;
+  once(event: string, listener: (...given: any[]) => void): unknown;
+  release?(error?: unknown): void;
+  ref?(): void;
+  unref?(): void;
+  connection?: { stream?: { destroy?(): void } };
+  _ending?: boolean;
+  _activeQuery?: unknown;
+  _queryQueue?: readonly unknown[];
+}
+
+export type ClientClass = new (options: any) => Client;
+
+/** What the pool knows of one client. */
+export class Loan {
+  /** Whether a borrower has the client, or the pool opens it. */
+  isOut = true;
+  /** The lease of the borrower. */
+  lease: PooledConnection<Client> | undefined = undefined;
+  /** Whether its borrower gave it back as unfit: then it is ended politely, as pg does. */
+  isUnfit = false;
+  /** Whether its death was emitted. */
+  isMourned = false;
+  readonly openedAt = Date.now();
+}
+
+const loans = new WeakMap<object, Loan>();
+
+export function loanOf(client: object): Loan {
+  let loan = loans.get(client);
+  if (loan === undefined) loans.set(client, (loan = new Loan()));
+  return loan;
+}
+
+/** What the clients of a pool report to it. */
+export interface ClientOwner {
+  /** A client has ended. */
+  removed(client: Client): void;
+  /** A client has died while no one had borrowed it. */
+  died(error: unknown, client: Client): void;
+}
+
+const ignore = (): void => {};
+
+/** Makes a client and connects it. Its socket is destroyed if the pool gives the opening up. */
+export async function connected(Class: ClientClass, options: object, opening: OpeningContext): Promise<Client> {
+  const client = new Class(options);
+  // Without a listener an error of the client ends the process.
+  client.on("error", ignore);
+  const { signal } = opening;
+  const giveUp = (): void => destroy(client);
+  signal.addEventListener("abort", giveUp);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const answer = client.connect((error) => (error ? reject(error) : resolve()));
+      const isPromise = typeof (answer as PromiseLike<unknown> | undefined)?.then === "function";
+      if (isPromise) (answer as PromiseLike<unknown>).then(() => resolve(), reject);
+    });
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+  if (signal.aborted) {
+    destroy(client);
+    throw signal.reason;
+  }
+  return client;
+}
+
+function destroy(client: Client): void {
+  const stream = client.connection?.stream;
+  if (stream?.destroy !== undefined) stream.destroy();
+  else void client.end().catch(ignore);
+}
+
+/**
+ * Lets `client.query` refuse while no one has borrowed the client: such a statement would run between two borrowers.
+ * Looks the driver's own method up at each call, because tracers replace it.
+ */
+export function guard(client: Client, name: string): void {
+  const loan = loanOf(client);
+  // A client of the user may have a `query` of its own.
+  const own = Object.getOwnPropertyDescriptor(client, "query")?.value as Client["query"] | undefined;
+  const query = (...given: unknown[]): unknown => {
+    if (loan.isOut) return Reflect.apply(own ?? Object.getPrototypeOf(client).query, client, given);
+    return pg.doRefuse(
+      new InvalidRequestError(
+        `this client was released to the pool ${name}, and another caller may have it next: use it before ` +
+          `release(), or connect() again`,
+        name,
+      ),
+      given,
+      client,
+    );
+  };
+  Object.defineProperty(client, "query", { value: query, writable: true, configurable: true });
+}
+
+/** Calls the driver for the pool itself. */
+function unguarded<R>(client: Client, call: () => R): R {
+  const loan = loanOf(client);
+  const { isOut } = loan;
+  loan.isOut = true;
+  try {
+    return call();
+  } finally {
+    loan.isOut = isOut;
+  }
+}
+
+/** Returns the dialect of pg for the clients of a pool. */
+export function dialectFor(owner: ClientOwner): Dialect<Client> {
+  const end = async (client: Client): Promise<void> => {
+    // From here on the driver's own error says what is wrong with a statement.
+    loanOf(client).isOut = true;
+    try {
+      await pg.doClose(client);
+    } finally {
+      owner.removed(client);
+    }
+  };
+  return {
+    ...pg,
+    doRollback: (client) => unguarded(client, () => pg.doRollback(client)),
+    doCommit: (client) => unguarded(client, () => pg.doCommit(client)),
+    doResetSession: (client) => unguarded(client, () => pg.doResetSession(client)),
+    doPing: (client) => unguarded(client, () => pg.doPing(client)),
+    doClose: end,
+    doTerminate(client) {
+      const loan = loanOf(client);
+      // pg calls back with an error before the server is ready again.
+      if (loan.isUnfit && !client._activeQuery && !client._queryQueue?.length) return end(client);
+      loan.isOut = true;
+      pg.doTerminate(client);
+      owner.removed(client);
+    },
+    onDisconnect: (client, died) =>
+      pg.onDisconnect(client, (error) => {
+        const loan = loanOf(client);
+        const isIdle = !loan.isOut && !loan.isMourned;
+        loan.isMourned = true;
+        died(error);
+        if (isIdle) owner.died(error, client);
+      }),
+  };
+}

@@ -1,0 +1,364 @@
+/**
+ * The members of pg.Pool over a {@link QueuePool}, whichever driver the clients are of. The pool decides who gets which
+ * client; this file passes clients, callbacks, events and errors on in the manner of pg.Pool.
+ */
+
+import { EventEmitter } from "node:events";
+import {
+  PoolClosedError,
+  PoolTimeoutError,
+  QueuePool,
+  type OpeningContext,
+  type PooledConnection,
+  type PoolLogger,
+} from "edgepool";
+import { connected, dialectFor, guard, loanOf, type Client, type ClientClass, type ClientOwner, type Loan } from "./client.js";
+import { completed, duration, poolSize, queueOptions, type Options } from "./settings.js";
+
+type Callback = (error?: unknown, ...given: any[]) => void;
+type Release = (error?: unknown) => void;
+
+/** What programs compare the messages of errors with. */
+const messages = {
+  waited: "timeout exceeded when trying to connect",
+  opened: "Connection terminated due to connection timeout",
+  ended: "Cannot use a pool after calling end on the pool",
+  endedTwice: "Called end on pool more than once",
+  released: "Release called on client which has already been released to the pool.",
+  notAQuery: "Passing a function as the first parameter to pool.query is not supported",
+};
+
+/** Of a client that does not get an answer within its own `connectionTimeoutMillis`. */
+const clientTimedOut = "timeout expired";
+
+/** How long end() waits for clients that are out. */
+const endTimeoutMillis = 30_000;
+
+const nothing = (): void => {};
+
+export class BasePool extends EventEmitter {
+  /** As given, completed. `max`, `min`, `connectionTimeoutMillis` and what the clients read may be changed. */
+  options: Options;
+  Client: ClientClass;
+  Promise: PromiseConstructor;
+  log: (...messages: unknown[]) => void;
+  readonly #queue: QueuePool<Client>;
+  readonly #used: { max: number; min: number; minIdle: number; readonly timeout: unknown };
+  /** The clients that are out, if the pool has to know their age. */
+  readonly #out = new Set<Client>();
+  /** How many clients are ending because they were given back as unfit. */
+  #unfit = 0;
+  #end: Promise<void> | undefined = undefined;
+  #ended = false;
+
+  constructor(given: unknown, DefaultClient?: ClientClass) {
+    super();
+    const options = (this.options = completed(given));
+    const Class = options.Client ?? DefaultClient;
+    if (typeof Class !== "function") throw new TypeError("the pool needs the option Client: a class of clients");
+    this.Client = Class;
+    this.Promise = options.Promise ?? Promise;
+    this.log = options.log ?? nothing;
+    const { max, min, connectionTimeoutMillis: timeout } = options;
+    this.#used = { max, min, minIdle: Number(min), timeout };
+    const settings = queueOptions(options, this.#logger);
+    const owner: ClientOwner = {
+      removed: (client) => this.#notify("remove", client),
+      died: (error, client) => this.#mourn(error, client),
+    };
+    this.#queue = new QueuePool<Client>((_record, opening) => this.#open(opening), {
+      dialect: dialectFor(owner),
+      ...settings,
+    });
+  }
+
+  /** The pool behind this one, for its stats, events and status. */
+  get queuePool(): QueuePool<Client> {
+    return this.#queue;
+  }
+
+  get totalCount(): number {
+    const { idle, used, returning, opening } = this.#queue.stats();
+    // pg does not count a client any more that was given back as unfit.
+    return idle + used - Math.min(returning, this.#unfit) + opening;
+  }
+
+  get idleCount(): number {
+    return this.#queue.stats().idle;
+  }
+
+  get waitingCount(): number {
+    return this.#queue.stats().waiting;
+  }
+
+  /** The clients that are out and older than `maxLifetimeSeconds`. */
+  get expiredCount(): number {
+    const oldest = Date.now() - this.options.maxLifetimeSeconds * 1000;
+    return [...this.#out].filter((client) => loanOf(client).openedAt <= oldest).length;
+  }
+
+  get ending(): boolean {
+    return this.#end !== undefined;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  connect(given?: Callback | { signal?: AbortSignal }): unknown {
+    if (typeof given === "function") return void call(this.#connect(undefined), given, lent, refused);
+    return this.#own(this.#connect(given?.signal));
+  }
+
+  async #connect(signal: AbortSignal | undefined): Promise<Client> {
+    const queue = this.#queue;
+    if (this.#end !== undefined) throw new PoolClosedError(queue.loggingName, messages.ended);
+    const { options } = this;
+    const used = this.#used;
+    if (options.max !== used.max || options.min !== used.min) this.#resize();
+    const timeout = options.connectionTimeoutMillis;
+    const hasChanged = timeout !== used.timeout;
+    const asked =
+      signal === undefined && !hasChanged
+        ? undefined
+        : { signal, ...(hasChanged && { deadline: duration(timeout) ?? null }) };
+    let lease: PooledConnection<Client>;
+    try {
+      lease = await queue.connect(asked);
+    } catch (error) {
+      throw worded(error);
+    }
+    return this.#lend(lease);
+  }
+
+  #lend(lease: PooledConnection<Client>): Client {
+    const client = lease.connection;
+    const loan = loanOf(client);
+    const { options } = this;
+    loan.lease = lease;
+    loan.isOut = true;
+    client.release = (error?: unknown) => {
+      // Also if another caller has it: a lease is lent once.
+      if (loan.lease !== lease) throw new Error(messages.released);
+      this.#takeBack(client, loan, lease, error);
+    };
+    if (options.maxLifetimeSeconds > 0) this.#out.add(client);
+    if (options.min > 0) this.#keepMin();
+    if (options.allowExitOnIdle) client.ref?.();
+    this.#notify("acquire", client);
+    return client;
+  }
+
+  #takeBack(client: Client, loan: Loan, lease: PooledConnection<Client>, error: unknown): void {
+    const { options } = this;
+    this.#notify("release", error, client);
+    loan.lease = undefined;
+    loan.isOut = false;
+    this.#out.delete(client);
+    const isUnfit = Boolean(error) || client._ending === true;
+    if (isUnfit && lease.isValid) {
+      loan.isUnfit = true;
+      this.#unfit++;
+      const end = lease.invalidate(error === true ? undefined : error);
+      end.catch(this.#report).finally(() => this.#unfit--);
+    } else {
+      lease.close().catch(this.#report);
+      if (options.allowExitOnIdle) client.unref?.();
+    }
+    if (options.min > 0) this.#keepMin();
+  }
+
+  /** Opens a client, and passes it through the user's own steps. */
+  async #open(opening: OpeningContext): Promise<Client> {
+    const { options } = this;
+    const client = await connected(this.Client, options, opening);
+    guard(client, this.#queue.loggingName);
+    Object.defineProperty(client, Symbol.dispose, { value: () => disposeOf(client), configurable: true });
+    try {
+      await options.onConnect?.(client);
+      // All of them at once, as emit() does. What they return is awaited, so that a client is ready when it is lent.
+      await Promise.all(this.rawListeners("connect").map((listener) => Reflect.apply(listener, this, [client])));
+      if (options.verify !== undefined) await verified(client, options.verify);
+    } catch (error) {
+      await client.end().catch(nothing);
+      throw error;
+    }
+    loanOf(client).isOut = false;
+    if (options.allowExitOnIdle) client.unref?.();
+    return client;
+  }
+
+  query(text?: any, values?: unknown, callback?: Callback): unknown {
+    if (typeof text === "function") return void call(Promise.reject(new Error(messages.notAQuery)), text as Callback);
+    if (typeof values === "function") [values, callback] = [undefined, values as Callback];
+    const answer = this.#query(text, values);
+    return callback === undefined ? this.#own(answer) : void call(answer, callback);
+  }
+
+  async #query(text: any, values: unknown): Promise<unknown> {
+    const isSubmittable = typeof text?.submit === "function";
+    const signal = isSubmittable ? undefined : (text?.signal as AbortSignal | undefined);
+    const client = await this.#connect(signal);
+    const release = client.release as Release;
+    return new Promise((resolve, reject) => {
+      let isOver = false;
+      const end = (error: unknown, isUnfit: boolean, result?: unknown): void => {
+        if (isOver) return;
+        isOver = true;
+        signal?.removeEventListener("abort", abort);
+        release(isUnfit ? (error ?? true) : undefined);
+        if (isUnfit) reject(error);
+        else resolve(result);
+      };
+      const abort = (): void => end(signal?.reason, true);
+      const answered: Callback = (error, result: unknown) => end(error, Boolean(error), result);
+      signal?.addEventListener("abort", abort);
+      try {
+        if (isSubmittable) submit(client, text as Submittable, answered);
+        else client.query(text, values, answered);
+      } catch (error) {
+        end(error, true);
+      }
+    });
+  }
+
+  /** Serves who called before, waits for the clients that are out, and ends them at the end of its time. */
+  end(given?: Callback | { timeoutMillis?: number }): unknown {
+    const isCallback = typeof given === "function";
+    const limit = isCallback ? undefined : given?.timeoutMillis;
+    const answer =
+      this.#end === undefined
+        ? this.#close(limit ?? this.options.endTimeoutMillis ?? endTimeoutMillis)
+        : Promise.reject(new Error(messages.endedTwice));
+    return isCallback ? void call(answer, given, () => []) : this.#own(answer);
+  }
+
+  #close(milliseconds: number): Promise<void> {
+    return (this.#end = this.#queue.close({ drain: true, timeout: `${Number(milliseconds)}ms` }).then(
+      () => {
+        this.#ended = true;
+      },
+      (error: unknown) => {
+        this.#end = undefined;
+        throw error;
+      },
+    ));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#end ?? (this.end() as Promise<void>);
+  }
+
+  /** The user has changed the options. */
+  #resize(): void {
+    const { max, min } = this.options;
+    this.#queue.resize({ poolSize: poolSize(max), minIdle: Number(min) });
+    Object.assign(this.#used, { max, min, minIdle: Number(min) });
+  }
+
+  /** `min` counts clients that are out, too; `minIdle` does not. */
+  #keepMin(): void {
+    const { used, returning } = this.#queue.stats();
+    const minIdle = Math.max(0, Number(this.options.min) - used + returning);
+    if (minIdle === this.#used.minIdle) return;
+    this.#used.minIdle = minIdle;
+    this.#queue.resize({ minIdle });
+  }
+
+  /** Returns a promise of the class that the user asked for. */
+  #own<T>(promise: Promise<T>): Promise<T> {
+    const Own = this.Promise;
+    return Own === Promise ? promise : new Own<T>((resolve, reject) => void promise.then(resolve, reject));
+  }
+
+  /** A client has died while no one had it. Without a listener `error` would end the process. */
+  #mourn(error: unknown, client: Client): void {
+    try {
+      (error as { client?: unknown }).client = client;
+    } catch {
+      // A frozen error has none.
+    }
+    if (this.listenerCount("error") > 0) this.#notify("error", error, client);
+    else this.log("an idle client has died", error);
+  }
+
+  /** An error of a listener must not disturb a checkout or a return. */
+  #notify(event: string, ...given: unknown[]): void {
+    try {
+      this.emit(event, ...given);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  readonly #report = (error: unknown): void => {
+    const line = `pool ${this.#queue.loggingName}: a listener, or the return of a client, failed`;
+    if (this.log === nothing) console.error(line, error);
+    else this.log(line, error);
+  };
+
+  /** pg.Pool says nothing without `log`. A warning is for who writes the program. */
+  readonly #logger: PoolLogger = {
+    debug: (message) => this.log(message),
+    info: (message) => this.log(message),
+    warn: (message) => (this.log === nothing ? console.warn(message) : this.log(message)),
+    error: (message, error) => this.log(message, error),
+  };
+
+  static {
+    // Minifiers change the name of a class, and Drizzle looks for "Pool" in it.
+    Object.defineProperty(this, "name", { value: "Pool" });
+  }
+}
+
+/** Gives a callback what a promise gives. What the callback throws is an uncaught exception, as in pg. */
+function call<T>(
+  promise: Promise<T>,
+  callback: Callback,
+  given: (value: T) => unknown[] = (value) => [undefined, value],
+  otherwise: (error: unknown) => unknown[] = (error) => [error],
+): void {
+  promise.then(
+    (value) => queueMicrotask(() => Reflect.apply(callback, undefined, given(value))),
+    (error: unknown) => queueMicrotask(() => Reflect.apply(callback, undefined, otherwise(error))),
+  );
+}
+
+/** What the callback of connect() gets. */
+const lent = (client: Client): unknown[] => [undefined, client, client.release];
+const refused = (error: unknown): unknown[] => [error, undefined, nothing];
+
+function disposeOf(client: Client): void {
+  if (loanOf(client).lease !== undefined) client.release?.();
+}
+
+function verified(client: Client, verify: NonNullable<Options["verify"]>): Promise<void> {
+  return new Promise((resolve, reject) => verify(client, (error) => (error ? reject(error) : resolve())));
+}
+
+interface Submittable {
+  submit: Function;
+  callback?: unknown;
+}
+
+/** Runs a query object. A cursor and a stream call no callback: they are over when the client has nothing to do. */
+function submit(client: Client, query: Submittable, answered: Callback): void {
+  const { callback } = query;
+  query.callback = (error?: unknown, result?: unknown) => {
+    if (typeof callback === "function") Reflect.apply(callback, query, [error, result]);
+    answered(error, result);
+  };
+  client.once("drain", () => answered());
+  client.query(query);
+}
+
+/** Gives the errors of a checkout the messages of pg.Pool. The class, the code and the pool's numbers are ours. */
+function worded(error: unknown): unknown {
+  if (error instanceof PoolClosedError) return new PoolClosedError(error.pool, messages.ended);
+  if (error instanceof PoolTimeoutError) {
+    const message = error.step === "wait" ? messages.waited : messages.opened;
+    return new PoolTimeoutError(message, error.pool, error, { cause: error });
+  }
+  if ((error as Error | undefined)?.message === clientTimedOut) return new Error(messages.opened, { cause: error });
+  return error;
+}
