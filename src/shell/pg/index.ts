@@ -42,11 +42,7 @@ export interface Pool extends pg.Pool, AsyncDisposable {
   /** Lends a client; with `signal` only as long as that is not aborted. */
   connect(options?: Pick<ConnectOptions, "signal">): Promise<PoolClient>;
   connect(
-    callback: (
-      error: Error | undefined,
-      client: PoolClient | undefined,
-      release: (unfit?: any) => void,
-    ) => void,
+    callback: (error: Error | undefined, client: PoolClient | undefined, release: (unfit?: any) => void) => void,
   ): void;
   /** Runs a query on a client of the pool. A failed one costs the client, as in pg. */
   query: pg.Pool["query"] &

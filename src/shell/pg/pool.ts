@@ -12,7 +12,16 @@ import {
   type PooledConnection,
   type PoolLogger,
 } from "edgepool";
-import { connected, dialectFor, guard, loanOf, type Client, type ClientClass, type ClientOwner, type Loan } from "./client.js";
+import {
+  connected,
+  dialectFor,
+  guard,
+  loanOf,
+  type Client,
+  type ClientClass,
+  type ClientOwner,
+  type Loan,
+} from "./client.js";
 import { completed, duration, poolSize, queueOptions, type Options } from "./settings.js";
 
 type Callback = (error?: unknown, ...given: any[]) => void;
@@ -78,13 +87,19 @@ export class BasePool extends EventEmitter {
   }
 
   get totalCount(): number {
-    const { idle, used, returning, opening } = this.#queue.stats();
-    // pg does not count a client any more that was given back as unfit.
-    return idle + used - Math.min(returning, this.#unfit) + opening;
+    const { idle, used, opening, returning } = this.#queue.stats();
+    return idle + used - this.#endingOf(returning) + opening;
   }
 
+  /** A client on its way back counts as idle, as in pg, where nothing is reset. */
   get idleCount(): number {
-    return this.#queue.stats().idle;
+    const { idle, returning } = this.#queue.stats();
+    return idle + returning - this.#endingOf(returning);
+  }
+
+  /** How many clients on their way back were given back as unfit: pg counts these no more. */
+  #endingOf(returning: number): number {
+    return Math.min(returning, this.#unfit);
   }
 
   get waitingCount(): number {
