@@ -298,7 +298,7 @@ test("what a connect listener begins is done before anyone has the client", asyn
   assert.equal(rows[0].statement_timeout, "4321ms");
 });
 
-test("onConnect and verify run before anyone has a new client, and their errors end it and reach the caller", async () => {
+test("onConnect and verify run before a new client is lent, and their errors end it and reach the caller", async () => {
   const steps = [];
   let failure;
   const pool = made("steps", {

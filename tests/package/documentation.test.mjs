@@ -224,6 +224,7 @@ const callOptions = [
   ["lease", "InvalidateOptions"],
   ["lease", "LeaseCloseOptions"],
   ["events", "ListenOptions"],
+  ["pg/index", "PoolConfig"],
   ["durable-object/pool-object", "PoolObjectOptions"],
   ["durable-object/pool-of", "PoolOfOptions"],
   ["durable-object/statements", "StatementConfig"],
@@ -284,7 +285,7 @@ test("docs/errors.md has a section for every code, and no other", () => {
 
 test("every exported name is in the documents", () => {
   const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `dialects/${name}`);
-  const names = new Set(["index", "entry/slim", "durable-object/index", ...dialects].flatMap(exportsOf));
+  const names = new Set(["index", "entry/slim", "durable-object/index", "pg/index", ...dialects].flatMap(exportsOf));
   const all = documents.map(({ text }) => text).join("\n");
   assert.ok(names.size > 50, `only ${names.size} names were found`);
   assert.deepEqual(
@@ -336,6 +337,8 @@ test("no document names in its inline code what does not exist", () => {
     "clock",
     "logger",
     "entry/slim",
+    "pg/index",
+    "pg/settings",
     "durable-object/index",
     "durable-object/pool-object",
     "durable-object/pool-of",

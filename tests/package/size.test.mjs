@@ -22,7 +22,7 @@ async function loaded(conditions, contents = 'export * from "edgepool"') {
     format: "esm",
     outdir: root,
     conditions,
-    external: ["*.wasm", "cloudflare:*"],
+    external: ["*.wasm", "cloudflare:*", "pg", "node:*"],
   });
   return outputFiles.reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).length, 0);
 }
@@ -62,6 +62,14 @@ test("edgepool/durable-object stays under its ceiling, beside the pool", async (
   const bytes = whole - (await loaded(conditions, queuePool));
   t.diagnostic(`${bytes} bytes of ${durableObjectCeiling}`);
   assert.ok(bytes <= durableObjectCeiling, `${bytes} bytes`);
+});
+
+test("edgepool/pg adds at most 12 kB to the core", async (t) => {
+  const whole = 'export * from "edgepool"; ';
+  const both = await loaded(["browser"], `${whole} export { Pool as PgPool } from "edgepool/pg"`);
+  const bytes = both - (await loaded(["browser"], whole));
+  t.diagnostic(`${bytes} bytes`);
+  assert.ok(bytes <= 12_000, `${bytes} bytes`);
 });
 
 const [, stack] = /-zstack-size=(\d+)/.exec(readFileSync(join(root, "scripts", "build.mjs"), "utf8"));

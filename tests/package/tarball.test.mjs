@@ -66,6 +66,7 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/entry/external.js",
     "pkg/entry/slim.js",
     "pkg/durable-object/index.js",
+    "pkg/pg/index.js",
     ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
   ].sort();
   assert.deepEqual(built(".js"), modules, "a module is missing, or one is of an entry that is gone");
@@ -429,6 +430,34 @@ test("every name, parameter and result that is exported is of the type that cont
         skipLibCheck: false,
       },
       include: ["contract"],
+    }),
+  );
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder],
+    { encoding: "utf8" },
+  );
+  assert.equal(status, 0, stdout);
+});
+
+test("edgepool/pg has the types of pg, as libraries name them", () => {
+  cpSync(new URL("pg-contract", import.meta.url), join(project.folder, "pg-contract"), { recursive: true });
+  const types = join(root, "node_modules", "@types");
+  writeFileSync(
+    join(project.folder, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        noEmit: true,
+        module: "nodenext",
+        target: "es2022",
+        lib: ["es2022", "esnext.disposable"],
+        types: ["node"],
+        typeRoots: [types],
+        paths: { pg: [join(types, "pg", "index.d.ts")] },
+        skipLibCheck: false,
+      },
+      include: ["pg-contract"],
     }),
   );
   const { status, stdout } = spawnSync(

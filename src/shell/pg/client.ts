@@ -32,7 +32,8 @@ export class Loan {
   isUnfit = false;
   /** Whether its death was emitted. */
   isMourned = false;
-  readonly openedAt = Date.now();
+  /** When it was opened. It does not keep the client: in Workers a request may end without a release. */
+  readonly opened = { at: Date.now() };
 }
 
 const loans = new WeakMap<object, Loan>();

@@ -1,8 +1,8 @@
 /**
  * edgepool/pg: `Pool`, which takes the place of node-postgres' `pg.Pool`.
  *
- * `import { Pool } from "edgepool/pg"` instead of `from "pg"`: the options, the members, the events and the clients are
- * those of pg. Needs the package `pg`. This entry alone imports it.
+ * Import `Pool` from here instead of from pg: the options, the members, the events and the clients are those of pg.
+ * Needs the package pg, which this entry alone imports.
  *
  * @module
  */
@@ -50,8 +50,8 @@ export interface Pool extends pg.Pool, AsyncDisposable {
       query: AbortableQuery<Values>,
     ) => Promise<pg.QueryResult<Row>>);
   /**
-   * Serves who called before, waits for the clients that are out, and closes all. After `timeoutMillis` (default
-   * `endTimeoutMillis`) it refuses who still waits, and ends the clients that are out.
+   * Serves the callers that came before, waits for the clients that are out, and closes all. After `timeoutMillis`
+   * (default `endTimeoutMillis`) it refuses the callers that still wait, and ends the clients that are out.
    */
   end(options?: { timeoutMillis?: number | undefined }): Promise<void>;
   end(callback: () => void): void;

@@ -1,6 +1,6 @@
 /**
- * The members of pg.Pool over a {@link QueuePool}, whichever driver the clients are of. The pool decides who gets which
- * client; this file passes clients, callbacks, events and errors on in the manner of pg.Pool.
+ * The members of pg.Pool over a {@link QueuePool}, whichever driver the clients are of. That pool decides which caller
+ * gets which client. This file passes clients, callbacks, events and errors on in the manner of pg.Pool.
  */
 
 import { EventEmitter } from "node:events";
@@ -54,7 +54,7 @@ export class BasePool extends EventEmitter {
   readonly #queue: QueuePool<Client>;
   readonly #used: { max: number; min: number; minIdle: number; readonly timeout: unknown };
   /** The clients that are out, if the pool has to know their age. */
-  readonly #out = new Set<Client>();
+  readonly #out = new Set<Loan["opened"]>();
   /** How many clients are ending because they were given back as unfit. */
   #unfit = 0;
   #end: Promise<void> | undefined = undefined;
@@ -91,7 +91,7 @@ export class BasePool extends EventEmitter {
     return idle + used - this.#endingOf(returning) + opening;
   }
 
-  /** A client on its way back counts as idle, as in pg, where nothing is reset. */
+  /** A client on its way back counts as idle: pg resets nothing. */
   get idleCount(): number {
     const { idle, returning } = this.#queue.stats();
     return idle + returning - this.#endingOf(returning);
@@ -109,7 +109,7 @@ export class BasePool extends EventEmitter {
   /** The clients that are out and older than `maxLifetimeSeconds`. */
   get expiredCount(): number {
     const oldest = Date.now() - this.options.maxLifetimeSeconds * 1000;
-    return [...this.#out].filter((client) => loanOf(client).openedAt <= oldest).length;
+    return [...this.#out].filter(({ at }) => at <= oldest).length;
   }
 
   get ending(): boolean {
@@ -157,7 +157,7 @@ export class BasePool extends EventEmitter {
       if (loan.lease !== lease) throw new Error(messages.released);
       this.#takeBack(client, loan, lease, error);
     };
-    if (options.maxLifetimeSeconds > 0) this.#out.add(client);
+    if (options.maxLifetimeSeconds > 0) this.#out.add(loan.opened);
     if (options.min > 0) this.#keepMin();
     if (options.allowExitOnIdle) client.ref?.();
     this.#notify("acquire", client);
@@ -169,7 +169,7 @@ export class BasePool extends EventEmitter {
     this.#notify("release", error, client);
     loan.lease = undefined;
     loan.isOut = false;
-    this.#out.delete(client);
+    this.#out.delete(loan.opened);
     const isUnfit = Boolean(error) || client._ending === true;
     if (isUnfit && lease.isValid) {
       loan.isUnfit = true;
@@ -210,34 +210,36 @@ export class BasePool extends EventEmitter {
     return callback === undefined ? this.#own(answer) : void call(answer, callback);
   }
 
-  async #query(text: any, values: unknown): Promise<unknown> {
+  #query(text: any, values: unknown): Promise<unknown> {
     const isSubmittable = typeof text?.submit === "function";
     const signal = isSubmittable ? undefined : (text?.signal as AbortSignal | undefined);
-    const client = await this.#connect(signal);
-    const release = client.release as Release;
     return new Promise((resolve, reject) => {
-      let isOver = false;
-      const end = (error: unknown, isUnfit: boolean, result?: unknown): void => {
-        if (isOver) return;
-        isOver = true;
-        signal?.removeEventListener("abort", abort);
-        release(isUnfit ? (error ?? true) : undefined);
-        if (isUnfit) reject(error);
-        else resolve(result);
+      const run = (client: Client): void => {
+        const release = client.release as Release;
+        let isOver = false;
+        const end = (error: unknown, isUnfit: boolean, result?: unknown): void => {
+          if (isOver) return;
+          isOver = true;
+          signal?.removeEventListener("abort", abort);
+          release(isUnfit ? (error ?? true) : undefined);
+          if (isUnfit) reject(error);
+          else resolve(result);
+        };
+        const abort = (): void => end(signal?.reason, true);
+        const answered: Callback = (error, result: unknown) => end(error, Boolean(error), result);
+        signal?.addEventListener("abort", abort);
+        try {
+          if (isSubmittable) submit(client, text as Submittable, answered);
+          else client.query(text, values, answered);
+        } catch (error) {
+          end(error, true);
+        }
       };
-      const abort = (): void => end(signal?.reason, true);
-      const answered: Callback = (error, result: unknown) => end(error, Boolean(error), result);
-      signal?.addEventListener("abort", abort);
-      try {
-        if (isSubmittable) submit(client, text as Submittable, answered);
-        else client.query(text, values, answered);
-      } catch (error) {
-        end(error, true);
-      }
+      this.#connect(signal).then(run, reject);
     });
   }
 
-  /** Serves who called before, waits for the clients that are out, and ends them at the end of its time. */
+  /** Serves the callers that came before, waits for the clients that are out, and ends them at the end of its time. */
   end(given?: Callback | { timeoutMillis?: number }): unknown {
     const isCallback = typeof given === "function";
     const limit = isCallback ? undefined : given?.timeoutMillis;
@@ -312,7 +314,7 @@ export class BasePool extends EventEmitter {
     else this.log(line, error);
   };
 
-  /** pg.Pool says nothing without `log`. A warning is for who writes the program. */
+  /** Without `log` pg.Pool writes nothing. A warning is for the program's author. */
   readonly #logger: PoolLogger = {
     debug: (message) => this.log(message),
     info: (message) => this.log(message),
