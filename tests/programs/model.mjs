@@ -782,10 +782,15 @@ export class Model {
     const { phase, scope } = connection;
     // One that is free may be reserved already: for the head waiter, which then waits for the place of a creator, or
     // for a caller that waits for its opening, which then calls another creator.
-    const reserved =
-      phase === "lent" ? undefined : this.waiting.find((caller) => caller.scope === scope && !isBeingServed(caller));
-    if (reserved !== undefined) reserved.mayHaveStarted = true;
-    if (phase === "checkout" || reserved !== undefined) connection.isBeside = true;
+    const isWanted = (/** @type {Caller} */ caller) =>
+      phase !== "lent" && caller.scope === scope && !caller.wasAborted && !isBeingServed(caller);
+    const wanting = this.waiting.filter(isWanted);
+    const head = wanting.find(({ hasStarted, mayHaveStarted }) => !hasStarted && !mayHaveStarted);
+    if (head !== undefined) head.mayHaveStarted = true;
+    // Its opening goes on for the pool.
+    const opener = wanting.find(({ opening }) => opening?.isRunning);
+    if (opener !== undefined) opener.opening = undefined;
+    if (phase === "checkout" || wanting.length > 0) connection.isBeside = true;
   }
 
   /** The driver reports that the connection is dead: others may be pinged. The pool has not ended it yet. */
