@@ -107,14 +107,14 @@ export class Operations<C> implements OperationOwner<C> {
   // ---- the table
 
   /** Makes the operation that will perform the steps. */
-  begin(handle: number, limits: Limits | undefined): Operation<C> {
+  begin(handle: number, limits?: Limits): Operation<C> {
     const operation = new Operation<C>(this, handle, limits);
     this.#table[indexOf(handle)] = operation;
     return operation;
   }
 
   beginReturn(handle: number, held: SlotConnection<C>, wasReset: boolean): Operation<C> {
-    const operation = this.begin(handle, undefined);
+    const operation = this.begin(handle);
     operation.held = held;
     operation.wasReset = wasReset;
     this.#takeMissed(operation);
@@ -122,7 +122,7 @@ export class Operations<C> implements OperationOwner<C> {
   }
 
   beginPresented(handle: number, lease: Lease<C>): Operation<C> {
-    const operation = this.begin(handle, undefined);
+    const operation = this.begin(handle);
     operation.state.lease = lease;
     this.#takeMissed(operation);
     return operation;
@@ -174,7 +174,7 @@ export class Operations<C> implements OperationOwner<C> {
     for (let output: number; (output = this.policy.nextOutput()) !== noOutput;) {
       if (!isNotice(output)) {
         if (isSlotEnd(output)) this.connections.end(endedSlotOf(output));
-        else this.#spawned.push(this.begin(spawnedOf(output), undefined));
+        else this.#spawned.push(this.begin(spawnedOf(output)));
         continue;
       }
       const notice = this.policy.notice();

@@ -54,7 +54,7 @@ export class Refusals<C> {
   }
 
   /** Returns the error for a refused caller. `limits`: the caller's own times. Does not read the clock. */
-  errorFor(refusal: number, limits: Limits | undefined, snapshot?: Snapshot): unknown {
+  errorFor(refusal: number, limits?: Limits, snapshot?: Snapshot): unknown {
     if (refusal === Refusal.Failed) return this.openError;
     return withoutCallerStack(this.#errorFor(refusal, limits, snapshot), {
       nameOfUse: this.#settings.nameOfUse,

@@ -246,7 +246,7 @@ export class Scope<C> {
 
   /** After the end: what is still being opened will be closed. */
   #giveUpOpenings(): void {
-    this.#connections.giveUpOpenings(() => this.#refusals.errorFor(Refusal.Closed, undefined));
+    this.#connections.giveUpOpenings(() => this.#refusals.errorFor(Refusal.Closed));
   }
 
   // ---- checkout
@@ -474,7 +474,7 @@ export class Scope<C> {
     this.learnPlace();
     for (let most = count; ;) {
       this.#policy.assertAlive();
-      if (this.isClosed) throw this.#refusals.errorFor(Refusal.Closed, undefined);
+      if (this.isClosed) throw this.#refusals.errorFor(Refusal.Closed);
       let isEnough = false;
       const opening = this.#operations.spawn(() => (isEnough = this.#policy.warm(count, most) === 0));
       this.start();
@@ -543,8 +543,10 @@ export class Scope<C> {
       if (isFirst)
         this.#closing = ends.length === 1 ? (ends[0] as Promise<void>) : Promise.all(ends).then(() => undefined);
       for (const scope of scopes) scope.#operations.afterwards();
-      const giveUp = (): void => scopes.forEach((scope) => scope.#giveUpOpenings());
       // A caller that is served first may wait for an opening.
+      const giveUp = (): void => {
+        for (const scope of scopes) scope.#giveUpOpenings();
+      };
       if (drains) void this.#closing.then(giveUp);
       else giveUp();
     } catch (trap) {
@@ -575,7 +577,7 @@ export class Scope<C> {
   /** Returns what ends with the close of this scope, if that is under way. */
   #end(): Promise<void> | undefined {
     const handle = this.#policy.closing();
-    return handle < 0 ? undefined : (this.#operations.begin(handle, undefined).promise() as unknown as Promise<void>);
+    return handle < 0 ? undefined : (this.#operations.begin(handle).promise() as unknown as Promise<void>);
   }
 
   // ---- what is known of it
