@@ -2,7 +2,7 @@
 // share. A module for each source file takes twice as long to import. Called by build.mjs with the glue's folder and
 // the WebAssembly.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { transform } from "esbuild";
 import { rollup } from "rollup";
@@ -58,13 +58,47 @@ function sourceOf(path, importer) {
 
 async function toJavaScript(code, path) {
   if (!path.endsWith(".ts")) return undefined;
-  return transform(code, {
+  return transform(withNumbers(code, path), {
     loader: "ts",
     target: "es2022",
     sourcefile: path,
     sourcemap: true,
     define: path.endsWith("inline.ts") ? { wasmAsText: JSON.stringify(asText()) } : {},
   });
+}
+
+/**
+ * Writes the numbers of constant enumerations in their place, as TypeScript does: esbuild sees one file at a time, and
+ * would load them from an object.
+ */
+function withNumbers(code, path) {
+  let text = code;
+  for (const [, names, from] of code.matchAll(/^import \{([^}]+)\} from "(\.[^"]+)\.js";$/gm)) {
+    const enumerations = enumerationsOf(join(dirname(path), `${from}.ts`));
+    for (const name of names.split(",").map((name) => name.trim())) {
+      const numbers = enumerations.get(name);
+      if (numbers === undefined) continue;
+      text = text.replace(new RegExp(`\\b${name}\\.(\\w+)\\b`, "g"), (member, key) => numbers.get(key) ?? member);
+    }
+  }
+  return text;
+}
+
+/** Returns the constant enumerations that a file exports: the number of each member, by names. */
+function enumerationsOf(path) {
+  if (!existsSync(path)) return new Map();
+  const source = readFileSync(path, "utf8").replaceAll(/\/\*\*[\s\S]*?\*\//g, "");
+  return new Map(
+    [...source.matchAll(/^export const enum (\w+) \{([^}]*)\}/gm)].map(([, name, body]) => {
+      let next = 0;
+      const members = [...body.matchAll(/(\w+)(?: = (-?\d+))?,/g)].map(([, member, number]) => {
+        const value = number === undefined ? next : Number(number);
+        next = value + 1;
+        return [member, String(value)];
+      });
+      return [name, new Map(members)];
+    }),
+  );
 }
 
 /**

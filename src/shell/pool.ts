@@ -57,6 +57,7 @@ export abstract class Pool<C> implements AsyncDisposable {
         this.#settings.loggingName,
       );
     }
+    Pool.#showSummaries();
     this.#creator = creator;
     this.#listeners = new Listeners(this, this.#settings.log);
     this.#use = this.#useNamed(this.#settings.nameOfUse);
@@ -285,8 +286,8 @@ export abstract class Pool<C> implements AsyncDisposable {
     );
   }
 
-  static {
-    summarize(this.prototype, (pool: Pool<any>) => {
+  static #showSummaries(): void {
+    summarize(Pool.prototype as Pool<any>, (pool: Pool<any>) => {
       const { kind, loggingName: name } = pool.#settings;
       const numbers: Record<string, number> = {};
       try {

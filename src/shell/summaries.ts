@@ -4,10 +4,12 @@ type Summary = Record<string, unknown>;
 type Inspect = (value: unknown, options?: unknown) => string;
 
 /**
- * Makes the instances of a class show a summary. Showing an object never throws: of a proxy of it, of the prototype, or
+ * Makes the instances of a class show a summary; called when the first is about to be made, so that bundlers leave out
+ * classes that a program does not use. Showing an object never throws: of a proxy of it, of the prototype, or
  * after a crash of the pool, little more than the name is shown. `name`: instead of that of the class.
  */
 export function summarize<T extends object>(prototype: T, summaryOf: (instance: T) => Summary, name?: string): void {
+  if (Object.hasOwn(prototype, "toJSON")) return;
   const summary = (instance: T): Summary => {
     try {
       return summaryOf(instance);

@@ -56,6 +56,8 @@ export class Connections<C> {
     first: Connections<C> | undefined,
     isBound: boolean,
   ) {
+    Slot.showSummaries();
+    Lease.showSummaries();
     this.#policy = policy;
     this.known = isBound ? undefined : (first?.known ?? new WeakSet());
     this.#outside = settings.outside;

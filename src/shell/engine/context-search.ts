@@ -19,16 +19,6 @@ export interface Seen<C> {
   forget(): void;
 }
 
-/** Which requests are asked. */
-export const enum Extent {
-  /** As many as is worth it for code whose span is new. Nearly always the request is new, too. */
-  NewSpan,
-  /** The last few: in hosts without spans each call searches. */
-  Few,
-  /** All: the code is certainly no new request. */
-  All,
-}
-
 /** What a search tells if it finds no context. */
 export interface Nothing {
   /** Whether the code runs in an object; undefined if nothing tells. */
@@ -74,18 +64,21 @@ export class SeenContexts<C extends Seen<C>> {
     if (place >= 0) this.#objects.splice(place, 1);
   }
 
-  /** Returns the current context, or what the markers tell of it. `isObject`: what is known before. */
-  search(extent: Extent, isObject: boolean | undefined): C | Nothing {
+  /**
+   * Returns the current context, or what the markers tell of it. `mayBeNew`: whether the code may belong to a request
+   * that was not seen. `isObject`: what is known before.
+   */
+  search(mayBeNew: boolean, isObject: boolean | undefined): C | Nothing {
     let kind = isObject;
     if (kind !== true) {
-      const number = extent === Extent.All ? Infinity : extent === Extent.NewSpan ? this.#depth : most.depth;
+      const number = mayBeNew ? this.#depth : Infinity;
       const found = firstHere(this.#requests.length > 0 ? this.#requests : this.#objects, number);
       if ("reference" in found) {
-        if (extent === Extent.NewSpan) this.#depth = most.depth;
+        this.#depth = most.depth;
         return found;
       }
       kind ??= found.isObject;
-      if (kind === false && extent === Extent.NewSpan && this.#depth > 1) this.#depth--;
+      if (kind === false && this.#depth > 1) this.#depth--;
     }
     if (kind === false) return { isObject: kind };
     const found = firstHere(this.#objects, Infinity);

@@ -8,7 +8,7 @@
 import { canFinalize, weakly, type ContextMarker } from "../host.js";
 import { hasLinks, linkedNumber, linkNumber } from "./context-link.js";
 import { markHere, Place, placeBy } from "./context-marker.js";
-import { Extent, SeenContexts, type Seen } from "./context-search.js";
+import { SeenContexts, type Seen } from "./context-search.js";
 
 /** Returns the span of the code that runs. An event of a socket has none; each call over RPC has one of its own. */
 let activeSpan: (() => object | undefined) | undefined;
@@ -137,7 +137,7 @@ export function seenContext(): Context | undefined {
   const context = named(span);
   if (context !== undefined) return context;
   if (hasLinks()) return confirmed(byNumber.get(linkedNumber() ?? 0));
-  const found = seen.search(extentFor(span), undefined);
+  const found = seen.search(mayBeNew(span), undefined);
   return found instanceof Context ? found : undefined;
 }
 
@@ -160,13 +160,13 @@ function linked(isObject: boolean | undefined): Context | undefined {
 }
 
 function searched(span: object | undefined, isObject: boolean | undefined): Context | undefined {
-  const found = seen.search(extentFor(span), isObject);
+  const found = seen.search(mayBeNew(span), isObject);
   return found instanceof Context ? found : begun(found.isObject, undefined);
 }
 
 /** A request begins with a span, in a host that has spans. */
-function extentFor(span: object | undefined): Extent {
-  return span !== undefined ? Extent.NewSpan : activeSpan === undefined ? Extent.Few : Extent.All;
+function mayBeNew(span: object | undefined): boolean {
+  return span !== undefined || activeSpan === undefined;
 }
 
 /** Whether the user's key is the state of an object, or the ctx of a request; undefined if it is something else. */

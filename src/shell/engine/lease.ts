@@ -187,9 +187,9 @@ export class Lease<C> implements PooledConnection<C> {
     if (this.#handle !== ended) this.#forget();
   }
 
-  static {
+  static showSummaries(): void {
     summarize(
-      this.prototype,
+      Lease.prototype,
       (lease: Lease<any>) => ({
         pool: lease.#held.owner.name,
         state:

@@ -200,9 +200,9 @@ export class Slot<C> implements ConnectionRecord<C> {
       : this.#owner.emptySlot(this, true, error);
   }
 
-  static {
+  static showSummaries(): void {
     summarize(
-      this.prototype,
+      Slot.prototype,
       (slot: Slot<any>) => ({
         pool: slot.#owner.name,
         slot: slot.index,
