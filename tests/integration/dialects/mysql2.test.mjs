@@ -370,9 +370,9 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
   });
 }
 
-test("the guide's runQuery gives a Durable Object the rows of a SELECT and the count of a change", async () => {
+test("the documented runQuery gives a Durable Object the rows of a SELECT and the count of a change", async () => {
   const [, source] = /```js\n(async function runQuery[^]*?)```/.exec(
-    readFileSync(new URL("../../../docs/guide.md", import.meta.url), "utf8"),
+    readFileSync(new URL("../../../docs/durable-objects.md", import.meta.url), "utf8"),
   );
   const load = (code) => import(`data:text/javascript,${encodeURIComponent(code)}`);
   const { runQuery } = await load(`export ${source}`);
@@ -381,9 +381,9 @@ test("the guide's runQuery gives a Durable Object the rows of a SELECT and the c
   const { outputFiles } = await build({ entryPoints: [entry], bundle: true, write: false, format: "esm" });
   const { plainResult } = await load(outputFiles[0].text);
   const connection = await promises.createConnection(server.options);
-  const select = plainResult(await runQuery(connection, "SELECT 7 AS id"));
+  const select = plainResult(await runQuery(connection, "SELECT 7 AS id", [], {}));
   assert.deepEqual([select.rows, select.rowCount], [[{ id: 7 }], 1]);
-  const change = plainResult(await runQuery(connection, "UPDATE things SET name = 'a'"));
+  const change = plainResult(await runQuery(connection, "UPDATE things SET name = 'a'", [], {}));
   assert.deepEqual([change.rows, typeof change.rowCount], [[], "number"]);
   await connection.end();
 });

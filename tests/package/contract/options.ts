@@ -120,7 +120,7 @@ type OfQueuePool = {
   timeout: Limit;
   useLifo: boolean;
   maxWaiters: number;
-  idleTimeout: Duration;
+  idleTimeout: Limit;
   minIdle: number;
   min: number;
   maxUses: number;
