@@ -91,16 +91,19 @@ impl Pool {
             self.retire(slot);
         }
         // A call into a dead connection may never answer.
-        let is_asked = |state: State| match state {
+        self.expire_all(|state| match state {
             State::CheckingOut { at: CheckoutAt::Pinging, slot: asked, .. }
             | State::Returning { at: ReturnAt::Cancelling | ReturnAt::Resetting | ReturnAt::Resting, slot: asked } => {
                 asked == slot
             }
             _ => false,
-        };
-        let asking: Vec<u32> =
-            self.operations.iter().filter(|(_, operation)| is_asked(operation.state)).map(|(index, _)| index).collect();
-        for index in asking {
+        });
+    }
+
+    /// Ends the time of the steps of these operations.
+    pub(super) fn expire_all(&mut self, is_concerned: impl Fn(State) -> bool) {
+        let concerned = self.operations.iter().filter(|(_, operation)| is_concerned(operation.state));
+        for index in concerned.map(|(index, _)| index).collect::<Vec<u32>>() {
             self.deadlines.disarm(&mut self.operations, index);
             self.notify(self.operations.handle_of(index), Notice::Expire);
         }

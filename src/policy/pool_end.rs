@@ -3,7 +3,7 @@
 
 use super::config::Span;
 use super::id::OperationId;
-use super::operation::{Caller, CheckoutAt, Operation, State};
+use super::operation::{Caller, CheckoutAt, Operation, ReturnAt, State};
 use super::pool::Pool;
 use super::record::Phase;
 use super::step::{Notice, Refusal};
@@ -119,12 +119,14 @@ impl Pool {
         under_way.chain(self.waiters.iter()).map(|index| self.operations.handle_of(index)).collect()
     }
 
-    /// A close has waited long enough: the connections that are still out are terminated, and nothing waits for that.
+    /// A close has waited long enough: the connections that are still out are terminated, also those whose return does
+    /// not end. Nothing waits for that.
     pub(super) fn stop_closing(&mut self) {
         if self.drains {
             self.refuse_admitted();
         }
         self.end_all_shares();
+        self.expire_all(|state| matches!(state, State::Returning { at, .. } if !matches!(at, ReturnAt::Finalizing)));
         let leased: Vec<u32> =
             self.records.iter().filter(|(_, record)| record.phase == Phase::Leased).map(|(slot, _)| slot).collect();
         for slot in leased {

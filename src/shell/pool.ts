@@ -211,12 +211,12 @@ export abstract class Pool<C> implements AsyncDisposable {
   }
 
   /**
-   * Ends the pool. Refuses new callers, rejects waiters, waits for leases up to `timeout` (default `"10s"`), then
-   * terminates their connections without awaiting that. With `drain: true` (default false) it first serves every caller
-   * that came before; what is left at the end of `timeout` is refused and terminated. Always settles. A later call
-   * returns the same promise and can only hasten the end: the shortest `timeout` counts, 0 ends it now, and a call
-   * without `drain` refuses the waiters. In Workers other requests and objects notice at their next call. Inside use()
-   * it waits for its own lease until `timeout`. Rejects with an ArgumentError for a wrong option.
+   * Ends the pool. Refuses new callers, rejects waiters, waits for leases and returns up to `timeout` (default
+   * `"10s"`), then terminates their connections without awaiting that. With `drain: true` (default false) it first
+   * serves every caller that came before; what is left at the end of `timeout` is refused and terminated. Always
+   * settles. A later call returns the same promise and can only hasten the end: the shortest `timeout` counts, 0 ends
+   * it now, and a call without `drain` refuses the waiters. In Workers other requests and objects notice at their next
+   * call. Inside use() it waits for its own lease until `timeout`. Rejects with an ArgumentError for a wrong option.
    */
   close(options: { timeout?: Duration | undefined; drain?: boolean | undefined } = {}): Promise<void> {
     let patience: Patience;

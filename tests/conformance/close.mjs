@@ -321,6 +321,23 @@ export default (test) => {
     expect(server.calls).to.deep.equal(["open", "rollback 1", "close 1"]);
   });
 
+  test("a connection whose reset or reset listener hangs at the end of the timeout is terminated", async () => {
+    for (const hangs of ["rollback", "listener"]) {
+      const { pool, server, clock, log } = scriptedPool({ driverTimeout: null });
+      if (hangs === "listener") pool.on("reset", never);
+      else server.script.rollback = never;
+      const lease = await pool.connect();
+      const returned = lease.close();
+      const closed = pool.close({ timeout: "5s" });
+      await pass(clock, 4_900);
+      expect([await stateOf(closed), server.live], hangs).to.deep.equal(["pending", 1]);
+      await pass(clock, 300);
+      await Promise.all([closed, returned]);
+      expect([server.calls.at(-1), server.live], hangs).to.deep.equal(["terminate 1", 0]);
+      expect(log.of("error").join(), hangs).to.include("than the close of the pool waits");
+    }
+  });
+
   test("it settles whatever hangs: opening, reset, close and termination at once", async () => {
     const context = scriptedPool({ poolSize: 4, maxOverflow: 0, driverTimeout: null });
     const { pool, server, clock } = context;

@@ -3,7 +3,7 @@
 
 use crate::harness::{Connection, Host, HostStep, LogEntry, Operation, Stage, counts, plain, sized};
 use crate::timeout::latest_ms;
-use edgepool::policy::{Condition, Outcome, Refusal, Return, Span};
+use edgepool::policy::{Condition, Event, Outcome, Refusal, Return, Settings, Span};
 
 #[test]
 fn an_empty_pool_closes_at_once() {
@@ -184,18 +184,27 @@ fn without_patience_leases_are_terminated_at_once() {
 }
 
 #[test]
-fn patience_is_for_leases_and_a_return_under_way_goes_its_own_way() {
-    let mut host = Host::new(sized(1, 0));
-    let caller = host.lend();
-    let reset = host.checkin(caller, false).expect("a rollback");
-    let closing = host.close(Span::Millis(100));
-    host.pass(200.0);
-    assert!(host.has_ended(closing));
-    assert_eq!(host.step(reset), Some(HostStep::Rollback(Connection(0))));
-    host.finish(reset, Outcome::Ok);
-    assert_eq!(host.step(reset), Some(HostStep::Close(Connection(0))));
-    host.run();
-    assert_eq!(host.open_connections(), 0);
+fn when_the_patience_ends_a_connection_whose_return_hangs_is_terminated_too() {
+    for (condition, event) in [
+        (Condition::Open, None),
+        (Condition::Busy, None),
+        (Condition::GivenUp, None),
+        (Condition::Open, Some(Event::Reset)),
+    ] {
+        let mut host = Host::new(Settings { return_timeout_ms: f64::INFINITY, ..sized(1, 0) });
+        host.listen(&event.into_iter().collect::<Vec<Event>>());
+        let caller = host.lend();
+        let returning = host.checkin_as(caller, condition).expect("it has a step");
+        let closing = host.close(Span::Millis(100));
+        host.pass(99.0);
+        assert!(!host.has_ended(closing) && !host.has_expired(returning), "it has this long to end");
+        host.pass(101.0);
+        assert!(host.has_ended(closing) && host.has_expired(returning), "{condition:?}");
+        host.finish(returning, Outcome::TimedOut);
+        assert_eq!(host.step(returning), Some(HostStep::Terminate(Connection(0))));
+        host.run();
+        assert_eq!(host.open_connections(), 0);
+    }
 }
 
 #[test]

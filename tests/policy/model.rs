@@ -727,6 +727,10 @@ impl Model {
         if self.slots() == 0 {
             self.others.push(LogEntry::Ended(operation));
         } else if patience == Span::Millis(0) {
+            for entry in self.operations.iter_mut().filter(|entry| matches!(entry.state, State::Resetting(_))) {
+                entry.expired = true;
+                self.others.push(LogEntry::Expired(entry.id));
+            }
             self.stop_draining(operation);
             self.others.push(LogEntry::Ended(operation));
         } else {
@@ -788,6 +792,10 @@ impl Model {
     fn run_out(&mut self, events: &[LogEntry]) {
         let now = self.now;
         let driver_ms = self.settings.driver_timeout_ms;
+        let is_over = |entry: &ModelOperation| {
+            matches!(entry.state, State::Draining) && entry.due.is_some_and(|(due, _)| now >= due)
+        };
+        let is_close_over = self.operations.iter().any(is_over);
         for &event in events {
             let operation = match event {
                 LogEntry::Refused(operation, _) | LogEntry::Expired(operation) | LogEntry::Ended(operation) => {
@@ -813,6 +821,10 @@ impl Model {
                     self.numbers.timed_out += 1;
                     continue;
                 }
+                (LogEntry::Expired(_), State::Resetting(_)) if is_close_over => {
+                    entry.expired = true;
+                    continue;
+                }
                 (LogEntry::Expired(_), _) => {
                     assert!(!entry.expired && now >= entry.since + driver_ms, "early");
                     entry.expired = true;
@@ -821,6 +833,8 @@ impl Model {
                 (LogEntry::Ended(_), State::Draining) => {
                     assert!(ran_out(entry.due), "early");
                     self.stop_draining(operation);
+                    let is_left = |entry: &ModelOperation| matches!(entry.state, State::Resetting(_)) && !entry.expired;
+                    assert!(!self.operations.iter().any(is_left), "a reset goes on after the close");
                     continue;
                 }
                 _ => panic!("{event:?} cannot be"),

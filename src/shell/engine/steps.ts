@@ -213,7 +213,8 @@ export class Steps<C> {
     const ms = policy[option];
     const isOwn = option === "openTimeout" ? ms >= 0 : ms < policy.driverTimeout;
     const limit = isOwn ? `${option} (${ms} ms)` : `driverTimeout (${policy.driverTimeout} ms)`;
-    return new Error(`${what} took longer than ${limit}`);
+    const orPatience = this.#policy.isClosed() ? ", or than the close of the pool waits" : "";
+    return new Error(`${what} took longer than ${limit}${orPatience}`);
   }
 
   /** Logs that a connection is not trusted any more. */
