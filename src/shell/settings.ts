@@ -86,21 +86,21 @@ const dialectFunctions = [
 ] as const;
 
 /** The members of a dialect that are no functions. */
-const dialectValues = ["name", "guarded"];
+const dialectValues = ["name", "guarded", "keepsSlotUntilClosed"] as const;
+
+const dialectMembers: readonly string[] = [...dialectFunctions, ...dialectValues];
 
 function checkDialect(dialect: unknown, pool: string): void {
   if (typeof dialect !== "object" || dialect === null) throw refuse("dialect", dialect, pool);
   // `import * as pg` gives a module, and a misspelt member would be missed only when the pool needs it.
-  const unknown = Object.keys(dialect).filter(
-    (key) => !dialectValues.includes(key) && !(dialectFunctions as readonly string[]).includes(key),
-  );
-  const isModule = !dialectFunctions.some((name) => name in dialect) && unknown.length > 0;
+  const unknown = Object.keys(dialect).filter((key) => !dialectMembers.includes(key));
+  const isModule = !dialectMembers.some((name) => name !== "name" && name in dialect) && unknown.length > 0;
   const isMisspelt = (key: string): boolean =>
-    dialectFunctions.some((name) => name.toLowerCase() === key.replaceAll("_", "").toLowerCase());
+    dialectMembers.some((name) => name.toLowerCase() === key.replaceAll("_", "").toLowerCase());
   const misspelt = isModule ? unknown[0] : unknown.find(isMisspelt);
   if (misspelt !== undefined) {
     throw new ArgumentError(
-      `dialect has no member ${show(misspelt)}; it may have ${dialectFunctions.join(", ")} (of a module, give its ` +
+      `dialect has no member ${show(misspelt)}; it may have ${dialectMembers.join(", ")} (of a module, give its ` +
         `default export)`,
       pool,
     );
@@ -111,7 +111,9 @@ function checkDialect(dialect: unknown, pool: string): void {
       throw new ArgumentError(`dialect.${name} must be a function or absent; it is ${show(member)}`, pool);
     }
   }
-  const { guarded } = dialect as Dialect;
+  const { guarded, keepsSlotUntilClosed: keeps } = dialect as Dialect;
+  if (keeps !== undefined && typeof keeps !== "boolean")
+    throw new ArgumentError(`dialect.keepsSlotUntilClosed must be true, false or absent; it is ${show(keeps)}`, pool);
   if (guarded !== undefined && !(Array.isArray(guarded) && guarded.every((name) => typeof name === "string")))
     throw new ArgumentError(`dialect.guarded must be an array of names or absent; it is ${show(guarded)}`, pool);
 }

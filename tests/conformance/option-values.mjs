@@ -322,12 +322,14 @@ export default (test) => {
       [{ default: dialect, pg: dialect }, "default"],
       [{ ...dialect, doclose() {} }, "doclose"],
       [{ do_rollback() {} }, "do_rollback"],
+      [{ ...dialect, keeps_slot_until_closed: true }, "keeps_slot_until_closed"],
     ]) {
       const error = thrown(() => new QueuePool(() => ({}), { dialect: wrong }));
       expect(error).to.be.instanceOf(ArgumentError);
-      expect(error.message).to.contain(`"${name}"`).and.to.contain("doRollback");
+      expect(error.message).to.contain(`"${name}"`).and.to.contain("doRollback").and.to.contain("guarded");
     }
-    for (const right of [{}, { name: "mine" }, dialect, { ...dialect, cache: new Map() }])
+    const values = [{ name: "mine" }, { keepsSlotUntilClosed: true }, { guarded: [] }];
+    for (const right of [{}, ...values, dialect, { ...dialect, cache: new Map() }])
       expect(() => new QueuePool(() => ({}), { dialect: right })).not.to.throw();
     for (const guarded of ["query", ["query", 7], {}]) {
       expectArgumentError(
@@ -335,6 +337,10 @@ export default (test) => {
         ["dialect.guarded", "an array of names"],
       );
     }
+    expectArgumentError(
+      thrown(() => new QueuePool(() => ({}), { dialect: { keepsSlotUntilClosed: "yes" } })),
+      ["dialect.keepsSlotUntilClosed", "true, false", '"yes"'],
+    );
   });
 
   test("events that are none are refused by name", async () => {
