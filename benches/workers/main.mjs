@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { Client } from "pg";
 import { startPostgres } from "../../scripts/postgres.mjs";
 import { startWorkerd } from "../../tests/integration/workers/workerd.mjs";
+import { measureCost } from "./cost.mjs";
 import { documentPath, figuresOf, render } from "./document.mjs";
 import { startPgBouncer } from "./pgbouncer.mjs";
 import { report } from "./report.mjs";
@@ -62,6 +63,7 @@ try {
     load: loadavg(),
     quick: options.quick,
     seconds: (performance.now() - started) / 1000,
+    cost: await measureCost({ rounds: options.quick ? 5 : 25, requests: 600 }),
     mostBackendsOfObject: await mostBackends("object", ["object", "batch"]),
     results,
   };

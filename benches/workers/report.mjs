@@ -50,8 +50,18 @@ export function report(run) {
   console.log(`written to ${file}`);
 }
 
-function targetsOf({ results, mostBackendsOfObject }) {
+/** Each target with its bound, and whether it was reached. */
+export function targetsOf({ results, mostBackendsOfObject, cost }) {
   const targets = [];
+  const atMost = (what, kind, other, bound) => {
+    const value = median(cost[kind]) / median(cost[other]);
+    const byRound = median(cost[kind].map((sample, round) => sample / cost[other][round]));
+    targets.push({ what, value, byRound, bound: `<= ${bound}`, reached: value <= bound });
+  };
+  if (cost !== undefined) {
+    atMost("CPU of a request that connects twice, by an empty one", "/connects", "/empty", 1.5);
+    atMost("the same in spans, by empty spans", "/connects-in-spans", "/spans", 1.5);
+  }
   const atLeast = (what, { queries, clients }, name, other, bound) => {
     const { samples } = results.find((result) => result.queries === queries && result.clients === clients);
     const value = median(samples[name]) / median(samples[other]);
