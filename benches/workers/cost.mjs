@@ -1,5 +1,5 @@
-// What the first two connects of a request cost: CPU of the workerd process for each request, beside a request that does
-// the same without a pool. Every round runs each kind of request once, and rounds are compared by their medians.
+// What the first two connects of a request cost: CPU of the workerd process for each request, beside a request that
+// does the same without a pool. Every round runs each kind of request once. Rounds are compared by their medians.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { startWorkerd } from "../../tests/integration/workers/workerd.mjs";
 
 export const kinds = ["/empty", "/connects", "/spans", "/connects-in-spans"];
 
-/** Microseconds of CPU for a request of each kind, by round. Undefined if the host does not tell a process's CPU time. */
+/** Microseconds of CPU for a request of each kind, by round; undefined if the host does not tell a process's CPU. */
 export async function measureCost({ rounds, requests }) {
   if (!existsSync("/proc/self/schedstat")) return undefined;
   const main = { entry: join(import.meta.dirname, "cost-worker.mjs"), durableObjects: { OTHER: "Other" } };
