@@ -117,7 +117,7 @@ function framesOf(stack: string): string[] {
 
 /**
  * Makes the error again: a pool's error of its class; a driver's as an Error with its name and properties. Its stack
- * says where the caller awaited it, and then where it was thrown.
+ * has the caller's frames first, then those of the object.
  */
 export function errorOf({ name, message, properties, frames, cause, errors }: Failure): Error {
   const options = cause === undefined ? undefined : { cause: errorOf(cause) };

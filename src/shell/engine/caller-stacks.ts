@@ -80,3 +80,23 @@ function longStack(below: Function): string[] {
     return [];
   }
 }
+
+/** Returns the stack of the code that called the pool's method that called this function, if the host has one. */
+export function stackBelow(called: Function): string | undefined {
+  const holder: { stack?: unknown } = {};
+  try {
+    host.captureStackTrace?.(holder, called);
+    const { stack } = holder;
+    // A program's Error.prepareStackTrace may return the call sites, or whatever it likes.
+    if (Array.isArray(stack)) return stack.slice(1).map(lineOf).join("\n");
+    if (stack !== undefined && typeof stack !== "string") return undefined;
+    // A host that drops the frames of tail calls (Bun) may have nothing below the function: then the whole stack.
+    return stack?.split("\n").slice(2).join("\n") || String(new Error().stack);
+  } catch {
+    return undefined;
+  }
+}
+
+function lineOf(site: unknown): string {
+  return `    at ${site}`;
+}

@@ -25,6 +25,7 @@ import {
 } from "../protocol.js";
 import { changeSizes, policyOptionsIn, type PolicyOptions, type Settings } from "../settings.js";
 import type { PoolCounts, PoolStats } from "../stats.js";
+import { stackBelow } from "./caller-stacks.js";
 import { Connections } from "./connections.js";
 import type { Context } from "./contexts.js";
 import { hasCrashed } from "./instance.js";
@@ -598,25 +599,4 @@ export class Scope<C> {
   get options(): PolicyOptions {
     return this.#settings.policy;
   }
-}
-
-/** Returns the stack of the code that called the pool's method that called this function, if the host has one. */
-function stackBelow(called: Function): string | undefined {
-  const holder: { stack?: unknown } = {};
-  const { captureStackTrace } = Error as unknown as { captureStackTrace?: (holder: object, below: Function) => void };
-  try {
-    captureStackTrace?.(holder, called);
-    const { stack } = holder;
-    // A program's Error.prepareStackTrace may return the call sites, or whatever it likes.
-    if (Array.isArray(stack)) return stack.slice(1).map(lineOf).join("\n");
-    if (stack !== undefined && typeof stack !== "string") return undefined;
-    // A host that drops the frames of tail calls (Bun) may have nothing below the function: then the whole stack.
-    return stack?.split("\n").slice(2).join("\n") || String(new Error().stack);
-  } catch {
-    return undefined;
-  }
-}
-
-function lineOf(site: unknown): string {
-  return `    at ${site}`;
 }
