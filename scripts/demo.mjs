@@ -1,5 +1,5 @@
 // @ts-check
-// npm run demo: sets up whatever is missing, builds, and serves the demo page (www/). The server shows only three
+// npm run demo: sets up whatever is missing, builds, and serves the demo page (www/). The server shows only four
 // folders of this repository, under their own names, with the Content-Security-Policy that a page with the pool needs.
 
 import { once } from "node:events";
@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "./build.mjs";
 import { fail, root, say } from "./run.mjs";
 
-const folders = ["www", "pkg", "node_modules/@sqlite.org/sqlite-wasm/dist"].map(
+const folders = ["www", "src/picture", "pkg", "node_modules/@sqlite.org/sqlite-wasm/dist"].map(
   (path) => join(root, ...path.split("/")) + sep,
 );
 

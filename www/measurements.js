@@ -1,5 +1,5 @@
 // The numbers behind the lines, in equal pieces of virtual time: the waits of callers, the connections in use, the
-// callers served, the connections opened. watched-pool.js adds them, charts.js draws them.
+// callers served, the connections opened. watched-pool.js adds them, src/picture/charts.js draws them.
 
 const pieces = 120;
 const smoothed = 4;

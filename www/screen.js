@@ -1,10 +1,11 @@
 // Shows an experiment: its panes, the lines over time, the clock and the log, each as often as it is useful. Decides
 // nothing about the experiment. main.js begins it and calls draw() at every frame.
 
-import { chartTops } from "./charts.js";
-import { EventLog } from "./event-log.js";
-import { PanePicture } from "./picture.js";
-import { onThemeChange } from "./theme.js";
+import { chartTops } from "../src/picture/charts.js";
+import { EventLog } from "../src/picture/event-log.js";
+import { PanePicture } from "../src/picture/picture.js";
+import { onThemeChange } from "../src/picture/theme.js";
+import { charts, Pane } from "./pane.js";
 
 const logEveryMs = 200;
 /** Above this speed the lines show a longer time. */
@@ -25,7 +26,7 @@ export class Screen {
   constructor({ panes, clock, log, onlyNotable }, act) {
     this.#panes = panes;
     this.#clock = clock;
-    this.#log = new EventLog(log, onlyNotable);
+    this.#log = new EventLog(log, onlyNotable, (at) => `${(at / 1000).toFixed(3)} s`);
     this.#act = act;
     onlyNotable.addEventListener("change", () => this.#log.draw(this.#experiment));
     onThemeChange(() => this.drawChartsSoon());
@@ -33,7 +34,8 @@ export class Screen {
 
   begin(experiment) {
     this.#experiment = experiment;
-    this.#pictures = experiment.panes.map((pane) => new PanePicture(pane, experiment.panes.length > 1, this.#act));
+    const panes = experiment.panes.map((pane) => new Pane(pane));
+    this.#pictures = panes.map((pane) => new PanePicture(pane, panes.length > 1, this.#act));
     for (const picture of this.#pictures) picture.onResize = () => this.drawChartsSoon();
     this.#panes.replaceChildren(...this.#pictures.map(({ element }) => element));
     this.#panes.classList.toggle("has-two", this.#pictures.length > 1);
@@ -55,7 +57,7 @@ export class Screen {
       this.#drawnPoints = latest;
       this.#chartsAreDue = false;
       const tops = series
-        .map(({ points }) => chartTops(points))
+        .map(({ points }) => chartTops(charts, points))
         .reduce((one, other) => one.map((top, chart) => Math.max(top, other[chart])));
       for (const [pane, picture] of this.#pictures.entries()) picture.drawCharts(series[pane], latest, tops);
     }

@@ -547,9 +547,10 @@ test("restart, invalidate all and dispose reach the pool", () =>
     await page.getByRole("button", { name: "Restart the server" }).click();
     await eventually(
       page,
-      () => !document.querySelector(".down").hidden && globalThis.demo.experiment.panes[0].pool.stats().invalidated > 0,
+      () =>
+        !document.querySelector(".notice").hidden && globalThis.demo.experiment.panes[0].pool.stats().invalidated > 0,
     );
-    await eventually(page, () => document.querySelector(".down").hidden);
+    await eventually(page, () => document.querySelector(".notice").hidden);
     await page.getByRole("button", { name: "Dispose" }).click();
     await eventually(page, () => globalThis.demo.experiment.lines.some(({ text }) => text.startsWith("dispose()")));
   }));

@@ -44,6 +44,7 @@ const markdown = [
 const sources = [
   ...filesIn("src", [".rs", ".ts"]),
   ...filesIn("www", [".html", ".js"]),
+  ...filesIn("src/picture", [".js"]),
   ...filesIn("examples", [".mjs", ".jsonc"]),
   ...filesIn("benches", [".mjs", ".rs"]),
   ...filesIn("scripts", [".mjs", ".rs"]),

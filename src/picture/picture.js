@@ -1,24 +1,19 @@
-// The picture of one pane: waiters, cells, callers that left, lines over time, and the texts and numbers beside them.
-// Shows the state of watched-pool.js and decides nothing. main.js makes one for each pane and calls draw() at every
-// frame. Only changes reach the document.
+// The picture of one pool: waiters, cells, callers that left, lines over time, and the texts and numbers beside them.
+// Shows a pane and decides nothing. Only changes reach the document. The demo page (www/) and the page of
+// edgepool/inspect make one for each pool, and call draw() for each frame.
+//
+// A pane has the texts `name`, `title`, `motto`, `notice`, `keptHint`, `invitation` and `whenNobodyWaits`; the numbers
+// `stats` and `limits`; the connections `places` and `leftovers`, and of each nameOf(), stateOf(), holderOf() and
+// describe(); the waiters queue() and `patienceMs`; `endings` with their words, and by these `left` and `lastToLeave`;
+// the `charts`.
 
 import { Cells, stateWords, wordyCells } from "./cells.js";
 import { Charts } from "./charts.js";
 import { LeavingPicture, QueuePicture } from "./queue-picture.js";
+import { addSymbols, sign } from "./symbols.js";
 
 /** States that the legend has only if there are any. */
 const rare = new Set(["checking", "dead", "forgotten"]);
-
-const endings = { served: "served", timedOut: "timed out", failed: "failed", refused: "refused" };
-
-const orders = { true: "lends the latest returned first (LIFO)", false: "lends the longest idle first (FIFO)" };
-const mottos = {
-  QueuePool: ({ useLifo }) => orders[useLifo],
-  NullPool: () => "opens for every caller, closes at every return",
-  SingletonThreadPool: () => "one connection for each thread; a page has one thread",
-  StaticPool: () => "one connection, shared by all callers",
-  AssertionPool: () => "one caller at a time; a second one is an error",
-};
 
 /** Up to this number of cells, each is large. */
 const largeCells = 16;
@@ -34,15 +29,17 @@ export class PanePicture {
   #legend;
   #queue;
   #leaving;
-  #charts = new Charts();
+  #charts;
   #selected;
   /** Cells of a pool without a limit. */
   #endless = endlessStep;
 
   /** `act` performs a visitor's act on one connection. */
   constructor(pane, hasTwo, act) {
+    if (document.querySelector(".symbols") === null) addSymbols();
     this.#pane = pane;
     this.#select = act;
+    this.#charts = new Charts(pane.charts);
     const part = (name, tag, className, ...children) => (this.#parts[name] = element(tag, className, ...children));
     this.element = element(
       "section",
@@ -51,9 +48,9 @@ export class PanePicture {
         "header",
         "pane-head",
         hasTwo ? element("span", "pane-name", pane.name) : "",
-        part("kind", "h2", ""),
+        part("title", "h2", ""),
         part("motto", "p", "motto"),
-        part("down", "p", "down", "the server is down"),
+        part("notice", "p", "notice"),
       ),
       element(
         "div",
@@ -95,9 +92,12 @@ export class PanePicture {
         ),
       ),
       part("details", "p", "details"),
+      part("stack", "pre", "stack"),
       element("div", "frame", this.#charts.element),
     );
-    this.element.setAttribute("aria-label", hasTwo ? `Pane ${pane.name}` : "The pool");
+    this.element.setAttribute("aria-label", hasTwo ? `Pane ${pane.name}` : pane.name || "The pool");
+    this.#parts.stack.tabIndex = 0;
+    this.#parts.stack.setAttribute("aria-label", "Where it was checked out");
     this.#parts.queue.setAttribute("role", "img");
     this.#parts.last.setAttribute("aria-hidden", "true");
     this.#queue = new QueuePicture(this.#parts.queue);
@@ -112,20 +112,19 @@ export class PanePicture {
       this.#parts.legend.append(item);
       return { state, count, item };
     });
-    for (const [ending, word] of Object.entries(endings))
-      this.#parts.endings.append(element("li", ending, icon(ending), part(ending, "b", ""), element("span", "", word)));
+    for (const [ending, word] of Object.entries(pane.endings))
+      this.#parts.endings.append(element("li", ending, sign(ending), part(ending, "b", ""), element("span", "", word)));
     this.#tellDetails();
   }
 
   draw(now) {
-    const { pool, places, leftovers, settings, database, pending, left, lastToLeave } = this.#pane;
-    const stats = pool.stats();
+    const { stats, places, leftovers, left, lastToLeave, notice } = this.#pane;
     const { kept, max } = this.#pane.limits;
-    const { kind } = settings;
     const parts = this.#parts;
-    write(parts.kind, kind);
-    write(parts.motto, mottos[kind](settings));
-    parts.down.hidden = !database.isDown;
+    write(parts.title, this.#pane.title);
+    write(parts.motto, this.#pane.motto);
+    write(parts.notice, notice);
+    parts.notice.hidden = notice === "";
 
     // A replaced connection still belongs to the pool, but does not count against its limit.
     const total = Math.min(stats.total, max);
@@ -136,14 +135,7 @@ export class PanePicture {
     this.#cells.arrange(wanted, Math.min(wanted, kept), before);
     this.element.classList.toggle("is-large", wanted + before <= largeCells);
     this.element.classList.toggle("is-dense", wanted + before > wordyCells);
-    write(
-      parts.keptName,
-      kind === "QueuePool"
-        ? kept === Infinity
-          ? "opened as needed, no limit"
-          : "kept open; # is the lease holder"
-        : mottos[kind](settings),
-    );
+    write(parts.keptName, this.#pane.keptHint);
     const beyond = Math.max(0, total - kept);
     write(
       parts.overflowName,
@@ -170,15 +162,9 @@ export class PanePicture {
     const { patienceMs } = this.#pane;
     write(parts.queueHint, patienceMs === Infinity ? "first come, first served" : "bars show the remaining patience");
     parts.queue.setAttribute("aria-label", `${waiting} callers wait`);
-    this.#queue.draw(
-      this.#pane.queue(),
-      waiting,
-      patienceMs,
-      now,
-      pending.size > 0 ? "the line is empty" : "no callers wait",
-    );
+    this.#queue.draw(this.#pane.queue(), waiting, patienceMs, now, this.#pane.whenNobodyWaits);
 
-    for (const ending of Object.keys(endings)) write(parts[ending], left[ending]);
+    for (const ending of Object.keys(this.#pane.endings)) write(parts[ending], left[ending]);
     this.#leaving.draw(lastToLeave);
     this.#tellDetails();
   }
@@ -200,29 +186,17 @@ export class PanePicture {
 
   /** Shows a line about the picked connection, with the acts that it allows. */
   #tellDetails() {
-    const { details } = this.#parts;
+    const { details, stack: shown } = this.#parts;
     const connection = this.#selected;
-    if (connection === undefined) {
-      this.#say("Pick a connection to see its state, or to break it.", []);
-      return;
-    }
-    const state = connection.doing === "gone" ? "gone" : this.#pane.stateOf(connection);
-    const caller = this.#pane.holdersOf(connection).values().next().value;
-    const does =
-      state === "gone"
-        ? "is closed"
-        : state === "used"
-          ? `is in use by caller ${caller.id}, query ${caller.step} of ${caller.queries.length}`
-          : state === "forgotten"
-            ? `was never returned by caller ${caller.id}`
-            : `is ${stateWords[state]}`;
-    const deeds = [];
-    if (state !== "gone" && connection.isAlive) deeds.push(["Kill it", "kill"]);
-    if (state === "forgotten") deeds.push(["Return it", "giveBack"]);
-    const broken = connection.isAlive || state === "gone" ? "" : ", broken";
-    const transaction = connection.inTransaction ? ", in a transaction" : "";
-    this.#say(`Connection ${connection.id} ${does}${broken}${transaction}.`, deeds);
-    details.dataset.connection = `${this.#pane.name}${connection.id}`;
+    const {
+      text,
+      deeds = [],
+      stack,
+    } = connection === undefined ? { text: this.#pane.invitation } : this.#pane.describe(connection);
+    this.#say(text, deeds);
+    if (connection !== undefined) details.dataset.connection = `${this.#pane.name}${connection.id}`;
+    write(shown, stack ?? "");
+    shown.hidden = stack === undefined;
   }
 
   #say(text, deeds) {
@@ -261,17 +235,8 @@ function element(tag, className, ...children) {
 
 const heading = (text, ...children) => element("h3", "", `${text} `, ...children);
 
-function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `#icon-${name}`);
-  svg.setAttribute("aria-hidden", "true");
-  svg.append(use);
-  return svg;
-}
-
 function keyCell(state) {
-  const cell = element("span", "key", icon(state));
+  const cell = element("span", "key", sign(state));
   cell.dataset.state = state;
   return cell;
 }

@@ -1,42 +1,12 @@
-// Draws the lines over time of one pane: wait, use, throughput, openings. Two panes share a scale, so that they can be
-// compared by eye. Called by picture.js when there are new points.
+// Draws the lines over time of one pane, such as use, throughput and openings. Two panes share a scale, so that they
+// can be compared by eye. Called by picture.js when there are new points.
 
 import { SharpCanvas, theme } from "./theme.js";
 
 const decimal = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(1));
-const seconds = (ms) => (ms === undefined ? "–" : ms < 1000 ? `${Math.round(ms)} ms` : `${decimal(ms / 1000)} s`);
-const perSecond = (value) => `${value < 10 ? decimal(value) : Math.round(value)} /s`;
-
-const charts = [
-  {
-    name: "Wait for a connection",
-    lines: [
-      { of: "p50", colour: "used", word: "typical" },
-      { of: "p95", colour: "urgent", word: "slowest 5 %", isDashed: true },
-    ],
-    show: seconds,
-    atLeast: 100,
-  },
-  {
-    name: "Lent (in use or resetting)",
-    lines: [{ of: "used", colour: "used", isFilled: true }],
-    show: (value) => String(value ?? 0),
-    atLeast: 4,
-    hasLimits: true,
-  },
-  {
-    name: "Callers served",
-    lines: [{ of: "served", colour: "served", isFilled: true }],
-    show: (value) => perSecond(value ?? 0),
-    atLeast: 4,
-  },
-  {
-    name: "Connections opened",
-    lines: [{ of: "opened", colour: "opening", isFilled: true }],
-    show: (value) => perSecond(value ?? 0),
-    atLeast: 4,
-  },
-];
+export const seconds = (ms) =>
+  ms === undefined ? "–" : ms < 1000 ? `${Math.round(ms)} ms` : `${decimal(ms / 1000)} s`;
+export const perSecond = (value) => `${value < 10 ? decimal(value) : Math.round(value)} /s`;
 
 /** The next of 1, 2, 4, 5, 8 times a power of ten, so that the top of the scale is a plain number. */
 function plainTop(value) {
@@ -44,8 +14,11 @@ function plainTop(value) {
   return power * [1, 2, 4, 5, 8, 10].find((step) => step * power >= value);
 }
 
-/** The highest value of each chart, for a common scale. */
-export function chartTops(points) {
+/**
+ * The highest value of each chart, for a common scale. A chart has a `name`, its `lines`, each of a member of the
+ * points, the function `show` of a value, and the least top of its scale.
+ */
+export function chartTops(charts, points) {
   return charts.map(({ lines, atLeast }) =>
     Math.max(atLeast, ...points.flatMap((point) => lines.map(({ of }) => point[of] ?? 0))),
   );
@@ -55,7 +28,7 @@ export class Charts {
   element = document.createElement("div");
   #drawn;
 
-  constructor() {
+  constructor(charts) {
     this.element.className = "charts";
     this.#drawn = charts.map((chart) => {
       const figure = document.createElement("figure");

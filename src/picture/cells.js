@@ -1,6 +1,8 @@
 // The cells of one pane: one for each connection and each empty place, in three areas: kept open, overflow, and
-// leftovers of an earlier pool. Shows the state that watched-pool.js has of each connection, and counts it for the
-// legend. picture.js sets their number and draws them at every frame. Only changes reach the document.
+// leftovers of an earlier pool. Shows the state that the pane has of each connection, and counts it for the legend.
+// picture.js sets their number and draws them at every frame. Only changes reach the document.
+
+import { sign } from "./symbols.js";
 
 /** The states of a cell with their words, in the order of the legend. */
 export const stateWords = {
@@ -127,14 +129,11 @@ export class Cells {
   }
 
   #makeCell() {
-    const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("aria-hidden", "true");
-    svg.append(use);
+    const svg = sign("empty");
     const made = (tag, className) => Object.assign(document.createElement(tag), { className });
     const cell = {
       button: made("button", "cell"),
-      use,
+      use: svg.firstChild,
       holder: made("span", "holder"),
       word: made("span", "word"),
       bar: made("i", "bar"),
@@ -157,11 +156,7 @@ export class Cells {
   }
 
   #drawCell(cell, connection, state, now, isDense, isSelected) {
-    const holders = connection === undefined ? undefined : this.#pane.holdersOf(connection);
-    const first =
-      holders?.values().next().value ??
-      (state === "opening" || state === "checking" ? this.#pane.servedBy(connection) : undefined);
-    const caller = first === undefined ? "" : holders.size > 1 ? `${holders.size} callers` : `#${first.id}`;
+    const caller = connection === undefined ? "" : this.#pane.holderOf(connection, state);
     if (cell.state !== state || cell.connection !== connection || cell.caller !== caller) {
       if (cell.state !== state) {
         cell.button.dataset.state = state;
@@ -176,7 +171,7 @@ export class Cells {
         "aria-label",
         connection === undefined
           ? "Empty place"
-          : `Connection ${connection.id}: ${stateWords[state]}${caller === "" ? "" : `, ${caller}`}`,
+          : `${this.#pane.nameOf(connection)}: ${stateWords[state]}${caller === "" ? "" : `, ${caller}`}`,
       );
       Object.assign(cell, { state, connection, caller });
     }

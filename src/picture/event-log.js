@@ -1,5 +1,4 @@
-// The log under the picture: the pools' events and errors, the latest first. Shows the last forty lines, a few times a
-// second at any speed. Called by main.js.
+// The log under the picture: the pools' events and errors, the latest first. Shows the last forty lines.
 
 const shown = 40;
 
@@ -8,28 +7,32 @@ export class EventLog {
   #onlyNotable;
   #writtenBefore = -1;
   #hadOnlyNotable = false;
+  #timeOf;
 
-  constructor(list, onlyNotable) {
+  /** `timeOf` words the moment of a line. */
+  constructor(list, onlyNotable, timeOf) {
     this.#list = list;
     this.#onlyNotable = onlyNotable;
+    this.#timeOf = timeOf;
   }
 
-  draw(experiment) {
+  /** `source`: has the `lines`, how many were `linesWritten`, and the `panes`. */
+  draw(source) {
     const onlyNotable = this.#onlyNotable.checked;
-    if (experiment.linesWritten === this.#writtenBefore && onlyNotable === this.#hadOnlyNotable) return;
-    this.#writtenBefore = experiment.linesWritten;
+    if (source.linesWritten === this.#writtenBefore && onlyNotable === this.#hadOnlyNotable) return;
+    this.#writtenBefore = source.linesWritten;
     this.#hadOnlyNotable = onlyNotable;
-    const lines = (onlyNotable ? experiment.lines.filter(({ isNotable }) => isNotable) : experiment.lines)
+    const lines = (onlyNotable ? source.lines.filter(({ isNotable }) => isNotable) : source.lines)
       .slice(-shown)
       .toReversed();
     const items = this.#list.children;
     while (items.length > lines.length) items[items.length - 1].remove();
     while (items.length < lines.length) this.#list.append(makeItem());
-    const hasTwo = experiment.panes.length > 1;
+    const hasTwo = source.panes.length > 1;
     for (const [place, { at, pane, text, isNotable }] of lines.entries()) {
       const item = items[place];
       item.className = isNotable ? "is-notable" : "";
-      item.children[0].textContent = `${(at / 1000).toFixed(3)} s`;
+      item.children[0].textContent = this.#timeOf(at);
       item.children[1].textContent = hasTwo ? pane : "";
       item.children[2].textContent = text;
     }

@@ -1,4 +1,4 @@
-// Reads the colours of style.css for canvases, again after each change of the visitor's colour scheme. Makes canvases
+// Reads the colours of picture.css for canvases, again after each change of the visitor's colour scheme. Makes canvases
 // that are sharp on every screen. Used by queue-picture.js and charts.js.
 
 const names = [
