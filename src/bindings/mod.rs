@@ -71,10 +71,11 @@ pub fn checkin_as(pool: u32, lease: i32, condition: i32) -> i32 {
 
 /// A checkout with settings of its own, or [`POOLS_OWN`]. Returns a word.
 #[wasm_bindgen]
-pub fn checkout_within(pool: u32, timeout_ms: i32, deadline_ms: i32, now_ms: f64) -> i32 {
+pub fn checkout_within(pool: u32, timeout_ms: i32, deadline_ms: i32, priority: i32, now_ms: f64) -> i32 {
     with(pool, |scope| {
         let own = |ms| (ms != POOLS_OWN).then(|| span(ms));
-        let limits = Limits { timeout: own(timeout_ms), deadline: own(deadline_ms), now_ms };
+        let (timeout, deadline) = (own(timeout_ms), own(deadline_ms));
+        let limits = Limits { timeout, deadline, priority: priority as u32, now_ms };
         let begin = scope.begin_checkout(Some(limits));
         begin_answer(scope, begin)
     })

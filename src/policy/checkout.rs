@@ -74,7 +74,7 @@ impl Pool {
         if self.is_closed() {
             return Err(Refusal::Closed);
         }
-        if !self.waiters.is_empty() && !self.config.kind.is_exclusive() {
+        if self.waiting() > 0 && !self.config.kind.is_exclusive() {
             return self.begin_wait(limits);
         }
         if self.is_crowded() {
@@ -113,12 +113,14 @@ impl Pool {
         if self.is_queue_full() {
             return Err(Refusal::QueueFull);
         }
-        if limits.is_none() {
+        let Some(Limits { priority, .. }) = limits else {
             let id = self.join_queue();
             self.keep_limits(id, None);
             return Ok(Begin::Pending(id));
-        }
-        let id = self.wait();
+        };
+        // Callers that share a connection come back to the head of the queue.
+        let is_preferred = priority > 0 && !self.config.kind.shares();
+        let id = if is_preferred { self.wait_preferred(priority) } else { self.wait() };
         self.keep_limits(id, limits);
         let span = self.shorter_of(id, timeout);
         self.deadlines.arm(&mut self.operations, id.index(), span, false);
@@ -126,7 +128,7 @@ impl Pool {
     }
 
     fn is_queue_full(&self) -> bool {
-        self.waiters.len() >= self.config.max_waiters || self.is_crowded()
+        self.waiting() >= self.config.max_waiters || self.is_crowded()
     }
 
     /// Whether the operations are nearly full. Detached and abandoned connections are operations, too: room is kept for
@@ -288,7 +290,7 @@ impl Pool {
         let Some(operation) = self.operations.get(id).filter(|operation| operation.is_attended()) else { return false };
         match operation.state {
             State::Waiting { .. } => {
-                self.waiters.remove(&mut self.operations, id.index());
+                self.leave_queue(id);
                 self.end(id);
                 self.has_freed |= self.drains;
             }

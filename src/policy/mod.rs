@@ -46,7 +46,7 @@ pub use config::{
 };
 pub use id::{CAPACITY, Handle, INDEX_BITS, LeaseId, MOST, OperationId};
 pub use kind::Kind;
-pub use pool::{Limits, Pool};
+pub use pool::{Limits, MOST_PRIORITY, Pool};
 pub use record::Staleness;
 pub use scopes::Scopes;
 pub use stats::{Counts, Stats};

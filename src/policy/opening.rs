@@ -370,10 +370,7 @@ impl Pool {
                 self.caller_left(id, state);
             }
         }
-        while let Some(index) = self.waiters.front() {
-            let id = self.operations.handle_of(index);
-            self.refuse_waiter(id, refusal);
-        }
+        self.refuse_waiters(refusal);
     }
 
     // ---- the connect listeners

@@ -179,7 +179,7 @@ fn most_of(config: &Config) -> u32 {
     config.max_slots.saturating_mul(2).max(LEAST_MOST)
 }
 
-/// Operations in the order in which their callers came, by numbers that wrap.
+/// Operations in an order, by numbers that wrap: in which their callers came, or of their priorities.
 #[derive(Default)]
 pub(crate) struct Line(VecDeque<(u32, OperationId)>);
 
@@ -207,6 +207,12 @@ impl Line {
             return;
         }
         self.0.insert(place, (arrival, id));
+    }
+
+    /// Returns whether it was there.
+    pub(crate) fn remove(&mut self, id: OperationId) -> bool {
+        let place = self.0.iter().position(|&(_, other)| other == id);
+        place.is_some_and(|place| self.0.remove(place).is_some())
     }
 
     pub(crate) fn retain(&mut self, keeps: impl FnMut(&(u32, OperationId)) -> bool) {

@@ -8,13 +8,16 @@ use super::id::OperationId;
 use super::idle::Idle;
 use super::operation::{Caller, CheckoutAt, EndAt, Operation, Operations, Queue, ReturnAt, State};
 use super::outbox::Outbox;
-use super::places::{Filling, FirstUse, Places};
+use super::places::{Filling, FirstUse, Line, Places};
 use super::record::{Phase, Records, Staleness};
 use super::ring::Ring;
 use super::share_groups::ShareGroups;
 use super::step::{Aside, Event, Hooks, Notice, Outcome, Refusal, Step};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+
+/// The highest priority of a waiter.
+pub const MOST_PRIORITY: u32 = i32::MAX as u32;
 
 /// What one caller asks for, `None` being the pool's own setting, and the time of asking.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,8 @@ pub struct Limits {
     pub timeout: Option<Span>,
     /// How long the whole may take.
     pub deadline: Option<Span>,
+    /// Waiters of a higher one are served first; 0 to [`MOST_PRIORITY`].
+    pub priority: u32,
     /// The host's clock, in milliseconds; read only if the deadline is finite or the pool looks at ages.
     pub now_ms: f64,
 }
@@ -34,7 +39,7 @@ pub struct Limits {
 /// [`Pool::tick_wanted`].
 pub struct Pool {
     pub(super) config: Config,
-    /// Whether [`Config::is_plain`] holds, and the pool has no more slots than it may have.
+    /// Whether [`Config::is_plain`] holds, the pool has no more slots than it may have, and no waiter has a priority.
     pub(super) is_plain: bool,
     /// How many checkouts have begun the long way: their order.
     pub(super) arrivals: u32,
@@ -49,7 +54,10 @@ pub struct Pool {
     pub(super) records: Records,
     pub(super) idle: Idle,
     pub(super) operations: Operations,
+    /// The waiters without a priority, in order of arrival.
     pub(super) waiters: Ring<Queue>,
+    /// The waiters with one, the highest first. They come before the others.
+    pub(super) preferred: Line,
     pub(super) deadlines: Deadlines,
     pub(super) outbox: Outbox,
     pub(super) first: FirstUse,
@@ -100,6 +108,7 @@ impl Pool {
             idle: Idle::new(config.use_lifo),
             operations: Operations::new(),
             waiters: Ring::new(),
+            preferred: Line::default(),
             deadlines: Deadlines::new(config.timeout),
             outbox: Outbox::new(),
             first: FirstUse::default(),

@@ -93,7 +93,6 @@ impl Pool {
         for id in self.checkouts() {
             let state = self.operation(id).state;
             match state {
-                State::Waiting { .. } => self.refuse_waiter(id, Refusal::Closed),
                 State::CheckingOut { at: CheckoutAt::Reserved, slot, .. } => {
                     if self.operation(id).is_attended() {
                         self.refuse(id, Refusal::Closed);
@@ -106,9 +105,10 @@ impl Pool {
                 }
             }
         }
+        self.refuse_waiters(Refusal::Closed);
     }
 
-    /// The checkouts and openings under way that a close concerns, then the waiters in the order in which they came.
+    /// The checkouts and openings under way that a close concerns.
     fn checkouts(&self) -> Vec<OperationId> {
         let is_under_way = |operation: &Operation| match operation.state {
             State::Waiting { .. } => false,
@@ -116,7 +116,7 @@ impl Pool {
             _ => operation.is_attended(),
         };
         let under_way = self.operations.iter().filter(|(_, operation)| is_under_way(operation)).map(|(index, _)| index);
-        under_way.chain(self.waiters.iter()).map(|index| self.operations.handle_of(index)).collect()
+        under_way.map(|index| self.operations.handle_of(index)).collect()
     }
 
     /// A close has waited long enough: the connections that are still out are terminated, also those whose return does

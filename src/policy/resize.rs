@@ -27,7 +27,7 @@ impl Pool {
         if self.is_closed() {
             self.admit_none();
         }
-        self.is_plain = self.config.is_plain() && !self.has_too_many();
+        self.look_if_plain();
         while self.has_too_many() || self.idle.len() > self.config.max_idle {
             let Some(slot) = self.idle.first_to_go() else { break };
             self.end_idle_slot(slot);

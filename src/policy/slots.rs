@@ -3,10 +3,11 @@
 //! else its connection is closed. Also: whether a slot's connection may be handed out as it is.
 
 use super::config::Span;
-use super::id::{MOST, OperationId};
-use super::operation::{Caller, CheckoutAt, Ending, Operation, State, Then, left_until};
-use super::pool::Pool;
+use super::id::{MOST, NIL, OperationId};
+use super::operation::{Caller, CheckoutAt, Ending, Operation, Queue, State, Then, left_until};
+use super::pool::{MOST_PRIORITY, Pool};
 use super::record::{Phase, Record};
+use super::ring::Track as _;
 use super::share_groups::Again;
 use super::step::{Notice, Refusal};
 
@@ -157,7 +158,7 @@ impl Pool {
         self.shares.end(slot);
         self.records.remove(slot);
         self.outbox.end_slot(slot);
-        self.is_plain |= self.config.is_plain() && !self.has_too_many();
+        self.look_if_plain();
     }
 
     // ---- checkouts that wait for an opening
@@ -270,7 +271,7 @@ impl Pool {
             self.serve_reopenings();
             // A close refuses all waiters and wakes none.
             while !self.closed
-                && !self.waiters.is_empty()
+                && self.waiting() > 0
                 && let Some(slot) = self.take_slot()
             {
                 let Some((waiter, patience)) = self.pop_waiter() else { break };
@@ -285,10 +286,10 @@ impl Pool {
 
     /// Takes the head waiter, with how long it may queue.
     fn pop_waiter(&mut self) -> Option<(OperationId, Span)> {
-        let index = self.waiters.front()?;
-        let id = self.operations.handle_of(index);
+        let id = self.next_waiter()?;
+        let index = id.index();
         let patience = self.deadlines.span_of(&self.operations[index]);
-        self.waiters.pop_front();
+        self.leave_queue(id);
         if self.config.kind.shares() && self.operations[index].is_stamped() {
             self.shares.keep_due(id, self.operations[index].due);
         }
@@ -312,6 +313,47 @@ impl Pool {
     }
 
     // ---- the queue
+
+    /// How many callers wait.
+    #[inline]
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiters.len() + self.preferred.len() as u32
+    }
+
+    /// The waiter that is served next: the longest of the highest priority.
+    #[inline(never)]
+    pub(super) fn next_waiter(&self) -> Option<OperationId> {
+        match self.preferred.front() {
+            Some((_, id)) => Some(id),
+            None => self.waiters.front().map(|index| self.operations.handle_of(index)),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn leave_queue(&mut self, id: OperationId) {
+        // A place of the ring may have this number, too.
+        if Queue::place(&self.operations[id.index()]) == NIL && self.preferred.remove(id) {
+            self.look_if_plain();
+        } else {
+            self.waiters.remove(&mut self.operations, id.index());
+        }
+    }
+
+    /// Looks again whether the state alone decides on a checkout or a return.
+    #[inline(never)]
+    pub(super) fn look_if_plain(&mut self) {
+        self.is_plain = self.config.is_plain() && !self.has_too_many() && self.preferred.is_empty();
+    }
+
+    /// Puts a new operation behind the waiters of the same priority, and before those of lower ones. While it is there,
+    /// every return looks for it.
+    pub(super) fn wait_preferred(&mut self, priority: u32) -> OperationId {
+        self.family.counters.waited.count();
+        let id = self.begin(Operation::new(State::Waiting { place: NIL }, Caller::Checkout));
+        self.preferred.insert(MOST_PRIORITY - priority.min(MOST_PRIORITY), id);
+        self.is_plain = false;
+        id
+    }
 
     /// Puts an operation that has lost its slot at the head of the queue: it came before every waiter, but those that
     /// were served before it and have lost their slot, too. It waits for what is left of its time in the queue.
@@ -350,8 +392,15 @@ impl Pool {
         id
     }
 
+    #[inline(never)]
+    pub(super) fn refuse_waiters(&mut self, refusal: Refusal) {
+        while let Some(id) = self.next_waiter() {
+            self.refuse_waiter(id, refusal);
+        }
+    }
+
     pub(super) fn refuse_waiter(&mut self, id: OperationId, refusal: Refusal) {
-        self.waiters.remove(&mut self.operations, id.index());
+        self.leave_queue(id);
         self.refuse(id, refusal);
         self.end(id);
         // A close may have waited for it.

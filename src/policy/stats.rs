@@ -96,7 +96,7 @@ impl Pool {
             returning,
             opening,
             closing,
-            waiting: self.waiters.len(),
+            waiting: self.waiting(),
             detached: self.detached,
             max: if self.config.max_slots == UNLIMITED { f64::INFINITY } else { f64::from(self.config.max_slots) },
             opened: counters.opened.get(),

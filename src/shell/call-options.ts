@@ -8,12 +8,16 @@ import { checkedMillis, checkIsFlag, checkIsOptions, checkKeys, isSignal, refuse
 export interface Limits {
   readonly timeoutMs: number | undefined;
   readonly deadlineMs: number | undefined;
+  readonly priority: number;
   /** As {@link GuardedClock.elapsed}; undefined if nothing needs it. */
   readonly startedAt: number | undefined;
   readonly stack: string | undefined;
 }
 
-const connectKeys = ["signal", "timeout", "deadline", "scope"] as const;
+const connectKeys = ["signal", "timeout", "deadline", "priority", "scope"] as const;
+
+/** What the policy counts. */
+const mostPriority = 2 ** 31 - 1;
 
 /**
  * Checks the options of one connect() and returns the caller's own times, if any. Throws an ArgumentError that names
@@ -28,17 +32,19 @@ export function connectLimits(
 ): Limits | undefined {
   checkIsOptions(options, "connect()", pool);
   checkKeys(options, connectKeys, "connect()", pool);
-  const { signal, timeout, deadline } = options as ConnectOptions;
+  const { signal, timeout, deadline, priority = 0 } = options as ConnectOptions;
   if (signal !== undefined && !isSignal(signal)) throw refuse("signal", signal, pool);
+  if (!Number.isInteger(priority) || priority < 0 || priority > mostPriority) throw refuse("priority", priority, pool);
   checkScopeKey((options as ConnectOptions).scope, pool);
-  if (timeout === undefined && deadline === undefined && poolDeadlineMs === Infinity) return undefined;
+  if (timeout === undefined && deadline === undefined && priority === 0 && poolDeadlineMs === Infinity)
+    return undefined;
   const timeoutMs = timeout === undefined ? undefined : checkedMillis("timeout", timeout, pool);
   const deadlineMs = deadline === undefined ? undefined : checkedMillis("deadline", deadline, pool);
   // A caller that queues again waits for what is left of its timeout then.
   const isTimed =
     (deadlineMs ?? poolDeadlineMs) !== Infinity || (mayQueueAgain && (timeoutMs ?? Infinity) !== Infinity);
   const startedAt = isTimed ? clock.elapsed() : undefined;
-  return { timeoutMs, deadlineMs, startedAt, stack: undefined };
+  return { timeoutMs, deadlineMs, priority, startedAt, stack: undefined };
 }
 
 /** Checks the key of a scope. */

@@ -209,6 +209,12 @@ export interface ConnectOptions {
   /** Overrides the pool's `deadline` for this call. */
   deadline?: Duration | null | undefined;
   /**
+   * Waiters of a higher priority are served first, and those of one in the order of arrival. A whole number, default 0.
+   * It orders the queue alone: a caller for which a connection is being opened has left it. No effect if callers share
+   * a connection.
+   */
+  priority?: number | undefined;
+  /**
    * The key of the scope, if the caller knows it: in Workers the handler's `ctx`, or `this.ctx` of a Durable Object.
    */
   scope?: object | undefined;

@@ -46,6 +46,7 @@ const allowed: Record<string, string> = {
   "scope of stats()": '"current" or "all"',
   "scope of connect()": "an object: in Workers ctx, or this.ctx of a Durable Object",
   signal: "an AbortSignal",
+  priority: "a whole number, 0 to 2147483647",
   "timeout of close()": 'a duration of 0 or more such as "10s" (a bare number is seconds)',
   "count of warm()": "a whole number, 0 or more",
 };

@@ -288,12 +288,16 @@ impl Host {
     // ---- what callers do
 
     pub(crate) fn connect(&mut self) -> Operation {
-        let limits = Limits { timeout: None, deadline: None, now_ms: self.now };
+        let limits = Limits { timeout: None, deadline: None, priority: 0, now_ms: self.now };
         self.checkout(self.pool.config().tells_time().then_some(limits))
     }
 
     pub(crate) fn connect_within(&mut self, timeout: Option<Span>, deadline: Option<Span>) -> Operation {
-        self.checkout(Some(Limits { timeout, deadline, now_ms: self.now }))
+        self.connect_with(timeout, deadline, 0)
+    }
+
+    pub(crate) fn connect_with(&mut self, timeout: Option<Span>, deadline: Option<Span>, priority: u32) -> Operation {
+        self.checkout(Some(Limits { timeout, deadline, priority, now_ms: self.now }))
     }
 
     fn checkout(&mut self, limits: Option<Limits>) -> Operation {

@@ -47,6 +47,7 @@ mod open_timeout;
 mod openers;
 mod pool_size;
 mod pre_ping;
+mod priority;
 mod protocol;
 mod record_close;
 mod recycle;

@@ -7,7 +7,7 @@
 use crate::harness::{Connection, EVENTS, Host, HostStep, LogEntry, Operation, Role, Stage};
 use crate::timeout::latest_ms;
 use edgepool::policy::{
-    Condition, Counts, Event, Kind, Loss, Outcome, Refusal, ResetStyle, Settings, Span, Stats, Step,
+    Condition, Counts, Event, Kind, Loss, MOST_PRIORITY, Outcome, Refusal, ResetStyle, Settings, Span, Stats, Step,
 };
 use proptest::prelude::*;
 
@@ -75,7 +75,7 @@ struct Model {
     idle: Vec<Slot>,
     /// Free slots, each with a connection that died in it and has not ended.
     parked: Vec<Slot>,
-    queue: Vec<Operation>,
+    queue: Vec<(u32, Operation)>,
     leases: Vec<(Operation, Slot)>,
     operations: Vec<ModelOperation>,
     marks: u32,
@@ -328,7 +328,7 @@ impl Model {
     }
 
     fn hand_to_head(&mut self, slot: Slot, made: bool) {
-        let caller = self.queue.remove(0);
+        let (_, caller) = self.queue.remove(0);
         let mut entry = self.take(caller);
         self.arrivals += 1;
         entry.arrival = self.arrivals;
@@ -345,7 +345,7 @@ impl Model {
 
     // ---- the checkout
 
-    fn connect(&mut self, caller: Operation, timeout: Option<Span>, deadline: Option<Span>) {
+    fn connect(&mut self, caller: Operation, timeout: Option<Span>, deadline: Option<Span>, priority: u32) {
         let timeout_ms = timeout.map_or(self.settings.timeout_ms, millis);
         let deadline = due(self.now, deadline.map_or(self.settings.deadline_ms, millis));
         if self.closed {
@@ -376,7 +376,8 @@ impl Model {
         let entry = self.add(caller, State::Waiting, true);
         entry.due = due;
         entry.deadline = deadline;
-        self.queue.push(caller);
+        let before = self.queue.iter().take_while(|&&(rank, _)| rank >= priority).count();
+        self.queue.insert(before, (priority, caller));
         self.own.push(LogEntry::Slept(caller));
     }
 
@@ -484,7 +485,7 @@ impl Model {
     /// Removes a caller that waits, or was woken and did not start.
     fn leave(&mut self, caller: Operation) {
         let entry = self.take(caller);
-        self.queue.retain(|&waiter| waiter != caller);
+        self.queue.retain(|&(_, waiter)| waiter != caller);
         match entry.state {
             State::Woken(_) if entry.made => self.slot_gone(),
             State::Woken(slot) => {
@@ -901,7 +902,7 @@ impl Model {
 
 #[derive(Clone, Debug)]
 enum Action {
-    Connect(Option<Span>, Option<Span>),
+    Connect(Option<Span>, Option<Span>, u32),
     Finish(usize, usize),
     Wake(usize),
     Abort(usize),
@@ -945,10 +946,14 @@ impl Comparison {
     fn apply(&mut self, action: &Action) -> Option<()> {
         let mut any_order = false;
         match *action {
-            Action::Connect(timeout, deadline) => {
-                let plain = timeout.is_none() && deadline.is_none() && self.model.settings.deadline_ms.is_infinite();
-                let caller = if plain { self.host.connect() } else { self.host.connect_within(timeout, deadline) };
-                self.model.connect(caller, timeout, deadline);
+            Action::Connect(timeout, deadline, priority) => {
+                let is_plain = timeout.is_none() && deadline.is_none() && priority == 0;
+                let caller = if is_plain && self.model.settings.deadline_ms.is_infinite() {
+                    self.host.connect()
+                } else {
+                    self.host.connect_with(timeout, deadline, priority)
+                };
+                self.model.connect(caller, timeout, deadline, priority);
             }
             Action::Finish(at, outcome) => {
                 let operation = self
@@ -1041,7 +1046,7 @@ impl Comparison {
                     return None;
                 }
                 let waiters: Vec<LogEntry> =
-                    self.model.queue.iter().map(|&waiter| LogEntry::Refused(waiter, Refusal::Closed)).collect();
+                    self.model.queue.iter().map(|&(_, waiter)| LogEntry::Refused(waiter, Refusal::Closed)).collect();
                 let operation = self.host.close(patience);
                 self.model.close(operation, patience);
                 any_order = true;
@@ -1109,10 +1114,15 @@ fn any_span() -> impl Strategy<Value = Option<Span>> {
     ]
 }
 
+fn any_priority() -> impl Strategy<Value = u32> {
+    prop_oneof![8 => Just(0), 1 => 1..3u32, 1 => Just(MOST_PRIORITY)]
+}
+
 fn any_action() -> impl Strategy<Value = Action> {
     let at = 0..64usize;
     prop_oneof![
-        16 => (any_span(), any_span()).prop_map(|(timeout, deadline)| Action::Connect(timeout, deadline)),
+        16 => (any_span(), any_span(), any_priority())
+            .prop_map(|(timeout, deadline, priority)| Action::Connect(timeout, deadline, priority)),
         24 => (at.clone(), 0..4usize).prop_map(|(at, outcome)| Action::Finish(at, outcome)),
         6 => at.clone().prop_map(Action::Wake),
         4 => at.clone().prop_map(Action::Abort),
@@ -1234,8 +1244,8 @@ fn apply(host: &mut Host, action: &PoolAction) -> Option<()> {
     };
     match *action {
         PoolAction::Modelled(ref action) => match *action {
-            Action::Connect(None, None) if host.settings().deadline_ms.is_infinite() => drop(host.connect()),
-            Action::Connect(timeout, deadline) => drop(host.connect_within(timeout, deadline)),
+            Action::Connect(None, None, 0) if host.settings().deadline_ms.is_infinite() => drop(host.connect()),
+            Action::Connect(timeout, deadline, priority) => drop(host.connect_with(timeout, deadline, priority)),
             Action::Finish(at, choice) => {
                 let moving = |operation: &Operation| {
                     matches!(host.stage(*operation), Stage::Performing(_) | Stage::Late | Stage::StillOpen(_))

@@ -99,8 +99,8 @@ export class Policy {
     return this.#wasm.checkout(this.#number);
   }
 
-  checkoutWithin(timeoutMs: number, deadlineMs: number, nowMs: number): number {
-    return this.#wasm.checkout_within(this.#number, timeoutMs, deadlineMs, nowMs);
+  checkoutWithin(timeoutMs: number, deadlineMs: number, priority: number, nowMs: number): number {
+    return this.#wasm.checkout_within(this.#number, timeoutMs, deadlineMs, priority, nowMs);
   }
 
   /** Returns why the last checkout was refused. */

@@ -295,6 +295,7 @@ export class Scope<C> {
           : this.#policy.checkoutWithin(
               toWireMillis(limits.timeoutMs),
               toWireMillis(limits.deadlineMs),
+              limits.priority,
               limits.startedAt === undefined ? 0 : this.#clock.reading,
             );
     } catch (error) {
@@ -313,7 +314,8 @@ export class Scope<C> {
   #completed(limits: Limits | undefined): Limits {
     const startedAt = limits?.startedAt ?? (this.#policy.tellsTime ? this.#clock.elapsed() : undefined);
     const stack = this.#settings.keepsStacks ? stackBelow(this.connect) : undefined;
-    return { timeoutMs: limits?.timeoutMs, deadlineMs: limits?.deadlineMs, startedAt, stack };
+    const { timeoutMs, deadlineMs, priority = 0 } = limits ?? {};
+    return { timeoutMs, deadlineMs, priority, startedAt, stack };
   }
 
   /** Goes on with a checkout that is not granted at once. */

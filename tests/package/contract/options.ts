@@ -155,7 +155,12 @@ holds<
 >();
 holds<Same<PoolListenerPair<C>[1], keyof PoolEvents<C>>>();
 
-holds<Same<Flat<ConnectOptions>, Optional<{ signal: AbortSignal; timeout: Limit; deadline: Limit; scope: object }>>>();
+holds<
+  Same<
+    Flat<ConnectOptions>,
+    Optional<{ signal: AbortSignal; timeout: Limit; deadline: Limit; priority: number; scope: object }>
+  >
+>();
 
 /** The members of an options type that may be absent but not undefined: none. */
 type Exact<T> = { [K in keyof T]-?: Record<K, undefined> extends Pick<T, K> ? never : K }[keyof T];
