@@ -320,6 +320,9 @@ const foreign = new Set([
   "allowJs",
   "transformIgnorePatterns",
   "blockConcurrencyWhile",
+  "betterAuth",
+  "connectionPool",
+  "disposeExternalPool",
 ]);
 
 test("no document names in its inline code what does not exist", () => {
