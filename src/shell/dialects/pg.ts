@@ -109,9 +109,15 @@ const singleMessages = /^(Query read timeout|Client was closed)/;
  * Makes the session as good as new, in one round trip; a transaction must have ended before. Not DISCARD ALL: pg would
  * go on to use the prepared statements that the server has dropped. SET SESSION AUTHORIZATION also ends SET ROLE.
  */
-const resetOfSession =
-  "SET SESSION AUTHORIZATION DEFAULT; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP; " +
-  "DISCARD SEQUENCES; RESET ALL";
+const resetOfSession = [
+  "SET SESSION AUTHORIZATION DEFAULT",
+  "CLOSE ALL",
+  "UNLISTEN *",
+  "SELECT pg_advisory_unlock_all()",
+  "DISCARD TEMP",
+  "DISCARD SEQUENCES",
+  "RESET ALL",
+];
 
 /** The messages of a client that the server left while it connected, or did not answer in time; they have no code. */
 const openingMessages = /^(Connection terminated|timeout expired)/;
@@ -135,7 +141,8 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
    * along with a statement, which saves the round trip.
    */
   doResetSession: Object.assign(
-    (client: PgClient) => client.query((pg.inTransaction(client) ? "ROLLBACK; " : "") + resetOfSession),
+    (client: PgClient) =>
+      client.query((pg.inTransaction(client) ? ["ROLLBACK", ...resetOfSession] : resetOfSession).join("; ")),
     { statements: resetOfSession },
   ),
 

@@ -9,9 +9,6 @@ import type { CallerStub } from "./caller.js";
 /** A call is asked about once it is between one and two of these old. */
 const tickMs = 100;
 
-/** After so many ticks the end of a call takes too long. */
-const mostTicksOfEnd = 20;
-
 /** The calls of one object that are not over. */
 export class Calls {
   readonly #calls = new Set<Call>();
@@ -43,8 +40,6 @@ export class Call {
   aborted = false;
   /** Called when the call is unwanted. */
   onUnwanted: (() => void) | undefined;
-  /** Set at the end of a call that has its answer: called if the end takes too long. */
-  onOverdue: (() => void) | undefined;
   readonly #caller: CallerStub | undefined;
   #ticks = 0;
   #isAsked = false;
@@ -68,17 +63,7 @@ export class Call {
   }
 
   tick(): void {
-    this.#ticks++;
-    if (this.onOverdue === undefined) {
-      if (this.#ticks > 1) this.ask();
-    } else if (this.#ticks === mostTicksOfEnd) this.onOverdue();
-  }
-
-  /** The call has its answer, and its session ends. */
-  ends(session: { expire(): void }): void {
-    this.#ticks = 0;
-    this.onUnwanted = undefined;
-    this.onOverdue = () => session.expire();
+    if (++this.#ticks > 1) this.ask();
   }
 
   /** Asks the caller, once. */

@@ -39,6 +39,8 @@ export interface PgConnection {
   execute(portal: { portal: string }): void;
   query(text: string): void;
   close(portal: { type: "P"; name: string }): void;
+  parse(statement: { text: string }): void;
+  bind(portal: object): void;
   sendCopyFail(message: string): void;
   sync(): void;
 }
@@ -64,8 +66,10 @@ export interface Flight {
   readonly results: PgResult[];
   /** The error of the one that failed, and its place. Those behind it did not run. */
   readonly failure: Failed | undefined;
-  /** Settles with whether the statements sent behind the flight succeeded. */
-  readonly isReset: Promise<boolean> | undefined;
+  /** Whether the transaction of the flight was committed. */
+  readonly isCommitted: boolean;
+  /** Whether all that was sent behind the transaction succeeded. */
+  readonly isReset: boolean;
 }
 
 /** Whether the connection is a pg.Client that takes flights: pg's own pipeline refuses them. */
@@ -82,53 +86,48 @@ export function isPgFlyer(connection: unknown): connection is PgFlyer {
 
 /**
  * Runs the statements, each with the extended protocol; one alone without values with the simple one, which takes
- * several statements in a text. `thenReset` are statements without values that run behind them, whatever became of
- * them. Never rejects.
+ * several statements in a text. With `thenReset` they run in a transaction, and these statements without values behind
+ * it. The server sends the answers of all of them at once, so they take one turn. Never rejects.
  */
 export function fly(
   client: PgFlyer,
   statements: readonly CheckedStatement[],
-  thenReset: string | undefined,
+  thenReset: readonly string[] | undefined,
 ): Promise<Flight> {
-  return new Promise((resolve) => {
-    const flight = new Submitted(client, statements, thenReset, resolve);
-    client.query(flight);
-    // It waits behind the flight, which has sent its statements already.
-    if (thenReset !== undefined && flight.isSent)
-      flight.isReset = new Promise((settle) => client.query(new Reset(settle)));
-  });
+  return new Promise((resolve) => client.query(new Submitted(client, statements, thenReset, resolve)));
 }
 
 /** What pg's Client takes in place of a query. */
 class Submitted {
   /** By this the dialect knows that it ends by itself. */
   readonly requiresPreparation = true;
-  isSent = false;
-  isReset: Promise<boolean> | undefined;
   callback: (error: unknown) => void;
   readonly #queries: PgQuery[];
-  readonly #thenReset: string | undefined;
+  readonly #thenReset: readonly string[] | undefined;
   /** Of one text there may be several results. */
   readonly #isSimple: boolean;
-  /** The statement whose answer arrives. */
-  #at = 0;
+  /** The statement whose answer arrives; -1 is the BEGIN. */
+  #at: number;
   readonly #results: PgResult[] = [];
   #failure: Failed | undefined;
 
   constructor(
     client: PgFlyer,
     statements: readonly CheckedStatement[],
-    thenReset: string | undefined,
+    thenReset: readonly string[] | undefined,
     landed: (flight: Flight) => void,
   ) {
     const Query = queryClassOf(client) as QueryClass;
     this.#thenReset = thenReset;
-    this.#isSimple = statements.length === 1 && !statements.some(isPrepared);
+    this.#at = thenReset === undefined ? 0 : -1;
+    this.#isSimple = thenReset === undefined && statements.length === 1 && !statements.some(isPrepared);
     this.#queries = statements.map((statement, index) => this.#queryOf(client, Query, statement, index));
     // Called with pg's error: of the server, of the socket, or of its time-out.
     this.callback = (error) => {
-      const failure = this.#failure ?? (error ? { error, index: this.#at } : undefined);
-      landed({ results: this.#results, failure, isReset: this.isReset });
+      const behind = this.#at - statements.length - 1;
+      const isCommitted = thenReset !== undefined && behind >= 0;
+      const failure = this.#failure ?? (error && !isCommitted ? { error, index: this.#at } : undefined);
+      landed({ results: this.#results, failure, isCommitted, isReset: behind > 0 && behind === thenReset?.length });
     };
   }
 
@@ -143,10 +142,8 @@ class Submitted {
 
   submit(connection: PgConnection): Error | null {
     const parts: Uint8Array[] = [];
-    // Writes into the list what the connection would send.
-    const recorder = Object.create(connection, {
-      _send: { value: (part: Uint8Array) => parts.push(part) },
-    }) as PgConnection;
+    const recorder = recorderOf(connection, parts);
+    if (this.#thenReset !== undefined) parts.push(bytesOf(begin, connection));
     for (const query of this.#queries) {
       if (this.#isSimple) recorder.query(query.text);
       else query.prepare(recorder);
@@ -154,10 +151,9 @@ class Submitted {
       this.#forget(connection);
       return this.#failure.error as Error;
     }
+    if (this.#thenReset !== undefined) parts.push(bytesOf(commit, connection), bytesOf(this.#thenReset, connection));
     if (!this.#isSimple) recorder.sync();
-    if (this.#thenReset !== undefined) recorder.query(this.#thenReset);
     connection._send(joined(parts));
-    this.isSent = true;
     return null;
   }
 
@@ -203,7 +199,7 @@ class Submitted {
 
   /** Lets pg finish the first `count` queries: one whose row could not be read fails there. */
   #finish(connection: PgConnection, count: number): void {
-    for (const query of this.#queries.slice(0, count)) {
+    for (const query of this.#queries.slice(0, Math.max(0, count))) {
       query.handleReadyForQuery(connection);
       if (this.#failure !== undefined) return;
     }
@@ -211,7 +207,8 @@ class Submitted {
 
   /** The server did not prepare what comes behind a failure. */
   #forget(connection: PgConnection): void {
-    for (const { name } of this.#queries.slice(this.#at)) if (name) delete connection.submittedNamedStatements[name];
+    for (const { name } of this.#queries.slice(Math.max(0, this.#at)))
+      if (name) delete connection.submittedNamedStatements[name];
   }
 
   #queryOf(client: PgFlyer, Query: QueryClass, statement: CheckedStatement, index: number): PgQuery {
@@ -227,34 +224,30 @@ class Submitted {
   }
 }
 
-/** The answers of what was sent behind a flight. */
-class Reset {
-  readonly requiresPreparation = false;
-  callback: (error: unknown) => void;
+/** Returns what writes into the list what the connection would send. */
+function recorderOf(connection: PgConnection, parts: Uint8Array[]): PgConnection {
+  return Object.create(connection, { _send: { value: (part: Uint8Array) => parts.push(part) } }) as PgConnection;
+}
 
-  constructor(settle: (isReset: boolean) => void) {
-    this.callback = (error) => settle(!error);
+const begin = ["BEGIN"];
+const commit = ["COMMIT"];
+
+/** The messages of statements without values and without a name. They are the same for each connection. */
+const knownBytes = new WeakMap<readonly string[], Uint8Array>();
+
+function bytesOf(texts: readonly string[], connection: PgConnection): Uint8Array {
+  let bytes = knownBytes.get(texts);
+  if (bytes === undefined) {
+    const parts: Uint8Array[] = [];
+    const recorder = recorderOf(connection, parts);
+    for (const text of texts) {
+      recorder.parse({ text });
+      recorder.bind({});
+      recorder.execute({ portal: "" });
+    }
+    knownBytes.set(texts, (bytes = joined(parts)));
   }
-
-  submit(): null {
-    return null;
-  }
-
-  handleRowDescription(): void {}
-
-  handleDataRow(): void {}
-
-  handleCommandComplete(): void {}
-
-  handleEmptyQuery(): void {}
-
-  handleError(error: unknown): void {
-    this.callback(error);
-  }
-
-  handleReadyForQuery(): void {
-    this.callback(null);
-  }
+  return bytes;
 }
 
 /** The values of a row as the server's texts. */

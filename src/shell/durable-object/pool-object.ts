@@ -170,7 +170,7 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
       try {
         return await this.#run(name, parameters, call);
       } finally {
-        if (call.onOverdue === undefined) this.#calls.leave(call);
+        this.#calls.leave(call);
       }
     });
   }
@@ -213,15 +213,8 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
       if (asked !== undefined) await asked;
       return await work(session);
     } finally {
-      // The caller need not wait for a reset that was sent along.
-      if (session.isEnding) void this.#end(session, call);
-      else await session.end();
+      // The caller need not wait for the return.
+      void session.end();
     }
-  }
-
-  async #end(session: Session<C>, call: Call): Promise<void> {
-    call.ends(session);
-    await session.end();
-    this.#calls.leave(call);
   }
 }

@@ -31,14 +31,14 @@ export type RunQuery<C> = (
 const remedy = "give the option runQuery: (connection, text, values) => ({ rows })";
 
 /**
- * Runs a statement with the option `runQuery`, or as pg does. Of a text with several, the last one's result. A flight
- * that carried the reset along is passed to `flown`.
+ * Runs a statement with the option `runQuery`, or as pg does. Of a text with several, the last one's result. If
+ * `thenReset` can be sent along, the flight is passed to `flown`.
  */
 export async function runStatement<C>(
   connection: C,
   statement: CheckedStatement,
   runQuery: RunQuery<C> | undefined,
-  thenReset: string | undefined,
+  thenReset: readonly string[] | undefined,
   flown: (flight: Flight) => void,
 ): Promise<RunResult> {
   const { text, values, name, rowMode, types } = statement;
@@ -47,7 +47,8 @@ export async function runStatement<C>(
     return runQuery(connection, text, values, { name, rowMode });
   }
   if (isPgFlyer(connection) && !copy.test(statement.text)) {
-    const flight = await fly(connection, [forDriver(statement)], thenReset);
+    const behind = thenReset !== undefined && mayHaveTransaction(statement.text) ? thenReset : undefined;
+    const flight = await fly(connection, [forDriver(statement)], behind);
     flown(flight);
     if (flight.failure !== undefined) throw flight.failure.error;
     return lastOf(flight.results[0]);
@@ -69,11 +70,14 @@ function lastOf(answer: unknown): RunResult {
   return (Array.isArray(answer) ? answer.at(-1) : answer) as RunResult;
 }
 
-/** Runs all of the statements in one flight; undefined if the driver or one of the statements does not allow that. */
+/**
+ * Runs all of the statements in one flight, in a transaction; undefined if the driver or one of the statements does not
+ * allow that.
+ */
 export function runTogether(
   connection: unknown,
   statements: readonly CheckedStatement[],
-  thenReset: string | undefined,
+  thenReset: readonly string[],
 ): Promise<Flight> | undefined {
   if (!isPgFlyer(connection) || !statements.every(mayFly)) return undefined;
   return fly(connection, statements.map(forDriver), thenReset);
@@ -84,6 +88,12 @@ function mayFly(statement: CheckedStatement): boolean {
   return !copy.test(statement.text) && (isPrepared(statement) || !several.test(statement.text));
 }
 
+/** Whether a transaction around the text changes nothing: it is one statement, and none that wants or ends one. */
+function mayHaveTransaction(text: string): boolean {
+  return data.test(text) && !several.test(text);
+}
+
+const data = /^[\s(]*(?:select|insert|update|delete|merge|values|table|with)\b/i;
 const copy = /^(?:\s|--[^\n]*|\/\*[\s\S]*?\*\/)*copy\b/i;
 const several = /;\s*\S/;
 

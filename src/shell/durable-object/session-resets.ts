@@ -1,40 +1,52 @@
 /**
  * Lets the pool omit the reset of a session that was reset already: its statements may be sent along with the last
- * statement of a session. Decides nothing else. Made by pool-object.ts; the pool asks it through the dialect.
+ * statement of a session. Bounds the other resets. Made by pool-object.ts; the pool asks it through the dialect.
  */
 
 import type { Dialect } from "../dialect.js";
+import { isThenable } from "../host.js";
 
-/** What a dialect's doResetSession may have: its text, for a connection without a transaction. */
+/** What a dialect's doResetSession may have: its statements, for a connection without a transaction. They are quick. */
 interface WithStatements {
-  readonly statements?: unknown;
+  readonly statements?: readonly string[];
 }
+
+/** A reset that takes longer has failed: the next caller waits for it. */
+const longestReset = 2000;
 
 export class SessionResets<C> {
   /** What may be sent along; undefined if the pool must reset in another way. */
-  readonly statements: string | undefined;
+  readonly statements: readonly string[] | undefined;
   /** The dialect for the pool. */
   readonly dialect: Dialect<C>;
   readonly #done = new WeakSet<object>();
 
   constructor(dialect: Dialect<C>, resetsSessions: boolean) {
-    const { statements } = (dialect.doResetSession ?? {}) as WithStatements;
-    this.statements = resetsSessions && typeof statements === "string" ? statements : undefined;
-    this.dialect = this.statements === undefined ? dialect : this.#omitting(dialect);
+    const { doResetSession } = dialect;
+    this.statements = resetsSessions ? (doResetSession as WithStatements | undefined)?.statements : undefined;
+    this.dialect =
+      doResetSession === undefined
+        ? dialect
+        : {
+            ...dialect,
+            doResetSession: (connection) =>
+              this.#done.delete(ownOf(connection)) ? undefined : bounded(dialect.doResetSession?.(connection)),
+          };
   }
 
   /** The session was reset, and the connection gets nothing else before its return. */
   done(connection: C): void {
     this.#done.add(ownOf(connection));
   }
+}
 
-  #omitting(dialect: Dialect<C>): Dialect<C> {
-    return {
-      ...dialect,
-      doResetSession: (connection) =>
-        this.#done.delete(ownOf(connection)) ? undefined : dialect.doResetSession?.(connection),
-    };
-  }
+function bounded(reset: unknown): unknown {
+  if (!isThenable(reset)) return reset;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(reject, longestReset, new Error("the reset of the session took too long"));
+    const settled = (settle: (value: unknown) => void) => (value: unknown) => (clearTimeout(timer), settle(value));
+    reset.then(settled(resolve), settled(reject));
+  });
 }
 
 /** pg's own connection: a lease has a facade of the client. */

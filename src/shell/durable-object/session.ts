@@ -46,8 +46,8 @@ export class Session<C> {
   #cancelling: Promise<void> | undefined;
   /** What is read in chunks, from its first to its last. */
   #stream: RowStream | undefined;
-  /** Settles when the reset that was sent along is over. */
-  #resetting: Promise<boolean> | undefined;
+  /** Whether the reset was sent along, and succeeded. */
+  #isReset = false;
   /** Whether the statements that ran may have left a transaction open. */
   #mayHaveLeftOneOpen = false;
 
@@ -99,11 +99,6 @@ export class Session<C> {
     return this.#inTurn(() => this.#closeRows(), undefined);
   }
 
-  /** Whether the reset was sent along, so that the session is over soon. */
-  get isEnding(): boolean {
-    return this.#resetting !== undefined;
-  }
-
   /**
    * Returns the connection, reset. Waits a moment for a statement that still runs, then terminates the connection, so
    * that no other caller gets it before that statement is over. Never rejects. A second call returns the same promise.
@@ -119,11 +114,6 @@ export class Session<C> {
     this.#end = this.#giveBack(cancelledMs);
   }
 
-  /** Terminates the connection: the reset that was sent along takes too long. */
-  expire(): void {
-    void this.#lease.invalidate(new Error("the reset of the session took too long"));
-  }
-
   /** Cancels the statement under way if it is this call's. Its other statements do not run. */
   cancel(call: Call): void {
     if (this.#call === call) this.#cancel();
@@ -131,10 +121,7 @@ export class Session<C> {
 
   async #giveBack(patience = patienceMs): Promise<void> {
     if (this.#stream !== undefined) void this.endRows();
-    if (this.#pending === 0 && this.#resetting !== undefined && (await this.#resetting) && this.#lease.isValid) {
-      const { connection } = this.#lease;
-      if (this.#driving.dialect.inTransaction?.(connection) !== true) this.#driving.resets.done(connection);
-    }
+    if (this.#pending === 0 && this.#isReset && this.#lease.isValid) this.#driving.resets.done(this.#lease.connection);
     if (this.#pending === 0 || (await settles(this.#lastTurn, patience))) return this.#lease.close();
     return this.#lease.invalidate(
       new InvalidRequestError("a statement still ran when its lease ended", this.#driving.pool),
@@ -220,7 +207,7 @@ export class Session<C> {
   }
 
   #flown({ isReset }: Flight): void {
-    this.#resetting = isReset;
+    this.#isReset = isReset;
   }
 
   async #transaction(statements: readonly CheckedStatement[], isLast: boolean): Promise<QueryResult[]> {
@@ -244,9 +231,7 @@ export class Session<C> {
     const { connection } = this.#lease;
     this.#call?.check();
     const flight =
-      runQuery === undefined
-        ? runTogether(connection, [begin, ...statements, commit], isLast ? resets.statements : undefined)
-        : undefined;
+      runQuery === undefined ? runTogether(connection, statements, isLast ? (resets.statements ?? []) : []) : undefined;
     if (flight !== undefined) return this.#landed(statements, connection, await flight);
     await this.#send(begin);
     try {
@@ -261,25 +246,22 @@ export class Session<C> {
 
   /** What became of a transaction that was sent in one flight. */
   async #landed(statements: readonly CheckedStatement[], connection: C, flight: Flight): Promise<QueryResult[]> {
-    const { results, failure } = flight;
-    this.#mayHaveLeftOneOpen = failure !== undefined;
+    const { results, failure, isCommitted } = flight;
+    this.#mayHaveLeftOneOpen = !isCommitted;
     this.#flown(flight);
     if (failure === undefined)
-      return statements.map((_, index) => {
+      return results.map((result, index) => {
         try {
-          return plainResult(results[index + 1] as RunResult);
+          return plainResult(result);
         } catch (error) {
           throw placed(error, statements, index, "all of it was committed");
         }
       });
     await this.#failed(failure.error, connection);
-    // The reset that was sent along has failed in the open transaction.
-    await this.#resetting;
     await this.#rollBack();
-    const index = failure.index - 1;
-    throw statements[index] === undefined
-      ? failure.error
-      : placed(failure.error, statements, index, "all of it was rolled back");
+    if (statements[failure.index] === undefined) throw failure.error;
+    const consequence = isCommitted ? "all of it was committed" : "all of it was rolled back";
+    throw placed(failure.error, statements, failure.index, consequence);
   }
 
   async #rollBack(): Promise<void> {

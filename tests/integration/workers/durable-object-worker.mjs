@@ -45,7 +45,7 @@ export class Narrow extends PoolObject {
   }
 }
 
-/** Counts what its one connection writes to its socket. */
+/** Counts what its one connection writes to its socket, and what it reads. */
 export class Counting extends PoolObject {
   constructor(ctx, env) {
     const open = creator("Counting", ctx, env);
@@ -57,24 +57,24 @@ export class Counting extends PoolObject {
         const { stream } = client.connection;
         const write = stream.write.bind(stream);
         stream.write = (...given) => (this.writes++, write(...given));
+        stream.on("data", () => this.reads++);
         return client;
       },
       { dialect: pg, poolSize: 1 },
     );
     this.writes = 0;
+    this.reads = 0;
   }
 
   count() {
-    return this.writes;
+    return { writes: this.writes, reads: this.reads };
   }
 }
 
 /** One connection, whose reset does not come to an end. */
 export class Sluggish extends PoolObject {
   constructor(ctx, env) {
-    const doResetSession = Object.assign((client) => client.query("SELECT pg_sleep(60)"), {
-      statements: "SELECT pg_sleep(60)",
-    });
+    const doResetSession = (client) => client.query("SELECT pg_sleep(60)");
     super(ctx, env, creator("Sluggish", ctx, env), { dialect: { ...pg, doResetSession }, poolSize: 1 });
   }
 }
@@ -492,7 +492,7 @@ const handlers = {
     );
     return rows[0];
   },
-  async writes({ env }) {
+  async roundTrips({ env }) {
     const object = env.COUNTING.get(env.COUNTING.idFromName("pool"));
     const pool = poolOf(env.COUNTING);
     await pool.query("SELECT 1");
@@ -501,16 +501,60 @@ const handlers = {
       const before = await object.count();
       await work();
       while ((await pool.stats()).used > 0) await sleep(5);
-      return (await object.count()) - before;
+      const after = await object.count();
+      return { writes: after.writes - before.writes, reads: after.reads - before.reads };
     };
     const { text, values } = { text: "SELECT $1::int AS n", values: [1] };
     return {
-      simple: await during(() => pool.query("SELECT 1")),
+      plain: await during(() => pool.query("SELECT 1")),
       query: await during(() => pool.query(text, values)),
       named: await during(() => pool.query({ name: "n", text, values })),
       batch: await during(() => pool.batch([{ text, values }, "SELECT 2", { text, values }])),
       untransacted: await during(() => pool.batch([{ text, values }, "SELECT 2"], { transaction: false })),
+      several: await during(() => pool.query("SELECT 1; SELECT 2")),
       failed: await during(() => failureOf(pool.query("SELECT 1/$1::int", [0]))),
+    };
+  },
+  async alone({ env }) {
+    const pool = poolOf(env.NARROW);
+    await pool.query("DROP TABLE IF EXISTS vacuumed; CREATE TABLE vacuumed (n int)");
+    await pool.query(`CREATE OR REPLACE PROCEDURE in_parts(n int) LANGUAGE plpgsql AS $$
+      BEGIN
+        INSERT INTO vacuumed VALUES (n);
+        COMMIT;
+        PERFORM set_config('app.tenant', 'ann', false);
+        INSERT INTO vacuumed VALUES (n + 1);
+      END $$`);
+    const { command } = await pool.query("VACUUM vacuumed");
+    await pool.query("CALL in_parts($1)", [1]);
+    return {
+      vacuum: command,
+      called: (await pool.query("SELECT max(n)::int AS n FROM vacuumed")).rows,
+      tenant: (await pool.query("SELECT coalesce(current_setting('app.tenant', true), '') AS tenant")).rows[0].tenant,
+    };
+  },
+  async deferred({ env }) {
+    const pool = poolOf(env.NARROW);
+    await pool.query("DROP TABLE IF EXISTS checked; CREATE TABLE checked (tenant text, seen text)");
+    await pool.query(`CREATE OR REPLACE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF NEW.tenant = 'ann' THEN
+          RAISE check_violation USING MESSAGE = 'refused for ' || current_setting('app.tenant');
+        END IF;
+        UPDATE checked SET seen = current_setting('app.tenant') WHERE tenant = NEW.tenant;
+        RETURN NULL;
+      END $$`);
+    await pool.query(`CREATE CONSTRAINT TRIGGER see AFTER INSERT ON checked DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION see()`);
+    const insert = "INSERT INTO checked (tenant) SELECT set_config('app.tenant', $1, false)";
+    const error = await failureOf(pool.query(insert, ["ann"]));
+    await pool.query(insert, ["bob"]);
+    const { rows } = await pool.query("SELECT tenant, seen FROM checked");
+    return {
+      error,
+      seen: rows.find(({ tenant }) => tenant === "bob").seen,
+      isGone: rows.length === 1,
+      next: (await pool.query("SELECT coalesce(current_setting('app.tenant', true), '') AS tenant")).rows[0].tenant,
     };
   },
   async unusual({ pool }) {
@@ -841,7 +885,7 @@ const handlers = {
   async next({ pool }) {
     const { rows } = await pool.query(
       `SELECT pg_backend_pid() AS pid,
-         pg_current_xact_id_if_assigned() IS NOT NULL OR now() <> statement_timestamp() AS inherited`,
+         pg_current_xact_id_if_assigned() IS NOT NULL AS inherited`,
     );
     return rows[0];
   },

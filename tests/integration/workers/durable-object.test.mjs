@@ -184,8 +184,22 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.ok(Date.now() - start < 5000, `the next caller waited ${Date.now() - start} ms`);
     });
 
-    test("a query is one write to the server, and so is a batch, with the reset of the session", async () => {
-      assert.deepEqual(await ask("writes"), { simple: 1, query: 1, named: 1, batch: 1, untransacted: 2, failed: 1 });
+    test("a query is one write and one answer of the server, and so is a batch, each with its reset", async () => {
+      const once = { writes: 1, reads: 1 };
+      const { untransacted, several, failed, ...rest } = await ask("roundTrips");
+      assert.deepEqual(rest, { plain: once, query: once, named: once, batch: once });
+      // What a transaction would change, or has failed, is reset by a write of its own.
+      assert.deepEqual([untransacted.writes, several.writes, failed.writes], [2, 2, 2]);
+    });
+
+    test("a statement that no transaction allows runs alone, and leaves its session reset", async () => {
+      assert.deepEqual(await ask("alone"), { vacuum: "VACUUM", called: [{ n: 2 }], tenant: "" });
+    });
+
+    test("a deferred constraint fails its statement at the commit, before the session is reset", async () => {
+      const { error, seen, isGone, next } = await ask("deferred");
+      assert.deepEqual([error.code, error.message], ["23514", "refused for ann"]);
+      assert.deepEqual([seen, isGone, next], ["bob", true, ""]);
     });
 
     test("what cannot be written, parsed or copied fails alone, and its connection goes on", async () => {
