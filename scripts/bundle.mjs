@@ -25,7 +25,7 @@ const entries = Object.fromEntries(
 
 const bundle = await rollup({
   input: entries,
-  external: /^edgepool$|^pg$|^node:events$|^cloudflare:|\.wasm(\?module)?$/,
+  external: /^edgepool$|^pg$|^mysql2$|^node:events$|^cloudflare:|\.wasm(\?module)?$/,
   plugins: [{ name: "typescript", resolveId: sourceOf, transform: toJavaScript }],
   onLog(level, { message }) {
     throw new Error(`${level}: ${message}`);
@@ -46,7 +46,8 @@ await bundle.close();
 
 /** The others are in edgepool.js, whichever entry is imported: each class must be there once. */
 function isOfOneEntry(path) {
-  return ["entry", "dialects", "durable-object", "pg"].includes(relative(shell, path).split(/[\\/]/)[0]);
+  const folders = ["entry", "dialects", "durable-object", "pg", "mysql2", "resources", "tarn", "generic-pool"];
+  return folders.includes(relative(shell, path).split(/[\\/]/)[0]);
 }
 
 /** TypeScript's rule for a relative import. The glue is no source: TypeScript finds its types by rootDirs. */

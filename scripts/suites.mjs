@@ -93,7 +93,7 @@ const policyTopics = readdirSync(join(root, "tests", "policy"))
   .filter((file) => file.endsWith(".rs") && !["main.rs", "harness.rs"].includes(file))
   .map((file) => basename(file, ".rs").replaceAll("_", "-"));
 
-const documents = ["documentation", "english", "speed-comparison"];
+const documents = ["documentation", "english", "speed-comparison", "coming-from"];
 const bundlers = ["bundlers", "fake-timers", "jest"];
 const only = (names, all) => Object.fromEntries(Object.entries(all).filter(([name]) => names.includes(name)));
 const packageFiles = filesIn("tests/package", ".test.mjs");

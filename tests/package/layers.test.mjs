@@ -15,6 +15,12 @@ function files(folder, extension) {
 
 const imports = (text) => [...text.matchAll(/from "([^"]+)"/g)].map(([, specifier]) => specifier);
 
+/** The files that have the shape of another pool. */
+const facade = /^src\/shell\/(pg|mysql2|resources|tarn|generic-pool)\//;
+
+/** What the core does not import. */
+const upwards = /durable-object|\/(pg|mysql2|resources|tarn|generic-pool)\/|^(pg|mysql2)$/;
+
 test("the shell imports only itself, and the WebAssembly only where it may", () => {
   const mayReach = /^src\/shell\/(engine\/(policy|instance)|entry\/(inline|workerd|module|slim))\.ts$/;
   for (const { name, text } of files("src/shell", ".ts")) {
@@ -22,9 +28,9 @@ test("the shell imports only itself, and the WebAssembly only where it may", () 
       // Every Worker has this module; nobody else loads these files.
       if (specifier === "cloudflare:workers" && /^src\/shell\/(entry\/workerd|durable-object\/.*)\.ts$/.test(name))
         continue;
-      // A program that takes this entry has pg, and pg needs Node's events.
-      if (name === "src/shell/pg/index.ts" && specifier === "pg") continue;
-      if (name.startsWith("src/shell/pg/") && ["edgepool", "node:events"].includes(specifier)) continue;
+      // A program that takes this entry has its driver. What these take the place of has Node's events.
+      if (name === `src/shell/${specifier}/index.ts` && ["pg", "mysql2"].includes(specifier)) continue;
+      if (facade.test(name) && ["edgepool", "node:events"].includes(specifier)) continue;
       assert.ok(specifier.startsWith("."), `${name} imports ${specifier}: the package has no dependencies`);
       if (specifier.includes("/wasm/")) assert.match(name, mayReach, `${name} reaches for the WebAssembly`);
     }
@@ -33,9 +39,9 @@ test("the shell imports only itself, and the WebAssembly only where it may", () 
 
 test("an integration imports the core; the core imports no integration", () => {
   for (const { name, text } of files("src/shell", ".ts")) {
-    if (/^src\/shell\/(durable-object|pg)\//.test(name)) continue;
+    if (facade.test(name) || name.startsWith("src/shell/durable-object/")) continue;
     assert.deepEqual(
-      imports(text).filter((specifier) => /durable-object|\/pg\/|^pg$/.test(specifier)),
+      imports(text).filter((specifier) => upwards.test(specifier)),
       [],
       name,
     );

@@ -72,6 +72,17 @@ test("edgepool/pg adds at most 12 kB to the core", async (t) => {
   assert.ok(bytes <= 12_000, `${bytes} bytes`);
 });
 
+/** The ceilings of the facades, beside the core, and what each needs of the other. */
+for (const [entry, ceiling] of Object.entries({ tarn: 3_600, "generic-pool": 3_600 })) {
+  test(`edgepool/${entry} stays under its ceiling, beside the pool`, async (t) => {
+    const whole = 'export * from "edgepool"; ';
+    const both = await loaded(["browser"], `${whole} export * as facade from "edgepool/${entry}"`);
+    const bytes = both - (await loaded(["browser"], whole));
+    t.diagnostic(`${bytes} bytes of ${ceiling}`);
+    assert.ok(bytes <= ceiling, `${bytes} bytes`);
+  });
+}
+
 test("a Worker that only calls the object, or only knows the errors, loads no pool", async () => {
   const conditions = ["workerd", "worker", "browser"];
   const caller = await loaded(conditions, 'export { poolOf } from "edgepool/durable-object"');

@@ -67,6 +67,9 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/entry/slim.js",
     "pkg/durable-object/index.js",
     "pkg/pg/index.js",
+    "pkg/tarn/index.js",
+    "pkg/generic-pool/index.js",
+    "pkg/resource-pool.js",
     ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
   ].sort();
   assert.deepEqual(built(".js"), modules, "a module is missing, or one is of an entry that is gone");
