@@ -4,7 +4,7 @@
  * Client what a cursor knows: its Query, and how it passes messages on. Called by run-query.ts.
  */
 
-import { hash } from "./hash.js";
+import { preparedName, type PreparedNames } from "./prepared-names.js";
 import type { CheckedStatement } from "./statements.js";
 
 /** pg's result of one statement. */
@@ -32,9 +32,7 @@ export interface PgQuery {
 }
 
 /** pg's Connection. */
-export interface PgConnection {
-  readonly parsedStatements: Record<string, string>;
-  readonly submittedNamedStatements: Record<string, string>;
+export interface PgConnection extends PreparedNames {
   _send(bytes: Uint8Array): unknown;
   execute(portal: { portal: string }): void;
   query(text: string): void;
@@ -102,7 +100,9 @@ class Submitted {
   /** By this the dialect knows that it ends by itself. */
   readonly requiresPreparation = true;
   callback: (error: unknown) => void;
-  readonly #queries: PgQuery[];
+  readonly #client: PgFlyer;
+  readonly #statements: readonly CheckedStatement[];
+  readonly #queries: PgQuery[] = [];
   readonly #thenReset: readonly string[] | undefined;
   /** Of one text there may be several results. */
   readonly #isSimple: boolean;
@@ -117,11 +117,11 @@ class Submitted {
     thenReset: readonly string[] | undefined,
     landed: (flight: Flight) => void,
   ) {
-    const Query = queryClassOf(client) as QueryClass;
+    this.#client = client;
+    this.#statements = statements;
     this.#thenReset = thenReset;
     this.#at = thenReset === undefined ? 0 : -1;
     this.#isSimple = thenReset === undefined && statements.length === 1 && !statements.some(isPrepared);
-    this.#queries = statements.map((statement, index) => this.#queryOf(client, Query, statement, index));
     // Called with pg's error: of the server, of the socket, or of its time-out.
     this.callback = (error) => {
       const behind = this.#at - statements.length - 1;
@@ -144,7 +144,10 @@ class Submitted {
     const parts: Uint8Array[] = [];
     const recorder = recorderOf(connection, parts);
     if (this.#thenReset !== undefined) parts.push(bytesOf(begin, connection));
-    for (const query of this.#queries) {
+    for (const statement of this.#statements) {
+      // Now, because those before it may have taken its name.
+      const query = this.#queryOf(statement, this.#queries.length);
+      this.#queries.push(query);
       if (this.#isSimple) recorder.query(query.text);
       else query.prepare(recorder);
       if (this.#failure === undefined) continue;
@@ -211,8 +214,9 @@ class Submitted {
       if (name) delete connection.submittedNamedStatements[name];
   }
 
-  #queryOf(client: PgFlyer, Query: QueryClass, statement: CheckedStatement, index: number): PgQuery {
-    const query = new Query(pgConfigOf(client.connection, statement));
+  #queryOf(statement: CheckedStatement, index: number): PgQuery {
+    const client = this.#client;
+    const query = new (queryClassOf(client) as QueryClass)(pgConfigOf(client.connection, statement));
     query._result._types ??= client._types;
     query.callback = (error, result) => {
       if (error) this.#failure ??= { error, index };
@@ -263,20 +267,10 @@ export function pgConfigOf(connection: unknown, { text, values, name, rowMode, t
   return {
     text,
     ...(values === undefined ? {} : { values }),
-    ...(name === undefined ? {} : { name: preparedName(connection, name, text) }),
+    ...(name === undefined ? {} : { name: preparedName(connection as PreparedNames | undefined, name, text) }),
     ...(rowMode === undefined ? {} : { rowMode }),
     ...(types === undefined ? {} : { types: rawTypes }),
   };
-}
-
-/**
- * The server's name for a prepared statement. Callers of several versions may use one name for several texts, and pg
- * refuses that.
- */
-function preparedName(connection: unknown, name: string, text: string): string {
-  const { parsedStatements, submittedNamedStatements } = (connection ?? {}) as Partial<PgConnection>;
-  const known = parsedStatements?.[name] ?? submittedNamedStatements?.[name];
-  return known === undefined || known === text ? name : `${name.slice(0, 50)}-${hash(text).toString(36)}`;
 }
 
 export function queryClassOf(client: PgFlyer): QueryClass | undefined {

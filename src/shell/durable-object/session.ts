@@ -10,6 +10,7 @@ import type { PooledConnection } from "../lease.js";
 import type { Call } from "./calls.js";
 import { errorOf, failureOf } from "./failure.js";
 import type { Flight } from "./pg-flight.js";
+import { mayPrepareAgain, type PreparedNames } from "./prepared-names.js";
 import { plainResult, runStatement, runTogether, type RunQuery, type RunResult } from "./run-query.js";
 import { RowStream, type Chunk, type ReadRows } from "./row-stream.js";
 import type { SessionResets } from "./session-resets.js";
@@ -48,6 +49,8 @@ export class Session<C> {
   #stream: RowStream | undefined;
   /** Whether the reset was sent along, and succeeded. */
   #isReset = false;
+  /** Whether a statement was sent in this session. */
+  #hasSent = false;
   /** Whether the statements that ran may have left a transaction open. */
   #mayHaveLeftOneOpen = false;
 
@@ -79,9 +82,15 @@ export class Session<C> {
     return this.#inTurn(async () => {
       this.#checkUsable();
       call?.check();
+      const { connection } = this.#lease;
+      const mayBeSentAgain = this.#mayBeSentAgain(statement, undefined);
       this.#mayHaveLeftOneOpen = mayBeOpenAfter(statement.text, this.#mayHaveLeftOneOpen);
-      this.#stream = new RowStream(this.#lease.connection, statement, this.#driving.readRows);
-      return this.#chunk(this.#stream);
+      const open = (): Promise<Chunk> =>
+        this.#chunk((this.#stream = new RowStream(connection, statement, this.#driving.readRows)));
+      return open().catch((error: unknown) => {
+        if (!this.#isPreparedAgain(statement, error, connection) || !mayBeSentAgain) throw error;
+        return open();
+      });
     }, call);
   }
 
@@ -185,19 +194,38 @@ export class Session<C> {
     // The end of a batch's transaction is sent in any case.
     if (statement !== rollback) this.#call?.check();
     const mayBeOpen = mayBeOpenAfter(statement.text, this.#mayHaveLeftOneOpen);
+    const { runQuery, resets } = this.#driving;
+    // A reset inside a transaction would end with it.
+    const thenReset = isLast && !mayBeOpen ? resets.statements : undefined;
+    const mayBeSentAgain = this.#mayBeSentAgain(statement, thenReset);
     // A text may fail after some of its statements have run.
     this.#mayHaveLeftOneOpen ||= mayBeOpen;
+    const run = (): Promise<RunResult> =>
+      runStatement(connection, statement, runQuery, thenReset, (flight) => this.#flown(flight));
     try {
-      const { runQuery, resets } = this.#driving;
-      // A reset inside a transaction would end with it.
-      const thenReset = isLast && !mayBeOpen ? resets.statements : undefined;
-      const result = await runStatement(connection, statement, runQuery, thenReset, (flight) => this.#flown(flight));
+      const result = await run().catch((error: unknown) => {
+        if (!this.#isPreparedAgain(statement, error, connection) || !mayBeSentAgain) throw error;
+        return run();
+      });
       this.#mayHaveLeftOneOpen = mayBeOpen;
       return result;
     } catch (error) {
       await this.#failed(error, connection);
       throw error;
     }
+  }
+
+  /** Whether a statement that did not run may be sent again: its session and its transaction are as they were. */
+  #mayBeSentAgain({ name }: CheckedStatement, thenReset: readonly string[] | undefined): boolean {
+    const isFirst = !this.#hasSent;
+    this.#hasSent = true;
+    return name !== undefined && (thenReset === undefined || isFirst) && !this.#mayBeInTransaction();
+  }
+
+  /** Whether a named statement did not run, and will be prepared again if it is sent again. */
+  #isPreparedAgain({ name, text }: CheckedStatement, error: unknown, connection: C): boolean {
+    const { connection: names } = connection as { connection?: PreparedNames };
+    return name !== undefined && names?.parsedStatements !== undefined && mayPrepareAgain(names, name, text, error);
   }
 
   async #failed(error: unknown, connection: C): Promise<void> {
@@ -230,9 +258,15 @@ export class Session<C> {
     }
     const { connection } = this.#lease;
     this.#call?.check();
-    const flight =
+    const flight = (): Promise<Flight> | undefined =>
       runQuery === undefined ? runTogether(connection, statements, isLast ? (resets.statements ?? []) : []) : undefined;
-    if (flight !== undefined) return this.#landed(statements, connection, await flight);
+    const first = flight();
+    if (first !== undefined) {
+      let landed = await first;
+      for (let left = statements.length; left > 0 && (await this.#mayFlyAgain(statements, landed, connection)); left--)
+        landed = (await flight()) as Flight;
+      return this.#landed(statements, connection, landed);
+    }
     await this.#send(begin);
     try {
       const results = await this.#runAll(statements, true, false);
@@ -242,6 +276,19 @@ export class Session<C> {
       await this.#rollBack();
       throw error;
     }
+  }
+
+  /** Whether one of its named statements was refused. Then all was rolled back, and that one is prepared again. */
+  async #mayFlyAgain(
+    statements: readonly CheckedStatement[],
+    { failure }: Flight,
+    connection: C,
+  ): Promise<boolean> {
+    const refused = failure && statements[failure.index];
+    if (refused === undefined || !this.#isPreparedAgain(refused, failure?.error, connection)) return false;
+    this.#mayHaveLeftOneOpen = true;
+    await this.#rollBack();
+    return this.#lease.isValid;
   }
 
   /** What became of a transaction that was sent in one flight. */

@@ -450,6 +450,54 @@ const handlers = {
     const prepared = await pool.query("SELECT name, statement FROM pg_prepared_statements ORDER BY prepare_time");
     return { numbers: answers.map(({ rows }) => rows[0].n), prepared: prepared.rows };
   },
+  async namedAlike({ pool }) {
+    const numbersOf = async (results) => (await results).map(({ rows }) => rows[0].n);
+    const named = (number) => ({ name: "alike", text: `SELECT ${number} AS n` });
+    const long = (end) => ({ name: "x".repeat(63) + end, text: `SELECT ${end} AS n` });
+    return {
+      inBatch: await numbersOf(pool.batch([named(1), named(2), named(1)])),
+      again: await numbersOf(pool.batch([named(2), named(3)])),
+      long: await numbersOf(Promise.all([pool.query(long(1)), pool.query(long(2)), pool.query(long(1))])),
+      odd: await numbersOf(
+        Promise.all(["ö".repeat(40), "a\0b", "a\0c"].map((name) => pool.query({ ...named(4), name }))),
+      ),
+    };
+  },
+  async preparedAnew({ pool }) {
+    await pool.query("DROP TABLE IF EXISTS shaped");
+    await pool.query("CREATE TABLE shaped AS SELECT 1 AS a");
+    const named = (name) => ({ name, text: "SELECT * FROM shaped" });
+    const read = async (by, name) => Object.values((await by.query(named(name))).rows[0]).length;
+    const stream = async (name) => {
+      for await (const row of pool.stream(named(name))) return Object.values(row).length;
+    };
+    const answer = { first: [await read(pool, "one"), await read(pool, "two"), await read(pool, "three")] };
+    await pool.query("DEALLOCATE ALL");
+    answer.deallocated = [await read(pool, "one"), (await pool.batch([named("two"), named("three")])).length];
+    await pool.query("DISCARD ALL");
+    answer.discarded = [await stream("one"), await pool.use((lease) => read(lease, "two"))];
+    await pool.query("PREPARE four AS SELECT 'of another caller'");
+    answer.taken = await read(pool, "four");
+    await pool.query("ALTER TABLE shaped ADD b int DEFAULT 2");
+    const [three] = await pool.batch([named("three")]);
+    answer.altered = [await read(pool, "one"), await stream("two"), three.fields.length];
+    answer.again = [await read(pool, "one"), await read(pool, "four")];
+    const path = [
+      "CREATE TEMP TABLE shaped AS SELECT 1 AS a, 2 AS b, 3 AS c",
+      { name: "last", text: "SELECT * FROM shaped" },
+    ];
+    await pool.query({ name: "last", text: "SELECT * FROM shaped" });
+    answer.inLease = await pool.use(async (lease) => {
+      await lease.query("BEGIN");
+      await lease.query(path[0]);
+      const failed = await failureOf(lease.query(path[1]));
+      await lease.query("ROLLBACK");
+      return [failed.code, await read(lease, "last")];
+    });
+    // The reset that goes along with the last one must not come before it.
+    answer.behindItsReset = (await failureOf(pool.batch(path, { transaction: false }))).code ?? "it ran";
+    return answer;
+  },
   async shapes({ pool }) {
     const text = "SELECT 1 AS a, $1::text AS a, now() AS at, NULL AS nothing";
     const types = { getTypeParser: (id, format) => (value) => `${id} ${format} ${String(value).slice(0, 4)}` };

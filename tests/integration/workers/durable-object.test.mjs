@@ -151,6 +151,28 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.equal((await ask("named?on=NARROW")).prepared.length, 2);
     });
 
+    test("statements of one name run as their texts say, in one batch, too, and however long the name is", async () => {
+      assert.deepEqual(await ask("namedAlike?on=NARROW"), {
+        inBatch: [1, 2, 1],
+        again: [2, 3],
+        long: [1, 2, 1],
+        odd: [4, 4, 4],
+      });
+    });
+
+    test("a named statement that the server has lost, or that no longer fits, is prepared again", async () => {
+      assert.deepEqual(await ask("preparedAnew?on=NARROW"), {
+        first: [1, 1, 1],
+        deallocated: [1, 2],
+        discarded: [1, 1],
+        taken: 1,
+        altered: [2, 2, 2],
+        again: [2, 2],
+        inLease: ["0A000", 2],
+        behindItsReset: "0A000",
+      });
+    });
+
     test("rows are arrays if that is asked for, and a caller may read the values itself", async () => {
       const { rows, fields, simple, inLease, typed, typedList } = await ask("shapes");
       assert.deepEqual(
