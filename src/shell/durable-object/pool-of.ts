@@ -323,14 +323,10 @@ class HeldLease implements RemoteLease {
     this.#isReading = true;
     let isOver = false;
     const chunkOf = async (call: LeaseCall, parameters: readonly unknown[]): Promise<Chunk> => {
-      try {
-        const chunk = valueOf<Chunk>(await this.#ask(call, parameters, signal));
-        isOver = chunk.isLast;
-        return chunk;
-      } catch (error) {
-        isOver = true;
-        throw error;
-      }
+      const outcome = await this.#ask(call, parameters, signal);
+      // What the object answers ends its reading. An answer that did not arrive leaves it open.
+      isOver = "failure" in outcome || (outcome.value as Chunk).isLast;
+      return valueOf<Chunk>(outcome);
     };
     try {
       let chunk = await chunkOf("openRows", [statement]);
@@ -338,13 +334,19 @@ class HeldLease implements RemoteLease {
         // The next chunk is on its way while this one is read.
         const next = chunk.isLast ? undefined : chunkOf("moreRows", []);
         next?.catch(() => {});
-        yield* readWith(types, chunk as unknown as QueryResult).rows as Row[];
+        // Not yield*, whose iterator of an array has no throw().
+        for (const row of readWith(types, chunk as unknown as QueryResult).rows) yield row as Row;
         if (next === undefined) return;
         chunk = await next;
       }
     } finally {
       this.#isReading = false;
-      if (!isOver && this.#ending === undefined && this.#isHere()) await this.#ask("endRows", [], undefined);
+      if (!isOver && this.#ending === undefined && this.#isHere()) {
+        // The error of a lost lease is that of its next call.
+        const ended = this.#ask("endRows", [], undefined).catch(() => {});
+        // It may wait for a statement that the driver cannot cancel.
+        if (signal?.aborted !== true) await ended;
+      }
     }
   }
 

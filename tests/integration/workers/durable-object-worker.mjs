@@ -680,6 +680,28 @@ const handlers = {
     await lease.release();
     return answer;
   },
+  async streamsLeft({ pool }) {
+    const lease = await pool.lease();
+    const text =
+      "SELECT n, repeat('x', CASE WHEN n = $1 THEN 34000000 ELSE 1000 END) FROM generate_series(1, 9000) AS n";
+    const one = async () => (await lease.query("SELECT 1 AS one")).rows[0].one;
+    const abort = new AbortController();
+    const reading = async (wide, signal) => {
+      for await (const { n } of lease.stream(text, [wide], signal && { signal })) if (n === 100) abort.abort();
+    };
+    const answer = {
+      wide: await failureOf(reading(500)),
+      afterWide: await one(),
+      aborted: await failureOf(reading(0, abort.signal)),
+      afterAbort: await one(),
+    };
+    const rows = lease.stream(text, [0]);
+    await rows.next();
+    answer.thrown = await failureOf(rows.throw(new Error("the reader's own")));
+    answer.afterThrow = await one();
+    await lease.release();
+    return answer;
+  },
   async streamFailures({ pool, env }) {
     const before = await pid(pool);
     const readTo = async (rows) => {

@@ -273,6 +273,13 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.match(busy.message, /rows are being read on this lease with stream\(\)/);
     });
 
+    test("a stream that its reader leaves in any way, or whose row is too wide, leaves its lease usable", async () => {
+      const { wide, aborted, thrown, ...after } = await ask("streamsLeft?on=NARROW");
+      assert.match(wide.message, /result cannot be sent.*32MiB/);
+      assert.deepEqual([aborted.name, thrown.message], ["AbortError", "the reader's own"]);
+      assert.deepEqual(after, { afterWide: 1, afterAbort: 1, afterThrow: 1 });
+    });
+
     test("a stream of rows that fails rejects where it failed, and its connection goes on if it can", async () => {
       const { late, syntax, unwritable, broken, cannot, wide, aborted, lost, isSame } =
         await ask("streamFailures?on=NARROW");
