@@ -94,7 +94,8 @@ function mayHaveTransaction(text: string): boolean {
 }
 
 const data = /^[\s(]*(?:select|insert|update|delete|merge|values|table|with)\b/i;
-const copy = /^(?:\s|--[^\n]*|\/\*[\s\S]*?\*\/)*copy\b/i;
+/** Anywhere: a text may have several statements. */
+const copy = /\bcopy\b/i;
 const several = /;\s*\S/;
 
 /** Drivers write a Map, a Set and an ArrayBuffer as `{}`. */

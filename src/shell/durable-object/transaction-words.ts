@@ -4,33 +4,58 @@
  * Called by session.ts.
  */
 
-const leadingBlanks = /^(?:\s|--[^\n]*|\/\*[\s\S]*?\*\/)+/;
-const begin = /^(?:begin|start\s+transaction|set\b.*\bautocommit)\b/i;
-const end = /^(?:commit|end|abort|rollback|prepare\s+transaction)\b/i;
-const toSavepoint = /^rollback(?:\s+(?:work|transaction))?\s+to\b/i;
+const blanks = /(?:[\s;]|--[^\n]*)*/y;
+const commentMarks = /\/\*|\*\//g;
+const begin = /(?:begin|start\s+transaction|set\b[^;]*\bautocommit)\b/iy;
+const end = /(?:commit|end|abort|rollback|prepare\s+transaction)\b/iy;
+const toSavepoint = /rollback(?:\s+(?:work|transaction))?\s+to\b/iy;
 const andChain = /\band\s+chain\b/i;
 
 /** Whether the text starts with a statement that begins or ends a transaction. */
 export function beginsOrEnds(text: string): boolean {
-  const statement = bare(text);
-  return begin.test(statement) || ends(statement);
+  const place = behindBlanks(text, 0);
+  return isAt(begin, text, place) || ends(text, place);
 }
 
 /** Whether a transaction may be open after the text ran, when one was or was not before. */
 export function mayBeOpenAfter(text: string, before: boolean): boolean {
-  const statements = text
-    .split(";")
-    .map(bare)
-    .filter((statement) => statement !== "");
-  const [first = ""] = statements;
-  if (statements.length === 1 && ends(first)) return andChain.test(first);
-  return before || statements.some((statement) => begin.test(statement));
+  const first = behindBlanks(text, 0);
+  if (ends(text, first) && behindBlanks(text, endOf(text, first)) === text.length) return andChain.test(text);
+  if (before) return true;
+  for (let place = first; place < text.length; place = behindBlanks(text, endOf(text, place)))
+    if (isAt(begin, text, place)) return true;
+  return false;
 }
 
-function ends(statement: string): boolean {
-  return end.test(statement) && !toSavepoint.test(statement);
+function ends(text: string, place: number): boolean {
+  return isAt(end, text, place) && !isAt(toSavepoint, text, place);
 }
 
-function bare(text: string): string {
-  return text.replace(leadingBlanks, "").trimEnd();
+function isAt(words: RegExp, text: string, place: number): boolean {
+  words.lastIndex = place;
+  return words.test(text);
+}
+
+/** Returns the place of the statement's semicolon, or the end of the text. */
+function endOf(text: string, place: number): number {
+  const semicolon = text.indexOf(";", place);
+  return semicolon < 0 ? text.length : semicolon;
+}
+
+/** Returns the place behind blanks, semicolons and comments. A comment may hold others, as in PostgreSQL. */
+function behindBlanks(text: string, from: number): number {
+  for (let place = from; ;) {
+    blanks.lastIndex = place;
+    blanks.test(text);
+    place = blanks.lastIndex;
+    if (!text.startsWith("/*", place)) return place;
+    commentMarks.lastIndex = place;
+    let depth = 0;
+    do {
+      const mark = commentMarks.exec(text);
+      if (mark === null) return text.length;
+      depth += mark[0] === "/*" ? 1 : -1;
+    } while (depth > 0);
+    place = commentMarks.lastIndex;
+  }
 }

@@ -620,12 +620,14 @@ const handlers = {
       behind: (await pool.query({ name: "behind", text: "SELECT 1 AS one" })).rows,
       copy: await failureOf(pool.query("/* from me */ COPY marks FROM STDIN")),
       copyInBatch: await failureOf(pool.batch([insert, "COPY marks FROM STDIN"])),
+      copyBehind: await failureOf(pool.query("SELECT pg_advisory_lock(7); COPY marks FROM STDIN")),
       comment: (await pool.query("-- nothing")).rows,
       created: (await pool.batch(["CREATE TABLE made (x int)", "INSERT INTO made VALUES (1)", "DROP TABLE made"]))
         .length,
       several: (await pool.batch(["SELECT 1; SELECT 2 AS two", "SELECT 3"])).map(({ rows }) => rows[0]),
     };
-    return { ...answer, isSame: before === (await pid(pool)) };
+    const { rows } = await pool.query("SELECT count(*)::int AS locks FROM pg_locks WHERE locktype = 'advisory'");
+    return { ...answer, ...rows[0], isSame: before === (await pid(pool)) };
   },
   async pipelined({ env }) {
     const pool = poolOf(env.PIPELINED);

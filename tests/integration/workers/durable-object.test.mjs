@@ -226,20 +226,21 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
 
     test("what cannot be written, parsed or copied fails alone, and its connection goes on", async () => {
       await run("TRUNCATE marks");
-      const { unwritable, unwritableAlone, unwritableNamed, unparsed, copy, copyInBatch, ...given } =
-        await ask("unusual?on=NARROW");
+      const { unwritable, unwritableAlone, unwritableNamed, unparsed, ...others } = await ask("unusual?on=NARROW");
+      const { copy, copyInBatch, copyBehind, ...given } = others;
       assert.deepEqual(given, {
         namedAfterwards: [{ j: { a: 1 } }],
         behind: [{ one: 1 }],
         comment: [],
         created: 3,
         several: [{ two: 2 }, { "?column?": 3 }],
+        locks: 0,
         isSame: true,
       });
       for (const { message } of [unwritable, unwritableAlone, unwritableNamed]) assert.match(message, /BigInt/);
       assert.deepEqual([unwritable.statementIndex, unparsed.statementIndex, copyInBatch.statementIndex], [1, 1, 1]);
       assert.equal(unparsed.code, "42601");
-      for (const { message } of [copy, copyInBatch]) assert.match(message, /No source stream defined/);
+      for (const { message } of [copy, copyInBatch, copyBehind]) assert.match(message, /No source stream defined/);
       assert.deepEqual(await marks(), []);
     });
 
@@ -451,7 +452,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       const knowing = on === "DATABASE" ? "whose dialect knows of transactions" : "whose dialect does not";
 
       test(`a batch never commits the transaction that its lease has open: of a pool ${knowing}`, async () => {
-        for (const begin of ["BEGIN", "-- mine\nstart  transaction", "SELECT 1; BEGIN"]) {
+        for (const begin of ["BEGIN", "-- mine\nstart  transaction", "SELECT 1; BEGIN", "; /* a ; */ BEGIN"]) {
           await run("TRUNCATE marks");
           const { nested, stillNested } = await ask(`ownTransaction?on=${on}&key=${encodeURIComponent(begin)}`);
           for (const { code, message } of [nested, stillNested]) {
@@ -472,6 +473,8 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
           "BEGIN",
           "START TRANSACTION",
           "COMMIT AND CHAIN",
+          "; COMMIT",
+          "/* a /* comment; */ within */ COMMIT",
         ]) {
           const { code, message } = await ask(`endsWithin?on=${on}&key=${encodeURIComponent(statement)}`);
           assert.equal(code, "ERR_POOL_ARGUMENT", message);
