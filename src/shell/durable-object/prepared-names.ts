@@ -31,7 +31,7 @@ export function preparedName(names: PreparedNames | undefined, name: string, tex
 
 /**
  * Whether the server refused the statement because of what it knows under its name. Then nothing of it has run, and it
- * may be sent again: it will be prepared anew.
+ * may be sent again: it will be prepared again.
  */
 export function mayPrepareAgain(names: PreparedNames | undefined, name: string, text: string, error: unknown): boolean {
   if (names === undefined || typeof error !== "object" || error === null) return false;
