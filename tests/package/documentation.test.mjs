@@ -306,6 +306,7 @@ test("every statistic is in the documents", () => {
 /** Names in inline code that are neither the package's nor in the first column of a table. */
 const foreign = new Set([
   "connectionTimeoutMillis",
+  "disableEval",
   "idleTimeoutMillis",
   "allowExitOnIdle",
   "maxLifetimeSeconds",
