@@ -24,8 +24,12 @@ const isWorkers = navigator?.userAgent === "Cloudflare-Workers";
 /** Returns a module of the runtime of Workers, if the host is one and has it. */
 function builtin(name: string): object | undefined {
   const { getBuiltinModule } = (process ?? {}) as { getBuiltinModule?(name: string): object | undefined };
-  // Next.js throws at a call of it.
-  return isWorkers ? getBuiltinModule?.(name) : undefined;
+  try {
+    return isWorkers ? getBuiltinModule?.(name) : undefined;
+  } catch {
+    // A host may have the name alone, as Next.js.
+    return undefined;
+  }
 }
 
 /** Returns the module `cloudflare:workers`, if the host has it. An import of it fails in other hosts. */
@@ -40,8 +44,11 @@ export interface ContextFiles {
   symlinkSync(target: string, path: URL): void;
 }
 
-/** node:fs of Workers. Elsewhere /tmp is one directory for all. */
-export const contextFiles = hasContexts ? (builtin("node:fs") as ContextFiles | undefined) : undefined;
+/** Of node:fs of Workers, as it is now: others may replace its functions. Elsewhere /tmp is one directory for all. */
+export const contextFiles = ((): ContextFiles | undefined => {
+  const { lstatSync, readlinkSync, symlinkSync } = ((hasContexts && builtin("node:fs")) || {}) as Partial<ContextFiles>;
+  return lstatSync && readlinkSync && symlinkSync && { lstatSync, readlinkSync, symlinkSync };
+})();
 
 /** Whether a finalisation callback may act. In Workers it runs in no I/O context, so it may only mark. */
 export const finalizersMayAct = !isWorkers;

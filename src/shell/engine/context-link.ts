@@ -24,8 +24,13 @@ export function hasLinks(): boolean {
 
 /** Returns the number that the current context keeps, if it keeps one. */
 export function linkedNumber(): number | undefined {
-  if (files?.lstatSync(linkPlace(), absent) === undefined) return undefined;
-  return Number(files.readlinkSync(linkPlace()).slice("/tmp/".length));
+  try {
+    if (files?.lstatSync(linkPlace(), absent) === undefined) return undefined;
+    return Number(files.readlinkSync(linkPlace()).slice("/tmp/".length));
+  } catch {
+    files = undefined;
+    return undefined;
+  }
 }
 
 /** Has the current context keep a number. If it refuses, the directory is of no use in this host. */

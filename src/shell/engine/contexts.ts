@@ -171,7 +171,9 @@ function mayBeNew(span: object | undefined): boolean {
 
 /** Whether the user's key is the state of an object, or the ctx of a request; undefined if it is something else. */
 function kindOf(key: object | undefined): boolean | undefined {
-  return key === undefined ? undefined : "storage" in key ? true : "passThroughOnException" in key ? false : undefined;
+  if (key === undefined) return undefined;
+  // A store of the user's may well have something named storage.
+  return "blockConcurrencyWhile" in key ? true : "passThroughOnException" in key ? false : undefined;
 }
 
 /** `kept`: the number that the I/O context keeps already, if an earlier context of it is gone. */

@@ -182,6 +182,15 @@ const deeds = {
     currentKey = undefined;
     return [first, second];
   },
+  /** A store of the user's, with a member as the state of an object has. */
+  "/key-alike": async () => {
+    currentKey = { storage: {} };
+    const using = keyed.use(id);
+    const { max } = keyed.stats();
+    currentKey = undefined;
+    await using;
+    return max;
+  },
   "/end-key": async (ctx, { key }) => {
     const own = {};
     currentKey = own;

@@ -97,6 +97,11 @@ for (const compatibilityDate of dates) {
       );
     });
 
+    it("does not take a request for an object whose key looks like an object's state", async () => {
+      await ask("/use");
+      assert.equal(await ask("/key-alike"), 5);
+    });
+
     it("keeps the connections of requests apart that run at the same time", async () => {
       const pairs = await Promise.all(Array.from({ length: 10 }, () => ask("/use-slowly")));
       assert.equal(new Set(pairs.map(([first]) => first)).size, 10);
@@ -272,3 +277,45 @@ for (const compatibilityDate of dates) {
     });
   });
 }
+
+describe("a host whose process or files are not the runtime's own", () => {
+  const source = (more, later = "") => `
+    ${more}
+    import { tracing } from "cloudflare:workers";
+    import { QueuePool } from "edgepool";
+    const open = () => ({ socket: new WebSocketPair()[0], rollback() {}, close() {} });
+    const pool = new QueuePool(open, { poolSize: 2 });
+    const use = () => pool.use(({ socket }) => socket.readyState);
+    export default {
+      async fetch() {
+        ${later}
+        await use();
+        await tracing.enterSpan("one", use);
+        await tracing.enterSpan("two", use);
+        return Response.json(pool.stats().total);
+      },
+    };`;
+  const throwing = `
+    const files = process.getBuiltinModule("node:fs");
+    for (const name of ["lstatSync", "readlinkSync", "symlinkSync"])
+      Object.defineProperty(files, name, { value: () => { throw new Error(name + " is not implemented"); } });`;
+  const hosts = {
+    "process.getBuiltinModule throws": source(
+      `import "data:text/javascript,process.getBuiltinModule%20=%20()%20=>%20{%20throw%20new%20Error()%20}";`,
+    ),
+    "the functions of node:fs are replaced before the import": source(
+      `import "data:text/javascript,${encodeURIComponent(throwing)}";`,
+    ),
+    "the functions of node:fs are replaced later": source("", throwing),
+  };
+  for (const [host, text] of Object.entries(hosts))
+    it(`serves a request, although ${host}`, async () => {
+      const workerd = await startWorkerd({ workers: { main: { source: text } } });
+      try {
+        for (let request = 0; request < 3; request++)
+          assert.deepEqual(await workerd.ask("/"), { status: 200, body: 1 }, workerd.log.join("\n"));
+      } finally {
+        await workerd.stop();
+      }
+    });
+});
