@@ -34,6 +34,8 @@ export async function* pgRows(
     fields(reading.query._result.fields);
     for (;;) {
       yield rows;
+      // It may have ended while no part was asked for: the connection is lost, or the statement was cancelled.
+      if (reading.failure !== undefined) throw reading.failure.error;
       if (reading.isOver) return;
       const bytes = rows.reduce<number>((sum, row) => sum + bytesOf(row), 0) / rows.length;
       rows = await reading.more(Math.max(1, Math.min(mostRows, Math.floor(partBytes / bytes))));
@@ -49,6 +51,8 @@ class Reading {
   part: Promise<readonly unknown[]>;
   /** Whether the server is at rest, or about to be. */
   isOver = false;
+  /** Why it ended, if not at its last row. */
+  failure: { readonly error: unknown } | undefined;
   readonly #connection: PgConnection;
   #arrived: (rows: readonly unknown[]) => void = ignore;
   #failed: (error: unknown) => void = ignore;
@@ -63,6 +67,7 @@ class Reading {
     this.query._result._types ??= client._types;
     this.query.callback = (error) => {
       this.isOver = true;
+      if (error) this.failure = { error };
       if (error) this.#failed(error);
       else this.#arrived(this.#taken());
     };

@@ -317,7 +317,7 @@ export class Session<C> {
       await this.#send(rollback);
     } catch (error) {
       this.#lost ??= error;
-      await this.#lease.invalidate(error);
+      if (this.#lease.isValid) await this.#lease.invalidate(error);
     }
   }
 

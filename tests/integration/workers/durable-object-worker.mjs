@@ -704,6 +704,22 @@ const handlers = {
     await lease.release();
     return answer;
   },
+  async streamCutOff({ pool, env }) {
+    const text = "SELECT pg_backend_pid() AS pid, repeat('x', 1000) FROM generate_series(1, 9000)";
+    let count = 0;
+    let gone = false;
+    const read = async () => {
+      for await (const { pid } of pool.stream(text)) {
+        count++;
+        if (gone) continue;
+        await poolOf(env.DATABASE).query("SELECT pg_terminate_backend($1)", [pid]);
+        gone = true;
+        // The object notices it while it reads nothing.
+        await sleep(100);
+      }
+    };
+    return { ...(await failureOf(read())), count };
+  },
   async streamFailures({ pool, env }) {
     const before = await pid(pool);
     const readTo = async (rows) => {

@@ -281,6 +281,12 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.deepEqual(after, { afterWide: 1, afterAbort: 1, afterThrow: 1 });
     });
 
+    test("a stream whose connection is lost between two of its parts rejects, and does not seem complete", async () => {
+      const { code, message, count, unexpected } = await ask("streamCutOff?on=NARROW");
+      assert.deepEqual([code ?? message, unexpected], ["57P01", undefined], message);
+      assert.ok(count > 0 && count < 9000, `${count} rows`);
+    });
+
     test("a stream of rows that fails rejects where it failed, and its connection goes on if it can", async () => {
       const { late, syntax, unwritable, broken, cannot, wide, aborted, lost, isSame } =
         await ask("streamFailures?on=NARROW");
