@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { startScriptedMysql } from "../dialects/scripted-mysql.mjs";
+import { until } from "../watched-postgres.mjs";
 import { startWorkerd } from "./workerd.mjs";
 
 const [, chapter] = readFileSync(new URL("../../../docs/durable-objects.md", import.meta.url), "utf8").split(
@@ -34,6 +35,8 @@ const all = async (rows) => {
 export default {
   async fetch(request, env) {
     const pool = poolOf(env.DATABASE);
+    if (request.url.endsWith("/cut"))
+      return Response.json(await all(pool.stream("HANG")).catch(({ code }) => code));
     const text = "SELECT 7 AS id";
     const lease = await pool.lease();
     const inLease = await all(lease.stream(text));
@@ -88,5 +91,12 @@ describe("mysql2 in a Durable Object, with the recipe of the documentation", () 
       afterwards: rows,
     });
     assert.equal(server.sessions.length, 1);
+  });
+
+  test("a stream whose connection is lost rejects", async () => {
+    const answer = workerd.ask("/cut");
+    await until(() => server.sessions.at(-1).received.includes("HANG"), "the statement has come");
+    server.sessions.at(-1).end();
+    assert.equal((await answer).body, "PROTOCOL_CONNECTION_LOST");
   });
 });
