@@ -70,10 +70,11 @@ export class Call {
   ask(): void {
     if (this.#isAsked) return;
     this.#isAsked = true;
-    this.#caller?.untilUnwanted(this.#isQueued).then(
-      () => this.#end(),
-      () => this.#end(),
-    );
+    const caller = this.#caller;
+    if (caller === undefined) return;
+    const end = (): void => this.#end();
+    // What is no caller, or one that is gone, throws.
+    void (async () => caller.untilUnwanted(this.#isQueued))().then(end, end);
   }
 
   /** Called when the call has its connection. Rejects if the call is unwanted; a promise only if it must be asked. */
