@@ -17,6 +17,8 @@ const partBytes = 1_000_000;
 interface PartQuery extends Omit<PgQuery, "_getRows" | "callback"> {
   callback: (error: unknown) => void;
   readonly _result: { rows: unknown[]; fields: QueryResult["fields"]; _types?: unknown };
+  /** Read by pg's Client: its own time-out would count the time of the reader. */
+  query_timeout: number;
   _getRows(connection: PgConnection, count: number): void;
   handlePortalSuspended(connection: PgConnection): void;
 }
@@ -61,9 +63,8 @@ class Reading {
   constructor(client: PgFlyer, statement: CheckedStatement) {
     const Query = queryClassOf(client) as unknown as new (config: object) => PartQuery;
     this.#connection = client.connection;
-    // A time-out of the client would count the time of the reader.
-    const config = { ...pgConfigOf(client.connection, statement), rows: firstCount, query_timeout: 2 ** 31 - 1 };
-    this.query = new Query(config);
+    this.query = new Query({ ...pgConfigOf(client.connection, statement), rows: firstCount });
+    this.query.query_timeout = longest;
     this.query._result._types ??= client._types;
     this.query.callback = (error) => {
       this.isOver = true;
@@ -107,5 +108,7 @@ class Reading {
     return this.query._result.rows.splice(0);
   }
 }
+
+const longest = 2 ** 31 - 1;
 
 const ignore = (): void => {};
