@@ -145,8 +145,7 @@ export class Session<C> {
       return chunk;
     } catch (error) {
       await this.#closeRows();
-      await this.#failed(error, connection);
-      throw error;
+      throw (await this.#failed(error, connection)) ?? error;
     }
   }
 
@@ -203,15 +202,15 @@ export class Session<C> {
     const run = (): Promise<RunResult> =>
       runStatement(connection, statement, runQuery, thenReset, (flight) => this.#flown(flight));
     try {
-      const result = await run().catch((error: unknown) => {
+      const result = await run().catch(async (error: unknown) => {
         if (!this.#isPreparedAgain(statement, error, connection) || !mayBeSentAgain) throw error;
+        await this.#rollBack();
         return run();
       });
       this.#mayHaveLeftOneOpen = mayBeOpen;
       return result;
     } catch (error) {
-      await this.#failed(error, connection);
-      throw error;
+      throw (await this.#failed(error, connection)) ?? error;
     }
   }
 
@@ -228,10 +227,26 @@ export class Session<C> {
     return name !== undefined && names?.parsedStatements !== undefined && mayPrepareAgain(names, name, text, error);
   }
 
-  async #failed(error: unknown, connection: C): Promise<void> {
-    if (!this.#lease.isValid || !this.#isDisconnect(error, connection)) return;
+  /** Returns the error of the caller if it is another one. */
+  async #failed(error: unknown, connection: C): Promise<DisconnectionError | undefined> {
+    if (this.#isTakenBack()) return this.#takenBack(error);
+    if (!this.#lease.isValid || !this.#isDisconnect(error, connection)) return undefined;
     this.#lost = error;
     await this.#lease.close({ error });
+    return undefined;
+  }
+
+  /** Whether the pool ended the connection, and not this session. */
+  #isTakenBack(): boolean {
+    return this.#lost === undefined && this.#end === undefined && !this.#lease.isValid;
+  }
+
+  #takenBack(cause?: unknown): DisconnectionError {
+    return new DisconnectionError(
+      "the pool took the connection back: it was out for its holdLimit, or the pool was closed",
+      cause === undefined ? {} : { cause },
+      this.#driving.pool,
+    );
   }
 
   #flown({ isReset }: Flight): void {
@@ -279,11 +294,7 @@ export class Session<C> {
   }
 
   /** Whether one of its named statements was refused. Then all was rolled back, and that one is prepared again. */
-  async #mayFlyAgain(
-    statements: readonly CheckedStatement[],
-    { failure }: Flight,
-    connection: C,
-  ): Promise<boolean> {
+  async #mayFlyAgain(statements: readonly CheckedStatement[], { failure }: Flight, connection: C): Promise<boolean> {
     const refused = failure && statements[failure.index];
     if (refused === undefined || !this.#isPreparedAgain(refused, failure?.error, connection)) return false;
     this.#mayHaveLeftOneOpen = true;
@@ -304,11 +315,15 @@ export class Session<C> {
           throw placed(error, statements, index, "all of it was committed");
         }
       });
-    await this.#failed(failure.error, connection);
+    const error = (await this.#failed(failure.error, connection)) ?? failure.error;
     await this.#rollBack();
-    if (statements[failure.index] === undefined) throw failure.error;
+    // All of it was sent at once: if the connection is gone, only an error of the server tells that COMMIT did not run.
+    const isOfServer = (failure.error as { severity?: unknown }).severity !== undefined;
+    const isKnown = isCommitted || this.#lease.isValid || isOfServer;
+    if (!isKnown) throw noted(error, "its connection was lost, and whether the batch was committed is not known");
+    if (statements[failure.index] === undefined) throw error;
     const consequence = isCommitted ? "all of it was committed" : "all of it was rolled back";
-    throw placed(failure.error, statements, failure.index, consequence);
+    throw placed(error, statements, failure.index, consequence);
   }
 
   async #rollBack(): Promise<void> {
@@ -352,13 +367,7 @@ export class Session<C> {
 
   #checkUsable(): void {
     const { pool } = this.#driving;
-    if (this.#lost === undefined && this.#end === undefined && !this.#lease.isValid)
-      throw new DisconnectionError(
-        "the pool took the connection of this lease back: it was out for its holdLimit, or the pool was closed; take " +
-          "a new one with lease()",
-        {},
-        pool,
-      );
+    if (this.#isTakenBack()) throw this.#takenBack();
     if (this.#lost !== undefined)
       throw new DisconnectionError(
         "the connection of this lease was lost: take a new one with lease()",
@@ -395,12 +404,12 @@ const ignore = (): void => {};
 
 /** Returns the error of a batch's statement, with the statement's place. */
 function placed(error: unknown, statements: readonly CheckedStatement[], index: number, consequence: string): Error {
+  return Object.assign(noted(error, `${placeOf(statements, index)}; ${consequence}`), { statementIndex: index });
+}
+
+function noted(error: unknown, note: string): Error {
   const failure = failureOf(error);
-  return errorOf({
-    ...failure,
-    message: `${failure.message} [${placeOf(statements, index)}; ${consequence}]`,
-    properties: { ...failure.properties, statementIndex: index },
-  });
+  return errorOf({ ...failure, message: `${failure.message} [${note}]` });
 }
 
 function placeOf(statements: readonly CheckedStatement[], index: number): string {

@@ -55,6 +55,7 @@ export class Counting extends PoolObject {
       async () => {
         const client = await open();
         const { stream } = client.connection;
+        this.stream = stream;
         const write = stream.write.bind(stream);
         stream.write = (...given) => (this.writes++, write(...given));
         stream.on("data", () => this.reads++);
@@ -68,6 +69,24 @@ export class Counting extends PoolObject {
 
   count() {
     return { writes: this.writes, reads: this.reads };
+  }
+
+  /** What a network does. */
+  cut() {
+    this.stream.destroy();
+  }
+}
+
+/** One connection, whose client gives a statement 300 ms. */
+export class Hasty extends PoolObject {
+  constructor(ctx, env) {
+    const open = async () => {
+      const client = new Client({ connectionString: env.DATABASE_URL, query_timeout: 300 });
+      client.on("error", () => {});
+      await client.connect();
+      return client;
+    };
+    super(ctx, env, open, { dialect: pg, poolSize: 1 });
   }
 }
 
@@ -951,7 +970,37 @@ const handlers = {
     const before = await pid(lease);
     await sleep(600);
     const late = await failureOf(lease.query("SELECT 1"));
-    return { late, isSame: before === (await pid(pool)) };
+    const running = await failureOf(pool.query("SELECT pg_sleep(5)"));
+    const batch = await failureOf(pool.batch(["SELECT 1", "SELECT pg_sleep(5)"]));
+    return { late, running, batch, isSame: before === (await pid(pool)) };
+  },
+  async cutOff({ env }) {
+    const pool = poolOf(env.COUNTING);
+    await pool.query("SELECT 1");
+    const batch = failureOf(pool.batch(["INSERT INTO marks SELECT 'cut off' FROM pg_sleep(0.2)", "SELECT 1"]));
+    await sleep(50);
+    await env.COUNTING.get(env.COUNTING.idFromName("pool")).cut();
+    return batch;
+  },
+  async readsSlowly({ env }) {
+    const pool = poolOf(env.HASTY);
+    let count = 0;
+    for await (const row of pool.stream("SELECT n, repeat('x', 1000) FROM generate_series(1, 4000) AS n")) {
+      count += row.n > 0 ? 1 : 0;
+      if (count % 1000 === 0) await sleep(150);
+    }
+    return { count, late: await failureOf(pool.query("SELECT pg_sleep(5)")) };
+  },
+  /** What is passed as the caller may be of another version, or none. */
+  async callersThatAreNone({ env }) {
+    const stub = env.NARROW.get(env.NARROW.idFromName("callers"));
+    const slow = ["SELECT pg_sleep(0.3)"];
+    const answers = [];
+    for (const caller of [7, "caller", { untilUnwanted: 7 }]) {
+      answers.push(await stub.answerPoolOf("query", slow, caller, true));
+      answers.push(await stub.answerPoolOf("query", slow, caller));
+    }
+    return answers.map(({ failure }) => failure?.message);
   },
   async disposesRunning({ pool, ms }) {
     const lease = await pool.lease();

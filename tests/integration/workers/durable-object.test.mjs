@@ -22,6 +22,7 @@ const classes = {
   BOUNDED: "Bounded",
   COUNTING: "Counting",
   SLUGGISH: "Sluggish",
+  HASTY: "Hasty",
   PIPELINED: "Pipelined",
   BRIEF: "Brief",
   FOREIGN: "Foreign",
@@ -634,9 +635,36 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
     });
 
     test("with a holdLimit that terminates, a lease is taken back, and its holder's next call says so", async () => {
-      const { late, isSame } = await ask("heldTooLong?on=BOUNDED");
-      assert.deepEqual([late.code, isSame], ["ERR_POOL_DISCONNECTION", false]);
-      assert.match(late.message, /took the connection of this lease back.*holdLimit/);
+      const { isSame, ...errors } = await ask("heldTooLong?on=BOUNDED");
+      assert.equal(isSame, false);
+      for (const { code, message } of Object.values(errors)) {
+        assert.equal(code, "ERR_POOL_DISCONNECTION", message);
+        assert.match(message, /took the connection back.*holdLimit/);
+      }
+    });
+
+    test("a batch whose connection is lost does not claim to know what became of it", async () => {
+      await run("TRUNCATE marks");
+      assert.match((await ask("cutOff")).message, /connection was lost.*committed is not known/);
+      await until(async () => (await marks()).length > 0, "the server has committed it all the same");
+    });
+
+    test("a time-out of the client bounds its statements, and not how slowly rows of a stream are read", async () => {
+      const { count, late } = await ask("readsSlowly");
+      assert.equal(count, 4000);
+      assert.match(late.message, /Query read timeout/);
+    });
+
+    test("what is no caller gets no answer, and harms no other call", async () => {
+      const messages = await ask("callersThatAreNone");
+      assert.equal(messages.length, 6);
+      for (const message of messages) assert.match(message, /wants no answer|canceling statement/);
+      await run("TRUNCATE marks");
+      const held = ask("hold?on=NARROW&name=callers&ms=600");
+      await until(async () => (await ask("stats?on=NARROW&name=callers")).used === 1, "the lease is out");
+      assert.match(await ask("throwsQueued?on=NARROW&name=callers&ms=300"), /^500/);
+      await held;
+      assert.deepEqual(await marks(), []);
     });
 
     test("three isolates share one object: at most five backends in all", async () => {
