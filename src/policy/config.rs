@@ -158,12 +158,12 @@ options! {
     return_timeout_ms: f64 = 1_000.0, "returnTimeout", Limit, EVERY_KIND =>
     return_timeout: Span = Span::from_millis;
 
-    /// How long one opening may take; infinity = no limit, [`UNSET`] = as `driver_timeout_ms`.
+    /// How long one opening may take; infinity = no limit, -1 = as `driver_timeout_ms`.
     open_timeout_ms: f64 = UNSET, "openTimeout", Limit, EVERY_KIND =>
     /// After [`Config::new`] always set.
     open_timeout: Option<Span> = span_if_set;
 
-    /// How often in a row an opening that failed is tried again; infinity = as long as a caller has time, [`UNSET`] =
+    /// How often in a row an opening that failed is tried again; infinity = as long as a caller has time, -1 =
     /// that if there is a `deadline_ms`, else never.
     open_retry: f64 = UNSET, "openRetry", Retry, EVERY_KIND =>
     /// After [`Config::new`] always set.

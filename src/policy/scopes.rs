@@ -99,7 +99,7 @@ impl Scopes {
         }
     }
 
-    /// Ends the pool: begins or hastens the close of every scope. [`Pool::closing`] names the operation of each.
+    /// Ends the pool: begins or hastens the close of every scope. `Pool::closing` names the operation of each.
     pub fn close(&mut self, number: u32, patience: Span, drains: bool) {
         if let Some(scope) = self.get(number) {
             scope.family.close();

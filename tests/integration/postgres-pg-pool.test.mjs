@@ -380,6 +380,51 @@ test("a lent client whose server has gone ends nothing, and its slot is free bef
   assert.deepEqual([pool.totalCount, pool.idleCount, errors.length], [1, 1, 0]);
 });
 
+test("a client that has died at its borrower counts until its release, but never beyond max", async () => {
+  const pool = made("died", { max: 2 });
+  const client = await pool.connect();
+  client.emit("error", new Error("as a driver says"));
+  assert.deepEqual([pool.totalCount, pool.idleCount], [1, 0]);
+  const others = await Promise.all([pool.connect(), pool.connect()]);
+  assert.equal(pool.totalCount, 2);
+  client.release();
+  for (const other of others) other.release();
+  assert.deepEqual([pool.totalCount, pool.idleCount], [2, 2]);
+});
+
+test("an idle client whose error leaves its socket alone is ended in the protocol", async () => {
+  const pool = made("polite", { max: 1 });
+  const client = await pool.connect();
+  client.release();
+  const ended = once(client.connection.stream, "end");
+  pool.on("error", () => {});
+  client.emit("error", new Error("of a library"));
+  await ended;
+  assert.equal(pool.totalCount, 0);
+});
+
+test("programs find the clients that are open or connect in _clients", async () => {
+  const pool = made("listed", { max: 2 });
+  const query = pool.query("SELECT pg_sleep(60)");
+  assert.equal(pool._clients.length, 1);
+  const [connecting] = pool._clients;
+  await until(() => pool.queuePool.stats().used === 1, "it is open");
+  connecting.connection.stream.emit("error", new Error("of the network"));
+  await assert.rejects(query, { message: "of the network" });
+  await until(() => pool._clients.length === 0, "none is open");
+  pool.options.port = 1;
+  await assert.rejects(pool.connect());
+  assert.deepEqual(pool._clients, []);
+});
+
+test("log receives what the pool does, in the words of pg", async () => {
+  const lines = [];
+  const pool = made("logged", { maxUses: 1, log: (line) => lines.push(line) });
+  await pool.query("SELECT 1");
+  for (const line of ["connecting new client", "new client connected", "dispatching query", "remove expended client"])
+    assert.ok(lines.includes(line), line);
+});
+
 test("connectionTimeoutMillis bounds the queue, the opening, and both together, with pg's messages", async (t) => {
   const pool = made("limits", { max: 1, connectionTimeoutMillis: 60 });
   const client = await pool.connect();

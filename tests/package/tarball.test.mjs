@@ -70,6 +70,7 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/tarn/index.js",
     "pkg/generic-pool/index.js",
     "pkg/resource-pool.js",
+    "pkg/pg/pg-pool.js",
     ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
   ].sort();
   assert.deepEqual(built(".js"), modules, "a module is missing, or one is of an entry that is gone");

@@ -16,6 +16,7 @@ export interface Client extends PgClient {
   unref?(): void;
   connection?: { stream?: { destroy?(): void } };
   _ending?: boolean;
+  _queryable?: boolean;
   _activeQuery?: unknown;
   _queryQueue?: readonly unknown[];
 }
@@ -28,10 +29,14 @@ export class Loan {
   isOut = true;
   /** The lease of the borrower. */
   lease: PooledConnection<Client> | undefined = undefined;
+  /** How often a borrower has given it back. */
+  uses = 0;
   /** Whether its borrower gave it back as unfit: then it is ended politely, as pg does. */
   isUnfit = false;
   /** Whether its death was emitted. */
   isMourned = false;
+  /** Whether it has died while a borrower had it: its slot is free, and pg counts it until its release. */
+  isLost = false;
   /** When it was opened. It does not keep the client: in Workers a request may end without a release. */
   readonly opened = { at: Date.now() };
 }
@@ -46,17 +51,29 @@ export function loanOf(client: object): Loan {
 
 /** What the clients of a pool report to it. */
 export interface ClientOwner {
+  /** A client was made, and connects. */
+  made(client: Client): void;
+  /** A client did not connect. */
+  failed(client: Client): void;
   /** A client has ended. */
   removed(client: Client): void;
   /** A client has died while no one had borrowed it. */
   died(error: unknown, client: Client): void;
+  /** A client has died while a borrower has it. */
+  lost(client: Client): void;
 }
 
 const ignore = (): void => {};
 
 /** Makes a client and connects it. Its socket is destroyed if the pool gives the opening up. */
-export async function connected(Class: ClientClass, options: object, opening: OpeningContext): Promise<Client> {
+export async function connected(
+  Class: ClientClass,
+  options: object,
+  owner: ClientOwner,
+  opening: OpeningContext,
+): Promise<Client> {
   const client = new Class(options);
+  owner.made(client);
   // Without a listener an error of the client ends the process.
   client.on("error", ignore);
   const { signal } = opening;
@@ -68,14 +85,15 @@ export async function connected(Class: ClientClass, options: object, opening: Op
       const isPromise = typeof (answer as PromiseLike<unknown> | undefined)?.then === "function";
       if (isPromise) (answer as PromiseLike<unknown>).then(() => resolve(), reject);
     });
+    if (!signal.aborted) return client;
+    destroy(client);
+    throw signal.reason;
+  } catch (error) {
+    owner.failed(client);
+    throw error;
   } finally {
     signal.removeEventListener("abort", giveUp);
   }
-  if (signal.aborted) {
-    destroy(client);
-    throw signal.reason;
-  }
-  return client;
 }
 
 function destroy(client: Client): void {
@@ -139,8 +157,9 @@ export function dialectFor(owner: ClientOwner): Dialect<Client> {
     doClose: end,
     doTerminate(client) {
       const loan = loanOf(client);
+      const isPolite = loan.isUnfit || (loan.isMourned && !loan.isOut);
       // pg calls back with an error before the server is ready again.
-      if (loan.isUnfit && !client._activeQuery && !client._queryQueue?.length) return end(client);
+      if (isPolite && !client._activeQuery && !client._queryQueue?.length) return end(client);
       loan.isOut = true;
       pg.doTerminate(client);
       owner.removed(client);
@@ -148,10 +167,13 @@ export function dialectFor(owner: ClientOwner): Dialect<Client> {
     onDisconnect: (client, died) =>
       pg.onDisconnect(client, (error) => {
         const loan = loanOf(client);
-        const isIdle = !loan.isOut && !loan.isMourned;
+        const isFirst = !loan.isMourned;
+        const { isOut, lease } = loan;
         loan.isMourned = true;
         died(error);
-        if (isIdle) owner.died(error, client);
+        if (!isFirst) return;
+        if (!isOut) owner.died(error, client);
+        else if (lease !== undefined) owner.lost(client);
       }),
   };
 }

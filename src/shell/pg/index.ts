@@ -7,77 +7,28 @@
  * @module
  */
 
-import type { ConnectOptions, QueuePool, QueuePoolOptions } from "edgepool";
 import pg from "pg";
 import type { ClientClass } from "./client.js";
-import { BasePool } from "./pool.js";
+import { Pool as PoolOfClass } from "./pg-pool.js";
+import type { BasePool } from "./pool.js";
+import type { Pool as PoolMembers, PoolClass } from "./types.js";
 
-/** The options of pg.Pool, and a few more. */
-export interface PoolConfig extends Omit<pg.PoolConfig, "Client" | "onConnect"> {
-  /** The class of the clients. Default: pg's. */
-  Client?: (new (config?: any) => pg.ClientBase) | undefined;
-  /** Called for each new client before anyone has it, and awaited. */
-  onConnect?: ((client: pg.ClientBase) => unknown) | undefined;
-  /** How long end() waits for clients that are out, in milliseconds, before it ends them. Default 30,000. */
-  endTimeoutMillis?: number | undefined;
-  /** Options of {@link QueuePool}, such as `prePing`, `holdLimit` or `loggingName`. They come before those of pg. */
-  edgepool?: QueuePoolOptions<pg.PoolClient> | undefined;
-}
+export type { AbortableQuery, PoolClass, PoolClient, PoolConfig } from "./types.js";
 
-/** pg's own client, as long as it is out. */
-export interface PoolClient extends pg.PoolClient, Disposable {
-  /** Gives the client back: with an error or true as unfit, and then it is ended. Throws if it is back already. */
-  release(unfit?: Error | boolean): void;
-  /** Gives the client back, unless it is back already. */
-  [Symbol.dispose](): void;
-}
+const Base = PoolOfClass as unknown as typeof BasePool;
 
-/** A query with a signal: an abort leaves the queue, or stops the statement and ends its client. */
-export interface AbortableQuery<Values = any[]> extends pg.QueryConfig<Values> {
-  signal?: AbortSignal | undefined;
-}
-
-/** The members of pg.Pool, and a few more. */
-export interface Pool extends pg.Pool, AsyncDisposable {
-  /** Lends a client; with `signal` only as long as that is not aborted. */
-  connect(options?: Pick<ConnectOptions, "signal">): Promise<PoolClient>;
-  connect(
-    callback: (error: Error | undefined, client: PoolClient | undefined, release: (unfit?: any) => void) => void,
-  ): void;
-  /** Runs a query on a client of the pool. A failed one costs the client, as in pg. */
-  query: pg.Pool["query"] &
-    (<Row extends pg.QueryResultRow = any, Values = any[]>(
-      query: AbortableQuery<Values>,
-    ) => Promise<pg.QueryResult<Row>>);
-  /**
-   * Serves the callers that came before, waits for the clients that are out, and closes all. After `timeoutMillis`
-   * (default `endTimeoutMillis`) it refuses the callers that still wait, and ends the clients that are out.
-   */
-  end(options?: { timeoutMillis?: number | undefined }): Promise<void>;
-  end(callback: () => void): void;
-  /** end(), or the promise of the end that has begun. */
-  [Symbol.asyncDispose](): Promise<void>;
-  /** The pool behind this one, for `stats()`, `status()` and the events of edgepool. */
-  readonly queuePool: QueuePool<pg.PoolClient>;
-}
-
-export interface PoolClass {
-  /** Opens nothing. `config`: the options, or a connection string. `Client`: as the option. */
-  new (config?: PoolConfig | string, Client?: new (config?: any) => pg.ClientBase): Pool;
-  readonly prototype: Pool;
-}
-
-class PgPool extends BasePool {
+class PgPool extends Base {
   constructor(config?: unknown, Client?: ClientClass) {
     super(config, Client ?? (pg.Client as unknown as ClientClass));
   }
 
   static {
     Object.defineProperty(this, "name", { value: "Pool" });
-    // Libraries ask for `instanceof pg.Pool`. Where pg's own pool is this one, it is so already.
+    // Libraries ask for `instanceof pg.Pool`, and pg's own pool may be this one.
     const { prototype } = pg.Pool;
-    if (!(prototype instanceof BasePool)) Object.setPrototypeOf(BasePool.prototype, prototype);
+    Object.setPrototypeOf(prototype instanceof Base ? this.prototype : Base.prototype, prototype);
   }
 }
 
 export const Pool: PoolClass = PgPool as unknown as PoolClass;
+export type Pool = PoolMembers;

@@ -55,8 +55,12 @@ export class BasePool extends EventEmitter {
   readonly #used: { max: number; min: number; minIdle: number; readonly timeout: unknown };
   /** The clients that are out, if the pool has to know their age. */
   readonly #out = new Set<Loan["opened"]>();
+  /** Those that are open or connect. What Workers leave of a request is collected. */
+  #made: Array<WeakRef<Client>> = [];
   /** How many clients are ending because they were given back as unfit. */
   #unfit = 0;
+  /** How many clients have died at their borrowers. */
+  #lost = 0;
   #end: Promise<void> | undefined = undefined;
   #ended = false;
 
@@ -72,10 +76,19 @@ export class BasePool extends EventEmitter {
     this.#used = { max, min, minIdle: Number(min), timeout };
     const settings = queueOptions(options, this.#logger);
     const owner: ClientOwner = {
-      removed: (client) => this.#notify("remove", client),
+      made: (client) => void this.#made.push(new WeakRef(client)),
+      failed: (client) => this.#forget(client),
+      removed: (client) => {
+        this.#forget(client);
+        this.#notify("remove", client);
+      },
       died: (error, client) => this.#mourn(error, client),
+      lost: (client) => {
+        loanOf(client).isLost = true;
+        this.#lost++;
+      },
     };
-    this.#queue = new QueuePool<Client>((_record, opening) => this.#open(opening), {
+    this.#queue = new QueuePool<Client>((_record, opening) => this.#open(opening, owner), {
       dialect: dialectFor(owner),
       ...settings,
     });
@@ -86,9 +99,20 @@ export class BasePool extends EventEmitter {
     return this.#queue;
   }
 
+  /** As in pg a client that has died counts until its release, though its slot is free. */
   get totalCount(): number {
     const { idle, used, opening, returning } = this.#queue.stats();
-    return idle + used - this.#endingOf(returning) + opening;
+    const open = idle + used - this.#endingOf(returning) + opening;
+    return Math.max(open, Math.min(open + this.#lost, this.options.max));
+  }
+
+  /** The clients that are open or connect, as programs read them of pg.Pool. */
+  get _clients(): Client[] {
+    return this.#made.map((made) => made.deref()).filter((client) => client !== undefined);
+  }
+
+  #forget(client: Client): void {
+    this.#made = this.#made.filter((made) => ![client, undefined].includes(made.deref()));
   }
 
   /** A client on its way back counts as idle: pg resets nothing. */
@@ -170,7 +194,10 @@ export class BasePool extends EventEmitter {
     loan.lease = undefined;
     loan.isOut = false;
     this.#out.delete(loan.opened);
-    const isUnfit = Boolean(error) || client._ending === true;
+    if (loan.isLost) this.#lost--;
+    loan.isLost = false;
+    if (++loan.uses >= options.maxUses) this.log("remove expended client");
+    const isUnfit = Boolean(error) || client._ending === true || client._queryable === false;
     if (isUnfit && lease.isValid) {
       loan.isUnfit = true;
       this.#unfit++;
@@ -184,9 +211,11 @@ export class BasePool extends EventEmitter {
   }
 
   /** Opens a client, and passes it through the user's own steps. */
-  async #open(opening: OpeningContext): Promise<Client> {
+  async #open(opening: OpeningContext, owner: ClientOwner): Promise<Client> {
     const { options } = this;
-    const client = await connected(this.Client, options, opening);
+    this.log("connecting new client");
+    const client = await connected(this.Client, options, owner, opening);
+    this.log("new client connected");
     guard(client, this.#queue.loggingName);
     Object.defineProperty(client, Symbol.dispose, { value: () => disposeOf(client), configurable: true });
     try {
@@ -195,6 +224,7 @@ export class BasePool extends EventEmitter {
       await Promise.all(this.rawListeners("connect").map((listener) => Reflect.apply(listener, this, [client])));
       if (options.verify !== undefined) await verified(client, options.verify);
     } catch (error) {
+      this.#forget(client);
       await client.end().catch(nothing);
       throw error;
     }
@@ -229,6 +259,7 @@ export class BasePool extends EventEmitter {
         const answered: Callback = (error, result: unknown) => end(error, Boolean(error), result);
         signal?.addEventListener("abort", abort);
         try {
+          this.log("dispatching query");
           if (isSubmittable) submit(client, text as Submittable, answered);
           else client.query(text, values, answered);
         } catch (error) {
