@@ -324,6 +324,9 @@ const foreign = new Set([
   "blockConcurrencyWhile",
   "betterAuth",
   "connectionPool",
+  "searchPath",
+  "acquireConnectionTimeout",
+  "afterCreate",
   "disposeExternalPool",
 ]);
 
