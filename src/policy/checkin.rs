@@ -71,14 +71,18 @@ impl Pool {
     /// Begins with the first step that is wanted.
     #[inline(always)]
     pub(super) fn begin_return(&mut self, id: OperationId, slot: u32, condition: Condition) -> Return {
-        let step = if !condition.is_at_rest() {
+        Return::of(self.first_of_return(id, slot, condition), id)
+    }
+
+    #[inline(always)]
+    pub(super) fn first_of_return(&mut self, id: OperationId, slot: u32, condition: Condition) -> Step {
+        if !condition.is_at_rest() {
             self.begin_restless_return(id, slot, condition)
         } else if self.has_listener(Event::Reset) {
             self.enter(id, State::Returning { at: ReturnAt::TellingReset { condition }, slot })
         } else {
             self.reset(id, slot, condition)
-        };
-        Return::of(step, id)
+        }
     }
 
     /// Its caller waits for nothing: neither for the statement under way, nor for the end of the connection.

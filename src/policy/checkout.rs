@@ -6,7 +6,7 @@ use super::id::{CAPACITY, LeaseId, OperationId};
 use super::operation::{Caller, CheckoutAt, Operation, State, Then};
 use super::pool::{Limits, Pool};
 use super::record::Phase;
-use super::step::{Begin, Event, Notice, Outcome, Refusal, Step};
+use super::step::{Begin, Condition, Event, Notice, Outcome, Refusal, Step};
 
 /// How many connections a checkout may find dead before it gives up.
 const MOST_DEATHS: u8 = 2;
@@ -61,10 +61,25 @@ impl Pool {
     /// The checkout if [`Pool::checkout_at_once`] has returned `None`.
     #[inline(never)]
     pub fn begin_long_checkout(&mut self, limits: Option<Limits>) -> Begin {
+        self.begin_for(Caller::Checkout, limits)
+    }
+
+    /// The checkout of a caller that cannot wait: it joins no queue. If its operation would sleep, it calls
+    /// [`Pool::leave`]. `counts`: whether its refusal is one for want of time.
+    pub fn begin_checkout_now(&mut self, now_ms: f64, counts: bool) -> Begin {
+        if let Some(lease) = self.take_clean() {
+            return Begin::Granted(lease);
+        }
+        let limits = Limits { timeout: Some(Span::Millis(0)), deadline: Some(Span::Forever), now_ms };
+        self.begin_for(refused_as(counts), Some(limits))
+    }
+
+    /// `refused`: the caller as which a refusal counts.
+    fn begin_for(&mut self, refused: Caller, limits: Option<Limits>) -> Begin {
         self.begin_filling();
         let begin = match self.try_checkout(limits) {
             Ok(begin) => begin,
-            Err(refusal) => Begin::Refused(self.refused(Caller::Checkout, refusal)),
+            Err(refusal) => Begin::Refused(self.refused(refused, refusal)),
         };
         self.settle();
         begin
@@ -233,7 +248,11 @@ impl Pool {
 
     pub(super) fn pinged(&mut self, id: OperationId, slot: u32, deaths: u8, outcome: Outcome) -> Step {
         if !self.operation(id).is_attended() {
-            return self.condemn(id, slot, None);
+            if outcome != Outcome::Ok || !self.records[slot].live {
+                return self.condemn(id, slot, None);
+            }
+            self.acquit(slot);
+            return self.check_in(id, slot, None);
         }
         // Another operation, or its death, may have emptied the record.
         let is_live = self.records[slot].live;
@@ -251,7 +270,10 @@ impl Pool {
 
     pub(super) fn presented(&mut self, id: OperationId, slot: u32, deaths: u8, outcome: Outcome) -> Step {
         if !self.operation(id).is_attended() {
-            return self.condemn(id, slot, None);
+            if outcome != Outcome::Ok || !self.records[slot].live {
+                return self.condemn(id, slot, None);
+            }
+            return self.give_back_presented(id, slot);
         }
         match outcome {
             // A listener may have emptied the record.
@@ -261,6 +283,15 @@ impl Pool {
             Outcome::TimedOut => self.condemn(id, slot, Some(Refusal::ListenerTimeout)),
             _ => self.condemn(id, slot, Some(Refusal::Failed)),
         }
+    }
+
+    /// The listeners have had the connection, and its caller has left: it comes back as after any lease.
+    fn give_back_presented(&mut self, id: OperationId, slot: u32) -> Step {
+        if self.shares.is_joined(slot) {
+            return self.check_in(id, slot, None);
+        }
+        self.records[slot].phase = Phase::Returning;
+        self.first_of_return(id, slot, Condition::Open)
     }
 
     /// The connection is dead: another one in the same slot, until that has happened too often.
@@ -288,7 +319,29 @@ impl Pool {
     /// caller. A checkout that has ended, and an operation that is no checkout, ignore it.
     pub fn abort(&mut self, id: OperationId) -> bool {
         let Some(operation) = self.operations.get(id).filter(|operation| operation.is_attended()) else { return false };
-        match operation.state {
+        self.part(id, operation.state);
+        self.family.counters.aborted.count();
+        self.settle();
+        true
+    }
+
+    /// The caller cannot wait for the end of the step under way, and is refused. What was begun goes on for the pool: a
+    /// connection that is opened, found alive or presented to the listeners is the next caller's. `counts`: whether the
+    /// refusal is one for want of time. `None` if the operation has no such caller.
+    pub fn leave(&mut self, id: OperationId, counts: bool) -> Option<Refusal> {
+        let state = self.operations.get(id).filter(|operation| operation.is_attended())?.state;
+        match state {
+            State::CheckingOut { at: CheckoutAt::Pinging | CheckoutAt::Presenting, .. } => {
+                self.operation(id).caller = Caller::None;
+            }
+            state => self.part(id, state),
+        }
+        self.settle();
+        Some(self.refused(refused_as(counts), deadline_refusal(self.step_of(state), state)))
+    }
+
+    fn part(&mut self, id: OperationId, state: State) {
+        match state {
             State::Waiting { .. } => {
                 self.leave_queue(id);
                 self.end(id);
@@ -297,9 +350,6 @@ impl Pool {
             State::CheckingOut { at: CheckoutAt::Reserved, slot, .. } => self.give_back(id, slot),
             state => self.caller_left(id, state),
         }
-        self.family.counters.aborted.count();
-        self.settle();
-        true
     }
 
     /// The caller leaves, the step goes on: an opening for another caller, a ping or a checkout listener for none.
@@ -356,13 +406,25 @@ impl Pool {
     }
 }
 
-/// Which refusal says that the caller's deadline ended in this step.
+/// The caller as which a refusal counts.
+const fn refused_as(counts: bool) -> Caller {
+    if counts { Caller::Checkout } else { Caller::None }
+}
+
+/// Which refusal says that the caller's time ended in this step.
 fn deadline_refusal(step: Step, state: State) -> Refusal {
     match step {
         Step::Ping(_) => Refusal::PingDeadline,
         Step::Emit(..) => Refusal::ListenerDeadline,
         _ if matches!(state, State::CheckingOut { at: CheckoutAt::AwaitingFirst, .. }) => Refusal::ListenerDeadline,
-        _ if matches!(state, State::CheckingOut { at: CheckoutAt::AwaitingPlace, .. }) => Refusal::WaitDeadline,
+        _ if matches!(
+            state,
+            State::Waiting { .. }
+                | State::CheckingOut { at: CheckoutAt::Reserved | CheckoutAt::AwaitingPlace, .. }
+        ) =>
+        {
+            Refusal::WaitDeadline
+        }
         _ => Refusal::OpenDeadline,
     }
 }

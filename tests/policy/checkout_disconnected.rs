@@ -114,7 +114,7 @@ fn a_checkout_listener_that_fails_refuses_the_caller_and_ends_the_connection() {
 
 #[test]
 fn a_caller_that_leaves_while_the_listeners_run_is_refused_and_its_connection_ended() {
-    for outcome in [Outcome::Ok, Outcome::Failed, Outcome::Disconnected, Outcome::TimedOut] {
+    for outcome in [Outcome::Failed, Outcome::Disconnected, Outcome::TimedOut] {
         let mut host = host();
         let caller = host.connect();
         show(&mut host, caller);
@@ -125,6 +125,17 @@ fn a_caller_that_leaves_while_the_listeners_run_is_refused_and_its_connection_en
         assert_eq!(host.run_steps(), [&end_of(0)[..], &[CHECKIN_EMPTY]].concat());
         assert_eq!((host.open_connections(), host.stats().opened), (0, 1), "no other is opened without a caller");
     }
+}
+
+#[test]
+fn a_caller_that_leaves_as_the_listeners_end_leaves_its_connection_to_the_next() {
+    let mut host = host();
+    let caller = host.connect();
+    show(&mut host, caller);
+    assert!(host.abort(caller));
+    host.finish(caller, Outcome::Ok);
+    host.run();
+    assert_eq!((host.stats().idle, host.stats().invalidated), (1, 0));
 }
 
 #[test]
@@ -145,6 +156,7 @@ fn a_deadline_during_the_listeners_refuses_the_caller() {
     show(&mut host, caller);
     host.pass(70.0);
     assert_eq!(host.refusal(caller), Some(Refusal::ListenerDeadline));
+    host.finish(caller, Outcome::TimedOut);
     host.run();
     assert_eq!(host.open_connections(), 0);
 }

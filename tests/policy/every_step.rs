@@ -52,6 +52,7 @@ enum Choice {
     End(Outcome),
     Wake,
     Abort,
+    Leave,
     Call(PoolCall),
 }
 
@@ -82,7 +83,7 @@ fn choices(host: &Host, operation: Operation) -> Vec<Choice> {
     let checkout = host.role(operation) == Role::Checkout && !host.is_settled(operation);
     if checkout && matches!(host.stage(operation), Stage::Woken | Stage::Performing(Step::Open(_) | Step::Terminate(_)))
     {
-        choices.push(Choice::Abort);
+        choices.extend([Choice::Abort, Choice::Leave]);
     }
     choices
 }
@@ -106,6 +107,7 @@ fn every_way_of(most: usize, beginning: impl Fn(&mut Host)) -> usize {
                 Choice::End(outcome) => host.finish(operation, outcome),
                 Choice::Wake => host.wake(operation),
                 Choice::Abort => assert!(host.abort(operation)),
+                Choice::Leave => drop(host.leave(operation, false)),
                 Choice::Call(call) => {
                     undisturbed = false;
                     match call {

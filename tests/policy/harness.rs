@@ -300,10 +300,33 @@ impl Host {
         self.checkout(Some(Limits { timeout, deadline, priority, now_ms: self.now }))
     }
 
+    /// Connects as a caller that cannot wait: it leaves when its operation would sleep. `counts`: whether its refusal is
+    /// one for want of time.
+    pub(crate) fn connect_now(&mut self, counts: bool) -> Operation {
+        let operation = self.add(None, Role::Checkout, Stage::Queued);
+        let begin = self.pool.begin_checkout_now(self.now, counts);
+        self.begin_checkout(operation, begin)
+    }
+
+    /// The caller does not wait for the end of the step.
+    pub(crate) fn leave(&mut self, caller: Operation, counts: bool) -> Refusal {
+        let stage = self.stage(caller);
+        let refusal = self.pool.leave(self.id(caller), counts).expect("a caller waits");
+        let stage = if matches!(stage, Stage::Queued | Stage::Woken) { Stage::Ended } else { stage };
+        self.refuse(caller, refusal, stage);
+        self.after_call();
+        refusal
+    }
+
     fn checkout(&mut self, limits: Option<Limits>) -> Operation {
         let operation = self.add(None, Role::Checkout, Stage::Queued);
         self.states[operation.0].has_deadline = limits.is_some();
-        match self.pool.begin_checkout(limits) {
+        let begin = self.pool.begin_checkout(limits);
+        self.begin_checkout(operation, begin)
+    }
+
+    fn begin_checkout(&mut self, operation: Operation, begin: Begin) -> Operation {
+        match begin {
             Begin::Granted(lease) => self.grant(operation, lease),
             Begin::Refused(refusal) => self.refuse(operation, refusal, Stage::Ended),
             Begin::Pending(id) => {

@@ -162,7 +162,7 @@ fn the_ping_of_a_suspect_has_the_time_of_a_ping() {
 fn a_caller_that_leaves_during_the_ping_of_a_suspect_leaves_an_empty_slot() {
     let (mut host, caller) = with_suspect(plain(3, 0));
     assert!(host.abort(caller));
-    host.finish(caller, Outcome::Ok);
+    host.finish(caller, Outcome::TimedOut);
     host.run();
     assert_eq!((host.open_connections(), host.counts().checked_in), (1, 3));
 }

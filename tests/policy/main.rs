@@ -13,6 +13,7 @@ mod harness;
 
 mod abort;
 mod assertion_pool;
+mod at_once;
 mod checkout_disconnected;
 mod clock;
 mod close;

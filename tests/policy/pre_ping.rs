@@ -140,7 +140,7 @@ fn a_ping_that_fails_refuses_the_caller_and_ends_the_connection() {
 
 #[test]
 fn a_caller_that_leaves_during_the_ping_is_refused_and_the_connection_terminated() {
-    for outcome in [Outcome::Ok, Outcome::Disconnected, Outcome::Failed, Outcome::TimedOut] {
+    for outcome in [Outcome::Disconnected, Outcome::Failed, Outcome::TimedOut] {
         let mut host = idle(pinging(1));
         let caller = host.connect();
         assert!(host.abort(caller));
@@ -153,11 +153,22 @@ fn a_caller_that_leaves_during_the_ping_is_refused_and_the_connection_terminated
 }
 
 #[test]
+fn a_caller_that_leaves_as_its_ping_is_answered_leaves_the_connection_to_the_next() {
+    let mut host = idle(pinging(1));
+    let caller = host.connect();
+    assert!(host.abort(caller));
+    host.finish(caller, Outcome::Ok);
+    assert!(host.has_ended(caller));
+    assert_eq!((host.stats().idle, host.is_open(A)), (1, true));
+}
+
+#[test]
 fn a_deadline_during_the_ping_refuses_the_caller() {
     let mut host = idle(pinging(1));
     let caller = host.connect_within(None, Some(Span::Millis(100)));
     host.pass(latest_ms(100.0));
     assert_eq!(host.refusal(caller), Some(Refusal::PingDeadline));
+    host.finish(caller, Outcome::TimedOut);
     host.run();
     assert_eq!(host.open_connections(), 0);
 }

@@ -18,6 +18,8 @@ enum Choice {
     /// Any outcome: all of them lead to the same step.
     Any,
     Abort,
+    /// The caller cannot wait for the end of the step.
+    Leave,
 }
 
 impl Choice {
@@ -25,6 +27,7 @@ impl Choice {
         match self {
             Self::Any => "any",
             Self::Abort => "caller leaves",
+            Self::Leave => "caller cannot wait",
             Self::End(Outcome::Ok) => "ok",
             Self::End(Outcome::Failed) => "failed",
             Self::End(Outcome::TimedOut) => "timed out",
@@ -42,6 +45,7 @@ impl Choice {
             Self::Any => host.finish(operation, Outcome::Ok),
             Self::End(outcome) => host.finish(operation, outcome),
             Self::Abort => assert!(host.abort(operation)),
+            Self::Leave => drop(host.leave(operation, false)),
         }
     }
 }
@@ -129,7 +133,7 @@ impl Explorer<'_> {
                     continue;
                 }
                 let mut wrong = wrongs[&at].clone();
-                if !["ok", "any", "caller leaves", "late ok"].contains(&word) {
+                if !["ok", "any", "caller leaves", "caller cannot wait", "late ok"].contains(&word) {
                     wrong.push(format!("{} {word}", short(&state.name)));
                 }
                 wrongs.insert(next, wrong);
@@ -233,7 +237,7 @@ fn choices(host: &Host, operation: Operation) -> Vec<Choice> {
     }
     let may_leave = host.role(operation) == Role::Checkout && !host.is_settled(operation);
     if may_leave && matches!(host.stage(operation), Stage::Performing(_)) {
-        choices.push(Choice::Abort);
+        choices.extend([Choice::Abort, Choice::Leave]);
     }
     choices
 }

@@ -278,6 +278,7 @@ fn an_abort_while_it_is_shown_ends_it_for_all() {
     let first = host.lend();
     let second = host.connect();
     assert!(host.abort(second));
+    host.finish(second, Outcome::TimedOut);
     host.run();
     assert!(!host.is_open(A));
     host.give_back(first);

@@ -18,6 +18,7 @@ enum Fault {
     None,
     End(Outcome),
     Abort(Operation),
+    Leave(Operation),
     Checkin(Operation),
     Invalidate(Operation),
     Detach(Operation),
@@ -29,6 +30,7 @@ enum Fault {
     DiedWithOthers(Connection),
     Soft(Connection),
     Connect,
+    ConnectNow,
     Warm,
     Dispose,
     InvalidateAll,
@@ -60,7 +62,7 @@ fn faults(host: &Host, operation: Operation) -> Vec<Fault> {
     for operation in host.operations() {
         if host.role(operation) == Role::Checkout && !host.is_settled(operation) && host.stage(operation) != Stage::Late
         {
-            faults.push(Fault::Abort(operation));
+            faults.extend([Fault::Abort(operation), Fault::Leave(operation)]);
         }
         if host.has_lease(operation) {
             faults.extend([
@@ -78,7 +80,7 @@ fn faults(host: &Host, operation: Operation) -> Vec<Fault> {
         faults.extend([Fault::CloseRecord(connection, true), Fault::CloseRecord(connection, false)]);
         faults.extend([Fault::Died(connection), Fault::DiedWithOthers(connection), Fault::Soft(connection)]);
     }
-    faults.extend([Fault::Connect, Fault::Warm, Fault::Dispose, Fault::InvalidateAll, Fault::Wait]);
+    faults.extend([Fault::Connect, Fault::ConnectNow, Fault::Warm, Fault::Dispose, Fault::InvalidateAll, Fault::Wait]);
     if !host.pool.is_closed() {
         faults.extend([Fault::Close, Fault::CloseAtOnce, Fault::Drain]);
     }
@@ -93,6 +95,7 @@ fn apply(host: &mut Host, operation: Operation, fault: Fault) {
         Fault::None => proceed(host, operation),
         Fault::End(outcome) => host.finish(operation, outcome),
         Fault::Abort(caller) => assert!(host.abort(caller)),
+        Fault::Leave(caller) => drop(host.leave(caller, true)),
         Fault::Checkin(caller) => drop(host.checkin(caller, false)),
         Fault::Invalidate(caller) => drop(host.invalidate_at_once(caller)),
         Fault::Detach(caller) => drop(host.detach(caller)),
@@ -103,6 +106,7 @@ fn apply(host: &mut Host, operation: Operation, fault: Fault) {
         Fault::DiedWithOthers(connection) => drop(host.die(connection, Loss::Others, true)),
         Fault::Soft(connection) => host.mark(connection),
         Fault::Connect => drop(host.connect()),
+        Fault::ConnectNow => drop(host.connect_now(true)),
         Fault::Warm => drop(host.warm(1)),
         Fault::Dispose => host.dispose(),
         Fault::InvalidateAll => host.invalidate_all(),

@@ -64,7 +64,7 @@ impl Host {
                         _ => SlotUse::Opening,
                     }
                 }
-                Some((Step::Ping(_), Outcome::Ok)) if role == Role::Return => SlotUse::Closing,
+                Some((Step::Ping(_), Outcome::Ok)) => SlotUse::Closing,
                 Some((Step::Emit(Event::Reset, _) | Step::Rollback(_), Outcome::Ok)) => SlotUse::Closing,
                 Some((Step::Commit(_) | Step::ResetSession(_), Outcome::Ok)) => SlotUse::Closing,
                 Some((Step::Finalize(_) | Step::Emit(Event::Checkin, _), _)) => SlotUse::Closing,
