@@ -37,6 +37,7 @@ export const contestants = [
         acquire: () => pool.connect(),
         release: (lease) => lease.close(),
         use: (fn) => pool.use(fn),
+        useSync: (fn) => pool.useSync(fn),
         acquireToCancel: () => pool.connect(options),
         cancel: () => {
           canceller.abort();

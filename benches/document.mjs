@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { contestants } from "./adapters.mjs";
 import { acts, growthBars } from "./growth.mjs";
 import { programs, startBar } from "./start.mjs";
-import { speedTargets } from "./targets.mjs";
+import { speedTargets, targetName } from "./targets.mjs";
 
 export const documentPath = join(import.meta.dirname, "..", "docs", "speed-comparison.md");
 
@@ -35,7 +35,7 @@ export const tables = {
   speed: { head: ["", ...columns.map(({ title }) => title), "bytes a waiter"], names },
   targets: {
     head: ["", "edgepool", "at most", "", "the best peer"],
-    names: speedTargets.map(({ title, by }) => `${title}, by the ${by}`),
+    names: speedTargets.map(targetName),
   },
   growth: {
     head: ["", "1,000", "100,000", "ratio", "ratio of the bytes of each", "closes lost", ""],
@@ -113,7 +113,7 @@ ${table("speed")}
 
 The floor is the limit of what a pool with promises can do. The targets are therefore multiples of the floor, not of a
 peer. The last column shows the best peer in the same unit: no pool can beat that peer by more. The floor cannot
-cancel, so the last row compares with the twin.
+cancel, so the row before the last compares with the twin. The last row compares two calls of edgepool.
 
 ${table("targets")}
 

@@ -13,9 +13,9 @@
 //
 // Two parts measure more than speed: growth.mjs and start.mjs.
 //
-// Options: --quick (fewer rounds, 5 s instead of 20 s), --only=a,steps,b,use,c,d,e,growth,start, --write (a whole run
-// becomes docs/speed-comparison.md), --beside=FOLDER (another checkout instead of all that, see beside.mjs; --only
-// takes a,b,c,d,use,steps,rb,as).
+// Options: --quick (fewer rounds, 5 s instead of 20 s), --only=a,steps,b,use,sync,useSync,c,d,e,growth,start, --write
+// (a whole run becomes docs/speed-comparison.md), --beside=FOLDER (another checkout instead of all that, see
+// beside.mjs; --only takes a,b,c,d,use,steps,rb,as).
 
 import { writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";

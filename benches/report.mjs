@@ -9,7 +9,7 @@ import { acts, growthBars, sizes } from "./growth.mjs";
 import { startBar } from "./start.mjs";
 import { median, quantile } from "./statistics.mjs";
 import { printTable, whole } from "./table.mjs";
-import { judgeGrowth, judgeSpeed, judgeStart } from "./targets.mjs";
+import { judgeGrowth, judgeSpeed, judgeStart, targetName } from "./targets.mjs";
 
 const file = fileURLToPath(new URL("../bench-results.json", import.meta.url));
 
@@ -147,8 +147,8 @@ function printStart(start, targets) {
 function printTargets(targets) {
   printTable(
     ["target", "bound", "now", "by p25", "best peer", ""],
-    targets.map(({ title, by, bound, value, byP25, best, reached }) => [
-      `${title}, by the ${by}`,
+    targets.map(({ bound, value, byP25, best, reached, ...target }) => [
+      targetName(target),
       `<= ${bound}`,
       value.toFixed(2),
       byP25.toFixed(2),

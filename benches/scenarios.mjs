@@ -22,6 +22,13 @@ async function use(pool, { count, work }, clock) {
   return clock() - start;
 }
 
+/** Calls the pool's own useSync() with a function that does nothing. */
+async function useSync(pool, { count, work }, clock) {
+  const start = clock();
+  for (let i = 0; i < count; i++) pool.useSync(work);
+  return clock() - start;
+}
+
 /** Starts a batch of tasks in one turn; each checks out and returns one connection. */
 async function contend(pool, { count, batch }, clock) {
   async function task() {
@@ -128,6 +135,27 @@ export const scenarios = [
     rounds: 51,
     work: async () => {},
     needs: "use",
+  },
+  {
+    id: "sync",
+    title: "use() of an empty synchronous function",
+    run: use,
+    connections: 2,
+    count: 10_000,
+    rounds: 51,
+    work: () => {},
+    among: ["edgepool"],
+  },
+  {
+    id: "useSync",
+    title: "useSync() of the same function",
+    run: useSync,
+    connections: 2,
+    count: 10_000,
+    rounds: 51,
+    work: () => {},
+    needs: "useSync",
+    among: ["edgepool"],
   },
   {
     id: "c1000",

@@ -1,5 +1,6 @@
 // The targets of a whole run. Speed is held to the floor (floor.mjs), the limit of what a pool with promises can do: no
-// pool can be faster beside a peer than the floor is. Only (d) is held to the twin, because the floor cannot cancel.
+// pool can be faster beside a peer than the floor is. Only (d) is held to the twin, because the floor cannot cancel,
+// and useSync() to edgepool's own use().
 
 import { contestants } from "./adapters.mjs";
 import { growthBars } from "./growth.mjs";
@@ -17,18 +18,23 @@ export const speedTargets = [
   { id: "e", title: "a waiter among 100,000 by one among 1,000", by: "floor", bound: 1.2 },
   { id: "bytes", title: "bytes a waiter", by: "floor", bound: 1.7 },
   { id: "d", title: "every second one cancelled", by: "twin", bound: 1 },
+  { id: "useSync", title: "`useSync()` of an empty function", by: "use()", bound: 0.4 },
 ];
+
+/** Returns a target in the words of a user. */
+export const targetName = ({ title, by }) => `${title}, by ${by === "use()" ? "`use()`" : `the ${by}`}`;
 
 /** Returns the speed targets that this run has measured: edgepool and the cheapest peer, each divided by the floor. */
 export function judgeSpeed({ scenarios, bytes, waiterGrowth }) {
   const costsOf = (id, quantile) => {
     if (id === "bytes") return mapValues(bytes, ({ total }) => total);
     if (id === "e") return mapValues(waiterGrowth, ({ growth }) => growth);
-    return mapValues(scenarios.find((scenario) => scenario.id === id)?.outcomes, (outcome) => outcome[quantile]);
+    const costs = mapValues(scenarios.find((scenario) => scenario.id === id)?.outcomes, (outcome) => outcome[quantile]);
+    return id === "useSync" ? { ...costs, "use()": costsOf("sync", quantile).edgepool } : costs;
   };
   return speedTargets.flatMap(({ id, title, by, bound }) => {
     const costs = costsOf(id, "median");
-    if (costs.edgepool === undefined) return [];
+    if (costs.edgepool === undefined || costs[by] === undefined) return [];
     const byP25 = costsOf(id, "p25");
     const value = costs.edgepool / costs[by];
     const best = Math.min(...peers.map((name) => costs[name] ?? Infinity)) / costs[by];

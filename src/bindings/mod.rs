@@ -81,6 +81,22 @@ pub fn checkout_within(pool: u32, timeout_ms: i32, deadline_ms: i32, priority: i
     })
 }
 
+/// A checkout of a caller that cannot wait. `counts`: whether its refusal is one for want of time. Returns a word.
+#[wasm_bindgen]
+pub fn checkout_now(pool: u32, now_ms: f64, counts: bool) -> i32 {
+    with(pool, |scope| {
+        let begin = scope.begin_checkout_now(now_ms, counts);
+        begin_answer(scope, begin)
+    })
+}
+
+/// The caller of the operation cannot wait, and leaves; `counts` as in [`checkout_now`]. Returns why it is refused, or
+/// -1 if the operation has no such caller.
+#[wasm_bindgen]
+pub fn leave(pool: u32, operation: i32, counts: bool) -> i32 {
+    with(pool, |scope| scope.leave(handle(operation), counts).map_or(-1, refusal_number))
+}
+
 /// Returns why the last checkout was refused.
 #[wasm_bindgen]
 pub fn refusal(pool: u32) -> i32 {

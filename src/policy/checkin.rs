@@ -21,7 +21,7 @@ impl Pool {
     pub fn begin_long_checkin(&mut self, lease: LeaseId, condition: Condition) -> Return {
         let Some(slot) = self.end_lease(lease) else { return Return::Done };
         let id = self.begin(Operation::new(State::Returning { at: ReturnAt::Resetting, slot }, Caller::Return));
-        let result = self.begin_return(id, slot, condition);
+        let result = Return::of(self.begin_return(id, slot, condition), id);
         self.settle();
         result
     }
@@ -70,12 +70,7 @@ impl Pool {
 
     /// Begins with the first step that is wanted.
     #[inline(always)]
-    pub(super) fn begin_return(&mut self, id: OperationId, slot: u32, condition: Condition) -> Return {
-        Return::of(self.first_of_return(id, slot, condition), id)
-    }
-
-    #[inline(always)]
-    pub(super) fn first_of_return(&mut self, id: OperationId, slot: u32, condition: Condition) -> Step {
+    fn begin_return(&mut self, id: OperationId, slot: u32, condition: Condition) -> Step {
         if !condition.is_at_rest() {
             self.begin_restless_return(id, slot, condition)
         } else if self.has_listener(Event::Reset) {
@@ -104,6 +99,12 @@ impl Pool {
             self.release(id);
         }
         step
+    }
+
+    /// The same for a return that is not a lease's. Not inlined: it is rare.
+    #[inline(never)]
+    pub(super) fn begin_other_return(&mut self, id: OperationId, slot: u32, condition: Condition) -> Step {
+        self.begin_return(id, slot, condition)
     }
 
     fn tell_reset(&mut self, id: OperationId, slot: u32, condition: Condition) -> Step {

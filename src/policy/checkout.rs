@@ -16,11 +16,10 @@ impl Pool {
     /// overtakes a waiter. `limits` replaces the pool's own; if the pool has a deadline or looks at ages, every call
     /// gives them, for the time.
     pub fn begin_checkout(&mut self, limits: Option<Limits>) -> Begin {
-        let at_once = match limits {
-            None => self.checkout_at_once(),
-            Some(_) => self.take_clean().map(Begin::Granted),
-        };
-        at_once.unwrap_or_else(|| self.begin_long_checkout(limits))
+        match limits {
+            None => self.checkout_at_once().unwrap_or_else(|| self.begin_long_checkout(None)),
+            Some(limits) => self.begin_within(limits, Caller::Checkout),
+        }
     }
 
     /// The common checkouts on the pool's own settings: a lease of the next idle connection, or a place behind the
@@ -67,14 +66,20 @@ impl Pool {
     /// The checkout of a caller that cannot wait: it joins no queue. If its operation would sleep, it calls
     /// [`Pool::leave`]. `counts`: whether its refusal is one for want of time.
     pub fn begin_checkout_now(&mut self, now_ms: f64, counts: bool) -> Begin {
-        if let Some(lease) = self.take_clean() {
-            return Begin::Granted(lease);
-        }
-        let limits = Limits { timeout: Some(Span::Millis(0)), deadline: Some(Span::Forever), now_ms };
-        self.begin_for(refused_as(counts), Some(limits))
+        let limits = Limits { timeout: Some(Span::Millis(0)), deadline: Some(Span::Forever), priority: 0, now_ms };
+        self.begin_within(limits, refused_as(counts))
     }
 
     /// `refused`: the caller as which a refusal counts.
+    #[inline(never)]
+    fn begin_within(&mut self, limits: Limits, refused: Caller) -> Begin {
+        match self.take_clean() {
+            Some(lease) => Begin::Granted(lease),
+            None => self.begin_for(refused, Some(limits)),
+        }
+    }
+
+    #[inline(never)]
     fn begin_for(&mut self, refused: Caller, limits: Option<Limits>) -> Begin {
         self.begin_filling();
         let begin = match self.try_checkout(limits) {
@@ -248,11 +253,7 @@ impl Pool {
 
     pub(super) fn pinged(&mut self, id: OperationId, slot: u32, deaths: u8, outcome: Outcome) -> Step {
         if !self.operation(id).is_attended() {
-            if outcome != Outcome::Ok || !self.records[slot].live {
-                return self.condemn(id, slot, None);
-            }
-            self.acquit(slot);
-            return self.check_in(id, slot, None);
+            return self.checked_for_none(id, slot, outcome, false);
         }
         // Another operation, or its death, may have emptied the record.
         let is_live = self.records[slot].live;
@@ -270,10 +271,7 @@ impl Pool {
 
     pub(super) fn presented(&mut self, id: OperationId, slot: u32, deaths: u8, outcome: Outcome) -> Step {
         if !self.operation(id).is_attended() {
-            if outcome != Outcome::Ok || !self.records[slot].live {
-                return self.condemn(id, slot, None);
-            }
-            return self.give_back_presented(id, slot);
+            return self.checked_for_none(id, slot, outcome, true);
         }
         match outcome {
             // A listener may have emptied the record.
@@ -285,13 +283,19 @@ impl Pool {
         }
     }
 
-    /// The listeners have had the connection, and its caller has left: it comes back as after any lease.
-    fn give_back_presented(&mut self, id: OperationId, slot: u32) -> Step {
-        if self.shares.is_joined(slot) {
+    /// The caller has left, and the check has ended without it. A connection that listeners have had comes back as
+    /// after any lease.
+    #[inline(never)]
+    fn checked_for_none(&mut self, id: OperationId, slot: u32, outcome: Outcome, was_presented: bool) -> Step {
+        if outcome != Outcome::Ok || !self.records[slot].live {
+            return self.condemn(id, slot, None);
+        }
+        self.acquit(slot);
+        if !was_presented || self.shares.is_joined(slot) {
             return self.check_in(id, slot, None);
         }
         self.records[slot].phase = Phase::Returning;
-        self.first_of_return(id, slot, Condition::Open)
+        self.begin_other_return(id, slot, Condition::Open)
     }
 
     /// The connection is dead: another one in the same slot, until that has happened too often.
@@ -340,6 +344,7 @@ impl Pool {
         Some(self.refused(refused_as(counts), deadline_refusal(self.step_of(state), state)))
     }
 
+    #[inline(never)]
     fn part(&mut self, id: OperationId, state: State) {
         match state {
             State::Waiting { .. } => {
@@ -419,8 +424,7 @@ fn deadline_refusal(step: Step, state: State) -> Refusal {
         _ if matches!(state, State::CheckingOut { at: CheckoutAt::AwaitingFirst, .. }) => Refusal::ListenerDeadline,
         _ if matches!(
             state,
-            State::Waiting { .. }
-                | State::CheckingOut { at: CheckoutAt::Reserved | CheckoutAt::AwaitingPlace, .. }
+            State::Waiting { .. } | State::CheckingOut { at: CheckoutAt::Reserved | CheckoutAt::AwaitingPlace, .. }
         ) =>
         {
             Refusal::WaitDeadline

@@ -95,7 +95,7 @@ impl Pool {
         } else if self.shares.is_taken(slot) {
             self.begin_empty_return(id, slot)
         } else {
-            self.begin_return(id, slot, condition)
+            Return::of(self.begin_other_return(id, slot, condition), id)
         };
         self.settle();
         result
@@ -135,7 +135,7 @@ impl Pool {
         if !self.leave_unless_last(id, slot) {
             self.operation(id).caller = Caller::None;
             let result = if self.records[slot].live {
-                self.begin_return(id, slot, Condition::Open)
+                Return::of(self.begin_other_return(id, slot, Condition::Open), id)
             } else {
                 self.begin_empty_return(id, slot)
             };

@@ -1,7 +1,7 @@
 /** The options of one call, checked: connect() and use(), close(), warm(). */
 
 import type { GuardedClock } from "./clock.js";
-import type { ConnectOptions } from "./options.js";
+import type { ConnectOptions, TryConnectOptions } from "./options.js";
 import { checkedMillis, checkIsFlag, checkIsOptions, checkKeys, isSignal, refuse } from "./validate.js";
 
 /** One caller's own times, and where it called. In milliseconds; undefined for the pool's own times. */
@@ -45,6 +45,12 @@ export function connectLimits(
     (deadlineMs ?? poolDeadlineMs) !== Infinity || (mayQueueAgain && (timeoutMs ?? Infinity) !== Infinity);
   const startedAt = isTimed ? clock.elapsed() : undefined;
   return { timeoutMs, deadlineMs, priority, startedAt, stack: undefined };
+}
+
+/** Checks the options of a call that does not wait. */
+export function checkTryOptions(options: unknown, call: string, pool: string): asserts options is TryConnectOptions {
+  checkKeys(options, ["scope"], call, pool);
+  checkScopeKey((options as TryConnectOptions).scope, pool);
 }
 
 /** Checks the key of a scope. */

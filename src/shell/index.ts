@@ -49,6 +49,7 @@ export type {
   QueuePoolOptions,
   ResetStyle,
   SingletonThreadPoolOptions,
+  TryConnectOptions,
 } from "./options.js";
 export { listen, Pool, type PoolClass } from "./pool.js";
 export type { ConnectionRecord } from "./record.js";

@@ -197,8 +197,16 @@ export interface AssertionPoolOptions<C> extends LendingPoolOptions<C> {
   storeTraceback?: boolean | undefined;
 }
 
+/** Options of one call of tryConnect() or useSync(). */
+export interface TryConnectOptions {
+  /**
+   * The key of the scope, if the caller knows it: in Workers the handler's `ctx`, or `this.ctx` of a Durable Object.
+   */
+  scope?: object | undefined;
+}
+
 /** Options of one call of connect() or use(). */
-export interface ConnectOptions {
+export interface ConnectOptions extends TryConnectOptions {
   /**
    * Rejects with the signal's reason and leaves the queue at once. A creator that runs already goes on; its connection
    * goes to the next waiter or becomes idle.
@@ -214,8 +222,4 @@ export interface ConnectOptions {
    * a connection.
    */
   priority?: number | undefined;
-  /**
-   * The key of the scope, if the caller knows it: in Workers the handler's `ctx`, or `this.ctx` of a Durable Object.
-   */
-  scope?: object | undefined;
 }

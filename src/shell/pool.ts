@@ -1,14 +1,14 @@
 /** What every kind of pool offers, over its scopes. The kinds differ in their options and in the policy behind them. */
 
-import { checkScopeKey, closePatience, type Patience } from "./call-options.js";
+import { checkScopeKey, checkTryOptions, closePatience, type Patience } from "./call-options.js";
 import { Scope } from "./engine/scope.js";
 import { Scopes } from "./engine/scopes.js";
 import { ArgumentError } from "./errors.js";
 import { checkListener, eventPairs, listenOnClass, Listeners, type ListenOptions, type PoolEvents } from "./events.js";
-import { hasContexts } from "./host.js";
+import { hasContexts, isThenable } from "./host.js";
 import type { PooledConnection } from "./lease.js";
 import type { Echo } from "./logger.js";
-import type { ConnectOptions, Creator, Duration, PoolOptions } from "./options.js";
+import type { ConnectOptions, Creator, Duration, PoolOptions, TryConnectOptions } from "./options.js";
 import { gauges, type Kind } from "./protocol.js";
 import { checkEcho, poolSettings, type Settings } from "./settings.js";
 import { withoutGauges, type PoolCounts, type PoolStats } from "./stats.js";
@@ -124,9 +124,9 @@ export abstract class Pool<C> implements AsyncDisposable {
     return { size, checkedIn: 0, overflow: 0 - size, checkedOut: 0 };
   }
 
-  /** @internal The current scope, made if there is none. */
-  protected enter(): Scope<C> {
-    return this.#scopes?.current(undefined) ?? this.first;
+  /** @internal The current scope, made if there is none. `key`: that of the scope, if the caller knows it. */
+  protected enter(key?: object): Scope<C> {
+    return this.#scopes?.current(key) ?? this.first;
   }
 
   /**
@@ -143,8 +143,7 @@ export abstract class Pool<C> implements AsyncDisposable {
   #useNamed(name: string): typeof this.use {
     const named: Record<string, typeof this.use> = {
       [name]: async (fn, options) => {
-        if (typeof fn !== "function")
-          throw new ArgumentError(`use() wants a function of the connection; it got ${show(fn)}`, this.loggingName);
+        if (typeof fn !== "function") throw this.#wantsFunction("use()", fn);
         const lease = await this.connect(options);
         try {
           return await fn(lease.connection, lease);
@@ -157,6 +156,52 @@ export abstract class Pool<C> implements AsyncDisposable {
       },
     };
     return named[name] as typeof this.use;
+  }
+
+  /**
+   * The synchronous connect(): returns a lease at once, or undefined if that needs a wait. An opening, ping or checkout
+   * listener that answers with a promise goes on for the next caller. Throws what connect() would reject with.
+   */
+  tryConnect(options?: TryConnectOptions): PooledConnection<C> | undefined {
+    if (options !== undefined) checkTryOptions(options, "tryConnect()", this.loggingName);
+    return this.enter(options?.scope).connectNow(false);
+  }
+
+  /**
+   * The synchronous use(): calls `fn` with a connection, returns the connection, and returns what `fn` returned. Throws
+   * a PoolTimeoutError if it would have to wait for a connection. If the dialect answers with a promise, the return
+   * goes on in the background. A promise of `fn` is an ArgumentError, and costs the connection.
+   */
+  useSync<R>(fn: (connection: C, lease: PooledConnection<C>) => R, options?: TryConnectOptions): R {
+    if (typeof fn !== "function") throw this.#wantsFunction("useSync()", fn);
+    if (options !== undefined) checkTryOptions(options, "useSync()", this.loggingName);
+    const lease = this.enter(options?.scope).connectNow(true) as PooledConnection<C>;
+    let result: R;
+    try {
+      result = fn(lease.connection, lease);
+    } catch (error) {
+      void lease.close({ error });
+      throw error;
+    }
+    if (isThenable(result)) throw this.#wentOn(result, lease);
+    void lease.close();
+    return result;
+  }
+
+  /** The function goes on, with a connection that must not be lent to another caller. */
+  #wentOn(promise: PromiseLike<unknown>, lease: PooledConnection<C>): ArgumentError {
+    const error = new ArgumentError(
+      "the function of useSync() returned a promise: call use() instead",
+      this.loggingName,
+    );
+    // A query that begins when it is awaited must not begin now.
+    if (promise instanceof Promise) promise.catch(() => {});
+    void lease.invalidate(error);
+    return error;
+  }
+
+  #wantsFunction(call: string, fn: unknown): ArgumentError {
+    return new ArgumentError(`${call} wants a function of the connection; it got ${show(fn)}`, this.loggingName);
   }
 
   /**

@@ -1,7 +1,9 @@
 //! A caller that cannot wait: it has a lease at once or is refused, and joins no queue. What was begun for it and would
 //! take time goes on for the pool.
 
-use crate::harness::{CHECKIN_EMPTY, Connection, Host, HostStep, Operation, Stage, counts, emit, of_kind, plain, sized};
+use crate::harness::{
+    CHECKIN_EMPTY, Connection, Host, HostStep, Operation, Stage, counts, emit, of_kind, plain, sized,
+};
 use edgepool::policy::{Event, Kind, Outcome, Refusal, Settings, Span};
 
 /// Returns what the caller is refused with that does not wait for its step.
@@ -94,6 +96,18 @@ fn no_waiter_is_overtaken_although_a_slot_is_free() {
     let opening = host.connect();
     let waiter = host.connect();
     assert_eq!(host.stage(waiter), Stage::Queued);
+    let caller = host.connect_now(false);
+    assert_eq!(host.refusal(caller), Some(Refusal::WaitTimeout));
+    host.finish(opening, Outcome::Ok);
+    host.run_operation(waiter);
+    assert!(host.has_lease(waiter));
+}
+
+#[test]
+fn no_waiter_with_a_priority_is_overtaken_either() {
+    let mut host = Host::new(Settings { max_connecting: 1.0, ..plain(2, 0) });
+    let opening = host.connect();
+    let waiter = host.connect_with(None, None, 1);
     let caller = host.connect_now(false);
     assert_eq!(host.refusal(caller), Some(Refusal::WaitTimeout));
     host.finish(opening, Outcome::Ok);
@@ -248,10 +262,7 @@ fn a_presented_connection_comes_back_as_after_any_lease() {
     host.finish(caller, Outcome::Ok);
     assert_eq!(leave(&mut host, caller), Refusal::ListenerDeadline);
     host.take_log();
-    assert_eq!(
-        host.run_steps(),
-        [emit(Event::Reset, 0), HostStep::Rollback(Connection(0)), emit(Event::Checkin, 0)],
-    );
+    assert_eq!(host.run_steps(), [emit(Event::Reset, 0), HostStep::Rollback(Connection(0)), emit(Event::Checkin, 0)],);
     assert_eq!((host.stats().idle, host.stats().opened), (1, 1));
 }
 

@@ -300,8 +300,8 @@ impl Host {
         self.checkout(Some(Limits { timeout, deadline, priority, now_ms: self.now }))
     }
 
-    /// Connects as a caller that cannot wait: it leaves when its operation would sleep. `counts`: whether its refusal is
-    /// one for want of time.
+    /// Connects as a caller that cannot wait: it leaves when its operation would sleep. `counts`: whether its refusal
+    /// is one for want of time.
     pub(crate) fn connect_now(&mut self, counts: bool) -> Operation {
         let operation = self.add(None, Role::Checkout, Stage::Queued);
         let begin = self.pool.begin_checkout_now(self.now, counts);

@@ -126,6 +126,13 @@ export class Operation<C> implements StepContext<C> {
     return new Promise((resolve, reject) => (this.#caller = { resolve, reject }));
   }
 
+  /** Returns the lease of a caller that does not wait for a promise. Throws what the caller is refused with. */
+  result(): Lease<C> {
+    const result = this.#result;
+    if (result instanceof Refused) throw result.error;
+    return result as Lease<C>;
+  }
+
   /** Marks an operation without a caller as settled: what fails in it is reported. */
   settleUnlessAwaited(): void {
     if (this.#caller === undefined) this.isSettled = true;

@@ -7,7 +7,7 @@
  */
 
 import { InvalidRequestError } from "../errors.js";
-import type { Condition, Loss, Outcome } from "../protocol.js";
+import type { Condition, Loss, Outcome, Refusal } from "../protocol.js";
 import { refuseOption, type PolicyOptions, type Settings } from "../settings.js";
 import { toStats, type PoolCounts, type PoolStats } from "../stats.js";
 import { become_object, Core, counts, longest_held, take_held, resize, stats } from "../wasm/edgepool.js";
@@ -101,6 +101,16 @@ export class Policy {
 
   checkoutWithin(timeoutMs: number, deadlineMs: number, priority: number, nowMs: number): number {
     return this.#wasm.checkout_within(this.#number, timeoutMs, deadlineMs, priority, nowMs);
+  }
+
+  /** The same for a caller that cannot wait. `counts`: whether its refusal is one for want of time. */
+  checkoutNow(nowMs: number, counts: boolean): number {
+    return this.#wasm.checkout_now(this.#number, nowMs, counts ? 1 : 0);
+  }
+
+  /** Takes that the caller of the operation cannot wait. Returns why it is refused. */
+  leave(operation: number, counts: boolean): Refusal {
+    return this.#wasm.leave(this.#number, operation, counts ? 1 : 0);
   }
 
   /** Returns why the last checkout was refused. */

@@ -53,16 +53,24 @@ export class Refusals<C> {
     return { stats: this.#policy.stats(false, -1), counts: this.#policy.counts(), ...this.#longestHeld() };
   }
 
-  /** Returns the error for a refused caller. `limits`: the caller's own times. Does not read the clock. */
-  errorFor(refusal: number, limits?: Limits, snapshot?: Snapshot): unknown {
+  /** Whether a caller is refused for want of time. */
+  isTimeout(refusal: number): boolean {
+    return refusal in timeouts;
+  }
+
+  /**
+   * Returns the error for a refused caller. `limits`: the caller's own times. `isNow`: the caller does not wait. Does
+   * not read the clock.
+   */
+  errorFor(refusal: number, limits?: Limits, snapshot?: Snapshot, isNow = false): unknown {
     if (refusal === Refusal.Failed) return this.openError;
-    return withoutCallerStack(this.#errorFor(refusal, limits, snapshot), {
+    return withoutCallerStack(this.#errorFor(refusal, limits, snapshot, isNow), {
       nameOfUse: this.#settings.nameOfUse,
       stack: limits?.stack,
     });
   }
 
-  #errorFor(refusal: number, limits: Limits | undefined, snapshot: Snapshot | undefined): PoolError {
+  #errorFor(refusal: number, limits: Limits | undefined, snapshot: Snapshot | undefined, isNow: boolean): PoolError {
     const pool = this.#settings.loggingName;
     switch (refusal) {
       case Refusal.Closed:
@@ -86,7 +94,7 @@ export class Refusals<C> {
         return new AssertionError(`the connection of the pool ${pool} is already checked out${where}`, pool);
       }
       default:
-        return this.#timeout(refusal, limits, snapshot ?? this.snapshot());
+        return this.#timeout(refusal, limits, snapshot ?? this.snapshot(), isNow);
     }
   }
 
@@ -94,6 +102,7 @@ export class Refusals<C> {
     refusal: number,
     limits: Limits | undefined,
     { stats, counts, longestHeld, returningMs }: Snapshot,
+    isNow: boolean,
   ): PoolTimeoutError {
     const { policy, loggingName: pool } = this.#settings;
     const { step, option: named, what } = timeouts[refusal] as (typeof timeouts)[number];
@@ -102,16 +111,17 @@ export class Refusals<C> {
     const isTimeout = named === "deadline" && ownMs.deadline === Infinity;
     const isDriver = named === "openTimeout" && policy.openTimeout < 0;
     const option = isTimeout ? "timeout" : isDriver ? "driverTimeout" : named;
-    const timeoutMs = option === "deadline" || option === "timeout" ? ownMs[option] : policy[option];
+    const timeoutMs = isNow ? 0 : option === "deadline" || option === "timeout" ? ownMs[option] : policy[option];
     // If the start was not timed, the limit itself is known to have passed.
-    const waitedMs = limits?.startedAt !== undefined ? this.#clock.lastMs - limits.startedAt : timeoutMs;
+    const waitedMs = !isNow && limits?.startedAt !== undefined ? this.#clock.lastMs - limits.startedAt : timeoutMs;
+    const within = isNow ? "at once, as useSync() wants it," : `within ${timeoutMs} ms (${option})`;
     const { size, overflow } = counts;
     const held =
       longestHeld.length > 0 ? `; held longest, at least: ${longestHeld.map(({ ms }) => `${ms} ms`).join(", ")}` : "";
     const since = returningMs < 0 ? "" : `, for at least ${returningMs} ms`;
     const returning = stats.returning > 0 ? ` (${stats.returning} being returned${since})` : "";
     return new PoolTimeoutError(
-      `${what} within ${timeoutMs} ms (${option}) in the pool ${pool}: ${stats.used} in use${returning}, ` +
+      `${what} ${within} in the pool ${pool}: ${stats.used} in use${returning}, ` +
         `${stats.idle} idle, ${stats.opening} opening, ${stats.closing} closing, of at most ` +
         `${stats.max} connections; others waiting: ${stats.waiting}${held}`,
       pool,

@@ -285,10 +285,7 @@ export class Scope<C> {
       signal = options?.signal;
       limits = connectLimits(options, this.#settings.policy.deadline, this.#clock, this.name, this.#settings.shares);
       if (signal?.aborted === true) return Promise.reject(signal.reason);
-      this.#policy.assertAlive();
-      // Before the checkout: the report runs foreign code.
-      if (this.#lostLeases.areAny) this.#lostLeases.report();
-      if (this.#needsLimits()) limits = this.#completed(limits);
+      limits = this.#prepared(limits, this.connect);
       word =
         limits === undefined
           ? this.#policy.checkout()
@@ -299,23 +296,80 @@ export class Scope<C> {
               limits.startedAt === undefined ? 0 : this.#clock.reading,
             );
     } catch (error) {
-      return Promise.reject(error instanceof WebAssembly.RuntimeError ? this.#operations.crash(error) : error);
+      return Promise.reject(this.#failure(error));
     }
+    this.#noteStack(word, limits);
+    return isLease(word) ? Promise.resolve(this.#granted(word, limits)) : this.#pend(word, limits, signal);
+  }
+
+  /** What precedes a checkout off the fast path. `called`: the method below which the stack of the caller is. */
+  #prepared(limits: Limits | undefined, called: Function): Limits | undefined {
+    this.#policy.assertAlive();
+    // Before the checkout: the report runs foreign code.
+    if (this.#lostLeases.areAny) this.#lostLeases.report();
+    if (!this.#needsLimits()) return limits;
+    const startedAt = limits?.startedAt ?? (this.#policy.tellsTime ? this.#clock.elapsed() : undefined);
+    const stack = this.#settings.keepsStacks ? stackBelow(called) : undefined;
+    const { timeoutMs, deadlineMs, priority = 0 } = limits ?? {};
+    return { timeoutMs, deadlineMs, priority, startedAt, stack };
+  }
+
+  #failure(error: unknown): unknown {
+    return error instanceof WebAssembly.RuntimeError ? this.#operations.crash(error) : error;
+  }
+
+  #noteStack(word: number, limits: Limits | undefined): void {
     if (!isRefused(word) && limits?.stack !== undefined) this.#refusals.firstCheckoutStack = limits.stack;
-    if (!isLease(word)) return this.#pend(word, limits, signal);
+  }
+
+  #granted(word: number, limits: Limits | undefined): Lease<C> {
     const lease = this.#connections.leaseFor(word, limits);
     if (this.log.isDebug) {
       this.#operations.drain();
       this.log.debug("a connection is checked out");
     }
-    return Promise.resolve(lease);
+    return lease;
   }
 
-  #completed(limits: Limits | undefined): Limits {
-    const startedAt = limits?.startedAt ?? (this.#policy.tellsTime ? this.#clock.elapsed() : undefined);
-    const stack = this.#settings.keepsStacks ? stackBelow(this.connect) : undefined;
-    const { timeoutMs, deadlineMs, priority = 0 } = limits ?? {};
-    return { timeoutMs, deadlineMs, priority, startedAt, stack };
+  /** The checkout of a caller that cannot wait. Returns undefined if it would have to, or throws then if `fails`. */
+  connectNow(fails: boolean): PooledConnection<C> | undefined {
+    let word: number;
+    let limits: Limits | undefined;
+    try {
+      if (!this.#isFastPath) limits = this.#prepared(undefined, this.connectNow);
+      word = this.#policy.checkoutNow(limits?.startedAt === undefined ? 0 : this.#clock.reading, fails);
+    } catch (error) {
+      throw this.#failure(error);
+    }
+    this.#noteStack(word, limits);
+    return isLease(word) ? this.#granted(word, limits) : this.#pendNow(word, limits, fails);
+  }
+
+  #pendNow(word: number, limits: Limits | undefined, fails: boolean): PooledConnection<C> | undefined {
+    const operations = this.#operations;
+    let operation: Operation<C> | undefined;
+    let refusal: Refusal | undefined;
+    try {
+      if (isRefused(word)) refusal = this.#policy.refusal();
+      else {
+        const begun = operations.begin(operationOf(word), limits);
+        begun.resume();
+        operation = begun.latest;
+        if (!operation.isSettled) {
+          refusal = this.#policy.leave(operation.handle, fails);
+          operation.settleUnlessAwaited();
+        }
+      }
+      if (refusal !== undefined) {
+        operations.afterwards();
+        if (this.#settings.keepsStacks) this.#clock.now();
+      }
+    } catch (trap) {
+      throw operations.crash(trap);
+    }
+    if (refusal === undefined) return operation?.result();
+    if (!fails && this.#refusals.isTimeout(refusal)) return undefined;
+    throw this.#refusals.errorFor(refusal, limits, undefined, true);
   }
 
   /** Goes on with a checkout that is not granted at once. */
@@ -566,7 +620,7 @@ export class Scope<C> {
     try {
       changeSizes(this.#settings, asked, (sizes) => this.#policy.resize(sizes));
     } catch (error) {
-      throw error instanceof WebAssembly.RuntimeError ? this.#operations.crash(error) : error;
+      throw this.#failure(error);
     }
     try {
       const scopes = [this, ...others];

@@ -23,6 +23,7 @@ import {
   type PoolStats,
   type QueuePoolOptions,
   type SingletonThreadPoolOptions,
+  type TryConnectOptions,
 } from "edgepool";
 import { Connection, holds, type Flat, type Same } from "./same.js";
 
@@ -94,6 +95,8 @@ type Common =
   | "echo"
   | "connect"
   | "use"
+  | "tryConnect"
+  | "useSync"
   | "dispose"
   | "recreate"
   | "invalidateAll"
@@ -125,6 +128,11 @@ holds<
     <R>(fn: (connection: C, lease: PooledConnection<C>) => R | PromiseLike<R>, options?: ConnectOptions) => Promise<R>
   >
 >();
+holds<Same<Pool<C>["tryConnect"], (options?: TryConnectOptions) => PooledConnection<C> | undefined>>();
+holds<
+  Same<Pool<C>["useSync"], <R>(fn: (connection: C, lease: PooledConnection<C>) => R, options?: TryConnectOptions) => R>
+>();
+holds<Same<Flat<TryConnectOptions>, { scope?: object | undefined }>>();
 holds<Same<Pool<C>["dispose"], () => Promise<void>>>();
 holds<Same<Pool<C>["invalidateAll"], (reason?: unknown) => void>>();
 holds<
