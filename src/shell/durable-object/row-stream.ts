@@ -61,9 +61,14 @@ export class RowStream {
         this.#at = 0;
         continue;
       }
-      const row = plainRow(this.#part[this.#at++], this.#count++);
+      const row = plainRow(this.#part[this.#at], this.#count);
+      const size = bytesOf(row);
+      // A row of nearly 32 MiB crosses only by itself.
+      if (rows.length > 0 && size > chunkBytes) break;
       rows.push(row);
-      bytes += bytesOf(row);
+      bytes += size;
+      this.#at++;
+      this.#count++;
     }
     return { rows, isLast: false, fields: this.#fields };
   }

@@ -317,10 +317,10 @@ export class Session<C> {
       });
     const error = (await this.#failed(failure.error, connection)) ?? failure.error;
     await this.#rollBack();
-    // All of it was sent at once: if the connection is gone, only an error of the server tells that COMMIT did not run.
+    // All of it was sent at once: without an answer of the server its COMMIT may have run.
     const isOfServer = (failure.error as { severity?: unknown }).severity !== undefined;
     const isKnown = isCommitted || this.#lease.isValid || isOfServer;
-    if (!isKnown) throw noted(error, "its connection was lost, and whether the batch was committed is not known");
+    if (!isKnown) throw noted(error, "no answer came, and whether the batch was committed is not known");
     if (statements[failure.index] === undefined) throw error;
     const consequence = isCommitted ? "all of it was committed" : "all of it was rolled back";
     throw placed(error, statements, failure.index, consequence);

@@ -723,6 +723,14 @@ const handlers = {
     await lease.release();
     return answer;
   },
+  /** Either row crosses alone, and both of them do not cross together. */
+  async streamOfWideRows({ pool }) {
+    const rows = "(VALUES (1, 900000), (2, 33000000), (3, 1), (4, 33000000)) AS rows (place, width)";
+    const widths = [];
+    for await (const { text } of pool.stream(`SELECT repeat('x', width) AS text FROM ${rows} ORDER BY place`))
+      widths.push(text.length);
+    return widths;
+  },
   async streamCutOff({ pool, env }) {
     const text = "SELECT pg_backend_pid() AS pid, repeat('x', 1000) FROM generate_series(1, 9000)";
     let count = 0;
