@@ -64,6 +64,8 @@ export interface Flight {
   readonly results: PgResult[];
   /** The error of the one that failed, and its place. Those behind it did not run. */
   readonly failure: Failed | undefined;
+  /** Whether anything was sent to the server. */
+  readonly isSent: boolean;
   /** Whether the transaction of the flight was committed. */
   readonly isCommitted: boolean;
   /** Whether all that was sent behind the transaction succeeded. */
@@ -108,6 +110,7 @@ class Submitted {
   readonly #isSimple: boolean;
   /** The statement whose answer arrives; -1 is the BEGIN. */
   #at: number;
+  #isSent = false;
   readonly #results: PgResult[] = [];
   #failure: Failed | undefined;
 
@@ -127,7 +130,8 @@ class Submitted {
       const behind = this.#at - statements.length - 1;
       const isCommitted = thenReset !== undefined && behind >= 0;
       const failure = this.#failure ?? (error && !isCommitted ? { error, index: this.#at } : undefined);
-      landed({ results: this.#results, failure, isCommitted, isReset: behind > 0 && behind === thenReset?.length });
+      const isReset = behind > 0 && behind === thenReset?.length;
+      landed({ results: this.#results, failure, isSent: this.#isSent, isCommitted, isReset });
     };
   }
 
@@ -157,6 +161,7 @@ class Submitted {
     if (this.#thenReset !== undefined) parts.push(bytesOf(commit, connection), bytesOf(this.#thenReset, connection));
     if (!this.#isSimple) recorder.sync();
     connection._send(joined(parts));
+    this.#isSent = true;
     return null;
   }
 

@@ -304,7 +304,7 @@ export class Session<C> {
 
   /** What became of a transaction that was sent in one flight. */
   async #landed(statements: readonly CheckedStatement[], connection: C, flight: Flight): Promise<QueryResult[]> {
-    const { results, failure, isCommitted } = flight;
+    const { results, failure, isSent, isCommitted } = flight;
     this.#mayHaveLeftOneOpen = !isCommitted;
     this.#flown(flight);
     if (failure === undefined)
@@ -319,7 +319,7 @@ export class Session<C> {
     await this.#rollBack();
     // All of it was sent at once: without an answer of the server its COMMIT may have run.
     const isOfServer = (failure.error as { severity?: unknown }).severity !== undefined;
-    const isKnown = isCommitted || this.#lease.isValid || isOfServer;
+    const isKnown = !isSent || isCommitted || isOfServer || this.#lease.isValid;
     if (!isKnown) throw noted(error, "no answer came, and whether the batch was committed is not known");
     if (statements[failure.index] === undefined) throw error;
     const consequence = isCommitted ? "all of it was committed" : "all of it was rolled back";

@@ -987,8 +987,14 @@ const handlers = {
     await pool.query("SELECT 1");
     const batch = failureOf(pool.batch(["INSERT INTO marks SELECT 'cut off' FROM pg_sleep(0.2)", "SELECT 1"]));
     await sleep(50);
-    await env.COUNTING.get(env.COUNTING.idFromName("pool")).cut();
-    return batch;
+    const object = env.COUNTING.get(env.COUNTING.idFromName("pool"));
+    await object.cut();
+    const lease = await pool.lease();
+    await lease.query("SELECT 1");
+    await object.cut();
+    const unsent = await failureOf(lease.batch(["SELECT 1"]));
+    await lease.release();
+    return { batch: await batch, unsent };
   },
   async readsSlowly({ env }) {
     const pool = poolOf(env.HASTY);
