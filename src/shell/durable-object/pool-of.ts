@@ -154,7 +154,8 @@ type Answer = Promise<Outcome<unknown> & Partial<Disposable>>;
  * at module scope. Throws an {@link ArgumentError} for bad input, as do its methods (they reject).
  */
 export function poolOf(namespace: ObjectNamespace, options: PoolOfOptions = {}): RemotePool {
-  if (!hasFunctions(namespace, ["idFromName", "get"])) {
+  // A stub of an object, or of a service, has a function of every name.
+  if (!hasFunctions(namespace, ["idFromName", "get"]) || hasFunctions(namespace, ["answerPoolOf"])) {
     throw new ArgumentError(
       `namespace must be a binding to a Durable Object class, such as env.DATABASE; it is ${show(namespace)}`,
     );

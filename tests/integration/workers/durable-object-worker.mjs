@@ -1183,6 +1183,7 @@ const handlers = {
       await Promise.all(
         Object.entries({
           namespace: () => poolOf("DATABASE"),
+          stub: () => poolOf(env.DATABASE.get(env.DATABASE.idFromName("pool"))),
           shards: () => poolOf(env.DATABASE, { shards: 0 }),
           key: () => poolOf(env.DATABASE, { shards: 2, key: 7 }),
           keyAlone: () => poolOf(env.DATABASE, { key: "ann" }),

@@ -899,6 +899,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
     test("a bad argument is refused at once: the error names it, shows it, and says what is allowed", async () => {
       const expected = {
         namespace: /namespace must be a binding to a Durable Object class.*"DATABASE"/,
+        stub: /namespace must be a binding to a Durable Object class.*it is an object/,
         shards: /shards must be a whole number, 1 or more; it is 0/,
         key: /key must be a string that is not empty; it is 7/,
         keyAlone: /key must come with shards.*it is "ann"/,
