@@ -10,6 +10,9 @@ import type { CheckedStatement, QueryResult } from "./statements.js";
 const firstCount = 16;
 const mostRows = 4096;
 
+/** The first rows may be much smaller than the others, and an object has 128 MB. */
+const mostGrowth = 4;
+
 /** The bytes that a part should have. */
 const partBytes = 1_000_000;
 
@@ -32,6 +35,7 @@ export async function* pgRows(
 ): AsyncGenerator<readonly unknown[], void, undefined> {
   const reading = new Reading(client, statement);
   try {
+    let count = firstCount;
     let rows = await reading.part;
     fields(reading.query._result.fields);
     for (;;) {
@@ -40,7 +44,8 @@ export async function* pgRows(
       if (reading.failure !== undefined) throw reading.failure.error;
       if (reading.isOver) return;
       const bytes = rows.reduce<number>((sum, row) => sum + bytesOf(row), 0) / rows.length;
-      rows = await reading.more(Math.max(1, Math.min(mostRows, Math.floor(partBytes / bytes))));
+      count = Math.max(1, Math.min(mostRows, mostGrowth * count, Math.floor(partBytes / bytes)));
+      rows = await reading.more(count);
     }
   } finally {
     if (!reading.isOver) await reading.close();
