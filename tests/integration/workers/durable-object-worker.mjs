@@ -914,6 +914,17 @@ const handlers = {
     await sleep(ms);
     return "nobody reads this";
   },
+  async runsLong({ pool }) {
+    await pool.query("SELECT pg_sleep(60)");
+  },
+  /** Is the client of another request. A socket that a client closes is not noticed here before the next write. */
+  async disconnects({ pool, env, key }) {
+    const client = new AbortController();
+    const asked = failureOf(env.SELF.fetch(`http://self/${key}?on=NARROW&ms=60000`, { signal: client.signal }));
+    while ((await pool.stats()).used === 0) await sleep(5);
+    client.abort();
+    return (await asked).name;
+  },
   async leavesTheQueue({ pool }) {
     void pool.lease().catch(() => {});
     void pool.query("SELECT 1").catch(() => {});
