@@ -278,6 +278,31 @@ export default (test) => {
     }
   });
 
+  test("a time that ends later keeps the timer of the host, and ends neither late nor early", async () => {
+    const { clock, poolClock } = virtualClock();
+    let count = 0;
+    const counting = { ...poolClock, setTimeout: (run, ms) => (count++, poolClock.setTimeout(run, ms)) };
+    const options = { poolSize: 2, maxOverflow: 0, resetOnReturn: "none", idleTimeout: "10s", clock: counting };
+    const pool = new QueuePool(() => ({}), { ...options, holdLimit: "1m" });
+    const leases = [await pool.connect(), await pool.connect()];
+    for (let round = 0; round < 50; round++) {
+      const waiter = pool.connect({ timeout: "2s" });
+      await leases.shift().close();
+      leases.push(await waiter);
+    }
+    expect(count).to.be.below(10);
+    const waiting = rejectionTime(pool.connect({ timeout: "2s" }), clock);
+    await pass(clock, 1_900);
+    expect(waiting.error).to.equal(undefined);
+    await pass(clock, 200);
+    expect(waiting.error?.code).to.equal("ERR_POOL_TIMEOUT");
+    await Promise.all(leases.map((lease) => lease.close()));
+    await pass(clock, 9_900);
+    expect(pool.stats().idle).to.equal(2);
+    await pass(clock, 300);
+    expect([pool.stats().idle, clock.due.size]).to.deep.equal([0, 0]);
+  });
+
   test("the timer holds the process while a caller waits, and not for anything else", async () => {
     const { clock, poolClock } = virtualClock();
     let held;

@@ -12,6 +12,9 @@ export class Timer {
   readonly #onRing: () => void;
   readonly #outside: Run;
   #handle: unknown = undefined;
+  /** When it rings, and when it should. Most times are over before they end, and to set a timer costs the most. */
+  #ringsAt = 0;
+  #dueAt = 0;
   /** Counts what sets or clears the timer: the clock may be foreign code that re-enters the pool. */
   #serial = 0;
   /** Whether the timer runs and lets the process end. */
@@ -35,6 +38,11 @@ export class Timer {
     this.#hasRung = false;
     const delayMs = this.#policy.tick(nowMs, rings);
     drain();
+    this.#dueAt = nowMs + delayMs;
+    if (this.#handle !== undefined && delayMs > 0 && this.#ringsAt <= this.#dueAt) {
+      this.#hold(this.#policy.isAttended());
+      return true;
+    }
     const serial = ++this.#serial;
     this.#clear();
     // The clock may be foreign code: a re-entrant tick knows better.
@@ -45,9 +53,13 @@ export class Timer {
 
   /** Keeps the process alive: a caller begins to wait, and the timer may have been set while none did. */
   hold(): void {
-    if (!this.#isLoose) return;
-    this.#isLoose = false;
-    holdProcess(this.#handle, true);
+    if (this.#isLoose) this.#hold(true);
+  }
+
+  #hold(holds: boolean): void {
+    if (this.#isLoose !== holds) return;
+    this.#isLoose = !holds;
+    holdProcess(this.#handle, holds);
   }
 
   clear(): void {
@@ -65,12 +77,19 @@ export class Timer {
   /** Workers refuse timers at module scope: nothing ends by time until a call comes from where a timer can be set. */
   #set(delayMs: number): void {
     const serial = this.#serial;
+    this.#ringsAt = this.#dueAt;
     let handle: unknown;
     try {
       const ring = (): void => {
         if (this.#serial !== serial) return;
         this.#handle = undefined;
         this.#isLoose = false;
+        if (this.#ringsAt < this.#dueAt) {
+          // A clock that stands still does not tell that the timer has run.
+          const leftMs = this.#dueAt - Math.max(this.#ringsAt, this.#clock.now());
+          if (this.#serial !== serial) return;
+          if (leftMs > 0) return this.#set(leftMs);
+        }
         this.#hasRung = true;
         this.#onRing();
       };
