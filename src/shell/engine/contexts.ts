@@ -121,10 +121,13 @@ function isSearched(): boolean {
  * the context if it is the `ctx` of a handler or the state of a Durable Object.
  */
 export function currentContext(key: object | undefined): Context | undefined {
-  const span = activeSpan?.();
   const isObject = kindOf(key);
   const own = isObject === undefined ? undefined : key;
-  const context = named(own) ?? named(span) ?? (hasLinks() ? linked(isObject) : searched(span, isObject));
+  const known = named(own);
+  // The key names it as well as a span would, and the runtime makes a new object of each span that is asked for.
+  if (known !== undefined) return known;
+  const span = activeSpan?.();
+  const context = named(span) ?? (hasLinks() ? linked(isObject) : searched(span, isObject));
   if (context === undefined) return undefined;
   if (span !== undefined) byObject.set(span, context.reference);
   if (own !== undefined) byObject.set(own, context.reference);
