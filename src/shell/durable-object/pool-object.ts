@@ -8,13 +8,14 @@
 import { QueuePool } from "../entry/workerd.js";
 import { DurableObject } from "cloudflare:workers";
 import { ArgumentError } from "../errors.js";
+import type { PooledConnection } from "../lease.js";
 import type { Creator, QueuePoolOptions } from "../options.js";
 import type { PoolStats } from "../stats.js";
 import { checkIsOptions, show } from "../validate.js";
 import { Session, type Driving } from "./session.js";
 import type { CallerStub } from "./caller.js";
 import { Calls, type Call } from "./calls.js";
-import { outcomeOf, valueOrThrow, type Outcome } from "./failure.js";
+import { failureOf, valueOrThrow, type Outcome } from "./failure.js";
 import { Lease } from "./lease.js";
 import type { ReadRows } from "./row-stream.js";
 import type { RunQuery } from "./run-query.js";
@@ -158,24 +159,25 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
   }
 
   /** @internal Called by poolOf(): returns a failure instead of throwing it. */
-  answerPoolOf(
+  async answerPoolOf(
     name: PoolCall,
     parameters: readonly unknown[] = [],
     caller: CallerStub | undefined = undefined,
     isAbortable = false,
   ): Promise<Outcome<unknown>> {
-    return outcomeOf(async (): Promise<unknown> => {
-      if (name === "stats") return this.pool.stats();
-      const call = this.#calls.enter(caller, isAbortable);
-      try {
-        return await this.#run(name, parameters, call);
-      } finally {
-        this.#calls.leave(call);
-      }
-    });
+    let call: Call | undefined;
+    try {
+      if (name === "stats") return { value: this.pool.stats() };
+      call = this.#calls.enter(caller, isAbortable);
+      return { value: await this.#run(name, parameters, call) };
+    } catch (error) {
+      return { failure: failureOf(error) };
+    } finally {
+      if (call !== undefined) this.#calls.leave(call);
+    }
   }
 
-  async #run(name: PoolCall, parameters: readonly unknown[], call: Call): Promise<unknown> {
+  #run(name: PoolCall, parameters: readonly unknown[], call: Call): unknown {
     switch (name) {
       case "query": {
         const statement = checkStatement(parameters[0], parameters[1]);
@@ -189,24 +191,25 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
         return this.#use((session) => session.batch(statements, transaction, call, true), wait, call);
       }
       case "lease":
-        return new Lease(await this.#begin(checkSettings(parameters[0], "lease()"), call));
+        return this.#begin(checkSettings(parameters[0], "lease()"), call).then(
+          (lease) => new Lease(new Session(lease, this.#driving)),
+        );
       default:
         throw unknownCall("a PoolObject", name);
     }
   }
 
-  async #begin({ timeout }: Settings, call: Call): Promise<Session<C>> {
-    const lease = await this.pool.connect({
+  #begin({ timeout }: Settings, call: Call): Promise<PooledConnection<C>> {
+    return this.pool.connect({
       timeout: timeout as NonNullable<Settings["timeout"]>,
       signal: call as unknown as AbortSignal,
       // The state of the object is the key of its scope, so no search is needed.
       scope: this.ctx,
     });
-    return new Session(lease, this.#driving);
   }
 
   async #use<T>(work: (session: Session<C>) => Promise<T>, wait: Settings, call: Call): Promise<T> {
-    const session = await this.#begin(wait, call);
+    const session = new Session(await this.#begin(wait, call), this.#driving);
     call.onUnwanted = () => session.abandon();
     try {
       const asked = call.begin();

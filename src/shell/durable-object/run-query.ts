@@ -34,24 +34,24 @@ const remedy = "give the option runQuery: (connection, text, values) => ({ rows 
  * Runs a statement with the option `runQuery`, or as pg does. Of a text with several, the last one's result. If
  * `thenReset` can be sent along, the flight is passed to `flown`.
  */
-export async function runStatement<C>(
+export function runStatement<C>(
   connection: C,
   statement: CheckedStatement,
   runQuery: RunQuery<C> | undefined,
   thenReset: readonly string[] | undefined,
   flown: (flight: Flight) => void,
-): Promise<RunResult> {
+): RunResult | PromiseLike<RunResult> {
   const { text, values, name, rowMode, types } = statement;
   if (runQuery !== undefined) {
     if (types !== undefined) throw new ArgumentError("types of a statement is for connections of pg, without runQuery");
     return runQuery(connection, text, values, { name, rowMode });
   }
   if (isPgFlyer(connection) && !copy.test(statement.text)) {
-    const behind = thenReset !== undefined && mayHaveTransaction(statement.text) ? thenReset : undefined;
-    const flight = await fly(connection, [forDriver(statement)], behind);
-    flown(flight);
-    if (flight.failure !== undefined) throw flight.failure.error;
-    return lastOf(flight.results[0]);
+    return fly(connection, [forDriver(statement)], thenReset).then((flight) => {
+      flown(flight);
+      if (flight.failure !== undefined) throw flight.failure.error;
+      return lastOf(flight.results[0]);
+    });
   }
   const { query, connection: own } = connection as { query?: unknown; connection?: unknown };
   if (typeof query !== "function")
@@ -62,8 +62,7 @@ export async function runStatement<C>(
       : values === undefined
         ? [text]
         : [text, forDriver(statement).values];
-  const answer: unknown = await Reflect.apply(query, connection, given);
-  return lastOf(answer);
+  return Promise.resolve(Reflect.apply(query, connection, given)).then(lastOf);
 }
 
 function lastOf(answer: unknown): RunResult {
@@ -88,12 +87,6 @@ function mayFly(statement: CheckedStatement): boolean {
   return !copy.test(statement.text) && (isPrepared(statement) || !several.test(statement.text));
 }
 
-/** Whether a transaction around the text changes nothing: it is one statement, and none that wants or ends one. */
-function mayHaveTransaction(text: string): boolean {
-  return data.test(text) && !several.test(text);
-}
-
-const data = /^[\s(]*(?:select|insert|update|delete|merge|values|table|with)\b/i;
 /** Anywhere: a text may have several statements. */
 const copy = /\bcopy\b/i;
 const several = /;\s*\S/;

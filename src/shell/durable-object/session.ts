@@ -15,7 +15,7 @@ import { plainResult, runStatement, runTogether, type RunQuery, type RunResult }
 import { RowStream, type Chunk, type ReadRows } from "./row-stream.js";
 import type { SessionResets } from "./session-resets.js";
 import type { CheckedStatement, QueryResult } from "./statements.js";
-import { beginsOrEnds, mayBeOpenAfter } from "./transaction-words.js";
+import { beginsOrEnds, mayBeOpenAfter, readsOrChangesRows } from "./transaction-words.js";
 
 /** How the connections of one pool are called. */
 export interface Driving<C> {
@@ -35,10 +35,10 @@ const cancelledMs = 300;
 export class Session<C> {
   readonly #lease: PooledConnection<C>;
   readonly #driving: Driving<C>;
-  /** Settles when the last requested statement is over. */
-  #lastTurn: Promise<void> | undefined;
   /** How many requested statements are not over. */
   #pending = 0;
+  /** Called in turn: each begins what waits for the statements before it. */
+  readonly #waiting: (() => void)[] = [];
   #end: Promise<void> | undefined;
   #lost: unknown;
   /** The call whose turn it is, if it can become unwanted. */
@@ -61,7 +61,10 @@ export class Session<C> {
 
   /** `isLast`: nothing else will run in this session, so its reset may be sent along. */
   query(statement: CheckedStatement, call?: Call, isLast = false): Promise<QueryResult> {
-    return this.#inTurn(() => this.#run(statement, isLast), call);
+    return this.#inTurn(() => {
+      this.#checkUsable();
+      return this.#run(statement, isLast);
+    }, call);
   }
 
   /** Stops at the first failure, and rejects with its place. In a transaction the other statements are rolled back. */
@@ -131,7 +134,7 @@ export class Session<C> {
   async #giveBack(patience = patienceMs): Promise<void> {
     if (this.#stream !== undefined) void this.endRows();
     if (this.#pending === 0 && this.#isReset && this.#lease.isValid) this.#driving.resets.done(this.#lease.connection);
-    if (this.#pending === 0 || (await settles(this.#lastTurn, patience))) return this.#lease.close();
+    if (this.#pending === 0 || (await settles(this.#rest(), patience))) return this.#lease.close();
     return this.#lease.invalidate(
       new InvalidRequestError("a statement still ran when its lease ended", this.#driving.pool),
     );
@@ -164,14 +167,24 @@ export class Session<C> {
     this.#cancelling = (async () => dialect.doCancel?.(connection))().then(ignore, ignore);
   }
 
-  async #inTurn<T>(work: () => Promise<T>, call: Call | undefined): Promise<T> {
-    const turnBefore = this.#lastTurn;
-    let isOver = ignore;
-    this.#lastTurn = new Promise((resolve) => (isOver = resolve));
-    this.#pending++;
+  /** Settles when the statements that were requested before are over. What is behind begins with {@link #pass}. */
+  #turn(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #pass(): void {
+    this.#waiting.shift()?.();
+  }
+
+  async #rest(): Promise<void> {
+    await this.#turn();
+    this.#pass();
+  }
+
+  async #inTurn<T>(work: () => T, call: Call | undefined): Promise<Awaited<T>> {
+    if (this.#pending++ > 0) await this.#turn();
+    this.#call = call;
     try {
-      if (turnBefore !== undefined) await turnBefore;
-      this.#call = call;
       return await work();
     } finally {
       this.#call = undefined;
@@ -179,39 +192,39 @@ export class Session<C> {
       if (this.#cancelling !== undefined) await this.#cancelling;
       this.#cancelling = undefined;
       this.#pending--;
-      isOver();
+      this.#pass();
     }
   }
 
+  /** `isLast`: the reset may be sent along. */
   async #run(statement: CheckedStatement, isLast = false): Promise<QueryResult> {
-    this.#checkUsable();
-    return plainResult(await this.#send(statement, isLast));
-  }
-
-  async #send(statement: CheckedStatement, isLast = false): Promise<RunResult> {
     const { connection } = this.#lease;
+    const { runQuery, resets } = this.#driving;
     // The end of a batch's transaction is sent in any case.
     if (statement !== rollback) this.#call?.check();
-    const mayBeOpen = mayBeOpenAfter(statement.text, this.#mayHaveLeftOneOpen);
-    const { runQuery, resets } = this.#driving;
+    const isData = readsOrChangesRows(statement.text);
+    const mayBeOpen = isData ? this.#mayHaveLeftOneOpen : mayBeOpenAfter(statement.text, this.#mayHaveLeftOneOpen);
     // A reset inside a transaction would end with it.
-    const thenReset = isLast && !mayBeOpen ? resets.statements : undefined;
+    const thenReset = isLast && isData && !mayBeOpen ? resets.statements : undefined;
     const mayBeSentAgain = this.#mayBeSentAgain(statement, thenReset);
     // A text may fail after some of its statements have run.
     this.#mayHaveLeftOneOpen ||= mayBeOpen;
-    const run = (): Promise<RunResult> =>
+    const run = (): RunResult | PromiseLike<RunResult> =>
       runStatement(connection, statement, runQuery, thenReset, (flight) => this.#flown(flight));
+    let result: RunResult;
     try {
-      const result = await run().catch(async (error: unknown) => {
+      try {
+        result = await run();
+      } catch (error) {
         if (!this.#isPreparedAgain(statement, error, connection) || !mayBeSentAgain) throw error;
         await this.#rollBack();
-        return run();
-      });
-      this.#mayHaveLeftOneOpen = mayBeOpen;
-      return result;
+        result = await run();
+      }
     } catch (error) {
       throw (await this.#failed(error, connection)) ?? error;
     }
+    this.#mayHaveLeftOneOpen = mayBeOpen;
+    return plainResult(result);
   }
 
   /** Whether a statement that did not run may be sent again: its session and its transaction are as they were. */
@@ -282,10 +295,10 @@ export class Session<C> {
         landed = (await flight()) as Flight;
       return this.#landed(statements, connection, landed);
     }
-    await this.#send(begin);
+    await this.#run(begin);
     try {
       const results = await this.#runAll(statements, true, false);
-      await this.#send(commit);
+      await this.#run(commit);
       return results;
     } catch (error) {
       await this.#rollBack();
@@ -329,7 +342,7 @@ export class Session<C> {
   async #rollBack(): Promise<void> {
     if (!this.#lease.isValid || !this.#mayBeInTransaction()) return;
     try {
-      await this.#send(rollback);
+      await this.#run(rollback);
     } catch (error) {
       this.#lost ??= error;
       if (this.#lease.isValid) await this.#lease.invalidate(error);
@@ -344,6 +357,7 @@ export class Session<C> {
     const results: QueryResult[] = [];
     for (const [statementIndex, statement] of statements.entries()) {
       try {
+        this.#checkUsable();
         results.push(await this.#run(statement, isLast && statementIndex === statements.length - 1));
       } catch (error) {
         const consequence = inTransaction ? "all of it was rolled back" : "those before it stay";
@@ -417,10 +431,10 @@ function placeOf(statements: readonly CheckedStatement[], index: number): string
 }
 
 /** Whether the promise settles within the time. */
-async function settles(promise: Promise<void> | undefined, ms: number): Promise<boolean> {
+async function settles(promise: Promise<void>, ms: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, ms, false)));
-  const isSettled = await Promise.race([promise?.then(() => true), late]);
+  const isSettled = await Promise.race([promise.then(() => true), late]);
   clearTimeout(timer);
   return isSettled !== false;
 }

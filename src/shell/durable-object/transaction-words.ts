@@ -11,6 +11,14 @@ const end = /(?:commit|end|abort|rollback|prepare\s+transaction)\b/iy;
 const toSavepoint = /rollback(?:\s+(?:work|transaction))?\s+to\b/iy;
 const andChain = /\band\s+chain\b/i;
 
+const data = /^[\s(]*(?:select|insert|update|delete|merge|values|table|with)\b/i;
+const several = /;\s*\S/;
+
+/** Whether the text is one statement that reads or changes rows: a transaction around it changes nothing. */
+export function readsOrChangesRows(text: string): boolean {
+  return data.test(text) && !several.test(text);
+}
+
 /** Whether the text starts with a statement that begins or ends a transaction. */
 export function beginsOrEnds(text: string): boolean {
   const place = behindBlanks(text, 0);

@@ -807,6 +807,14 @@ const handlers = {
     answer.used = (await object.stats()).used;
     return answer;
   },
+  async endsWhileRunning({ env }) {
+    using lease = await env.DATABASE.get(env.DATABASE.idFromName("pool")).lease();
+    const running = failureOf(lease.query("SELECT pg_sleep(0.2)"));
+    const ended = lease.release();
+    const late = [failureOf(lease.query("SELECT 1")), failureOf(lease.batch(["SELECT 1"]))];
+    await ended;
+    return { running: (await running).unexpected?.rowCount, late: (await Promise.all(late)).map(told) };
+  },
   async batches({ pool }) {
     const committed = await pool.batch([
       "INSERT INTO marks VALUES ('one')",

@@ -583,6 +583,12 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.deepEqual(await marks(), []);
     });
 
+    test("what is called after the end of a lease is refused, also while a statement still runs", async () => {
+      const { running, late } = await ask("endsWhileRunning");
+      assert.equal(running, 1);
+      for (const { message } of late) assert.match(message, /this lease has ended/);
+    });
+
     test("a long statement that runs when its lease ends costs its connection, and no caller waits", async () => {
       const start = Date.now();
       const { before: held, running } = await ask("disposesRunning?on=NARROW&ms=8000");
