@@ -186,6 +186,14 @@ export function setUpPgBouncer() {
   return find();
 }
 
+/** Sets up MariaDB for the field tests. Returns the path of its server, or says that it is left out. */
+export function setUpMariadb() {
+  const find = () => ["mariadbd", "/usr/sbin/mariadbd"].map((name) => ask("which", [name])).find((path) => path);
+  if (find() === undefined && isDebianRoot()) installFromDebian("mariadb-server");
+  if (find() === undefined) say("MariaDB is left out: install it to test with it (apt-get install mariadb-server)");
+  return find();
+}
+
 function isDebianRoot() {
   return process.getuid?.() === 0 && existsSync("/etc/debian_version");
 }

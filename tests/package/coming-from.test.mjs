@@ -7,6 +7,8 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import test from "node:test";
 import genericPool from "generic-pool";
+import mysql from "mysql2";
+import pg from "pg";
 import { Pool as TarnPool } from "tarn";
 import { root } from "../../scripts/run.mjs";
 import { documents } from "./documents.mjs";
@@ -39,7 +41,23 @@ const factory = { create: async () => ({}), destroy: async () => {} };
 const generic = genericPool.createPool(factory);
 const tarn = new TarnPool({ create() {}, destroy() {}, min: 0, max: 1 });
 
+const mysqlPool = mysql.createPool({});
+const ofEmitter = (object) => membersOf(object, EventEmitter.prototype).filter((name) => !(name in new EventEmitter()));
+
 const peers = {
+  "pg.Pool": {
+    options: [...sourceOf("pg-pool/index.js").matchAll(/options\.(\w+)/g)].map(([, name]) => name),
+    members: ofEmitter(new pg.Pool()),
+    exports: [],
+  },
+  mysql2: {
+    options: /validOptions = \{([^}]*)\}/
+      .exec(sourceOf("mysql2/lib/connection_config.js"))[1]
+      .match(/\w+(?=: 1)/g)
+      .concat(Object.keys(mysqlPool.config)),
+    members: [...ofEmitter(mysqlPool), ...ofEmitter(mysqlPool.promise()).filter((name) => name !== "pool")],
+    exports: Object.keys(mysql).filter((name) => name.includes("Pool")),
+  },
   tarn: {
     options: /allowedKeys = \{([^}]*)\}/.exec(sourceOf("tarn/dist/Pool.js"))[1].match(/\w+(?=:)/g),
     members: membersOf(tarn),
@@ -49,7 +67,7 @@ const peers = {
     options: membersOf(new (require("generic-pool/lib/PoolOptions.js"))({})).concat(
       membersOf(new (require("generic-pool/lib/PoolDefaults.js"))()),
     ),
-    members: membersOf(generic, EventEmitter.prototype).filter((name) => !(name in new EventEmitter())),
+    members: ofEmitter(generic),
     exports: Object.keys(genericPool),
   },
 };

@@ -225,6 +225,7 @@ const callOptions = [
   ["lease", "LeaseCloseOptions"],
   ["events", "ListenOptions"],
   ["pg/types", "PoolConfig"],
+  ["mysql2/index", "GetConnectionOptions"],
   ["durable-object/pool-object", "PoolObjectOptions"],
   ["durable-object/pool-of", "PoolOfOptions"],
   ["durable-object/statements", "StatementConfig"],
@@ -285,7 +286,7 @@ test("docs/errors.md has a section for every code, and no other", () => {
 
 test("every exported name is in the documents", () => {
   const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `dialects/${name}`);
-  const facades = ["pg/index", "tarn/index", "generic-pool/index"];
+  const facades = ["pg/index", "mysql2/index", "tarn/index", "generic-pool/index"];
   const names = new Set(["index", "entry/slim", "durable-object/index", ...facades, ...dialects].flatMap(exportsOf));
   const all = documents.map(({ text }) => text).join("\n");
   assert.ok(names.size > 50, `only ${names.size} names were found`);
@@ -349,6 +350,8 @@ test("no document names in its inline code what does not exist", () => {
     "pg/pg-pool",
     "pg/types",
     "pg/settings",
+    "mysql2/index",
+    "mysql2/promise",
     "tarn/index",
     "generic-pool/index",
     "durable-object/index",

@@ -67,6 +67,8 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/entry/slim.js",
     "pkg/durable-object/index.js",
     "pkg/pg/index.js",
+    "pkg/mysql2/index.js",
+    "pkg/mysql2/promise.js",
     "pkg/tarn/index.js",
     "pkg/generic-pool/index.js",
     "pkg/resource-pool.js",
@@ -444,33 +446,43 @@ test("every name, parameter and result that is exported is of the type that cont
   assert.equal(status, 0, stdout);
 });
 
-test("edgepool/pg has the types of pg, as libraries name them", () => {
-  cpSync(new URL("pg-contract", import.meta.url), join(project.folder, "pg-contract"), { recursive: true });
-  const types = join(root, "node_modules", "@types");
-  writeFileSync(
-    join(project.folder, "tsconfig.json"),
-    JSON.stringify({
-      compilerOptions: {
-        strict: true,
-        noEmit: true,
-        module: "nodenext",
-        target: "es2022",
-        lib: ["es2022", "esnext.disposable"],
-        types: ["node"],
-        typeRoots: [types],
-        paths: { pg: [join(types, "pg", "index.d.ts")] },
-        skipLibCheck: false,
-      },
-      include: ["pg-contract"],
-    }),
-  );
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder],
-    { encoding: "utf8" },
-  );
-  assert.equal(status, 0, stdout);
-});
+for (const [contract, what] of Object.entries({
+  "pg-contract": "edgepool/pg has the types of pg, as libraries name them",
+  "facade-contract": "edgepool/mysql2, tarn and generic-pool have the types of those, as libraries name them",
+})) {
+  test(what, () => {
+    cpSync(new URL(contract, import.meta.url), join(project.folder, contract), { recursive: true });
+    const modules = join(root, "node_modules");
+    const types = join(modules, "@types");
+    writeFileSync(
+      join(project.folder, "tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          noEmit: true,
+          module: "nodenext",
+          target: "es2022",
+          lib: ["es2022", "esnext.disposable"],
+          types: ["node"],
+          typeRoots: [types],
+          paths: {
+            pg: [join(types, "pg", "index.d.ts")],
+            mysql2: [join(modules, "mysql2", "index.d.ts")],
+            "mysql2/promise": [join(modules, "mysql2", "promise.d.ts")],
+          },
+          skipLibCheck: false,
+        },
+        include: [contract],
+      }),
+    );
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder],
+      { encoding: "utf8" },
+    );
+    assert.equal(status, 0, stdout);
+  });
+}
 
 test("the first example of the README, its events and the recipes compile with the types of pg", () => {
   const blocks = (name) =>
