@@ -268,15 +268,19 @@ pub fn start(pool: u32) {
 /// Changes the sizes of every scope. What is undefined stays. Throws the name of the first that breaks its rule, and
 /// then changes nothing.
 #[wasm_bindgen]
+#[expect(clippy::too_many_arguments, reason = "each is one option of the caller's")]
 pub fn resize(
     pool: u32,
     pool_size: Option<f64>,
     max_overflow: Option<f64>,
     min_idle: Option<f64>,
     min: Option<f64>,
+    idle_timeout_ms: Option<f64>,
+    max_uses: Option<f64>,
+    max_age_ms: Option<f64>,
 ) -> Result<(), JsValue> {
-    with_all(|scopes| scopes.resize(pool, Sizes { pool_size, max_overflow, min_idle, min }))
-        .map_err(|violation| JsValue::from_str(violation.option))
+    let sizes = Sizes { pool_size, max_overflow, min_idle, min, idle_timeout_ms, max_uses, max_age_ms };
+    with_all(|scopes| scopes.resize(pool, sizes)).map_err(|violation| JsValue::from_str(violation.option))
 }
 
 /// Takes that the scope is that of a Durable Object. `options`: those that it has there.

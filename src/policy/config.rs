@@ -217,6 +217,10 @@ options! {
     min: f64 = 0.0, "min", Number, QUEUE =>
     min: u32 = count;
 
+    /// Whether the pool opens connections by itself, for `min`.
+    refill: Option<bool> = Some(true), "refill", Flag, QUEUE =>
+    refills: bool = core::convert::identity;
+
     /// Uses after which a connection is closed at its return; infinity = no limit.
     max_uses: f64 = f64::INFINITY, "maxUses", Number, QUEUE =>
     max_uses: u32 = at_least_one;
@@ -351,6 +355,12 @@ pub struct Sizes {
     pub min_idle: Option<f64>,
     /// `min`.
     pub min: Option<f64>,
+    /// `idleTimeout`. The time of idle connections begins again.
+    pub idle_timeout_ms: Option<f64>,
+    /// `maxUses`. Uses before the first limit need not count.
+    pub max_uses: Option<f64>,
+    /// `maxAge`, for connections that open from now on; infinity = never.
+    pub max_age_ms: Option<f64>,
 }
 
 /// A length of time in milliseconds, or none.
@@ -425,6 +435,9 @@ impl Config {
         replace(&mut config.max_overflow, sizes.max_overflow, overflow, "maxOverflow")?;
         replace(&mut config.min_idle, sizes.min_idle, count, "minIdle")?;
         replace(&mut config.min, sizes.min, count, "min")?;
+        replace(&mut config.idle_timeout, sizes.idle_timeout_ms, Span::from_millis, "idleTimeout")?;
+        replace(&mut config.max_uses, sizes.max_uses, at_least_one, "maxUses")?;
+        replace(&mut config.max_age, sizes.max_age_ms, age, "maxAge")?;
         config.complete()?;
         Ok(config)
     }
@@ -481,10 +494,10 @@ impl Config {
     }
 }
 
-fn replace(
-    present: &mut u32,
+fn replace<T>(
+    present: &mut T,
     given: Option<f64>,
-    check: fn(f64) -> Option<u32>,
+    check: fn(f64) -> Option<T>,
     option: &'static str,
 ) -> Result<(), Violation> {
     if let Some(value) = given {

@@ -2,7 +2,8 @@
 //! at the next tick, so its time ends a little late and never early. Decides nothing about what a time-out means.
 //!
 //! Spans are rounded up to 128 steps per power of two, so that operations of one class end in the order in which they
-//! were armed and each class is a plain ring. Late by at most: rounding 1/128, stamping 1/128 of the span (or 5 ms).
+//! were armed and each class is a plain ring. Late by at most: rounding 1/128, stamping 1/128 of the span (or 5 ms, or
+//! as long as the span if that is shorter).
 //! Waiters on the pool's own timeout need no ring of their own: the queue has them in that order already.
 //!
 //! A late tick ends nothing. If the host was busy past the end of a span, the answer may lie in a socket. So the host
@@ -48,7 +49,12 @@ fn stamp(now: u32, span_ms: u32) -> u32 {
 
 /// How long an operation may wait for its stamp.
 const fn grain_ms(span_ms: u32) -> u32 {
-    if span_ms < 640 { 5 } else { span_ms / 128 }
+    match span_ms {
+        0 => 1,
+        1..5 => span_ms,
+        5..640 => 5,
+        _ => span_ms / 128,
+    }
 }
 
 /// For the end of a span a leap of the clock counts for no more: longer than any span, and short enough not to look

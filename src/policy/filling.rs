@@ -59,7 +59,7 @@ impl Pool {
     }
 
     fn is_short(&self) -> bool {
-        self.connections() < self.least()
+        self.config.refills && self.connections() < self.least()
     }
 
     /// As many are kept. A closed pool keeps none, and none keeps more idle than `poolSize`.
@@ -95,7 +95,7 @@ impl Pool {
 
     /// An opening has failed, whichever: the next attempt comes after a pause.
     pub(super) fn opening_went_wrong(&mut self) {
-        let fills = self.config.min > 0 && self.filling.has_begun && !self.is_closed();
+        let fills = self.config.min > 0 && self.config.refills && self.filling.has_begun && !self.is_closed();
         if fills && self.filling.pause.is_none() {
             self.filling.failures = self.filling.failures.saturating_add(1);
             self.begin_pause();

@@ -5,7 +5,8 @@ use super::config::Span;
 use super::id::{NIL, OperationId};
 use super::operation::{Caller, Operation, State};
 use super::pool::Pool;
-use super::record::Phase;
+use super::record::{Phase, Record};
+use alloc::vec::Vec;
 
 impl Pool {
     // ---- the idle store
@@ -22,13 +23,28 @@ impl Pool {
             self.has_freed |= self.config.min > 0;
             return;
         }
+        self.time_idle_slot(slot);
+        self.reap();
+        if self.counts_as_keeper {
+            self.family.keep(self.member, self.config.pool_size);
+        }
+    }
+
+    /// Lets the time of the idle slots begin again: `idleTimeout` is another.
+    pub(super) fn time_idle_slots(&mut self) {
+        let is_timed = |record: &Record| record.phase == Phase::Idle && record.live && !record.is_overdue;
+        let slots: Vec<u32> =
+            self.records.iter().filter(|(_, record)| is_timed(record)).map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.end_expiry(slot);
+            self.time_idle_slot(slot);
+        }
+    }
+
+    fn time_idle_slot(&mut self, slot: u32) {
         if let Span::Millis(_) = self.config.idle_timeout {
             let id = self.begin(Operation::new(State::Idling { slot }, Caller::None));
             self.set_expiry(slot, id, self.config.idle_timeout);
-            self.reap();
-        }
-        if self.counts_as_keeper {
-            self.family.keep(self.member, self.config.pool_size);
         }
     }
 

@@ -23,7 +23,11 @@ impl Pool {
     /// Goes on with settings that differ in their sizes and limits alone.
     pub(super) fn take_sizes(&mut self, config: Config) {
         self.places.resize(&config);
+        let idles_otherwise = self.config.idle_timeout != config.idle_timeout;
         self.config = config;
+        if idles_otherwise {
+            self.time_idle_slots();
+        }
         if self.is_closed() {
             self.admit_none();
         }

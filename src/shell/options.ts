@@ -163,6 +163,11 @@ export interface QueuePoolOptions<C> extends LendingPoolOptions<C> {
    * Default 0.
    */
   min?: number | undefined;
+  /**
+   * Whether the pool opens connections by itself for `min`. Default true. With false `min` only keeps connections that
+   * callers have opened, however long they have been idle, and those in use count.
+   */
+  refill?: boolean | undefined;
   /** Keeps at least this many connections open, however long they have been idle. Default 0. It opens none. */
   minIdle?: number | undefined;
   /** Uses after which a connection is closed at its return. Default Infinity. */
@@ -180,6 +185,12 @@ export interface PoolSizes {
   maxOverflow?: number | undefined;
   minIdle?: number | undefined;
   min?: number | undefined;
+  /** The time of idle connections begins again. */
+  idleTimeout?: Duration | null | undefined;
+  /** Uses before the first limit need not count. */
+  maxUses?: number | undefined;
+  /** For connections that open later. */
+  maxAge?: Duration | undefined;
 }
 
 /** Options of {@link SingletonThreadPool}. */

@@ -160,6 +160,7 @@ export const options = [
   { name: "idleTimeout", form: "limit", default: Infinity, kinds: ["QueuePool"] },
   { name: "minIdle", form: "number", default: 0, kinds: ["QueuePool"] },
   { name: "min", form: "number", default: 0, kinds: ["QueuePool"] },
+  { name: "refill", form: "flag", default: 1, kinds: ["QueuePool"] },
   { name: "maxUses", form: "number", default: Infinity, kinds: ["QueuePool"] },
   { name: "maxConnecting", form: "number", default: Infinity, kinds: ["QueuePool"] },
   { name: "holdLimit", form: "duration", default: Infinity, kinds: ["QueuePool", "NullPool", "AssertionPool"] },

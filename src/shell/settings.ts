@@ -262,8 +262,12 @@ export function policyOptionsIn<C>(settings: Settings<C>, place: Place): Float64
   return numbers;
 }
 
+function formOf(name: OptionName): (typeof options)[number]["form"] {
+  return options.find((option) => option.name === name)?.form ?? "number";
+}
+
 /** The options that resize() takes. */
-const sizeKeys = ["poolSize", "maxOverflow", "minIdle", "min"] as const;
+const sizeKeys = ["poolSize", "maxOverflow", "minIdle", "min", "idleTimeout", "maxUses", "maxAge"] as const;
 
 /**
  * Passes what resize() was given to the policy, by `change`. If the policy accepts it, later scopes and recreate() have
@@ -281,7 +285,7 @@ export function changeSizes<C>(
     const value = (asked as Record<string, unknown>)[name];
     if (value === undefined) continue;
     taken[name] = value;
-    sizes[name] = toNumber(name, "number", value, pool);
+    sizes[name] = toNumber(name, formOf(name), value, pool);
   }
   try {
     change(sizes);

@@ -31,6 +31,7 @@ const allowed: Record<string, string> = {
   resetOnReturn: '"rollback" (true), "commit", "session", or "none" (false, null)',
   minIdle: "a whole number, 0 or more",
   min: "a whole number, 0 or more",
+  refill: "true or false",
   maxUses: "a whole number, 1 or more, or Infinity",
   maxConnecting: "a whole number, 1 or more, or Infinity",
   holdLimit: `${duration}; without it, no limit`,

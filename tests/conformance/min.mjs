@@ -200,4 +200,20 @@ export default (test) => {
     await Promise.all(leases.map((lease) => lease.close()));
     await pool.close();
   });
+
+  test("without refill none is opened by itself, and those that callers have opened are kept", async () => {
+    const context = scriptedPool({ poolSize: 3, maxOverflow: 0, min: 2, refill: false, idleTimeout: "1s" });
+    const { pool, server } = context;
+    await settled();
+    expect(server.live).to.equal(0);
+    const leases = await connects(pool, 3);
+    await leases[0].close();
+    await pass(context.clock, 2_000);
+    expect([server.live, pool.stats().idle]).to.deep.equal([2, 0]);
+    await leases[1].close();
+    await leases[2].close();
+    await pass(context.clock, 10_000);
+    expect([server.live, pool.stats().idle]).to.deep.equal([2, 2]);
+    await expectSound(context);
+  });
 };

@@ -1,7 +1,18 @@
 // resize(): other sizes while the pool runs.
 
 import { expect } from "chai";
-import { connects, counts, expectSound, gate, rejection, scriptedPool, settled, stateOf, thrown } from "./scripted.mjs";
+import {
+  connects,
+  counts,
+  expectSound,
+  gate,
+  pass,
+  rejection,
+  scriptedPool,
+  settled,
+  stateOf,
+  thrown,
+} from "./scripted.mjs";
 
 export default (test) => {
   test("a pool that grows serves its waiters at once, in order", async () => {
@@ -67,12 +78,13 @@ export default (test) => {
 
   test("a wrong size is named by an ArgumentError, and nothing changes", async () => {
     const { pool } = scriptedPool({ poolSize: 2, maxOverflow: 3, minIdle: 1 });
+    const all = "poolSize, maxOverflow, minIdle, min, idleTimeout, maxUses, maxAge";
     for (const [sizes, message] of [
       [{ poolSize: -1 }, "poolSize must be a whole number, 0 or more (0 = no limit); it is -1"],
       [{ poolSize: 9, maxOverflow: "3" }, 'maxOverflow must be a whole number, 0 or more, or -1 (no limit); it is "3"'],
       [{ poolSize: 9, minIdle: 0.5 }, "minIdle must be a whole number, 0 or more; it is 0.5"],
       [{ poolSize: null }, "poolSize must be a whole number, 0 or more (0 = no limit); it is null"],
-      [{ size: 9 }, 'resize() has no option "size" (its value is 9); it has poolSize, maxOverflow, minIdle, min'],
+      [{ size: 9 }, `resize() has no option "size" (its value is 9); it has ${all}`],
       [undefined, "the options of resize() must be an object; they are undefined"],
     ]) {
       const error = thrown(() => pool.resize(/** @type {any} */ (sizes)));
@@ -152,5 +164,25 @@ export default (test) => {
     await pool.close();
     pool.resize({ poolSize: 2 });
     expect((await rejection(pool.connect())).code).to.equal("ERR_POOL_CLOSED");
+  });
+
+  test("idleTimeout, maxUses and maxAge may change, each for what comes later", async () => {
+    const context = scriptedPool({ poolSize: 2, maxOverflow: 0 });
+    const { pool, server } = context;
+    await (await pool.connect()).close();
+    pool.resize({ idleTimeout: "1s" });
+    await pass(context.clock, 2_000);
+    expect(server.live).to.equal(0);
+    pool.resize({ idleTimeout: null, maxUses: 1 });
+    await (await pool.connect()).close();
+    expect(server.live).to.equal(0);
+    pool.resize({ maxUses: Infinity, maxAge: "1s" });
+    await (await pool.connect()).close();
+    await pass(context.clock, 2_000);
+    expect(server.live).to.equal(0);
+    expect(pool.stats().recycled).to.equal(1);
+    expect(thrown(() => pool.resize({ maxUses: 0 })).message).to.match(/^maxUses must be a whole number, 1 or more/);
+    expect(thrown(() => pool.resize({ idleTimeout: "soon" })).message).to.match(/^idleTimeout must be a duration/);
+    await expectSound(context);
   });
 };

@@ -682,11 +682,25 @@ impl Host {
             max_overflow: Some(max_overflow),
             min_idle: Some(min_idle),
             min: Some(min),
+            ..Sizes::default()
         };
         self.settings = Settings { pool_size, max_overflow, min_idle, ..self.settings.clone() };
         let Counts { checked_in, checked_out, .. } = self.counts();
         self.most_slots = checked_in + checked_out;
         self.pool.resize(sizes).expect("good sizes");
+        self.after_call();
+    }
+
+    /// Changes limits that hold for each connection.
+    pub(crate) fn change(&mut self, sizes: Sizes) {
+        let Sizes { idle_timeout_ms, max_uses, max_age_ms, .. } = sizes;
+        self.settings.idle_timeout_ms = idle_timeout_ms.unwrap_or(self.settings.idle_timeout_ms);
+        // The timer may run for what opened before.
+        if let Some(ms) = max_age_ms.filter(|ms| ms.is_finite()) {
+            self.settings.max_age_ms = ms;
+        }
+        self.settings.max_uses = max_uses.unwrap_or(self.settings.max_uses);
+        self.pool.resize(sizes).expect("good limits");
         self.after_call();
     }
 

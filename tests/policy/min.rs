@@ -316,3 +316,39 @@ fn an_emptied_slot_is_filled_before_a_new_one_is_made() {
     host.run();
     assert_eq!((host.counts(), host.open_connections()), (counts(3, 1, -2, 0), 1));
 }
+
+#[test]
+fn without_refill_it_opens_none_and_keeps_those_that_callers_have_opened() {
+    let mut host = Host::new(Settings { min: 2.0, refill: Some(false), idle_timeout_ms: 100.0, ..plain(4, 0) });
+    host.start();
+    host.run();
+    assert_eq!(host.stats().opened, 0);
+    let callers: Vec<Operation> = (0..4).map(|_| host.lend()).collect();
+    host.give_back(callers[0]);
+    host.give_back(callers[1]);
+    host.pass(200.0);
+    host.run();
+    assert_eq!((host.stats().total, host.stats().idle), (2, 0), "those in use count");
+    host.give_back(callers[2]);
+    host.give_back(callers[3]);
+    host.pass(10_000.0);
+    host.run();
+    assert_eq!((host.stats().idle, host.open_connections()), (2, 2));
+}
+
+#[test]
+fn without_refill_nothing_replaces_a_connection_that_ends_and_no_failure_is_tried_again() {
+    let mut host = Host::new(Settings { min: 2.0, refill: Some(false), ..plain(2, 0) });
+    let [first, second] = [host.lend(), host.lend()];
+    host.invalidate(first);
+    host.run();
+    host.give_back(second);
+    let failing = host.connect();
+    let reusing = host.connect();
+    host.finish(reusing, Outcome::Failed);
+    host.run();
+    host.pass(60_000.0);
+    host.run();
+    assert!(host.has_lease(failing));
+    assert_eq!((host.stats().opened, host.stats().total), (2, 1));
+}

@@ -179,6 +179,9 @@ fn a_size_that_breaks_its_rule_is_named_and_nothing_changes() {
         (Sizes { pool_size: Some(7.0), max_overflow: Some(0.5), ..Sizes::default() }, "maxOverflow"),
         (Sizes { pool_size: Some(7.0), min_idle: Some(f64::NAN), ..Sizes::default() }, "minIdle"),
         (Sizes { pool_size: Some(7.0), min: Some(-0.5), ..Sizes::default() }, "min"),
+        (Sizes { pool_size: Some(7.0), idle_timeout_ms: Some(-1.0), ..Sizes::default() }, "idleTimeout"),
+        (Sizes { pool_size: Some(7.0), max_uses: Some(0.0), ..Sizes::default() }, "maxUses"),
+        (Sizes { pool_size: Some(7.0), max_age_ms: Some(0.0), ..Sizes::default() }, "maxAge"),
     ] {
         assert_eq!(host.pool.resize(sizes), Err(Violation { option }));
         assert_eq!((host.counts(), host.stats().max), (before, 2.0));
@@ -236,4 +239,51 @@ fn every_scope_of_the_pool_follows_and_keeps_what_is_its_own() {
     assert_eq!([first, other, unrelated].map(|number| most(&scopes, number)), [12.0, 2.0, 11.0]);
     let scope = scopes.get_mut(other).expect("a scope");
     assert!(scope.take_notice().is_some_and(|(woken, _)| woken == waiter));
+}
+
+#[test]
+fn with_another_idle_timeout_the_time_of_the_idle_begins_again() {
+    let mut host = Host::new(plain(3, 0));
+    let [a, b, c] = [host.lend(), host.lend(), host.lend()];
+    host.give_back(a);
+    host.pass(1_000.0);
+    host.change(Sizes { idle_timeout_ms: Some(100.0), ..Sizes::default() });
+    host.give_back(b);
+    host.pass(50.0);
+    host.run();
+    assert_eq!(host.stats().idle, 2);
+    host.pass(150.0);
+    host.run();
+    assert_eq!((host.stats().idle, host.open_connections()), (0, 1));
+    host.give_back(c);
+}
+
+#[test]
+fn another_max_uses_holds_from_the_next_return_on() {
+    let mut host = Host::new(plain(1, 0));
+    let use_it = |host: &mut Host| {
+        let caller = host.lend();
+        host.give_back(caller);
+        host.run();
+        host.stats().opened
+    };
+    assert_eq!([use_it(&mut host), use_it(&mut host)], [1, 1]);
+    host.change(Sizes { max_uses: Some(1.0), ..Sizes::default() });
+    assert_eq!([(); 3].map(|()| use_it(&mut host)), [1, 2, 3]);
+    host.change(Sizes { max_uses: Some(f64::INFINITY), ..Sizes::default() });
+    assert_eq!([(); 3].map(|()| use_it(&mut host)), [4; 3]);
+}
+
+#[test]
+fn another_max_age_is_that_of_connections_that_open_later() {
+    let mut host = Host::new(plain(2, 0));
+    let first = host.lend();
+    host.give_back(first);
+    host.change(Sizes { max_age_ms: Some(100.0), ..Sizes::default() });
+    let [first, second] = [host.lend(), host.lend()];
+    host.give_back(first);
+    host.give_back(second);
+    host.pass(200.0);
+    host.run();
+    assert_eq!((host.stats().idle, host.stats().recycled), (1, 1));
 }

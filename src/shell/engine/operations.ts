@@ -49,8 +49,6 @@ export class Operations<C> implements OperationOwner<C> {
   readonly #listeners: Listeners;
   /** Whether the scope belongs to an I/O context. */
   readonly #isBound: boolean;
-  /** Whether the policy wants the time, or a random number, with every outcome. */
-  readonly #isTimed: boolean;
   readonly #isRandom: boolean;
   /** By index: the operation that performs its steps. */
   readonly #table: (Operation<C> | undefined)[] = [];
@@ -99,7 +97,6 @@ export class Operations<C> implements OperationOwner<C> {
     this.#refusals = refusals;
     this.#listeners = listeners;
     this.#isBound = isBound;
-    this.#isTimed = policy.tellsTime;
     this.#limitsHolding = settings.policy.holdLimit !== Infinity;
     this.#isRandom = settings.policy.recycleJitter !== 0 || policy.retries;
   }
@@ -389,7 +386,7 @@ export class Operations<C> implements OperationOwner<C> {
   // ---- what operations ask
 
   prepare(limits: Limits | undefined): void {
-    if (this.#isTimed || limits?.startedAt !== undefined) this.readClock();
+    if (this.policy.tellsTime || limits?.startedAt !== undefined) this.readClock();
     if (this.#isRandom) this.policy.setRandom(Math.random());
   }
 

@@ -32,7 +32,7 @@ function toHeld(numbers: readonly number[]): Held[] {
 
 export class Policy {
   /** Whether every checkout and return reads the clock. */
-  readonly tellsTime: boolean;
+  tellsTime = false;
   /** Whether an opening that failed is tried again. */
   readonly retries: boolean;
   readonly #wasm: Exports;
@@ -57,9 +57,14 @@ export class Policy {
       throw crashError(this.#pool);
     }
     this.#number = this.#core.number();
-    this.tellsTime = this.#wasm.tells_time(this.#number) !== 0;
+    this.readOptions();
     this.retries = this.#wasm.retries(this.#number) !== 0;
     if (settings.dialect.doPing !== undefined) this.#wasm.set_can_ping(this.#number);
+  }
+
+  /** Its options may have changed. */
+  readOptions(): void {
+    this.tellsTime = this.#wasm.tells_time(this.#number) !== 0;
   }
 
   /** The number of this scope. */
@@ -310,10 +315,10 @@ export class Policy {
     this.#wasm.close(this.#number, patienceMs, drains ? 1 : 0);
   }
 
-  /** Changes the sizes of every scope. Throws the name of the first that breaks its rule. */
-  resize({ poolSize, maxOverflow, minIdle, min }: Partial<PolicyOptions>): void {
+  /** Changes the sizes and limits of every scope. Throws the name of the first that breaks its rule. */
+  resize({ poolSize, maxOverflow, minIdle, min, idleTimeout, maxUses, maxAge }: Partial<PolicyOptions>): void {
     this.assertAlive();
-    resize(this.#number, poolSize, maxOverflow, minIdle, min);
+    resize(this.#number, poolSize, maxOverflow, minIdle, min, idleTimeout, maxUses, maxAge);
   }
 
   /** Takes that the scope is that of a Durable Object. `options`: those that it has there. */

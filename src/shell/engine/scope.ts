@@ -624,11 +624,18 @@ export class Scope<C> {
     }
     try {
       const scopes = [this, ...others];
+      for (const scope of scopes) scope.#readOptions();
       for (const scope of scopes) scope.#operations.drain();
       for (const scope of scopes) scope.#operations.afterwards();
     } catch (trap) {
       this.#operations.crash(trap);
     }
+  }
+
+  #readOptions(): void {
+    this.#policy.readOptions();
+    this.#updateFastPath();
+    this.#leases.updateFastPath();
   }
 
   /** Returns what ends with the close of this scope, if that is under way. */

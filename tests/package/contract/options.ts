@@ -123,6 +123,7 @@ type OfQueuePool = {
   idleTimeout: Limit;
   minIdle: number;
   min: number;
+  refill: boolean;
   maxUses: number;
   maxConnecting: number;
 };

@@ -177,6 +177,9 @@ holds<
       maxOverflow?: number | undefined;
       minIdle?: number | undefined;
       min?: number | undefined;
+      idleTimeout?: Duration | null | undefined;
+      maxUses?: number | undefined;
+      maxAge?: Duration | undefined;
     }
   >
 >();
