@@ -567,6 +567,55 @@ test("max may be changed while the pool runs", async () => {
   assert.equal(pool.totalCount, 1);
 });
 
+test("idleTimeoutMillis, maxUses and maxLifetimeSeconds may be changed while the pool runs", async () => {
+  const pool = made("changed", { max: 3, idleTimeoutMillis: 0 });
+  const idle = await pool.connect();
+  idle.release();
+  pool.options.idleTimeoutMillis = 20;
+  (await pool.connect()).release();
+  await until(() => pool.totalCount === 0, "it was closed");
+  pool.options.idleTimeoutMillis = 0;
+  pool.options.maxUses = 1;
+  const used = await pool.connect();
+  used.release();
+  assert.equal(pool.totalCount, 0);
+  pool.options.maxUses = Infinity;
+  pool.options.maxLifetimeSeconds = 0.05;
+  (await pool.connect()).release();
+  assert.equal(pool.totalCount, 1);
+  await until(() => pool.totalCount === 0, "it has grown too old");
+  pool.options.maxLifetimeSeconds = 0;
+  (await pool.connect()).release();
+  assert.equal((await pool.query("SELECT 1 AS one")).rows[0].one, 1);
+});
+
+test("an option that becomes wrong is refused once, by name, and costs nothing", async () => {
+  const lines = [];
+  const pool = made("wrong-later", { max: 1, log: (...line) => lines.push(line.join(" ")) });
+  const client = await pool.connect();
+  pool.options.idleTimeoutMillis = "soon";
+  client.release();
+  assert.ok(lines.some((line) => line.includes("idleTimeout")));
+  pool.options.max = -1;
+  await assert.rejects(pool.connect(), { code: "ERR_POOL_ARGUMENT", message: /poolSize/ });
+  assert.equal((await pool.query("SELECT 1 AS one")).rows[0].one, 1);
+  assert.equal(pool.totalCount, 1);
+});
+
+test("min opens nothing by itself, and keeps clients that came back later than others", async () => {
+  const pool = made("min", { max: 2, min: 2, idleTimeoutMillis: 20 });
+  const [first, second] = await Promise.all([pool.connect(), pool.connect()]);
+  await server.untilBackends("min", 2);
+  const closed = [];
+  pool.on("remove", (client) => closed.push(client));
+  first.release();
+  // Longer than idleTimeoutMillis.
+  await second.query("SELECT pg_sleep(0.1)");
+  second.release();
+  await pool.query("SELECT pg_sleep(0.1)");
+  assert.deepEqual([pool.totalCount, pool.idleCount, closed.length], [2, 2, 0]);
+});
+
 test("idleTimeoutMillis closes idle clients, as long as more than min are open, lent ones counted", async () => {
   const pool = made("idle-time", { max: 4, min: 2, idleTimeoutMillis: 20 });
   const clients = await Promise.all(Array.from({ length: 4 }, () => pool.connect()));

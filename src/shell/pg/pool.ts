@@ -22,7 +22,16 @@ import {
   type ClientOwner,
   type Loan,
 } from "./client.js";
-import { completed, duration, poolSize, queueOptions, type Options } from "./settings.js";
+import {
+  completed,
+  duration,
+  haveChanged,
+  limitsOf,
+  queueLimits,
+  queueOptions,
+  type Limits,
+  type Options,
+} from "./settings.js";
 
 type Callback = (error?: unknown, ...given: any[]) => void;
 type Release = (error?: unknown) => void;
@@ -46,13 +55,15 @@ const endTimeoutMillis = 30_000;
 const nothing = (): void => {};
 
 export class BasePool extends EventEmitter {
-  /** As given, completed. `max`, `min`, `connectionTimeoutMillis` and what the clients read may be changed. */
+  /** As given, completed. Numbers may be changed, and what the clients read. */
   options: Options;
   Client: ClientClass;
   Promise: PromiseConstructor;
   log: (...messages: unknown[]) => void;
   readonly #queue: QueuePool<Client>;
-  readonly #used: { max: number; min: number; minIdle: number; readonly timeout: unknown };
+  /** The limits that the pool behind has, as they were last read. */
+  #limits: Limits;
+  readonly #timeout: unknown;
   /** The clients that are out, if the pool has to know their age. */
   readonly #out = new Set<Loan["opened"]>();
   /** Those that are open or connect. What Workers leave of a request is collected. */
@@ -72,8 +83,8 @@ export class BasePool extends EventEmitter {
     this.Client = Class;
     this.Promise = options.Promise ?? Promise;
     this.log = options.log ?? nothing;
-    const { max, min, connectionTimeoutMillis: timeout } = options;
-    this.#used = { max, min, minIdle: Number(min), timeout };
+    this.#limits = limitsOf(options);
+    this.#timeout = options.connectionTimeoutMillis;
     const settings = queueOptions(options, this.#logger);
     const owner: ClientOwner = {
       made: (client) => void this.#made.push(new WeakRef(client)),
@@ -152,11 +163,9 @@ export class BasePool extends EventEmitter {
   async #connect(signal: AbortSignal | undefined): Promise<Client> {
     const queue = this.#queue;
     if (this.#end !== undefined) throw new PoolClosedError(queue.loggingName, messages.ended);
-    const { options } = this;
-    const used = this.#used;
-    if (options.max !== used.max || options.min !== used.min) this.#resize();
-    const timeout = options.connectionTimeoutMillis;
-    const hasChanged = timeout !== used.timeout;
+    if (haveChanged(this.#limits, this.options)) this.#applyLimits();
+    const timeout = this.options.connectionTimeoutMillis;
+    const hasChanged = timeout !== this.#timeout;
     const asked =
       signal === undefined && !hasChanged
         ? undefined
@@ -182,7 +191,6 @@ export class BasePool extends EventEmitter {
       this.#takeBack(client, loan, lease, error);
     };
     if (options.maxLifetimeSeconds > 0) this.#out.add(loan.opened);
-    if (options.min > 0) this.#keepMin();
     if (options.allowExitOnIdle) client.ref?.();
     this.#notify("acquire", client);
     return client;
@@ -190,6 +198,11 @@ export class BasePool extends EventEmitter {
 
   #takeBack(client: Client, loan: Loan, lease: PooledConnection<Client>, error: unknown): void {
     const { options } = this;
+    try {
+      if (haveChanged(this.#limits, options)) this.#applyLimits();
+    } catch (wrong) {
+      this.#report(wrong);
+    }
     this.#notify("release", error, client);
     loan.lease = undefined;
     loan.isOut = false;
@@ -207,7 +220,6 @@ export class BasePool extends EventEmitter {
       lease.close().catch(this.#report);
       if (options.allowExitOnIdle) client.unref?.();
     }
-    if (options.min > 0) this.#keepMin();
   }
 
   /** Opens a client, and passes it through the user's own steps. */
@@ -298,19 +310,11 @@ export class BasePool extends EventEmitter {
   }
 
   /** The user has changed the options. */
-  #resize(): void {
-    const { max, min } = this.options;
-    this.#queue.resize({ poolSize: poolSize(max), minIdle: Number(min) });
-    Object.assign(this.#used, { max, min, minIdle: Number(min) });
-  }
-
-  /** `min` counts clients that are out, too; `minIdle` does not. */
-  #keepMin(): void {
-    const { used, returning } = this.#queue.stats();
-    const minIdle = Math.max(0, Number(this.options.min) - used + returning);
-    if (minIdle === this.#used.minIdle) return;
-    this.#used.minIdle = minIdle;
-    this.#queue.resize({ minIdle });
+  #applyLimits(): void {
+    const limits = limitsOf(this.options);
+    // A wrong one is refused once.
+    this.#limits = limits;
+    this.#queue.resize(queueLimits(limits));
   }
 
   /** Returns a promise of the class that the user asked for. */

@@ -1,6 +1,6 @@
 /** Reads the options of pg.Pool, and names them as {@link QueuePool} does. */
 
-import type { Duration, PoolLogger, QueuePoolOptions } from "edgepool";
+import type { Duration, PoolLogger, PoolSizes, QueuePoolOptions } from "edgepool";
 import type { Client, ClientClass } from "./client.js";
 
 /** What pg.Pool reads of its options. Every option goes to the clients, too. */
@@ -53,10 +53,35 @@ export function duration(milliseconds: unknown): Duration | undefined {
   return milliseconds && milliseconds !== Infinity ? `${Number(milliseconds)}ms` : undefined;
 }
 
-/** Returns the most connections as a `poolSize`. */
-export function poolSize(max: number): number {
+/** The options that may change while the pool runs. */
+export type Limits = Pick<Options, "max" | "min" | "idleTimeoutMillis" | "maxUses" | "maxLifetimeSeconds">;
+
+export function limitsOf({ max, min, idleTimeoutMillis, maxUses, maxLifetimeSeconds }: Options): Limits {
+  return { max, min, idleTimeoutMillis, maxUses, maxLifetimeSeconds };
+}
+
+/** Whether they are others than they were. */
+export function haveChanged(limits: Limits, options: Options): boolean {
+  return (
+    limits.max !== options.max ||
+    limits.min !== options.min ||
+    limits.idleTimeoutMillis !== options.idleTimeoutMillis ||
+    limits.maxUses !== options.maxUses ||
+    limits.maxLifetimeSeconds !== options.maxLifetimeSeconds
+  );
+}
+
+/** Returns these limits as resize() of the pool takes them. */
+export function queueLimits({ max, min, idleTimeoutMillis, maxUses, maxLifetimeSeconds }: Limits): PoolSizes {
   const size = Math.ceil(Number(max));
-  return size === Infinity ? 0 : size;
+  return {
+    poolSize: size === Infinity ? 0 : size,
+    min: Number(min),
+    idleTimeout: duration(idleTimeoutMillis) ?? null,
+    maxUses: Number(maxUses || Infinity),
+    // More than the pool counts is no limit.
+    maxAge: duration(maxLifetimeSeconds * 1000) ?? "1000h",
+  };
 }
 
 /**
@@ -64,16 +89,12 @@ export function poolSize(max: number): number {
  * again: pg.Pool does neither.
  */
 export function queueOptions(options: Options, logger: PoolLogger): QueuePoolOptions<Client> {
-  const { max, min, idleTimeoutMillis, maxUses, maxLifetimeSeconds, connectionTimeoutMillis } = options;
-  const deadline = duration(connectionTimeoutMillis);
+  const deadline = duration(options.connectionTimeoutMillis);
   return {
-    poolSize: poolSize(max),
+    ...queueLimits(options),
     maxOverflow: 0,
-    minIdle: Number(min),
+    refill: false,
     useLifo: true,
-    idleTimeout: duration(idleTimeoutMillis) ?? null,
-    maxUses: Number(maxUses),
-    maxAge: duration(maxLifetimeSeconds * 1000),
     timeout: null,
     deadline,
     openTimeout: deadline,
