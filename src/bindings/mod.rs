@@ -457,13 +457,14 @@ pub fn stats(pool: u32, everywhere: bool, context: i32) -> JsValue {
         if everywhere { scopes.stats_everywhere(pool, u32::try_from(context).ok()) } else { scopes.stats(pool) }
     });
     let Some(stats) = stats else { return JsValue::UNDEFINED };
-    let Stats { total, idle, used, returning, opening, closing, waiting, detached, max, .. } = stats;
+    let Stats { total, idle, used, returning, opening, closing, waiting, detached, .. } = stats;
+    let Stats { max, max_idle, min_idle, .. } = stats;
     let Stats { opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked, .. } = stats;
     let counters = [opened, open_failed, checkouts, waited, timed_out, aborted, recycled, invalidated, leaked];
     // As floats: a whole number of 64 bits would come out as a BigInt.
     encode(&(
         [total, idle, used, returning, opening, closing, waiting, detached],
-        max,
+        [max, max_idle, f64::from(min_idle)],
         counters.map(|counter| counter as f64),
     ))
 }

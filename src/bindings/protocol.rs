@@ -180,6 +180,8 @@ codes! {
 
 /// The gauges of the public statistics, in the order in which they cross.
 pub const GAUGES: &[&str] = &["total", "idle", "used", "returning", "opening", "closing", "waiting", "detached"];
+/// The limits, likewise.
+pub const LIMITS: &[&str] = &["max", "maxIdle", "minIdle"];
 /// The counters, likewise.
 pub const COUNTERS: &[&str] =
     &["opened", "openFailed", "checkouts", "waited", "timedOut", "aborted", "recycled", "invalidated", "leaked"];

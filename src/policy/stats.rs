@@ -26,6 +26,10 @@ pub struct Stats {
     pub detached: u32,
     /// The most slots at once; infinity = no limit.
     pub max: f64,
+    /// The most idle connections that are kept; infinity = no limit.
+    pub max_idle: f64,
+    /// So many idle connections stay open, however long they are idle.
+    pub min_idle: u32,
     /// Connections opened.
     pub opened: u64,
     /// Openings that failed or ran out of time.
@@ -58,6 +62,10 @@ pub struct Counts {
     pub overflow: i64,
     /// Slots that are not idle.
     pub checked_out: i64,
+}
+
+fn limit(count: u32) -> f64 {
+    if count == UNLIMITED { f64::INFINITY } else { f64::from(count) }
 }
 
 impl Stats {
@@ -98,7 +106,9 @@ impl Pool {
             closing,
             waiting: self.waiting(),
             detached: self.detached,
-            max: if self.config.max_slots == UNLIMITED { f64::INFINITY } else { f64::from(self.config.max_slots) },
+            max: limit(self.config.max_slots),
+            max_idle: limit(self.config.max_idle),
+            min_idle: self.config.min_idle.min(self.config.max_idle),
             opened: counters.opened.get(),
             open_failed: counters.open_failed.get(),
             checkouts: counters.checkouts.get(),

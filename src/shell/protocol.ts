@@ -185,8 +185,9 @@ export const placeDefaults: readonly Partial<Record<OptionName, number>>[] = [
 /** Why an operation replaces its connection, by number. Empty for a reason that is logged elsewhere. */
 export const stalenesses = ["", "age", "pool invalidated", "soft-invalidated"] as const;
 
-/** The gauges and the counters of the statistics, in the order in which they cross. */
+/** The gauges, limits and counters of the statistics, in the order in which they cross. */
 export const gauges = ["total", "idle", "used", "returning", "opening", "closing", "waiting", "detached"] as const;
+export const limits = ["max", "maxIdle", "minIdle"] as const;
 export const counters = [
   "opened",
   "openFailed",

@@ -1,6 +1,6 @@
 /** The pool's numbers as users see them. The policy counts them (src/policy/stats.rs). */
 
-import { counters, gauges } from "./protocol.js";
+import { counters, gauges, limits } from "./protocol.js";
 
 /** A snapshot: gauges first, then counters since construction. `total` = `idle` + `used` + `opening` + `closing`. */
 export interface PoolStats {
@@ -22,6 +22,10 @@ export interface PoolStats {
   readonly detached: number;
   /** `poolSize` + `maxOverflow`, or Infinity. */
   readonly max: number;
+  /** The most idle connections that the pool keeps: `poolSize`, 0 or 1, by its kind. Infinity if there is no limit. */
+  readonly maxIdle: number;
+  /** So many idle connections stay open for longer than `idleTimeout`. */
+  readonly minIdle: number;
   /** Connections that a creator opened, including those whose connect listeners failed. */
   readonly opened: number;
   /** Creators that failed, returned nothing, or took longer than `driverTimeout`. */
@@ -55,11 +59,9 @@ export function withoutGauges(stats: PoolStats): PoolStats {
   return { ...stats, ...Object.fromEntries(gauges.map((name) => [name, 0])) };
 }
 
+const names = [...gauges, ...limits, ...counters];
+
 /** Returns the policy's numbers with their names (`stats` in src/bindings/mod.rs). */
-export function toStats([gauged, max, counted]: [number[], number, number[]]): PoolStats {
-  const stats: Record<string, number | undefined> = {};
-  gauges.forEach((name, place) => (stats[name] = gauged[place]));
-  stats["max"] = max;
-  counters.forEach((name, place) => (stats[name] = counted[place]));
-  return stats as unknown as PoolStats;
+export function toStats(numbers: number[][]): PoolStats {
+  return Object.fromEntries(numbers.flat().map((number, place) => [names[place], number])) as unknown as PoolStats;
 }

@@ -29,11 +29,13 @@ function gaugesOf(pool) {
 }
 
 export default (test) => {
-  test("a new pool has every number, and every one but max is 0", async () => {
+  test("a new pool has every number, and every one but its limits is 0", async () => {
     const { pool } = scriptedPool();
     expect(pool.stats()).to.deep.equal({
       ...Object.fromEntries([...gauges, "returning", ...counters].map((name) => [name, 0])),
       max: 15,
+      maxIdle: 5,
+      minIdle: 0,
     });
   });
 

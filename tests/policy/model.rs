@@ -713,6 +713,7 @@ impl Model {
 
     fn close(&mut self, operation: Operation, patience: Span) {
         self.closed = true;
+        (self.numbers.max_idle, self.numbers.min_idle) = (0.0, 0);
         let callers: Vec<Operation> =
             self.operations.iter().filter(|entry| entry.wanted).map(|entry| entry.id).collect();
         for caller in callers {

@@ -7,7 +7,7 @@ use edgepool::policy::{
 };
 use edgepool::protocol::{
     ARGUMENT_SHIFT, CODES, CONDITION_NAMES, COUNTERS, DONE, EMIT, EVENT_NAMES, EVENT_SHIFT, FLAG, FOREVER, GAUGES,
-    HANDED_OVER, INDEX_MASK, LOSS_NAMES, NO_OUTPUT, NO_SLOT, OUTCOME_NAMES, POOLS_OWN, REFUSAL_NAMES, REFUSALS,
+    HANDED_OVER, INDEX_MASK, LIMITS, LOSS_NAMES, NO_OUTPUT, NO_SLOT, OUTCOME_NAMES, POOLS_OWN, REFUSAL_NAMES, REFUSALS,
     REFUSED, RETURNED, RETURNED_WITH_OUTPUT, STALENESSES,
 };
 use std::fmt::Write;
@@ -163,8 +163,9 @@ fn written() -> String {
         list("export const stalenesses = ", &quoted(STALENESSES), " as const;")
     ));
     part(format!(
-        "/** The gauges and the counters of the statistics, in the order in which they cross. */\n{}{}",
+        "/** The gauges, limits and counters of the statistics, in the order in which they cross. */\n{}{}{}",
         list("export const gauges = ", &quoted(GAUGES), " as const;"),
+        list("export const limits = ", &quoted(LIMITS), " as const;"),
         list("export const counters = ", &quoted(COUNTERS), " as const;")
     ));
     part(format!(

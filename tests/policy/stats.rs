@@ -1,8 +1,8 @@
 //! The numbers of `stats()`: what each gauge holds in each state, and what each counter counts. The harness checks
 //! after every call of every test that they add up.
 
-use crate::harness::{Host, plain, sized};
-use edgepool::policy::{Event, Outcome, Refusal, Settings, Span};
+use crate::harness::{Host, of_kind, plain, sized};
+use edgepool::policy::{Event, Kind, Outcome, Refusal, Settings, Span};
 
 #[test]
 fn each_gauge_holds_what_it_is_named_for() {
@@ -37,6 +37,22 @@ fn a_connection_on_its_way_back_is_used_and_returning() {
     assert_eq!((host.stats().used, host.stats().returning), (1, 1));
     host.run();
     assert_eq!((host.stats().used, host.stats().returning), (0, 0));
+}
+
+#[test]
+fn the_limits_are_those_of_the_kind_and_follow_a_resize_and_a_close() {
+    let limits = |host: &Host| (host.stats().max, host.stats().max_idle, host.stats().min_idle);
+    let mut host = Host::new(Settings { min_idle: 2.0, ..plain(5, 10) });
+    assert_eq!(limits(&host), (15.0, 5.0, 2));
+    host.resize(1, -1, 2);
+    assert_eq!(limits(&host), (f64::INFINITY, 1.0, 1), "it never keeps more than the most");
+    host.close(Span::Forever);
+    assert_eq!(limits(&host), (f64::INFINITY, 0.0, 0));
+    assert_eq!(limits(&Host::new(sized(0, 0))), (f64::INFINITY, f64::INFINITY, 0));
+    assert_eq!(limits(&Host::new(of_kind(Kind::Null))), (f64::INFINITY, 0.0, 0));
+    for kind in [Kind::Singleton, Kind::Static, Kind::Assertion] {
+        assert_eq!(limits(&Host::new(of_kind(kind))), (1.0, 1.0, 0), "{kind:?}");
+    }
 }
 
 #[test]
