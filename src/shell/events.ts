@@ -8,6 +8,7 @@ import { ArgumentError } from "./errors.js";
 import { isThenable } from "./host.js";
 import type { PooledConnection } from "./lease.js";
 import type { Log } from "./logger.js";
+import type { Activity, Observer } from "./observer.js";
 import { policyEvents, type PolicyEvent } from "./protocol.js";
 import type { ConnectionRecord } from "./record.js";
 import { checkFlags, show } from "./validate.js";
@@ -100,7 +101,8 @@ const failed: Record<PoolOperation, string> = {
 };
 
 interface Registration {
-  readonly event: EventName;
+  readonly event: EventName | "observe";
+  /** Of the event "observe", which no user can name, an observer. */
   readonly listener: Listener;
   readonly once: boolean;
 }
@@ -150,7 +152,7 @@ export function checkListener(
 /** Adds a listener on every pool of a class, made before or after; returns the function that removes it. */
 export function listenOnClass(
   target: Function,
-  event: EventName,
+  event: EventName | "observe",
   listener: Listener,
   { once = false, insert = false }: ListenOptions,
 ): () => void {
@@ -189,9 +191,11 @@ export class Listeners {
   /**
    * By event, until something changes. Each list is immutable, because the listeners of one event run from one list.
    */
-  #current = new Map<EventName, readonly Registration[]>();
+  #current = new Map<EventName | "observe", readonly Registration[]>();
   /** Whether `reset` has listeners: looked at in every return. */
   hasReset = false;
+  /** Whether there are observers: looked at in every checkout and return. */
+  hasObservers = false;
   /** The listener of `checkout`, if there is just one, and for every time. */
   onlyCheckout: Listener | undefined = undefined;
   #changed: () => void = () => {};
@@ -210,13 +214,13 @@ export class Listeners {
     this.changed();
   }
 
-  add(event: EventName, listener: Listener, { once = false, insert = false }: ListenOptions): () => void {
+  add(event: EventName | "observe", listener: Listener, { once = false, insert = false }: ListenOptions): () => void {
     add(this.#own, { event, listener, once }, insert, (other) => other.event === event && other.listener === listener);
     this.changed();
     return () => void this.remove(event, listener);
   }
 
-  remove(event: EventName, listener: Listener): boolean {
+  remove(event: EventName | "observe", listener: Listener): boolean {
     const isRemoved = removeFrom(this.#own, (other) => other.event === event && other.listener === listener);
     this.changed();
     return isRemoved;
@@ -231,12 +235,13 @@ export class Listeners {
   changed(): void {
     this.#current.clear();
     this.hasReset = this.has("reset");
+    this.hasObservers = this.has("observe");
     const [first, ...others] = this.#of("checkout");
     this.onlyCheckout = first?.once === false && others.length === 0 ? first.listener : undefined;
     this.#changed();
   }
 
-  has(event: EventName): boolean {
+  has(event: EventName | "observe"): boolean {
     return this.#of(event).length > 0;
   }
 
@@ -316,7 +321,19 @@ export class Listeners {
     }
   }
 
-  #of(event: EventName): readonly Registration[] {
+  // ---- observers
+
+  /** Makes the call of an activity through the observers, the first one outermost. */
+  observe<R>(activity: Activity, call: () => R): R {
+    return this.#of("observe").reduceRight(
+      (inner, { listener }) =>
+        () =>
+          (listener as Observer)(this.#pool, activity, inner),
+      call,
+    )();
+  }
+
+  #of(event: EventName | "observe"): readonly Registration[] {
     let list = this.#current.get(event);
     if (list === undefined) {
       const ofClass = ofClasses.filter(

@@ -8,6 +8,7 @@ import { checkListener, eventPairs, listenOnClass, Listeners, type ListenOptions
 import { hasContexts, isThenable } from "./host.js";
 import type { PooledConnection } from "./lease.js";
 import type { Echo } from "./logger.js";
+import type { Observable, Observer } from "./observer.js";
 import type { ConnectOptions, Creator, Duration, PoolOptions, TryConnectOptions } from "./options.js";
 import { gauges, type Kind } from "./protocol.js";
 import { checkEcho, poolSettings, type Settings } from "./settings.js";
@@ -105,7 +106,9 @@ export abstract class Pool<C> implements AsyncDisposable {
   #connectIn(scopes: Scopes<C>, options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
     try {
       checkScopeKey(options?.scope, this.loggingName);
-      return scopes.current(options?.scope).connect(options);
+      // With options a scope looks for observers: only the first one is notified of them.
+      const asked = this.#listeners.hasObservers ? (options ?? {}) : options;
+      return scopes.current(options?.scope).connect(asked);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -223,6 +226,10 @@ export abstract class Pool<C> implements AsyncDisposable {
    * throws, the new pool still has the creator and settings of this one, and its enumerable properties.
    */
   recreate(): this {
+    return this.#listeners.observe({ name: "recreate" }, () => this.#recreated());
+  }
+
+  #recreated(): this {
     this.first.log.info("recreating");
     const { events: _events, ...given } = this.#settings.given;
     const options = { ...given, echo: this.echo };
@@ -343,6 +350,17 @@ export abstract class Pool<C> implements AsyncDisposable {
       }
       return { name, kind, closed: pool.closed, ...numbers };
     });
+  }
+
+  /** @internal What an observer may ask of the pool. */
+  observable(): Observable {
+    const stats = (): PoolStats => this.first.statsEverywhere(this.#scopes?.contextNumber ?? -1);
+    return { listeners: this.#listeners, clock: this.#settings.clock, stats };
+  }
+
+  /** @internal Adds an observer to every pool of the class, made before or after. Returns what removes it. */
+  static observe(observer: Observer): () => void {
+    return listenOnClass(this, "observe", observer, {});
   }
 
   /** @internal */

@@ -11,7 +11,7 @@ const order = `
   protocol stats host summaries
   errors
   dialect record validate lease logger
-  clock events options
+  clock observer events options
   settings call-options
   engine/context-marker engine/context-link
   engine/context-search
@@ -118,7 +118,7 @@ test("no import of the shell runs back up", () => {
   for (const [name, targets] of shellImports()) {
     // Entries, dialects and integrations stand above all of these; layers.test.mjs has their rules.
     if (name === "cloudflare-workers" || /^(entry|dialects|durable-object)\//.test(name)) continue;
-    if (/^(pg|mysql2|resources|tarn|generic-pool)\//.test(name)) continue;
+    if (/^(pg|mysql2|resources|tarn|generic-pool|otel|diagnostics)\//.test(name)) continue;
     assert.ok(place.has(name), `${name} has no place in the order of this test`);
     for (const target of targets)
       assert.ok(place.get(target) < place.get(name), `${name} imports ${target}, which stands above it`);

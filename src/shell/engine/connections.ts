@@ -7,6 +7,7 @@
 import type { Limits } from "../call-options.js";
 import { callDriver, isTransient, nothingToCall, type Dialect, type DriverCall } from "../dialect.js";
 import { ArgumentError } from "../errors.js";
+import type { Listeners } from "../events.js";
 import { isObject, weakly, type Run } from "../host.js";
 import type { Log } from "../logger.js";
 import type { Creator } from "../options.js";
@@ -42,6 +43,7 @@ export class Connections<C> {
   readonly #guarded: ReadonlySet<unknown> | undefined;
   readonly #outside: Run;
   readonly #policy: Policy;
+  readonly #listeners: Listeners;
   /** Unless a host without finalisation, or an I/O context, has the connections. */
   #open: OpenConnections | undefined = undefined;
   readonly #warned = new Set<DriverCall>();
@@ -53,12 +55,14 @@ export class Connections<C> {
     creator: Creator<C>,
     settings: Settings<C>,
     policy: Policy,
+    listeners: Listeners,
     first: Connections<C> | undefined,
     isBound: boolean,
   ) {
     Slot.showSummaries();
     Lease.showSummaries();
     this.#policy = policy;
+    this.#listeners = listeners;
     this.known = isBound ? undefined : (first?.known ?? new WeakSet());
     this.#outside = settings.outside;
     this.#creator = creator;
@@ -82,7 +86,12 @@ export class Connections<C> {
     const slot = (this.slots[index] ??= new Slot<C>(this.owner, index));
     slot.info = {};
     const opening = (slot.opening = new Opening());
-    return this.#outside(() => this.#creator(slot, opening));
+    const create = (): C | PromiseLike<C> => this.#creator(slot, opening);
+    const listeners = this.#listeners;
+    // Without observers no frame of theirs: a creator's error has ten of them in its stack, with that of the caller.
+    return this.#outside(
+      listeners.hasObservers ? () => listeners.observe({ name: "open", record: slot }, create) : create,
+    );
   }
 
   /** The creator of this slot has answered. Returns whether the pool had aborted its signal before. */
@@ -218,7 +227,9 @@ export class Connections<C> {
 
   /** Makes a lease. `sentinel`: the connection's; see slot.ts. */
   lend(held: SlotConnection<C>, lease: number, sentinel: object | undefined): Lease<C> {
-    return this.#isBound ? new BoundLease(held, lease, sentinel) : new Lease(held, lease, sentinel);
+    return this.#isBound || this.#listeners.hasObservers
+      ? new BoundLease(held, lease, sentinel)
+      : new Lease(held, lease, sentinel);
   }
 
   /** Makes one more share, for which the operation stands. Runs no foreign code. */

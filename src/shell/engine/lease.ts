@@ -4,6 +4,7 @@
  */
 
 import type { InvalidateOptions, LeaseCloseOptions, PooledConnection } from "../lease.js";
+import type { ObservableLease } from "../observer.js";
 import { Loss } from "../protocol.js";
 import type { ConnectionRecord } from "../record.js";
 import { nameOfClass, summarize } from "../summaries.js";
@@ -212,8 +213,12 @@ export class Lease<C> implements PooledConnection<C> {
   }
 }
 
-/** The lease of a connection that belongs to an I/O context of Workers: throws when another context uses it. */
-export class BoundLease<C> extends Lease<C> {
+/**
+ * The lease of a connection that belongs to an I/O context of Workers, or of a pool with observers: throws when another
+ * context uses it, and lets the observers see its end.
+ */
+export class BoundLease<C> extends Lease<C> implements ObservableLease {
+  lentAt: number | undefined = undefined;
   readonly #owner: LeaseOwner<C>;
 
   constructor(held: SlotConnection<C>, handle: number, sentinel: object | undefined) {
@@ -253,7 +258,7 @@ export class BoundLease<C> extends Lease<C> {
     } catch (error) {
       return Promise.reject(error);
     }
-    return run();
+    return this.#owner.observe({ name: "return", lease: this }, run);
   }
 }
 

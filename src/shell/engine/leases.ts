@@ -7,6 +7,7 @@
 import { InvalidRequestError } from "../errors.js";
 import type { Listeners } from "../events.js";
 import type { Log } from "../logger.js";
+import type { Activity } from "../observer.js";
 import {
   beginsWithReset,
   Condition,
@@ -363,6 +364,10 @@ export class Leases<C> implements LeaseOwner<C> {
   }
 
   // ---- reports
+
+  observe<R>(activity: Activity, call: () => R): R {
+    return this.#listeners.observe(activity, call);
+  }
 
   #isCurrent(held: SlotConnection<C>): boolean {
     return held.slot.held === held && this.#connections.slots[held.slot.index] === held.slot;

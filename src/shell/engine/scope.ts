@@ -74,7 +74,7 @@ export class Scope<C> {
   readonly #context: Context | undefined;
   /** Whether the policy takes the scope for that of a Durable Object. */
   #isObjects: boolean;
-  /** Whether a checkout is one call and its answer: no clock, no stack, no debug log, no lost lease to report. */
+  /** Whether a checkout is one call and its answer: no clock, stack, debug log, observer, or lost lease to report. */
   #isFastPath = true;
   /** Aborts that fired in another I/O context, and how to wake this one for them. */
   readonly #abortsElsewhere: Array<() => void> = [];
@@ -106,6 +106,7 @@ export class Scope<C> {
       creator,
       settings,
       policy,
+      listeners,
       first === undefined ? undefined : first.#connections,
       isBound,
     ));
@@ -156,6 +157,7 @@ export class Scope<C> {
 
   #updateEvents(): void {
     if (hasCrashed()) return;
+    this.#updateFastPath();
     // A hand-over bypasses the log and the stacks.
     const everyLease = this.log.isDebug || this.#settings.keepsStacks;
     this.#policy.setEvents(eventBits((event) => this.#listeners.has(event), everyLease));
@@ -163,7 +165,11 @@ export class Scope<C> {
 
   #updateFastPath(): void {
     this.#isFastPath =
-      !this.#needsLimits() && !this.log.isDebug && !this.#lostLeases.areAny && this.#context === undefined;
+      !this.#needsLimits() &&
+      !this.log.isDebug &&
+      !this.#lostLeases.areAny &&
+      !this.#listeners.hasObservers &&
+      this.#context === undefined;
   }
 
   /** Whether every checkout passes its own times, or its stack. */
@@ -254,7 +260,7 @@ export class Scope<C> {
 
   // Short, so that V8 can inline it. What is rare stands apart.
   connect(options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
-    if (options !== undefined || !this.#isFastPath) return this.#connectWithin(options);
+    if (options !== undefined || !this.#isFastPath) return this.#connectObserved(options);
     let word: number;
     try {
       word = this.#policy.checkout();
@@ -275,6 +281,13 @@ export class Scope<C> {
 
   #refuseAfter(trap: unknown): Promise<never> {
     return Promise.reject(this.#operations.crash(trap));
+  }
+
+  #connectObserved(options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
+    const listeners = this.#listeners;
+    return listeners.hasObservers
+      ? listeners.observe({ name: "checkout" }, () => this.#connectWithin(options))
+      : this.#connectWithin(options);
   }
 
   #connectWithin(options: ConnectOptions = {}): Promise<PooledConnection<C>> {
@@ -333,6 +346,13 @@ export class Scope<C> {
 
   /** The checkout of a caller that cannot wait. Returns undefined if it would have to, or throws then if `fails`. */
   connectNow(fails: boolean): PooledConnection<C> | undefined {
+    const listeners = this.#listeners;
+    return listeners.hasObservers
+      ? listeners.observe({ name: "checkout" }, () => this.#connectNow(fails))
+      : this.#connectNow(fails);
+  }
+
+  #connectNow(fails: boolean): PooledConnection<C> | undefined {
     let word: number;
     let limits: Limits | undefined;
     try {

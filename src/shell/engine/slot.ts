@@ -11,6 +11,7 @@
 import { ArgumentError } from "../errors.js";
 import { canFinalize } from "../host.js";
 import type { Log } from "../logger.js";
+import type { Activity } from "../observer.js";
 import type { OpeningContext } from "../options.js";
 import type { Loss } from "../protocol.js";
 import type { ConnectionRecord } from "../record.js";
@@ -55,6 +56,8 @@ export interface LeaseOwner<C> {
     lost: unknown,
   ): Promise<void>;
   isInUse(slot: Slot<C>): boolean;
+  /** Makes the call of an activity through its observers. */
+  observe<R>(activity: Activity, call: () => R): R;
   /** Called when the driver reports that the connection is gone. */
   died(held: SlotConnection<C>, cause: unknown): void;
   /** Called when a lease was garbage-collected before its end. */

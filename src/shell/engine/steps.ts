@@ -79,8 +79,9 @@ export class Steps<C> {
       case Code.Ping: {
         this.#log.debug("pinging a connection");
         const held = this.#heldBy(operation, index);
+        const { connection, slot: record } = held;
         operation.state.ending = held;
-        return this.#connections.ping(held.connection);
+        return this.#listeners.observe({ name: "ping", connection, record }, () => this.#connections.ping(connection));
       }
       case Code.Finalize:
         return this.#finalize(operation, this.#slot(index), this.#heldBy(operation, index).connection);
@@ -394,12 +395,15 @@ export class Steps<C> {
   // ---- return, and the end of a connection
 
   /** Rolls back, commits, or resets the session. Returns or throws what the driver does. */
-  reset(code: ResetCode, { connection }: SlotConnection<C>): unknown {
+  reset(code: ResetCode, { connection, slot }: SlotConnection<C>): unknown {
     // A reset listener may have ended the transaction, so there is nothing to roll back.
     if (code === Code.Rollback && this.#listeners.hasReset && this.#connections.isClean(connection)) return undefined;
     const call = callOf(code) as DriverCall;
     if (this.#log.isDebug) this.#log.debug(`${call} on return`);
-    return this.#connections.call(call, connection);
+    if (!this.#listeners.hasObservers) return this.#connections.call(call, connection);
+    return this.#listeners.observe({ name: "reset", call, connection, record: slot }, () =>
+      this.#connections.call(call, connection),
+    );
   }
 
   /** The connection is cancelled in order to be kept; if that fails, the error of its caller is why it is not. */
@@ -423,12 +427,14 @@ export class Steps<C> {
   }
 
   #end(operation: StepContext<C>, call: DriverCall, index: number): unknown {
-    const connection =
-      call === "close" && operation.held === undefined && index === noSlot
-        ? (operation.state.arrivedLate as C)
-        : this.#endingOf(operation, index).connection;
+    const isLate = call === "close" && operation.held === undefined && index === noSlot;
+    const held = isLate ? undefined : this.#endingOf(operation, index);
+    const connection = held === undefined ? (operation.state.arrivedLate as C) : held.connection;
     if (this.#log.isInfo) this.#logEnd(operation.handle, call);
-    return this.#connections.call(call, connection);
+    const reason = operation.known?.error ?? held?.deathCause;
+    return this.#listeners.observe({ name: "close", call, connection, record: held?.slot ?? null, reason }, () =>
+      this.#connections.call(call, connection),
+    );
   }
 
   #logEnd(operation: number, call: DriverCall): void {
