@@ -46,7 +46,8 @@ await bundle.close();
 
 /** The others are in edgepool.js, whichever entry is imported: each class must be there once. */
 function isOfOneEntry(path) {
-  const folders = ["entry", "dialects", "durable-object", "pg", "mysql2", "resources", "tarn", "generic-pool"];
+  const facades = ["pg", "mysql2", "resources", "tarn", "generic-pool"];
+  const folders = ["entry", "dialects", "durable-object", ...facades, "otel", "diagnostics"];
   return folders.includes(relative(shell, path).split(/[\\/]/)[0]);
 }
 

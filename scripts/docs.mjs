@@ -57,9 +57,8 @@ say(
 /** Returns one module with all exports of the package's subpaths. */
 function writeEntry() {
   const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `dialects/${name}`);
-  const modules = ["index", "durable-object/index", "pg/index", ...dialects].map(
-    (path) => `export * from "../../pkg/${path}.js";\n`,
-  );
+  const entries = ["durable-object/index", "pg/index", "otel/index", "diagnostics/index"];
+  const modules = ["index", ...entries, ...dialects].map((path) => `export * from "../../pkg/${path}.js";\n`);
   const rest =
     'export { initialize } from "../../pkg/entry/slim.js";\n' +
     'export type { DialectMembers } from "../../pkg/dialect.js";\n' +

@@ -20,7 +20,15 @@ import { installTarball } from "./packed.mjs";
 const nodeWithSqlite = parseInt(process.versions.node, 10) >= 24 ? process.execPath : setUpRuntimes(["node22"]).node22;
 
 /** Packages beside edgepool that examples import. */
-const drivers = ["pg", "pg-pool", "tarn", "generic-pool", "@electric-sql/pglite"];
+const drivers = [
+  "pg",
+  "pg-pool",
+  "tarn",
+  "generic-pool",
+  "@electric-sql/pglite",
+  "@opentelemetry/api",
+  "@opentelemetry/sdk-metrics",
+];
 
 const declarations = (path) => readFileSync(join(root, "pkg", `${path}.d.ts`), "utf8");
 const find = (name) => documents.find((document) => document.name === name);
@@ -226,6 +234,7 @@ const callOptions = [
   ["events", "ListenOptions"],
   ["pg/types", "PoolConfig"],
   ["mysql2/index", "GetConnectionOptions"],
+  ["otel/index", "MeterOptions"],
   ["durable-object/pool-object", "PoolObjectOptions"],
   ["durable-object/pool-of", "PoolOfOptions"],
   ["durable-object/statements", "StatementConfig"],
@@ -287,7 +296,8 @@ test("docs/errors.md has a section for every code, and no other", () => {
 test("every exported name is in the documents", () => {
   const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `dialects/${name}`);
   const facades = ["pg/index", "mysql2/index", "tarn/index", "generic-pool/index"];
-  const names = new Set(["index", "entry/slim", "durable-object/index", ...facades, ...dialects].flatMap(exportsOf));
+  const others = ["entry/slim", "durable-object/index", "otel/index", "diagnostics/index"];
+  const names = new Set(["index", ...others, ...facades, ...dialects].flatMap(exportsOf));
   const all = documents.map(({ text }) => text).join("\n");
   assert.ok(names.size > 50, `only ${names.size} names were found`);
   assert.deepEqual(
@@ -329,6 +339,8 @@ const foreign = new Set([
   "acquireConnectionTimeout",
   "afterCreate",
   "disposeExternalPool",
+  "asyncStart",
+  "asyncEnd",
 ]);
 
 test("no document names in its inline code what does not exist", () => {
@@ -354,6 +366,9 @@ test("no document names in its inline code what does not exist", () => {
     "mysql2/promise",
     "tarn/index",
     "generic-pool/index",
+    "otel/index",
+    "otel/instruments",
+    "diagnostics/index",
     "durable-object/index",
     "durable-object/pool-object",
     "durable-object/pool-of",

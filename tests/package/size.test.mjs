@@ -83,6 +83,18 @@ for (const [entry, ceiling] of Object.entries({ mysql2: 3_700, tarn: 3_600, "gen
   });
 }
 
+// Of the core they load nothing more than the pools do.
+for (const [entry, use, ceiling] of [
+  ["otel", 'export * from "edgepool/otel"', 2_400],
+  ["diagnostics", 'import "edgepool/diagnostics"', 1_200],
+]) {
+  test(`edgepool/${entry} stays under its ceiling, beside the pool`, async (t) => {
+    const bytes = (await loaded(["browser"], `${queuePool}; ${use}`)) - (await loaded(["browser"], queuePool));
+    t.diagnostic(`${bytes} bytes of ${ceiling}`);
+    assert.ok(bytes > 500 && bytes <= ceiling, `${bytes} bytes`);
+  });
+}
+
 test("a Worker that only calls the object, or only knows the errors, loads no pool", async () => {
   const conditions = ["workerd", "worker", "browser"];
   const caller = await loaded(conditions, 'export { poolOf } from "edgepool/durable-object"');

@@ -73,6 +73,8 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/generic-pool/index.js",
     "pkg/resource-pool.js",
     "pkg/pg/pg-pool.js",
+    "pkg/otel/index.js",
+    "pkg/diagnostics/index.js",
     ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
   ].sort();
   assert.deepEqual(built(".js"), modules, "a module is missing, or one is of an entry that is gone");
@@ -484,12 +486,82 @@ for (const [contract, what] of Object.entries({
   });
 }
 
+test("edgepool/otel takes a Meter of @opentelemetry/api, and edgepool/diagnostics types its messages", () => {
+  cpSync(new URL("telemetry-contract", import.meta.url), join(project.folder, "telemetry-contract"), {
+    recursive: true,
+  });
+  const types = join(root, "node_modules", "@types");
+  const telemetry = ["api", "sdk-metrics", "core", "resources"].map((name) => [
+    `@opentelemetry/${name}`,
+    [join(root, "node_modules", "@opentelemetry", name, "dist", "index.d.mts")],
+  ]);
+  writeFileSync(
+    join(project.folder, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noEmit: true,
+        module: "nodenext",
+        target: "es2022",
+        lib: ["es2022", "esnext.disposable"],
+        types: ["node"],
+        typeRoots: [types],
+        paths: { pg: [join(types, "pg", "index.d.ts")], ...Object.fromEntries(telemetry) },
+        skipLibCheck: false,
+      },
+      include: ["telemetry-contract"],
+    }),
+  );
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", project.folder],
+    { encoding: "utf8" },
+  );
+  assert.equal(status, 0, stdout);
+});
+
+for (const [what, getBuiltinModule] of [
+  ["no getBuiltinModule", "undefined"],
+  ["one that has no such module", "() => undefined"],
+  ["one that throws", '() => { throw new Error("not here"); }'],
+]) {
+  test(`in a host with ${what} edgepool/diagnostics does nothing, and pools work`, () => {
+    const { stdout, stderr } = run(
+      "no-channels.mjs",
+      `
+      process.getBuiltinModule = ${getBuiltinModule};
+      await import("edgepool/diagnostics");
+      const { QueuePool } = await import("edgepool");
+      console.log(await new QueuePool(() => ({ rollback() {}, close() {} })).use(() => "used"));
+    `,
+    );
+    assert.equal(stdout, "used", stderr);
+  });
+}
+
+test("edgepool/otel needs no package of OpenTelemetry, and refuses what is no meter", () => {
+  const { stdout, stderr } = run(
+    "no-meter.mjs",
+    `
+    import { attachMeter } from "edgepool/otel";
+    import { QueuePool } from "edgepool";
+    try {
+      attachMeter(new QueuePool(() => ({})), undefined);
+    } catch (error) {
+      console.log(error.message);
+    }
+  `,
+  );
+  assert.equal(stdout, "attachMeter() wants a Meter of @opentelemetry/api as its second argument", stderr);
+});
+
 test("the first example of the README, its events and the recipes compile with the types of pg", () => {
   const blocks = (name) =>
     [...readFileSync(join(root, name), "utf8").matchAll(/```js\n([^]*?)```/g)].map(([, block]) => block);
   const [first, , events] = blocks("README.md");
-  const recipes = blocks("docs/events.md").filter((block) => /^pool\.on\("reset"|^const held/.test(block));
-  assert.equal(recipes.length, 2);
+  const recipes = blocks("docs/events.md").filter((block) => block.startsWith('pool.on("reset"'));
+  assert.equal(recipes.length, 1);
   writeFileSync(
     join(project.folder, "readme.ts"),
     `${first}\nexport const first: any = rows[0];\n${[events, ...recipes].map((block) => `{\n${block}}`).join("\n")}`,

@@ -199,6 +199,8 @@ holds<
           | "closing"
           | "waiting"
           | "detached"
+          | "maxIdle"
+          | "minIdle"
           | "max"
           | "opened"
           | "openFailed"
