@@ -291,7 +291,9 @@ async function requestCancel(client: PgClient): Promise<boolean> {
   let isSent = false;
   try {
     return await new Promise<boolean>((resolve, reject) => {
-      const Connection = own?.constructor as new (options: object) => PgConnection;
+      // Bun takes `own?.constructor` for a syntax error. Without a connection this throws, as the next line would.
+      const { constructor } = own as PgConnection;
+      const Connection = constructor as unknown as new (options: object) => PgConnection;
       const request = (connection = new Connection({ ssl, sslNegotiation }));
       timer = setTimeout(() => resolve(false), cancelMs);
       const send = (): void => {
