@@ -478,9 +478,9 @@ pub fn counts(pool: u32) -> JsValue {
     })
 }
 
-/// Returns for how many milliseconds the longest return has been under way, or -1. Then for how many the longest-held
-/// leases have been out, each followed by its slot: at most five, the longest first. If `now_ms` is `NaN`, the last
-/// reading of the clock counts.
+/// Returns for how many milliseconds the longest return has been under way and the first waiter has waited, each -1 if
+/// there is none. Then for how many the longest-held leases have been out, each followed by its slot: at most five, the
+/// longest first. If `now_ms` is `NaN`, the last reading of the clock counts.
 #[wasm_bindgen]
 pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
     with(pool, |scope| {
@@ -489,7 +489,8 @@ pub fn longest_held(pool: u32, now_ms: f64) -> js_sys::Array {
         }
         let held = scope.longest_held();
         let held = held.iter().flatten().flat_map(|&(ms, slot)| [f64::from(ms), f64::from(slot)]);
-        core::iter::once(scope.longest_return().map_or(-1.0, f64::from)).chain(held).map(JsValue::from).collect()
+        let oldest = [scope.longest_return(), scope.longest_wait()].map(|ms| ms.map_or(-1.0, f64::from));
+        oldest.into_iter().chain(held).map(JsValue::from).collect()
     })
 }
 

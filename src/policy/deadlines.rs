@@ -400,6 +400,13 @@ impl Deadlines {
         queue.iter().find(|&index| operations[index].class == IN_QUEUE)
     }
 
+    /// For how long the first waiter on the pool's own timeout has been armed, since the reading that stamped it.
+    pub(crate) fn longest_in_queue(&self, operations: &Operations, queue: &Ring<Queue>) -> Option<u32> {
+        let first = &operations[self.first_in(queue, operations)?];
+        let left = first.due.wrapping_sub(self.now);
+        first.is_stamped().then(|| (self.queue_span_ms + 1).wrapping_sub(left))
+    }
+
     /// Takes one operation whose time has ended; it is disarmed. A reading comes first.
     pub(crate) fn take_expired(&mut self, operations: &mut Operations) -> Option<u32> {
         for class in 0..self.classes.len() {

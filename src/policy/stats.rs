@@ -159,4 +159,10 @@ impl Pool {
         let returning = self.records.iter().filter(|(_, record)| record.phase.is_return());
         returning.filter_map(|(_, record)| record.held_since).map(|since| now.wrapping_sub(since)).max()
     }
+
+    /// For how long the first in the queue has waited, in milliseconds, if the pool's own timeout runs for it. Counted
+    /// as [`Pool::longest_held`] counts.
+    pub fn longest_wait(&self) -> Option<u32> {
+        self.deadlines.longest_in_queue(&self.operations, &self.waiters)
+    }
 }

@@ -279,6 +279,28 @@ fn the_longest_return_is_timed_from_the_first_reading_after_it_began() {
 }
 
 #[test]
+fn the_longest_wait_is_that_of_the_first_in_the_queue_and_at_least_as_long_as_said() {
+    for timeout_ms in [30_000.0, f64::INFINITY] {
+        let mut host = Host::new(Settings { timeout_ms, ..plain(1, 0) });
+        let holder = host.lend();
+        assert_eq!(host.pool.longest_wait(), None);
+        let first = host.connect();
+        host.tick_without_ring();
+        host.pass(700.0);
+        host.connect();
+        host.tick_without_ring();
+        host.pass(300.0);
+        host.tick_without_ring();
+        assert_eq!(host.pool.longest_wait(), Some(1000));
+        host.give_back(holder);
+        assert!(host.is_settled(first));
+        assert_eq!(host.pool.longest_wait(), Some(300));
+        host.give_back(first);
+        assert_eq!(host.pool.longest_wait(), None);
+    }
+}
+
+#[test]
 fn the_longest_held_leases_are_listed_longest_first_and_at_most_five() {
     let mut host = Host::new(sized(10, 0));
     let mut callers = Vec::new();

@@ -375,12 +375,17 @@ export class Policy {
   }
 
   /**
-   * Returns for how long the longest return has been under way, or -1, and the leases that have been out for longest,
-   * with the index of their slots. Without `nowMs` by the last reading of the clock.
+   * Returns for how long the longest return has been under way and the first waiter has waited, each -1 if there is
+   * none, and the leases that have been out for longest, with the index of their slots. Without `nowMs` by the last
+   * reading of the clock.
    */
-  longestHeld(nowMs: number | undefined): { returningMs: number; held: Held[] } {
-    const [returningMs, ...numbers] = longest_held(this.#number, nowMs ?? NaN) as [number, ...number[]];
-    return { returningMs, held: toHeld(numbers) };
+  longestHeld(nowMs: number | undefined): { returningMs: number; waitingMs: number; held: Held[] } {
+    const [returningMs, waitingMs, ...numbers] = longest_held(this.#number, nowMs ?? NaN) as [
+      number,
+      number,
+      ...number[],
+    ];
+    return { returningMs, waitingMs, held: toHeld(numbers) };
   }
 
   /** Returns the leases that have come to be out for too long. */
