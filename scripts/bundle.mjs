@@ -2,9 +2,10 @@
 // share. A module for each source file takes twice as long to import. Called by build.mjs with the glue's folder and
 // the WebAssembly.
 
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
-import { transform } from "esbuild";
+import { build, transform } from "esbuild";
 import { rollup } from "rollup";
 import { root } from "./run.mjs";
 
@@ -47,7 +48,7 @@ await bundle.close();
 /** The others are in edgepool.js, whichever entry is imported: each class must be there once. */
 function isOfOneEntry(path) {
   const facades = ["pg", "mysql2", "resources", "tarn", "generic-pool"];
-  const folders = ["entry", "dialects", "durable-object", ...facades, "otel", "diagnostics"];
+  const folders = ["entry", "dialects", "durable-object", ...facades, "otel", "diagnostics", "inspect"];
   return folders.includes(relative(shell, path).split(/[\\/]/)[0]);
 }
 
@@ -65,8 +66,30 @@ async function toJavaScript(code, path) {
     target: "es2022",
     sourcefile: path,
     sourcemap: true,
-    define: path.endsWith("inline.ts") ? { wasmAsText: JSON.stringify(asText()) } : {},
+    define: await definitionsOf(relative(shell, path)),
   });
+}
+
+/** What a source has from elsewhere, by the names that it declares. */
+async function definitionsOf(source) {
+  if (source === join("entry", "inline.ts")) return { wasmAsText: JSON.stringify(asText()) };
+  if (source === join("inspect", "page.ts")) return { pageAssets: JSON.stringify(await pageAssets()) };
+  return {};
+}
+
+/** Returns the script and the style of the page of edgepool/inspect, and the hashes by which its policy names them. */
+async function pageAssets() {
+  const picture = join(root, "src", "picture");
+  const bundled = async (options) => {
+    const { outputFiles } = await build({ bundle: true, minify: true, write: false, target: "es2022", ...options });
+    return outputFiles[0].text.trim();
+  };
+  const script = await bundled({ entryPoints: [join(picture, "page", "main.js")], format: "esm", charset: "ascii" });
+  const style = await bundled({
+    stdin: { contents: '@import "./picture.css"; @import "./page/page.css";', resolveDir: picture, loader: "css" },
+  });
+  const hashOf = (text) => `sha256-${createHash("sha256").update(text).digest("base64")}`;
+  return { script, style, scriptHash: hashOf(script), styleHash: hashOf(style) };
 }
 
 /**

@@ -30,7 +30,7 @@ let recreation: Recreation | undefined;
 /** The common base of the pools. `C` is the driver's connection. */
 export abstract class Pool<C> implements AsyncDisposable {
   /** @internal The pool's only scope, or the one that stands for the pool as a whole. */
-  protected readonly first: Scope<C>;
+  readonly first: Scope<C>;
   /** Undefined if the pool has one scope. */
   readonly #scopes: Scopes<C> | undefined;
   readonly #creator: Creator<C>;
@@ -282,7 +282,7 @@ export abstract class Pool<C> implements AsyncDisposable {
   }
 
   /** @internal The scopes that can act now. */
-  protected withinReach(): Scope<C>[] {
+  withinReach(): Scope<C>[] {
     return this.#scopes?.withinReach() ?? [this.first];
   }
 

@@ -117,7 +117,7 @@ test("no import of the shell runs back up", () => {
   const place = new Map(order.map((name, index) => [name, index]));
   for (const [name, targets] of shellImports()) {
     // Entries, dialects and integrations stand above all of these; layers.test.mjs has their rules.
-    if (name === "cloudflare-workers" || /^(entry|dialects|durable-object)\//.test(name)) continue;
+    if (name === "cloudflare-workers" || /^(entry|dialects|durable-object|inspect)\//.test(name)) continue;
     if (/^(pg|mysql2|resources|tarn|generic-pool|otel|diagnostics)\//.test(name)) continue;
     assert.ok(place.has(name), `${name} has no place in the order of this test`);
     for (const target of targets)

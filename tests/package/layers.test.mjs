@@ -19,7 +19,7 @@ const imports = (text) => [...text.matchAll(/from "([^"]+)"/g)].map(([, specifie
 const facade = /^src\/shell\/(pg|mysql2|resources|tarn|generic-pool)\//;
 
 /** What the core does not import. */
-const upwards = /durable-object|\/(pg|mysql2|resources|tarn|generic-pool|otel|diagnostics)\/|^(pg|mysql2)$/;
+const upwards = /durable-object|\/(pg|mysql2|resources|tarn|generic-pool|otel|diagnostics|inspect)\/|^(pg|mysql2)$/;
 
 test("the shell imports only itself, and the WebAssembly only where it may", () => {
   const mayReach = /^src\/shell\/(engine\/(policy|instance)|entry\/(inline|workerd|module|slim))\.ts$/;
@@ -41,7 +41,7 @@ test("the shell imports only itself, and the WebAssembly only where it may", () 
 
 test("an integration imports the core; the core imports no integration", () => {
   for (const { name, text } of files("src/shell", ".ts")) {
-    if (facade.test(name) || /^src\/shell\/(durable-object|otel|diagnostics)\//.test(name)) continue;
+    if (facade.test(name) || /^src\/shell\/(durable-object|otel|diagnostics|inspect)\//.test(name)) continue;
     assert.deepEqual(
       imports(text).filter((specifier) => upwards.test(specifier)),
       [],

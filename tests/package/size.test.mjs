@@ -95,6 +95,19 @@ for (const [entry, use, ceiling] of [
   });
 }
 
+// The page with its script and style is two thirds of it.
+const inspectCeiling = 19_200;
+
+test("edgepool/inspect stays under its ceiling, and is in nothing that does not import it", async (t) => {
+  const whole = 'export * from "edgepool"; ';
+  const core = await loaded(["browser"], whole);
+  const bytes = (await loaded(["browser"], `${whole} export * from "edgepool/inspect"`)) - core;
+  t.diagnostic(`${bytes} bytes of ${inspectCeiling}`);
+  assert.ok(bytes <= inspectCeiling, `${bytes} bytes`);
+  const shared = readFileSync(join(root, "pkg", "edgepool.js"), "utf8");
+  assert.doesNotMatch(shared, /<!doctype|EventSource|text\/event-stream/);
+});
+
 test("a Worker that only calls the object, or only knows the errors, loads no pool", async () => {
   const conditions = ["workerd", "worker", "browser"];
   const caller = await loaded(conditions, 'export { poolOf } from "edgepool/durable-object"');

@@ -66,6 +66,7 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/entry/external.js",
     "pkg/entry/slim.js",
     "pkg/durable-object/index.js",
+    "pkg/inspect/index.js",
     "pkg/pg/index.js",
     "pkg/mysql2/index.js",
     "pkg/mysql2/promise.js",
@@ -269,10 +270,14 @@ test("the types compile in a project for Node that has no types of the DOM and c
     `
     import { QueuePool } from "edgepool";
     import { pg } from "edgepool/dialects/pg";
+    import { inspect, nodeListener, type InspectOptions } from "edgepool/inspect";
+    import { createServer } from "node:http";
     await using pool = new QueuePool(() => ({ query: async (text: string) => text }), { poolSize: 1 });
     await using lease = await pool.connect({ signal: AbortSignal.timeout(10) });
     export const rows: Promise<string> = lease.connection.query("SELECT 1");
     export const { name } = pg;
+    export const options: InspectOptions = { pools: () => [pool], authorize: async ({ headers }) => headers.has("x") };
+    export const server = createServer(nodeListener(inspect(options)));
   `,
   );
   for (const module of ["nodenext", "esnext"]) {

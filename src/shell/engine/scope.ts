@@ -34,9 +34,9 @@ import { Leases } from "./leases.js";
 import { LostLeases } from "./lost-leases.js";
 import { isLast, Operation } from "./operation.js";
 import { Operations } from "./operations.js";
-import { Policy } from "./policy.js";
+import { Policy, type Held } from "./policy.js";
 import { Refusals } from "./refusals.js";
-import type { SlotConnection } from "./slot.js";
+import type { Slot, SlotConnection } from "./slot.js";
 import { Steps } from "./steps.js";
 import { Timer } from "./timer.js";
 import { Waiters } from "./waiters.js";
@@ -677,6 +677,11 @@ export class Scope<C> {
 
   counts(): PoolCounts {
     return this.#policy.counts();
+  }
+
+  /** Returns what is in the slots, for how long the first waiter has waited, and which leases are out for longest. */
+  look(): { slots: readonly (Slot<C> | undefined)[]; waitingMs: number; held: Held[] } {
+    return { ...this.#policy.longestHeld(this.#clock.now()), slots: this.#connections.slots };
   }
 
   get options(): PolicyOptions {
