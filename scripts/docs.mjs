@@ -57,7 +57,7 @@ say(
 /** Returns one module with all exports of the package's subpaths. */
 function writeEntry() {
   const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `dialects/${name}`);
-  const entries = ["durable-object/index", "pg/index", "otel/index", "diagnostics/index"];
+  const entries = ["durable-object/index", "inspect/index", "pg/index", "otel/index", "diagnostics/index"];
   const modules = ["index", ...entries, ...dialects].map((path) => `export * from "../../pkg/${path}.js";\n`);
   const rest =
     'export { initialize } from "../../pkg/entry/slim.js";\n' +

@@ -128,9 +128,12 @@ export const suites = [
     "the pools in Workers: requests and Durable Objects in real workerd",
     filesIn("tests/integration/workers", ".test.mjs"),
   ),
-  files("demo", "the demo page in headless Chromium", only(["demo"], filesIn("tests/integration", ".test.mjs")), {
-    needs: { demo: ["chromium"] },
-  }),
+  files(
+    "demo",
+    "the demo page, and that of edgepool/inspect, in headless Chromium",
+    only(["demo", "inspect-page"], filesIn("tests/integration", ".test.mjs")),
+    { needs: { demo: ["chromium"], "inspect-page": ["chromium"] } },
+  ),
   conformance("conformance", "this Node", "node"),
   ...(canSetUpRuntimes
     ? [
@@ -151,7 +154,7 @@ export const suites = [
   files(
     "integration",
     "the pools in Node and on a real PostgreSQL",
-    filesIn("tests/integration", ".test.mjs", ["demo"]),
+    filesIn("tests/integration", ".test.mjs", ["demo", "inspect-page"]),
   ),
   files(
     "dialects",
@@ -160,7 +163,7 @@ export const suites = [
     { node: "node22" },
   ),
   files("documents", "the documents: their examples, names and links", only(documents, packageFiles), {
-    needs: { documentation: ["node22"] },
+    needs: { documentation: ["node22", ...(canSetUpRuntimes ? ["deno", "bun"] : [])] },
   }),
   files(
     "package",

@@ -125,6 +125,10 @@ class Server {
     process.once("exit", this.#kill);
   }
 
+  get address() {
+    return this.#address;
+  }
+
   /** What the server and the app in it wrote. */
   get log() {
     return this.#lines;

@@ -11,13 +11,19 @@ import { after, before, describe, test } from "node:test";
 import { Client } from "pg";
 import { startPostgres } from "../../scripts/postgres.mjs";
 import { root } from "../../scripts/run.mjs";
-import { setUpRuntimes } from "../../scripts/setup.mjs";
+import { canSetUpRuntimes, setUpRuntimes } from "../../scripts/setup.mjs";
 import { startWorkerd } from "../integration/workers/workerd.mjs";
 import { codeInFirstColumns, documents, guides, otherDocuments } from "./documents.mjs";
 import { installTarball } from "./packed.mjs";
 
 /** A Node that has SQLite, or undefined. */
 const nodeWithSqlite = parseInt(process.versions.node, 10) >= 24 ? process.execPath : setUpRuntimes(["node22"]).node22;
+
+/** Deno and Bun, as far as they can be had. */
+const { deno, bun } = canSetUpRuntimes ? setUpRuntimes(["deno", "bun"]) : {};
+
+/** The token of edgepool/inspect in the examples. */
+const inspectToken = "the token of the examples";
 
 /** Packages beside edgepool that examples import. */
 const drivers = [
@@ -76,6 +82,8 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
       mkdirSync(dirname(place), { recursive: true });
       symlinkSync(join(root, "node_modules", name), place);
     }
+    const inspector = find("docs/inspect.md").blocks.find(({ text }) => text.startsWith("// inspector.js"));
+    writeFileSync(join(project.folder, "inspector.js"), inspector.text);
     postgres = await startPostgres();
     const { host, port, user, password, database } = postgres.options;
     databaseUrl = `postgres://${user}:${password}@${host}:${port}/${database}`;
@@ -90,12 +98,50 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
     project?.remove();
   });
 
+  /** Runs a Worker, with what it binds, while `ask` asks it. */
+  async function runWorker(text, ask) {
+    const className = /class (\w+) extends PoolObject/.exec(text)?.[1];
+    const binding = /poolOf\(env\.(\w+)/.exec(text)?.[1];
+    const durableObjects = className === undefined ? {} : { [binding]: className };
+    const vars = { DATABASE_URL: databaseUrl, INSPECT_TOKEN: inspectToken };
+    const workerd = await startWorkerd({
+      workers: { example: { source: text, resolveDir: project.folder, vars, durableObjects } },
+    });
+    try {
+      await ask(workerd);
+    } finally {
+      await workerd.stop();
+    }
+  }
+
+  /** Expects that the pools of a server are shown to those that have the token, and that it serves its own page. */
+  async function assertShowsPools(url) {
+    assert.equal((await fetch(url)).status, 200);
+    assert.equal((await fetch(`${url}/pools`)).status, 401);
+    const headers = { authorization: `Bearer ${inspectToken}` };
+    const page = await fetch(`${url}/pools`, { headers });
+    assert.match(await page.text(), /<!doctype html>/);
+    const controller = new AbortController();
+    const { body } = await fetch(`${url}/pools?events`, { headers, signal: controller.signal });
+    const { value } = await body.getReader().read();
+    const [, picture] = /^data: (.*)$/m.exec(new TextDecoder().decode(value));
+    assert.equal(JSON.parse(picture).pools.length, 1);
+    controller.abort();
+  }
+
   /** Runs a module in the consumer's folder; `meanwhile` has the process and its lines. */
-  async function run(source, { node = process.execPath, meanwhile = async () => {} } = {}) {
+  async function run(source, { node = process.execPath, args = ["--no-warnings"], meanwhile = async () => {} } = {}) {
     const file = join(project.folder, `example-${++files}.mjs`);
     writeFileSync(file, source);
-    const child = spawn(node, ["--no-warnings", file], {
-      env: { ...process.env, DATABASE_URL: databaseUrl, PORT: "0", NODE_TEST_CONTEXT: undefined },
+    const child = spawn(node, [...args, file], {
+      cwd: project.folder,
+      env: {
+        ...process.env,
+        DATABASE_URL: databaseUrl,
+        INSPECT_TOKEN: inspectToken,
+        PORT: "0",
+        NODE_TEST_CONTEXT: undefined,
+      },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
@@ -146,21 +192,28 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
       assert.equal(status, 0, stderr);
     },
     async worker({ text }) {
-      const className = /class (\w+) extends PoolObject/.exec(text)?.[1];
-      const binding = /poolOf\(env\.(\w+)/.exec(text)?.[1];
-      const durableObjects = className === undefined ? {} : { [binding]: className };
-      const workerd = await startWorkerd({
-        workers: {
-          example: { source: text, resolveDir: project.folder, vars: { DATABASE_URL: databaseUrl }, durableObjects },
-        },
-      });
-      try {
+      await runWorker(text, async (workerd) => {
         const answers = await Promise.all(Array.from({ length: 20 }, () => workerd.ask("/")));
         assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]), workerd.log.join("\n"));
         assert.equal(typeof answers[0].body, "object");
-      } finally {
-        await workerd.stop();
-      }
+      });
+    },
+    /** Serves edgepool/inspect at /pools, in the runtime that it is for. */
+    async inspected({ text }) {
+      if (text.includes("export default {"))
+        return runWorker(text, (workerd) => assertShowsPools(`http://127.0.0.1:${workerd.port}`));
+      const [node, args] = runtimeOf(text);
+      let isShown = false;
+      const { stderr } = await run(text, {
+        node,
+        args,
+        async meanwhile(child, line) {
+          await assertShowsPools(`http://127.0.0.1:${/\d+/.exec(line)[0]}`);
+          isShown = true;
+          child.kill("SIGKILL");
+        },
+      });
+      assert.ok(isShown, stderr);
     },
   };
 
@@ -168,11 +221,18 @@ describe("every JavaScript block of the README and of docs/ runs, and prints wha
     const isTooNew = block.text.includes("node:sqlite") && nodeWithSqlite === undefined;
     test(
       `${block.document}:${block.line} (${block.heading || "the first"}), a ${block.kind}`,
-      { skip: isTooNew && "it wants a newer Node" },
+      { skip: (isTooNew || runtimeOf(block.text)[0] === undefined) && "it wants another runtime" },
       () => runners[block.kind](block),
     );
   }
 });
+
+/** The program that runs a server, if it can be had, and its arguments. */
+function runtimeOf(text) {
+  if (text.includes("Deno.")) return [deno, ["run", "--no-prompt", "--allow-all"]];
+  if (text.includes("Bun.")) return [bun, []];
+  return [process.execPath, ["--no-warnings"]];
+}
 
 /** Only how long a lease was held is left out: that is measured. */
 function expectOutput({ status, stdout, stderr }, prints) {
@@ -296,7 +356,7 @@ test("docs/errors.md has a section for every code, and no other", () => {
 test("every exported name is in the documents", () => {
   const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `dialects/${name}`);
   const facades = ["pg/index", "mysql2/index", "tarn/index", "generic-pool/index"];
-  const others = ["entry/slim", "durable-object/index", "otel/index", "diagnostics/index"];
+  const others = ["entry/slim", "durable-object/index", "otel/index", "diagnostics/index", "inspect/index"];
   const names = new Set(["index", ...others, ...facades, ...dialects].flatMap(exportsOf));
   const all = documents.map(({ text }) => text).join("\n");
   assert.ok(names.size > 50, `only ${names.size} names were found`);
@@ -369,6 +429,8 @@ test("no document names in its inline code what does not exist", () => {
     "otel/index",
     "otel/instruments",
     "diagnostics/index",
+    "inspect/index",
+    "inspect/options",
     "durable-object/index",
     "durable-object/pool-object",
     "durable-object/pool-of",

@@ -70,6 +70,7 @@ function readBlocks(document, tokens) {
 /** A block that imports is complete. */
 function kindOf(text) {
   if (!/^import /m.test(text)) return "fragment";
+  if (/"\/pools"/.test(text)) return "inspected";
   if (/^export default \{/m.test(text)) return "worker";
   if (/^export const handler/m.test(text)) return "handler";
   return text.includes(".listen(") ? "server" : "program";

@@ -1,9 +1,11 @@
 // Requests of wrangler dev that are entered many times, beside other traffic: each has the backend that it had before.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { root } from "../../../scripts/run.mjs";
 import { layProject } from "../project.mjs";
 import { openShop } from "../shop.mjs";
 
@@ -53,6 +55,19 @@ test("a request with a span for each query has one backend", async () => {
 
 test("each of twenty WebSockets of Hono has one backend for all of its messages", async () => {
   assertApart(await besideOthers(() => server.ask("/sockets?clients=20&messages=6")));
+});
+
+test("Hono serves edgepool/inspect, the page and its stream", async () => {
+  const [, mount] = /`(app\.get\("\/pools", .+)`/.exec(readFileSync(join(root, "docs", "inspect.md"), "utf8")) ?? [];
+  assert.ok(readFileSync(join(import.meta.dirname, "entered", "worker.mjs"), "utf8").includes(mount), mount);
+  const ask = (path, headers = {}) => fetch(`${server.address}${path}`, { headers });
+  assert.equal((await ask("/pools")).status, 401);
+  const headers = { authorization: "Bearer the token of the tests" };
+  assert.match(await (await ask("/pools", headers)).text(), /<!doctype html>/);
+  const reader = (await ask("/pools?events", headers)).body.getReader();
+  const first = new TextDecoder().decode((await reader.read()).value);
+  assert.equal(JSON.parse(/^data: (.*)$/m.exec(first)[1]).pools[0].stats.max, 2);
+  await reader.cancel();
 });
 
 test("a Workflow has one backend in all of its steps", async () => {

@@ -241,6 +241,11 @@ class Workerd {
     this.stop = () => (this.#agent.destroy(), stop());
   }
 
+  /** The port of the first Worker. */
+  get port() {
+    return this.#ports.get(this.#main);
+  }
+
   /**
    * Returns the answer to a GET: its status, and its body, parsed if it is JSON. If no Worker is named, the first
    * answers. `signal` disconnects. Without an answer within `timeoutMs` it disconnects and rejects.

@@ -3,6 +3,7 @@
 import { env, tracing, WorkflowEntrypoint } from "cloudflare:workers";
 import { QueuePool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
+import { inspect } from "edgepool/inspect";
 import { Hono } from "hono";
 import { upgradeWebSocket } from "hono/cloudflare-workers";
 import { Client } from "pg";
@@ -31,6 +32,9 @@ export class Orders extends WorkflowEntrypoint {
 }
 
 const app = new Hono();
+const inspector = inspect({ pools: pool, token: "the token of the tests" });
+
+app.get("/pools", (context) => inspector(context.req.raw));
 
 app.get("/other", async (context) => context.json(await backend()));
 
