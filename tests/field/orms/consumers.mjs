@@ -3,6 +3,7 @@
 /** @type {import("./promises.mjs").Consumer[]} */
 export const consumers = [
   { name: "knex", title: "Knex", transacts: true },
+  { name: "knex-tarn", npm: "knex", title: "Knex on edgepool/tarn", transacts: true, streams: true },
   { name: "objection", title: "Objection", transacts: true },
   { name: "kysely", title: "Kysely", transacts: true, streams: true },
   { name: "drizzle", npm: "drizzle-orm", title: "Drizzle", transacts: true },

@@ -41,8 +41,8 @@ async function openAlone(name, more = {}) {
   const opened = await open(Pool, { ...server.options, database, application_name: database, max, ...more });
   await opened.makeTable();
   let kept = 0;
-  opened.pool.on("acquire", () => kept++).on("release", () => kept--);
-  after(() => opened.pool.ending || opened.pool.end({ timeoutMillis: 1 }));
+  opened.pool.on?.("acquire", () => kept++).on("release", () => kept--);
+  after(() => opened.pool.queuePool.close({ timeout: "1ms" }));
   return { ...opened, kept: () => kept };
 }
 
@@ -76,6 +76,12 @@ test("MikroORM keeps each client that died in a transaction, and the pool has it
   }
   await assertWhole(pool);
   await pool.end();
+});
+
+test("Knex on edgepool/tarn keeps its own options, and has its own error for a caller in want", async () => {
+  const { knex, transaction } = await openAlone("knex-tarn", { max: 1, more: { acquireConnectionTimeout: 50 } });
+  await transaction(() => assert.rejects(async () => knex("item"), { name: "KnexTimeoutError" }));
+  await knex.destroy();
 });
 
 test("MikroORM reads intervals as on its own pool", async () => {

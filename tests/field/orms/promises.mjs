@@ -81,20 +81,20 @@ export function testConsumer({ name, title, transacts, streams }, open) {
       await opened.makeTable();
     });
 
-    after(() => opened?.pool.ending || opened?.close());
+    after(() => opened?.pool.queuePool.closed || opened?.close());
 
     /** What the table has of these names. */
     const found = async (prefix) => (await opened.names()).filter((name) => name.startsWith(prefix)).sort();
 
     const assertNothingLeaks = () => server.assertNothingLeaks(opened.pool.queuePool, name);
 
-    async function assertAllSlots() {
+    async function assertAllSlots({ pool, transaction } = opened, own = name) {
       await meet(
         transacts
-          ? (meeting) => opened.transaction(async (tx) => meeting(await tx.pid()))
-          : (meeting) => borrow(opened.pool, meeting),
+          ? (meeting) => transaction(async (tx) => meeting(await tx.pid()))
+          : (meeting) => borrow(pool, meeting),
       );
-      await assertNothingLeaks();
+      await server.assertNothingLeaks(pool.queuePool, own);
     }
 
     test(`${title} makes a table, inserts rows and selects them`, async () => {
@@ -165,7 +165,7 @@ export function testConsumer({ name, title, transacts, streams }, open) {
         const names = series("fifty", 50);
         await Promise.all(names.map((name) => opened.insert([name])));
         assert.deepEqual(await found("fifty"), names.sort());
-        assert.ok(opened.pool.totalCount <= max);
+        assert.ok(opened.pool.queuePool.stats().total <= max);
         await assertNothingLeaks();
       });
     }
@@ -182,18 +182,18 @@ export function testConsumer({ name, title, transacts, streams }, open) {
     test(`after the death of all idle backends ${title} has all ${max} connections again`, async () => {
       await assertAllSlots();
       await server.kill(...(await server.backends(name)));
-      await until(() => opened.pool.totalCount === 0, "the pool has noticed");
+      await until(() => opened.pool.queuePool.stats().total === 0, "the pool has noticed");
       await assertAllSlots();
     });
 
     test(`with prePing ${title} does not notice the death of all idle backends`, async () => {
-      const pinged = await open({ ...options(), edgepool: { prePing: true } });
+      const own = `${name} with prePing`;
+      const pinged = await open({ ...options(), application_name: own, edgepool: { prePing: true } });
       try {
-        const clients = await Promise.all(Array.from({ length: max }, () => pinged.pool.connect()));
-        for (const client of clients) client.release();
-        await server.kill(...(await server.backends(name)));
+        await assertAllSlots(pinged, own);
+        await server.kill(...(await server.backends(own)));
         await Promise.all(Array.from({ length: 2 * max }, () => pinged.names()));
-        await server.assertNothingLeaks(pinged.pool.queuePool, name);
+        await server.assertNothingLeaks(pinged.pool.queuePool, own);
       } finally {
         await pinged.close();
       }
@@ -201,7 +201,7 @@ export function testConsumer({ name, title, transacts, streams }, open) {
 
     test(`the pool ends after all that, and leaves no backend of ${title}`, async () => {
       await opened.close();
-      assert.ok(opened.pool.ended);
+      assert.ok(opened.pool.queuePool.closed);
       await server.untilBackends(name, 0);
     });
   });

@@ -2,18 +2,19 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { root } from "../../../scripts/run.mjs";
 import { rowsOf } from "../guide.mjs";
 import { layApp } from "./app.mjs";
 
-const lines = join(import.meta.dirname, "types", "lines.ts");
+const folder = join(import.meta.dirname, "types");
+const files = readdirSync(folder);
 
 test("each line of docs/orms.md compiles under strict with the types of its library", () => {
   const { project } = layApp();
-  copyFileSync(lines, join(project.folder, "lines.ts"));
+  cpSync(folder, project.folder, { recursive: true });
   const compilerOptions = {
     strict: true,
     exactOptionalPropertyTypes: true,
@@ -26,11 +27,11 @@ test("each line of docs/orms.md compiles under strict with the types of its libr
     // The libraries' own declarations have errors of their own.
     skipLibCheck: true,
   };
-  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["lines.ts"] }));
+  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", project.folder], { encoding: "utf8" });
   assert.equal(status, 0, stdout);
-  const text = readFileSync(lines, "utf8").replaceAll(/<\w+>/g, "");
+  const text = files.map((file) => readFileSync(join(folder, file), "utf8").replaceAll(/<\w+>/g, "")).join("");
   const missing = rowsOf("orms.md").filter(([library, , line]) => {
     const [, code] = /`([^`]+)`/.exec(line);
     // The types of Sequelize know no pool.

@@ -18,6 +18,15 @@ export async function open(Pool, options) {
   return { pool, ...overMikroORM(orm) };
 }
 
+/** MikroORM on the pool that it makes itself. */
+export async function openOwn({ database, user, password, host, port, ...more }) {
+  const { promise, resolve: onPoolCreated } = Promise.withResolvers();
+  const others = { dbName: database, user, password, host, port, entities: [Item], logger() {} };
+  const orm = await MikroORM.init({ ...others, driverOptions: { ...more, onPoolCreated } });
+  await orm.em.fork().execute("SELECT 1");
+  return { pool: await promise, ...overMikroORM(orm) };
+}
+
 /** What MikroORM does in the tests. */
 function overMikroORM(orm) {
   return {
