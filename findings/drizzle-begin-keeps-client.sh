@@ -2,9 +2,9 @@
 # drizzle-orm 0.45.4, pg 8.23.1, Node 22.23, Linux x64, 2026-11-30.
 #
 # Drizzle never gives a client back whose `BEGIN` fails: `begin` runs outside the try whose finally releases it. Each
-# failure costs pg.Pool one of its connections for the life of the process. It needs no broken network: a session that
-# the server has ended while it was idle is enough, or an isolation level that the server refuses. Then the pool looks
-# used up, and pool.end() never settles. Seen, with max: 2 and two transactions of a level that the server refuses:
+# failure costs pg.Pool one of its connections for the life of the process. It needs no broken network: an isolation
+# level that the server refuses is enough. Then the pool looks used up, and pool.end() never settles. Seen, with max: 2
+# and two transactions of such a level:
 #
 #   after two failures: 2 clients, 0 idle; the next query: timeout exceeded when trying to connect; end(): hangs
 #

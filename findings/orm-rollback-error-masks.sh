@@ -3,8 +3,8 @@
 # pg 8.23.1, Node 22.23, Linux x64, 2026-11-30.
 #
 # The callback of a transaction throws, and its connection is gone: then half of the libraries reject with the error of
-# their own ROLLBACK. The callback's error is lost, also as a cause. So code that compares errors, such as "retry only if
-# it is a serialization failure" or "answer 404 if it is NotFound", sees a connection error. Seen:
+# their own ROLLBACK. The callback's error is lost, also as a cause. So code that compares errors, such as "answer 404 if
+# it is NotFound", sees a connection error. Seen:
 #
 #   knex: ROLLBACK - Client has encountered a connection error and is not queryable
 #   kysely: Client has encountered a connection error and is not queryable
