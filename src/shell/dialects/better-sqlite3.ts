@@ -56,7 +56,7 @@ export const betterSqlite3: Dialect<BetterSqlite3Database> = {
   },
 
   /** Also true when its caller closed the database: its reset fails, and the next caller has another. */
-  inTransaction: (database) => database.inTransaction || !database.open,
+  inTransaction: (database) => !database.open || database.inTransaction,
 };
 
 /** The iterators of each database since it was last seen without an open one. */
@@ -112,7 +112,7 @@ function close(database: BetterSqlite3Database): void {
 
 /** SQLite refuses to end a transaction that is not open. */
 function end(database: BetterSqlite3Database, statement: "ROLLBACK" | "COMMIT"): void {
-  if (database.inTransaction || !database.open) database.exec(statement);
+  if (!database.open || database.inTransaction) database.exec(statement);
 }
 
 export default betterSqlite3;

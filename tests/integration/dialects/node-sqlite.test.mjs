@@ -9,7 +9,12 @@ import { silent, testSqlite } from "./sqlite.mjs";
 const { DatabaseSync } = await import("node:sqlite").catch(() => ({}));
 const skip = DatabaseSync === undefined && `node:sqlite needs Node 22.13 or newer, and this is ${process.version}`;
 
-testSqlite({ dialect: nodeSqlite, open: (path) => new DatabaseSync(path), code: "ERR_SQLITE_ERROR", skip });
+testSqlite({
+  dialect: nodeSqlite,
+  open: (path) => new DatabaseSync(path),
+  refused: { code: "ERR_SQLITE_ERROR" },
+  skip,
+});
 
 test("where Node does not say whether a transaction is open, every return asks SQLite", { skip }, async () => {
   // As in Node 22.13, before isOpen and isTransaction.

@@ -8,12 +8,43 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { QueuePool } from "edgepool";
 
+/** More rows than any driver fetches in advance. */
+const many = 300;
+const manyRows =
+  `WITH RECURSIVE numbers(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM numbers WHERE id < ${many}) ` +
+  "INSERT INTO accounts SELECT id FROM numbers";
+
 export const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
+/** The statements of a driver with the API of better-sqlite3. */
+const prepared = {
+  count: (database) => database.prepare("SELECT count(*) AS count FROM accounts").get().count,
+  /** Reads the first of many rows, and returns what reads the others. */
+  begin(database) {
+    const rows = database.prepare("SELECT id FROM accounts").iterate();
+    rows.next();
+    return rows;
+  },
+  /** Ends each of its statements. */
+  finish(database) {
+    const rows = database.prepare("SELECT id FROM accounts LIMIT 2");
+    assert.equal([...rows.iterate()].length, 2);
+    for (const _ of rows.iterate()) break;
+  },
+};
+
 /**
- * `code` is the driver's for a statement that SQLite refuses; `skip` the reason for which there is no driver, or false.
+ * `refused` is what the driver throws for a statement that SQLite refuses, `closed` what it says of a closed database,
+ * and `skip` the reason for which there is no driver, or false. `statements`: how it reads.
  */
-export function testSqlite({ dialect, open, code, skip }) {
+export function testSqlite({
+  dialect,
+  open,
+  refused,
+  closed = /database .*is not open/,
+  skip = false,
+  statements: { count: countIn, begin: beginIn, finish } = prepared,
+}) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-sqlite-"));
   after(() => rmSync(folder, { recursive: true }));
 
@@ -36,7 +67,7 @@ export function testSqlite({ dialect, open, code, skip }) {
       one,
       statements,
       complaints,
-      count: () => one.use((database) => database.prepare("SELECT count(*) AS count FROM accounts").get().count),
+      count: () => one.use(countIn),
     };
   }
 
@@ -104,16 +135,14 @@ export function testSqlite({ dialect, open, code, skip }) {
       const name = `an iterator left open ${where}, with resetOnReturn "${resetOnReturn}", reaches no later caller`;
       test(name, { skip }, async () => {
         const { one, count, complaints } = await pool(`iterator-${where}-${resetOnReturn}`, { resetOnReturn });
-        await one.use((database) => database.exec("INSERT INTO accounts VALUES (1), (2)"));
+        await one.use((database) => database.exec(manyRows));
         const left = await one.use((database) => {
           begin(database);
-          const rows = database.prepare("SELECT id FROM accounts").iterate();
-          rows.next();
-          return rows;
+          return beginIn(database);
         });
         await one.use((database) => database.exec("INSERT INTO accounts VALUES (3)"));
-        assert.equal(await count(), 3);
-        assert.equal(typeof left.next, "function");
+        assert.equal(await count(), many + 1);
+        assert.equal(typeof left, "object");
         assert.equal(one.stats().opened, 2);
         assert.deepEqual(complaints, []);
         await one.close();
@@ -124,13 +153,27 @@ export function testSqlite({ dialect, open, code, skip }) {
 
   test("an iterator that its caller has read to the end, or returned, costs no connection", { skip }, async () => {
     const { one } = await pool("iterated");
-    await one.use((database) => database.exec("INSERT INTO accounts VALUES (1), (2)"));
-    await one.use((database) => {
-      const rows = database.prepare("SELECT id FROM accounts");
-      assert.equal([...rows.iterate()].length, 2);
-      for (const row of rows.iterate()) if (row.id === 1) break;
-    });
+    await one.use((database) => database.exec(manyRows));
+    await one.use(finish);
     assert.equal(one.stats().opened, 1);
+    await one.close();
+  });
+
+  test("useSync() and tryConnect() reset at once, and end what was left open", { skip }, async () => {
+    const { one, complaints } = await pool("at-once");
+    one.useSync((database) => database.exec(manyRows));
+    one.useSync((database) => database.exec("BEGIN; INSERT INTO accounts VALUES (9)"));
+    assert.equal(one.useSync(countIn), many);
+    assert.equal(one.stats().opened, 1);
+    const left = one.useSync(beginIn);
+    const lease = one.tryConnect();
+    lease?.connection.exec("INSERT INTO accounts VALUES (3)");
+    assert.equal(one.tryConnect(), undefined);
+    void lease?.close();
+    assert.equal(one.useSync(countIn), many + 1);
+    assert.equal(typeof left, "object");
+    assert.equal(one.stats().opened, 2);
+    assert.deepEqual(complaints, []);
     await one.close();
   });
 
@@ -138,7 +181,7 @@ export function testSqlite({ dialect, open, code, skip }) {
     const { one, count } = await pool("error");
     await assert.rejects(
       one.use((database) => database.exec("SELECT nonsense")),
-      { code: code },
+      refused,
     );
     assert.equal(await count(), 0);
     assert.equal(one.stats().opened, 1);
@@ -161,7 +204,7 @@ export function testSqlite({ dialect, open, code, skip }) {
         database.close();
         database.prepare("SELECT 1");
       }),
-      /database .*is not open/,
+      closed,
     );
     assert.equal(one.stats().invalidated, 1);
     assert.equal(await count(), 0);
