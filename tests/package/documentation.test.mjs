@@ -354,7 +354,9 @@ test("docs/errors.md has a section for every code, and no other", () => {
 });
 
 test("every exported name is in the documents", () => {
-  const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite"].map((name) => `dialects/${name}`);
+  const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite", "libsql", "sqlite-wasm"].map(
+    (name) => `dialects/${name}`,
+  );
   const facades = ["pg/index", "mysql2/index", "tarn/index", "generic-pool/index"];
   const others = ["entry/slim", "durable-object/index", "otel/index", "diagnostics/index", "inspect/index"];
   const names = new Set(["index", ...others, ...facades, ...dialects].flatMap(exportsOf));
@@ -442,6 +444,8 @@ test("no document names in its inline code what does not exist", () => {
     "dialects/pglite",
     "dialects/better-sqlite3",
     "dialects/node-sqlite",
+    "dialects/libsql",
+    "dialects/sqlite-wasm",
   ];
   const known = new Set(publicFiles.flatMap((path) => declarations(path).match(/\w+/g)));
   for (const document of documents) {

@@ -15,6 +15,8 @@ const dialects = {
   pglite: "pglite",
   "better-sqlite3": "betterSqlite3",
   "node-sqlite": "nodeSqlite",
+  libsql: "libsql",
+  "sqlite-wasm": "sqliteWasm",
 };
 
 let project;
@@ -142,7 +144,8 @@ test("every dialect is imported without its driver, by name and as the default",
       .map(
         ([path, name]) => `
     import byDefault_${name}, { ${name} } from "edgepool/dialects/${path}";
-    console.log(${name}.name, ${name} === byDefault_${name});
+    const dialect_${name} = typeof ${name} === "function" ? ${name}({}) : ${name};
+    console.log(dialect_${name}.name, ${name} === byDefault_${name});
   `,
       )
       .join(""),
@@ -605,8 +608,12 @@ test("every dialect takes the connections of its driver, by the driver's own typ
     import { mysql2 } from "edgepool/dialects/mysql2";
     import { pglite } from "edgepool/dialects/pglite";
     import { betterSqlite3 } from "edgepool/dialects/better-sqlite3";
+    import { libsql } from "edgepool/dialects/libsql";
+    import { sqliteWasm } from "edgepool/dialects/sqlite-wasm";
+    import sqlite3InitModule from "@sqlite.org/sqlite-wasm";
     import { PGlite } from "@electric-sql/pglite";
     import Database from "better-sqlite3";
+    import Libsql from "libsql";
     import * as callbacks from "mysql2";
     import * as promises from "mysql2/promise";
     const pools = {
@@ -614,7 +621,12 @@ test("every dialect takes the connections of its driver, by the driver's own typ
       callbacks: new QueuePool(() => callbacks.createConnection("mysql://localhost"), { dialect: mysql2 }),
       pglite: new QueuePool(() => PGlite.create(), { dialect: pglite }),
       sqlite: new QueuePool(() => new Database(":memory:"), { dialect: betterSqlite3 }),
+      libsql: new QueuePool(() => new Libsql(":memory:"), { dialect: libsql }),
     };
+    const sqlite3 = await sqlite3InitModule();
+    const wasm = new QueuePool(() => new sqlite3.oo1.DB(), { dialect: sqliteWasm(sqlite3) });
+    export const count: number = wasm.useSync((database) => database.openStatementCount());
+    export const ran: void = pools.libsql.useSync((database) => void database.exec("SELECT 1"));
     export const prepared: Promise<promises.PreparedStatementInfo> =
       pools.promises.use((connection) => connection.prepare("SELECT 1"));
     export const thread: Promise<number> = pools.callbacks.use((connection) => connection.threadId);
@@ -628,6 +640,8 @@ test("every dialect takes the connections of its driver, by the driver's own typ
     "mysql2/promise": ["mysql2/promise.d.ts"],
     "@electric-sql/pglite": ["@electric-sql/pglite/dist/index.d.ts"],
     "better-sqlite3": ["@types/better-sqlite3/index.d.ts"],
+    libsql: ["libsql/types/index.d.ts"],
+    "@sqlite.org/sqlite-wasm": ["@sqlite.org/sqlite-wasm/dist/index.d.mts"],
   };
   writeFileSync(
     join(project.folder, "tsconfig.json"),
