@@ -26,6 +26,17 @@ function subscribed(listener, wanted = names) {
   return () => ends.forEach((end) => end());
 }
 
+test("a subscriber that comes after a garbage collection is called", async () => {
+  globalThis.gc();
+  const calls = [];
+  const end = subscribed(() => void calls.push("checkout"), ["checkout"]);
+  const pool = new QueuePool(() => ({ rollback() {}, close() {} }), { logger: quiet });
+  await pool.use(() => {});
+  end();
+  assert.ok(calls.length > 0);
+  await pool.close();
+});
+
 test("with subscribers and a meter, creator, reset and continuation keep their caller's context", async () => {
   const context = new AsyncLocalStorage();
   const seen = [];

@@ -62,12 +62,16 @@ function callsMethods(module: DiagnosticsChannel): boolean {
   }
 }
 
+/** A channel without a subscriber may be collected, and a new one of its name would not be attended to. */
+const kept = new Set<unknown>();
+
 /** Calls `begin` when the channels come into use, and what that returned when they are in use no more. */
 export function whileInUse(
   module: DiagnosticsChannel,
   channels: ReadonlyMap<ActivityName, TracingChannel>,
   begin: () => () => void,
 ): void {
+  kept.add(channels);
   const isSwitchable = callsMethods(module);
   let end = isSwitchable ? undefined : begin();
   const changed = (): void => {
