@@ -37,7 +37,7 @@ export interface PgConnection extends PreparedNames {
   execute(portal: { portal: string }): void;
   query(text: string): void;
   close(portal: { type: "P"; name: string }): void;
-  parse(statement: { text: string }): void;
+  parse(statement: { text: string; name: string }): void;
   bind(portal: object): void;
   sendCopyFail(message: string): void;
   sync(): void;
@@ -125,12 +125,14 @@ class Submitted {
     this.#thenReset = thenReset;
     this.#at = thenReset === undefined ? 0 : -1;
     this.#isSimple = thenReset === undefined && statements.length === 1 && !statements.some(isPrepared);
+    const { connection: own } = client;
     // Called with pg's error: of the server, of the socket, or of its time-out.
     this.callback = (error) => {
       const behind = this.#at - statements.length - 1;
       const isCommitted = thenReset !== undefined && behind >= 0;
       const failure = this.#failure ?? (error && !isCommitted ? { error, index: this.#at } : undefined);
       const isReset = behind > 0 && behind === thenReset?.length;
+      if (isCommitted && thenReset.length > 0 && prepared.get(own) !== false) prepared.set(own, isReset);
       landed({ results: this.#results, failure, isSent: this.#isSent, isCommitted, isReset });
     };
   }
@@ -147,7 +149,7 @@ class Submitted {
   submit(connection: PgConnection): Error | null {
     const parts: Uint8Array[] = [];
     const recorder = recorderOf(connection, parts);
-    if (this.#thenReset !== undefined) parts.push(bytesOf(begin, connection));
+    if (this.#thenReset !== undefined) parts.push(bytesOf(begin, connection, "plain"));
     for (const statement of this.#statements) {
       // Now, because those before it may have taken its name.
       const query = this.#queryOf(statement, this.#queries.length);
@@ -158,7 +160,8 @@ class Submitted {
       this.#forget(connection);
       return this.#failure.error as Error;
     }
-    if (this.#thenReset !== undefined) parts.push(bytesOf(commit, connection), bytesOf(this.#thenReset, connection));
+    if (this.#thenReset !== undefined)
+      parts.push(bytesOf(commit, connection, "plain"), bytesOf(this.#thenReset, connection, wayOf(connection)));
     if (!this.#isSimple) recorder.sync();
     connection._send(joined(parts));
     this.#isSent = true;
@@ -241,22 +244,37 @@ function recorderOf(connection: PgConnection, parts: Uint8Array[]): PgConnection
 const begin = ["BEGIN"];
 const commit = ["COMMIT"];
 
-/** The messages of statements without values and without a name. They are the same for each connection. */
-const knownBytes = new WeakMap<readonly string[], Uint8Array>();
+/**
+ * By connection: whether the statements behind its transactions are prepared. False once one of them has failed: then
+ * they are sent without names, because some of the names may be taken.
+ */
+const prepared = new WeakMap<PgConnection, boolean>();
 
-function bytesOf(texts: readonly string[], connection: PgConnection): Uint8Array {
-  let bytes = knownBytes.get(texts);
-  if (bytes === undefined) {
+/** How statements are sent: without names, to be prepared, or as prepared before. */
+type Way = "plain" | "first" | "again";
+
+function wayOf(connection: PgConnection): Way {
+  const isPrepared = prepared.get(connection);
+  return isPrepared === undefined ? "first" : isPrepared ? "again" : "plain";
+}
+
+/** The messages of statements without values. They are the same for each connection. */
+const knownBytes = new WeakMap<readonly string[], Partial<Record<Way, Uint8Array>>>();
+
+function bytesOf(texts: readonly string[], connection: PgConnection, way: Way): Uint8Array {
+  const known = knownBytes.get(texts) ?? {};
+  knownBytes.set(texts, known);
+  return (known[way] ??= ((): Uint8Array => {
     const parts: Uint8Array[] = [];
     const recorder = recorderOf(connection, parts);
-    for (const text of texts) {
-      recorder.parse({ text });
-      recorder.bind({});
+    for (const [index, text] of texts.entries()) {
+      const name = way === "plain" ? "" : `edgepool-reset-${index}`;
+      if (way !== "again") recorder.parse({ text, name });
+      recorder.bind({ statement: name });
       recorder.execute({ portal: "" });
     }
-    knownBytes.set(texts, (bytes = joined(parts)));
-  }
-  return bytes;
+    return joined(parts);
+  })());
 }
 
 /** The values of a row as the server's texts. */

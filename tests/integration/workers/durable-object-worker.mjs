@@ -466,7 +466,9 @@ const handlers = {
       // Another version of the Worker.
       await pool.query({ ...one, text: "SELECT $1::int + 1 AS n", values: [5] }),
     ];
-    const prepared = await pool.query("SELECT name, statement FROM pg_prepared_statements ORDER BY prepare_time");
+    const prepared = await pool.query(
+      "SELECT name, statement FROM pg_prepared_statements WHERE name NOT LIKE 'edgepool-%' ORDER BY prepare_time",
+    );
     return { numbers: answers.map(({ rows }) => rows[0].n), prepared: prepared.rows };
   },
   async namedAlike({ pool }) {
@@ -599,6 +601,20 @@ const handlers = {
       called: (await pool.query("SELECT max(n)::int AS n FROM vacuumed")).rows,
       tenant: (await pool.query("SELECT coalesce(current_setting('app.tenant', true), '') AS tenant")).rows[0].tenant,
     };
+  },
+  async deallocates({ env }) {
+    const pool = poolOf(env.COUNTING, { name: "deallocates" });
+    const read = async (text) => (await pool.query(text)).rows[0];
+    const names = "SELECT count(*)::int AS count, pg_backend_pid() AS pid FROM pg_prepared_statements";
+    const tenant = "SELECT set_config('app.tenant', 'ann', false) AS tenant";
+    const next = "SELECT coalesce(current_setting('app.tenant', true), '') AS tenant";
+    await read(next);
+    const { count, pid } = await read(`${names} WHERE name LIKE 'edgepool-%'`);
+    await pool.query("DEALLOCATE ALL");
+    const tenants = [];
+    for (const text of [tenant, next, tenant, next]) tenants.push((await read(text)).tenant);
+    await failureOf(pool.query("SELECT 1/$1::int", [0]));
+    return { count, tenants, isSame: pid === (await read(names)).pid };
   },
   async deferred({ env }) {
     const pool = poolOf(env.NARROW);

@@ -219,6 +219,10 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.deepEqual(await ask("alone"), { vacuum: "VACUUM", called: [{ n: 2 }], tenant: "" });
     });
 
+    test("a session is reset by statements that it has prepared, or by others if a caller drops them", async () => {
+      assert.deepEqual(await ask("deallocates"), { count: 7, tenants: ["ann", "", "ann", ""], isSame: true });
+    });
+
     test("a deferred constraint fails its statement at the commit, before the session is reset", async () => {
       const { error, seen, isGone, next } = await ask("deferred");
       assert.deepEqual([error.code, error.message], ["23514", "refused for ann"]);
