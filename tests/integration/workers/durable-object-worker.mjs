@@ -1043,7 +1043,7 @@ const handlers = {
   /** What is passed as the caller may be of another version, or none. */
   async callersThatAreNone({ env }) {
     const stub = env.NARROW.get(env.NARROW.idFromName("callers"));
-    const slow = ["SELECT pg_sleep(0.3)"];
+    const slow = ["SELECT pg_sleep(60)"];
     const answers = [];
     for (const caller of [7, "caller", { untilUnwanted: 7 }]) {
       answers.push(await stub.answerPoolOf("query", slow, caller, true));

@@ -678,9 +678,10 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
       assert.equal(messages.length, 6);
       for (const message of messages) assert.match(message, /wants no answer|canceling statement/);
       await run("TRUNCATE marks");
-      const held = ask("hold?on=NARROW&name=callers&ms=600");
+      const held = ask("hold?on=NARROW&name=callers&ms=900");
       await until(async () => (await ask("stats?on=NARROW&name=callers")).used === 1, "the lease is out");
       assert.match(await ask("throwsQueued?on=NARROW&name=callers&ms=300"), /^500/);
+      await until(async () => (await ask("stats?on=NARROW&name=callers")).waiting === 0, "nothing queues");
       await held;
       assert.deepEqual(await marks(), []);
     });
