@@ -24,6 +24,14 @@ const entries = Object.fromEntries(
     .map((name) => [name, join(shell, `${name}.ts`)]),
 );
 
+/** What entries of one folder share, by source: a bundle of clients() alone leaves out the pool. */
+const sharedChunks = {
+  "pg/connecting.ts": "pg/connecting",
+  "pg/pool.ts": "pg/pool",
+  "pg/client.ts": "pg/pool",
+  "pg/settings.ts": "pg/pool",
+};
+
 const bundle = await rollup({
   input: entries,
   external: /^edgepool$|^pg$|^mysql2$|^node:events$|^cloudflare:|\.wasm(\?module)?$/,
@@ -38,7 +46,8 @@ await bundle.write({
   sourcemap: true,
   entryFileNames: "[name].js",
   chunkFileNames: "[name].js",
-  manualChunks: (path) => (isOfOneEntry(path) ? undefined : "edgepool"),
+  manualChunks: (path) => sharedChunks[relative(shell, path)] ?? (isOfOneEntry(path) ? undefined : "edgepool"),
+  onlyExplicitManualChunks: true,
   // What errors and stacks name.
   minifyInternalExports: false,
   hoistTransitiveImports: false,

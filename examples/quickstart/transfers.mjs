@@ -2,7 +2,7 @@
 // aborted on purpose. Proves that no money was lost and that no open transaction reached another task.
 
 import { QueuePool } from "edgepool";
-import { pg } from "edgepool/dialects/pg";
+import { clients } from "edgepool/pg";
 import { Client } from "pg";
 
 const transfers = 1000;
@@ -21,14 +21,12 @@ export async function runTransfers(options, print = console.log) {
     accounts - 1,
   ]);
 
-  let connectionsOpened = 0;
-  const pool = new QueuePool(
-    async () => {
-      connectionsOpened++;
-      return connected({ ...options, application_name: "quickstart" });
-    },
-    { poolSize: 5, maxOverflow: 10, timeout: "30s", dialect: pg, loggingName: "transfers" },
-  );
+  const pool = new QueuePool(clients({ ...options, application_name: "quickstart" }), {
+    poolSize: 5,
+    maxOverflow: 10,
+    timeout: "30s",
+    loggingName: "transfers",
+  });
 
   let mostBackends = 0;
   let isWatching = true;
@@ -76,12 +74,12 @@ export async function runTransfers(options, print = console.log) {
     ],
     [`${tally.inherited} tasks received a connection with an open transaction`, tally.inherited === 0],
     [
-      `PostgreSQL saw at most ${mostBackends} connections of the pool at a time, and ${connectionsOpened} in total`,
+      `PostgreSQL saw at most ${mostBackends} connections of the pool at a time, and ${stats.opened} in total`,
       mostBackends <= 15 && mostBackends > 0,
     ],
     [
       `${stats.checkouts} checkouts, ${stats.opened} openings, ${stats.used} leases still out`,
-      stats.checkouts === transfers && stats.opened === connectionsOpened && stats.used === 0,
+      stats.checkouts === transfers && stats.opened > 0 && stats.used === 0,
     ],
     [`${backendsAfter} connections are open after close()`, backendsAfter === 0],
   ];
@@ -139,7 +137,7 @@ async function transfer(client, number, tally) {
 
 async function connected(options) {
   const client = new Client({ ...options, connectionTimeoutMillis: 10_000 });
-  client.on("error", () => {}); // until the pool adds its own listener
+  client.on("error", () => {});
   await client.connect();
   return client;
 }

@@ -10,7 +10,11 @@ import type { ConnectionRecord } from "./record.js";
  * Makes one driver connection, sync or async. Called with the slot that will hold it, and with what belongs to this one
  * opening.
  */
-export type Creator<C> = (record: ConnectionRecord<any>, opening: OpeningContext) => C | PromiseLike<C>;
+export interface Creator<C> {
+  (record: ConnectionRecord<any>, opening: OpeningContext): C | PromiseLike<C>;
+  /** What the pool's option `dialect` is by default. */
+  readonly dialect?: Dialect<any> | undefined;
+}
 
 /** What a creator is given of its opening. */
 export interface OpeningContext {

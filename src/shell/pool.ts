@@ -51,7 +51,7 @@ export abstract class Pool<C> implements AsyncDisposable {
       ({ creator, options } = recreation);
       recreation = undefined;
     }
-    this.#settings = poolSettings<C>(kind, options);
+    this.#settings = poolSettings<C>(kind, options, (creator as Creator<C> | undefined)?.dialect);
     if (typeof creator !== "function") {
       throw new ArgumentError(
         `creator must be a function that returns a connection, or a promise of one; it is ${show(creator)}`,

@@ -178,15 +178,18 @@ function copyOf(asked: Record<string, unknown>, known: readonly string[]): Recor
   return copy;
 }
 
-/** Checks and completes the options of a pool. Throws an {@link ArgumentError} that names the first wrong option. */
-export function poolSettings<C>(kind: Kind, asked: unknown): Settings<C> {
+/**
+ * Checks and completes the options of a pool. Throws an {@link ArgumentError} that names the first wrong option.
+ * `ofCreator`: the dialect that the creator brings along.
+ */
+export function poolSettings<C>(kind: Kind, asked: unknown, ofCreator: Dialect<C> | undefined): Settings<C> {
   checkIsOptions(asked, kind, "");
   const given: AnyOptions<C> = copyOf(asked, keysOf(kind));
   const {
     loggingName = null,
     logger = console,
     clock = hostClock,
-    dialect = {},
+    dialect = ofCreator ?? {},
     guard = true,
     echo = null,
     trackLeaks = canFinalize,

@@ -192,6 +192,21 @@ export default (test) => {
     }
   });
 
+  test("a creator may bring a dialect along, and the option comes before it", async () => {
+    const asked = [];
+    const dialectOf = (name) => ({ name, doRollback: () => void asked.push(name), doClose() {} });
+    const creator = Object.assign(() => ({}), { dialect: dialectOf("creator") });
+    for (const options of [{}, { dialect: dialectOf("option") }, { dialect: undefined }]) {
+      const pool = new QueuePool(creator, options);
+      await pool.use(() => {});
+      await pool.recreate().use(() => {});
+      await pool.close();
+    }
+    expect(asked).to.deep.equal(["creator", "creator", "option", "option", "creator", "creator"]);
+    const wrong = Object.assign(() => ({}), { dialect: { doClose: 1 } });
+    expect(thrown(() => new QueuePool(wrong)).message).to.match(/^dialect.doClose must be a function/);
+  });
+
   test("a creator that is no function is refused at construction", async () => {
     for (const [creator, shown] of [
       [undefined, "undefined"],

@@ -7,8 +7,8 @@ import { unlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { afterEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { PoolClosedError, PoolTimeoutError } from "edgepool";
-import { Pool } from "edgepool/pg";
+import { PoolClosedError, PoolTimeoutError, QueuePool } from "edgepool";
+import { clients, Pool } from "edgepool/pg";
 import { build } from "esbuild";
 import pg from "pg";
 import { pidOf, until, WatchedPostgres } from "./watched-postgres.mjs";
@@ -726,4 +726,31 @@ test("fifty transactions over five clients lose no row, half of them rolled back
   );
   assert.equal((await pool.query("SELECT count(*)::int AS count FROM crowd")).rows[0].count, 25);
   assert.equal(pool.totalCount, 5);
+});
+
+test("clients() opens the clients of a QueuePool, and brings the dialect of pg along", async () => {
+  const { host, port, user, password, database } = server.options;
+  for (const config of [
+    { ...server.options, application_name: "clients" },
+    `postgres://${user}:${password}@${host}:${port}/${database}?application_name=clients`,
+  ]) {
+    const pool = new QueuePool(clients(config), { poolSize: 2, maxOverflow: 0, prePing: true });
+    const lease = await pool.connect();
+    await lease.connection.query("BEGIN");
+    await lease.close();
+    const { rows } = await pool.use((client) => client.query("SELECT pg_current_xact_id_if_assigned() AS xid"));
+    assert.equal(rows[0].xid, null);
+    assert.ok((await pool.connect()).connection instanceof pg.Client);
+    await server.kill(...(await server.backends("clients")));
+    assert.equal(await pool.use(async (client) => (await client.query("SELECT 1 AS one")).rows[0].one), 1);
+    await pool.close({ timeout: "1ms" });
+  }
+});
+
+test("an opening of clients() fails with the driver's error, and an abandoned one leaves no socket", async (t) => {
+  const failing = new QueuePool(clients({ ...server.options, password: "wrong" }));
+  await assert.rejects(failing.connect(), { code: "28P01" });
+  const silent = new QueuePool(clients({ host: "127.0.0.1", port: await silentServer(t) }), { openTimeout: "20ms" });
+  await assert.rejects(silent.connect(), { code: "ERR_POOL_TIMEOUT" });
+  await silent.close();
 });

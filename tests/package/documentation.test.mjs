@@ -48,9 +48,10 @@ const find = (name) => documents.find((document) => document.name === name);
 const aroundFragment = (text) => `
 import { ${exportsOf("index").filter(isValue).join(", ")} } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
+import { clients } from "edgepool/pg";
 import { Client } from "pg";
 ${connectedClient}
-const pool = new QueuePool(() => connectedClient(process.env.DATABASE_URL), { dialect: pg });
+const pool = new QueuePool(clients(process.env.DATABASE_URL));
 pool.on("error", (error) => { console.error(error); process.exitCode = 1; });
 async function fragment() {
 ${text}

@@ -108,6 +108,14 @@ test("edgepool/inspect stays under its ceiling, and is in nothing that does not 
   assert.doesNotMatch(shared, /<!doctype|EventSource|text\/event-stream/);
 });
 
+test("clients() of edgepool/pg adds at most 3 kB to the core: the dialect of pg, and no facade", async (t) => {
+  const whole = 'export * from "edgepool"; ';
+  const both = await loaded(["browser"], `${whole} export { clients } from "edgepool/pg"`);
+  const bytes = both - (await loaded(["browser"], whole));
+  t.diagnostic(`${bytes} bytes`);
+  assert.ok(bytes <= 3_000, `${bytes} bytes`);
+});
+
 test("a Worker that only calls the object, or only knows the errors, loads no pool", async () => {
   const conditions = ["workerd", "worker", "browser"];
   const caller = await loaded(conditions, 'export { poolOf } from "edgepool/durable-object"');

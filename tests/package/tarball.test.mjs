@@ -78,6 +78,8 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/pg/pg-pool.js",
     "pkg/otel/index.js",
     "pkg/diagnostics/index.js",
+    "pkg/pg/connecting.js",
+    "pkg/pg/pool.js",
     ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
   ].sort();
   assert.deepEqual(built(".js"), modules, "a module is missing, or one is of an entry that is gone");
@@ -572,7 +574,8 @@ test("the first example of the README, its events and the recipes compile with t
   assert.equal(recipes.length, 1);
   writeFileSync(
     join(project.folder, "readme.ts"),
-    `${first}\nexport const first: any = rows[0];\n${[events, ...recipes].map((block) => `{\n${block}}`).join("\n")}`,
+    `import { pg } from "edgepool/dialects/pg";\n${first}\nexport const first: any = rows[0];\n` +
+      [events, ...recipes].map((block) => `{\n${block}}`).join("\n"),
   );
   const types = join(root, "node_modules", "@types");
   writeFileSync(

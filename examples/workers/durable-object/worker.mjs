@@ -1,20 +1,12 @@
 // A Worker whose isolates share five connections to PostgreSQL. A Durable Object holds the connections.
 
 import { PoolObject, poolOf } from "edgepool/durable-object";
-import { pg } from "edgepool/dialects/pg";
-import { Client } from "pg";
+import { clients } from "edgepool/pg";
 
 export class Database extends PoolObject {
   constructor(ctx, env) {
-    super(ctx, env, () => connect(env.DATABASE_URL), { dialect: pg, poolSize: 5 });
+    super(ctx, env, clients({ connectionString: env.DATABASE_URL, connectionTimeoutMillis: 10_000 }), { poolSize: 5 });
   }
-}
-
-async function connect(url) {
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
-  client.on("error", () => {}); // until the pool adds its own listener
-  await client.connect();
-  return client;
 }
 
 export default {

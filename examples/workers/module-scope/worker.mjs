@@ -3,17 +3,11 @@
 
 import { env } from "cloudflare:workers";
 import { QueuePool } from "edgepool";
-import { pg } from "edgepool/dialects/pg";
-import { Client } from "pg";
+import { clients } from "edgepool/pg";
 
-const pool = new QueuePool(connect, { dialect: pg, poolSize: 2 });
-
-async function connect() {
-  const client = new Client({ connectionString: env.DATABASE_URL, connectionTimeoutMillis: 10_000 });
-  client.on("error", () => {}); // until the pool adds its own listener
-  await client.connect();
-  return client;
-}
+const pool = new QueuePool(clients({ connectionString: env.DATABASE_URL, connectionTimeoutMillis: 10_000 }), {
+  poolSize: 2,
+});
 
 const rows = (text, values) => pool.use((client) => client.query(text, values)).then((result) => result.rows);
 

@@ -69,7 +69,7 @@ export type PoolCall = "query" | "batch" | "lease" | "stats";
  * ```js
  * export class Database extends PoolObject {
  *   constructor(ctx, env) {
- *     super(ctx, env, () => connectedClient(env.DATABASE_URL), { dialect: pg });
+ *     super(ctx, env, clients(env.DATABASE_URL));
  *   }
  * }
  * ```
@@ -106,7 +106,7 @@ export class PoolObject<C = any, Env = unknown> extends DurableObject<Env> {
       throw new ArgumentError(
         `runQuery must be a function (connection, text, values) => ({ rows }); it is ${show(runQuery)}`,
       );
-    const { dialect = {} } = poolOptions;
+    const { dialect = (creator as Creator<C> | undefined)?.dialect ?? {} } = poolOptions;
     const resetOnReturn = poolOptions.resetOnReturn ?? (dialect.doResetSession === undefined ? "rollback" : "session");
     const resets = new SessionResets<C>(dialect, resetOnReturn === "session");
     this.pool = new QueuePool<C>(creator, {

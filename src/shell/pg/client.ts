@@ -3,7 +3,7 @@
  * dialect of pg. A client that no one has borrowed refuses statements.
  */
 
-import { InvalidRequestError, type Dialect, type OpeningContext, type PooledConnection } from "edgepool";
+import { InvalidRequestError, type Dialect, type PooledConnection } from "edgepool";
 import { pg, type PgClient } from "../dialects/pg.js";
 
 /** A connected client, of pg or of the option `Client`. */
@@ -51,55 +51,12 @@ export function loanOf(client: object): Loan {
 
 /** What the clients of a pool report to it. */
 export interface ClientOwner {
-  /** A client was made, and connects. */
-  made(client: Client): void;
-  /** A client did not connect. */
-  failed(client: Client): void;
   /** A client has ended. */
   removed(client: Client): void;
   /** A client has died while no one had borrowed it. */
   died(error: unknown, client: Client): void;
   /** A client has died while a borrower has it. */
   lost(client: Client): void;
-}
-
-const ignore = (): void => {};
-
-/** Makes a client and connects it. Its socket is destroyed if the pool gives the opening up. */
-export async function connected(
-  Class: ClientClass,
-  options: object,
-  owner: ClientOwner,
-  opening: OpeningContext,
-): Promise<Client> {
-  const client = new Class(options);
-  owner.made(client);
-  // Without a listener an error of the client ends the process.
-  client.on("error", ignore);
-  const { signal } = opening;
-  const giveUp = (): void => destroy(client);
-  signal.addEventListener("abort", giveUp);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      const answer = client.connect((error) => (error ? reject(error) : resolve()));
-      const isPromise = typeof (answer as PromiseLike<unknown> | undefined)?.then === "function";
-      if (isPromise) (answer as PromiseLike<unknown>).then(() => resolve(), reject);
-    });
-    if (!signal.aborted) return client;
-    destroy(client);
-    throw signal.reason;
-  } catch (error) {
-    owner.failed(client);
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", giveUp);
-  }
-}
-
-function destroy(client: Client): void {
-  const stream = client.connection?.stream;
-  if (stream?.destroy !== undefined) stream.destroy();
-  else void client.end().catch(ignore);
 }
 
 /**

@@ -10,5 +10,6 @@ import type { Pool as PoolMembers, PoolClass } from "./types.js";
 
 export const Pool: PoolClass = BasePool as unknown as PoolClass;
 export type Pool = PoolMembers;
+export type { PoolClass, PoolClient, PoolConfig } from "./types.js";
 
 export default Pool;

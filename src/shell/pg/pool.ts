@@ -12,16 +12,8 @@ import {
   type PooledConnection,
   type PoolLogger,
 } from "edgepool";
-import {
-  connected,
-  dialectFor,
-  guard,
-  loanOf,
-  type Client,
-  type ClientClass,
-  type ClientOwner,
-  type Loan,
-} from "./client.js";
+import { dialectFor, guard, loanOf, type Client, type ClientClass, type ClientOwner, type Loan } from "./client.js";
+import { connected } from "./connecting.js";
 import {
   completed,
   duration,
@@ -87,8 +79,6 @@ export class BasePool extends EventEmitter {
     this.#timeout = options.connectionTimeoutMillis;
     const settings = queueOptions(options, this.#logger);
     const owner: ClientOwner = {
-      made: (client) => void this.#made.push(new WeakRef(client)),
-      failed: (client) => this.#forget(client),
       removed: (client) => {
         this.#forget(client);
         this.#notify("remove", client);
@@ -99,7 +89,7 @@ export class BasePool extends EventEmitter {
         this.#lost++;
       },
     };
-    this.#queue = new QueuePool<Client>((_record, opening) => this.#open(opening, owner), {
+    this.#queue = new QueuePool<Client>((_record, opening) => this.#open(opening), {
       dialect: dialectFor(owner),
       ...settings,
     });
@@ -223,10 +213,23 @@ export class BasePool extends EventEmitter {
   }
 
   /** Opens a client, and passes it through the user's own steps. */
-  async #open(opening: OpeningContext, owner: ClientOwner): Promise<Client> {
-    const { options } = this;
+  async #open(opening: OpeningContext): Promise<Client> {
+    let client: Client | undefined;
+    const made = (connecting: Client): void => {
+      client = connecting;
+      this.#made.push(new WeakRef(client));
+    };
     this.log("connecting new client");
-    const client = await connected(this.Client, options, owner, opening);
+    try {
+      return await this.#prepare(await connected(this.Client, this.options, opening, made));
+    } catch (error) {
+      if (client !== undefined) this.#forget(client);
+      throw error;
+    }
+  }
+
+  async #prepare(client: Client): Promise<Client> {
+    const { options } = this;
     this.log("new client connected");
     guard(client, this.#queue.loggingName);
     Object.defineProperty(client, Symbol.dispose, { value: () => disposeOf(client), configurable: true });
@@ -236,7 +239,6 @@ export class BasePool extends EventEmitter {
       await Promise.all(this.rawListeners("connect").map((listener) => Reflect.apply(listener, this, [client])));
       if (options.verify !== undefined) await verified(client, options.verify);
     } catch (error) {
-      this.#forget(client);
       await client.end().catch(nothing);
       throw error;
     }

@@ -1,7 +1,7 @@
 // edgepool/pg with the types of pg: what libraries declare that they take, and what programs write.
 
-import { Pool, type AbortableQuery, type PoolClient, type PoolConfig } from "edgepool/pg";
-import type { QueuePool } from "edgepool";
+import { clients, Pool, type AbortableQuery, type PoolClient, type PoolConfig } from "edgepool/pg";
+import { QueuePool } from "edgepool";
 import type pg from "pg";
 
 export const pool = new Pool({ max: 10, connectionString: "postgres://", edgepool: { prePing: true } });
@@ -48,6 +48,11 @@ export async function program(signal: AbortSignal): Promise<number | null> {
   await using scoped = new Pool();
   return first + (one ?? 0) + counts.length + states.length + behind.stats().idle + scoped.totalCount + (rowCount ?? 0);
 }
+
+export const lean: QueuePool<pg.Client> = new QueuePool(clients("postgres://"), { poolSize: 1 });
+export const row: Promise<{ n: number } | undefined> = new QueuePool(clients({ host: "db" })).use(
+  async (client) => (await client.query<{ n: number }>("SELECT 1 AS n")).rows[0],
+);
 
 // @ts-expect-error: a word of no option
 export const misspelt = new Pool({ maximum: 1 });

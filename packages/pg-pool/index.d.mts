@@ -1,0 +1,1 @@
+export { Pool, Pool as default } from "edgepool/pg-pool";

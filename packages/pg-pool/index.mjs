@@ -1,0 +1,4 @@
+import Pool from "./index.cjs";
+
+export { Pool };
+export default Pool;
