@@ -30,6 +30,8 @@ const sharedChunks = {
   "pg/pool.ts": "pg/pool",
   "pg/client.ts": "pg/pool",
   "pg/settings.ts": "pg/pool",
+  "pg/pipeline.ts": "pg/pool",
+  "pg/shareable.ts": "pg/pool",
 };
 
 const bundle = await rollup({

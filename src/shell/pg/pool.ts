@@ -14,6 +14,8 @@ import {
 } from "edgepool";
 import { dialectFor, guard, loanOf, type Client, type ClientClass, type ClientOwner, type Loan } from "./client.js";
 import { connected } from "./connecting.js";
+import { Pipeline } from "./pipeline.js";
+import { isShareable } from "./shareable.js";
 import {
   completed,
   duration,
@@ -64,6 +66,10 @@ export class BasePool extends EventEmitter {
   #unfit = 0;
   /** How many clients have died at their borrowers. */
   #lost = 0;
+  /** Runs the queries that may share a client. */
+  readonly #pipeline: Pipeline | undefined;
+  /** How many callers of connect(), and of queries that share no client, wait. */
+  #asking = 0;
   #end: Promise<void> | undefined = undefined;
   #ended = false;
 
@@ -77,6 +83,14 @@ export class BasePool extends EventEmitter {
     this.log = options.log ?? nothing;
     this.#limits = limitsOf(options);
     this.#timeout = options.connectionTimeoutMillis;
+    this.#pipeline =
+      options.pipeline === true
+        ? new Pipeline({
+            lend: () => this.#take(undefined),
+            isLent: (client) => loanOf(client).lease?.isValid === true,
+            areAsking: () => this.#asking > 0,
+          })
+        : undefined;
     const settings = queueOptions(options, this.#logger);
     const owner: ClientOwner = {
       removed: (client) => {
@@ -150,23 +164,30 @@ export class BasePool extends EventEmitter {
     return this.#own(this.#connect(given?.signal));
   }
 
-  async #connect(signal: AbortSignal | undefined): Promise<Client> {
+  #connect(signal: AbortSignal | undefined): Promise<Client> {
+    if (this.#pipeline === undefined) return this.#take(signal);
+    this.#asking++;
+    return this.#take(signal).finally(() => this.#asking--);
+  }
+
+  #take(signal: AbortSignal | undefined): Promise<Client> {
+    return this.#lease(signal).then(this.#lent, refuse);
+  }
+
+  readonly #lent = (lease: PooledConnection<Client>): Client => this.#lend(lease);
+
+  #lease(signal: AbortSignal | undefined): Promise<PooledConnection<Client>> {
     const queue = this.#queue;
-    if (this.#end !== undefined) throw new PoolClosedError(queue.loggingName, messages.ended);
-    if (haveChanged(this.#limits, this.options)) this.#applyLimits();
+    if (this.#end !== undefined) return Promise.reject(new PoolClosedError(queue.loggingName, messages.ended));
+    try {
+      if (haveChanged(this.#limits, this.options)) this.#applyLimits();
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const timeout = this.options.connectionTimeoutMillis;
     const hasChanged = timeout !== this.#timeout;
-    const asked =
-      signal === undefined && !hasChanged
-        ? undefined
-        : { signal, ...(hasChanged && { deadline: duration(timeout) ?? null }) };
-    let lease: PooledConnection<Client>;
-    try {
-      lease = await queue.connect(asked);
-    } catch (error) {
-      throw worded(error);
-    }
-    return this.#lend(lease);
+    if (signal === undefined && !hasChanged) return queue.connect();
+    return queue.connect({ signal, ...(hasChanged && { deadline: duration(timeout) ?? null }) });
   }
 
   #lend(lease: PooledConnection<Client>): Client {
@@ -255,6 +276,10 @@ export class BasePool extends EventEmitter {
   }
 
   #query(text: any, values: unknown): Promise<unknown> {
+    if (this.#pipeline !== undefined && isShareable(text)) {
+      if (this.#end === undefined) return this.#pipeline.query(text, values);
+      return Promise.reject(new PoolClosedError(this.#queue.loggingName, messages.ended));
+    }
     const isSubmittable = typeof text?.submit === "function";
     const signal = isSubmittable ? undefined : (text?.signal as AbortSignal | undefined);
     return new Promise((resolve, reject) => {
@@ -280,7 +305,12 @@ export class BasePool extends EventEmitter {
           end(error, true);
         }
       };
-      this.#connect(signal).then(run, reject);
+      if (this.#pipeline !== undefined) return void this.#connect(signal).then(run, reject);
+      // Without a promise between the lease and the query.
+      this.#lease(signal).then(
+        (lease) => run(this.#lend(lease)),
+        (error: unknown) => reject(worded(error)),
+      );
     });
   }
 
@@ -404,6 +434,10 @@ function submit(client: Client, query: Submittable, answered: Callback): void {
   };
   client.once("drain", () => answered());
   client.query(query);
+}
+
+function refuse(error: unknown): never {
+  throw worded(error);
 }
 
 /** Gives the errors of a checkout the messages of pg.Pool. The class, the code and the pool's numbers are ours. */

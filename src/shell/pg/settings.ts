@@ -1,5 +1,6 @@
 /** Reads the options of pg.Pool, and names them as {@link QueuePool} does. */
 
+import { ArgumentError } from "edgepool";
 import type { Duration, PoolLogger, PoolSizes, QueuePoolOptions } from "edgepool";
 import type { Client, ClientClass } from "./client.js";
 
@@ -13,6 +14,8 @@ export interface Options extends Record<string, unknown> {
   idleTimeoutMillis: number | null;
   poolSize?: number;
   ssl?: unknown;
+  pipeline?: unknown;
+  query_timeout?: unknown;
   connectionTimeoutMillis?: number;
   endTimeoutMillis?: number;
   edgepool?: QueuePoolOptions<Client>;
@@ -38,6 +41,9 @@ export function completed(given: unknown): Options {
   options.maxUses ||= Infinity;
   options.maxLifetimeSeconds ||= 0;
   options.allowExitOnIdle ||= false;
+  if (options.pipeline === true && options.query_timeout) {
+    throw new ArgumentError("query_timeout would end the other queries of a pipeline: give statement_timeout instead");
+  }
   if (options.idleTimeoutMillis === undefined) options.idleTimeoutMillis = 10_000;
   return options;
 }

@@ -9,6 +9,12 @@ export interface PoolConfig extends Omit<pg.PoolConfig, "Client" | "onConnect"> 
   Client?: (new (config?: any) => pg.ClientBase) | undefined;
   /** Called for each new client before anyone has it, and awaited. */
   onConnect?: ((client: pg.ClientBase) => unknown) | undefined;
+  /**
+   * Lets queries of query() share clients, several at a time, with pg 8.23 and later. Default false. Only single
+   * statements that commit by themselves do: SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE and WITH. A failed
+   * one does not cost the client.
+   */
+  pipeline?: boolean | undefined;
   /** How long end() waits for clients that are out, in milliseconds, before it ends them. Default 30,000. */
   endTimeoutMillis?: number | undefined;
   /** Options of {@link QueuePool}, such as `prePing`, `holdLimit` or `loggingName`. They come before those of pg. */

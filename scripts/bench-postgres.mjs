@@ -1,0 +1,9 @@
+// npm run bench:postgres: builds, then runs benches/postgres/main.mjs. Its options, after a `--`: --rounds=15,
+// --queries=4000, --write.
+
+import { join } from "node:path";
+import { build } from "./build.mjs";
+import { root, run } from "./run.mjs";
+
+build();
+run(process.execPath, [join(root, "benches", "postgres", "main.mjs"), ...process.argv.slice(2)]);
