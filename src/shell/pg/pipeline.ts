@@ -10,8 +10,8 @@ import type { Client } from "./client.js";
 const depth = 40;
 
 /** As long as it has only few clients, a pipeline asks for the next one when each has so many queries. */
-const few = 2;
-const shallow = 8;
+const few = 3;
+const shallow = 6;
 
 /** After so many queries a client goes back, so that its reset, its age and its uses count. */
 const mostInTurn = 1_000;
