@@ -435,6 +435,7 @@ test("no document names in its inline code what does not exist", () => {
     "inspect/index",
     "inspect/options",
     "durable-object/index",
+    "durable-object/pg",
     "durable-object/pool-object",
     "durable-object/pool-of",
     "durable-object/statements",

@@ -69,6 +69,7 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/entry/slim.js",
     "pkg/durable-object/index.js",
     "pkg/inspect/index.js",
+    "pkg/durable-object/pg.js",
     "pkg/pg/index.js",
     "pkg/mysql2/index.js",
     "pkg/mysql2/promise.js",
