@@ -56,6 +56,31 @@ const peers = {
     failed: /FAILED|did not complete|^Message: (.*)/,
     env: { PEER_DRIVER: "packages/pg/lib/index.js" },
   },
+  tarn: {
+    repository: "Vincit/tarn.js",
+    replaced: "dist/tarn.js",
+    by: "tarn.cjs",
+    postgres: false,
+    cwd: ".",
+    runs: [["node_modules/mocha/bin/_mocha", "--timeout=5000", "--reporter=tap", "--exit", "tests.js"]],
+    passes: 66,
+    passed: /^ok \d+/,
+    failed: /^not ok \d+ (.*)/,
+  },
+  "generic-pool": {
+    repository: "coopernurse/node-pool",
+    replaced: "index.js",
+    by: "generic-pool.cjs",
+    postgres: false,
+    cwd: ".",
+    // The others test its lists and its requests, which the facade does not have.
+    runs: ["generic-pool", "generic-pool-acquiretimeout", "generic-pool-destroytimeout", "GH-159"].map((name) => [
+      `test/${name}-test.js`,
+    ]),
+    passes: 29,
+    passed: /^ok \d+/,
+    failed: /^not ok \d+ (.*)/,
+  },
 };
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { times: { type: "string" } } });
