@@ -26,9 +26,10 @@ function tarnsPrototype(): object | undefined {
   for (const parents of [["knex"], []]) {
     try {
       const { createRequire } = process.getBuiltinModule("node:module");
-      let require = createRequire(import.meta.url);
-      for (const parent of parents) require = createRequire(require.resolve(parent));
-      return (require("tarn") as { TimeoutError: { prototype: object } }).TimeoutError.prototype;
+      // A variable named require would make bundlers look for tarn.
+      let load = createRequire(import.meta.url);
+      for (const parent of parents) load = createRequire(load.resolve(parent));
+      return (load("tarn") as { TimeoutError: { prototype: object } }).TimeoutError.prototype;
     } catch {
       // Not installed, or not in Node.
     }
