@@ -7,6 +7,7 @@
 import {
   PoolTimeoutError,
   QueuePool,
+  type ConnectOptions,
   type Dialect,
   type OpeningContext,
   type PoolClock,
@@ -95,10 +96,17 @@ export class ResourcePool<R> {
   // ---- loans
 
   /** Lends a resource. `priority` as that of connect(). */
-  async borrow(priority: number, signal: AbortSignal | undefined): Promise<R> {
+  borrow(priority: number, signal: AbortSignal | undefined): Promise<R> {
+    const isPlain = priority === 0 && signal === undefined;
+    const options = isPlain ? undefined : { priority, signal };
+    return this.#factory.validate === undefined ? this.#borrowUnchecked(options) : this.#borrowValid(options);
+  }
+
+  async #borrowValid(options: ConnectOptions | undefined): Promise<R> {
+    const signal = options?.signal;
     const { acquireMillis } = this.#factory;
     const ends = acquireMillis === undefined ? undefined : this.#clock.now() + acquireMillis;
-    let resource = await this.#borrowUnchecked({ priority, signal });
+    let resource = await this.#borrowUnchecked(options);
     while (!(await this.#isValid(resource, signal, ends))) {
       const left = ends === undefined ? undefined : ends - this.#clock.now();
       // Before the discard: no other waiter may have its slot.
@@ -113,11 +121,7 @@ export class ResourcePool<R> {
     return resource;
   }
 
-  async #borrowUnchecked(options: {
-    priority: number;
-    signal: AbortSignal | undefined;
-    deadline?: `${number}ms` | undefined;
-  }): Promise<R> {
+  async #borrowUnchecked(options: ConnectOptions | undefined): Promise<R> {
     this.requested += 1;
     let lease: PooledConnection<R>;
     try {
@@ -127,7 +131,7 @@ export class ResourcePool<R> {
     }
     const resource = lease.connection;
     this.loans.set(resource, lease);
-    if (options.signal?.aborted !== true) return resource;
+    if (options?.signal?.aborted !== true) return resource;
     this.giveBack(resource);
     throw options.signal.reason;
   }

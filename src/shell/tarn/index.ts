@@ -217,32 +217,23 @@ export class Pool<T> {
 
   acquire(): PendingAcquire<T> {
     const id = this.#begin("acquireRequest");
-    const controller = new AbortController();
-    const pending = { isRejected: false };
-    const promise = this.#acquire(controller.signal).then(
+    const signal = new AbortWord();
+    const pending = { isRejected: false, abort: () => signal.abort(), promise: undefined as unknown as Promise<T> };
+    pending.promise = this.#resources.borrow(0, signal as unknown as AbortSignal).then(
       (resource) => {
+        if (this.#min > 0) this.#keepMin(this.#resources.loans.size);
+        this.#startTiming();
         this.#emit("acquireSuccess", id, resource);
         return resource;
       },
       (error: unknown) => {
         pending.isRejected = true;
-        this.#emit("acquireFail", id, error);
-        throw error;
+        const reason = worded(error);
+        this.#emit("acquireFail", id, reason);
+        throw reason;
       },
     );
-    return Object.assign(pending, { promise, abort: () => controller.abort(new Error("aborted")) });
-  }
-
-  async #acquire(signal: AbortSignal): Promise<T> {
-    let resource: T;
-    try {
-      resource = await this.#resources.borrow(0, signal);
-    } catch (error) {
-      throw worded(error);
-    }
-    this.#keepMin(this.#resources.loans.size);
-    this.#startTiming();
-    return resource;
+    return pending;
   }
 
   /** Takes a resource back. Returns false, and does nothing, if it is not in use. */
@@ -251,7 +242,7 @@ export class Pool<T> {
     const { loans } = this.#resources;
     if (!loans.has(resource)) return false;
     // Before the return, which may close a free resource that is overdue.
-    this.#keepMin(loans.size - 1);
+    if (this.#min > 0) this.#keepMin(loans.size - 1);
     return this.#resources.giveBack(resource);
   }
 
@@ -313,6 +304,7 @@ export class Pool<T> {
 
   /** An error of one listener keeps no other from its event. */
   #emit(event: keyof PoolEvents<T>, ...parameters: unknown[]): void {
+    if (this.emitter.listenerCount(event) === 0) return;
     for (const listener of this.emitter.listeners(event)) {
       try {
         Reflect.apply(listener, this, parameters);
@@ -337,6 +329,29 @@ export class Pool<T> {
       warn: (message) => void (log === undefined ? console.warn(message) : log(message, "warn")),
       error: nothing,
     };
+  }
+}
+
+/** The part of an AbortSignal that the pool needs: a whole one for each acquire costs as much as the acquire. */
+class AbortWord {
+  aborted = false;
+  reason: unknown = undefined;
+  /** Rarely more than one. */
+  #listeners: Array<() => void> = [];
+
+  addEventListener(_event: "abort", listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  removeEventListener(_event: "abort", listener: () => void): void {
+    this.#listeners = this.#listeners.filter((other) => other !== listener);
+  }
+
+  abort(): void {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.reason = new Error("aborted");
+    for (const listener of this.#listeners) listener();
   }
 }
 
