@@ -217,7 +217,7 @@ test("queueLimit refuses callers, waitForConnections false lets none wait, with 
 
 test("acquireTimeout bounds the wait, of the pool and of one call; a signal ends it", async () => {
   const pool = made({ connectionLimit: 1, acquireTimeout: 30 });
-  const held = await connectionOf(pool);
+  const held = await connectionOf(pool, { acquireTimeout: 60_000 });
   const [late] = await called((callback) => pool.getConnection(callback));
   assert.ok(late instanceof PoolTimeoutError);
   assert.equal(late.timeoutMs, 30);

@@ -40,7 +40,8 @@ class Session {
 
   constructor(connection, id) {
     this.#connection = connection;
-    this.closed = once(connection.stream, "close");
+    // Also after an error of the socket: a client that is destroyed resets it.
+    this.closed = new Promise((resolve) => connection.stream.once("close", resolve));
     connection.on("error", () => {});
     connection.on("query", (text) => this.#answer(text));
     // mysql2's server takes SET for the preparation of a statement.
