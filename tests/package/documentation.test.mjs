@@ -404,6 +404,7 @@ const foreign = new Set([
   "disposeExternalPool",
   "asyncStart",
   "asyncEnd",
+  "attachDatabasePool",
 ]);
 
 test("no document names in its inline code what does not exist", () => {
