@@ -260,7 +260,8 @@ export class Scope<C> {
 
   // Short, so that V8 can inline it. What is rare stands apart.
   connect(options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
-    if (options !== undefined || !this.#isFastPath) return this.#connectObserved(options);
+    if (options !== undefined || !this.#isFastPath)
+      return this.#listeners.hasObservers ? this.#observed(options) : this.#connectWithin(options);
     let word: number;
     try {
       word = this.#policy.checkout();
@@ -283,11 +284,9 @@ export class Scope<C> {
     return Promise.reject(this.#operations.crash(trap));
   }
 
-  #connectObserved(options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
-    const listeners = this.#listeners;
-    return listeners.hasObservers
-      ? listeners.observe({ name: "checkout" }, () => this.#connectWithin(options))
-      : this.#connectWithin(options);
+  /** Apart: a closure in connect() would cost each call of it. */
+  #observed(options: ConnectOptions | undefined): Promise<PooledConnection<C>> {
+    return this.#listeners.observe({ name: "checkout" }, () => this.#connectWithin(options));
   }
 
   #connectWithin(options: ConnectOptions = {}): Promise<PooledConnection<C>> {
@@ -345,14 +344,8 @@ export class Scope<C> {
   }
 
   /** The checkout of a caller that cannot wait. Returns undefined if it would have to, or throws then if `fails`. */
-  connectNow(fails: boolean): PooledConnection<C> | undefined {
-    const listeners = this.#listeners;
-    return listeners.hasObservers
-      ? listeners.observe({ name: "checkout" }, () => this.#connectNow(fails))
-      : this.#connectNow(fails);
-  }
-
-  #connectNow(fails: boolean): PooledConnection<C> | undefined {
+  connectNow(fails: boolean, isObserved = false): PooledConnection<C> | undefined {
+    if (this.#listeners.hasObservers && !isObserved) return this.#observedNow(fails);
     let word: number;
     let limits: Limits | undefined;
     try {
@@ -363,6 +356,10 @@ export class Scope<C> {
     }
     this.#noteStack(word, limits);
     return isLease(word) ? this.#granted(word, limits) : this.#pendNow(word, limits, fails);
+  }
+
+  #observedNow(fails: boolean): PooledConnection<C> | undefined {
+    return this.#listeners.observe({ name: "checkout" }, () => this.connectNow(fails, true));
   }
 
   #pendNow(word: number, limits: Limits | undefined, fails: boolean): PooledConnection<C> | undefined {

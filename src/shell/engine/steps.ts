@@ -9,6 +9,7 @@ import { DisconnectionError, InvalidRequestError } from "../errors.js";
 import type { Listeners, PoolOperation } from "../events.js";
 import { isThenable } from "../host.js";
 import type { Log } from "../logger.js";
+import type { Activity } from "../observer.js";
 import {
   Code,
   codeOf,
@@ -81,7 +82,7 @@ export class Steps<C> {
         const held = this.#heldBy(operation, index);
         const { connection, slot: record } = held;
         operation.state.ending = held;
-        return this.#listeners.observe({ name: "ping", connection, record }, () => this.#connections.ping(connection));
+        return this.#observed({ name: "ping", connection, record });
       }
       case Code.Finalize:
         return this.#finalize(operation, this.#slot(index), this.#heldBy(operation, index).connection);
@@ -401,8 +402,15 @@ export class Steps<C> {
     const call = callOf(code) as DriverCall;
     if (this.#log.isDebug) this.#log.debug(`${call} on return`);
     if (!this.#listeners.hasObservers) return this.#connections.call(call, connection);
-    return this.#listeners.observe({ name: "reset", call, connection, record: slot }, () =>
-      this.#connections.call(call, connection),
+    return this.#observed({ name: "reset", call, connection, record: slot });
+  }
+
+  /** Calls the driver. Apart: a closure in reset() would cost each call of it. */
+  #observed(activity: Activity): unknown {
+    const { call } = activity;
+    const connection = activity.connection as C;
+    return this.#listeners.observe(activity, () =>
+      call === undefined ? this.#connections.ping(connection) : this.#connections.call(call, connection),
     );
   }
 
@@ -432,9 +440,7 @@ export class Steps<C> {
     const connection = held === undefined ? (operation.state.arrivedLate as C) : held.connection;
     if (this.#log.isInfo) this.#logEnd(operation.handle, call);
     const reason = operation.known?.error ?? held?.deathCause;
-    return this.#listeners.observe({ name: "close", call, connection, record: held?.slot ?? null, reason }, () =>
-      this.#connections.call(call, connection),
-    );
+    return this.#observed({ name: "close", call, connection, record: held?.slot ?? null, reason });
   }
 
   #logEnd(operation: number, call: DriverCall): void {
