@@ -565,6 +565,35 @@ test("a reader that reads nothing for half a minute is taken for gone", async (t
   assert.equal((await reader.read()).done, true);
 });
 
+test("a stream ends after a quarter of an hour, so that its viewer is authorised again", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval", "Date"], now: Date.now() });
+  const pool = makePool();
+  const response = await inspect({ pools: pool, token })(new Request(events, allowed));
+  const reader = response.body.getReader();
+  await reader.read();
+  let seconds = 0;
+  for (let done = false; !done; seconds += 3) {
+    const reading = reader.read();
+    await null;
+    t.mock.timers.tick(3000);
+    ({ done } = await reading);
+    assert.ok(seconds < 1000);
+  }
+  assert.ok(seconds >= 900, `${seconds} s`);
+});
+
+test("a watch whose timer was killed with its request leaves the pool at the next event", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval", "Date"], now: 0 });
+  const pool = makePool();
+  const counted = countListeners(pool);
+  const response = await inspect({ pools: pool, token })(new Request(events, allowed));
+  await response.body.getReader().read();
+  assert.ok(counted.now > 0);
+  t.mock.timers.setTime(200_000);
+  await (await pool.connect()).close();
+  assert.equal(counted.now, 0);
+});
+
 test("a hundred viewers share one timer and one set of listeners, and when they leave nothing stays", async (t) => {
   const pool = makePool();
   const counted = countListeners(pool);
