@@ -442,6 +442,8 @@ test("no document names in its inline code what does not exist", () => {
     "durable-object/statements",
     "durable-object/lease",
     "durable-object/run-query",
+    "inspect/index",
+    "inspect/options",
     "dialects/pg",
     "dialects/mysql2",
     "dialects/pglite",
