@@ -58,7 +58,7 @@ test("Drizzle keeps each client whose BEGIN fails, and the pool has the slot of 
 });
 
 test("Drizzle keeps a client whose BEGIN the server refuses, and a holdLimit takes its slot back", async () => {
-  const edgepool = { holdLimit: "50ms", onHoldLimit: "terminate" };
+  const edgepool = { holdLimit: "500ms", onHoldLimit: "terminate" };
   const { db, pool, kept } = await openAlone("drizzle", { edgepool, log() {} });
   const refused = () => db.transaction(async () => {}, { isolationLevel: "none such" });
   await Promise.all(Array.from({ length: 2 * max }, () => assert.rejects(refused())));
@@ -79,7 +79,7 @@ test("MikroORM keeps each client that died in a transaction, and the pool has it
 });
 
 test("Knex on edgepool/tarn keeps its own options, and has its own error for a caller in want", async () => {
-  const { knex, transaction } = await openAlone("knex-tarn", { max: 1, more: { acquireConnectionTimeout: 50 } });
+  const { knex, transaction } = await openAlone("knex-tarn", { max: 1, more: { acquireConnectionTimeout: 2000 } });
   await transaction(() => assert.rejects(async () => knex("item"), { name: "KnexTimeoutError" }));
   await knex.destroy();
 });

@@ -79,7 +79,7 @@ export function testConsumer({ name, title, transacts, streams }, open) {
       await server.run(`CREATE DATABASE "${name}"`);
       opened = await open(options());
       await opened.makeTable();
-    });
+    }, limit);
 
     after(() => opened?.pool.queuePool.closed || opened?.close());
 
