@@ -312,7 +312,9 @@ impl Host {
     pub(crate) fn leave(&mut self, caller: Operation, counts: bool) -> Refusal {
         let stage = self.stage(caller);
         let refusal = self.pool.leave(self.id(caller), counts).expect("a caller waits");
-        let stage = if matches!(stage, Stage::Queued | Stage::Woken) { Stage::Ended } else { stage };
+        let goes_on = self.states[caller.0].goes_on;
+        let ends = stage == Stage::Queued || stage == Stage::Woken && !goes_on;
+        let stage = if ends { Stage::Ended } else { stage };
         self.refuse(caller, refusal, stage);
         self.after_call();
         refusal
@@ -494,7 +496,11 @@ impl Host {
             | HostStep::Emit(Event::Close | Event::Invalidate, Some(it)) => it == connection,
             _ => false,
         };
-        self.slot_of(connection).is_none() || self.steps().into_iter().any(ends)
+        let step = |operation: Operation| match self.stage(operation) {
+            Stage::Performing(_) | Stage::StillOpen(_) => self.states[operation.0].host_step,
+            _ => None,
+        };
+        self.slot_of(connection).is_none() || self.operations().filter_map(step).any(ends)
     }
 
     /// Detaches the lease. If its connection ended before, nothing is left to close.

@@ -1198,6 +1198,8 @@ proptest! {
 #[derive(Clone, Debug)]
 enum PoolAction {
     Modelled(Action),
+    ConnectNow(bool),
+    Leave(usize, bool),
     CheckinAs(usize, Condition),
     CloseDetachedAs(usize, Condition),
     CloseRecord(usize, bool),
@@ -1293,6 +1295,11 @@ fn apply(host: &mut Host, action: &PoolAction) -> Option<()> {
             }
             Action::Pass(ms) => host.pass(ms),
         },
+        PoolAction::ConnectNow(counts) => drop(host.connect_now(counts)),
+        PoolAction::Leave(at, counts) => {
+            let calls = |operation: &Operation| host.role(*operation) == Role::Checkout && !host.is_settled(*operation);
+            host.leave(pick(host.operations().filter(calls), at)?, counts);
+        }
         PoolAction::CheckinAs(at, condition) => {
             host.checkin_beside_others(lease(host, at)?, condition);
         }
@@ -1327,6 +1334,8 @@ fn any_pool_action() -> impl Strategy<Value = PoolAction> {
     let at = 0..64usize;
     prop_oneof![
         60 => any_action().prop_map(PoolAction::Modelled),
+        4 => any::<bool>().prop_map(PoolAction::ConnectNow),
+        4 => (at.clone(), any::<bool>()).prop_map(|(at, counts)| PoolAction::Leave(at, counts)),
         6 => (at.clone(), any_condition()).prop_map(|(at, condition)| PoolAction::CheckinAs(at, condition)),
         1 => (at.clone(), any_condition()).prop_map(|(at, condition)| PoolAction::CloseDetachedAs(at, condition)),
         2 => (at.clone(), any::<bool>()).prop_map(|(at, abrupt)| PoolAction::CloseRecord(at, abrupt)),

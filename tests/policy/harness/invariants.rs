@@ -64,7 +64,7 @@ impl Host {
                         _ => SlotUse::Opening,
                     }
                 }
-                Some((Step::Ping(_), Outcome::Ok)) => SlotUse::Closing,
+                Some((Step::Ping(_) | Step::Emit(Event::Checkout, _), Outcome::Ok)) => SlotUse::Closing,
                 Some((Step::Emit(Event::Reset, _) | Step::Rollback(_), Outcome::Ok)) => SlotUse::Closing,
                 Some((Step::Commit(_) | Step::ResetSession(_), Outcome::Ok)) => SlotUse::Closing,
                 Some((Step::Finalize(_) | Step::Emit(Event::Checkin, _), _)) => SlotUse::Closing,
@@ -198,8 +198,9 @@ impl Host {
             assert!(arriving || may_pause, "a caller waits for what may be joined");
             return;
         }
-        // After the pool has shrunk an emptied slot may have to wait until another one has ended.
-        let is_full = stats.idle == 0 && f64::from(stats.total) >= stats.max;
+        // After the pool has shrunk an emptied slot, or one whose connection is stale, may have to wait until another
+        // one has ended.
+        let is_full = f64::from(stats.total) >= stats.max && (stats.idle == 0 || slots as f64 > stats.max);
         // Each checkout on its way, with or without its caller, will serve the waiters.
         let on_the_way = self.number(|state| {
             let opens =
