@@ -2,7 +2,7 @@
  * The dialect of `@sqlite.org/sqlite-wasm`, for its `oo1.DB`: synchronous throughout, reset by ROLLBACK only if a
  * transaction is open. Only the module knows the state of a database, so it is given. Imports nothing of it.
  *
- * Databases in the memory of the module do not lock each other: `poolSize: 1, maxOverflow: 0`.
+ * Files in the memory of the module do not lock each other, unless the VFS is `memdb`: `poolSize: 1, maxOverflow: 0`.
  */
 
 import type { Dialect } from "../dialect.js";
