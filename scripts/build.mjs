@@ -47,7 +47,9 @@ function buildWasm() {
   run("cargo", ["build", "--quiet", "--locked", "-p", "edgepool-bindgen"]);
   const compiled = join(root, "target", "wasm32-unknown-unknown", "release", "edgepool.wasm");
   if (!existsSync(compiled)) say("compiling the policy to WebAssembly (usually half a minute)");
-  run("cargo", ["build", "--quiet", "--locked", "--release", "--lib", "--target", "wasm32-unknown-unknown"], {
+  const features = ["--no-default-features", "--features", "bindings"];
+  const target = ["--release", "--lib", "--target", "wasm32-unknown-unknown"];
+  run("cargo", ["build", "--quiet", "--locked", ...target, ...features], {
     env: { CARGO_ENCODED_RUSTFLAGS: compilerFlags().join("\x1f") },
   });
 

@@ -205,7 +205,7 @@ function installFromDebian(...packages) {
 }
 
 function compilePolicyTests() {
-  run("cargo", ["test", "--quiet", "--locked", "--no-run", "--lib", "--test", "policy"]);
+  run("cargo", ["test", "--quiet", "--locked", "--no-run", "--lib", "--test", "policy", "--test", "host"]);
 }
 
 /** wasm-pack builds the tests in the profile dev and runs them in the profile test: alike, they are compiled once. */
@@ -214,7 +214,7 @@ export const bindingsEnv = { CARGO_PROFILE_TEST_OPT_LEVEL: "0" };
 /** Compiles the tests of the bindings as wasm-pack does. */
 function compileBindingsTests() {
   const env = { ...bindingsEnv, CARGO_BUILD_TARGET: "wasm32-unknown-unknown" };
-  run("cargo", ["build", "--quiet", "--locked", "--tests", "--test", "bindings"], { env });
+  run("cargo", ["build", "--quiet", "--locked", "--features", "bindings", "--tests", "--test", "bindings"], { env });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

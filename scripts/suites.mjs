@@ -9,6 +9,8 @@ import { topicNames } from "../tests/conformance/topics.mjs";
 
 /** @import { Suite } from "./suite-runner.mjs" */
 
+const bindingsTarget = ["--features", "bindings", "--test", "bindings"];
+
 /** Node's test runner; the tests of lost leases ask for collections. */
 const nodeArgs = ["--expose-gc", "--test", "--test-reporter=tap"];
 
@@ -83,15 +85,42 @@ function bindings(name, what, { needs = [], env, mode }) {
     needs: () => ["wasmPack", "bindingsTests", ...needs],
     command: () => ({
       command: "wasm-pack",
-      args: ["test", "--mode", "no-install", ...mode(), "--", "--locked", "--test", "bindings"],
+      args: ["test", "--mode", "no-install", ...mode(), "--", "--locked", ...bindingsTarget],
       env: { ...env, ...bindingsEnv, PATH: setUpWasmPack() },
     }),
   };
 }
 
-const policyTopics = readdirSync(join(root, "tests", "policy"))
-  .filter((file) => file.endsWith(".rs") && !["main.rs", "harness.rs"].includes(file))
-  .map((file) => basename(file, ".rs").replaceAll("_", "-"));
+/**
+ * Returns a suite of native tests of the crate: `test` is their target, and the folder of its topics. `libs`: also the
+ * tests within the sources.
+ *
+ * @param {string} name
+ * @param {string} what
+ * @param {string} test
+ * @param {{ libs?: string[] }} [more]
+ * @returns {Suite}
+ */
+function native(name, what, test, { libs = [] } = {}) {
+  return {
+    name,
+    what,
+    topics: readdirSync(join(root, "tests", test))
+      .filter((file) => file.endsWith(".rs") && !["main.rs", "harness.rs", "fakes.rs"].includes(file))
+      .map((file) => basename(file, ".rs").replaceAll("_", "-")),
+    needs: () => ["policyTests"],
+    command: (topics) => ({
+      command: "cargo",
+      args: [
+        "test",
+        "--locked",
+        "--test",
+        test,
+        ...(topics.length > 0 ? ["--", ...topics.map((topic) => `${topic.replaceAll("-", "_")}::`)] : libs),
+      ],
+    }),
+  };
+}
 
 const documents = ["documentation", "english", "speed-comparison", "coming-from"];
 const bundlers = ["bundlers", "fake-timers", "jest"];
@@ -100,22 +129,8 @@ const packageFiles = filesIn("tests/package", ".test.mjs");
 
 /** @type {Suite[]} */
 export const suites = [
-  {
-    name: "policy",
-    what: "the policy, natively",
-    topics: policyTopics,
-    needs: () => ["policyTests"],
-    command: (topics) => ({
-      command: "cargo",
-      args: [
-        "test",
-        "--locked",
-        "--test",
-        "policy",
-        ...(topics.length > 0 ? ["--", ...topics.map((topic) => `${topic.replaceAll("-", "_")}::`)] : ["--lib"]),
-      ],
-    }),
-  },
+  native("policy", "the policy, natively", "policy", { libs: ["--lib"] }),
+  native("host", "the pool for Rust programs, natively", "host"),
   bindings("bindings", "Node", { mode: () => ["--node"] }),
   bindings("bindings-chromium", "headless Chromium", {
     needs: ["chromium"],

@@ -1,9 +1,38 @@
-//! What edgepool decides, as a crate without a host.
+//! A connection pool for programs of one thread, with the semantics of SQLAlchemy's pools: Rust Workers, other
+//! WebAssembly, and tokio's `LocalSet`.
 //!
-//! Two rooms live here. [`policy`] decides, and cannot reach anything else: the crate is `no_std`, and `std` is linked
-//! under no name, so that a clock, a thread, a hash map's random order or JavaScript do not compile there. `bindings`
-//! exists on wasm32 only and translates: numbers in, numbers out. The third room, the TypeScript in src/shell, performs
-//! what the policy asks for. ARCHITECTURE.md draws the whole.
+//! ```
+//! use edgepool::{Manager, QueuePool, VirtualTime, Watch};
+//! # use std::convert::Infallible;
+//!
+//! struct Counters;
+//!
+//! impl Manager for Counters {
+//!     type Connection = u32;
+//!     type Error = Infallible;
+//!
+//!     async fn open(&self, _: Watch<Self>) -> Result<u32, Infallible> {
+//!         Ok(0)
+//!     }
+//! }
+//!
+//! // In a program `build()` takes the runtime of the target.
+//! let time = VirtualTime::new();
+//! let pool = QueuePool::builder(Counters).pool_size(1).build_on(time.clone()).unwrap();
+//! let count = time.run_until(async {
+//!     for _ in 0..3 {
+//!         *pool.connect().await.unwrap() += 1;
+//!     }
+//!     *pool.connect().await.unwrap()
+//! });
+//! assert_eq!(count, Some(3));
+//! ```
+//!
+//! Three rooms live here. [`policy`] decides, and cannot reach anything else: the crate is `no_std`, and `std` is
+//! linked under no name, so that a clock, a thread, a hash map's random order or JavaScript do not compile there.
+//! `host` performs what the policy asks for, with a [`Manager`] and a [`Runtime`]. `bindings` exists on wasm32 only,
+//! for the npm package, and translates: numbers in, numbers out. The TypeScript in src/shell then performs.
+//! ARCHITECTURE.md draws the whole.
 
 #![no_std]
 
@@ -17,5 +46,11 @@ pub mod policy;
 #[path = "bindings/protocol.rs"]
 pub mod protocol;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "bindings", target_arch = "wasm32"))]
 pub mod bindings;
+
+#[cfg(feature = "host")]
+pub mod host;
+
+#[cfg(feature = "host")]
+pub use host::*;

@@ -1,0 +1,244 @@
+//! A caller that waits: for a connection, or for the end of its return. Polls its own operation. If it is dropped, it
+//! leaves the queue, and its operation goes on for the pool.
+
+extern crate std;
+
+use super::error::Error;
+use super::manager::Manager;
+use super::operation::Operation;
+use super::runtime::Runtime;
+use super::shared::{Answer, Caller, End, Granted, Hold, Own, Shared};
+use crate::policy::{Begin, LeaseId, OperationId, Step};
+use core::cell::{Cell, RefCell};
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::boxed::Box;
+use std::rc::Rc;
+
+/// A caller until its answer.
+pub(super) struct Attendance<M: Manager, R: Runtime> {
+    shared: Rc<Shared<M, R>>,
+    caller: Rc<Caller<M, R>>,
+    operation: Option<Operation<M, R>>,
+    wait: Option<R::Wait>,
+    is_timed: bool,
+    is_over: bool,
+}
+
+impl<M: Manager, R: Runtime> Attendance<M, R> {
+    pub(super) fn new(
+        shared: Rc<Shared<M, R>>,
+        id: OperationId,
+        operation: Option<Operation<M, R>>,
+        own_ms: (f64, f64),
+        is_timed: bool,
+    ) -> Self {
+        let caller = Rc::new(Caller {
+            operation: Cell::new(id),
+            answer: RefCell::new(None),
+            notify: RefCell::new(None),
+            own_ms,
+        });
+        shared.with(|state| Shared::attend(state, &caller));
+        Self { shared, caller, operation, wait: None, is_timed, is_over: false }
+    }
+
+    /// Its operation goes on without it.
+    fn leave_operation(&mut self) {
+        if let Some(operation) = self.operation.take() {
+            self.shared.runtime.spawn(Box::pin(operation));
+        }
+    }
+
+    /// Its operation has a step.
+    fn go_on(&mut self) {
+        self.leave_operation();
+        let id = self.caller.operation.get();
+        let step = self.shared.with(|state| {
+            self.shared.prepare(state, self.is_timed);
+            state.policy.resume(id)
+        });
+        self.operation = Some(Operation::checkout(self.shared.clone(), id, step, self.caller.own_ms, self.is_timed));
+    }
+
+    pub(super) fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Answer<M>> {
+        loop {
+            let answer = self.caller.answer.borrow_mut().take();
+            match answer {
+                Some(Answer::GoOn) => self.go_on(),
+                Some(answer) => {
+                    self.is_over = true;
+                    self.leave_operation();
+                    return Poll::Ready(answer);
+                }
+                None => {}
+            }
+            if let Some(operation) = &mut self.operation
+                && Pin::new(operation).poll(context).is_ready()
+            {
+                self.operation = None;
+                continue;
+            }
+            if self.caller.answer.borrow().is_some() {
+                continue;
+            }
+            let wait = match &mut self.wait {
+                Some(wait) => wait,
+                None => {
+                    let (notify, wait) = self.shared.runtime.wait();
+                    *self.caller.notify.borrow_mut() = Some(notify);
+                    self.wait.insert(wait)
+                }
+            };
+            if Pin::new(wait).poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            self.wait = None;
+        }
+    }
+}
+
+impl<M: Manager, R: Runtime> Drop for Attendance<M, R> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let answer = self.caller.answer.borrow_mut().take();
+        if let Some(Answer::Granted(granted)) = answer {
+            if let Some(operation) = self.shared.take_back(granted, End::Return) {
+                self.shared.launch(operation);
+            }
+        } else {
+            let id = self.caller.operation.get();
+            self.shared.with(|state| {
+                Shared::forget_caller(state, id);
+                state.policy.abort(id);
+            });
+        }
+        if std::thread::panicking() {
+            // A call that has panicked must not be polled again. Dropped, the operation ends as one that failed.
+            self.operation = None;
+        }
+        self.leave_operation();
+        self.shared.afterwards();
+    }
+}
+
+/// A `connect()` until it is answered.
+pub(super) enum Checkout<M: Manager, R: Runtime> {
+    /// Not asked yet.
+    New(Rc<Shared<M, R>>, Own),
+    Waiting(Attendance<M, R>),
+    Over,
+}
+
+/// What the policy answers at once.
+enum Begun<M: Manager> {
+    Granted(Option<Granted<M>>),
+    Refused(Error<M::Error>),
+    Waits(OperationId),
+    Runs(OperationId, Step),
+}
+
+impl<M: Manager, R: Runtime> Checkout<M, R> {
+    #[inline]
+    fn begin(shared: &Rc<Shared<M, R>>, own: Own) -> (Begun<M>, bool) {
+        if let Err(error) = shared.check_place() {
+            return (Begun::Refused(error), false);
+        }
+        let limits = shared.limits(own);
+        let is_timed = limits.is_some();
+        let lent = |state: &mut super::shared::State<M, R>, lease: LeaseId| {
+            Begun::Granted(state.lend(lease.index(), Hold::Slot(lease)))
+        };
+        let begun = shared.with(|state| match state.policy.begin_checkout(limits) {
+            Begin::Granted(lease) => lent(state, lease),
+            Begin::Refused(refusal) => Begun::Refused(shared.refusal(state, refusal, shared.own_ms(own), None, None)),
+            Begin::Pending(id) if state.policy.is_waiting(id) => Begun::Waits(id),
+            Begin::Pending(id) => {
+                shared.prepare(state, is_timed);
+                match state.policy.resume(id) {
+                    Step::Wait => Begun::Waits(id),
+                    step => Begun::Runs(id, step),
+                }
+            }
+        });
+        (begun, is_timed)
+    }
+}
+
+impl<M: Manager, R: Runtime> Future for Checkout<M, R> {
+    type Output = Result<Granted<M>, Error<M::Error>>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Self::New(..) = &*self {
+            let Self::New(shared, own) = core::mem::replace(&mut *self, Self::Over) else {
+                return Poll::Pending;
+            };
+            let (begun, is_timed) = Self::begin(&shared, own);
+            let (id, step) = match begun {
+                Begun::Granted(Some(granted)) => return Poll::Ready(Ok(granted)),
+                Begun::Granted(None) => return Poll::Ready(Err(Error::LeaseEnded { pool: shared.name.clone() })),
+                Begun::Refused(error) => {
+                    shared.afterwards();
+                    return Poll::Ready(Err(error));
+                }
+                Begun::Waits(id) => (id, None),
+                Begun::Runs(id, step) => (id, Some(step)),
+            };
+            let own_ms = shared.own_ms(own);
+            let operation = step.map(|step| Operation::checkout(shared.clone(), id, step, own_ms, is_timed));
+            let is_waiting = operation.is_none();
+            let attendance = Attendance::new(shared.clone(), id, operation, own_ms, is_timed);
+            *self = Self::Waiting(attendance);
+            if is_waiting && shared.has_output() {
+                shared.afterwards();
+            }
+        }
+        let Self::Waiting(attendance) = &mut *self else { return Poll::Pending };
+        let Poll::Ready(answer) = attendance.poll_answer(context) else { return Poll::Pending };
+        let pool = attendance.shared.name.clone();
+        *self = Self::Over;
+        Poll::Ready(match answer {
+            Answer::Granted(granted) => Ok(granted),
+            Answer::Refused(error) => Err(error),
+            Answer::GoOn | Answer::Done => Err(Error::Closed { pool }),
+        })
+    }
+}
+
+/// A return, or the close of a pool, until its caller need not wait any more. Dropped, it goes on by itself.
+pub(super) struct Ending<M: Manager, R: Runtime>(Option<Attendance<M, R>>);
+
+impl<M: Manager, R: Runtime> Ending<M, R> {
+    pub(super) const fn over() -> Self {
+        Self(None)
+    }
+
+    /// Of this operation.
+    pub(super) fn of(shared: &Rc<Shared<M, R>>, operation: Operation<M, R>) -> Self {
+        let forever = (f64::INFINITY, f64::INFINITY);
+        Self(Some(Attendance::new(shared.clone(), operation.id(), Some(operation), forever, false)))
+    }
+
+    /// Of a close, which performs no step.
+    pub(super) fn of_close(shared: &Rc<Shared<M, R>>, id: OperationId) -> Self {
+        let forever = (f64::INFINITY, f64::INFINITY);
+        Self(Some(Attendance::new(shared.clone(), id, None, forever, false)))
+    }
+}
+
+impl<M: Manager, R: Runtime> Future for Ending<M, R> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(attendance) = &mut self.0 else { return Poll::Ready(()) };
+        if attendance.poll_answer(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.0 = None;
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,213 @@
+//! What a caller has: a connection to itself, or a share of one.
+
+extern crate std;
+
+use super::checkout::Ending;
+use super::error::Error;
+use super::manager::Manager;
+use super::runtime::Runtime;
+use super::shared::{End, Granted, Hold, Shared};
+use crate::policy::Return;
+use core::ops::{Deref, DerefMut};
+use std::rc::Rc;
+
+/// What [`Lease`] and [`Share`] have in common. `granted` is there until the end.
+struct Holding<M: Manager, R: Runtime> {
+    shared: Rc<Shared<M, R>>,
+    granted: Option<Granted<M>>,
+}
+
+impl<M: Manager, R: Runtime> Holding<M, R> {
+    #[inline(always)]
+    fn connection(&self) -> &M::Connection {
+        // Only a method that consumes the lease takes it.
+        match &self.granted {
+            Some(granted) => &granted.connection,
+            None => unreachable!("a lease in use has its connection"),
+        }
+    }
+
+    fn is_valid(&self) -> bool {
+        self.granted.as_ref().is_some_and(|granted| !granted.held.is_doomed.get() && !granted.held.is_dead.get())
+    }
+
+    fn end(mut self, end: End<'_, M>) -> Ending<M, R> {
+        let Some(granted) = self.granted.take() else { return Ending::over() };
+        if !self.shared.is_here() {
+            // It stays where it belongs: the runtime ends it with its request.
+            core::mem::forget(granted);
+            return Ending::over();
+        }
+        let operation = self.shared.take_back(granted, end);
+        operation.map_or_else(Ending::over, |operation| Ending::of(&self.shared, operation))
+    }
+}
+
+impl<M: Manager, R: Runtime> Drop for Holding<M, R> {
+    #[inline]
+    fn drop(&mut self) {
+        let Some(granted) = self.granted.take() else { return };
+        if !self.shared.is_here() {
+            core::mem::forget(granted);
+            return;
+        }
+        if let Some(operation) = self.shared.take_back(granted, End::Return) {
+            self.shared.launch(operation);
+        }
+    }
+}
+
+macro_rules! holding {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        pub struct $name<M: Manager, R: Runtime>(Holding<M, R>);
+
+        impl<M: Manager, R: Runtime> $name<M, R> {
+            pub(super) const fn new(shared: Rc<Shared<M, R>>, granted: Granted<M>) -> Self {
+                Self(Holding { shared, granted: Some(granted) })
+            }
+
+            /// Returns the connection, and ends when it is reset. A drop does the same in the background.
+            pub async fn close(self) {
+                self.0.end(End::Return).await;
+            }
+
+            /// Returns the connection after work that has failed. If the error says that the connection is lost, it is
+            /// terminated.
+            pub async fn close_after(self, error: &M::Error) {
+                self.0.end(End::Failed(error)).await;
+            }
+
+            /// Terminates the connection, which is not to be trusted. The pool opens another one.
+            pub async fn invalidate(self) {
+                self.0.end(End::Invalidate).await;
+            }
+
+            /// Whether the connection is to be used: the pool has not taken it back, and no death of it was reported.
+            pub fn is_valid(&self) -> bool {
+                self.0.is_valid()
+            }
+
+            /// Marks the connection to be replaced at its next checkout. This lease goes on.
+            pub fn invalidate_soft(&self) {
+                let shared = &self.0.shared;
+                let Some(granted) = &self.0.granted else { return };
+                if shared.is_current(&granted.held) {
+                    shared.with(|state| state.policy.invalidate_soft(granted.held.slot));
+                    if let Some(events) = &shared.events {
+                        events.soft_invalidate();
+                    }
+                }
+            }
+
+            /// Marks every connection that is as old as this one or older. This lease goes on.
+            pub fn invalidate_as_old(&self) {
+                let shared = &self.0.shared;
+                let Some(granted) = &self.0.granted else { return };
+                if shared.is_current(&granted.held) {
+                    shared.with(|state| state.policy.invalidate_as_old(granted.held.slot));
+                }
+            }
+        }
+
+        impl<M: Manager, R: Runtime> Deref for $name<M, R> {
+            type Target = M::Connection;
+
+            #[inline(always)]
+            fn deref(&self) -> &M::Connection {
+                self.0.connection()
+            }
+        }
+    };
+}
+
+holding! {
+    /// A connection that this caller alone has. It goes back to the pool when it is dropped.
+    Lease
+}
+
+holding! {
+    /// A connection that other callers may have at the same time: of a `StaticPool` or a `SingletonThreadPool`. It goes
+    /// back to the pool with the last of them.
+    Share
+}
+
+impl<M: Manager, R: Runtime> DerefMut for Lease<M, R> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut M::Connection {
+        match self.0.granted.as_mut().and_then(|granted| Rc::get_mut(&mut granted.connection)) {
+            Some(connection) => connection,
+            None => unreachable!("a lease has its connection alone"),
+        }
+    }
+}
+
+impl<M: Manager, R: Runtime> Lease<M, R> {
+    /// Takes the connection out of the pool for good. Its slot is free at once. Fails if the pool has ended the lease.
+    pub fn detach(mut self) -> Result<Detached<M, R>, Error<M::Error>> {
+        let shared = self.0.shared.clone();
+        let ended = || Error::LeaseEnded { pool: shared.name.clone() };
+        let Some(granted) = self.0.granted.take_if(|granted| !granted.held.is_doomed.get()) else {
+            return Err(ended());
+        };
+        let Hold::Slot(lease) = granted.hold else { return Err(ended()) };
+        shared.empty(&granted.held);
+        let Some(id) = shared.with(|state| state.policy.detach(lease)) else {
+            self.0.granted = Some(granted);
+            return Err(ended());
+        };
+        if let Some(events) = &shared.events {
+            events.detach();
+        }
+        shared.afterwards();
+        let granted = Granted { hold: Hold::Detached(id), ..granted };
+        Ok(Detached(Holding { shared, granted: Some(granted) }))
+    }
+}
+
+/// A connection that has left the pool. It is closed when it is dropped.
+pub struct Detached<M: Manager, R: Runtime>(Holding<M, R>);
+
+impl<M: Manager, R: Runtime> Detached<M, R> {
+    /// Resets the connection and closes it. A drop does the same in the background.
+    pub async fn close(self) {
+        self.0.end(End::Return).await;
+    }
+
+    /// Gives the connection away: the pool does not close it.
+    pub fn into_inner(mut self) -> M::Connection {
+        let Some(granted) = self.0.granted.take() else { unreachable!("it has its connection") };
+        if let Hold::Detached(id) = granted.hold {
+            let shared = &self.0.shared;
+            let result =
+                shared.with(|state| state.policy.begin_detached_close(id, crate::policy::Condition::Clean, true));
+            if let Return::Pending(id) = result {
+                // Nothing is left to end: the operation finds no connection.
+                let operation = super::operation::Operation::returning(shared.clone(), id, granted.held.clone());
+                shared.launch(operation);
+            }
+            shared.afterwards();
+        }
+        match Rc::try_unwrap(granted.connection) {
+            Ok(connection) => connection,
+            Err(_) => unreachable!("a detached connection has one holder"),
+        }
+    }
+}
+
+impl<M: Manager, R: Runtime> Deref for Detached<M, R> {
+    type Target = M::Connection;
+
+    fn deref(&self) -> &M::Connection {
+        self.0.connection()
+    }
+}
+
+impl<M: Manager, R: Runtime> DerefMut for Detached<M, R> {
+    fn deref_mut(&mut self) -> &mut M::Connection {
+        match self.0.granted.as_mut().and_then(|granted| Rc::get_mut(&mut granted.connection)) {
+            Some(connection) => connection,
+            None => unreachable!("a detached connection has one holder"),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The pools: one type for each kind, and what all of them offer.
+
+extern crate std;
+
+use super::checkout::{Attendance, Checkout, Ending};
+use super::error::{Error, OptionError};
+use super::lease::{Lease, Share};
+use super::manager::Manager;
+use super::operation::Operation;
+use super::options::Builder;
+use super::runtime::Runtime;
+use super::shared::{Answer, Granted, Own, Shared};
+use crate::policy::{Counts, Kind, Sizes, Span, Stats};
+use core::any::Any;
+use core::future::poll_fn;
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::rc::Rc;
+use std::vec::Vec;
+
+/// Which kind a pool is. See [`QueuePool`] and its siblings.
+pub trait PoolKind: 'static + sealed::Sealed {
+    /// The kind, as the policy names it.
+    #[doc(hidden)]
+    const KIND: Kind;
+    /// What its callers get.
+    type Lease<M: Manager, R: Runtime>: LeaseOf<M, R>;
+}
+
+/// What callers get: a [`Lease`] or a [`Share`].
+pub trait LeaseOf<M: Manager, R: Runtime>: core::ops::Deref<Target = M::Connection> + sealed::Make<M, R> {
+    /// Returns the connection, and ends when it is reset.
+    #[allow(async_fn_in_trait, reason = "the pool is single-threaded")]
+    async fn close(self);
+
+    /// The same after work that has failed.
+    #[allow(async_fn_in_trait, reason = "the pool is single-threaded")]
+    async fn close_after(self, error: &M::Error);
+}
+
+mod sealed {
+    use super::{Granted, Manager, Rc, Runtime, Shared};
+
+    pub trait Sealed {}
+
+    pub trait Make<M: Manager, R: Runtime> {
+        #[doc(hidden)]
+        #[allow(private_interfaces, reason = "the trait is sealed")]
+        fn make(shared: Rc<Shared<M, R>>, granted: Granted<M>) -> Self;
+    }
+}
+
+macro_rules! leases {
+    ($($lease:ident)*) => {
+        $(impl<M: Manager, R: Runtime> sealed::Make<M, R> for $lease<M, R> {
+            #[allow(private_interfaces, reason = "the trait is sealed")]
+            #[inline(always)]
+            fn make(shared: Rc<Shared<M, R>>, granted: Granted<M>) -> Self {
+                Self::new(shared, granted)
+            }
+        }
+
+        impl<M: Manager, R: Runtime> LeaseOf<M, R> for $lease<M, R> {
+            async fn close(self) {
+                Self::close(self).await;
+            }
+
+            async fn close_after(self, error: &M::Error) {
+                Self::close_after(self, error).await;
+            }
+        })*
+    };
+}
+
+leases! { Lease Share }
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $pool:ident, $marker:ident: $kind:ident, $lease:ident;)*) => {
+        $(
+            #[doc = concat!("Marks a [`", stringify!($pool), "`].")]
+            #[derive(Clone, Copy, Debug)]
+            pub enum $marker {}
+
+            impl sealed::Sealed for $marker {}
+
+            impl PoolKind for $marker {
+                const KIND: Kind = Kind::$kind;
+                type Lease<M: Manager, R: Runtime> = $lease<M, R>;
+            }
+
+            $(#[$doc])*
+            pub type $pool<M, R = super::DefaultRuntime> = Pool<$marker, M, R>;
+        )*
+    };
+}
+
+kinds! {
+    /// A pool that keeps up to `pool_size` connections open, opens up to `max_overflow` more, and lets callers wait.
+    QueuePool, Queue: Queue, Lease;
+    /// A pool that keeps nothing: each lease has a new connection.
+    NullPool, Null: Null, Lease;
+    /// A pool of one connection, which all callers share.
+    StaticPool, Static: Static, Share;
+    /// A pool of one connection for each scope: of the one scope that a single-threaded host has.
+    SingletonThreadPool, Singleton: Singleton, Share;
+    /// A pool of one connection that refuses a second lease, so that a test finds a lease that was kept.
+    AssertionPool, Assertion: Assertion, Lease;
+}
+
+/// A pool of the connections of a [`Manager`]. A clone is the same pool.
+pub struct Pool<K: PoolKind, M: Manager, R: Runtime> {
+    shared: Rc<Shared<M, R>>,
+    kind: PhantomData<K>,
+}
+
+impl<K: PoolKind, M: Manager, R: Runtime> Clone for Pool<K, M, R> {
+    fn clone(&self) -> Self {
+        Self::of(self.shared.clone())
+    }
+}
+
+/// What one caller asks for in place of the pool's settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Within {
+    /// How long it waits for a connection.
+    pub timeout: Option<Duration>,
+    /// How long the whole may take.
+    pub deadline: Option<Duration>,
+    /// Waiters of a higher priority are served first. Default 0.
+    pub priority: u32,
+}
+
+/// How the end of a pool treats its callers.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long it waits for the leases; then they end. Default 10 s.
+    pub time: Option<Duration>,
+    /// Whether callers that came before are served first. Default false.
+    pub drain: bool,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { time: Some(Duration::from_secs(10)), drain: false }
+    }
+}
+
+fn span(time: Duration) -> Span {
+    Span::from_millis(time.as_secs_f64() * 1000.0).unwrap_or(Span::Forever)
+}
+
+impl<K: PoolKind, M: Manager> Pool<K, M, super::DefaultRuntime> {
+    /// Begins a pool with the default options.
+    pub fn builder(manager: M) -> Builder<K, M> {
+        Builder::new(manager)
+    }
+}
+
+impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
+    pub(super) const fn of(shared: Rc<Shared<M, R>>) -> Self {
+        Self { shared, kind: PhantomData }
+    }
+
+    /// Checks a connection out. Dropped before its end, the caller leaves the queue, and what was being opened for it
+    /// is the next caller's.
+    #[inline]
+    pub async fn connect(&self) -> Result<K::Lease<M, R>, Error<M::Error>> {
+        let granted = Checkout::New(self.shared.clone(), Own::default()).await?;
+        Ok(sealed::Make::make(self.shared.clone(), granted))
+    }
+
+    /// The same with times of its own.
+    pub async fn connect_within(&self, within: Within) -> Result<K::Lease<M, R>, Error<M::Error>> {
+        let Within { timeout, deadline, priority } = within;
+        let own = Own { timeout: timeout.map(span), deadline: deadline.map(span), priority };
+        let granted = Checkout::New(self.shared.clone(), own).await?;
+        Ok(sealed::Make::make(self.shared.clone(), granted))
+    }
+
+    /// Checks out, runs `work`, and returns the connection when it has ended. If `work` fails with an error of the
+    /// manager that says that the connection is lost, it is terminated.
+    pub async fn use_with<T, E>(&self, work: impl AsyncFnOnce(&mut K::Lease<M, R>) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<Error<M::Error>> + 'static,
+    {
+        let mut lease = self.connect().await?;
+        let result = work(&mut lease).await;
+        match &result {
+            Err(error) => match (error as &dyn Any).downcast_ref::<M::Error>() {
+                Some(error) => lease.close_after(error).await,
+                None => lease.close().await,
+            },
+            Ok(_) => lease.close().await,
+        }
+        result
+    }
+
+    /// Opens connections until there are `count`, as far as the pool may. Fails with the first opening that does.
+    pub async fn warm(&self, count: u32) -> Result<(), Error<M::Error>> {
+        self.shared.check_place()?;
+        let mut most = count;
+        while most > 0 {
+            let (missing, opened) = self.shared.warm(count, most);
+            most = most.saturating_sub(opened.len() as u32);
+            let mut result = Ok(());
+            let none = opened.is_empty();
+            for mut opening in opened {
+                if let Answer::Refused(error) = poll_fn(|context| opening.poll_answer(context)).await {
+                    result = result.and(Err(error));
+                }
+            }
+            result?;
+            if self.is_closed() {
+                return Err(Error::Closed { pool: self.shared.name.clone() });
+            }
+            if missing == 0 || none {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the idle connections in the background. Leases go on, and their connections are closed at their return.
+    /// The pool stays usable.
+    pub fn dispose(&self) {
+        self.shared.with(|state| state.policy.dispose());
+        self.shared.afterwards();
+    }
+
+    /// Ends the pool with the default [`Patience`]. Ends when every connection is closed.
+    pub async fn close(&self) {
+        self.close_within(Patience::default()).await;
+    }
+
+    /// Ends the pool: refuses callers, closes what is idle, and waits for the leases.
+    pub async fn close_within(&self, patience: Patience) {
+        let time = patience.time.map_or(Span::Forever, span);
+        let id = self.shared.with(|state| state.policy.begin_close(time, patience.drain));
+        let end = Ending::of_close(&self.shared, id);
+        self.shared.afterwards();
+        end.await;
+    }
+
+    /// Whether new callers are refused.
+    pub fn is_closed(&self) -> bool {
+        self.shared.with(|state| state.policy.is_closed())
+    }
+
+    /// Begins to keep `min` connections open before a caller asks for one.
+    pub fn start(&self) {
+        self.shared.with(|state| state.policy.start());
+        self.shared.afterwards();
+    }
+
+    /// Marks every connection to be replaced at its next checkout.
+    pub fn invalidate(&self) {
+        self.shared.with(|state| state.policy.invalidate_all());
+    }
+
+    /// Changes the sizes. What is `None` stays.
+    pub fn resize(&self, sizes: Sizes) -> Result<(), OptionError> {
+        let resized = self.shared.with(|state| state.policy.resize(sizes));
+        self.shared.afterwards();
+        resized.map_err(|violation| OptionError { option: violation.option })
+    }
+
+    /// The pool's numbers.
+    pub fn stats(&self) -> Stats {
+        self.shared.with(|state| state.policy.stats())
+    }
+
+    /// SQLAlchemy's four numbers.
+    pub fn counts(&self) -> Counts {
+        self.shared.with(|state| state.policy.counts())
+    }
+
+    /// The pool's name.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// What opens the connections.
+    pub fn manager(&self) -> &M {
+        &self.shared.manager
+    }
+}
+
+impl<M: Manager, R: Runtime> Shared<M, R> {
+    /// Begins openings in advance. Returns how many more there are to open, and those that have begun.
+    fn warm(self: &Rc<Self>, count: u32, most: u32) -> (u32, Vec<Attendance<M, R>>) {
+        self.drain();
+        let before = self.spawned_len();
+        let missing = self.with(|state| state.policy.warm(count, most));
+        self.drain();
+        let forever = (f64::INFINITY, f64::INFINITY);
+        let opened = self
+            .take_spawned(before)
+            .into_iter()
+            .map(|id| {
+                let operation = Operation::spawned(self.clone(), id);
+                Attendance::new(self.clone(), id, Some(operation), forever, false)
+            })
+            .collect();
+        self.afterwards();
+        (missing, opened)
+    }
+}

@@ -1,0 +1,60 @@
+//! What a pool asks of the host that runs it: the time, timers, tasks, and a way to wait.
+
+use core::future::Future;
+use core::pin::Pin;
+
+extern crate std;
+use std::boxed::Box;
+
+/// A task that the pool gives to its runtime.
+pub type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A single-threaded host.
+pub trait Runtime: Clone + 'static {
+    /// Ends after a time.
+    type Sleep: Future<Output = ()> + Unpin;
+    /// Wakes a caller that waits.
+    type Notify: Notify;
+    /// Ends when its [`Notify`] was called.
+    type Wait: Future<Output = ()> + Unpin;
+    /// Names the place that a pool belongs to, on hosts that forbid its use elsewhere.
+    type Place: Place;
+
+    /// Milliseconds since any fixed moment. Never goes back.
+    fn now(&self) -> f64;
+
+    /// Returns a future that ends in `ms` milliseconds, or later.
+    fn sleep(&self, ms: u32) -> Self::Sleep;
+
+    /// Runs a task to its end. Must not poll it before it returns.
+    fn spawn(&self, task: Task);
+
+    /// Returns the two ends of one wait.
+    fn wait(&self) -> (Self::Notify, Self::Wait);
+
+    /// Returns the place in which the code runs.
+    fn place(&self) -> Self::Place;
+}
+
+/// The end of a wait that is called.
+pub trait Notify {
+    /// Ends the wait. Must not run the caller.
+    fn notify(self);
+}
+
+/// A place that a pool belongs to: an I/O context of Workers.
+pub trait Place {
+    /// Whether the code runs there.
+    fn is_here(&self) -> bool;
+}
+
+/// The place of hosts that have only one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Anywhere;
+
+impl Place for Anywhere {
+    #[inline(always)]
+    fn is_here(&self) -> bool {
+        true
+    }
+}

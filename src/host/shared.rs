@@ -1,0 +1,702 @@
+//! What the pool, its leases, its operations and its timer share: the policy, the connections by slot, and the callers.
+//!
+//! The contract is that of ARCHITECTURE.md. After each call into the policy its output is drained, before any foreign
+//! code runs. Managers, listeners, wakers and the drop of a connection are foreign code: nothing is borrowed while one
+//! of them runs.
+
+extern crate std;
+
+use super::alarm::Alarm;
+use super::error::{Error, TimeoutError, time_of};
+use super::events::{Background, Events};
+use super::manager::{Manager, Reset};
+use super::operation::Operation;
+use super::runtime::{Notify, Place, Runtime};
+use super::signal::Flag;
+use super::watch::Held;
+use crate::policy::{
+    Aside, Condition, Hooks, LeaseId, Limits, Loss, Notice, OperationId, Outcome, Pool, Refusal, ResetStyle, Return,
+    Settings, Span, Step,
+};
+use core::cell::{Cell, OnceCell, RefCell};
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Waker};
+use core::time::Duration;
+use std::boxed::Box;
+use std::rc::Rc;
+use std::vec::Vec;
+
+/// A connection that a caller was granted.
+pub(super) struct Granted<M: Manager> {
+    pub(super) held: Rc<Held<M>>,
+    pub(super) connection: Rc<M::Connection>,
+    pub(super) hold: Hold,
+}
+
+/// How the policy names what a caller has.
+#[derive(Clone, Copy)]
+pub(super) enum Hold {
+    /// A slot.
+    Slot(LeaseId),
+    /// A share of the connection of a slot.
+    Share(OperationId),
+    /// A connection that has left the pool.
+    Detached(OperationId),
+}
+
+/// What a caller that waits is to do.
+pub(super) enum Answer<M: Manager> {
+    /// It has a connection.
+    Granted(Granted<M>),
+    /// It gets none.
+    Refused(Error<M::Error>),
+    /// Its operation has a step.
+    GoOn,
+    /// Its return, or the close, is over as far as it waits.
+    Done,
+}
+
+/// A caller whose operation may be answered by others.
+pub(super) struct Caller<M: Manager, R: Runtime> {
+    /// The operation that has this caller now.
+    pub(super) operation: Cell<OperationId>,
+    pub(super) answer: RefCell<Option<Answer<M>>>,
+    /// How to wake it, once it waits.
+    pub(super) notify: RefCell<Option<R::Notify>>,
+    /// The caller's own `timeout` and `deadline`, in milliseconds.
+    pub(super) own_ms: (f64, f64),
+}
+
+impl<M: Manager, R: Runtime> Caller<M, R> {
+    fn settle(&self, answer: Answer<M>) -> Option<R::Notify> {
+        *self.answer.borrow_mut() = Some(answer);
+        self.notify.borrow_mut().take()
+    }
+}
+
+/// By the index of its operation.
+struct Party<T> {
+    operation: OperationId,
+    is: Rc<T>,
+}
+
+fn find<T>(list: &[Option<Party<T>>], operation: OperationId) -> Option<&Rc<T>> {
+    let party = list.get(operation.index() as usize)?.as_ref()?;
+    (party.operation == operation).then_some(&party.is)
+}
+
+fn enter<T>(list: &mut Vec<Option<Party<T>>>, operation: OperationId, is: Rc<T>) {
+    let index = operation.index() as usize;
+    if list.len() <= index {
+        list.resize_with(index + 1, || None);
+    }
+    list[index] = Some(Party { operation, is });
+}
+
+fn leave<T>(list: &mut [Option<Party<T>>], operation: OperationId) -> Option<Rc<T>> {
+    let party = list.get_mut(operation.index() as usize)?;
+    party.take_if(|party| party.operation == operation).map(|party| party.is)
+}
+
+pub(super) struct State<M: Manager, R: Runtime> {
+    pub(super) policy: Pool,
+    pub(super) slots: Vec<Option<Rc<Held<M>>>>,
+    /// Callers that wait, and the flags of operations that perform steps.
+    callers: Vec<Option<Party<Caller<M, R>>>>,
+    flags: Vec<Option<Party<Flag>>>,
+    /// Spawned operations that have not started.
+    spawned: Vec<OperationId>,
+    /// The error of the last opening, while openings fail and are tried again.
+    pub(super) open_error: Option<Rc<M::Error>>,
+}
+
+/// What each checkout and return looks at, read once.
+#[derive(Clone, Copy)]
+struct Traits {
+    tells_time: bool,
+    wants_random: bool,
+    retries: bool,
+    rolls_back: bool,
+    limits_holding: bool,
+    takes_back: bool,
+    resets_before: bool,
+}
+
+pub(super) struct Shared<M: Manager, R: Runtime> {
+    pub(super) manager: M,
+    pub(super) runtime: R,
+    pub(super) events: Option<Box<dyn Events<M>>>,
+    pub(super) name: Rc<str>,
+    pub(super) settings: Settings,
+    pub(super) alarm: Rc<Alarm>,
+    state: RefCell<State<M, R>>,
+    traits: Traits,
+    /// Where the pool is used first. Elsewhere it is refused, unless it crosses.
+    place: OnceCell<R::Place>,
+    crosses: bool,
+    random: Cell<u64>,
+    is_starting: Cell<bool>,
+}
+
+impl<M: Manager, R: Runtime> Shared<M, R> {
+    pub(super) fn new(
+        manager: M,
+        runtime: R,
+        events: Option<Box<dyn Events<M>>>,
+        name: Rc<str>,
+        settings: Settings,
+        mut policy: Pool,
+        crosses: bool,
+    ) -> Self {
+        if events.is_some() {
+            policy.set_hooks(Hooks::from_bits((1 << 10) - 1));
+        }
+        policy.set_can_ping(true);
+        let config = policy.config();
+        let limits_holding = settings.hold_limit_ms != f64::INFINITY;
+        let retries = config.retries();
+        let traits = Traits {
+            tells_time: config.tells_time(),
+            wants_random: settings.recycle_jitter != 0.0 || retries,
+            retries,
+            rolls_back: settings.reset_on_return == Some(ResetStyle::Rollback),
+            limits_holding,
+            takes_back: limits_holding && settings.on_hold_limit == Some(true),
+            resets_before: events.is_some(),
+        };
+        let state = State {
+            policy,
+            slots: Vec::new(),
+            callers: Vec::new(),
+            flags: Vec::new(),
+            spawned: Vec::new(),
+            open_error: None,
+        };
+        let seed = runtime.now().to_bits() ^ 0x9E37_79B9_7F4A_7C15;
+        Self {
+            manager,
+            runtime,
+            events,
+            name,
+            settings,
+            alarm: Rc::new(Alarm::new()),
+            state: RefCell::new(state),
+            traits,
+            place: OnceCell::new(),
+            crosses,
+            random: Cell::new(seed | 1),
+            is_starting: Cell::new(false),
+        }
+    }
+
+    /// Calls the policy, or looks at what is beside it. Runs no foreign code.
+    #[inline(always)]
+    pub(super) fn with<T>(&self, run: impl FnOnce(&mut State<M, R>) -> T) -> T {
+        run(&mut self.state.borrow_mut())
+    }
+
+    /// The same from a drop that may come while the state is borrowed, as a panic unwinds.
+    pub(super) fn try_with<T>(&self, run: impl FnOnce(&mut State<M, R>) -> T) -> Option<T> {
+        self.state.try_borrow_mut().ok().map(|mut state| run(&mut state))
+    }
+
+    // ---- places
+
+    /// Refuses a call from another I/O context than that of the pool, which is where it was called first.
+    #[inline(always)]
+    pub(super) fn check_place(&self) -> Result<(), Error<M::Error>> {
+        if self.is_here() { Ok(()) } else { Err(Error::Elsewhere { pool: self.name.clone() }) }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_here(&self) -> bool {
+        self.crosses || self.place.get_or_init(|| self.runtime.place()).is_here()
+    }
+
+    // ---- time
+
+    /// Gives the policy the time before a checkout, a return or an outcome, if it looks at it.
+    pub(super) fn prepare(&self, state: &mut State<M, R>, is_timed: bool) {
+        if self.traits.tells_time || is_timed {
+            state.policy.read_clock(self.runtime.now());
+        }
+        if self.traits.wants_random {
+            state.policy.set_random(self.next_random());
+        }
+    }
+
+    pub(super) fn time_opening(&self, id: OperationId) {
+        if self.traits.retries {
+            let now_ms = self.runtime.now();
+            self.with(|state| {
+                state.policy.read_clock(now_ms);
+                state.policy.time_opening(id);
+            });
+        }
+    }
+
+    /// For jitter alone: xorshift64*, so that pools that were made together drift apart.
+    fn next_random(&self) -> f64 {
+        let mut random = self.random.get();
+        random ^= random >> 12;
+        random ^= random << 25;
+        random ^= random >> 27;
+        self.random.set(random);
+        (random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// What a checkout passes to the policy: `None` for the pool's own settings and no time.
+    pub(super) fn limits(&self, own: Own) -> Option<Limits> {
+        let Own { timeout, deadline, priority } = own;
+        let has_deadline = deadline.is_some() || self.settings.deadline_ms != f64::INFINITY;
+        let is_plain = timeout.is_none() && priority == 0 && !has_deadline && !self.traits.tells_time;
+        (!is_plain).then(|| Limits { timeout, deadline, priority, now_ms: self.runtime.now() })
+    }
+
+    // ---- the contract
+
+    /// Drains the output of the last call, passes the time if it is due, and starts what was spawned.
+    pub(super) fn afterwards(self: &Rc<Self>) {
+        while self.with(|state| state.policy.has_output()) {
+            self.drain();
+            if self.with(|state| state.policy.tick_wanted()) {
+                self.tick(false);
+            }
+        }
+        // The outermost call starts them, in one loop: one of them may spawn others.
+        if self.is_starting.replace(true) {
+            return;
+        }
+        let _starting = Starting(&self.is_starting);
+        while let Some(id) = self.with(|state| state.spawned.pop()) {
+            self.launch(Operation::spawned(self.clone(), id));
+        }
+    }
+
+    /// Runs an operation without a caller: at once as far as everything that it calls answers at once, then as a task.
+    pub(super) fn launch(&self, mut operation: Operation<M, R>) {
+        let mut context = Context::from_waker(Waker::noop());
+        // A second panic would end the process.
+        if std::thread::panicking() || Pin::new(&mut operation).poll(&mut context).is_pending() {
+            self.runtime.spawn(Box::pin(operation));
+        }
+    }
+
+    /// Takes the time. `rings`: the alarm has run out.
+    pub(super) fn tick(self: &Rc<Self>, rings: bool) {
+        let now_ms = self.runtime.now();
+        let delay_ms = self.with(|state| if rings { state.policy.ring(now_ms) } else { state.policy.tick(now_ms) });
+        self.drain();
+        Alarm::set(self, delay_ms.map(|delay_ms| now_ms + f64::from(delay_ms)));
+        if self.traits.limits_holding {
+            self.report_held();
+        }
+    }
+
+    fn report_held(self: &Rc<Self>) {
+        for (ms, slot) in self.with(|state| state.policy.take_held()) {
+            if self.traits.takes_back
+                && let Some(held) = self.with(|state| state.slots.get(slot as usize).cloned().flatten())
+            {
+                held.is_doomed.set(true);
+            }
+            if let Some(events) = &self.events {
+                events.held(Duration::from_millis(u64::from(ms)));
+            }
+        }
+    }
+
+    /// Settles every caller that the last call settled. The wakers run last.
+    pub(super) fn drain(self: &Rc<Self>) {
+        let mut woken: Vec<R::Notify> = Vec::new();
+        let mut ended: Vec<Rc<Held<M>>> = Vec::new();
+        let mut raised: Vec<Rc<Flag>> = Vec::new();
+        self.with(|state| {
+            while let Some((id, notice)) = state.policy.take_notice() {
+                match notice {
+                    Notice::Resume | Notice::Expire => {
+                        if let Some(flag) = find(&state.flags, id) {
+                            raised.push(flag.clone());
+                        } else if let Some(caller) = find(&state.callers, id) {
+                            woken.extend(caller.settle(Answer::GoOn));
+                        }
+                    }
+                    Notice::Follow(predecessor) => {
+                        if let Some(caller) = leave(&mut state.callers, predecessor) {
+                            caller.operation.set(id);
+                            woken.extend(caller.settle(Answer::GoOn));
+                            enter(&mut state.callers, id, caller);
+                        }
+                    }
+                    Notice::Grant(lease) => {
+                        let Some(caller) = leave(&mut state.callers, id) else {
+                            // No caller is left: it goes straight back.
+                            state.policy.begin_checkin(lease, Condition::Clean);
+                            continue;
+                        };
+                        if let Some(granted) = state.lend(lease.index(), Hold::Slot(lease)) {
+                            woken.extend(caller.settle(Answer::Granted(granted)));
+                        }
+                    }
+                    Notice::Reject(refusal) => {
+                        let Some(caller) = leave(&mut state.callers, id) else { continue };
+                        let error = self.refusal(state, refusal, caller.own_ms, None, None);
+                        woken.extend(caller.settle(Answer::Refused(error)));
+                    }
+                    Notice::Done | Notice::Release => {
+                        let Some(caller) = leave(&mut state.callers, id) else { continue };
+                        woken.extend(caller.settle(Answer::Done));
+                    }
+                }
+            }
+            while let Some(aside) = state.policy.take_aside() {
+                match aside {
+                    Aside::Spawned(id) => state.spawned.push(id),
+                    Aside::SlotEnded(slot) => ended.extend(state.slots.get_mut(slot as usize).and_then(Option::take)),
+                }
+            }
+            // They are started from the end.
+            state.spawned.reverse();
+        });
+        drop(ended);
+        for flag in raised {
+            flag.raise();
+        }
+        for notify in woken {
+            notify.notify();
+        }
+    }
+
+    // ---- callers and operations
+
+    pub(super) fn attend(state: &mut State<M, R>, caller: &Rc<Caller<M, R>>) {
+        enter(&mut state.callers, caller.operation.get(), caller.clone());
+    }
+
+    /// The caller waits no more.
+    pub(super) fn forget_caller(state: &mut State<M, R>, id: OperationId) -> Option<Rc<Caller<M, R>>> {
+        leave(&mut state.callers, id)
+    }
+
+    pub(super) fn enter_operation(state: &mut State<M, R>, id: OperationId, flag: Rc<Flag>) {
+        enter(&mut state.flags, id, flag);
+    }
+
+    pub(super) fn end_operation(state: &mut State<M, R>, id: OperationId) {
+        leave(&mut state.flags, id);
+    }
+
+    pub(super) fn has_caller(&self, id: OperationId) -> bool {
+        self.with(|state| find(&state.callers, id).is_some())
+    }
+
+    /// Settles the caller of an operation by its own last step. Returns what no caller took.
+    pub(super) fn settle(&self, id: OperationId, answer: Answer<M>) -> Option<Answer<M>> {
+        let Some(caller) = self.with(|state| leave(&mut state.callers, id)) else { return Some(answer) };
+        if let Some(notify) = caller.settle(answer) {
+            notify.notify();
+        }
+        None
+    }
+
+    // ---- connections
+
+    pub(super) fn held_at(&self, slot: u32) -> Option<Rc<Held<M>>> {
+        self.with(|state| state.slots.get(slot as usize).cloned().flatten())
+    }
+
+    pub(super) fn adopt(&self, slot: u32, connection: M::Connection) -> Rc<Held<M>> {
+        let held = Rc::new(Held::new(slot, connection));
+        self.with(|state| {
+            let index = slot as usize;
+            if state.slots.len() <= index {
+                state.slots.resize_with(index + 1, || None);
+            }
+            state.slots[index] = Some(held.clone());
+            state.policy.adopt(slot);
+            state.open_error = None;
+        });
+        held
+    }
+
+    /// Takes the connection out of its slot, if it is still there.
+    pub(super) fn empty(&self, held: &Rc<Held<M>>) {
+        self.with(|state| {
+            if let Some(place) = state.slots.get_mut(held.slot as usize) {
+                place.take_if(|present| Rc::ptr_eq(present, held));
+            }
+        });
+    }
+
+    pub(super) fn is_current(&self, held: &Rc<Held<M>>) -> bool {
+        self.with(|state| state.has(held))
+    }
+
+    pub(super) fn condition_of(&self, connection: &M::Connection, error: Option<&M::Error>) -> (Condition, Loss) {
+        let loss = error.map_or(Loss::None, |error| self.manager.loss(error, connection));
+        let is_lost = loss != Loss::None;
+        let condition = if self.manager.is_busy(connection) {
+            if is_lost { Condition::GivenUp } else { Condition::Busy }
+        } else if is_lost {
+            Condition::Lost
+        } else {
+            let looks = self.traits.rolls_back && !self.traits.resets_before;
+            Condition::at_rest(!self.traits.rolls_back || looks && !self.manager.in_transaction(connection))
+        };
+        (condition, loss)
+    }
+
+    /// A reset listener may have ended the transaction.
+    pub(super) fn is_clean(&self, connection: &M::Connection) -> bool {
+        self.traits.resets_before && !self.manager.in_transaction(connection)
+    }
+
+    pub(super) fn report(&self, background: Background, error: Option<&Rc<M::Error>>) {
+        if let Some(events) = &self.events {
+            events.error(background, error);
+        }
+    }
+
+    // ---- returns
+
+    /// Takes a connection back. Returns the operation that goes on, if one does.
+    #[inline(always)]
+    pub(super) fn take_back(self: &Rc<Self>, granted: Granted<M>, end: End<'_, M>) -> Option<Operation<M, R>> {
+        let Granted { held, connection, hold } = granted;
+        let (condition, loss) = match end {
+            End::Return => self.condition_of(&connection, None),
+            End::Failed(error) => self.condition_of(&connection, Some(error)),
+            End::Invalidate => (Condition::Open, Loss::None),
+        };
+        *held.connection.borrow_mut() = Some(connection);
+        if held.is_doomed.get() {
+            return self.take_back_doomed(held, hold);
+        }
+        let is_invalid = matches!(end, End::Invalidate) || loss == Loss::Others;
+        let now_ms = if self.traits.tells_time { self.runtime.now() } else { 0.0 };
+        let (result, notify) = self.with(|state| {
+            if self.traits.tells_time {
+                state.policy.read_clock(now_ms);
+            }
+            if loss == Loss::Others {
+                state.policy.lose(held.slot, loss);
+            }
+            let policy = &mut state.policy;
+            let result = match hold {
+                Hold::Slot(lease) if is_invalid => policy.begin_invalidate(lease),
+                Hold::Slot(lease) => policy.begin_checkin(lease, condition),
+                Hold::Share(id) if is_invalid => policy.begin_share_invalidate(id),
+                Hold::Share(id) => policy.begin_share_return(id, condition),
+                Hold::Detached(id) => policy.begin_detached_close(id, condition, is_invalid),
+            };
+            let Return::HandedOver(waiter, lease) = result else { return (result, None) };
+            // To a waiter, without a notice: the most frequent way through a busy pool.
+            let granted = state.lend(lease.index(), Hold::Slot(lease));
+            let caller = leave(&mut state.callers, waiter);
+            (result, granted.zip(caller).and_then(|(granted, caller)| caller.settle(Answer::Granted(granted))))
+        });
+        match result {
+            Return::HandedOver(..) => {
+                if let Some(notify) = notify {
+                    notify.notify();
+                }
+                None
+            }
+            Return::Done => {
+                if self.with(|state| state.policy.has_output()) {
+                    self.afterwards();
+                }
+                None
+            }
+            Return::Pending(id) => Some(Operation::returning(self.clone(), id, held)),
+        }
+    }
+
+    /// The pool has ended the connection in the meantime: what comes back is terminated.
+    #[cold]
+    fn take_back_doomed(self: &Rc<Self>, held: Rc<Held<M>>, hold: Hold) -> Option<Operation<M, R>> {
+        let result = self.with(|state| match hold {
+            // The lease has ended with its connection.
+            Hold::Slot(_) => Return::Done,
+            Hold::Share(id) => state.policy.begin_share_return(id, Condition::Clean),
+            Hold::Detached(id) => state.policy.begin_detached_close(id, Condition::Clean, true),
+        });
+        let operation = match result {
+            Return::Pending(id) => Some(Operation::returning(self.clone(), id, held.clone())),
+            _ => None,
+        };
+        self.drain();
+        if let Some(connection) = held.take_doomed() {
+            self.manager.terminate(connection);
+        }
+        self.afterwards();
+        operation
+    }
+
+    pub(super) fn reset_of(step: Step) -> Reset {
+        match step {
+            Step::Commit(_) => Reset::Commit,
+            Step::ResetSession(_) => Reset::Session,
+            _ => Reset::Rollback,
+        }
+    }
+
+    /// The `timeout` and `deadline` of a caller, in milliseconds.
+    pub(super) fn own_ms(&self, own: Own) -> (f64, f64) {
+        let ms = |own: Option<Span>, pools: f64| match own {
+            None => pools,
+            Some(Span::Millis(ms)) => f64::from(ms),
+            Some(Span::Forever) => f64::INFINITY,
+        };
+        (ms(own.timeout, self.settings.timeout_ms), ms(own.deadline, self.settings.deadline_ms))
+    }
+
+    pub(super) fn has_output(&self) -> bool {
+        self.with(|state| state.policy.has_output())
+    }
+
+    pub(super) fn spawned_len(&self) -> usize {
+        self.with(|state| state.spawned.len())
+    }
+
+    /// Takes the operations that were spawned since there were so many.
+    pub(super) fn take_spawned(&self, before: usize) -> Vec<OperationId> {
+        self.with(|state| state.spawned.split_off(before.min(state.spawned.len())))
+    }
+
+    // ---- refusals
+
+    /// Returns the error of a refused caller. `own`: the error that its operation met.
+    pub(super) fn refusal(
+        &self,
+        state: &mut State<M, R>,
+        refusal: Refusal,
+        own_ms: (f64, f64),
+        own: Option<Rc<M::Error>>,
+        disconnection: Option<Rc<M::Error>>,
+    ) -> Error<M::Error> {
+        let pool = self.name.clone();
+        match refusal {
+            Refusal::Closed | Refusal::Aborted => Error::Closed { pool },
+            Refusal::QueueFull => Error::QueueFull { pool, stats: Box::new(state.policy.stats()) },
+            Refusal::InUse => Error::InUse { pool },
+            Refusal::Disconnected => Error::Disconnected { pool, last: disconnection.or(own) },
+            Refusal::Failed => match own.or_else(|| state.open_error.clone()) {
+                Some(error) => Error::Manager(error),
+                None => Error::Disconnected { pool, last: None },
+            },
+            _ => {
+                let (step, option, timeout_ms) = time_of(refusal, &self.settings, own_ms);
+                Error::Timeout(Box::new(TimeoutError {
+                    pool,
+                    step,
+                    option,
+                    timeout_ms,
+                    stats: state.policy.stats(),
+                    counts: state.policy.counts(),
+                    longest_held_ms: state.policy.longest_held().iter().flatten().map(|&(ms, _)| ms).collect(),
+                    cause: state.open_error.clone(),
+                }))
+            }
+        }
+    }
+
+    pub(super) fn advance(&self, id: OperationId, outcome: Outcome, is_timed: bool) -> Step {
+        self.with(|state| {
+            self.prepare(state, is_timed);
+            state.policy.advance(id, outcome)
+        })
+    }
+}
+
+/// Ends with the loop, also if a manager panics in it.
+struct Starting<'shared>(&'shared Cell<bool>);
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// What one caller asks for in place of the pool's settings.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Own {
+    pub(super) timeout: Option<Span>,
+    pub(super) deadline: Option<Span>,
+    pub(super) priority: u32,
+}
+
+/// How a caller ends its hold of a connection.
+pub(super) enum End<'error, M: Manager> {
+    Return,
+    /// With the error of its work, which may say that the connection is lost.
+    Failed(&'error M::Error),
+    Invalidate,
+}
+
+impl<M: Manager, R: Runtime> State<M, R> {
+    /// Takes the connection out of its slot for a caller. A shared one stays there, too.
+    pub(super) fn lend(&mut self, slot: u32, hold: Hold) -> Option<Granted<M>> {
+        let held = self.slots.get(slot as usize)?.as_ref()?;
+        let connection = {
+            let mut place = held.connection.borrow_mut();
+            if let Hold::Share(_) = hold { place.clone() } else { place.take() }
+        }?;
+        Some(Granted { held: held.clone(), connection, hold })
+    }
+
+    fn has(&self, held: &Rc<Held<M>>) -> bool {
+        let present = self.slots.get(held.slot as usize).and_then(Option::as_ref);
+        present.is_some_and(|present| Rc::ptr_eq(present, held))
+    }
+}
+
+/// What the reporter of a death needs of its pool, whatever its runtime is.
+pub(super) trait Death<M: Manager> {
+    fn died(self: Rc<Self>, held: &Rc<Held<M>>, cause: Option<Rc<M::Error>>);
+}
+
+impl<M: Manager, R: Runtime> Death<M> for Shared<M, R> {
+    fn died(self: Rc<Self>, held: &Rc<Held<M>>, cause: Option<Rc<M::Error>>) {
+        if held.is_dead.replace(true) || !self.is_current(held) {
+            return;
+        }
+        let loss = {
+            // A connection that a caller has cannot be looked at.
+            let place = held.connection.try_borrow().ok();
+            let connection = place.as_ref().and_then(|place| place.as_ref());
+            match (&cause, connection) {
+                (Some(error), Some(connection)) => self.manager.loss(error, connection),
+                _ => Loss::Alone,
+            }
+        };
+        let (result, was_in_use) = self.with(|state| {
+            let was_in_use = state.policy.is_in_use(held.slot);
+            (state.policy.connection_died(held.slot, loss), was_in_use)
+        });
+        if let Return::Pending(id) = result {
+            self.empty(held);
+            let operation = Operation::returning(self.clone(), id, held.clone()).with_error(cause.clone());
+            self.launch(operation);
+        }
+        self.drain();
+        if was_in_use {
+            self.report(Background::Disconnect, cause.as_ref());
+        }
+        self.afterwards();
+    }
+}
+
+impl<M: Manager, R: Runtime> Drop for Shared<M, R> {
+    /// The pool, its leases and its operations are gone: what is idle ends.
+    fn drop(&mut self) {
+        self.alarm.end();
+        let slots = core::mem::take(&mut self.state.get_mut().slots);
+        for held in slots.into_iter().flatten() {
+            if let Some(connection) = held.take_to_end() {
+                self.manager.terminate(connection);
+            }
+        }
+    }
+}

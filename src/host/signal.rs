@@ -1,0 +1,76 @@
+//! A wait inside one thread, on wakers alone: what runtimes offer that have no place to keep apart.
+
+extern crate std;
+
+use super::runtime::Notify;
+use core::cell::{Cell, RefCell};
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::rc::Rc;
+
+/// A flag that a task waits for. It may be raised before the task looks.
+#[derive(Default)]
+pub(super) struct Flag {
+    is_raised: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Flag {
+    pub(super) fn raise(&self) {
+        self.is_raised.set(true);
+        // Taken out first: a waker is foreign code.
+        let waker = self.waker.borrow_mut().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Lowers the flag. Returns whether it was raised.
+    pub(super) fn take(&self) -> bool {
+        self.is_raised.replace(false)
+    }
+
+    pub(super) fn is_raised(&self) -> bool {
+        self.is_raised.get()
+    }
+
+    /// Keeps the waker of the task that is to be woken.
+    pub(super) fn watch(&self, context: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => *waker = Some(context.waker().clone()),
+        }
+    }
+}
+
+/// Ends a [`Waiting`].
+pub struct Wake(Rc<Flag>);
+
+/// Ends when its [`Wake`] was called.
+pub struct Waiting(Rc<Flag>);
+
+/// Returns the two ends of a wait.
+pub fn pair() -> (Wake, Waiting) {
+    let flag = Rc::new(Flag::default());
+    (Wake(flag.clone()), Waiting(flag))
+}
+
+impl Notify for Wake {
+    fn notify(self) {
+        self.0.raise();
+    }
+}
+
+impl Future for Waiting {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.0.take() {
+            return Poll::Ready(());
+        }
+        self.0.watch(context);
+        Poll::Pending
+    }
+}

@@ -1,0 +1,72 @@
+//! tokio's single-threaded runtimes: a `LocalSet`, or a local runtime.
+
+extern crate std;
+
+use super::runtime::{Anywhere, Runtime, Task};
+use super::signal::{Waiting, Wake, pair};
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::boxed::Box;
+use std::time::Instant;
+
+/// tokio, where [`tokio::task::spawn_local`] works.
+#[derive(Clone, Copy, Debug)]
+pub struct Tokio {
+    start: Instant,
+}
+
+impl Tokio {
+    /// The clock begins now.
+    pub fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Default for Tokio {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Runtime for Tokio {
+    type Sleep = Sleep;
+    type Notify = Wake;
+    type Wait = Waiting;
+    type Place = Anywhere;
+
+    fn now(&self) -> f64 {
+        self.start.elapsed().as_secs_f64() * 1000.0
+    }
+
+    fn sleep(&self, ms: u32) -> Sleep {
+        if ms == 0 {
+            return Sleep(Box::pin(tokio::task::yield_now()));
+        }
+        Sleep(Box::pin(tokio::time::sleep(Duration::from_millis(u64::from(ms)))))
+    }
+
+    fn spawn(&self, task: Task) {
+        drop(tokio::task::spawn_local(task));
+    }
+
+    fn wait(&self) -> (Wake, Waiting) {
+        pair()
+    }
+
+    fn place(&self) -> Anywhere {
+        Anywhere
+    }
+}
+
+/// A sleep of tokio's.
+pub struct Sleep(Pin<Box<dyn Future<Output = ()>>>);
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(context)
+    }
+}
