@@ -15,10 +15,12 @@ export function documentOf(results, { host, rounds, queries, connections }) {
   return `# Speed on PostgreSQL
 
 \`npm run bench:postgres\` measures \`SELECT 1\` over ${connections} connections. With \`-- --write\` it
-writes this page. The server runs on the same machine. Rollback safety is on: no open transaction reaches the next caller.
+writes this page. The server runs on the same machine. Rollback safety is on: no open transaction reaches the next
+caller.
 
 Each contestant runs ${count} queries in each of ${rounds} rounds, in an order that rotates. A ratio
-compares its queries per second with those of pg.Pool in the same round. The table has the median over the rounds: more is faster.
+compares its queries per second with those of pg.Pool in the same round. The table has the median over the rounds:
+more is faster.
 
 | tasks | | ratio | queries per second | target |
 |---:|---|---:|---:|---|

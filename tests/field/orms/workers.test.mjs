@@ -43,7 +43,8 @@ const source = `
       const database = new Kysely({ dialect: new PostgresDialect({ pool }) });
       await database.schema.createTable("pets").addColumn("id", "integer").addColumn("name", "text").execute();
       await database.insertInto("pets").values({ id: 1, name: "Mia" }).execute();
-      await database.transaction().execute((inside) => inside.insertInto("pets").values({ id: 2, name: "Rex" }).execute());
+      const rex = { id: 2, name: "Rex" };
+      await database.transaction().execute((inside) => inside.insertInto("pets").values(rex).execute());
       const failed = await noted(
         database.transaction().execute(async (inside) => {
           await inside.insertInto("pets").values({ id: 3, name: "none" }).execute();
