@@ -54,7 +54,7 @@ test("the build for Workers, with its .wasm, stays under its ceiling", async (t)
 });
 
 // Both sides of the Durable Object: the class, and poolOf().
-const durableObjectCeiling = 11_000;
+const durableObjectCeiling = 11_200;
 
 test("edgepool/durable-object stays under its ceiling, beside the pool", async (t) => {
   const conditions = ["workerd", "worker", "browser"];
