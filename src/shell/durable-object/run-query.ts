@@ -8,6 +8,7 @@ import { show } from "../validate.js";
 import { fly, isPgFlyer, isPrepared, pgConfigOf, type Flight } from "./pg-flight.js";
 import { holdsCollection, sendableRow } from "./rpc-values.js";
 import type { CheckedStatement, QueryResult } from "./statements.js";
+import { several } from "./transaction-words.js";
 
 /** The result of `runQuery`: a {@link QueryResult} of which only `rows` is needed. */
 export type RunResult = { readonly rows: readonly unknown[] } & Partial<Omit<QueryResult, "rows">>;
@@ -89,7 +90,6 @@ function mayFly(statement: CheckedStatement): boolean {
 
 /** Anywhere: a text may have several statements. */
 const copy = /\bcopy\b/i;
-const several = /;\s*\S/;
 
 /** Drivers write a Map, a Set and an ArrayBuffer as `{}`. */
 export function forDriver(statement: CheckedStatement): CheckedStatement {

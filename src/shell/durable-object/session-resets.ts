@@ -4,7 +4,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
-import { isThenable } from "../host.js";
+import { settles } from "./settles.js";
 
 /** What a dialect's doResetSession may have: its statements, for a connection without a transaction. They are quick. */
 interface WithStatements {
@@ -40,13 +40,8 @@ export class SessionResets<C> {
   }
 }
 
-function bounded(reset: unknown): unknown {
-  if (!isThenable(reset)) return reset;
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(reject, longestReset, new Error("the reset of the session took too long"));
-    const settled = (settle: (value: unknown) => void) => (value: unknown) => (clearTimeout(timer), settle(value));
-    reset.then(settled(resolve), settled(reject));
-  });
+async function bounded(reset: unknown): Promise<void> {
+  if (!(await settles(Promise.resolve(reset), longestReset))) throw new Error("the reset took too long");
 }
 
 /** pg's own connection: a lease has a facade of the client. */

@@ -14,6 +14,7 @@ import { mayPrepareAgain, type PreparedNames } from "./prepared-names.js";
 import { plainResult, runStatement, runTogether, type RunQuery, type RunResult } from "./run-query.js";
 import { RowStream, type Chunk, type ReadRows } from "./row-stream.js";
 import type { SessionResets } from "./session-resets.js";
+import { settles } from "./settles.js";
 import type { CheckedStatement, QueryResult } from "./statements.js";
 import { beginsOrEnds, mayBeOpenAfter, readsOrChangesRows } from "./transaction-words.js";
 
@@ -134,7 +135,8 @@ export class Session<C> {
   async #giveBack(patience = patienceMs): Promise<void> {
     if (this.#stream !== undefined) void this.endRows();
     if (this.#pending === 0 && this.#isReset && this.#lease.isValid) this.#driving.resets.done(this.#lease.connection);
-    if (this.#pending === 0 || (await settles(this.#rest(), patience))) return this.#lease.close();
+    const atRest = (): Promise<void> => this.#turn().then(() => this.#pass());
+    if (this.#pending === 0 || (await settles(atRest(), patience))) return this.#lease.close();
     return this.#lease.invalidate(
       new InvalidRequestError("a statement still ran when its lease ended", this.#driving.pool),
     );
@@ -174,11 +176,6 @@ export class Session<C> {
 
   #pass(): void {
     this.#waiting.shift()?.();
-  }
-
-  async #rest(): Promise<void> {
-    await this.#turn();
-    this.#pass();
   }
 
   async #inTurn<T>(work: () => T, call: Call | undefined): Promise<Awaited<T>> {
@@ -428,15 +425,6 @@ function noted(error: unknown, note: string): Error {
 
 function placeOf(statements: readonly CheckedStatement[], index: number): string {
   return `statement ${index + 1} of ${statements.length} (${shortened(statements[index]?.text ?? "")})`;
-}
-
-/** Whether the promise settles within the time. */
-async function settles(promise: Promise<void>, ms: number): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, ms, false)));
-  const isSettled = await Promise.race([promise.then(() => true), late]);
-  clearTimeout(timer);
-  return isSettled !== false;
 }
 
 /** Returns enough of a statement to find it. */

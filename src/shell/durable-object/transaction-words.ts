@@ -12,7 +12,9 @@ const toSavepoint = /rollback(?:\s+(?:work|transaction))?\s+to\b/iy;
 const andChain = /\band\s+chain\b/i;
 
 const data = /^[\s(]*(?:select|insert|update|delete|merge|values|table|with)\b/i;
-const several = /;\s*\S/;
+
+/** Finds a text with several statements, and some with a single one. */
+export const several = /;\s*\S/;
 
 /** Whether the text is one statement that reads or changes rows: a transaction around it changes nothing. */
 export function readsOrChangesRows(text: string): boolean {

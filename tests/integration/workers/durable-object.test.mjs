@@ -514,6 +514,7 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
     });
 
     test("use() returns the lease whatever its function does, and its error comes out unchanged", async () => {
+      await nobodyHoldsOne("DATABASE");
       const { inside, threw, used } = await ask("use");
       assert.deepEqual([inside, threw.name, threw.message, used], [[{ one: 1 }], "RangeError", "the caller's own", 0]);
     });
