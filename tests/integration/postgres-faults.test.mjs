@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { QueuePool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
 import { answers, deaf, heard, isDriversError, pidOf, until, WatchedPostgres } from "./watched-postgres.mjs";
 
@@ -299,6 +300,29 @@ test("when every backend is killed at once, no waiter fails, however many there 
 });
 
 // ---- being opened, and on the way back
+
+test("a session that has ended before the pool has its client is replaced for its caller", async () => {
+  let opened = 0;
+  class Kind extends QueuePool {
+    constructor(creator, options) {
+      const open = async () => {
+        const client = await creator();
+        client.on("error", () => {});
+        if (++opened > 1) return client;
+        client.connection.stream.destroy();
+        await new Promise((resolve) => client.once("end", resolve));
+        return client;
+      };
+      super(open, options);
+    }
+  }
+  const { pool, logged } = server.pool("stillborn", { poolSize: 1, maxOverflow: 0 }, Kind);
+  await pool.use(answers);
+  assert.equal(opened, 2);
+  assert.deepEqual(logged, []);
+  await server.assertNothingLeaks(pool, "stillborn");
+  await pool.close();
+});
 
 test("a backend that is killed while a connect listener uses it fails that caller, and the slot is back", async () => {
   const { pool } = server.pool("opening", { poolSize: 1, maxOverflow: 0 });

@@ -226,6 +226,8 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
       // Before pg's own listener, which calls the callbacks of queries.
       connection.prependListener("readyForQuery", (message) => void statuses.set(connection, message?.status));
     }
+    // The end of a session may come in one packet with its beginning.
+    if ((client as ClientState)._queryable === false) onEnd();
     return () => {
       client.on("error", ignore);
       client.removeListener("error", onError);
