@@ -12,7 +12,9 @@ if (!existsSync(join(root, "pkg", "THIRD_PARTY_LICENSES")))
   fail("there is no package to pack: run npm run build first");
 
 const lock = JSON.parse(read("package-lock.json"));
+const standIn = JSON.parse(read("packages/pg-pool/package.json"));
 const versions = {
+  "packages/pg-pool/package.json": [standIn.version, standIn.dependencies.edgepool],
   "package-lock.json": [lock.version, lock.packages[""].version],
   "Cargo.toml": [/^version = "(.+)"$/m.exec(read("Cargo.toml"))?.[1]],
   "Cargo.lock": [/^name = "edgepool"\nversion = "(.+)"$/m.exec(read("Cargo.lock"))?.[1]],
