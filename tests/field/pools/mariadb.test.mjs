@@ -101,9 +101,9 @@ testOn("a session that is killed in use costs its statement, and one that is kil
   const promised = pool.promise();
   const connection = await promised.getConnection();
   const id = await idOf(connection);
-  const slept = connection.query("SELECT SLEEP(30)");
+  const lost = assert.rejects(connection.query("SELECT SLEEP(30)"));
   await admin.query(`KILL ${id}`);
-  await assert.rejects(slept);
+  await lost;
   await until(() => pool.queuePool.stats().used === 0, "its slot is free");
   connection.release();
   const many = await Promise.all(Array.from({ length: 5 }, () => promised.getConnection()));
