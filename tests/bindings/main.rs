@@ -24,7 +24,7 @@ fn numbers(value: &JsValue) -> Vec<f64> {
 }
 
 /// `PoolStats`, in the order in which src/shell/stats.ts names it.
-const STATS: [&str; 18] = [
+const STATS: [&str; 20] = [
     "total",
     "idle",
     "used",
@@ -34,6 +34,8 @@ const STATS: [&str; 18] = [
     "waiting",
     "detached",
     "max",
+    "maxIdle",
+    "minIdle",
     "opened",
     "openFailed",
     "checkouts",
@@ -205,7 +207,7 @@ fn failures_are_counted_apart() {
 #[wasm_bindgen_test]
 fn a_pool_without_limit_says_infinity() {
     let core = Core::new(&options_but("poolSize", 0.0), -1, -1).unwrap_or_else(|_| panic!("0 is no limit"));
-    assert_eq!(stat(&core, "max"), f64::INFINITY);
+    assert_eq!((stat(&core, "max"), stat(&core, "maxIdle")), (f64::INFINITY, f64::INFINITY));
 }
 
 #[wasm_bindgen_test]
