@@ -36,10 +36,8 @@ const mutants = [
   {
     name: "overtaking: the last of the queue is served first",
     file: "slots.rs",
-    text: "        let index = self.waiters.front()?;\n",
-    becomes:
-      "        let index = self.waiters.back()?;\n" +
-      "        self.waiters.pop_back();\n        self.waiters.push_front(&mut self.operations, index);\n",
+    text: "None => self.waiters.front().map(|index| self.operations.handle_of(index)),",
+    becomes: "None => self.waiters.back().map(|index| self.operations.handle_of(index)),",
   },
   {
     name: "overtaking: a caller that lost its shared connection queues behind all",
