@@ -472,7 +472,7 @@ test("the tables of ARCHITECTURE.md have every file of src, and no other", () =>
   assert.equal(ofSource.length, 5);
   for (const { header, rows } of ofSource) {
     const folder = header[0].text;
-    const named = rows.flatMap(([first]) => first.text.match(/[\w-]+\.(?:rs|ts)|[\w-]+\/$/g));
+    const named = rows.flatMap(([first]) => first.text.match(/[\w-]+\.(?:rs|ts)|[\w-]+\/(?=,|$)/g));
     const files = readdirSync(join(root, folder), { withFileTypes: true })
       .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
       .filter(
