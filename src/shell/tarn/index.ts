@@ -125,9 +125,7 @@ export class Pool<T> {
   /** Not null while there may be resources whose idle time runs. */
   interval: object | null = null;
   readonly #resources: ResourcePool<T>;
-  readonly #min: number;
   readonly #log: PoolOptions<T>["log"];
-  #minIdle: number;
   #eventId = 1;
   #destroyed: Promise<void> | undefined = undefined;
 
@@ -136,8 +134,6 @@ export class Pool<T> {
     const options = check(given);
     const { create, validate, min, max } = options;
     this.#log = options.log;
-    this.#min = min;
-    this.#minIdle = min;
     const { propagateCreateError = false } = options;
     this.#resources = new ResourcePool<T>(
       {
@@ -167,7 +163,9 @@ export class Pool<T> {
       },
       {
         poolSize: max,
-        minIdle: min,
+        min,
+        // It keeps resources and opens none.
+        refill: false,
         useLifo: true,
         idleTimeout: `${options.idleTimeoutMillis ?? 30_000}ms`,
         openRetry: !propagateCreateError,
@@ -221,7 +219,6 @@ export class Pool<T> {
     const pending = { isRejected: false, abort: () => signal.abort(), promise: undefined as unknown as Promise<T> };
     pending.promise = this.#resources.borrow(0, signal as unknown as AbortSignal).then(
       (resource) => {
-        if (this.#min > 0) this.#keepMin(this.#resources.loans.size);
         this.#startTiming();
         this.#emit("acquireSuccess", id, resource);
         return resource;
@@ -239,10 +236,6 @@ export class Pool<T> {
   /** Takes a resource back. Returns false, and does nothing, if it is not in use. */
   release(resource: T): boolean {
     this.#emit("release", resource);
-    const { loans } = this.#resources;
-    if (!loans.has(resource)) return false;
-    // Before the return, which may close a free resource that is overdue.
-    if (this.#min > 0) this.#keepMin(loans.size - 1);
     return this.#resources.giveBack(resource);
   }
 
@@ -274,14 +267,6 @@ export class Pool<T> {
   removeAllListeners(event?: keyof PoolEvents<T>): void {
     if (event === undefined) this.emitter.removeAllListeners();
     else this.emitter.removeAllListeners(event);
-  }
-
-  /** `min` counts resources in use, too; `minIdle` does not. */
-  #keepMin(used: number): void {
-    const minIdle = Math.max(0, this.#min - used);
-    if (minIdle === this.#minIdle) return;
-    this.#minIdle = minIdle;
-    this.queuePool.resize({ minIdle });
   }
 
   #startTiming(): void {
