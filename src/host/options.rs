@@ -101,6 +101,8 @@ options! {
     min_idle(count: u32) "minIdle" => min_idle = f64::from(count);
     /// How many are kept open, in use or idle. Default 0.
     min(count: u32) "min" => min = f64::from(count);
+    /// Whether the pool opens connections by itself, for `min`. Default true.
+    refill(flag: bool) "refill" => refill = Some(flag);
     /// Uses after which a connection is closed at its return. Default: no limit.
     max_uses(count: impl Into<Option<u32>>) "maxUses" => max_uses = count.into().map_or(f64::INFINITY, f64::from);
     /// Openings that may run at once. Default: no limit.

@@ -54,7 +54,7 @@ fn stat(core: &Core, name: &str) -> f64 {
 }
 
 /// The options in their order, as the shell completes them: a QueuePool of one, without a reset.
-const OPTIONS: [(&str, f64); 25] = [
+const OPTIONS: [(&str, f64); 26] = [
     ("kind", 0.0),
     ("poolSize", 1.0),
     ("maxOverflow", 0.0),
@@ -76,6 +76,7 @@ const OPTIONS: [(&str, f64); 25] = [
     ("idleTimeout", f64::INFINITY),
     ("minIdle", 0.0),
     ("min", 0.0),
+    ("refill", 1.0),
     ("maxUses", f64::INFINITY),
     ("maxConnecting", f64::INFINITY),
     ("holdLimit", f64::INFINITY),
@@ -83,7 +84,7 @@ const OPTIONS: [(&str, f64); 25] = [
 ];
 
 /// The options with another value for one of them.
-fn options_but(name: &str, value: f64) -> [f64; 25] {
+fn options_but(name: &str, value: f64) -> [f64; 26] {
     OPTIONS.map(|(option, own)| if option == name { value } else { own })
 }
 
@@ -133,6 +134,7 @@ fn an_option_that_breaks_its_rule_is_named() {
         ("idleTimeout", f64::NAN),
         ("minIdle", -1.0),
         ("min", -1.0),
+        ("refill", 2.0),
         ("maxUses", 0.0),
         ("maxConnecting", 0.0),
     ];
@@ -143,7 +145,7 @@ fn an_option_that_breaks_its_rule_is_named() {
 }
 
 #[wasm_bindgen_test]
-fn options_that_are_not_eighteen_numbers_are_refused() {
+fn options_of_another_count_are_refused() {
     let complete = options_but("", 0.0);
     let [one_more, too_few] = [[&complete[..], &[0.0]].concat(), complete[1..].to_vec()];
     for options in [one_more, too_few, vec![]] {

@@ -292,7 +292,9 @@ for (const [compatibilityDate, compatibilityFlags] of Object.entries(dates))
 
     test("a stream whose connection is lost between two of its parts rejects, and does not seem complete", async () => {
       const { code, message, count, unexpected } = await ask("streamCutOff?on=NARROW");
-      assert.deepEqual([code ?? message, unexpected], ["57P01", undefined], message);
+      // The server's last message may be lost with the connection.
+      assert.match(code ?? message, /^57P01$|^Connection terminated unexpectedly$/);
+      assert.equal(unexpected, undefined);
       assert.ok(count > 0 && count < 9000, `${count} rows`);
     });
 
