@@ -2,7 +2,7 @@
 //! store, or closed; and its sibling, invalidate. Called through pool.rs.
 
 use super::config::ResetStyle;
-use super::id::{LeaseId, OperationId};
+use super::id::{LeaseId, NIL, OperationId};
 use super::operation::{Caller, Operation, ReturnAt, State, Then};
 use super::pool::Pool;
 use super::record::Phase;
@@ -36,19 +36,21 @@ impl Pool {
             return None;
         }
         // A checkout that waits for an opening comes before the waiters and the idle store.
-        if !self.is_plain || !self.places.openers.is_empty() {
+        if !self.hands_over_plainly || !self.places.openers.is_empty() {
             return None;
         }
         let waiter = self.waiters.front();
         let may_settle_here = match waiter {
             // The last waiter's leave may concern the timer.
             Some(_) => self.waiters.len() > 1 && !self.has_output(),
-            None => !self.is_surplus() && !self.closed,
+            None => self.is_plain && !self.is_surplus() && !self.closed,
         };
         let generation = self.family.clean_generation();
         let place = self.idle.end();
         let entry = self.records.entry_of(lease)?;
-        if !may_settle_here || !entry.value.is_clean(Phase::Leased, generation) {
+        // The grace of a lost lease has the place of the idle time.
+        let has_time = !self.is_plain && entry.value.expiry != NIL;
+        if !may_settle_here || has_time || !entry.value.is_clean(Phase::Leased, generation) {
             return None;
         }
         entry.value.held_since = None;

@@ -444,10 +444,15 @@ impl Config {
 
     /// Whether nothing in the settings asks for more than the state itself at a checkout or a return.
     pub(crate) fn is_plain(&self) -> bool {
+        self.hands_over_plainly() && self.idle_timeout == Span::Forever
+    }
+
+    /// The same for a return whose connection goes to a waiter: it is not idle in between.
+    pub(crate) fn hands_over_plainly(&self) -> bool {
         !self.pre_ping
             && !self.kind.shares()
             && self.keeps()
-            && [self.recycle, self.max_age, self.idle_timeout, self.hold_limit] == [Span::Forever; 4]
+            && [self.recycle, self.max_age, self.hold_limit] == [Span::Forever; 3]
             && (self.max_uses, self.max_connecting) == (UNLIMITED, UNLIMITED)
     }
 

@@ -41,6 +41,8 @@ pub struct Pool {
     pub(super) config: Config,
     /// Whether [`Config::is_plain`] holds, the pool has no more slots than it may have, and no waiter has a priority.
     pub(super) is_plain: bool,
+    /// The same by [`Config::hands_over_plainly`].
+    pub(super) hands_over_plainly: bool,
     /// How many checkouts have begun the long way: their order.
     pub(super) arrivals: u32,
     /// Whether the scope is one of at most `poolSize` that keep an idle connection.
@@ -98,6 +100,7 @@ impl Pool {
     pub(super) fn in_family(config: Config, family: Rc<Family>, number: u32, context: Option<u32>) -> Self {
         Self {
             is_plain: config.is_plain(),
+            hands_over_plainly: config.hands_over_plainly(),
             counts_as_keeper: config.kind.keeps_one_per_scope() && context.is_none(),
             context,
             lasts: context.is_none(),

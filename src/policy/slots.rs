@@ -342,7 +342,9 @@ impl Pool {
     /// Looks again whether the state alone decides on a checkout or a return.
     #[inline(never)]
     pub(super) fn look_if_plain(&mut self) {
-        self.is_plain = self.config.is_plain() && !self.has_too_many() && self.preferred.is_empty();
+        let is_plain = !self.has_too_many() && self.preferred.is_empty();
+        self.is_plain = is_plain && self.config.is_plain();
+        self.hands_over_plainly = is_plain && self.config.hands_over_plainly();
     }
 
     /// Puts a new operation behind the waiters of the same priority, and before those of lower ones. While it is there,
@@ -352,6 +354,7 @@ impl Pool {
         let id = self.begin(Operation::new(State::Waiting { place: NIL }, Caller::Checkout));
         self.preferred.insert(MOST_PRIORITY - priority.min(MOST_PRIORITY), id);
         self.is_plain = false;
+        self.hands_over_plainly = false;
         id
     }
 

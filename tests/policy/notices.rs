@@ -24,6 +24,26 @@ fn a_lone_grant_comes_with_the_return_itself() {
 }
 
 #[test]
+fn an_idle_timeout_is_no_reason_for_a_notice() {
+    let mut host = Host::new(Settings { idle_timeout_ms: 1000.0, ..plain(1, 0) });
+    let (holder, waiter) = (host.lend(), host.connect());
+    host.connect();
+    let Return::HandedOver(id, lease) = return_quietly(&mut host, holder) else { panic!("a grant and nothing else") };
+    assert_eq!((id, host.pool.is_leased(lease)), (host.id(waiter), true));
+}
+
+#[test]
+fn the_grace_of_a_lost_lease_ends_with_its_late_return_also_if_there_is_an_idle_timeout() {
+    let mut host = Host::new(Settings { idle_timeout_ms: 1000.0, ..plain(1, 0) });
+    let (holder, waiter) = (host.lend(), host.connect());
+    host.connect();
+    let lease = host.lease(holder);
+    assert!(host.pool.lose_lease(lease));
+    assert_eq!(host.pool.begin_checkin(lease, Condition::Clean), Return::Done);
+    assert!(matches!(host.pool.take_notice(), Some((id, Notice::Grant(_))) if id == host.id(waiter)));
+}
+
+#[test]
 fn a_grant_among_other_notices_keeps_its_place_among_them() {
     let mut host = Host::new(plain(3, 0));
     let holders = [host.lend(), host.lend(), host.lend()];
