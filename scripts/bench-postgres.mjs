@@ -1,5 +1,5 @@
-// npm run bench:postgres: builds, then runs benches/postgres/main.mjs. Its options, after a `--`: --rounds=15,
-// --queries=4000, --write.
+// npm run bench:postgres: builds, then runs benches/postgres/main.mjs. Its options, after a `--`: --rounds=25,
+// --queries=10000, --write.
 
 import { join } from "node:path";
 import { build } from "./build.mjs";

@@ -2,7 +2,7 @@
 // SELECT 1 over ten connections to a real PostgreSQL, by 20 and by 100 tasks: pg.Pool, and edgepool beside it. All
 // contestants run in every round, in an order that rotates. A figure is the median over the rounds of the ratio to
 // pg.Pool's query() in the same round: more is faster.
-// Options: --rounds=15, --queries=4000, --write.
+// Options: --rounds=25, --queries=10000, --write.
 
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -17,8 +17,8 @@ import { documentOf, documentPath } from "./document.mjs";
 
 const { values: given } = parseArgs({
   options: {
-    rounds: { type: "string", default: "15" },
-    queries: { type: "string", default: "4000" },
+    rounds: { type: "string", default: "25" },
+    queries: { type: "string", default: "10000" },
     write: { type: "boolean", default: false },
   },
 });
