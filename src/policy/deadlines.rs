@@ -343,7 +343,8 @@ impl Deadlines {
                 if operation.is_stamped() {
                     break;
                 }
-                operation.due = stamp(self.now, class.span_ms);
+                // An idle time may end a fraction early: nothing waits for it.
+                operation.due = stamp(self.now, class.span_ms - u32::from(class.is_quiet && class.span_ms > 0));
                 stamped = true;
             }
         }
