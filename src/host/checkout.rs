@@ -3,11 +3,12 @@
 
 extern crate std;
 
+use super::callers::{Answer, Caller, Granted, Hold};
 use super::error::Error;
 use super::manager::Manager;
 use super::operation::Operation;
 use super::runtime::Runtime;
-use super::shared::{Answer, Caller, End, Granted, Hold, Own, Shared};
+use super::shared::{End, Own, Shared};
 use crate::policy::{Begin, LeaseId, OperationId, Step};
 use core::cell::{Cell, RefCell};
 use core::future::Future;

@@ -90,13 +90,13 @@ pub enum TimeoutStep {
 /// An option has a value that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptionError {
-    /// The option, by the name of its method.
+    /// The option, by its name in JavaScript, for example `"poolSize"`.
     pub option: &'static str,
 }
 
 impl Display for OptionError {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the option {} has a value that is not allowed", self.option)
+        write!(formatter, "the option {} is not allowed for this pool, or its value is not", method_of(self.option))
     }
 }
 

@@ -2,11 +2,12 @@
 
 extern crate std;
 
+use super::callers::{Granted, Hold};
 use super::checkout::Ending;
 use super::error::Error;
 use super::manager::Manager;
 use super::runtime::Runtime;
-use super::shared::{End, Granted, Hold, Shared};
+use super::shared::{End, Shared};
 use crate::policy::Return;
 use core::ops::{Deref, DerefMut};
 use std::rc::Rc;
@@ -34,7 +35,7 @@ impl<M: Manager, R: Runtime> Holding<M, R> {
     fn end(mut self, end: End<'_, M>) -> Ending<M, R> {
         let Some(granted) = self.granted.take() else { return Ending::over() };
         if !self.shared.is_here() {
-            // It stays where it belongs: the runtime ends it with its request.
+            // It must not be touched here. The runtime ends its socket with its request.
             core::mem::forget(granted);
             return Ending::over();
         }

@@ -4,6 +4,7 @@
 //! it holds the connections, polls the [`Manager`]'s futures, and wakes callers.
 
 mod alarm;
+mod callers;
 mod checkout;
 mod error;
 mod events;

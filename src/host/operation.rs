@@ -3,10 +3,11 @@
 
 extern crate std;
 
+use super::callers::{Answer, Hold};
 use super::events::{Background, Events, Rejection};
 use super::manager::Manager;
 use super::runtime::Runtime;
-use super::shared::{Answer, Death, End, Hold, Shared};
+use super::shared::{Death, End, Shared};
 use super::signal::Flag;
 use super::watch::{Held, Watch};
 use crate::policy::{Event, Loss, OperationId, Outcome, Refusal, Step};

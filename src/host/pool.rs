@@ -2,6 +2,7 @@
 
 extern crate std;
 
+use super::callers::{Answer, Granted};
 use super::checkout::{Attendance, Checkout, Ending};
 use super::error::{Error, OptionError};
 use super::lease::{Lease, Share};
@@ -9,7 +10,7 @@ use super::manager::Manager;
 use super::operation::Operation;
 use super::options::Builder;
 use super::runtime::Runtime;
-use super::shared::{Answer, Granted, Own, Shared};
+use super::shared::{Own, Shared};
 use crate::policy::{Counts, Kind, Sizes, Span, Stats};
 use core::any::Any;
 use core::future::poll_fn;

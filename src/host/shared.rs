@@ -7,6 +7,7 @@
 extern crate std;
 
 use super::alarm::Alarm;
+use super::callers::{Answer, Caller, Granted, Hold, Party, enter, find, leave};
 use super::error::{Error, TimeoutError, time_of};
 use super::events::{Background, Events};
 use super::manager::{Manager, Reset};
@@ -15,8 +16,8 @@ use super::runtime::{Notify, Place, Runtime};
 use super::signal::Flag;
 use super::watch::Held;
 use crate::policy::{
-    Aside, Condition, Hooks, LeaseId, Limits, Loss, Notice, OperationId, Outcome, Pool, Refusal, ResetStyle, Return,
-    Settings, Span, Step,
+    Aside, Condition, Hooks, Limits, Loss, Notice, OperationId, Outcome, Pool, Refusal, ResetStyle, Return, Settings,
+    Span, Step,
 };
 use core::cell::{Cell, OnceCell, RefCell};
 use core::future::Future;
@@ -24,80 +25,9 @@ use core::pin::Pin;
 use core::task::{Context, Waker};
 use core::time::Duration;
 use std::boxed::Box;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::vec::Vec;
-
-/// A connection that a caller was granted.
-pub(super) struct Granted<M: Manager> {
-    pub(super) held: Rc<Held<M>>,
-    pub(super) connection: Rc<M::Connection>,
-    pub(super) hold: Hold,
-}
-
-/// How the policy names what a caller has.
-#[derive(Clone, Copy)]
-pub(super) enum Hold {
-    /// A slot.
-    Slot(LeaseId),
-    /// A share of the connection of a slot.
-    Share(OperationId),
-    /// A connection that has left the pool.
-    Detached(OperationId),
-}
-
-/// What a caller that waits is to do.
-pub(super) enum Answer<M: Manager> {
-    /// It has a connection.
-    Granted(Granted<M>),
-    /// It gets none.
-    Refused(Error<M::Error>),
-    /// Its operation has a step.
-    GoOn,
-    /// Its return, or the close, is over as far as it waits.
-    Done,
-}
-
-/// A caller whose operation may be answered by others.
-pub(super) struct Caller<M: Manager, R: Runtime> {
-    /// The operation that has this caller now.
-    pub(super) operation: Cell<OperationId>,
-    pub(super) answer: RefCell<Option<Answer<M>>>,
-    /// How to wake it, once it waits.
-    pub(super) notify: RefCell<Option<R::Notify>>,
-    /// The caller's own `timeout` and `deadline`, in milliseconds.
-    pub(super) own_ms: (f64, f64),
-}
-
-impl<M: Manager, R: Runtime> Caller<M, R> {
-    fn settle(&self, answer: Answer<M>) -> Option<R::Notify> {
-        *self.answer.borrow_mut() = Some(answer);
-        self.notify.borrow_mut().take()
-    }
-}
-
-/// By the index of its operation.
-struct Party<T> {
-    operation: OperationId,
-    is: Rc<T>,
-}
-
-fn find<T>(list: &[Option<Party<T>>], operation: OperationId) -> Option<&Rc<T>> {
-    let party = list.get(operation.index() as usize)?.as_ref()?;
-    (party.operation == operation).then_some(&party.is)
-}
-
-fn enter<T>(list: &mut Vec<Option<Party<T>>>, operation: OperationId, is: Rc<T>) {
-    let index = operation.index() as usize;
-    if list.len() <= index {
-        list.resize_with(index + 1, || None);
-    }
-    list[index] = Some(Party { operation, is });
-}
-
-fn leave<T>(list: &mut [Option<Party<T>>], operation: OperationId) -> Option<Rc<T>> {
-    let party = list.get_mut(operation.index() as usize)?;
-    party.take_if(|party| party.operation == operation).map(|party| party.is)
-}
 
 pub(super) struct State<M: Manager, R: Runtime> {
     pub(super) policy: Pool,
@@ -106,7 +36,7 @@ pub(super) struct State<M: Manager, R: Runtime> {
     callers: Vec<Option<Party<Caller<M, R>>>>,
     flags: Vec<Option<Party<Flag>>>,
     /// Spawned operations that have not started.
-    spawned: Vec<OperationId>,
+    spawned: VecDeque<OperationId>,
     /// The error of the last opening, while openings fail and are tried again.
     pub(super) open_error: Option<Rc<M::Error>>,
 }
@@ -170,7 +100,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             slots: Vec::new(),
             callers: Vec::new(),
             flags: Vec::new(),
-            spawned: Vec::new(),
+            spawned: VecDeque::new(),
             open_error: None,
         };
         let seed = runtime.now().to_bits() ^ 0x9E37_79B9_7F4A_7C15;
@@ -203,7 +133,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
     // ---- places
 
-    /// Refuses a call from another I/O context than that of the pool, which is where it was called first.
+    /// A pool belongs to the I/O context of its first call. Refuses a call from another one.
     #[inline(always)]
     pub(super) fn check_place(&self) -> Result<(), Error<M::Error>> {
         if self.is_here() { Ok(()) } else { Err(Error::Elsewhere { pool: self.name.clone() }) }
@@ -269,7 +199,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             return;
         }
         let _starting = Starting(&self.is_starting);
-        while let Some(id) = self.with(|state| state.spawned.pop()) {
+        while let Some(id) = self.with(|state| state.spawned.pop_front()) {
             self.launch(Operation::spawned(self.clone(), id));
         }
     }
@@ -352,12 +282,10 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             }
             while let Some(aside) = state.policy.take_aside() {
                 match aside {
-                    Aside::Spawned(id) => state.spawned.push(id),
+                    Aside::Spawned(id) => state.spawned.push_back(id),
                     Aside::SlotEnded(slot) => ended.extend(state.slots.get_mut(slot as usize).and_then(Option::take)),
                 }
             }
-            // They are started from the end.
-            state.spawned.reverse();
         });
         drop(ended);
         for flag in raised {
@@ -561,7 +489,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
     }
 
     /// Takes the operations that were spawned since there were so many.
-    pub(super) fn take_spawned(&self, before: usize) -> Vec<OperationId> {
+    pub(super) fn take_spawned(&self, before: usize) -> VecDeque<OperationId> {
         self.with(|state| state.spawned.split_off(before.min(state.spawned.len())))
     }
 

@@ -259,3 +259,15 @@ fn a_manager_that_panics_costs_no_slot() {
     assert_eq!(pool.stats().total, 0);
     assert!(world.run(pool.connect()).is_ok());
 }
+
+#[test]
+fn what_is_idle_is_closed_in_its_order() {
+    let world = World::new();
+    let pool = pool(&world, 3, 0);
+    let leases = [(); 3].map(|()| world.run(pool.connect()).unwrap());
+    drop(leases);
+    world.log.take();
+    pool.dispose();
+    world.time.run();
+    assert_eq!(world.log.take(), [Call::Close(0), Call::Close(1), Call::Close(2)]);
+}

@@ -1,0 +1,85 @@
+//! Callers that wait, and what they are answered. By the index of its operation each is found, so that a stale handle
+//! finds none.
+
+extern crate std;
+
+use super::error::Error;
+use super::manager::Manager;
+use super::runtime::Runtime;
+use super::watch::Held;
+use crate::policy::{LeaseId, OperationId};
+use core::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::vec::Vec;
+
+/// A connection that a caller was granted.
+pub(super) struct Granted<M: Manager> {
+    pub(super) held: Rc<Held<M>>,
+    pub(super) connection: Rc<M::Connection>,
+    pub(super) hold: Hold,
+}
+
+/// How the policy names what a caller has.
+#[derive(Clone, Copy)]
+pub(super) enum Hold {
+    /// A slot.
+    Slot(LeaseId),
+    /// A share of the connection of a slot.
+    Share(OperationId),
+    /// A connection that has left the pool.
+    Detached(OperationId),
+}
+
+/// What a caller that waits is to do.
+pub(super) enum Answer<M: Manager> {
+    /// It has a connection.
+    Granted(Granted<M>),
+    /// It gets none.
+    Refused(Error<M::Error>),
+    /// Its operation has a step.
+    GoOn,
+    /// Its return, or the close, is over as far as it waits.
+    Done,
+}
+
+/// A caller whose operation may be answered by others.
+pub(super) struct Caller<M: Manager, R: Runtime> {
+    /// The operation that has this caller now.
+    pub(super) operation: Cell<OperationId>,
+    pub(super) answer: RefCell<Option<Answer<M>>>,
+    /// How to wake it, once it waits.
+    pub(super) notify: RefCell<Option<R::Notify>>,
+    /// The caller's own `timeout` and `deadline`, in milliseconds.
+    pub(super) own_ms: (f64, f64),
+}
+
+impl<M: Manager, R: Runtime> Caller<M, R> {
+    pub(super) fn settle(&self, answer: Answer<M>) -> Option<R::Notify> {
+        *self.answer.borrow_mut() = Some(answer);
+        self.notify.borrow_mut().take()
+    }
+}
+
+/// By the index of its operation.
+pub(super) struct Party<T> {
+    operation: OperationId,
+    is: Rc<T>,
+}
+
+pub(super) fn find<T>(list: &[Option<Party<T>>], operation: OperationId) -> Option<&Rc<T>> {
+    let party = list.get(operation.index() as usize)?.as_ref()?;
+    (party.operation == operation).then_some(&party.is)
+}
+
+pub(super) fn enter<T>(list: &mut Vec<Option<Party<T>>>, operation: OperationId, is: Rc<T>) {
+    let index = operation.index() as usize;
+    if list.len() <= index {
+        list.resize_with(index + 1, || None);
+    }
+    list[index] = Some(Party { operation, is });
+}
+
+pub(super) fn leave<T>(list: &mut [Option<Party<T>>], operation: OperationId) -> Option<Rc<T>> {
+    let party = list.get_mut(operation.index() as usize)?;
+    party.take_if(|party| party.operation == operation).map(|party| party.is)
+}
