@@ -15,7 +15,17 @@ run("cargo", ["fmt", "--all", "--check"]);
 run("cargo", ["fmt", "--check", "--manifest-path", "scripts/test-runner/Cargo.toml"]);
 runPackage("prettier/bin/prettier.cjs", "--check", "--log-level=warn", ...code);
 clippy("--all-targets", "--features", "tokio");
-clippy("--target", "wasm32-unknown-unknown", "--features", "bindings", "--lib", "--test", "bindings");
+clippy(
+  "--target",
+  "wasm32-unknown-unknown",
+  "--features",
+  "bindings",
+  "--lib",
+  "--test",
+  "bindings",
+  "--test",
+  "javascript",
+);
 runPackage("oxlint/bin/oxlint", "--deny-warnings", ...code);
 runPackage("typescript/bin/tsc", "-p", "tests/tsconfig.json");
 

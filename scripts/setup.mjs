@@ -214,7 +214,11 @@ export const bindingsEnv = { CARGO_PROFILE_TEST_OPT_LEVEL: "0" };
 /** Compiles the tests of the bindings as wasm-pack does. */
 function compileBindingsTests() {
   const env = { ...bindingsEnv, CARGO_BUILD_TARGET: "wasm32-unknown-unknown" };
-  run("cargo", ["build", "--quiet", "--locked", "--features", "bindings", "--tests", "--test", "bindings"], { env });
+  run(
+    "cargo",
+    ["build", "--quiet", "--locked", "--features", "bindings", "--tests", "--test", "bindings", "--test", "javascript"],
+    { env },
+  );
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -9,7 +9,7 @@ import { topicNames } from "../tests/conformance/topics.mjs";
 
 /** @import { Suite } from "./suite-runner.mjs" */
 
-const bindingsTarget = ["--features", "bindings", "--test", "bindings"];
+const bindingsTarget = ["--features", "bindings", "--test", "bindings", "--test", "javascript"];
 
 /** Node's test runner; the tests of lost leases ask for collections. */
 const nodeArgs = ["--expose-gc", "--test", "--test-reporter=tap"];
