@@ -439,6 +439,7 @@ test("no document names in its inline code what does not exist", () => {
     "durable-object/pg",
     "durable-object/pool-object",
     "durable-object/pool-of",
+    "durable-object/remote-lease",
     "durable-object/statements",
     "durable-object/lease",
     "durable-object/run-query",

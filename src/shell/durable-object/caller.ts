@@ -1,7 +1,7 @@
 /**
  * The Worker's side of one call, passed along with it by reference. Its object asks it whether an answer is still
- * wanted. If the request ends, however it ends, the runtime rejects the question. Made by pool-of.ts, asked by
- * calls.ts.
+ * wanted. If the request ends, however it ends, the runtime rejects the question. Made by pool-of.ts and
+ * remote-lease.ts, asked by calls.ts.
  */
 
 import { RpcTarget } from "cloudflare:workers";

@@ -9,14 +9,8 @@
 
 export { Lease } from "./lease.js";
 export { PoolObject, type PoolObjectOptions } from "./pool-object.js";
-export {
-  poolOf,
-  type LostLeaseError,
-  type ObjectNamespace,
-  type PoolOfOptions,
-  type RemoteLease,
-  type RemotePool,
-} from "./pool-of.js";
+export { poolOf, type ObjectNamespace, type PoolOfOptions, type RemotePool } from "./pool-of.js";
+export type { LostLeaseError, RemoteLease } from "./remote-lease.js";
 export type { ReadRows } from "./row-stream.js";
 export type { RunOptions, RunQuery, RunResult } from "./run-query.js";
 export type {

@@ -8,7 +8,8 @@
 
 import { EventEmitter } from "node:events";
 import pg from "pg";
-import type { RemoteLease, RemotePool } from "./pool-of.js";
+import type { RemotePool } from "./pool-of.js";
+import type { RemoteLease } from "./remote-lease.js";
 import type { StatementConfig } from "./statements.js";
 
 type Callback = (error: unknown, ...given: any[]) => void;

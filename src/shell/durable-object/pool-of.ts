@@ -1,34 +1,35 @@
 /**
- * The Worker's side of a PoolObject: which object a call goes to, and its answer as a typed value or as the error that
- * was thrown there. Keeps no stub from one call to the next, so a pool made at module scope serves every request, and
- * an object that was reset is found again. Called by users.
+ * The Worker's side of a PoolObject: which object a call goes to, and the calls of its pool. Keeps no stub from one
+ * call to the next, so a pool made at module scope serves every request, and an object that was reset is found again.
+ * Called by users.
  */
 
-import { ArgumentError, DisconnectionError, InvalidRequestError } from "../errors.js";
+import { ArgumentError } from "../errors.js";
 import type { PoolStats } from "../stats.js";
 import { checkKeys, hasFunctions, refuse, show } from "../validate.js";
-import { Caller, type CallerStub } from "./caller.js";
-import { errorOf, type Outcome } from "./failure.js";
+import { Caller } from "./caller.js";
 import { hash } from "./hash.js";
-import { markRequest } from "./request-marker.js";
-import { cannotBeSent, cannotBeValue } from "./rpc-values.js";
-import type { LeaseCall } from "./lease.js";
 import type { PoolCall } from "./pool-object.js";
-import type { Chunk } from "./row-stream.js";
 import {
+  type Answer,
+  type Answering,
+  isOfLostObject,
+  parametersOf,
+  resultOf,
+  resultsOf,
+  sent,
+  untilAborted,
+  valueOf,
+} from "./remote-call.js";
+import { HeldLease, type RemoteLease } from "./remote-lease.js";
+import {
+  type BatchOptions,
   checkOptions,
   checkStatement,
   checkStatements,
-  type AbortOptions,
-  type CheckedStatement,
-  type BatchOptions,
-  type LeaseBatchOptions,
   type QueryResult,
-  readWith,
-  type Settings,
   type Statement,
   type StatementConfig,
-  type ValueTypes,
   type WaitOptions,
 } from "./statements.js";
 
@@ -100,54 +101,6 @@ export interface RemotePool {
    */
   stats(options?: { scope?: "current" | "all" | undefined }): Promise<PoolStats>;
 }
-
-/**
- * One connection in a Durable Object, until it is released, disposed, or the request ends. It is for the request that
- * took it: in another one `query()` and `batch()` reject with an InvalidRequestError, `release()` and the disposals do
- * nothing, and its owner goes on. If the connection was lost, `query()` and `batch()` reject with a DisconnectionError,
- * after a reset of the object with a {@link LostLeaseError}.
- */
-export interface RemoteLease extends Disposable, AsyncDisposable {
-  /** Runs one statement. After the end it rejects with an InvalidRequestError. */
-  query<Row = Record<string, any>>(
-    text: string | StatementConfig,
-    values?: readonly unknown[],
-    options?: AbortOptions,
-  ): Promise<QueryResult<Row>>;
-  /** Runs statements in their order, by default in a transaction of their own. */
-  batch<Row = Record<string, any>>(
-    statements: readonly Statement[],
-    options?: LeaseBatchOptions,
-  ): Promise<QueryResult<Row>[]>;
-  /** Reads the rows of one statement as {@link RemotePool.stream}. Until its end no other statement may run. */
-  stream<Row = Record<string, any>>(
-    text: string | StatementConfig,
-    values?: readonly unknown[],
-    options?: AbortOptions,
-  ): AsyncGenerator<Row, void, undefined>;
-  /** Returns the connection; resolves once it is reset. A second call does nothing. Never rejects. */
-  release(): Promise<void>;
-}
-
-/**
- * The error of a lease after its object was reset or got out of reach. The marks are those of the runtime's error,
- * which is the `cause`. The runtime marks its errors of `query()` and `batch()` in the same way.
- */
-export interface LostLeaseError extends DisconnectionError {
-  /** Whether the object was reset. */
-  readonly durableObjectReset: boolean;
-  /** Whether the work may succeed if it is done again, on a new lease. */
-  readonly retryable: boolean;
-  /** Whether the object has too much to do. */
-  readonly overloaded: boolean;
-}
-
-/** The wire: one method, on the object and on a lease of it. */
-interface Answering<Call extends string> {
-  answerPoolOf(call: Call, parameters: readonly unknown[], caller?: CallerStub, isAbortable?: boolean): Answer;
-}
-
-type Answer = Promise<Outcome<unknown> & Partial<Disposable>>;
 
 /**
  * The pool behind a binding to a {@link PoolObject} class. Costs nothing and opens nothing; may be made in a handler or
@@ -280,230 +233,7 @@ class ObjectPool implements RemotePool {
   }
 }
 
-class HeldLease implements RemoteLease {
-  readonly #lease: Answering<LeaseCall>;
-  /** Owns the stub: the lease lives as long as it is neither disposed nor collected. */
-  readonly #owner: Partial<Disposable>;
-  readonly #isHere = markRequest();
-  #ending: Promise<void> | undefined;
-  /** Whether rows are being read, be it that the object has sent the last of them. */
-  #isReading = false;
-
-  constructor(lease: Answering<LeaseCall>, owner: Partial<Disposable>) {
-    this.#lease = lease;
-    this.#owner = owner;
-  }
-
-  async query<Row>(
-    text: string | StatementConfig,
-    values?: readonly unknown[],
-    options?: AbortOptions,
-  ): Promise<QueryResult<Row>> {
-    const statement = checkStatement(text, values);
-    const { settings, signal } = checkOptions(options, "query() of a lease");
-    this.#checkIsNotReading();
-    return resultOf(text, await this.#ask("query", parametersOf(statement, settings), signal));
-  }
-
-  async batch<Row>(statements: readonly Statement[], options?: LeaseBatchOptions): Promise<QueryResult<Row>[]> {
-    const checked = checkStatements(statements);
-    const { settings, signal } = checkOptions(options, "batch() of a lease");
-    this.#checkIsNotReading();
-    return resultsOf(statements, await this.#ask("batch", [checked, settings], signal));
-  }
-
-  async *stream<Row>(
-    text: string | StatementConfig,
-    values?: readonly unknown[],
-    options?: AbortOptions,
-  ): AsyncGenerator<Row, void, undefined> {
-    const statement = checkStatement(text, values);
-    const { signal } = checkOptions(options, "query() of a lease");
-    const types = typesOf(text);
-    this.#checkIsNotReading();
-    this.#isReading = true;
-    let isOver = false;
-    const chunkOf = async (call: LeaseCall, parameters: readonly unknown[]): Promise<Chunk> => {
-      const outcome = await this.#ask(call, parameters, signal);
-      // What the object answers ends its reading. An answer that did not arrive leaves it open.
-      isOver = "failure" in outcome || (outcome.value as Chunk).isLast;
-      return valueOf<Chunk>(outcome);
-    };
-    try {
-      let chunk = await chunkOf("openRows", [statement]);
-      for (;;) {
-        // The next chunk is on its way while this one is read.
-        const next = chunk.isLast ? undefined : chunkOf("moreRows", []);
-        next?.catch(() => {});
-        // Not yield*, whose iterator of an array has no throw().
-        for (const row of readWith(types, chunk as unknown as QueryResult).rows) yield row as Row;
-        if (next === undefined) return;
-        chunk = await next;
-      }
-    } finally {
-      this.#isReading = false;
-      if (!isOver && this.#ending === undefined && this.#isHere()) {
-        // The error of a lost lease is that of its next call.
-        const ended = this.#ask("endRows", [], undefined).catch(() => {});
-        // It may wait for a statement that the driver cannot cancel.
-        if (signal?.aborted !== true) await ended;
-      }
-    }
-  }
-
-  async release(): Promise<void> {
-    if (!this.#isHere()) return;
-    await (this.#ending ??= this.#release());
-  }
-
-  async #release(): Promise<void> {
-    try {
-      await this.#lease.answerPoolOf("release", []);
-      this.#owner[Symbol.dispose]?.();
-    } catch {
-      // The object is gone, and its connections with it. The calls of the lease holder have their own errors.
-    }
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#ending !== undefined || !this.#isHere()) return;
-    this.#ending = Promise.resolve();
-    this.#owner[Symbol.dispose]?.();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.release();
-  }
-
-  #checkIsNotReading(): void {
-    if (this.#isReading)
-      throw new InvalidRequestError(
-        "rows are being read on this lease with stream(): read them to their end, or leave the loop, first",
-        "",
-      );
-  }
-
-  async #ask(
-    call: LeaseCall,
-    parameters: readonly unknown[],
-    signal: AbortSignal | undefined,
-  ): Promise<Outcome<unknown>> {
-    if (this.#ending !== undefined) {
-      throw new InvalidRequestError(
-        "this lease has ended: it was released or disposed here, and its connection may be with another caller " +
-          "now; take a new one with lease()",
-        "",
-      );
-    }
-    if (!this.#isHere())
-      throw new InvalidRequestError(
-        "this lease was taken by another request, and only that one can use it; take a new one with lease()",
-        "",
-      );
-    signal?.throwIfAborted();
-    const caller = signal && new Caller();
-    try {
-      return await untilAborted(sent(this.#lease, call, parameters, caller), signal);
-    } catch (error) {
-      if (signal?.aborted === true || error instanceof ArgumentError || !isOfLostObject(error)) throw error;
-      throw lostLease(error);
-    } finally {
-      if (caller !== undefined) Caller.end(caller);
-    }
-  }
-}
-
-/**
- * Sends the call and returns its outcome. Rejects unchanged with an error of the runtime about the object
- * (`durableObjectReset`, `overloaded`, `retryable`).
- */
-async function sent<Call extends string>(
-  target: Answering<Call>,
-  call: Call,
-  parameters: readonly unknown[],
-  caller?: Caller,
-  isAbortable?: boolean,
-): Answer {
-  try {
-    return await target.answerPoolOf(call, parameters, caller, isAbortable);
-  } catch (error) {
-    const { name, message, remote } = error as { name?: unknown; message?: unknown; remote?: unknown };
-    if (name !== "DataCloneError" && !/limited to 32 ?MiB/.test(String(message))) throw error;
-    throw remote === true ? cannotBeSent(String(message)) : cannotBeValue(String(message));
-  }
-}
-
-/** Rejects with the signal's reason when it is aborted. What arrives later is disposed of. */
-function untilAborted(answer: Answer, signal: AbortSignal | undefined): Answer {
-  if (signal === undefined) return answer;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(signal.reason as Error);
-      answer.then(
-        (late) => late[Symbol.dispose]?.(),
-        () => {},
-      );
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    const isOver = (): void => signal.removeEventListener("abort", onAbort);
-    answer.then(resolve, reject).then(isOver, isOver);
-  });
-}
-
-/** What the runtime says of an error about an object. */
-interface RuntimeError {
-  readonly message?: unknown;
-  readonly durableObjectReset?: unknown;
-  readonly overloaded?: unknown;
-  readonly retryable?: unknown;
-}
-
-const goneMessages = /no longer (running|exists)|connection lost|disconnected|stub used after being disposed/i;
-
-/** Whether the error of the runtime means that the object behind a stub is gone, and not that it has too much to do. */
-function isOfLostObject(error: unknown): boolean {
-  if (typeof error !== "object" || error === null) return false;
-  const { message, durableObjectReset, overloaded, retryable } = error as RuntimeError;
-  if (overloaded === true) return false;
-  return durableObjectReset === true || retryable === true || goneMessages.test(String(message));
-}
-
-/** The runtime marks only the error of a call under way: a lease that was idle at the reset gets the marks here. */
-function lostLease(cause: unknown): LostLeaseError {
-  const { durableObjectReset = true, retryable = true, overloaded = false } = cause as Partial<LostLeaseError>;
-  const error = new DisconnectionError(
-    "the Durable Object that held this lease was reset or is out of reach: the connection is lost, and what was not " +
-      "committed with it; take a new one with lease()",
-    { cause },
-  );
-  return Object.assign(error, { durableObjectReset, retryable, overloaded });
-}
-
-/** As earlier versions of the object take them, if there is nothing new in them. */
-function parametersOf(statement: CheckedStatement, settings: Settings): unknown[] {
-  const { text, values, name, rowMode, types } = statement;
-  return (name ?? rowMode ?? types) === undefined ? [text, values, settings] : [statement, undefined, settings];
-}
-
 function sumOf(some: PoolStats, more: PoolStats): PoolStats {
   const sums = Object.entries(some).map(([name, number]) => [name, number + more[name as keyof PoolStats]]);
   return Object.fromEntries(sums) as PoolStats;
-}
-
-function resultOf<Row>(text: string | StatementConfig, outcome: Outcome<unknown>): QueryResult<Row> {
-  return readWith(typesOf(text), valueOf<QueryResult>(outcome)) as QueryResult<Row>;
-}
-
-function resultsOf<Row>(statements: readonly Statement[], outcome: Outcome<unknown>): QueryResult<Row>[] {
-  const results = valueOf<QueryResult[]>(outcome);
-  return results.map((result, index) => readWith(typesOf(statements[index]), result) as QueryResult<Row>);
-}
-
-function typesOf(statement: Statement | undefined): ValueTypes | undefined {
-  return typeof statement === "object" ? statement.types : undefined;
-}
-
-function valueOf<T>(outcome: Outcome<unknown>): T {
-  if ("failure" in outcome) throw errorOf(outcome.failure);
-  return outcome.value as T;
 }

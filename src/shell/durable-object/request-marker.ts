@@ -1,6 +1,6 @@
 /**
  * Tells whether code runs in the request that took a lease. A stub only fails at its next call in another request,
- * which is too late. Called by pool-of.ts.
+ * which is too late. Called by remote-lease.ts.
  */
 
 declare const WebSocketPair: new () => { readonly 0: { readonly readyState: number } };

@@ -1,5 +1,5 @@
 /**
- * The statements, options and results of a PoolObject. Checks them on both sides of the wire: pool-of.ts before a call
+ * The statements, options and results of a PoolObject. Checks them on both sides of the wire: the Worker before a call
  * is sent, pool-object.ts and lease.ts for callers that call the object directly. Runs nothing.
  */
 
