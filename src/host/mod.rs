@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod lease;
 mod manager;
+pub mod managers;
 mod operation;
 mod options;
 mod pool;
