@@ -12,14 +12,15 @@ const widest = 120;
 checkWidth();
 build();
 run("cargo", ["fmt", "--all", "--check"]);
-run("cargo", ["fmt", "--check", "--manifest-path", "scripts/test-runner/Cargo.toml"]);
+for (const folder of ["scripts/test-runner", "examples/rust-worker"])
+  run("cargo", ["fmt", "--check", "--manifest-path", `${folder}/Cargo.toml`]);
 runPackage("prettier/bin/prettier.cjs", "--check", "--log-level=warn", ...code);
-clippy("--all-targets", "--features", "tokio");
+clippy("--all-targets", "--features", "tokio,tokio-postgres");
 clippy(
   "--target",
   "wasm32-unknown-unknown",
   "--features",
-  "bindings",
+  "bindings,tokio-postgres",
   "--lib",
   "--test",
   "bindings",
