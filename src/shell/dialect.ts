@@ -20,6 +20,12 @@ export interface DialectMembers<C = any> {
    */
   readonly keepsSlotUntilClosed?: boolean;
   /**
+   * Checks, synchronously, what the creator has returned, before the pool takes it. Throws if this dialect cannot use
+   * it: the caller gets the error, and the pool does not close the connection. May return a warning, for example of an
+   * old version. A pool logs each text once.
+   */
+  doCheck?(connection: C): string | void;
+  /**
    * Ends an open transaction, at each return with `resetOnReturn: "rollback"`. If it fails, the connection is replaced.
    */
   doRollback?(connection: C): unknown;

@@ -28,6 +28,7 @@ export type Echo = boolean | "debug" | null;
 export class Log {
   readonly pool: string;
   readonly logger: PoolLogger;
+  readonly #warned = new Set<string>();
   #echo: Echo = null;
   isInfo = false;
   isDebug = false;
@@ -58,6 +59,12 @@ export class Log {
 
   warn(message: string): void {
     this.#attempt(() => this.logger.warn(this.#named(message)));
+  }
+
+  /** Warns of this once, however often it is found. */
+  warnOnce(message: string): void {
+    if (!this.#warned.has(message)) this.warn(message);
+    this.#warned.add(message);
   }
 
   error(message: string, error?: unknown): void {

@@ -70,6 +70,7 @@ function keysOf(kind: Kind): string[] {
 }
 
 const dialectFunctions = [
+  "doCheck",
   "doRollback",
   "doCommit",
   "doResetSession",

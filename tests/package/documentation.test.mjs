@@ -312,8 +312,8 @@ test("docs/options.md has a section for every option of a constructor, its table
   assert.deepEqual(rows.toSorted(), [...constructorOptions].toSorted());
 });
 
-test("docs/options.md tells of every option of a call", () => {
-  const told = new Set(find("docs/options.md").inlineCode);
+test("docs/options.md and docs/durable-objects.md tell of every option of a call", () => {
+  const told = new Set(["docs/options.md", "docs/durable-objects.md"].flatMap((name) => find(name).inlineCode));
   assert.deepEqual(
     callOptions.filter((name) => !told.has(name)),
     [],

@@ -73,7 +73,7 @@ test("edgepool/pg adds at most 12 kB to the core", async (t) => {
 });
 
 /** The ceilings of the facades, beside the core, and what each needs of the other. */
-for (const [entry, ceiling] of Object.entries({ mysql2: 3_700, tarn: 3_600, "generic-pool": 3_600 })) {
+for (const [entry, ceiling] of Object.entries({ mysql2: 4_700, tarn: 3_600, "generic-pool": 3_600 })) {
   test(`edgepool/${entry} stays under its ceiling, beside the pool`, async (t) => {
     const whole = 'export * from "edgepool"; ';
     const both = await loaded(["browser"], `${whole} export * as facade from "edgepool/${entry}"`);
@@ -108,12 +108,12 @@ test("edgepool/inspect stays under its ceiling, and is in nothing that does not 
   assert.doesNotMatch(shared, /<!doctype|EventSource|text\/event-stream/);
 });
 
-test("clients() of edgepool/pg adds at most 3 kB to the core: the dialect of pg, and no facade", async (t) => {
+test("clients() of edgepool/pg adds at most 3.4 kB to the core: the dialect of pg, and no facade", async (t) => {
   const whole = 'export * from "edgepool"; ';
   const both = await loaded(["browser"], `${whole} export { clients } from "edgepool/pg"`);
   const bytes = both - (await loaded(["browser"], whole));
   t.diagnostic(`${bytes} bytes`);
-  assert.ok(bytes <= 3_000, `${bytes} bytes`);
+  assert.ok(bytes <= 3_400, `${bytes} bytes`);
 });
 
 test("a Worker that only calls the object, or only knows the errors, loads no pool", async () => {

@@ -79,6 +79,7 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/pg/pg-pool.js",
     "pkg/otel/index.js",
     "pkg/diagnostics/index.js",
+    "pkg/drivers.js",
     "pkg/pg/connecting.js",
     "pkg/pg/pool.js",
     ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),

@@ -4,6 +4,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
+import { expectDriver, refuse } from "./drivers.js";
 
 /** What this dialect needs of a better-sqlite3 `Database`. */
 export interface BetterSqlite3Database {
@@ -23,6 +24,11 @@ interface Iterators {
 /** For `new QueuePool(() => new Database("app.db"), { dialect: betterSqlite3 })`. */
 export const betterSqlite3: Dialect<BetterSqlite3Database> = {
   name: "better-sqlite3",
+
+  doCheck(database) {
+    expectDriver("better-sqlite3", database, ["exec", "close"]);
+    if (database.open === false) refuse("better-sqlite3", database, "a Database that is closed");
+  },
 
   doRollback: (database) => end(database, "ROLLBACK"),
 

@@ -7,6 +7,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
+import { expectDriver, refuse } from "./drivers.js";
 
 /** What this dialect needs of a `Database` of libsql. */
 export interface LibsqlDatabase {
@@ -33,6 +34,11 @@ interface Statement {
 /** For `new QueuePool(() => new Database("app.db"), { dialect: libsql })`. */
 export const libsql: Dialect<LibsqlDatabase> = {
   name: "libsql",
+
+  doCheck(database) {
+    expectDriver("libsql", database, ["exec", "close"]);
+    if (database.open === false) refuse("libsql", database, "a Database that is closed");
+  },
 
   doRollback: (database) => end(database, "ROLLBACK"),
 

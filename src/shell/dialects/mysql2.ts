@@ -4,6 +4,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
+import { expectDriver } from "./drivers.js";
 
 /** What this dialect needs of a connection of `mysql2` or `mysql2/promise`. */
 export interface Mysql2Connection {
@@ -119,6 +120,9 @@ async function namesAfterReset(core: Core, charset: number | undefined): Promise
  */
 export const mysql2: Dialect<Mysql2Connection> = {
   name: "mysql2",
+
+  doCheck: (connection) =>
+    expectDriver("mysql2", connection, ["rollback"], (connection as { connection?: unknown }).connection),
 
   doRollback: (connection) => ask(connection, "rollback"),
 

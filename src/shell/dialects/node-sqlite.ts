@@ -4,6 +4,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
+import { expectDriver, refuse } from "./drivers.js";
 
 /** What this dialect needs of a `DatabaseSync`. The properties came after the class. */
 export interface NodeSqliteDatabase {
@@ -18,6 +19,11 @@ export interface NodeSqliteDatabase {
 /** For `new QueuePool(() => new DatabaseSync("app.db"), { dialect: nodeSqlite })`. */
 export const nodeSqlite: Dialect<NodeSqliteDatabase> = {
   name: "node-sqlite",
+
+  doCheck(database) {
+    expectDriver("node-sqlite", database, ["exec", "close"]);
+    if (database.isOpen === false) refuse("node-sqlite", database, "a DatabaseSync that is not open");
+  },
 
   doRollback: (database) => end(database, "ROLLBACK"),
 

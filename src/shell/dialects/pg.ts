@@ -4,6 +4,7 @@
  */
 
 import { isTransient, type DialectMembers } from "../dialect.js";
+import { expectDriver, refuse } from "./drivers.js";
 
 /** What this dialect needs of a `pg.Client`. */
 export interface PgClient {
@@ -18,6 +19,9 @@ export interface PgClient {
 interface ClientState {
   readyForQuery?: boolean;
   _ending?: boolean;
+  /** Both are false before connect(). */
+  _connecting?: boolean;
+  _connected?: boolean;
   /** False since its socket failed or closed. */
   _queryable?: boolean;
   getTransactionStatus?(): "I" | "T" | "E" | null;
@@ -131,6 +135,15 @@ const ignore = (): void => {};
  */
 export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">> = {
   name: "pg",
+
+  doCheck(client) {
+    expectDriver("pg", client, ["query"]);
+    const { _connecting, _connected } = client as ClientState;
+    if (_connected !== false) return undefined;
+    if (_connecting === false)
+      refuse("pg", client, "a Client that is not connected", "the creator must await connect()");
+    return "the creator returns a Client of pg that is not connected yet; it must await connect()";
+  },
 
   doRollback: (client) => client.query("ROLLBACK"),
 

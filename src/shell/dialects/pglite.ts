@@ -8,6 +8,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
+import { expectDriver, refuse } from "./drivers.js";
 
 /** What this dialect needs of a PGlite, or of a PGliteWorker. */
 export interface PgliteDatabase {
@@ -27,6 +28,11 @@ const resetOfSession =
 /** For `new QueuePool(() => PGlite.create(), { dialect: pglite, poolSize: 1, maxOverflow: 0 })`. */
 export const pglite: Dialect<PgliteDatabase> = {
   name: "pglite",
+
+  doCheck(database) {
+    expectDriver("pglite", database, ["exec", "close"]);
+    if (database.closed === true) refuse("pglite", database, "a PGlite that is closed");
+  },
 
   /** A data directory bears one PGlite at a time, and one in memory is the whole database. */
   keepsSlotUntilClosed: true,

@@ -6,6 +6,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
+import { expectDriver, refuse } from "./drivers.js";
 
 /** What this dialect needs of an `oo1.DB`. */
 export interface SqliteWasmDatabase {
@@ -46,6 +47,11 @@ export function sqliteWasm({ capi }: SqliteWasmModule): Dialect<SqliteWasmDataba
 
   return {
     name: "sqlite-wasm",
+
+    doCheck(database) {
+      expectDriver("sqlite-wasm", database, ["exec", "isOpen", "close"]);
+      if (!database.isOpen()) refuse("sqlite-wasm", database, "a DB that is closed");
+    },
 
     doRollback: (database) => end(database, "ROLLBACK"),
 

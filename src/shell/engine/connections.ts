@@ -46,7 +46,6 @@ export class Connections<C> {
   readonly #listeners: Listeners;
   /** Unless a host without finalisation, or an I/O context, has the connections. */
   #open: OpenConnections | undefined = undefined;
-  readonly #warned = new Set<DriverCall>();
 
   /**
    * `first`: the connections of the pool's first scope, if this is another. `isBound`: these belong to an I/O context.
@@ -129,8 +128,8 @@ export class Connections<C> {
   }
 
   /**
-   * Puts the creator's connection into its slot. Throws if there is none, or if the pool has it already. Calls no
-   * foreign code.
+   * Puts the creator's connection into its slot. Throws if there is none, if the pool has it already, or if the dialect
+   * refuses it. Calls no other foreign code.
    */
   adopt(index: number, connection: C): SlotConnection<C> {
     if (connection === undefined || connection === null) {
@@ -140,6 +139,8 @@ export class Connections<C> {
       );
     }
     if (this.has(connection)) throw this.knownAlready();
+    const warning = this.#dialect.doCheck?.(connection);
+    if (warning) this.#log.warnOnce(warning);
     if (isObject(connection)) {
       if (this.known === undefined) ownerOf.set(connection, this.owner);
       else this.known.add(connection);
@@ -307,10 +308,8 @@ export class Connections<C> {
   }
 
   #warnOnce(call: DriverCall): void {
-    if (this.#warned.has(call)) return;
-    this.#warned.add(call);
     const remedy = call === "rollback" || call === "commit" ? ', or set resetOnReturn: "none"' : "";
-    this.#log.warn(`the connections have no method to call for ${call}; give a dialect with it${remedy}`);
+    this.#log.warnOnce(`the connections have no method to call for ${call}; give a dialect with it${remedy}`);
   }
 }
 

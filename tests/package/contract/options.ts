@@ -49,6 +49,7 @@ holds<
   Same<
     Member,
     | "name"
+    | "doCheck"
     | "doRollback"
     | "doCommit"
     | "doResetSession"

@@ -1,0 +1,119 @@
+// What a dialect says of a connection that it cannot use: at the first checkout, by name.
+
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { QueuePool } from "edgepool";
+import { Client } from "pg";
+import { everyDriver } from "./every-driver.mjs";
+import { silent } from "./sqlite.mjs";
+
+const { drivers, pools, postgres, stop } = await everyDriver();
+after(stop);
+
+const dialects = [...new Map(drivers.map((driver) => [driver.dialect, driver])).values()];
+
+/** What the first checkout of a pool with this connection and dialect rejects with. */
+async function refusalOf(dialect, connection) {
+  const pool = new QueuePool(() => connection, { dialect, logger: silent, resetOnReturn: "none" });
+  try {
+    await (await pool.connect()).close();
+  } catch (error) {
+    return error;
+  } finally {
+    await pool.close();
+  }
+  throw new Error("the connection was not refused");
+}
+
+for (const { entry, dialect, label } of dialects) {
+  test(`the dialect of ${entry} names the connection of every other driver, and closes it`, async () => {
+    for (const other of drivers) {
+      if (other.dialect === dialect) continue;
+      const connection = await other.open();
+      const end = other.end?.(connection);
+      const { name, message } = await refusalOf(dialect, connection);
+      assert.deepEqual(
+        [name, message],
+        ["TypeError", `dialect "${dialect.name}" was given ${other.label}; use edgepool/dialects/${other.entry}`],
+      );
+      await end;
+      assert.ok(other.isClosed?.(connection) ?? true, other.label);
+    }
+  });
+
+  test(`the dialect of ${entry} names every pool, and leaves it to its other users`, async () => {
+    for (const { label: words, make, hasEnded } of pools) {
+      const pool = make();
+      const { message } = await refusalOf(dialect, pool);
+      assert.equal(message, `dialect "${dialect.name}" was given ${words}; the creator must return ${label}`);
+      assert.ok(!hasEnded(pool), words);
+      await (pool.end ?? pool.close ?? pool.drain ?? pool.destroy).call(pool);
+    }
+  });
+
+  test(`the dialect of ${entry} says what it was given instead of a connection`, async () => {
+    const needed = /^an object without (query|rollback|exec)\(\); the creator must return /;
+    for (const [given, words] of [
+      ["postgres://host/db", "string postgres://host/db; the creator must return "],
+      [42, "number 42; the creator must return "],
+      [{}, needed],
+      [() => {}, needed],
+      [{ connection: null }, needed],
+    ]) {
+      const { message } = await refusalOf(dialect, given);
+      const [, rest] = message.split(`dialect "${dialect.name}" was given `);
+      if (typeof words === "string") assert.equal(rest, words + label);
+      else assert.match(rest, words);
+    }
+  });
+}
+
+for (const { entry, dialect, label, open } of drivers) {
+  test(`the dialect of ${entry} takes ${label}, wrapped, subclassed or instrumented`, async () => {
+    const connection = await open();
+    /** Calls of the original, so that private fields and native classes are in their place. */
+    const proxy = (handler = {}) =>
+      new Proxy(connection, {
+        get(target, key) {
+          const value = Reflect.get(target, key);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+        ...handler,
+      });
+    const methods = ["query", "exec", "rollback", "close", "isOpen"].filter((name) => name in connection);
+    const wrapper = Object.fromEntries(methods.map((name) => [name, (...given) => connection[name](...given)]));
+    const traced = proxy({ has: (target, key) => key === "tracer" || Reflect.has(target, key) });
+    // Of a native class an heir cannot be used.
+    const heirs = "on" in connection ? [Object.create(connection)] : [];
+    for (const given of [connection, proxy(), traced, wrapper, ...heirs])
+      assert.equal(dialect.doCheck(given), undefined);
+    const pool = new QueuePool(() => connection, { dialect, logger: silent });
+    await pool.use(() => {});
+    await pool.close();
+  });
+}
+
+for (const { entry, dialect, open, isClosed } of drivers.filter(({ isClosed }) => isClosed)) {
+  test(`the dialect of ${entry} refuses a database that is closed`, async () => {
+    const database = await open();
+    await database.close();
+    assert.ok(isClosed(database));
+    const { message } = await refusalOf(dialect, database);
+    assert.match(message, /^dialect ".+" was given a (Database|DatabaseSync|DB|PGlite) that is (closed|not open); /);
+  });
+}
+
+test("the dialect of pg refuses a Client that was never connected, and warns of one that is connecting", async () => {
+  const { dialect } = drivers.find(({ entry }) => entry === "pg");
+  const { message } = await refusalOf(dialect, new Client());
+  assert.equal(message, 'dialect "pg" was given a Client that is not connected; the creator must await connect()');
+  const warnings = [];
+  const hasty = (client = new Client(postgres.options)) => (void client.connect(), client);
+  const logger = { ...silent, warn: (message) => warnings.push(message) };
+  const pool = new QueuePool(() => hasty(), { dialect, logger, loggingName: "hasty" });
+  await Promise.all(Array.from({ length: 3 }, () => pool.use((client) => client.query("SELECT 1"))));
+  await pool.close();
+  assert.deepEqual(warnings, [
+    "pool hasty: the creator returns a Client of pg that is not connected yet; it must await connect()",
+  ]);
+});
