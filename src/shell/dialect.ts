@@ -75,14 +75,15 @@ export interface DialectMembers<C = any> {
   inTransaction?(connection: C): boolean;
   /**
    * The methods of the connection that a lease holder may not call once its lease has ended: those that send something
-   * to the server. With the option `guard`.
+   * to the server. With the option `guard`. A function returns whether a method of this name is one, for a driver with
+   * a method for each command.
    */
-  readonly guarded?: readonly string[];
+  readonly guarded?: readonly string[] | ((name: string) => boolean);
   /**
    * Refuses a guarded call of a lease that has ended, in the manner of the driver: returns or throws what the caller
-   * gets. `given` are the arguments of the call. Default: a promise that rejects with the error.
+   * gets. `given` are the arguments of the call, `name` is that of the method. Default: a promise that rejects.
    */
-  doRefuse?(error: unknown, given: readonly unknown[], connection: C): unknown;
+  doRefuse?(error: unknown, given: readonly unknown[], connection: C, name: string): unknown;
   /** Subscribes to the driver's own report that this connection died; returns the function that unsubscribes. */
   onDisconnect?(connection: C, died: (error: unknown) => void): () => void;
 }

@@ -115,8 +115,13 @@ function checkDialect(dialect: unknown, pool: string): void {
   const { guarded, keepsSlotUntilClosed: keeps } = dialect as Dialect;
   if (keeps !== undefined && typeof keeps !== "boolean")
     throw new ArgumentError(`dialect.keepsSlotUntilClosed must be true, false or absent; it is ${show(keeps)}`, pool);
-  if (guarded !== undefined && !(Array.isArray(guarded) && guarded.every((name) => typeof name === "string")))
-    throw new ArgumentError(`dialect.guarded must be an array of names or absent; it is ${show(guarded)}`, pool);
+  const areNames = (names: readonly unknown[]): boolean => names.every((name) => typeof name === "string");
+  if (guarded !== undefined && typeof guarded !== "function" && !(Array.isArray(guarded) && areNames(guarded))) {
+    throw new ArgumentError(
+      `dialect.guarded must be an array of names, a function or absent; it is ${show(guarded)}`,
+      pool,
+    );
+  }
 }
 
 /** Reads a value as the number that crosses, by its form; NaN for a wrong type, which the policy refuses by name. */

@@ -271,12 +271,22 @@ export default (test) => {
     const { pool, clients } = guardedPool({ dialect: refusing });
     const client = await pool.use((used) => used);
     expect(client.query("late", 7)).to.equal("refused");
-    const [[isMethod, error, given, connection]] = refusals;
+    const [[isMethod, error, given, connection, name]] = refusals;
     expect(error).to.be.instanceOf(InvalidRequestError);
-    expect([isMethod, given, connection]).to.deep.equal([true, ["late", 7], clients[0]]);
+    expect([isMethod, given, connection, name]).to.deep.equal([true, ["late", 7], clients[0], "query"]);
     const throwing = guardedPool({ dialect: { ...dialect, doRefuse: (failure) => thrower(failure) } });
     const other = await throwing.pool.use((used) => used);
     expect(thrown(() => other.query("late"))).to.be.instanceOf(InvalidRequestError);
+  });
+
+  test("a dialect may say by a function which methods are guarded: no symbol is one", async () => {
+    const asked = new Set();
+    const guarded = (name) => (asked.add(name), name === "query");
+    const { pool } = guardedPool({ dialect: { ...dialect, guarded } });
+    const client = await pool.use((used) => (used.query("in time"), used[Symbol.iterator], used));
+    expect(await rejection(client.query("late"))).to.be.instanceOf(InvalidRequestError);
+    expect([...asked].every((name) => typeof name === "string")).to.equal(true);
+    expect(asked.has("query")).to.equal(true);
   });
 
   test("without the guard, or a dialect that names methods, callers have the driver's own connection", async () => {

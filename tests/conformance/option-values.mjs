@@ -328,13 +328,13 @@ export default (test) => {
       expect(error).to.be.instanceOf(ArgumentError);
       expect(error.message).to.contain(`"${name}"`).and.to.contain("doRollback").and.to.contain("guarded");
     }
-    const values = [{ name: "mine" }, { keepsSlotUntilClosed: true }, { guarded: [] }];
+    const values = [{ name: "mine" }, { keepsSlotUntilClosed: true }, { guarded: [] }, { guarded: () => true }];
     for (const right of [{}, ...values, dialect, { ...dialect, cache: new Map() }])
       expect(() => new QueuePool(() => ({}), { dialect: right })).not.to.throw();
     for (const guarded of ["query", ["query", 7], {}]) {
       expectArgumentError(
         thrown(() => new QueuePool(() => ({}), { dialect: { guarded } })),
-        ["dialect.guarded", "an array of names"],
+        ["dialect.guarded", "an array of names, a function"],
       );
     }
     expectArgumentError(

@@ -15,7 +15,7 @@ import { indexOf, Loss } from "../protocol.js";
 import type { Settings } from "../settings.js";
 import { show } from "../validate.js";
 import { openConnectionsOf, type OpenConnections } from "./dropped-pools.js";
-import { Facades } from "./facade.js";
+import { Facades, guardedBy, type Guarded } from "./facade.js";
 import { BoundLease, handleOfOperation, Lease } from "./lease.js";
 import type { Policy } from "./policy.js";
 import { guard, guardShare, Opening, Slot, SlotConnection, type LeaseOwner } from "./slot.js";
@@ -40,7 +40,7 @@ export class Connections<C> {
   readonly #shares: boolean;
   readonly #isBound: boolean;
   /** The methods that are guarded, if any are. */
-  readonly #guarded: ReadonlySet<unknown> | undefined;
+  readonly #guarded: Guarded | undefined;
   readonly #outside: Run;
   readonly #policy: Policy;
   readonly #listeners: Listeners;
@@ -71,7 +71,7 @@ export class Connections<C> {
     this.#shares = settings.shares;
     this.#isBound = isBound;
     const { guarded } = settings.dialect;
-    this.#guarded = settings.guards && guarded !== undefined ? new Set(guarded) : undefined;
+    this.#guarded = settings.guards && guarded !== undefined ? guardedBy(guarded) : undefined;
   }
 
   // ---- in their slots

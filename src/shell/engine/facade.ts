@@ -22,6 +22,15 @@ interface FacadeOwner {
 
 type Method = (...given: unknown[]) => unknown;
 
+/** Whether a method is guarded, by its name. */
+export type Guarded = (name: PropertyKey) => boolean;
+
+export function guardedBy(guarded: NonNullable<Dialect["guarded"]>): Guarded {
+  if (typeof guarded === "function") return (name) => typeof name === "string" && guarded(name);
+  const names = new Set<PropertyKey>(guarded);
+  return (name) => names.has(name);
+}
+
 export function leaseHasEnded(pool: string): InvalidRequestError {
   return new InvalidRequestError(
     `this lease of the pool ${pool} has ended, and another caller may have its connection now. Use the ` +
@@ -37,12 +46,12 @@ export class Facades<C> {
   readonly #connection: C;
   readonly #owner: FacadeOwner;
   readonly #dialect: Dialect<C>;
-  readonly #guarded: ReadonlySet<unknown>;
+  readonly #guarded: Guarded;
   /** By the driver's own: methods that are not guarded, bound to the connection, which may have private fields. */
   readonly #passed = new WeakMap<Method, Method>();
   #sharers: Sharers | undefined = undefined;
 
-  constructor(connection: C, owner: FacadeOwner, dialect: Dialect<C>, guarded: ReadonlySet<unknown>) {
+  constructor(connection: C, owner: FacadeOwner, dialect: Dialect<C>, guarded: Guarded) {
     this.#connection = connection;
     this.#owner = owner;
     this.#dialect = dialect;
@@ -74,28 +83,28 @@ export class Facades<C> {
   read(target: object, key: PropertyKey, lease: Usable): unknown {
     const value: unknown = Reflect.get(target, key);
     if (typeof value !== "function" || key === "constructor") return value;
-    const isGuarded = this.#guarded.has(key);
+    const isGuarded = this.#guarded(key);
     const own = Object.getOwnPropertyDescriptor(target, key);
     // A proxy must show a frozen property as it is, and a function of the object's own needs no `this`.
     if (own !== undefined && (!isGuarded || (own.configurable === false && own.writable === false))) return value;
     return isGuarded
-      ? (...given: unknown[]) => this.#call(value as Method, given, lease)
+      ? (...given: unknown[]) => this.#call(value as Method, given, lease, key as string)
       : this.#pass(target, value as Method);
   }
 
-  #call(method: Method, given: unknown[], lease: Usable): unknown {
+  #call(method: Method, given: unknown[], lease: Usable, name: string): unknown {
     try {
       void lease.connection;
     } catch (error) {
-      if (!this.isClosed) return this.#refuse(error, given);
+      if (!this.isClosed) return this.#refuse(error, given, name);
     }
     return Reflect.apply(method, this.#connection, given);
   }
 
-  #refuse(error: unknown, given: unknown[]): unknown {
+  #refuse(error: unknown, given: unknown[], name: string): unknown {
     const { doRefuse } = this.#dialect;
     if (doRefuse === undefined) return Promise.reject(error);
-    return Reflect.apply(doRefuse, this.#dialect, [error, given, this.#connection]);
+    return Reflect.apply(doRefuse, this.#dialect, [error, given, this.#connection, name]);
   }
 
   #pass(target: object, method: Method): Method {

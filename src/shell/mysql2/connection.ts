@@ -88,7 +88,7 @@ export function guard(connection: Connection, pool: string): void {
         pool,
       );
       if (typeof given.at(-1) !== "function") throw error;
-      return mysql2.doRefuse?.(error, given, connection);
+      return mysql2.doRefuse?.(error, given, connection, name);
     };
     Object.defineProperty(connection, name, { value, writable: true, configurable: true });
   }

@@ -77,6 +77,7 @@ export function guard(client: Client, name: string): void {
       ),
       given,
       client,
+      "query",
     );
   };
   Object.defineProperty(client, "query", { value: query, writable: true, configurable: true });

@@ -84,9 +84,12 @@ holds<Same<Pick<Dialect<C>, "keepsSlotUntilClosed">, { readonly keepsSlotUntilCl
 holds<Same<NonNullable<Dialect<C>["isTransient"]>, (error: unknown) => boolean>>();
 holds<Same<NonNullable<Dialect<C>["inTransaction"]>, (connection: C) => boolean>>();
 holds<Same<NonNullable<Dialect<C>["onDisconnect"]>, (connection: C, died: (error: unknown) => void) => () => void>>();
-holds<Same<NonNullable<Dialect<C>["guarded"]>, readonly string[]>>();
+holds<Same<NonNullable<Dialect<C>["guarded"]>, readonly string[] | ((name: string) => boolean)>>();
 holds<
-  Same<NonNullable<Dialect<C>["doRefuse"]>, (error: unknown, given: readonly unknown[], connection: C) => unknown>
+  Same<
+    NonNullable<Dialect<C>["doRefuse"]>,
+    (error: unknown, given: readonly unknown[], connection: C, name: string) => unknown
+  >
 >();
 export const nothing: Dialect<C> = {};
 export const anyone: Dialect = { doClose: (connection) => connection.whatever() };
