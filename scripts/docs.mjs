@@ -56,9 +56,9 @@ say(
 
 /** Returns one module with all exports of the package's subpaths. */
 function writeEntry() {
-  const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite", "libsql", "sqlite-wasm"].map(
-    (name) => `dialects/${name}`,
-  );
+  const ofSqlite = ["better-sqlite3", "node-sqlite", "libsql", "sqlite-wasm"];
+  const ofServers = ["pg", "mysql2", "pglite", "ioredis", "redis"];
+  const dialects = [...ofServers, ...ofSqlite].map((name) => `dialects/${name}`);
   const entries = ["durable-object/index", "inspect/index", "pg/index", "otel/index", "diagnostics/index"];
   const modules = ["index", ...entries, ...dialects].map((path) => `export * from "../../pkg/${path}.js";\n`);
   const rest =

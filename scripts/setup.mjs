@@ -194,6 +194,14 @@ export function setUpMariadb() {
   return find();
 }
 
+/** Sets up Redis for the field tests. Returns the path of its server, or says that it is left out. */
+export function setUpRedis() {
+  const find = () => ask("which", ["redis-server"]);
+  if (find() === undefined && isDebianRoot()) installFromDebian("redis-server");
+  if (find() === undefined) say("Redis is left out: install it to test with it (apt-get install redis-server)");
+  return find();
+}
+
 function isDebianRoot() {
   return process.getuid?.() === 0 && existsSync("/etc/debian_version");
 }

@@ -32,6 +32,8 @@ const drivers = [
   "tarn",
   "generic-pool",
   "@electric-sql/pglite",
+  "ioredis",
+  "redis",
   "@opentelemetry/api",
   "@opentelemetry/sdk-metrics",
 ];
@@ -355,9 +357,9 @@ test("docs/errors.md has a section for every code, and no other", () => {
 });
 
 test("every exported name is in the documents", () => {
-  const dialects = ["pg", "mysql2", "pglite", "better-sqlite3", "node-sqlite", "libsql", "sqlite-wasm"].map(
-    (name) => `dialects/${name}`,
-  );
+  const ofSqlite = ["better-sqlite3", "node-sqlite", "libsql", "sqlite-wasm"];
+  const ofServers = ["pg", "mysql2", "pglite", "ioredis", "redis"];
+  const dialects = [...ofServers, ...ofSqlite].map((name) => `dialects/${name}`);
   const facades = ["pg/index", "mysql2/index", "tarn/index", "generic-pool/index"];
   const others = ["entry/slim", "durable-object/index", "otel/index", "diagnostics/index", "inspect/index"];
   const names = new Set(["index", ...others, ...facades, ...dialects].flatMap(exportsOf));
@@ -452,6 +454,8 @@ test("no document names in its inline code what does not exist", () => {
     "dialects/node-sqlite",
     "dialects/libsql",
     "dialects/sqlite-wasm",
+    "dialects/ioredis",
+    "dialects/redis",
   ];
   const known = new Set(publicFiles.flatMap((path) => declarations(path).match(/\w+/g)));
   for (const document of documents) {

@@ -17,6 +17,8 @@ const dialects = {
   "node-sqlite": "nodeSqlite",
   libsql: "libsql",
   "sqlite-wasm": "sqliteWasm",
+  ioredis: "ioredis",
+  redis: "redis",
 };
 
 let project;
@@ -82,6 +84,7 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/drivers.js",
     "pkg/pg/connecting.js",
     "pkg/pg/pool.js",
+    "pkg/dialects/redis-session.js",
     ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
   ].sort();
   assert.deepEqual(built(".js"), modules, "a module is missing, or one is of an entry that is gone");
@@ -619,6 +622,10 @@ test("every dialect takes the connections of its driver, by the driver's own typ
     import { PGlite } from "@electric-sql/pglite";
     import Database from "better-sqlite3";
     import Libsql from "libsql";
+    import { ioredis } from "edgepool/dialects/ioredis";
+    import { redis } from "edgepool/dialects/redis";
+    import { Redis } from "ioredis";
+    import { createClient } from "redis";
     import * as callbacks from "mysql2";
     import * as promises from "mysql2/promise";
     const pools = {
@@ -627,9 +634,13 @@ test("every dialect takes the connections of its driver, by the driver's own typ
       pglite: new QueuePool(() => PGlite.create(), { dialect: pglite }),
       sqlite: new QueuePool(() => new Database(":memory:"), { dialect: betterSqlite3 }),
       libsql: new QueuePool(() => new Libsql(":memory:"), { dialect: libsql }),
+      ioredis: new QueuePool(() => new Redis(), { dialect: ioredis }),
+      redis: new QueuePool(() => createClient().connect(), { dialect: redis }),
     };
     const sqlite3 = await sqlite3InitModule();
     const wasm = new QueuePool(() => new sqlite3.oo1.DB(), { dialect: sqliteWasm(sqlite3) });
+    export const text: Promise<string | null> = pools.ioredis.use((client) => client.get("key"));
+    export const other: Promise<string | null> = pools.redis.use((client) => client.get("key"));
     export const count: number = wasm.useSync((database) => database.openStatementCount());
     export const ran: void = pools.libsql.useSync((database) => void database.exec("SELECT 1"));
     export const prepared: Promise<promises.PreparedStatementInfo> =
@@ -646,6 +657,8 @@ test("every dialect takes the connections of its driver, by the driver's own typ
     "@electric-sql/pglite": ["@electric-sql/pglite/dist/index.d.ts"],
     "better-sqlite3": ["@types/better-sqlite3/index.d.ts"],
     libsql: ["libsql/types/index.d.ts"],
+    ioredis: ["ioredis/built/index.d.ts"],
+    redis: ["redis/dist/index.d.ts"],
     "@sqlite.org/sqlite-wasm": ["@sqlite.org/sqlite-wasm/dist/index.d.mts"],
   };
   writeFileSync(
