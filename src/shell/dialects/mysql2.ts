@@ -1,6 +1,6 @@
 /**
- * The dialect of mysql2, for its Connection of callbacks and its Connection of promises: reset by ROLLBACK at every
- * return, because mysql2 does not keep what the server reports about transactions. Imports nothing of mysql2.
+ * The dialect of mysql2, for its Connection of callbacks and its Connection of promises: reset by ROLLBACK, skipped if
+ * the last answer of the server said that no transaction is open. Imports nothing of mysql2.
  */
 
 import type { Dialect } from "../dialect.js";
@@ -38,10 +38,53 @@ interface Core extends Mysql2Connection {
   /** Changed only by changeUser(). */
   readonly clientEncoding?: string;
   /** What it runs. */
-  _command?: unknown;
+  _command?: Command | null;
+  /** Takes each packet of the server. Without one it starts the command. */
+  handlePacket?(packet?: Packet): void;
+  /** What the server said of itself. */
+  readonly _handshakePacket?: { readonly serverVersion?: string; readonly capabilityFlags?: number } | null;
   /** Whether it waits for the reader of a row stream. */
   _paused?: boolean;
 }
+
+/** What mysql2 runs for one call, with the functions that read its answer. Each kind has some of them. */
+interface Command {
+  /** The one that reads the next packet. */
+  readonly next?: unknown;
+  readonly resultsetHeader?: unknown;
+  readonly row?: unknown;
+  readonly infileOk?: unknown;
+  readonly pingResponse?: unknown;
+  readonly resetConnectionResponse?: unknown;
+  readonly sql?: string;
+  /** Of a statement that was prepared. */
+  readonly statement?: { readonly query?: string };
+}
+
+/** A packet of the server: the bytes of `buffer` from `start` to `end`, with a header of four. */
+interface Packet {
+  readonly buffer: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What the answers of the server say of a connection. */
+interface Answers {
+  /** Whether the last command was answered, and no transaction is open. */
+  isOutside: boolean;
+  /** Whether a statement may have set the characteristics of the next transaction, and none has begun since. */
+  maySetNext: boolean;
+}
+
+/** By the socket, which a proxy of the connection has, too. */
+const answersOf = new WeakMap<object, Answers>();
+
+/**
+ * Statements that may set the isolation level or the access mode of the next transaction alone. No status says so, and
+ * a ROLLBACK undoes it. What CALL and EXECUTE run cannot be seen.
+ */
+const setsNext =
+  /\bset\s+transaction\b|\b(?:tx|transaction)_(?:isolation|read_only)\b|(?:^|[;/\n])\s*(?:call|execute)\s/i;
 
 /** What a connection was opened with, as far as COM_RESET_CONNECTION does not restore it. */
 interface Opening {
@@ -60,11 +103,13 @@ const shutdowns = new Set<unknown>([1053, 1080]);
 
 /**
  * Errors after which one connection is of no use, by number. The server ends its session: ER_ABORTING_CONNECTION,
- * ER_NEW_ABORTING_CONNECTION, ER_CONNECTION_KILLED (MariaDB), ER_SESSION_WAS_KILLED, ER_CLIENT_INTERACTION_TIMEOUT. Or
- * the server only reads, as after a failover: ER_READ_ONLY_MODE. Not 1317: it also comes of KILL QUERY, which leaves
- * the connection.
+ * ER_NEW_ABORTING_CONNECTION, ER_CONNECTION_KILLED (MariaDB), ER_SESSION_WAS_KILLED. Or the server only reads, as after
+ * a failover: ER_READ_ONLY_MODE. Not 1317: it also comes of KILL QUERY, which leaves the connection.
  */
-const singleEnds = new Set<unknown>([1152, 1184, 1927, 3169, 4031, 1836]);
+const singleEnds = new Set<unknown>([1152, 1184, 1927, 3169, 1836]);
+
+/** ER_CLIENT_INTERACTION_TIMEOUT of MySQL, which ends the session. In MariaDB a trigger is missing. */
+const idleOrNoTrigger = 4031;
 
 /** ER_OPTION_PREVENTS_STATEMENT, which names the option: `--read-only`, or one that is no reason. */
 const optionPrevents = 1290;
@@ -84,6 +129,65 @@ function query(core: Core, statement: string, values: unknown[]): Promise<unknow
   return new Promise((resolve, reject) =>
     core.query(statement, values, (error, rows) => (error ? reject(error) : resolve(rows))),
   );
+}
+
+/**
+ * Reads the status of each answer, which mysql2 drops for rows. Invariant: `isOutside` is false from the start of a
+ * command until an answer says otherwise. An error says nothing, and neither does a packet of another kind.
+ */
+function watchAnswers(core: Core): void {
+  const { handlePacket } = core;
+  if (typeof handlePacket !== "function" || answersOf.has(core.stream)) return;
+  const answers: Answers = { isOutside: false, maySetNext: false };
+  answersOf.set(core.stream, answers);
+  core.handlePacket = function (packet) {
+    const command = this._command;
+    if (packet === undefined || !command) {
+      answers.isOutside = false;
+      return void Reflect.apply(handlePacket, this, [packet]);
+    }
+    const { next } = command;
+    handlePacket.call(this, packet);
+    if (this._command === command) return;
+    const isInside = isInTransaction(packet, command, next);
+    if (isInside === true || (isInside === false && endsTransaction(command))) answers.maySetNext = false;
+    else if (!answers.maySetNext) answers.maySetNext = setsNext.test(command.sql ?? command.statement?.query ?? "");
+    // Unless another command has begun.
+    if (!this._command) answers.isOutside = isInside === false;
+  };
+}
+
+/**
+ * Returns what the packet that ended a command's answer says, by the lowest bit of its status: SERVER_STATUS_IN_TRANS.
+ * Undefined if it has none. `next`: the function that read the packet.
+ */
+function isInTransaction({ buffer, start, end }: Packet, command: Command, next: unknown): boolean | undefined {
+  const { row, resultsetHeader, infileOk, pingResponse, resetConnectionResponse } = command;
+  let at = start + 4;
+  const first = buffer[at];
+  if (next === row) {
+    // Rows end with an EOF packet. A value that begins like one is longer.
+    if (first !== 0xfe || end - at > 8) return undefined;
+    at += 3;
+  } else {
+    // An OK packet. The answer to a statement to prepare begins like one.
+    if (first !== 0 || ![resultsetHeader, infileOk, pingResponse, resetConnectionResponse].includes(next))
+      return undefined;
+    // Before the status: how many rows, and the inserted id.
+    at = afterNumber(buffer, afterNumber(buffer, at + 1));
+  }
+  return at + 2 > end ? undefined : (buffer[at] as number) % 2 === 1;
+}
+
+/** Returns where a number of variable length ends. */
+function afterNumber(buffer: Uint8Array, at: number): number {
+  const first = buffer[at] as number;
+  return at + (first < 0xfb ? 1 : first === 0xfc ? 3 : first === 0xfd ? 4 : 9);
+}
+
+/** Whether the command was ROLLBACK or COMMIT, as mysql2 and this dialect send it, or the reset of the session. */
+function endsTransaction({ sql, resetConnectionResponse }: Command): boolean {
+  return sql === "ROLLBACK" || sql === "COMMIT" || resetConnectionResponse !== undefined;
 }
 
 function openingOf(core: Core): Opening {
@@ -210,11 +314,21 @@ export const mysql2: Dialect<Mysql2Connection> = {
     return undefined;
   },
 
-  /** A row stream that is not read on has paused the socket. */
+  /** A row stream that is not read on has paused the socket. A connection that its caller ended serves no other. */
   isBusy(connection) {
-    const { _command, _paused, stream } = coreOf(connection);
-    if (!_command || stream.destroyed) return false;
+    const { _command, _paused, _closing, stream } = coreOf(connection);
+    if (stream.destroyed) return false;
+    if (_closing === true) return "stuck";
+    if (!_command) return false;
     return _paused === true ? "stuck" : true;
+  },
+
+  /** True unless the last answer said that none is open, and nothing has been sent since. */
+  inTransaction(connection) {
+    const core = coreOf(connection);
+    const answers = answersOf.get(core.stream);
+    if (answers === undefined || core._command || core._closing === true || core.stream.destroyed) return true;
+    return !answers.isOutside || answers.maySetNext;
   },
 
   /**
@@ -224,6 +338,7 @@ export const mysql2: Dialect<Mysql2Connection> = {
   onDisconnect(connection, died) {
     const core = coreOf(connection);
     openingOf(core);
+    watchAnswers(core);
     const onError = (error: unknown): void => died(error);
     const onEnd = (): void => died(new Error("the server closed the connection"));
     const watched: [Emitter, string, (error: unknown) => void][] = [
@@ -240,6 +355,12 @@ export const mysql2: Dialect<Mysql2Connection> = {
   },
 };
 
+/** By its version, which an administrator may change, or by the capability of MySQL that it does not claim. */
+function isMariaDb(connection: Mysql2Connection): boolean {
+  const { serverVersion = "", capabilityFlags = 1 } = coreOf(connection)._handshakePacket ?? {};
+  return /mariadb/i.test(serverVersion) || capabilityFlags % 2 === 0;
+}
+
 /**
  * mysql2 marks every error of a socket or of a broken protocol as fatal. The socket need not be this connection's: a
  * connection that goes on has met no such error.
@@ -250,6 +371,7 @@ function isDisconnect(error: unknown, connection: Mysql2Connection): boolean | "
   if (shutdowns.has(errno)) return true;
   // Of the option `timeout` of a statement, which runs on.
   if (singleEnds.has(errno) || code === "PROTOCOL_SEQUENCE_TIMEOUT") return "connection";
+  if (errno === idleOrNoTrigger && !isMariaDb(connection)) return "connection";
   if (errno === optionPrevents && /read.only/i.test(String(message))) return "connection";
   if (fatal !== true) return false;
   const { _fatalError, _protocolError, _closing, stream } = coreOf(connection);

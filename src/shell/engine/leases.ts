@@ -207,7 +207,7 @@ export class Leases<C> implements LeaseOwner<C> {
   #note({ state }: Operation<C>, condition: Condition): void {
     state.isBusy = condition === Condition.Busy || condition === Condition.GivenUp;
     if (state.isBusy) return;
-    state.error ??= new InvalidRequestError("it came back with a cursor, COPY, stream or iterator open", this.name);
+    state.error ??= new InvalidRequestError("it came back closing, or with a cursor, COPY or stream open", this.name);
     this.#operations.drain();
     this.#steps.invalidated(state.error);
   }

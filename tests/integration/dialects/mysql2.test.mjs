@@ -1,7 +1,7 @@
 // The dialect of mysql2: its own client, of callbacks and of promises, against a scripted server on real sockets.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
@@ -59,8 +59,126 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     await one.close();
     assert.deepEqual(
       server.sessions.map(({ received }) => received),
-      [["BEGIN", "ROLLBACK", "SELECT 1", "ROLLBACK", "quit"]],
+      [["BEGIN", "ROLLBACK", "SELECT 1", "quit"]],
     );
+  });
+
+  test(`${name}: a return sends nothing if the last answer said that no transaction is open`, async () => {
+    const one = pool();
+    const works = [
+      (connection) => query(connection, "SELECT 7 AS id"),
+      (connection) => query(connection, "SELECT ''"),
+      (connection) => (name === "promises" ? connection.ping() : promisify((done) => connection.ping(done))()),
+      () => {},
+    ];
+    for (const changed of [1, 251, 70_000, 20_000_000])
+      works.push((connection) => query(connection, `CHANGE ${changed}`));
+    for (const end of ["COMMIT", "ROLLBACK"])
+      works.push(async (connection) => (await query(connection, "BEGIN"), await query(connection, end)));
+    await one.use((connection) => query(connection, "SELECT 1"));
+    server.sessions[0].received.length = 0;
+    for (const work of works) await one.use(work);
+    assert.deepEqual(server.sessions[0].received, [
+      "SELECT 7 AS id",
+      "SELECT ''",
+      "ping",
+      "CHANGE 1",
+      "CHANGE 251",
+      "CHANGE 70000",
+      "CHANGE 20000000",
+      "BEGIN",
+      "COMMIT",
+      "BEGIN",
+      "ROLLBACK",
+    ]);
+    await one.close();
+  });
+
+  test(`${name}: a return rolls back whatever is not known to be outside of a transaction`, async () => {
+    const works = {
+      "nothing was answered yet": () => {},
+      "it has begun one, and changed much in it": async (connection) => {
+        await query(connection, "BEGIN");
+        await query(connection, "CHANGE 70000");
+      },
+      "it has begun one, and read in it": async (connection) => {
+        await query(connection, "BEGIN");
+        await query(connection, "SELECT 7 AS id");
+      },
+      "an error says nothing": (connection) => query(connection, "FAIL 1213").catch(() => {}),
+      "a command is under way": (connection) => void query(connection, "HANG").catch(() => {}),
+      "a row cannot be read": (connection) => {
+        const typeCast = () => assert.fail("by its caller");
+        return query(connection, { sql: "SELECT ''", typeCast }).catch(() => {});
+      },
+    };
+    for (const [why, work] of Object.entries(works)) {
+      const one = pool();
+      const { connection } = await one.connect();
+      if (why !== "nothing was answered yet") await query(connection, "SELECT 1");
+      await work(connection);
+      assert.equal(mysql2.inTransaction(core(connection)), true, why);
+      await one.close({ timeout: 0 });
+    }
+  });
+
+  test(`${name}: a return rolls back what may have set the characteristics of the next transaction`, async () => {
+    const one = pool();
+    const returned = async (...statements) => {
+      await one.use(async (connection) => {
+        for (const text of statements) await query(connection, text);
+      });
+      // A rollback is over when the connection is lent again.
+      await one.use(() => {});
+      return server.sessions[0].received.splice(0).includes("ROLLBACK");
+    };
+    await returned("SELECT 1");
+    const set = [
+      "SET TRANSACTION READ ONLY",
+      "set  transaction isolation level serializable",
+      "/*!40101 SET TRANSACTION READ ONLY */",
+      "SET @@tx_isolation = 'SERIALIZABLE'",
+      "SET transaction_read_only = 1",
+      "CALL report(7)",
+      "/* of the shop */ call report(7)",
+      "SELECT 1; EXECUTE report",
+    ];
+    for (const text of set) {
+      assert.equal(await returned(text), true, text);
+      assert.equal(await returned(text, "SELECT 7 AS id"), true, `${text}, and a statement after it`);
+      assert.equal(await returned(text, "BEGIN", "COMMIT"), false, `${text}, and a transaction after it`);
+    }
+    for (const text of ["SET SESSION TRANSACTION READ ONLY", "SELECT * FROM transactions", "SELECT recall FROM things"])
+      assert.equal(await returned(text), false, text);
+    await one.close();
+  });
+
+  test(`${name}: a session reset forgets an open transaction, and what was set for the next one`, async () => {
+    const one = pool({ resetOnReturn: "session" });
+    await one.use((connection) => query(connection, "SET TRANSACTION READ ONLY"));
+    await one.use(async (connection) => {
+      assert.equal(mysql2.inTransaction(core(connection)), false);
+      await query(connection, "BEGIN");
+    });
+    await one.use((connection) => assert.equal(mysql2.inTransaction(core(connection)), false));
+    await one.close();
+  });
+
+  test(`${name}: a connection that ends is never taken for clean`, async () => {
+    const ends = {
+      end: (connection) => connection.end(),
+      destroy: (connection) => connection.destroy(),
+      "its socket": (connection) => core(connection).stream.destroy(),
+    };
+    for (const [what, end] of Object.entries(ends)) {
+      const one = pool();
+      const { connection } = await one.connect();
+      await query(connection, "SELECT 1");
+      assert.equal(mysql2.inTransaction(core(connection)), false);
+      void end(connection);
+      assert.equal(mysql2.inTransaction(core(connection)), true, what);
+      await one.close({ timeout: 0 });
+    }
   });
 
   test(`${name}: with resetOnReturn "commit" a return commits`, async () => {
@@ -133,7 +251,7 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
       }
       await query(connection, "COMMIT");
     });
-    assert.deepEqual(server.sessions[0].received, ["ROLLBACK", "BEGIN", "COMMIT", "ROLLBACK"]);
+    assert.deepEqual(server.sessions[0].received, ["ROLLBACK", "BEGIN", "COMMIT"]);
     await one.close();
   });
 
@@ -340,12 +458,17 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
   });
 
   test(`${name}: a connection that its caller ended is not handed to the next one`, async () => {
-    for (const member of ["end", "destroy"]) {
-      const one = pool();
-      await one.use((connection) => void connection[member]());
-      await one.use((connection) => query(connection, "SELECT 1"));
-      assert.equal(one.stats().opened, 2);
-      await one.close();
+    for (const resetOnReturn of ["rollback", "session", "commit", "none"]) {
+      for (const member of ["end", "destroy"]) {
+        const one = pool({ resetOnReturn });
+        const failed = [];
+        one.on("error", (error) => void failed.push(error));
+        // The promise of end() resolves before the socket is closed.
+        await one.use((connection) => (name === "promises" ? connection[member]() : void connection[member]()));
+        await one.use((connection) => query(connection, "SELECT 1"));
+        assert.deepEqual([one.stats().opened, one.stats().invalidated, failed], [2, 1, []]);
+        await one.close();
+      }
     }
   });
 
@@ -369,6 +492,67 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     await one.close();
   });
 }
+
+test("errno 4031 ends a session of MySQL, and is a missing trigger in MariaDB", async () => {
+  const greetings = {
+    MySQL: { answer: "connection" },
+    "MariaDB by its version": { greeting: { serverVersion: "5.5.5-10.11.19-MariaDB" }, answer: false },
+    // Without CLIENT_MYSQL.
+    "MariaDB by its capabilities": { greeting: { serverVersion: "8.0.30", capabilityFlags: 0xa68c }, answer: false },
+  };
+  for (const [what, { greeting, answer }] of Object.entries(greetings)) {
+    const other = await startScriptedMysql(greeting);
+    const connection = await promises.createConnection(other.options);
+    const error = await connection.query("FAIL 4031").catch((failure) => failure);
+    assert.deepEqual([error.errno, mysql2.isDisconnect(error, connection)], [4031, answer], what);
+    await connection.end();
+    await other.stop();
+  }
+});
+
+test("of a connection whose answers cannot be read, a transaction is always taken for open", () => {
+  const deaf = Object.assign(new EventEmitter(), { stream: new EventEmitter(), handlePacket: undefined });
+  mysql2.onDisconnect(deaf, () => {});
+  assert.equal(mysql2.inTransaction(deaf), true);
+});
+
+test("a statement that was prepared and not executed leaves the transaction unknown", async () => {
+  // The scripted server does not prepare: these are the packets of a real one.
+  const connection = Object.assign(new EventEmitter(), {
+    stream: new EventEmitter(),
+    _command: null,
+    handlePacket(packet) {
+      if (packet?.isLast) this._command = null;
+    },
+  });
+  mysql2.onDisconnect(connection, () => {});
+  const answer = (command, ...bytes) => {
+    connection._command = command;
+    connection.handlePacket();
+    const buffer = Uint8Array.from([0, 0, 0, 1, ...bytes]);
+    connection.handlePacket({ buffer, start: 0, end: buffer.length, isLast: true });
+    return mysql2.inTransaction(connection);
+  };
+  const read = () => {};
+  const query = { next: read, resultsetHeader: read, sql: "SELECT 1" };
+  const rows = { next: read, row: read, resultsetHeader: () => {}, sql: "SELECT 1" };
+  const prepare = { next: read, prepareHeader: read };
+  const answers = {
+    "OK outside": [answer(query, 0, 0, 0, 2, 0, 0, 0), false],
+    "OK inside": [answer(query, 0, 0, 0, 3, 0, 0, 0), true],
+    "OK of many rows": [answer(query, 0, 0xfc, 9, 9, 0xfd, 9, 9, 9, 2, 0, 0, 0), false],
+    "OK of very many rows, inside": [answer(query, 0, 0xfe, 9, 9, 9, 9, 9, 9, 9, 9, 9, 3, 0, 0, 0), true],
+    "OK without a status": [answer(query, 0, 0, 0), true],
+    "end of rows, outside": [answer(rows, 0xfe, 0, 0, 2, 0), false],
+    "end of rows, inside": [answer(rows, 0xfe, 0, 0, 3, 0), true],
+    "end of rows of an old server": [answer(rows, 0xfe), true],
+    "a row that looks like an OK packet": [answer(rows, 0, 0, 0, 2, 0, 0, 0), true],
+    "a value of 16 MB that looks like the end": [answer(rows, 0xfe, 0, 0, 2, 0, 0, 0, 0, 0), true],
+    "an error": [answer(query, 0xff, 0, 0, 2, 0, 0, 0), true],
+    "a prepared statement": [answer(prepare, 0, 1, 0, 0, 0, 0, 0, 0, 0), true],
+  };
+  for (const [what, [actual, expected]] of Object.entries(answers)) assert.equal(actual, expected, what);
+});
 
 test("the documented runQuery gives a Durable Object the rows of a SELECT and the count of a change", async () => {
   const [, source] = /```js\n(async function runQuery[^]*?)```/.exec(

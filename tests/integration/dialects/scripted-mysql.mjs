@@ -9,12 +9,19 @@ const capabilities = 0x0000_a68d;
 /** The code of COM_RESET_CONNECTION, which mysql2's server does not know. */
 const resetConnection = 0x1f;
 
-/** Starts a server on a free port of this machine. `sessions` are in the order of their opening. */
-export async function startScriptedMysql() {
+/** The bit of a server's status that says that a transaction is open, and the one for autocommit. */
+const inTransaction = 1;
+const autocommit = 2;
+
+/**
+ * Starts a server on a free port of this machine. `sessions` are in the order of their opening. `greeting`: what it
+ * says of itself in place of a MySQL of version 8.4.
+ */
+export async function startScriptedMysql(greeting = {}) {
   const server = mysql.createServer();
   const sessions = [];
   server.on("connection", (connection) => {
-    const session = new Session(connection, sessions.length + 1);
+    const session = new Session(connection, sessions.length + 1, greeting);
     sessions.push(session);
   });
   server.listen(0, "127.0.0.1");
@@ -38,7 +45,9 @@ class Session {
   /** The character set of the connection, and whether the server keeps it through a reset. */
   names = { name: "utf8mb4", collation: "utf8mb4_unicode_ci", isKept: 0 };
 
-  constructor(connection, id) {
+  #isInTransaction = false;
+
+  constructor(connection, id, greeting) {
     this.#connection = connection;
     // Also after an error of the socket: a client that is destroyed resets it.
     this.closed = new Promise((resolve) => connection.stream.once("close", resolve));
@@ -47,10 +56,12 @@ class Session {
     // mysql2's server takes SET for the preparation of a statement.
     connection.on("stmt_prepare", (text) => this.#answer(text));
     connection.on("packet", (packet, isKnown, code) => {
-      if (code === resetConnection) this.received.push("reset");
-      if (code === resetConnection) this.#say("writeOk");
+      if (code !== resetConnection) return;
+      this.received.push("reset");
+      this.#isInTransaction = false;
+      this.#sayOk();
     });
-    connection.on("ping", () => (this.received.push("ping"), this.#say("writeOk")));
+    connection.on("ping", () => (this.received.push("ping"), this.#sayOk()));
     connection.on("quit", () => (this.received.push("quit"), connection.stream.end()));
     connection.serverHandshake({
       protocolVersion: 10,
@@ -59,7 +70,8 @@ class Session {
       statusFlags: 2,
       characterSet: 45,
       capabilityFlags: capabilities,
-      authCallback: () => this.#say("writeOk"),
+      authCallback: () => this.#sayOk(),
+      ...greeting,
     });
   }
 
@@ -74,15 +86,21 @@ class Session {
 
   /**
    * `FAIL 1064` fails with that error, `HANG` is never answered, `FAIL 1053 AND CLOSE` is what a shutdown does, `SELECT
-   * 7 AS id` answers that row, and a question for a collation answers `names`; all else succeeds.
+   * 7 AS id` answers that row, `SELECT ''` an empty text, `CHANGE 300` changes so many rows, and a question for a
+   * collation answers `names`; all else succeeds. Each answer but an error has the state of the transaction.
    */
   #answer(text) {
     this.received.push(text);
     const [, code, close] = /^FAIL (\d+)( AND CLOSE)?$/.exec(text) ?? [];
     if (text === "HANG") return;
+    if (/^(BEGIN|START TRANSACTION)/.test(text)) this.#isInTransaction = true;
+    if (/^(COMMIT|ROLLBACK)$/.test(text)) this.#isInTransaction = false;
     if (text === "SELECT 7 AS id") return this.#sayRow({ id: 7 });
+    if (text === "SELECT ''") return this.#sayRow({ text: "" });
+    const [, changed] = /^CHANGE (\d+)$/.exec(text) ?? [];
+    if (changed !== undefined) return this.#sayOk({ affectedRows: Number(changed), insertId: Number(changed) });
     if (text.includes("COLLATIONS")) return this.#sayRow(this.names);
-    if (code === undefined) return this.#say("writeOk");
+    if (code === undefined) return this.#sayOk();
     this.#say("writeError", { code: Number(code), message: "scripted" });
     if (close !== undefined) this.#connection.stream.end();
   }
@@ -94,8 +112,18 @@ class Session {
       const isNumber = typeof value === "number";
       return { ...table, name, characterSet: isNumber ? 63 : 45, columnType: isNumber ? 3 : 253, flags: 0 };
     });
-    this.#connection.writeTextResult([row], columns);
+    this.#connection.writeColumns(columns);
+    this.#connection.writeTextRow(Object.values(row));
+    this.#connection.writeEof(0, this.#status);
     this.#connection.sequenceId = 0;
+  }
+
+  #sayOk(counts = {}) {
+    this.#say("writeOk", { ...counts, serverStatus: this.#status });
+  }
+
+  get #status() {
+    return autocommit | (this.#isInTransaction ? inTransaction : 0);
   }
 
   /** What the server says to an idle client before it closes. */
