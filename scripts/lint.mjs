@@ -12,7 +12,7 @@ const widest = 120;
 checkWidth();
 build();
 run("cargo", ["fmt", "--all", "--check"]);
-for (const folder of ["scripts/test-runner", "examples/rust-worker"])
+for (const folder of ["scripts/test-runner", "examples/rust-quickstart", "examples/rust-worker"])
   run("cargo", ["fmt", "--check", "--manifest-path", `${folder}/Cargo.toml`]);
 runPackage("prettier/bin/prettier.cjs", "--check", "--log-level=warn", ...code);
 clippy("--all-targets", "--features", "tokio,tokio-postgres");

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tokio-postgres")]
 mod postgres;
+#[cfg(feature = "tokio-postgres")]
+mod postgres_line;
 
 #[cfg(feature = "tokio-postgres")]
 pub use postgres::{Postgres, PostgresConnection, PostgresError};

@@ -2,17 +2,20 @@
 
 extern crate std;
 
+use super::postgres_line::{Line, Tls, Traffic};
 use crate::host::{Error, Loss, Manager, Notify, Reset, Task, Waiting, Wake, Watch, pair};
+use core::cell::RefCell;
 use core::fmt::{self, Display, Formatter};
 use core::future::{Future, poll_fn};
 use core::ops::{Deref, DerefMut};
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use std::boxed::Box;
 use std::io;
 use std::rc::Rc;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::tls::TlsConnect;
 use tokio_postgres::{Client, Config, NoTls};
 
 /// Makes a session as good as new. Not `DISCARD ALL`: a client goes on to use its prepared statements.
@@ -22,14 +25,18 @@ const RESET_SESSION: &str = "ROLLBACK; SET SESSION AUTHORIZATION DEFAULT; CLOSE 
 /// What reads and writes the stream of one client.
 type Driver = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>>>>;
 
-type Opening = Pin<Box<dyn Future<Output = Result<(Client, Driver), PostgresError>>>>;
+type Opening = Pin<Box<dyn Future<Output = Result<(Client, Driver, Rc<Traffic>), PostgresError>>>>;
 
-type Spawn = Rc<dyn Fn(Task)>;
+pub(super) type Spawn = Rc<dyn Fn(Task)>;
 
 /// Opens clients of tokio-postgres.
 ///
 /// Each client has a task that reads and writes its stream. A polite close ends when that task has ended, so nothing is
 /// left of a pool that was closed.
+///
+/// The manager reads along what the client and its server say. It knows without a round trip whether a transaction is
+/// open and whether a statement is under way. So a return with neither resets nothing, and the next caller has the
+/// connection at once.
 pub struct Postgres {
     open: Box<dyn Fn(Spawn) -> Opening>,
     spawn: Spawn,
@@ -43,14 +50,39 @@ impl Postgres {
         E: Into<Box<dyn core::error::Error>>,
     {
         let connect = Rc::new(connect);
-        let open = move |spawn: Spawn| -> Opening {
+        Self::over(move |spawn| {
             let (connect, config) = (connect.clone(), config.clone());
             Box::pin(async move {
+                let traffic = Rc::new(Traffic::default());
                 let stream = connect().await.map_err(|error| PostgresError::Connect(error.into()))?;
-                let (client, connection) = config.connect_raw(Line::new(stream, spawn), NoTls).await?;
-                Ok((client, Box::pin(connection) as Driver))
+                let line = Line::new(stream, spawn, traffic.clone());
+                let (client, connection) = config.connect_raw(line, NoTls).await?;
+                Ok((client, Box::pin(connection) as Driver, traffic))
             })
-        };
+        })
+    }
+
+    /// The same with TLS, if the `ssl_mode` of `config` asks for it and the server has it.
+    pub fn with_tls<S, T, E>(config: Config, tls: T, connect: impl AsyncFn() -> Result<S, E> + 'static) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        T: TlsConnect<S, Stream: 'static, Future: 'static> + Clone + 'static,
+        E: Into<Box<dyn core::error::Error>>,
+    {
+        let connect = Rc::new(connect);
+        Self::over(move |spawn| {
+            let (connect, config, tls) = (connect.clone(), config.clone(), Tls(tls.clone()));
+            Box::pin(async move {
+                let traffic = Rc::new(Traffic::default());
+                let stream = connect().await.map_err(|error| PostgresError::Connect(error.into()))?;
+                let line = Line::new(stream, spawn, traffic.clone());
+                let (client, connection) = config.connect_raw(line, tls).await?;
+                Ok((client, Box::pin(connection) as Driver, traffic))
+            })
+        })
+    }
+
+    fn over(open: impl Fn(Spawn) -> Opening + 'static) -> Self {
         Self { open: Box::new(open), spawn: Rc::new(spawn_local) }
     }
 
@@ -75,8 +107,51 @@ fn spawn_local(task: Task) {
 /// A client of tokio-postgres. Dropped, it says goodbye to its server in the background.
 pub struct PostgresConnection {
     client: Client,
+    work: Rc<Work>,
     cut: Wake,
     ended: Waiting,
+}
+
+impl PostgresConnection {
+    /// Whether statements are under way, or were begun and are not sent.
+    fn is_at_work(&self) -> bool {
+        // What the client was called for lies in a queue until the driver is polled.
+        !self.work.advance() || self.work.traffic.is_under_way()
+    }
+}
+
+/// The driver of a client. Its task polls it, and so does the pool when it looks at the connection.
+struct Work {
+    driver: RefCell<Option<Driver>>,
+    /// Of the task.
+    waker: RefCell<Option<Waker>>,
+    traffic: Rc<Traffic>,
+}
+
+impl Work {
+    /// Sends and takes what can be, at once. Returns whether it could.
+    fn advance(&self) -> bool {
+        let Ok(mut place) = self.driver.try_borrow_mut() else { return false };
+        let Some(waker) = self.waker.borrow().clone() else { return false };
+        let Some(driver) = &mut *place else { return false };
+        match driver.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => true,
+            Poll::Ready(result) => {
+                *place = Some(Box::pin(core::future::ready(result)));
+                drop(place);
+                waker.wake();
+                false
+            }
+        }
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<Result<(), tokio_postgres::Error>> {
+        *self.waker.borrow_mut() = Some(context.waker().clone());
+        match &mut *self.driver.borrow_mut() {
+            Some(driver) => driver.as_mut().poll(&mut Context::from_waker(context.waker())),
+            None => Poll::Ready(Ok(())),
+        }
+    }
 }
 
 impl Deref for PostgresConnection {
@@ -109,11 +184,12 @@ impl Manager for Postgres {
     type Error = PostgresError;
 
     async fn open(&self, watch: Watch<Self>) -> Result<PostgresConnection, PostgresError> {
-        let (client, driver) = (self.open)(self.spawn.clone()).await?;
+        let (client, driver, traffic) = (self.open)(self.spawn.clone()).await?;
+        let work = Rc::new(Work { driver: RefCell::new(Some(driver)), waker: RefCell::new(None), traffic });
         let (cut, is_cut) = pair();
         let (end, ended) = pair();
-        (self.spawn)(Box::pin(drive(driver, is_cut, end, watch)));
-        Ok(PostgresConnection { client, cut, ended })
+        (self.spawn)(Box::pin(drive(work.clone(), is_cut, end, watch)));
+        Ok(PostgresConnection { client, work, cut, ended })
     }
 
     async fn reset(&self, connection: &mut PostgresConnection, reset: Reset) -> Result<(), PostgresError> {
@@ -137,7 +213,7 @@ impl Manager for Postgres {
 
     /// Ends when the server has closed the stream.
     async fn close(&self, connection: PostgresConnection) -> Result<(), PostgresError> {
-        let PostgresConnection { client, cut, ended } = connection;
+        let PostgresConnection { client, cut, ended, .. } = connection;
         let mut goodbye = Goodbye(Some(cut));
         drop(client);
         ended.await;
@@ -147,6 +223,15 @@ impl Manager for Postgres {
 
     fn terminate(&self, connection: PostgresConnection) {
         connection.cut.notify();
+    }
+
+    /// Without a round trip: a statement that is under way may open a transaction, so it counts as one.
+    fn in_transaction(&self, connection: &PostgresConnection) -> bool {
+        connection.is_at_work() || connection.work.traffic.in_transaction()
+    }
+
+    fn is_busy(&self, connection: &PostgresConnection) -> bool {
+        !connection.client.is_closed() && connection.is_at_work()
     }
 
     fn loss(&self, error: &PostgresError, connection: &PostgresConnection) -> Loss {
@@ -201,14 +286,15 @@ fn is_of_network(error: &tokio_postgres::Error) -> bool {
 }
 
 /// The task of a connection: ends with it, and reports its death.
-async fn drive(mut driver: Driver, mut is_cut: Waiting, end: Wake, watch: Watch<Postgres>) {
+async fn drive(work: Rc<Work>, mut is_cut: Waiting, end: Wake, watch: Watch<Postgres>) {
     let result = poll_fn(|context| {
         if Pin::new(&mut is_cut).poll(context).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        driver.as_mut().poll(context)
+        work.poll(context)
     })
     .await;
+    let driver = work.driver.borrow_mut().take();
     drop(driver);
     end.notify();
     watch.died(result.err().map(PostgresError::from));
@@ -258,69 +344,5 @@ impl From<tokio_postgres::Error> for PostgresError {
 impl From<Error<Self>> for PostgresError {
     fn from(error: Error<Self>) -> Self {
         Self::Pool(Box::new(error))
-    }
-}
-
-/// The stream of a client. Dropped, it is shut down: a socket of Workers does not end with its object.
-struct Line<S: AsyncRead + AsyncWrite + Unpin + 'static> {
-    stream: Option<S>,
-    spawn: Spawn,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Line<S> {
-    fn new(stream: S, spawn: Spawn) -> Self {
-        Self { stream: Some(stream), spawn }
-    }
-
-    fn stream(self: Pin<&mut Self>) -> Option<Pin<&mut S>> {
-        self.get_mut().stream.as_mut().map(Pin::new)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Drop for Line<S> {
-    fn drop(&mut self) {
-        // Native streams end by themselves, and their runtime may be gone.
-        if cfg!(target_arch = "wasm32")
-            && let Some(mut stream) = self.stream.take()
-        {
-            (self.spawn)(Box::pin(async move {
-                // What was written last may fail, or the stream may be at its end.
-                let _ = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await;
-            }));
-        }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> AsyncRead for Line<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.stream() {
-            Some(stream) => stream.poll_read(context, buffer),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> AsyncWrite for Line<S> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.stream() {
-            Some(stream) => stream.poll_write(context, bytes),
-            None => Poll::Ready(Ok(0)),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.stream() {
-            Some(stream) => stream.poll_flush(context),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(stream) = self.as_mut().stream() else { return Poll::Ready(Ok(())) };
-        let poll = stream.poll_shutdown(context);
-        if poll.is_ready() {
-            self.get_mut().stream = None;
-        }
-        poll
     }
 }
