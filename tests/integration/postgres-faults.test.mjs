@@ -166,8 +166,9 @@ test("a backend that is killed under a query fails its own caller with the serve
   const other = await pool.connect();
   const pid = await pidOf(other.connection);
   const failing = pool.use((client) => client.query("SELECT pg_sleep(60)"));
-  await until(async () => (await server.backends("under-a-query")).length === 2, "both are open");
-  const [killed] = (await server.backends("under-a-query")).filter((backend) => backend !== pid);
+  const running = "SELECT pid FROM pg_stat_activity WHERE application_name = 'under-a-query' AND state = 'active'";
+  await until(async () => (await server.run(running)).length === 1, "the query runs");
+  const [{ pid: killed }] = await server.run(running);
   const failed = assert.rejects(failing, { code: "57P01", severity: "FATAL" });
   await server.kill(killed);
   await failed;
