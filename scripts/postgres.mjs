@@ -17,6 +17,8 @@ process.prependListener("beforeExit", () => {
 /**
  * Starts a server. Returns its connection options, and functions to stop and restart it: `halt()` shuts it down while
  * clients are connected, `resume()` starts it again on the same port and data. `log` receives the server's own lines.
+ *
+ * @param {{ maxConnections?: number, log?: (lines: any) => void }} [options]
  */
 export async function startPostgres({ maxConnections = 100, log = () => {} } = {}) {
   const parent = mkdtempSync(join(tmpdir(), "edgepool-postgres-"));

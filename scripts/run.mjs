@@ -41,8 +41,14 @@ export function exitCode(child, command) {
 }
 
 /** Returns a command's standard output, or undefined if the command fails or does not exist. */
-export function ask(command, args) {
-  const { status, stdout } = spawnSync(command, args, { cwd: root, encoding: "utf8", maxBuffer: Infinity });
+export function ask(command, args, { env = {}, cwd = root } = {}) {
+  const options = {
+    cwd,
+    env: { ...process.env, ...env },
+    encoding: /** @type {const} */ ("utf8"),
+    maxBuffer: Infinity,
+  };
+  const { status, stdout } = spawnSync(command, args, options);
   return status === 0 ? stdout.trim() : undefined;
 }
 

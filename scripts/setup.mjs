@@ -4,7 +4,7 @@
 // and scripts/field.mjs.
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ask, fail, root, run, say } from "./run.mjs";
 
@@ -200,6 +200,26 @@ export function setUpRedis() {
   if (find() === undefined && isDebianRoot()) installFromDebian("redis-server");
   if (find() === undefined) say("Redis is left out: install it to test with it (apt-get install redis-server)");
   return find();
+}
+
+/**
+ * Builds the libpq of pg.native for this Node in the folder of a field suite. Returns whether it is there, or says that
+ * it is left out.
+ *
+ * @param {string} folder
+ */
+export function setUpLibpq(folder) {
+  const isBuilt = () => ask(process.execPath, ["-e", "require('pg-native')"], { cwd: folder }) !== undefined;
+  if (isBuilt()) return true;
+  if (ask("which", ["pg_config"]) === undefined && isDebianRoot())
+    installFromDebian("libpq-dev", "g++", "make", "python3");
+  // The headers of this Node are beside it: node-gyp would fetch them.
+  const home = dirname(dirname(process.execPath));
+  say("building libpq for pg.native (usually five seconds)");
+  const PATH = [dirname(process.execPath), process.env.PATH].join(delimiter);
+  ask("npm", ["rebuild", "libpq", `--nodedir=${home}`], { cwd: folder, env: { PATH } });
+  if (!isBuilt()) say("pg.native is left out: install libpq and a compiler to test it (apt-get install libpq-dev g++)");
+  return isBuilt();
 }
 
 function isDebianRoot() {

@@ -45,12 +45,15 @@ export class WatchedPostgres {
   #pools = [];
   #unheard = [];
 
-  /** For the tests of this file, from its first to its last; `schema` is what they find there. */
-  constructor(schema = "") {
+  /**
+   * For the tests of this file, from its first to its last; `schema` is what they find there. `log` receives the
+   * server's own lines.
+   */
+  constructor(schema = "", { log = (_lines) => {} } = {}) {
     const hear = (error) => void this.#unheard.push(error);
     before(async () => {
       process.on("uncaughtExceptionMonitor", hear);
-      this.#postgres = await startPostgres();
+      this.#postgres = await startPostgres({ log });
       await this.#watch();
       await this.run(schema);
     });

@@ -17,6 +17,7 @@ export interface PgClient {
 
 /** The members of a client beyond its public types. */
 interface ClientState {
+  /** Undefined in pg.native. */
   readyForQuery?: boolean;
   _ending?: boolean;
   /** Both are false before connect(). */
@@ -25,11 +26,19 @@ interface ClientState {
   /** False since its socket failed or closed. */
   _queryable?: boolean;
   getTransactionStatus?(): "I" | "T" | "E" | null;
+  /** Undefined in pg.native. */
   connection?: ServerConnection;
   /** Null between queries, and from the server's error to its end of the query. */
   _activeQuery?: Submitted | null;
   _queryQueue?: Submitted[];
+  /** The names before pg 8.17. Later versions warn at their use. */
+  activeQuery?: Submitted | null;
+  queryQueue?: Submitted[];
   _sentQueryQueue?: Submitted[];
+  /** Of pg.native alone. */
+  native?: NativeConnection;
+  /** Whether pg.native has sent a batch of queries, which it no longer lists. */
+  _pipelineInFlight?: boolean;
   processID?: number | null;
   secretKey?: unknown;
   host?: string;
@@ -44,6 +53,12 @@ interface ServerConnection {
   prependListener?(event: "readyForQuery", listener: (message?: { status?: unknown }) => void): unknown;
 }
 
+/** A client of pg-native, over libpq. */
+interface NativeConnection {
+  /** Null while a statement is under way, and after the connection is lost. Undefined before pg-native 3.8. */
+  getTransactionStatus?(): "I" | "T" | "E" | null;
+}
+
 /**
  * What the server last reported of a client's transactions, by the client's connection: pg has
  * `getTransactionStatus()` since 8.21.
@@ -55,7 +70,7 @@ interface Submitted {
   submit?: unknown;
   /** Of pg's own queries. */
   requiresPreparation?: unknown;
-  /** Of a cursor. */
+  /** Of a cursor, and of a query of pg.native. */
   state?: string;
   /** Of a query stream. */
   cursor?: { state?: string };
@@ -123,8 +138,14 @@ const resetOfSession = [
   "RESET ALL",
 ];
 
-/** The messages of a client that the server left while it connected, or did not answer in time; they have no code. */
-const openingMessages = /^(Connection terminated|timeout expired)/;
+/**
+ * The messages of a client that the server left while it connected, or did not answer in time, and those of pg.native.
+ * They have no code.
+ */
+const openingMessages = new RegExp(
+  "^(Connection terminated|timeout expired)|" +
+    "^connection to server .*(Connection refused|No such file|timeout expired|the database system is |too many )",
+);
 
 const ignore = (): void => {};
 
@@ -166,13 +187,13 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
    * and commit: it is cancelled.
    */
   doTerminate(client) {
-    const { connection, _activeQuery, _queryQueue = [], _sentQueryQueue = [] } = client as ClientState;
-    const stream = connection?.stream;
-    if (_activeQuery !== null && isRunning(client)) void cancel(client);
+    const stream = (client as ClientState).connection?.stream;
+    const queries = queriesOf(client);
+    if (queries[0] !== null && isRunning(client)) void cancel(client);
     // Without a listener, pg's error for the destroyed socket would end the process, and so would that of a stream that
     // its caller left.
     client.on("error", ignore);
-    for (const query of [_activeQuery, ..._queryQueue, ..._sentQueryQueue]) if (query) abandon(query);
+    for (const query of queries) if (query) abandon(query);
     if (stream?.destroy) stream.destroy();
     else void client.end().catch(ignore);
   },
@@ -192,8 +213,9 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
   /** A query with a `submit` of its own may wait for its reader; pg's own end by themselves. */
   isBusy(client) {
     if (!isRunning(client)) return false;
-    const { _activeQuery, _queryQueue = [], _sentQueryQueue = [] } = client as ClientState;
-    const queries = [_activeQuery, ..._queryQueue, ..._sentQueryQueue].filter((query) => query !== null);
+    // libpq reads whole answers.
+    if (nativeOf(client) !== undefined) return true;
+    const queries = queriesOf(client).filter((query) => query !== null);
     if (!queries.every((query) => query === undefined || endsByItself(query))) return "stuck";
     // The server has said that the query failed, and is about to say that it is ready.
     return queries.length > 0;
@@ -209,10 +231,11 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
    * on a client that its caller ended: its reset fails, and the next caller has another.
    */
   inTransaction(client) {
-    const { readyForQuery, _ending, getTransactionStatus, connection } = client as ClientState;
-    if (readyForQuery !== true || _ending === true) return true;
+    if (!isReady(client)) return true;
+    const { getTransactionStatus, connection } = client as ClientState;
     if (getTransactionStatus !== undefined) return (client as ClientState).getTransactionStatus?.() !== "I";
-    return connection === undefined || statuses.get(connection) !== "I";
+    if (connection === undefined) return nativeOf(client)?.getTransactionStatus?.() !== "I";
+    return statuses.get(connection) !== "I";
   },
 
   guarded: ["query", "end"],
@@ -249,10 +272,42 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
   },
 };
 
+/** Returns libpq's client, of a client of pg.native. */
+function nativeOf(client: PgClient): NativeConnection | undefined {
+  const { readyForQuery, native } = client as ClientState;
+  return readyForQuery === undefined ? native : undefined;
+}
+
+/** Returns the queries that have not ended, the active one first. In its place is null if there is none. */
+function queriesOf(client: PgClient): Array<Submitted | null | undefined> {
+  const state = client as ClientState;
+  const active = state._queryQueue === undefined ? state.activeQuery : state._activeQuery;
+  return [active, ...(state._queryQueue ?? state.queryQueue ?? []), ...(state._sentQueryQueue ?? [])];
+}
+
+/** Whether the server is known to have nothing to do, and the client takes statements. */
+function isReady(client: PgClient): boolean {
+  const { readyForQuery, _ending } = client as ClientState;
+  if (readyForQuery === true || _ending === true) return _ending !== true;
+  const native = nativeOf(client);
+  return native?.getTransactionStatus !== undefined && !isNativeRunning(client, native);
+}
+
 /** Whether the server has something to do, and can be reached. */
 function isRunning(client: PgClient): boolean {
   const { readyForQuery, _queryable, _ending, connection } = client as ClientState;
-  return readyForQuery === false && _queryable !== false && _ending !== true && connection?.stream?.destroyed !== true;
+  if (_queryable === false || _ending === true) return false;
+  const native = nativeOf(client);
+  if (native !== undefined) return isNativeRunning(client, native);
+  return readyForQuery === false && connection?.stream?.destroyed !== true;
+}
+
+/** A statement whose query_timeout has ended is no query of the client any more, but libpq still waits for it. */
+function isNativeRunning(client: PgClient, native: NativeConnection): boolean {
+  const [active, ...queued] = queriesOf(client);
+  if (queued.length > 0 || (client as ClientState)._pipelineInFlight === true) return true;
+  const isActive = active != null && active.state !== "end" && active.state !== "error";
+  return isActive || native.getTransactionStatus?.() === null;
 }
 
 function endsByItself(query: Submitted): boolean {
@@ -344,8 +399,8 @@ function isDisconnect(error: unknown, client: PgClient): boolean | "connection" 
   const { code, severity, message } = error as { code?: unknown; severity?: unknown; message?: unknown };
   // The server only reads, as after a failover: the connection is alive, and of no use.
   if (code === "25006") return "connection";
-  const { readyForQuery, _queryable, _ending } = client as ClientState;
-  if (readyForQuery === true && _queryable === true && _ending !== true) return false;
+  const { _queryable, _ending } = client as ClientState;
+  if (_queryable === true && isReady(client)) return false;
   const is = (pattern: RegExp, text: unknown): boolean => typeof text === "string" && pattern.test(text);
   if (is(singleStates, code) || is(singleMessages, message)) return "connection";
   if (severity === "PANIC" || is(shutdownStates, code)) return true;

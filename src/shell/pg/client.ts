@@ -17,8 +17,6 @@ export interface Client extends PgClient {
   connection?: { stream?: { destroy?(): void } };
   _ending?: boolean;
   _queryable?: boolean;
-  _activeQuery?: unknown;
-  _queryQueue?: readonly unknown[];
 }
 
 export type ClientClass = new (options: any) => Client;
@@ -117,7 +115,7 @@ export function dialectFor(owner: ClientOwner): Dialect<Client> {
       const loan = loanOf(client);
       const isPolite = loan.isUnfit || (loan.isMourned && !loan.isOut);
       // pg calls back with an error before the server is ready again.
-      if (isPolite && !client._activeQuery && !client._queryQueue?.length) return end(client);
+      if (isPolite && pg.isBusy(client) === false) return end(client);
       loan.isOut = true;
       pg.doTerminate(client);
       owner.removed(client);
