@@ -51,6 +51,8 @@ interface ServerConnection {
   stream?: { destroy?(): void; readonly destroyed?: boolean };
   /** Of an EventEmitter: adds a listener before those that are there. */
   prependListener?(event: "readyForQuery", listener: (message?: { status?: unknown }) => void): unknown;
+  prependListener?(event: "errorMessage", listener: (error: { code?: unknown }) => void): unknown;
+  once?(event: "readyForQuery" | "end", listener: () => void): unknown;
 }
 
 /** A client of pg-native, over libpq. */
@@ -64,6 +66,12 @@ interface NativeConnection {
  * `getTransactionStatus()` since 8.21.
  */
 const statuses = new WeakMap<ServerConnection, unknown>();
+
+/**
+ * The server's last error, by the client's connection, until the server is ready again. If the session ends before, the
+ * error was FATAL. Its severity is a word of the server's language.
+ */
+const lastErrors = new WeakMap<ServerConnection, { code?: unknown }>();
 
 /** What a client was given to run: a query of pg, or one with a `submit` of its own (cursor, query stream, COPY). */
 interface Submitted {
@@ -203,7 +211,7 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
       await client.query("SELECT 1");
       return true;
     } catch (error) {
-      if (isDisconnect(error, client) !== false) return false;
+      if (isDisconnect(error, client) !== false || !(await isReadyAgain(client))) return false;
       throw error;
     }
   },
@@ -258,9 +266,14 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
     client.on("error", onError);
     client.on("end", onEnd);
     const { getTransactionStatus, connection } = client as ClientState;
-    if (getTransactionStatus === undefined && connection?.prependListener !== undefined) {
-      // Before pg's own listener, which calls the callbacks of queries.
-      connection.prependListener("readyForQuery", (message) => void statuses.set(connection, message?.status));
+    if (connection?.prependListener !== undefined) {
+      // Before pg's own listeners, which call the callbacks of queries.
+      connection.prependListener("errorMessage", (error) => {
+        lastErrors.set(connection, error);
+        connection.once?.("readyForQuery", () => lastErrors.delete(connection));
+      });
+      if (getTransactionStatus === undefined)
+        connection.prependListener("readyForQuery", (message) => void statuses.set(connection, message?.status));
     }
     // The end of a session may come in one packet with its beginning.
     if ((client as ClientState)._queryable === false) onEnd();
@@ -291,6 +304,20 @@ function isReady(client: PgClient): boolean {
   if (readyForQuery === true || _ending === true) return _ending !== true;
   const native = nativeOf(client);
   return native?.getTransactionStatus !== undefined && !isNativeRunning(client, native);
+}
+
+/**
+ * Returns whether the server is ready after an error. The word for FATAL is that of its language, but after a FATAL
+ * error the session ends.
+ */
+async function isReadyAgain(client: PgClient): Promise<boolean> {
+  const { connection } = client as ClientState;
+  if (isRunning(client) && connection?.once !== undefined)
+    await new Promise<void>((resolve) => {
+      connection.once?.("readyForQuery", resolve);
+      connection.once?.("end", resolve);
+    });
+  return isReady(client);
 }
 
 /** Whether the server has something to do, and can be reached. */
@@ -399,14 +426,17 @@ function isDisconnect(error: unknown, client: PgClient): boolean | "connection" 
   const { code, severity, message } = error as { code?: unknown; severity?: unknown; message?: unknown };
   // The server only reads, as after a failover: the connection is alive, and of no use.
   if (code === "25006") return "connection";
-  const { _queryable, _ending } = client as ClientState;
+  const { _queryable, _ending, connection } = client as ClientState;
   if (_queryable === true && isReady(client)) return false;
   const is = (pattern: RegExp, text: unknown): boolean => typeof text === "string" && pattern.test(text);
   if (is(singleStates, code) || is(singleMessages, message)) return "connection";
   if (severity === "PANIC" || is(shutdownStates, code)) return true;
+  // In another language the end of the session follows a moment later.
   if (severity === "FATAL") return "connection";
   const isGone = _queryable === undefined ? networkCodes.has(code as string) : !_queryable;
   if (!isGone && !is(clientMessages, message)) return false;
+  const reason = connection && lastErrors.get(connection);
+  if (reason !== undefined) return is(shutdownStates, reason.code) || "connection";
   return _ending === true ? "connection" : true;
 }
 
