@@ -19,6 +19,7 @@ const dialects = {
   "sqlite-wasm": "sqliteWasm",
   ioredis: "ioredis",
   redis: "redis",
+  mariadb: "mariadb",
 };
 
 let project;
@@ -624,6 +625,9 @@ test("every dialect takes the connections of its driver, by the driver's own typ
     import Libsql from "libsql";
     import { ioredis } from "edgepool/dialects/ioredis";
     import { redis } from "edgepool/dialects/redis";
+    import { mariadb } from "edgepool/dialects/mariadb";
+    import * as connector from "mariadb";
+    import * as connectorCallbacks from "mariadb/callback";
     import { Redis } from "ioredis";
     import { createClient } from "redis";
     import * as callbacks from "mysql2";
@@ -635,10 +639,14 @@ test("every dialect takes the connections of its driver, by the driver's own typ
       sqlite: new QueuePool(() => new Database(":memory:"), { dialect: betterSqlite3 }),
       libsql: new QueuePool(() => new Libsql(":memory:"), { dialect: libsql }),
       ioredis: new QueuePool(() => new Redis(), { dialect: ioredis }),
+      mariadb: new QueuePool(() => connector.createConnection("mariadb://localhost"), { dialect: mariadb }),
+      called: new QueuePool(() => connectorCallbacks.createConnection("mariadb://localhost"), { dialect: mariadb }),
       redis: new QueuePool(() => createClient().connect(), { dialect: redis }),
     };
     const sqlite3 = await sqlite3InitModule();
     const wasm = new QueuePool(() => new sqlite3.oo1.DB(), { dialect: sqliteWasm(sqlite3) });
+    export const isValid: Promise<boolean> = pools.mariadb.use((connection) => connection.isValid());
+    export const id: Promise<number | null> = pools.called.use((connection) => connection.threadId);
     export const text: Promise<string | null> = pools.ioredis.use((client) => client.get("key"));
     export const other: Promise<string | null> = pools.redis.use((client) => client.get("key"));
     export const count: number = wasm.useSync((database) => database.openStatementCount());
@@ -658,6 +666,8 @@ test("every dialect takes the connections of its driver, by the driver's own typ
     "better-sqlite3": ["@types/better-sqlite3/index.d.ts"],
     libsql: ["libsql/types/index.d.ts"],
     ioredis: ["ioredis/built/index.d.ts"],
+    mariadb: ["mariadb/types/index.d.ts"],
+    "mariadb/callback": ["mariadb/types/callback.d.ts"],
     redis: ["redis/dist/index.d.ts"],
     "@sqlite.org/sqlite-wasm": ["@sqlite.org/sqlite-wasm/dist/index.d.mts"],
   };

@@ -1,0 +1,264 @@
+/**
+ * The dialect of the MariaDB connector, for its connections of promises and of callbacks: reset by ROLLBACK only if the
+ * status of the last answer says that a transaction is open, or if that is not known. Imports nothing of the connector.
+ */
+
+import type { Dialect } from "../dialect.js";
+
+/** What this dialect needs of a connection of `mariadb` or `mariadb/callback`. */
+export interface MariadbConnection {
+  isValid(): boolean;
+  on(event: string, listener: (...args: any[]) => void): unknown;
+  removeListener(event: string, listener: (...args: any[]) => void): unknown;
+  rollback(...args: any[]): unknown;
+  commit(...args: any[]): unknown;
+  ping(...args: any[]): unknown;
+  reset(...args: any[]): unknown;
+  end(...args: any[]): unknown;
+  destroy(): void;
+}
+
+/** What it has beyond its public types. */
+interface Full extends MariadbConnection {
+  query(statement: string, ...args: any[]): unknown;
+  changeUser(...args: unknown[]): unknown;
+  readonly info?: {
+    /** Of the last answer of the server. After an error the connector sets {@link inTransactionBit}. */
+    readonly status?: number;
+    /** The present one, as the server reports it. */
+    readonly database?: string;
+    /** Destroys the socket, and rejects what is under way. Not in older versions. */
+    fatalError?(error: Error, isReported: boolean): void;
+  };
+}
+
+/** What stands behind a connection of either kind. */
+interface Core {
+  readonly sendQueue: { readonly length: number };
+  readonly receiveQueue: {
+    readonly length: number;
+    /** What runs. A stream has the rows for its reader. */
+    peekFront(): { readonly inStream?: { readonly readableFlowing: boolean | null } } | undefined;
+  };
+  readonly socket?: { destroy(): void };
+}
+
+/** What is known of a connection since its opening. */
+interface Watched {
+  readonly core: Core | undefined;
+  readonly database: string | undefined;
+  /** Whether it may be another user's. */
+  hasOtherUser: boolean;
+  /** Whether it has lost its server. One that its caller has ended is not valid, either. */
+  isLost: boolean;
+  /** From its own end on it reports nothing. */
+  isEnding: boolean;
+}
+
+const watchedConnections = new WeakMap<MariadbConnection, Watched>();
+
+const inTransactionBit = 1;
+
+/** Errors of a server that shuts down, by number: ER_SERVER_SHUTDOWN, ER_FORCING_CLOSE. */
+const shutdowns = new Set<unknown>([1053, 1080]);
+
+/**
+ * Errors after which one connection is of no use, by number: ER_ABORTING_CONNECTION, ER_NEW_ABORTING_CONNECTION,
+ * ER_CONNECTION_KILLED, ER_READ_ONLY_MODE, and the connector's ER_SOCKET_TIMEOUT. Not 1317 and 1969, of KILL QUERY and
+ * of max_statement_time: the connector calls them fatal, but the connection goes on.
+ */
+const singleEnds = new Set<unknown>([1152, 1184, 1927, 1836, 45026]);
+
+/** ER_OPTION_PREVENTS_STATEMENT, which names the option: `--read-only`, or one that is no reason. */
+const optionPrevents = 1290;
+
+const ignore = (): void => {};
+
+/** Calls a method with a callback, or awaits its promise. */
+function ask(connection: MariadbConnection, call: "rollback" | "commit" | "ping" | "reset"): Promise<unknown> {
+  return answerOf(connection, (callback) => connection[call](...callback));
+}
+
+function answerOf(connection: MariadbConnection, call: (callback: Callback[]) => unknown): Promise<unknown> {
+  // A connection of promises has a method without parameters.
+  if (connection.rollback.length === 0) return call([]) as Promise<unknown>;
+  return new Promise((resolve, reject) => call([(error, rows) => (error ? reject(error) : resolve(rows))]));
+}
+
+type Callback = (error?: unknown, rows?: unknown) => void;
+
+/** For `new QueuePool(() => createConnection(options), { dialect: mariadb })`. */
+export const mariadb: Dialect<MariadbConnection> = {
+  name: "mariadb",
+
+  doRollback: (connection) => ask(connection, "rollback"),
+
+  doCommit: (connection) => ask(connection, "commit"),
+
+  /**
+   * Sends COM_RESET_CONNECTION, and restores the database, which it leaves. The connector restores the character set.
+   * Rejects if the connection may be another user's now: then the pool opens another connection.
+   */
+  async doResetSession(connection) {
+    const watched = watchedConnections.get(connection);
+    if (watched?.hasOtherUser === true) throw new Error("changeUser() has changed the connection");
+    await ask(connection, "reset");
+    const { query, info } = connection as Full;
+    const database = watched?.database;
+    if (database === info?.database) return;
+    if (database === undefined) throw new Error("a database was chosen for a connection without one");
+    const statement = `USE \`${database.replaceAll("`", "``")}\``;
+    await answerOf(connection, (callback) => Reflect.apply(query, connection, [statement, ...callback]));
+  },
+
+  /** Never the connector's `close()`, which is its `destroy()`. */
+  async doClose(connection) {
+    leave(connection);
+    if (!connection.isValid()) return terminate(connection);
+    await answerOf(connection, (callback) => connection.end(...callback));
+  },
+
+  doTerminate: terminate,
+
+  async doPing(connection) {
+    if (!connection.isValid()) return false;
+    try {
+      await ask(connection, "ping");
+      return true;
+    } catch (error) {
+      if (!connection.isValid()) return false;
+      throw error;
+    }
+  },
+
+  /** Whatever `fatal` says: the connection itself is asked. */
+  isDisconnect(error, connection) {
+    if (typeof error !== "object" || error === null) return false;
+    const { errno, message } = error as { errno?: unknown; message?: unknown };
+    if (shutdowns.has(errno)) return true;
+    if (singleEnds.has(errno)) return "connection";
+    if (errno === optionPrevents && /read.only/i.test(String(message))) return "connection";
+    if (connection.isValid()) return false;
+    return watchedConnections.get(connection)?.isLost === false ? "connection" : true;
+  },
+
+  guarded: [
+    "query",
+    "queryStream",
+    "execute",
+    "prepare",
+    "batch",
+    "importFile",
+    "beginTransaction",
+    "commit",
+    "rollback",
+    "changeUser",
+    "ping",
+    "reset",
+    "end",
+    "close",
+    "destroy",
+  ],
+
+  doRefuse(error, given, _connection, name) {
+    if (name === "queryStream" || name === "close" || name === "destroy") throw error;
+    const callback = given.at(-1);
+    if (typeof callback !== "function") return Promise.reject(error);
+    queueMicrotask(() => (callback as Callback)(error));
+    return undefined;
+  },
+
+  /** "stuck": its caller has ended it, or no longer reads the rows of a stream. */
+  isBusy(connection) {
+    if (!connection.isValid()) return "stuck";
+    const core = watchedConnections.get(connection)?.core;
+    if (!isUnderWay(core)) return false;
+    const rows = core?.receiveQueue.peekFront()?.inStream;
+    return rows !== undefined && rows.readableFlowing !== true ? "stuck" : true;
+  },
+
+  /** Also true if that is not known: the connector then sends the ROLLBACK if it must. */
+  inTransaction(connection) {
+    const status = (connection as Full).info?.status;
+    const core = watchedConnections.get(connection)?.core;
+    const isKnown = core !== undefined && !isUnderWay(core) && typeof status === "number" && connection.isValid();
+    return !isKnown || status % 2 === inTransactionBit;
+  },
+
+  /** Without a listener for its errors the first death would end the process. */
+  onDisconnect(connection, died) {
+    const watched = watch(connection as Full);
+    const lost = (error: unknown): void => {
+      if (watched.isEnding) return;
+      watched.isLost = true;
+      died(error);
+    };
+    const onEnd = (): void => lost(new Error("the server closed the connection"));
+    connection.on("error", lost);
+    connection.on("end", onEnd);
+    return () => {
+      connection.on("error", ignore);
+      connection.removeListener("error", lost);
+      connection.removeListener("end", onEnd);
+    };
+  },
+};
+
+function watch(connection: Full): Watched {
+  const watched: Watched = {
+    core: coreOf(connection),
+    database: connection.info?.database,
+    hasOtherUser: false,
+    isLost: false,
+    isEnding: false,
+  };
+  watchedConnections.set(connection, watched);
+  const { changeUser } = connection;
+  connection.changeUser = (...given) => {
+    watched.hasOtherUser = true;
+    return Reflect.apply(changeUser, connection, given) as unknown;
+  };
+  return watched;
+}
+
+/** A connection hides what stands behind it, but passes its listeners on: they are called on it. */
+function coreOf(connection: MariadbConnection): Core | undefined {
+  let core: unknown;
+  const onNewListener = function (this: unknown): void {
+    core = this;
+  };
+  connection.on("newListener", onNewListener);
+  connection.on("error", ignore);
+  connection.removeListener("newListener", onNewListener);
+  connection.removeListener("error", ignore);
+  return typeof core === "object" && core !== null && "sendQueue" in core && "receiveQueue" in core
+    ? (core as Core)
+    : undefined;
+}
+
+function isUnderWay(core: Core | undefined): boolean {
+  return core !== undefined && core.sendQueue.length + core.receiveQueue.length > 0;
+}
+
+function leave(connection: MariadbConnection): void {
+  connection.on("error", ignore);
+  const watched = watchedConnections.get(connection);
+  if (watched !== undefined) watched.isEnding = true;
+}
+
+/**
+ * Destroys the socket. While a statement runs, the connector's own `destroy` waits for another connection, which it
+ * opens to KILL this one.
+ */
+function terminate(connection: MariadbConnection): void {
+  leave(connection);
+  const { info } = connection as Full;
+  const core = watchedConnections.get(connection)?.core;
+  // The connector forgets the socket.
+  const socket = core?.socket;
+  if (core === undefined || info?.fatalError === undefined) connection.destroy();
+  else info.fatalError(new Error("the pool has ended the connection"), true);
+  socket?.destroy();
+}
+
+export default mariadb;
