@@ -223,14 +223,15 @@ function watch(connection: Full): Watched {
 
 /** A connection hides what stands behind it, but passes its listeners on: they are called on it. */
 function coreOf(connection: MariadbConnection): Core | undefined {
-  let core: unknown;
+  const seen: { core?: unknown } = {};
   const onNewListener = function (this: unknown): void {
-    core = this;
+    seen.core = this;
   };
   connection.on("newListener", onNewListener);
   connection.on("error", ignore);
   connection.removeListener("newListener", onNewListener);
   connection.removeListener("error", ignore);
+  const { core } = seen;
   return typeof core === "object" && core !== null && "sendQueue" in core && "receiveQueue" in core
     ? (core as Core)
     : undefined;
