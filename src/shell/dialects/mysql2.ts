@@ -34,7 +34,7 @@ interface Core extends Mysql2Connection {
   _fatalError?: unknown;
   _protocolError?: unknown;
   _closing?: boolean;
-  readonly config?: { readonly user?: string; readonly database?: string; readonly charsetNumber?: number };
+  readonly config?: { readonly user?: string; readonly database?: string; charsetNumber?: number | undefined };
   /** Changed only by changeUser(). */
   readonly clientEncoding?: string;
   /** What it runs. */
@@ -246,8 +246,11 @@ export const mysql2: Dialect<Mysql2Connection> = {
     const { database } = opening;
     if (database === undefined && core.config?.database !== undefined)
       throw new Error("changeUser() has chosen a database for the connection");
-    const commands = [ask(connection, "reset")];
-    const restore = (statement: string): void => void commands.push(query(core, statement, []) as Promise<void>);
+    await ask(connection, "reset");
+    // mysql2 goes on with the character set of the last SET NAMES.
+    if (core.config !== undefined) core.config.charsetNumber = opening.charset;
+    const commands: Promise<unknown>[] = [];
+    const restore = (statement: string): void => void commands.push(query(core, statement, []));
     if (database !== undefined) restore(`USE \`${database.replaceAll("`", "``")}\``);
     if (opening.names === undefined) {
       await Promise.all(commands);
@@ -340,7 +343,8 @@ export const mysql2: Dialect<Mysql2Connection> = {
     openingOf(core);
     watchAnswers(core);
     const onError = (error: unknown): void => died(error);
-    const onEnd = (): void => died(new Error("the server closed the connection"));
+    const onEnd = (): void =>
+      died(Object.assign(new Error("the server closed the connection"), { code: "PROTOCOL_CONNECTION_LOST" }));
     const watched: [Emitter, string, (error: unknown) => void][] = [
       [core, "error", onError],
       [core, "end", onEnd],
@@ -348,6 +352,8 @@ export const mysql2: Dialect<Mysql2Connection> = {
       [core.stream, "close", onEnd],
     ];
     for (const [emitter, event, listener] of watched) emitter.on(event, listener);
+    // It may have ended before its creator returned it.
+    if (core.stream.destroyed || core._closing === true) onEnd();
     return () => {
       core.on("error", ignore);
       for (const [emitter, event, listener] of watched) emitter.removeListener(event, listener);
@@ -375,9 +381,10 @@ function isDisconnect(error: unknown, connection: Mysql2Connection): boolean | "
   if (errno === optionPrevents && /read.only/i.test(String(message))) return "connection";
   if (fatal !== true) return false;
   const { _fatalError, _protocolError, _closing, stream } = coreOf(connection);
+  if (_fatalError !== null || _protocolError !== null) return true;
   // Its caller has ended it.
   if (_closing === true) return "connection";
-  return !(_fatalError === null && _protocolError === null && stream.destroyed === false);
+  return stream.destroyed;
 }
 
 export default mysql2;

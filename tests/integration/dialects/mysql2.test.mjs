@@ -227,6 +227,16 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     }
   });
 
+  test(`${name}: a session reset gives mysql2 the character set of the opening again`, async () => {
+    const one = pool({ resetOnReturn: "session" });
+    const charset = await one.use((connection) => core(connection).config.charsetNumber);
+    // What mysql2 does if a server reports the character set of a SET NAMES.
+    await one.use((connection) => void (core(connection).config.charsetNumber = 8));
+    assert.equal(await one.use((connection) => core(connection).config.charsetNumber), charset);
+    assert.equal(one.stats().opened, 1);
+    await one.close();
+  });
+
   test(`${name}: a session reset waits for a statement that is still under way at the return`, async () => {
     const one = pool({ resetOnReturn: "session" });
     let begin;
@@ -357,6 +367,35 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
       assert.notEqual(await one.use(core), core(connection));
       await one.close();
     }
+  });
+
+  test(`${name}: a connection that ended before its creator returned it is replaced for its caller`, async () => {
+    let opened = 0;
+    const creator = async () => {
+      const connection = await open();
+      core(connection).on("error", () => {});
+      if (++opened === 1) server.sessions[0].end();
+      if (opened === 1) await once(core(connection).stream, "close");
+      return connection;
+    };
+    const one = new QueuePool(creator, { dialect: mysql2, logger: silent, poolSize: 1, maxOverflow: 0 });
+    await one.use((connection) => query(connection, "SELECT 1"));
+    assert.equal(opened, 2);
+    await one.close();
+  });
+
+  test(`${name}: a connection that was lost may mean the server, and one that was ended itself`, async () => {
+    const [lost, ended] = [await open(), await open()];
+    for (const connection of [lost, ended]) core(connection).on("error", () => {});
+    server.sessions[0].end();
+    await once(core(lost).stream, "close");
+    ended.destroy();
+    const answers = [];
+    for (const connection of [lost, ended]) {
+      const error = await query(connection, "SELECT 1").catch((failure) => failure);
+      answers.push(mysql2.isDisconnect(error, connection));
+    }
+    assert.deepEqual(answers, [true, "connection"]);
   });
 
   test(`${name}: a server that shuts down fails the caller, and every connection as old is pinged`, async () => {
