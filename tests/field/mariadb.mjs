@@ -3,7 +3,7 @@
 // startMariadb() says so in one line and returns undefined.
 
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +16,9 @@ const database = "shop";
 /** How long the server may take to start. */
 const startMs = 60_000;
 
+/** For a day: its own authority, which a client of TLS must know. */
+const certificate = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"];
+
 /** What a server has when it starts. */
 const init = `
 CREATE DATABASE ${database};
@@ -24,12 +27,14 @@ GRANT ALL ON *.* TO ${user}@'%' WITH GRANT OPTION;
 `;
 
 /**
- * Starts a server. `given`: more of its arguments, such as `--max-connections=5`. Returns the options of mysql2's
- * connections, and what stops and restarts it; undefined if there is no MariaDB here.
+ * Starts a server. `given`: more of its arguments, such as `--max-connections=5`. With `tls` it also takes connections
+ * over TLS, for which `ca` is the certificate to trust; openssl makes it. Returns the options of mysql2's connections,
+ * and what stops and restarts it; undefined if there is no MariaDB here.
  *
  * @param {string[]} given
+ * @param {{ tls?: boolean }} [options]
  */
-export async function startMariadb(given = []) {
+export async function startMariadb(given = [], { tls = false } = {}) {
   const path = setUpMariadb();
   if (path === undefined) return undefined;
   const folder = mkdtempSync(join(tmpdir(), "edgepool-mariadb-"));
@@ -45,6 +50,16 @@ export async function startMariadb(given = []) {
   if (installed.status !== 0) throw new Error(`mariadb-install-db failed: ${installed.stderr ?? installed.error}`);
   const port = await freePort();
   const server = { process: undefined, log: "" };
+  const [key, ca] = ["key.pem", "ca.pem"].map((name) => join(folder, name));
+  if (tls) {
+    const { status, stderr, error } = spawnSync("openssl", [...certificate, "-keyout", key, "-out", ca], {
+      ...owner,
+      encoding: "utf8",
+    });
+    if (status !== 0) throw new Error(`openssl failed: ${stderr ?? error}`);
+  }
+
+  const kill = () => server.process?.kill("SIGKILL");
 
   /** @param {string[]} more */
   async function start(...more) {
@@ -61,12 +76,15 @@ export async function startMariadb(given = []) {
         // Every start is as fast as it can be: nothing here outlives the suite.
         "--innodb-flush-log-at-trx-commit=0",
         "--innodb-buffer-pool-size=16M",
+        ...(tls ? [`--ssl-key=${key}`, `--ssl-cert=${ca}`, `--ssl-ca=${ca}`] : []),
         ...more,
         ...given,
       ],
       { ...owner, stdio: ["ignore", "ignore", "pipe"] },
     );
     server.process = child;
+    process.once("exit", kill);
+    child.once("exit", () => process.off("exit", kill));
     child.stderr.setEncoding("utf8").on("data", (text) => (server.log += text));
     await isListening(port, child, () => server.log);
   }
@@ -84,10 +102,16 @@ export async function startMariadb(given = []) {
     options: { host: "127.0.0.1", port, user, password, database },
     /** The connection string of the same. */
     url: `mysql://${user}:${password}@127.0.0.1:${port}/${database}`,
+    /** The certificate to trust, with `tls`. */
+    ca: tls ? readFileSync(ca, "utf8") : undefined,
     /** What the server has written. */
     get log() {
       return server.log;
     },
+    /** Stops the server, politely or by a signal, under its clients. */
+    halt: stop,
+    /** Starts it again, on the same port and data. */
+    resume: () => start(),
     /** Stops the server, politely or by a signal, and starts it on the same port and data. */
     async restart(signal) {
       await stop(signal);
