@@ -39,6 +39,8 @@ interface Core extends Mysql2Connection {
   readonly clientEncoding?: string;
   /** What it runs. */
   _command?: Command | null;
+  /** What waits to be run. */
+  readonly _commands?: { readonly length: number };
   /** Takes each packet of the server. Without one it starts the command. */
   handlePacket?(packet?: Packet): void;
   /** What the server said of itself. */
@@ -49,7 +51,7 @@ interface Core extends Mysql2Connection {
 
 /** What mysql2 runs for one call, with the functions that read its answer. Each kind has some of them. */
 interface Command {
-  /** The one that reads the next packet. */
+  /** The one that reads the next packet. Null once the answer is whole. */
   readonly next?: unknown;
   readonly resultsetHeader?: unknown;
   readonly row?: unknown;
@@ -74,6 +76,10 @@ interface Answers {
   isOutside: boolean;
   /** Whether a statement may have set the characteristics of the next transaction, and none has begun since. */
   maySetNext: boolean;
+  /** What mysql2 reads now, for which command, and the function that reads it. */
+  packet: Packet | undefined;
+  command: Command | undefined;
+  reader: unknown;
 }
 
 /** By the socket, which a proxy of the connection has, too. */
@@ -138,7 +144,13 @@ function query(core: Core, statement: string, values: unknown[]): Promise<unknow
 function watchAnswers(core: Core): void {
   const { handlePacket } = core;
   if (typeof handlePacket !== "function" || answersOf.has(core.stream)) return;
-  const answers: Answers = { isOutside: false, maySetNext: false };
+  const answers: Answers = {
+    isOutside: false,
+    maySetNext: false,
+    packet: undefined,
+    command: undefined,
+    reader: undefined,
+  };
   answersOf.set(core.stream, answers);
   core.handlePacket = function (packet) {
     const command = this._command;
@@ -146,32 +158,51 @@ function watchAnswers(core: Core): void {
       answers.isOutside = false;
       return void Reflect.apply(handlePacket, this, [packet]);
     }
-    const { next } = command;
+    answers.packet = packet;
+    answers.command = command;
+    answers.reader = command.next;
     handlePacket.call(this, packet);
-    if (this._command === command) return;
-    const isInside = isInTransaction(packet, command, next);
-    if (isInside === true || (isInside === false && endsTransaction(command))) answers.maySetNext = false;
-    else if (!answers.maySetNext) answers.maySetNext = setsNext.test(command.sql ?? command.statement?.query ?? "");
-    // Unless another command has begun.
-    if (!this._command) answers.isOutside = isInside === false;
+    if (this._command !== command) {
+      const isOutside = readAnswer(answers, command);
+      // Unless another command has begun.
+      if (!this._command) answers.isOutside = isOutside;
+    }
+    answers.packet = answers.command = undefined;
   };
+}
+
+/** Reads the packet that ended the answer to a command. Returns whether it says that no transaction is open. */
+function readAnswer(answers: Answers, command: Command): boolean {
+  const { packet, reader } = answers;
+  const isInside = packet === undefined ? undefined : isInTransaction(packet, command, reader);
+  if (isInside === true || (isInside === false && endsTransaction(command))) answers.maySetNext = false;
+  else if (!answers.maySetNext) answers.maySetNext = setsNext.test(command.sql ?? command.statement?.query ?? "");
+  return isInside === false;
+}
+
+/**
+ * Whether the answer to the command is whole, and nothing waits behind it: in its event "end", mysql2 still has it as
+ * the one that it runs.
+ */
+function isEnding({ _command, _commands }: Core, { command }: Answers): boolean {
+  return command !== undefined && command === _command && !command.next && _commands?.length === 0;
 }
 
 /**
  * Returns what the packet that ended a command's answer says, by the lowest bit of its status: SERVER_STATUS_IN_TRANS.
- * Undefined if it has none. `next`: the function that read the packet.
+ * Undefined if it has none. `reader`: the function that reads the packet.
  */
-function isInTransaction({ buffer, start, end }: Packet, command: Command, next: unknown): boolean | undefined {
+function isInTransaction({ buffer, start, end }: Packet, command: Command, reader: unknown): boolean | undefined {
   const { row, resultsetHeader, infileOk, pingResponse, resetConnectionResponse } = command;
   let at = start + 4;
   const first = buffer[at];
-  if (next === row) {
+  if (reader === row) {
     // Rows end with an EOF packet. A value that begins like one is longer.
     if (first !== 0xfe || end - at > 8) return undefined;
     at += 3;
   } else {
     // An OK packet. The answer to a statement to prepare begins like one.
-    if (first !== 0 || ![resultsetHeader, infileOk, pingResponse, resetConnectionResponse].includes(next))
+    if (first !== 0 || ![resultsetHeader, infileOk, pingResponse, resetConnectionResponse].includes(reader))
       return undefined;
     // Before the status: how many rows, and the inserted id.
     at = afterNumber(buffer, afterNumber(buffer, at + 1));
@@ -319,18 +350,24 @@ export const mysql2: Dialect<Mysql2Connection> = {
 
   /** A row stream that is not read on has paused the socket. A connection that its caller ended serves no other. */
   isBusy(connection) {
-    const { _command, _paused, _closing, stream } = coreOf(connection);
+    const core = coreOf(connection);
+    const { _command, _paused, _closing, stream } = core;
     if (stream.destroyed) return false;
     if (_closing === true) return "stuck";
     if (!_command) return false;
-    return _paused === true ? "stuck" : true;
+    if (_paused === true) return "stuck";
+    const answers = answersOf.get(stream);
+    return answers === undefined || !isEnding(core, answers);
   },
 
   /** True unless the last answer said that none is open, and nothing has been sent since. */
   inTransaction(connection) {
     const core = coreOf(connection);
     const answers = answersOf.get(core.stream);
-    if (answers === undefined || core._command || core._closing === true || core.stream.destroyed) return true;
+    if (answers === undefined || core._closing === true || core.stream.destroyed) return true;
+    const { command } = answers;
+    if (command !== undefined && isEnding(core, answers)) answers.isOutside = readAnswer(answers, command);
+    else if (core._command) return true;
     return !answers.isOutside || answers.maySetNext;
   },
 

@@ -91,6 +91,35 @@ test("a callback is called after its call has returned, and what it throws is an
   assert.equal(status, 7);
 });
 
+test("query() sends the statement alone, and a ROLLBACK if it left a transaction open or failed", async () => {
+  const pool = made({ connectionLimit: 1 });
+  const sent = async (text) => {
+    await pool
+      .promise()
+      .query(text)
+      .catch(() => {});
+    await atRest(pool);
+    return received()[0].splice(0);
+  };
+  for (const text of ["SELECT 7 AS id", "SELECT 7 AS id", "CHANGE 3"]) assert.deepEqual(await sent(text), [text]);
+  for (const text of ["BEGIN", "FAIL 1213", "SET TRANSACTION READ ONLY"])
+    assert.deepEqual(await sent(text), [text, "ROLLBACK"]);
+  for await (const _row of pool.query("SELECT 7 AS id").stream());
+  await atRest(pool);
+  assert.deepEqual(received()[0], ["SELECT 7 AS id"]);
+});
+
+test("of twenty callers of query() on one connection each has its own answer, and none sends a ROLLBACK", async () => {
+  const pool = made({ connectionLimit: 1 });
+  const texts = Array.from({ length: 20 }, (_, number) => (number % 2 === 0 ? "SELECT 7 AS id" : `CHANGE ${number}`));
+  const answers = await Promise.all(texts.map((text) => pool.promise().query(text)));
+  assert.deepEqual(
+    answers.map(([answer]) => answer.affectedRows ?? answer[0].id),
+    texts.map((_, number) => (number % 2 === 0 ? 7 : number)),
+  );
+  assert.deepEqual(received(), [texts]);
+});
+
 test("query() and execute() take every form, and return what mysql2 returns", async () => {
   const pool = made();
   const [error, rows, fields] = await called((callback) => pool.query("SELECT 7 AS id", callback));

@@ -164,6 +164,27 @@ for (const [name, { open, query, core }] of Object.entries(styles)) {
     await one.close();
   });
 
+  test(`${name}: a return in the event "end" of a statement is one at rest, if nothing waits behind it`, async () => {
+    const cases = [
+      ["SELECT 7 AS id", false, true],
+      ["CHANGE 300", false, true],
+      ["BEGIN", false, false],
+      ["SET TRANSACTION READ ONLY", false, false],
+      ["SELECT 7 AS id", true, false],
+    ];
+    for (const [text, waits, isClean] of cases) {
+      const one = pool();
+      const { connection } = await one.connect();
+      const said = await new Promise((resolve) => {
+        const command = core(connection).query(text);
+        if (waits) query(connection, "SELECT 1").catch(() => {});
+        command.once("end", () => resolve([mysql2.isBusy(connection), mysql2.inTransaction(connection)]));
+      });
+      assert.deepEqual(said, [waits, !isClean], text);
+      await one.close({ timeout: 0 });
+    }
+  });
+
   test(`${name}: a connection that ends is never taken for clean`, async () => {
     const ends = {
       end: (connection) => connection.end(),
