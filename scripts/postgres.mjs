@@ -16,7 +16,8 @@ process.prependListener("beforeExit", () => {
 
 /**
  * Starts a server. Returns its connection options, and functions to stop and restart it: `halt()` shuts it down while
- * clients are connected, `resume()` starts it again on the same port and data. `log` receives the server's own lines.
+ * clients are connected, `resume()` starts it again on the same port and data. `retire()` takes no more clients, and
+ * resolves when those that it has have left and it has ended. `log` receives the server's own lines.
  *
  * @param {{ maxConnections?: number, log?: (lines: any) => void }} [options]
  */
@@ -44,6 +45,14 @@ export async function startPostgres({ maxConnections = 100, log = () => {} } = {
   return {
     options: { host: "127.0.0.1", port, user: "edgepool", password: "edgepool", database: "postgres" },
     halt: () => server.stop(),
+    async retire() {
+      const { process: child } = /** @type {any} */ (server);
+      const ended = once(child, "exit");
+      // A smart shutdown.
+      child.kill("SIGTERM");
+      await ended;
+      /** @type {any} */ (server).process = undefined;
+    },
     resume: () => server.start(),
     async stop() {
       await server.stop();

@@ -90,6 +90,12 @@ export class WatchedPostgres {
     await this.#postgres.halt();
   }
 
+  /** Lets it end when its clients have left, those of the pools: the observer leaves at once. */
+  async retire() {
+    await this.#admin.end();
+    await this.#postgres.retire();
+  }
+
   /** Starts it again, on the same port and data. */
   async resume() {
     await this.#postgres.resume();
