@@ -3,7 +3,7 @@
  * status of the last answer says that a transaction is open, or if that is not known. Imports nothing of the connector.
  */
 
-import type { Dialect } from "../dialect.js";
+import { isTransient, type Dialect } from "../dialect.js";
 
 /** What this dialect needs of a connection of `mariadb` or `mariadb/callback`. */
 export interface MariadbConnection {
@@ -71,6 +71,9 @@ const singleEnds = new Set<unknown>([1152, 1184, 1927, 1836, 45026]);
 
 /** ER_OPTION_PREVENTS_STATEMENT, which names the option: `--read-only`, or one that is no reason. */
 const optionPrevents = 1290;
+
+/** Of an opening that the server or the time has ended: ER_SOCKET_UNEXPECTED_CLOSE, ER_CONNECTION_TIMEOUT. */
+const unavailable = new Set<unknown>([45009, 45012]);
 
 const ignore = (): void => {};
 
@@ -141,6 +144,8 @@ export const mariadb: Dialect<MariadbConnection> = {
     if (connection.isValid()) return false;
     return watchedConnections.get(connection)?.isLost === false ? "connection" : true;
   },
+
+  isTransient: (error) => isTransient(error) || unavailable.has((error as { errno?: unknown } | undefined)?.errno),
 
   guarded: [
     "query",
@@ -223,15 +228,15 @@ function watch(connection: Full): Watched {
 
 /** A connection hides what stands behind it, but passes its listeners on: they are called on it. */
 function coreOf(connection: MariadbConnection): Core | undefined {
-  const seen: { core?: unknown } = {};
+  const owners: unknown[] = [];
   const onNewListener = function (this: unknown): void {
-    seen.core = this;
+    owners.push(this);
   };
   connection.on("newListener", onNewListener);
   connection.on("error", ignore);
   connection.removeListener("newListener", onNewListener);
   connection.removeListener("error", ignore);
-  const { core } = seen;
+  const [core] = owners;
   return typeof core === "object" && core !== null && "sendQueue" in core && "receiveQueue" in core
     ? (core as Core)
     : undefined;
