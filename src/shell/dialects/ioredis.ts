@@ -4,8 +4,8 @@
  * of ioredis.
  */
 
-import type { Dialect } from "../dialect.js";
-import { isBlocking, RedisSession, type Answered } from "./redis-session.js";
+import { isTransient, type Dialect } from "../dialect.js";
+import { isBlocking, isUnavailable, messageOf, RedisSession, type Answered } from "./redis-session.js";
 
 /** What this dialect needs of a `Redis` of ioredis. */
 export interface IoredisClient {
@@ -133,8 +133,8 @@ export const ioredis: Dialect<IoredisClient> = {
     return error.message === "Command timed out" && isUnderWay(client as Core) ? "connection" : false;
   },
 
-  /** ioredis rejects every opening with this. What has happened is in its `error` event. */
-  isTransient: (error) => error instanceof Error && error.message === "Connection is closed.",
+  /** ioredis itself says no more of an opening than that its connection is closed: the reason is in an event. */
+  isTransient: (error) => isTransient(error) || isUnavailable(error) || messageOf(error) === "Connection is closed.",
 
   /** "stuck": its caller has ended it, or it would later take an element for a caller that has gone. */
   isBusy(client) {

@@ -49,6 +49,15 @@ export function isBlocking(name: unknown, given: readonly unknown[]): boolean {
   return blocking.has(command);
 }
 
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : "";
+}
+
+/** Returns whether Redis refuses an opening because it is full, or because it has just started. */
+export function isUnavailable(error: unknown): boolean {
+  return /^ERR max number of clients|^LOADING /.test(messageOf(error));
+}
+
 /** How a watched command ended. Called with no error if Redis answered with a value. */
 export type Answered = (error?: unknown) => void;
 

@@ -3,8 +3,8 @@
  * if the commands that passed may have left it. Imports nothing of redis.
  */
 
-import type { Dialect } from "../dialect.js";
-import { isBlocking, RedisSession } from "./redis-session.js";
+import { isTransient, type Dialect } from "../dialect.js";
+import { isBlocking, isUnavailable, messageOf, RedisSession } from "./redis-session.js";
 
 /** What this dialect needs of a client of redis. */
 export interface RedisClient {
@@ -51,6 +51,9 @@ const watchedClients = new WeakMap<RedisClient, Watched>();
 
 /** The clients that have lost their server. Those that a caller ended are closed, too. */
 const lostClients = new WeakSet<RedisClient>();
+
+/** What redis says of an opening that the server or the time has ended. */
+const openingMessages = new Set(["Socket closed unexpectedly", "Connection timeout"]);
 
 const ignore = (): void => {};
 
@@ -116,6 +119,8 @@ export const redis: Dialect<RedisClient> = {
     // A replica, as after a failover: the connection is alive, and of no use.
     return error.message.startsWith("READONLY ") ? "connection" : false;
   },
+
+  isTransient: (error) => isTransient(error) || isUnavailable(error) || openingMessages.has(messageOf(error)),
 
   /** "stuck": its caller has ended it, or it would later take an element for a caller that has gone. */
   isBusy(client) {

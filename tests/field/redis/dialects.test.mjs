@@ -315,7 +315,10 @@ testEach("callers go on after a restart of the server, idle and under load", asy
     await Promise.all(Array.from({ length: 8 }, () => pool.use((client) => client.incr("number"))));
     let isOver = false;
     const load = Array.from({ length: 8 }, async () => {
-      while (!isOver) await pool.use((client) => client.incr("number")).catch(() => {});
+      while (!isOver) {
+        await pool.use((client) => client.incr("number")).catch(() => {});
+        await new Promise(setImmediate);
+      }
     });
     await server.restart(signal);
     isOver = true;
@@ -324,6 +327,27 @@ testEach("callers go on after a restart of the server, idle and under load", asy
     await pool.close();
     assert.deepEqual(await server.clients(), []);
   }
+});
+
+testEach("an opening waits out a server that is full, and says why it fails otherwise", async (driver) => {
+  const { send } = made(driver, { openRetry: true, deadline: "10s" });
+  await server.ask("CONFIG", "SET", "maxclients", 2);
+  const { pool: other } = made(driver);
+  const lease = await other.connect();
+  const { pool: third } = made(driver);
+  const leases = [lease, await third.connect().catch(() => undefined)];
+  const waiting = send("SET", "number", 1);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  for (const one of leases) await one?.invalidate();
+  assert.equal(await waiting, "OK");
+  await Promise.all([other.close({ timeout: 0 }), third.close({ timeout: 0 })]);
+  await server.ask("CONFIG", "SET", "maxclients", 10_000);
+  const { pool } = made(driver, {
+    client: { username: "nobody", password: "wrong" },
+    openRetry: true,
+    deadline: "10s",
+  });
+  await assert.rejects(pool.connect(), /WRONGPASS/);
 });
 
 testEach("prePing replaces a client whose server does not answer", async (driver) => {

@@ -11,8 +11,11 @@ const ignore = () => {};
 
 async function openIoredis(port, options) {
   const client = new Redis({ port, host: "127.0.0.1", lazyConnect: true, retryStrategy: null, ...options });
-  client.on("error", ignore);
-  await client.connect();
+  let reason;
+  client.on("error", (error) => (reason = error));
+  await client.connect().catch((error) => {
+    throw reason ?? error;
+  });
   return client;
 }
 
