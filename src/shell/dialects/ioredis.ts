@@ -5,6 +5,7 @@
  */
 
 import { isTransient, type Dialect } from "../dialect.js";
+import { expectDriver, refuse } from "./drivers.js";
 import { isBlocking, isUnavailable, messageOf, RedisSession, type Answered } from "./redis-session.js";
 
 /** What this dialect needs of a `Redis` of ioredis. */
@@ -41,7 +42,7 @@ interface Pipeline {
 
 /** The client, with what it has beyond its public types. */
 interface Core extends IoredisClient {
-  readonly options: { db?: number; retryStrategy?: unknown };
+  readonly options: { readonly db?: number; retryStrategy?: unknown };
   readonly condition?: { readonly select?: number; readonly subscriber?: Subscriber | false };
   /** `"subscriber"`: takes no other command, in RESP2. */
   readonly mode: string;
@@ -72,6 +73,10 @@ interface Watched {
 
 const watchedClients = new WeakMap<IoredisClient, Watched>();
 
+const reconnects =
+  "the creator returns a Redis of ioredis that reconnects; give it retryStrategy: null, or an opening that fails goes " +
+  "on in the background";
+
 const ignore = (): void => {};
 
 /** What neither sends a command nor ends the connection. */
@@ -89,6 +94,17 @@ const synchronous = /^(pipeline|multi|disconnect|end|\w+Stream)$/;
 /** For `new QueuePool(open, { dialect: ioredis })`, with a creator that awaits `connect()` of a `Redis`. */
 export const ioredis: Dialect<IoredisClient> = {
   name: "ioredis",
+
+  doCheck(client) {
+    expectDriver("ioredis", client, ["sendCommand", "disconnect"]);
+    const { status, options } = client as Core;
+    if (["wait", "close", "end"].includes(status))
+      refuse("ioredis", client, "a Redis that is not connected", "the creator must await connect()");
+    if (typeof options?.retryStrategy === "function") return reconnects;
+    return ["connecting", "connect"].includes(status)
+      ? "the creator returns a Redis of ioredis that is not connected yet; it must await connect()"
+      : undefined;
+  },
 
   doRollback: (client) => reset(client as Core, "DISCARD"),
 
@@ -190,7 +206,8 @@ function watch(core: Core): Watched {
   watchedClients.set(core, watched);
   const { sendCommand } = core;
   core.sendCommand = function (command, ...rest) {
-    const answered = session.sends(command.name, command.args);
+    // Before that it is the client's own, or waits to be sent again.
+    const answered = core.status === "ready" ? session.sends(command.name, command.args) : undefined;
     if (answered !== undefined) listen(command, answered);
     return Reflect.apply(sendCommand, core, [command, ...rest]);
   };

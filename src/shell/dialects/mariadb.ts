@@ -4,6 +4,7 @@
  */
 
 import { isTransient, type Dialect } from "../dialect.js";
+import { expectDriver, refuse } from "./drivers.js";
 
 /** What this dialect needs of a connection of `mariadb` or `mariadb/callback`. */
 export interface MariadbConnection {
@@ -34,6 +35,7 @@ interface Full extends MariadbConnection {
 
 /** What stands behind a connection of either kind. */
 interface Core {
+  readonly status?: number;
   readonly sendQueue: { readonly length: number };
   readonly receiveQueue: {
     readonly length: number;
@@ -58,6 +60,10 @@ interface Watched {
 const watchedConnections = new WeakMap<MariadbConnection, Watched>();
 
 const inTransactionBit = 1;
+
+/** Of the connector's states. What is more is the end. */
+const unconnected = 1;
+const connected = 5;
 
 /** Errors of a server that shuts down, by number: ER_SERVER_SHUTDOWN, ER_FORCING_CLOSE. */
 const shutdowns = new Set<unknown>([1053, 1080]);
@@ -93,6 +99,15 @@ type Callback = (error?: unknown, rows?: unknown) => void;
 /** For `new QueuePool(() => createConnection(options), { dialect: mariadb })`. */
 export const mariadb: Dialect<MariadbConnection> = {
   name: "mariadb",
+
+  doCheck(connection) {
+    expectDriver("mariadb", connection, ["rollback", "isValid"]);
+    const status = "on" in connection ? coreOf(connection)?.status : undefined;
+    if (status === undefined || status === connected) return undefined;
+    if (status > connected || status === unconnected)
+      refuse("mariadb", connection, "a Connection that is not connected", "the creator must wait for connect()");
+    return "the creator returns a Connection of mariadb that is not connected yet; it must wait for connect()";
+  },
 
   doRollback: (connection) => ask(connection, "rollback"),
 

@@ -4,6 +4,7 @@
  */
 
 import { isTransient, type Dialect } from "../dialect.js";
+import { expectDriver, refuse } from "./drivers.js";
 import { isBlocking, isUnavailable, messageOf, RedisSession } from "./redis-session.js";
 
 /** What this dialect needs of a client of redis. */
@@ -30,7 +31,7 @@ interface Queue {
 
 /** The client, with what it has beyond its public types. */
 interface Core extends RedisClient {
-  readonly options?: { readonly database?: number };
+  readonly options?: { readonly database?: number; readonly socket?: { readonly reconnectStrategy?: unknown } };
   readonly isPubSubActive: boolean;
   /** Not in older versions. */
   _getQueue?(): Queue;
@@ -54,6 +55,10 @@ const lostClients = new WeakSet<RedisClient>();
 
 /** What redis says of an opening that the server or the time has ended. */
 const openingMessages = new Set(["Socket closed unexpectedly", "Connection timeout"]);
+
+const reconnects =
+  "the creator returns a client of redis that reconnects; give it socket.reconnectStrategy: false, or an opening " +
+  "that fails goes on in the background";
 
 const ignore = (): void => {};
 
@@ -84,6 +89,16 @@ const synchronous = /^(multi|MULTI|destroy|legacy|asap|with\w+|\w+Iterator)$/;
 /** For `new QueuePool(() => createClient({ url }).on("error", log).connect(), { dialect: redis })`. */
 export const redis: Dialect<RedisClient> = {
   name: "redis",
+
+  doCheck(client) {
+    expectDriver("redis", client, ["sendCommand", "destroy"]);
+    const { isOpen, isReady, options } = client as Core;
+    if (isOpen === false) refuse("redis", client, "a client that is not connected", "the creator must await connect()");
+    if (options?.socket?.reconnectStrategy !== false && options !== undefined) return reconnects;
+    return isReady === false
+      ? "the creator returns a client of redis that is not connected yet; it must await connect()"
+      : undefined;
+  },
 
   doRollback: (client) => reset(client as Core, "DISCARD"),
 

@@ -370,6 +370,19 @@ testEach("callers go on after a restart of the server", async (driver) => {
   }
 });
 
+testEach("a connection that is closed, and what is none, are refused by name", async (driver) => {
+  const connection = await driver.open(server.options);
+  assert.equal(mariadb.doCheck(connection), undefined);
+  await driver.end(connection);
+  const pool = new QueuePool(() => connection, { dialect: mariadb });
+  pools.push(pool);
+  await assert.rejects(pool.connect(), {
+    name: "TypeError",
+    message: 'dialect "mariadb" was given a Connection that is not connected; the creator must wait for connect()',
+  });
+  assert.throws(() => mariadb.doCheck({}), /an object without rollback\(\)/);
+});
+
 testEach("prePing finds a session that was killed a moment ago", async (driver) => {
   const { pool, query } = made(driver, { prePing: true });
   const id = await pool.use((connection) => idOf(driver, connection));

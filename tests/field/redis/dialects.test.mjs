@@ -11,7 +11,9 @@ import { startRedis } from "../redis.mjs";
 
 const server = await startRedis();
 const project = layProject("redis", join(import.meta.dirname, "app"));
-const { drivers, NullPool, QueuePool } = await import(pathToFileURL(join(project.folder, "drivers.mjs")).href);
+const { drivers, NullPool, QueuePool, unconnected } = await import(
+  pathToFileURL(join(project.folder, "drivers.mjs")).href
+);
 
 const pools = [];
 const unhandled = [];
@@ -291,7 +293,7 @@ testEach("a client that is killed under a command fails its caller, and the next
 });
 
 testEach("a client that reconnects does not go on outside of its transaction", async (driver) => {
-  const { pool, send } = made(driver, { client: driver.reconnecting });
+  const { pool, send, complaints } = made(driver, { client: driver.reconnecting });
   await pool.use(async (client) => {
     const id = await idOf(driver, client);
     await driver.multi(client);
@@ -305,6 +307,7 @@ testEach("a client that reconnects does not go on outside of its transaction", a
   assert.equal(pool.stats().opened, 2);
   const ids = await server.clients();
   assert.equal(ids.length, 1, "the client that was killed has not come back");
+  assert.match(complaints.join(), /^pool .*: the creator returns a .* that reconnects; give it /);
 });
 
 testEach("callers go on after a restart of the server, idle and under load", async (driver) => {
@@ -326,6 +329,22 @@ testEach("callers go on after a restart of the server, idle and under load", asy
     for (let time = 0; time < 8; time++) await pool.use((client) => client.incr("number"));
     await pool.close();
     assert.deepEqual(await server.clients(), []);
+  }
+});
+
+test("a dialect names the client of the other driver, and one that is not connected", async () => {
+  for (const { dialect, other, client, words } of unconnected) {
+    const pool = new QueuePool(() => client, { dialect });
+    await assert.rejects(pool.connect(), {
+      name: "TypeError",
+      message: `dialect "${dialect.name}" was given ${words} that is not connected; the creator must await connect()`,
+    });
+    const label = `${words} of ${dialect.name}`;
+    assert.throws(() => other.doCheck(client), {
+      message: `dialect "${other.name}" was given ${label}; use edgepool/dialects/${dialect.name}`,
+    });
+    assert.throws(() => dialect.doCheck({}), /was given an object without sendCommand\(\)/);
+    await pool.close();
   }
 });
 

@@ -61,6 +61,12 @@ const withOptions = (driver, given) => ({
   open: (port, options) => driver.open(port, { ...given, ...options }),
 });
 
+/** Clients that were never connected, and what the other dialect says of them. */
+export const unconnected = [
+  { dialect: ioredis, other: redis, client: new Redis({ lazyConnect: true }), words: "a Redis" },
+  { dialect: redis, other: ioredis, client: createClient(), words: "a client" },
+];
+
 export const drivers = {
   "ioredis, RESP3": ofIoredis,
   "ioredis, RESP2": withOptions(ofIoredis, { protocol: 2 }),
