@@ -57,7 +57,7 @@ say(
 /** Returns one module with all exports of the package's subpaths. */
 function writeEntry() {
   const ofSqlite = ["better-sqlite3", "node-sqlite", "libsql", "sqlite-wasm"];
-  const ofServers = ["pg", "mysql2", "mariadb", "pglite", "ioredis", "redis"];
+  const ofServers = ["pg", "mysql2", "mariadb", "pglite", "ioredis", "redis", "tedious"];
   const dialects = [...ofServers, ...ofSqlite].map((name) => `dialects/${name}`);
   const entries = ["durable-object/index", "inspect/index", "pg/index", "otel/index", "diagnostics/index"];
   const modules = ["index", ...entries, ...dialects].map((path) => `export * from "../../pkg/${path}.js";\n`);

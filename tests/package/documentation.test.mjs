@@ -358,7 +358,7 @@ test("docs/errors.md has a section for every code, and no other", () => {
 
 test("every exported name is in the documents", () => {
   const ofSqlite = ["better-sqlite3", "node-sqlite", "libsql", "sqlite-wasm"];
-  const ofServers = ["pg", "mysql2", "mariadb", "pglite", "ioredis", "redis"];
+  const ofServers = ["pg", "mysql2", "mariadb", "pglite", "ioredis", "redis", "tedious"];
   const dialects = [...ofServers, ...ofSqlite].map((name) => `dialects/${name}`);
   const facades = ["pg/index", "mysql2/index", "tarn/index", "generic-pool/index"];
   const others = ["entry/slim", "durable-object/index", "otel/index", "diagnostics/index", "inspect/index"];
@@ -457,6 +457,7 @@ test("no document names in its inline code what does not exist", () => {
     "dialects/ioredis",
     "dialects/redis",
     "dialects/mariadb",
+    "dialects/tedious",
   ];
   const known = new Set(publicFiles.flatMap((path) => declarations(path).match(/\w+/g)));
   for (const document of documents) {

@@ -20,6 +20,7 @@ const dialects = {
   ioredis: "ioredis",
   redis: "redis",
   mariadb: "mariadb",
+  tedious: "tedious",
 };
 
 let project;
