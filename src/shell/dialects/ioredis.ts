@@ -74,8 +74,8 @@ interface Watched {
 const watchedClients = new WeakMap<IoredisClient, Watched>();
 
 const reconnects =
-  "the creator returns a Redis of ioredis that reconnects; give it retryStrategy: null, or an opening that fails goes " +
-  "on in the background";
+  "the creator returns a Redis of ioredis that reconnects; give it retryStrategy: null, or an opening that fails " +
+  "goes on in the background";
 
 const ignore = (): void => {};
 
