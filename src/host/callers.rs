@@ -5,10 +5,12 @@ extern crate std;
 
 use super::error::Error;
 use super::manager::Manager;
+use super::operation::Operation;
 use super::runtime::Runtime;
 use super::watch::Held;
 use crate::policy::{LeaseId, OperationId};
 use core::cell::{Cell, RefCell};
+use std::boxed::Box;
 use std::rc::Rc;
 use std::vec::Vec;
 
@@ -36,8 +38,6 @@ pub(super) enum Answer<M: Manager> {
     Granted(Granted<M>),
     /// It gets none.
     Refused(Error<M::Error>),
-    /// Its operation has a step.
-    GoOn,
     /// Its return, or the close, is over as far as it waits.
     Done,
 }
@@ -46,11 +46,15 @@ pub(super) enum Answer<M: Manager> {
 pub(super) struct Caller<M: Manager, R: Runtime> {
     /// The operation that has this caller now.
     pub(super) operation: Cell<OperationId>,
+    /// The operation itself, while the caller polls it; not during a poll. A caller that is not polled must not hold
+    /// it up, so it becomes a task once the caller has its answer, or its step has run out of time.
+    pub(super) work: Cell<Option<Box<Operation<M, R>>>>,
     pub(super) answer: RefCell<Option<Answer<M>>>,
     /// How to wake it, once it waits.
     pub(super) notify: RefCell<Option<R::Notify>>,
     /// The caller's own `timeout` and `deadline`, in milliseconds.
     pub(super) own_ms: (f64, f64),
+    pub(super) is_timed: bool,
 }
 
 impl<M: Manager, R: Runtime> Caller<M, R> {

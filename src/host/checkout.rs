@@ -21,9 +21,7 @@ use std::rc::Rc;
 pub(super) struct Attendance<M: Manager, R: Runtime> {
     shared: Rc<Shared<M, R>>,
     caller: Rc<Caller<M, R>>,
-    operation: Option<Operation<M, R>>,
     wait: Option<R::Wait>,
-    is_timed: bool,
     is_over: bool,
 }
 
@@ -37,52 +35,35 @@ impl<M: Manager, R: Runtime> Attendance<M, R> {
     ) -> Self {
         let caller = Rc::new(Caller {
             operation: Cell::new(id),
+            work: Cell::new(operation.map(Box::new)),
             answer: RefCell::new(None),
             notify: RefCell::new(None),
             own_ms,
+            is_timed,
         });
         shared.with(|state| Shared::attend(state, &caller));
-        Self { shared, caller, operation, wait: None, is_timed, is_over: false }
+        Self { shared, caller, wait: None, is_over: false }
     }
 
-    /// Its operation goes on without it.
-    fn leave_operation(&mut self) {
-        if let Some(operation) = self.operation.take() {
-            self.shared.runtime.spawn(Box::pin(operation));
+    /// Polls the operation, if this caller still has it.
+    fn work(&self, context: &mut Context<'_>) {
+        let Some(mut operation) = self.caller.work.take() else { return };
+        if Pin::new(&mut *operation).poll(context).is_ready() {
+            return;
         }
-    }
-
-    /// Its operation has a step.
-    fn go_on(&mut self) {
-        self.leave_operation();
-        let id = self.caller.operation.get();
-        let step = self.shared.with(|state| {
-            self.shared.prepare(state, self.is_timed);
-            state.policy.resume(id)
-        });
-        self.operation = Some(Operation::checkout(self.shared.clone(), id, step, self.caller.own_ms, self.is_timed));
+        if self.caller.answer.borrow().is_some() {
+            self.shared.runtime.spawn(Box::into_pin(operation));
+        } else {
+            self.caller.work.set(Some(operation));
+        }
     }
 
     pub(super) fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Answer<M>> {
         loop {
-            let answer = self.caller.answer.borrow_mut().take();
-            match answer {
-                Some(Answer::GoOn) => self.go_on(),
-                Some(answer) => {
-                    self.is_over = true;
-                    self.leave_operation();
-                    return Poll::Ready(answer);
-                }
-                None => {}
-            }
-            if let Some(operation) = &mut self.operation
-                && Pin::new(operation).poll(context).is_ready()
-            {
-                self.operation = None;
-                continue;
-            }
-            if self.caller.answer.borrow().is_some() {
-                continue;
+            self.work(context);
+            if let Some(answer) = self.caller.answer.take() {
+                self.is_over = true;
+                return Poll::Ready(answer);
             }
             let wait = match &mut self.wait {
                 Some(wait) => wait,
@@ -105,7 +86,7 @@ impl<M: Manager, R: Runtime> Drop for Attendance<M, R> {
         if self.is_over {
             return;
         }
-        let answer = self.caller.answer.borrow_mut().take();
+        let answer = self.caller.answer.take();
         if let Some(Answer::Granted(granted)) = answer {
             if let Some(operation) = self.shared.take_back(granted, End::Return) {
                 self.shared.launch(operation);
@@ -117,11 +98,10 @@ impl<M: Manager, R: Runtime> Drop for Attendance<M, R> {
                 state.policy.abort(id);
             });
         }
-        if std::thread::panicking() {
-            // A call that has panicked must not be polled again. Dropped, the operation ends as one that failed.
-            self.operation = None;
+        // A call that has panicked was dropped by its poll: that operation has ended as one that failed.
+        if let Some(operation) = self.caller.work.take() {
+            self.shared.runtime.spawn(Box::into_pin(operation));
         }
-        self.leave_operation();
         self.shared.afterwards();
     }
 }
@@ -205,7 +185,7 @@ impl<M: Manager, R: Runtime> Future for Checkout<M, R> {
         Poll::Ready(match answer {
             Answer::Granted(granted) => Ok(granted),
             Answer::Refused(error) => Err(error),
-            Answer::GoOn | Answer::Done => Err(Error::Closed { pool }),
+            Answer::Done => Err(Error::Closed { pool }),
         })
     }
 }
@@ -222,6 +202,13 @@ impl<M: Manager, R: Runtime> Ending<M, R> {
     pub(super) fn of(shared: &Rc<Shared<M, R>>, operation: Operation<M, R>) -> Self {
         let forever = (f64::INFINITY, f64::INFINITY);
         Self(Some(Attendance::new(shared.clone(), operation.id(), Some(operation), forever, false)))
+    }
+
+    /// Of an operation without a caller, which begins at once.
+    pub(super) fn of_spawned(shared: &Rc<Shared<M, R>>, id: OperationId) -> Self {
+        let ending = Self::of_close(shared, id);
+        shared.launch(Operation::spawned(shared.clone(), id));
+        ending
     }
 
     /// Of a close, which performs no step.

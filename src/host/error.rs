@@ -2,6 +2,7 @@
 
 extern crate std;
 
+use super::events::Taken;
 use crate::policy::{Counts, Refusal, Settings, Stats};
 use core::fmt::{self, Display, Formatter};
 use std::boxed::Box;
@@ -33,6 +34,8 @@ pub enum Error<E> {
     InUse {
         /// The pool's name.
         pool: Rc<str>,
+        /// The call of `connect()` that has it.
+        taken_at: Option<Taken>,
     },
     /// One connection after the other was dead.
     Disconnected {
@@ -68,10 +71,19 @@ pub struct TimeoutError<E> {
     pub stats: Stats,
     /// SQLAlchemy's four numbers.
     pub counts: Counts,
-    /// For how many milliseconds, at least, the longest-held leases have been out. Longest first, at most five.
-    pub longest_held_ms: Vec<u32>,
+    /// The leases that have been out for longest, at most five.
+    pub longest_held: Vec<LongHeld>,
     /// The error of the last opening, while openings fail and are tried again.
     pub cause: Option<Rc<E>>,
+}
+
+/// A lease that is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LongHeld {
+    /// For how many milliseconds, at least.
+    pub ms: u32,
+    /// The call of `connect()`.
+    pub taken_at: Option<Taken>,
 }
 
 /// What a checkout was doing when its time ran out.
@@ -127,7 +139,10 @@ impl<E: Display> Display for Error<E> {
                 "the queue of the pool {pool} is full: callers waiting: {}, connections in use: {} of at most {}",
                 stats.waiting, stats.used, stats.max
             ),
-            Self::InUse { pool } => write!(formatter, "the connection of the pool {pool} is already checked out"),
+            Self::InUse { pool, taken_at } => {
+                write!(formatter, "the connection of the pool {pool} is already checked out")?;
+                taken_at.map_or(Ok(()), |taken_at| write!(formatter, " at {taken_at}"))
+            }
             Self::Disconnected { pool, .. } => {
                 write!(formatter, "the pool {pool} found one dead connection after another and gave up")
             }
@@ -168,8 +183,11 @@ impl<E> Display for TimeoutError<E> {
             stats.used, stats.returning, stats.idle, stats.opening, stats.closing, stats.max, stats.waiting
         )?;
         let mut separator = "; held longest, at least: ";
-        for ms in &self.longest_held_ms {
+        for LongHeld { ms, taken_at } in &self.longest_held {
             write!(formatter, "{separator}{ms} ms")?;
+            if let Some(taken_at) = taken_at {
+                write!(formatter, " (taken at {taken_at})")?;
+            }
             separator = ", ";
         }
         Ok(())

@@ -37,6 +37,9 @@ pub enum Background {
     Disconnect,
 }
 
+/// The place in a program that called `connect()`.
+pub type Taken = &'static core::panic::Location<'static>;
+
 /// Listens to a pool. Each method is called when its event happens, and must not panic. They take no time: what has to
 /// be awaited belongs to the manager.
 #[allow(unused_variables, reason = "the defaults do nothing")]
@@ -62,8 +65,9 @@ pub trait Events<M: Manager>: 'static {
     /// A slot goes back to the pool, with its connection or emptied.
     fn checkin(&self, connection: Option<&mut M::Connection>) {}
 
-    /// A connection is not to be trusted, and about to be terminated. `None`: a lease has it still.
-    fn invalidate(&self, connection: Option<&mut M::Connection>) {}
+    /// A connection is not to be trusted, and about to be terminated. `connection` is `None` while a lease has it
+    /// still; `error` says why, if that is known.
+    fn invalidate(&self, connection: Option<&mut M::Connection>, error: Option<&Rc<M::Error>>) {}
 
     /// A connection was marked to be replaced later.
     fn soft_invalidate(&self) {}
@@ -77,8 +81,8 @@ pub trait Events<M: Manager>: 'static {
     /// A connection that has left the pool is about to be closed.
     fn close_detached(&self, connection: Option<&mut M::Connection>) {}
 
-    /// A lease has been out for this long (`hold_limit`).
-    fn held(&self, time: Duration) {}
+    /// A lease has been out for this long (`hold_limit`). `taken_at`: the call of `connect()`.
+    fn held(&self, time: Duration, taken_at: Option<Taken>) {}
 
     /// Something failed that no caller is to know. `None`: it took too long.
     fn error(&self, background: Background, error: Option<&Rc<M::Error>>) {}

@@ -5,6 +5,7 @@ extern crate std;
 use super::callers::{Granted, Hold};
 use super::checkout::Ending;
 use super::error::Error;
+use super::events::Taken;
 use super::manager::Manager;
 use super::runtime::Runtime;
 use super::shared::{End, Shared};
@@ -64,7 +65,9 @@ macro_rules! holding {
         pub struct $name<M: Manager, R: Runtime>(Holding<M, R>);
 
         impl<M: Manager, R: Runtime> $name<M, R> {
-            pub(super) const fn new(shared: Rc<Shared<M, R>>, granted: Granted<M>) -> Self {
+            #[inline(always)]
+            pub(super) fn new(shared: Rc<Shared<M, R>>, granted: Granted<M>, taken_at: Taken) -> Self {
+                granted.held.taken_at.set(Some(taken_at));
                 Self(Holding { shared, granted: Some(granted) })
             }
 
@@ -79,9 +82,19 @@ macro_rules! holding {
                 self.0.end(End::Failed(error)).await;
             }
 
+            /// Returns the connection after its caller has ended the transaction: nothing is rolled back.
+            pub async fn close_reset(self) {
+                self.0.end(End::Reset).await;
+            }
+
             /// Terminates the connection, which is not to be trusted. The pool opens another one.
             pub async fn invalidate(self) {
-                self.0.end(End::Invalidate).await;
+                self.0.end(End::Invalidate(None)).await;
+            }
+
+            /// The same with the reason, for [`Events::invalidate`](super::Events::invalidate).
+            pub async fn invalidate_because(self, error: M::Error) {
+                self.0.end(End::Invalidate(Some(Rc::new(error)))).await;
             }
 
             /// Whether the connection is to be used: the pool has not taken it back, and no death of it was reported.
@@ -173,6 +186,16 @@ impl<M: Manager, R: Runtime> Detached<M, R> {
     /// Resets the connection and closes it. A drop does the same in the background.
     pub async fn close(self) {
         self.0.end(End::Return).await;
+    }
+
+    /// Closes the connection after its caller has ended the transaction: nothing is rolled back.
+    pub async fn close_reset(self) {
+        self.0.end(End::Reset).await;
+    }
+
+    /// Terminates the connection without a reset.
+    pub async fn invalidate(self) {
+        self.0.end(End::Invalidate(None)).await;
     }
 
     /// Gives the connection away: the pool does not close it.

@@ -88,8 +88,15 @@ pub trait Manager: 'static {
         true
     }
 
-    /// Whether a statement is under way on a connection that comes back. Default: no.
+    /// Whether a statement is under way on a connection that comes back, which may end soon. Default: no.
     fn is_busy(&self, connection: &Self::Connection) -> bool {
+        let _ = connection;
+        false
+    }
+
+    /// Whether a connection comes back with something open that does not end by itself: a cursor, a `COPY`, a stream.
+    /// It is terminated. Default: no.
+    fn is_stuck(&self, connection: &Self::Connection) -> bool {
         let _ = connection;
         false
     }

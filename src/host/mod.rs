@@ -25,13 +25,13 @@ mod wasm;
 mod watch;
 
 pub use crate::policy::{Counts, Loss, ResetStyle, Sizes, Stats};
-pub use error::{Error, OptionError, TimeoutError, TimeoutStep};
-pub use events::{Background, Events, Rejection};
+pub use error::{Error, LongHeld, OptionError, TimeoutError, TimeoutStep};
+pub use events::{Background, Events, Rejection, Taken};
 pub use lease::{Detached, Lease, Share};
 pub use manager::{Manager, Reset};
 pub use options::{Builder, OnHoldLimit};
 pub use pool::{
-    Assertion, AssertionPool, LeaseOf, Null, NullPool, Patience, Pool, PoolKind, Queue, QueuePool, Singleton,
+    Assertion, AssertionPool, Disposal, LeaseOf, Null, NullPool, Patience, Pool, PoolKind, Queue, QueuePool, Singleton,
     SingletonThreadPool, Static, StaticPool, Within,
 };
 pub use runtime::{Anywhere, Notify, Place, Runtime, Task};

@@ -89,6 +89,14 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
         operation
     }
 
+    /// A checkout that was woken.
+    pub(super) fn resumed(shared: Rc<Shared<M, R>>, id: OperationId, own_ms: (f64, f64), is_timed: bool) -> Self {
+        let mut operation = Self::new(shared, id, Stage::Begun);
+        operation.own_ms = own_ms;
+        operation.is_timed = is_timed;
+        operation
+    }
+
     /// A return, or the end of this connection.
     pub(super) fn returning(shared: Rc<Shared<M, R>>, id: OperationId, held: Rc<Held<M>>) -> Self {
         let mut operation = Self::new(shared, id, Stage::Begun);
@@ -402,7 +410,7 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
         };
         let mut place = held.as_deref().and_then(Borrowed::of);
         let connection = place.as_mut().and_then(Borrowed::get);
-        let result = Self::listen(&**events, event, connection);
+        let result = Self::listen(&**events, event, connection, self.error.as_ref());
         drop(place);
         let Err(rejection) = result else { return Outcome::Ok };
         let (error, outcome) = match rejection {
@@ -419,6 +427,7 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
         events: &dyn Events<M>,
         event: Event,
         connection: Option<&mut M::Connection>,
+        why: Option<&Rc<M::Error>>,
     ) -> Result<(), Rejection<M::Error>> {
         match (event, connection) {
             (Event::FirstConnect, Some(connection)) => events.first_connect(connection),
@@ -428,7 +437,7 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
                 match (event, connection) {
                     (Event::Reset, Some(connection)) => events.reset(connection),
                     (Event::Checkin, connection) => events.checkin(connection),
-                    (Event::Invalidate, connection) => events.invalidate(connection),
+                    (Event::Invalidate, connection) => events.invalidate(connection, why),
                     (Event::SoftInvalidate, _) => events.soft_invalidate(),
                     (Event::Close, connection) => events.close(connection),
                     (Event::Detach, _) => events.detach(),

@@ -11,7 +11,6 @@ use super::shared::Shared;
 use crate::policy::{Config, OPTIONS, Place, Pool as Policy, ResetStyle, Settings};
 use core::marker::PhantomData;
 use core::time::Duration;
-use std::boxed::Box;
 use std::rc::Rc;
 use std::vec::Vec;
 
@@ -29,7 +28,7 @@ pub struct Builder<K: PoolKind, M: Manager> {
     manager: M,
     settings: Settings,
     given: Vec<&'static str>,
-    events: Option<Box<dyn Events<M>>>,
+    events: Option<Rc<dyn Events<M>>>,
     name: Rc<str>,
     crosses: bool,
     kind: PhantomData<K>,
@@ -137,7 +136,7 @@ impl<K: PoolKind, M: Manager> Builder<K, M> {
     /// Listens to the pool.
     #[must_use]
     pub fn events(mut self, events: impl Events<M>) -> Self {
-        self.events = Some(Box::new(events));
+        self.events = Some(Rc::new(events));
         self
     }
 
@@ -159,15 +158,8 @@ impl<K: PoolKind, M: Manager> Builder<K, M> {
             }
         }
         let config = Config::new(&self.settings).map_err(|violation| refused(violation.option))?;
-        let shared = Shared::new(
-            self.manager,
-            runtime,
-            self.events,
-            self.name,
-            self.settings,
-            Policy::new(config),
-            self.crosses,
-        );
+        let Self { manager, settings, events, name, crosses, .. } = self;
+        let shared = Shared::new(Rc::new(manager), runtime, events, name, settings, Policy::new(config), crosses);
         Ok(Pool::of(Rc::new(shared)))
     }
 }

@@ -5,18 +5,24 @@ extern crate std;
 use super::callers::{Answer, Granted};
 use super::checkout::{Attendance, Checkout, Ending};
 use super::error::{Error, OptionError};
+use super::events::Taken;
 use super::lease::{Lease, Share};
 use super::manager::Manager;
 use super::operation::Operation;
 use super::options::Builder;
 use super::runtime::Runtime;
 use super::shared::{Own, Shared};
-use crate::policy::{Counts, Kind, Sizes, Span, Stats};
+use crate::policy::{Config, Counts, Kind, Pool as Policy, Sizes, Span, Stats};
 use core::any::Any;
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
 use core::marker::PhantomData;
+use core::panic::Location;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
+use std::boxed::Box;
 use std::rc::Rc;
+use std::string::String;
 use std::vec::Vec;
 
 /// Which kind a pool is. See [`QueuePool`] and its siblings.
@@ -40,14 +46,14 @@ pub trait LeaseOf<M: Manager, R: Runtime>: core::ops::Deref<Target = M::Connecti
 }
 
 mod sealed {
-    use super::{Granted, Manager, Rc, Runtime, Shared};
+    use super::{Granted, Manager, Rc, Runtime, Shared, Taken};
 
     pub trait Sealed {}
 
     pub trait Make<M: Manager, R: Runtime> {
         #[doc(hidden)]
         #[allow(private_interfaces, reason = "the trait is sealed")]
-        fn make(shared: Rc<Shared<M, R>>, granted: Granted<M>) -> Self;
+        fn make(shared: Rc<Shared<M, R>>, granted: Granted<M>, taken_at: Taken) -> Self;
     }
 }
 
@@ -56,8 +62,8 @@ macro_rules! leases {
         $(impl<M: Manager, R: Runtime> sealed::Make<M, R> for $lease<M, R> {
             #[allow(private_interfaces, reason = "the trait is sealed")]
             #[inline(always)]
-            fn make(shared: Rc<Shared<M, R>>, granted: Granted<M>) -> Self {
-                Self::new(shared, granted)
+            fn make(shared: Rc<Shared<M, R>>, granted: Granted<M>, taken_at: Taken) -> Self {
+                Self::new(shared, granted, taken_at)
             }
         }
 
@@ -146,6 +152,49 @@ impl Default for Patience {
     }
 }
 
+impl Within {
+    fn own(self) -> Own {
+        let Self { timeout, deadline, priority } = self;
+        Own { timeout: timeout.map(span), deadline: deadline.map(span), priority }
+    }
+}
+
+/// The closes that [`Pool::dispose`] has begun. Ends with the last of them.
+pub struct Disposal<M: Manager, R: Runtime>(Vec<Ending<M, R>>);
+
+impl<M: Manager, R: Runtime> Future for Disposal<M, R> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.retain_mut(|close| Pin::new(close).poll(context).is_pending());
+        if self.0.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// The manager's error that this one is, or has as its source.
+fn cause_of<'error, E: core::error::Error + 'static>(error: &'error impl Any) -> Option<&'error E> {
+    type Sent = Box<dyn core::error::Error + Send + Sync>;
+    type Kept = Box<dyn core::error::Error>;
+    let any: &dyn Any = error;
+    let found = any.downcast_ref::<E>();
+    if found.is_some() {
+        return found;
+    }
+    if let Some(Error::Manager(error)) = any.downcast_ref::<Error<E>>() {
+        return Some(error);
+    }
+    let sent = any.downcast_ref::<Sent>().map(|error| &**error as &(dyn core::error::Error + 'static));
+    let mut next = sent.or_else(|| any.downcast_ref::<Kept>().map(|error| &**error));
+    while let Some(error) = next {
+        let found = error.downcast_ref::<E>();
+        if found.is_some() {
+            return found;
+        }
+        next = error.source();
+    }
+    None
+}
+
 fn span(time: Duration) -> Span {
     Span::from_millis(time.as_secs_f64() * 1000.0).unwrap_or(Span::Forever)
 }
@@ -165,33 +214,64 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
     /// Checks a connection out. Dropped before its end, the caller leaves the queue, and what was being opened for it
     /// is the next caller's.
     #[inline]
-    pub async fn connect(&self) -> Result<K::Lease<M, R>, Error<M::Error>> {
-        let granted = Checkout::New(self.shared.clone(), Own::default()).await?;
-        Ok(sealed::Make::make(self.shared.clone(), granted))
+    #[track_caller]
+    pub fn connect(&self) -> impl Future<Output = Result<K::Lease<M, R>, Error<M::Error>>> {
+        self.ask(Own::default(), Location::caller())
     }
 
     /// The same with times of its own.
-    pub async fn connect_within(&self, within: Within) -> Result<K::Lease<M, R>, Error<M::Error>> {
-        let Within { timeout, deadline, priority } = within;
-        let own = Own { timeout: timeout.map(span), deadline: deadline.map(span), priority };
+    #[track_caller]
+    pub fn connect_within(&self, within: Within) -> impl Future<Output = Result<K::Lease<M, R>, Error<M::Error>>> {
+        self.ask(within.own(), Location::caller())
+    }
+
+    #[inline]
+    async fn ask(&self, own: Own, taken_at: Taken) -> Result<K::Lease<M, R>, Error<M::Error>> {
         let granted = Checkout::New(self.shared.clone(), own).await?;
-        Ok(sealed::Make::make(self.shared.clone(), granted))
+        Ok(sealed::Make::make(self.shared.clone(), granted, taken_at))
     }
 
     /// Checks out, runs `work`, and returns the connection when it has ended. If `work` fails with an error of the
-    /// manager that says that the connection is lost, it is terminated.
-    pub async fn use_with<T, E>(&self, work: impl AsyncFnOnce(&mut K::Lease<M, R>) -> Result<T, E>) -> Result<T, E>
+    /// manager that says that the connection is lost, it is terminated. The error may be [`Manager::Error`] itself,
+    /// the pool's [`Error`] or a boxed error, and a boxed one may have it as its source.
+    #[track_caller]
+    pub fn use_with<T, E>(
+        &self,
+        work: impl AsyncFnOnce(&mut K::Lease<M, R>) -> Result<T, E>,
+    ) -> impl Future<Output = Result<T, E>>
     where
         E: From<Error<M::Error>> + 'static,
     {
-        let mut lease = self.connect().await?;
+        self.lend_to(work, Own::default(), Location::caller())
+    }
+
+    /// The same with times of its own for the checkout.
+    #[track_caller]
+    pub fn use_within<T, E>(
+        &self,
+        within: Within,
+        work: impl AsyncFnOnce(&mut K::Lease<M, R>) -> Result<T, E>,
+    ) -> impl Future<Output = Result<T, E>>
+    where
+        E: From<Error<M::Error>> + 'static,
+    {
+        self.lend_to(work, within.own(), Location::caller())
+    }
+
+    async fn lend_to<T, E>(
+        &self,
+        work: impl AsyncFnOnce(&mut K::Lease<M, R>) -> Result<T, E>,
+        own: Own,
+        taken_at: Taken,
+    ) -> Result<T, E>
+    where
+        E: From<Error<M::Error>> + 'static,
+    {
+        let mut lease = self.ask(own, taken_at).await?;
         let result = work(&mut lease).await;
-        match &result {
-            Err(error) => match (error as &dyn Any).downcast_ref::<M::Error>() {
-                Some(error) => lease.close_after(error).await,
-                None => lease.close().await,
-            },
-            Ok(_) => lease.close().await,
+        match result.as_ref().err().and_then(cause_of::<M::Error>) {
+            Some(error) => lease.close_after(error).await,
+            None => lease.close().await,
         }
         result
     }
@@ -221,11 +301,28 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
         Ok(())
     }
 
-    /// Closes the idle connections in the background. Leases go on, and their connections are closed at their return.
-    /// The pool stays usable.
-    pub fn dispose(&self) {
+    /// Closes the idle connections, and begins at once. Leases go on, and their connections are closed at their return.
+    /// The pool stays usable. The future ends with the last close; dropped, the closes go on.
+    pub fn dispose(&self) -> Disposal<M, R> {
+        self.shared.drain();
+        let before = self.shared.spawned_len();
         self.shared.with(|state| state.policy.dispose());
+        self.shared.drain();
+        let closes = self.shared.take_spawned(before).into_iter().map(|id| Ending::of_spawned(&self.shared, id));
+        let closes = closes.collect();
         self.shared.afterwards();
+        Disposal(closes)
+    }
+
+    /// Makes another pool with the same options and sizes, manager, events and runtime. The two share nothing else.
+    pub fn recreate(&self) -> Self {
+        let Shared { manager, runtime, events, name, settings, crosses, .. } = &*self.shared;
+        let settings = settings.borrow().clone();
+        let Ok(config) = Config::new(&settings) else { unreachable!("they were checked") };
+        let policy = Policy::new(config);
+        let shared =
+            Shared::new(manager.clone(), runtime.clone(), events.clone(), name.clone(), settings, policy, *crosses);
+        Self::of(Rc::new(shared))
     }
 
     /// Ends the pool with the default [`Patience`]. Ends when every connection is closed.
@@ -260,7 +357,7 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
 
     /// Changes the sizes. What is `None` stays.
     pub fn resize(&self, sizes: Sizes) -> Result<(), OptionError> {
-        let resized = self.shared.with(|state| state.policy.resize(sizes));
+        let resized = self.shared.resize(sizes);
         self.shared.afterwards();
         resized.map_err(|violation| OptionError { option: violation.option })
     }
@@ -273,6 +370,15 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
     /// SQLAlchemy's four numbers.
     pub fn counts(&self) -> Counts {
         self.shared.with(|state| state.policy.counts())
+    }
+
+    /// One line with the pool's name and SQLAlchemy's numbers.
+    pub fn status(&self) -> String {
+        let Counts { size, checked_in, overflow, checked_out } = self.counts();
+        std::format!(
+            "{} size: {size} connections in pool: {checked_in} current overflow: {overflow} checked out: {checked_out}",
+            self.name()
+        )
     }
 
     /// The pool's name.

@@ -8,7 +8,7 @@ extern crate std;
 
 use super::alarm::Alarm;
 use super::callers::{Answer, Caller, Granted, Hold, Party, enter, find, leave};
-use super::error::{Error, TimeoutError, time_of};
+use super::error::{Error, LongHeld, TimeoutError, time_of};
 use super::events::{Background, Events};
 use super::manager::{Manager, Reset};
 use super::operation::Operation;
@@ -16,8 +16,8 @@ use super::runtime::{Notify, Place, Runtime};
 use super::signal::Flag;
 use super::watch::Held;
 use crate::policy::{
-    Aside, Condition, Hooks, Limits, Loss, Notice, OperationId, Outcome, Pool, Refusal, ResetStyle, Return, Settings,
-    Span, Step,
+    Aside, Condition, Config, Hooks, Limits, Loss, Notice, OperationId, Outcome, Pool, Refusal, ResetStyle, Return,
+    Settings, Sizes, Span, Step, Violation,
 };
 use core::cell::{Cell, OnceCell, RefCell};
 use core::future::Future;
@@ -45,6 +45,7 @@ pub(super) struct State<M: Manager, R: Runtime> {
 #[derive(Clone, Copy)]
 struct Traits {
     tells_time: bool,
+    has_deadline: bool,
     wants_random: bool,
     retries: bool,
     rolls_back: bool,
@@ -53,27 +54,45 @@ struct Traits {
     resets_before: bool,
 }
 
+impl Traits {
+    fn of(settings: &Settings, config: &Config, listens: bool) -> Self {
+        let limits_holding = settings.hold_limit_ms != f64::INFINITY;
+        let retries = config.retries();
+        Self {
+            tells_time: config.tells_time(),
+            has_deadline: settings.deadline_ms != f64::INFINITY,
+            wants_random: settings.recycle_jitter != 0.0 || retries,
+            retries,
+            rolls_back: settings.reset_on_return == Some(ResetStyle::Rollback),
+            limits_holding,
+            takes_back: limits_holding && settings.on_hold_limit == Some(true),
+            resets_before: listens,
+        }
+    }
+}
+
 pub(super) struct Shared<M: Manager, R: Runtime> {
-    pub(super) manager: M,
+    pub(super) manager: Rc<M>,
     pub(super) runtime: R,
-    pub(super) events: Option<Box<dyn Events<M>>>,
+    pub(super) events: Option<Rc<dyn Events<M>>>,
     pub(super) name: Rc<str>,
-    pub(super) settings: Settings,
+    /// With the sizes as they are now.
+    pub(super) settings: RefCell<Settings>,
     pub(super) alarm: Rc<Alarm>,
     state: RefCell<State<M, R>>,
-    traits: Traits,
+    traits: Cell<Traits>,
     /// Where the pool is used first. Elsewhere it is refused, unless it crosses.
     place: OnceCell<R::Place>,
-    crosses: bool,
+    pub(super) crosses: bool,
     random: Cell<u64>,
     is_starting: Cell<bool>,
 }
 
 impl<M: Manager, R: Runtime> Shared<M, R> {
     pub(super) fn new(
-        manager: M,
+        manager: Rc<M>,
         runtime: R,
-        events: Option<Box<dyn Events<M>>>,
+        events: Option<Rc<dyn Events<M>>>,
         name: Rc<str>,
         settings: Settings,
         mut policy: Pool,
@@ -83,18 +102,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             policy.set_hooks(Hooks::from_bits((1 << 10) - 1));
         }
         policy.set_can_ping(true);
-        let config = policy.config();
-        let limits_holding = settings.hold_limit_ms != f64::INFINITY;
-        let retries = config.retries();
-        let traits = Traits {
-            tells_time: config.tells_time(),
-            wants_random: settings.recycle_jitter != 0.0 || retries,
-            retries,
-            rolls_back: settings.reset_on_return == Some(ResetStyle::Rollback),
-            limits_holding,
-            takes_back: limits_holding && settings.on_hold_limit == Some(true),
-            resets_before: events.is_some(),
-        };
+        let traits = Traits::of(&settings, policy.config(), events.is_some());
         let state = State {
             policy,
             slots: Vec::new(),
@@ -109,10 +117,10 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             runtime,
             events,
             name,
-            settings,
+            settings: RefCell::new(settings),
             alarm: Rc::new(Alarm::new()),
             state: RefCell::new(state),
-            traits,
+            traits: Cell::new(traits),
             place: OnceCell::new(),
             crosses,
             random: Cell::new(seed | 1),
@@ -129,6 +137,17 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
     /// The same from a drop that may come while the state is borrowed, as a panic unwinds.
     pub(super) fn try_with<T>(&self, run: impl FnOnce(&mut State<M, R>) -> T) -> Option<T> {
         self.state.try_borrow_mut().ok().map(|mut state| run(&mut state))
+    }
+
+    /// Changes the sizes, of which some decide whether the time matters.
+    pub(super) fn resize(&self, sizes: Sizes) -> Result<(), Violation> {
+        self.with(|state| {
+            state.policy.resize(sizes)?;
+            let mut settings = self.settings.borrow_mut();
+            settings.take(sizes);
+            self.traits.set(Traits::of(&settings, state.policy.config(), self.events.is_some()));
+            Ok(())
+        })
     }
 
     // ---- places
@@ -148,16 +167,16 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
     /// Gives the policy the time before a checkout, a return or an outcome, if it looks at it.
     pub(super) fn prepare(&self, state: &mut State<M, R>, is_timed: bool) {
-        if self.traits.tells_time || is_timed {
+        if self.traits.get().tells_time || is_timed {
             state.policy.read_clock(self.runtime.now());
         }
-        if self.traits.wants_random {
+        if self.traits.get().wants_random {
             state.policy.set_random(self.next_random());
         }
     }
 
     pub(super) fn time_opening(&self, id: OperationId) {
-        if self.traits.retries {
+        if self.traits.get().retries {
             let now_ms = self.runtime.now();
             self.with(|state| {
                 state.policy.read_clock(now_ms);
@@ -179,8 +198,9 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
     /// What a checkout passes to the policy: `None` for the pool's own settings and no time.
     pub(super) fn limits(&self, own: Own) -> Option<Limits> {
         let Own { timeout, deadline, priority } = own;
-        let has_deadline = deadline.is_some() || self.settings.deadline_ms != f64::INFINITY;
-        let is_plain = timeout.is_none() && priority == 0 && !has_deadline && !self.traits.tells_time;
+        let traits = self.traits.get();
+        let has_deadline = deadline.is_some() || traits.has_deadline;
+        let is_plain = timeout.is_none() && priority == 0 && !has_deadline && !traits.tells_time;
         (!is_plain).then(|| Limits { timeout, deadline, priority, now_ms: self.runtime.now() })
     }
 
@@ -219,20 +239,22 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         let delay_ms = self.with(|state| if rings { state.policy.ring(now_ms) } else { state.policy.tick(now_ms) });
         self.drain();
         Alarm::set(self, delay_ms.map(|delay_ms| now_ms + f64::from(delay_ms)));
-        if self.traits.limits_holding {
+        if self.traits.get().limits_holding {
             self.report_held();
         }
     }
 
     fn report_held(self: &Rc<Self>) {
         for (ms, slot) in self.with(|state| state.policy.take_held()) {
-            if self.traits.takes_back
-                && let Some(held) = self.with(|state| state.slots.get(slot as usize).cloned().flatten())
+            let held = self.held_at(slot);
+            let taken_at = held.as_ref().and_then(|held| held.taken_at.get());
+            if self.traits.get().takes_back
+                && let Some(held) = held
             {
                 held.is_doomed.set(true);
             }
             if let Some(events) = &self.events {
-                events.held(Duration::from_millis(u64::from(ms)));
+                events.held(Duration::from_millis(u64::from(ms)), taken_at);
             }
         }
     }
@@ -242,20 +264,26 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         let mut woken: Vec<R::Notify> = Vec::new();
         let mut ended: Vec<Rc<Held<M>>> = Vec::new();
         let mut raised: Vec<Rc<Flag>> = Vec::new();
+        // Operations that go on as tasks, and callers whose operation has a step.
+        let mut tasks: Vec<Box<Operation<M, R>>> = Vec::new();
+        let mut resumed: Vec<Rc<Caller<M, R>>> = Vec::new();
         self.with(|state| {
             while let Some((id, notice)) = state.policy.take_notice() {
                 match notice {
                     Notice::Resume | Notice::Expire => {
+                        let caller = find(&state.callers, id);
                         if let Some(flag) = find(&state.flags, id) {
                             raised.push(flag.clone());
-                        } else if let Some(caller) = find(&state.callers, id) {
-                            woken.extend(caller.settle(Answer::GoOn));
+                            tasks.extend(caller.and_then(|caller| caller.work.take()));
+                        } else {
+                            resumed.extend(caller.cloned());
                         }
                     }
                     Notice::Follow(predecessor) => {
                         if let Some(caller) = leave(&mut state.callers, predecessor) {
+                            tasks.extend(caller.work.take());
                             caller.operation.set(id);
-                            woken.extend(caller.settle(Answer::GoOn));
+                            resumed.push(caller.clone());
                             enter(&mut state.callers, id, caller);
                         }
                     }
@@ -265,17 +293,20 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
                             state.policy.begin_checkin(lease, Condition::Clean);
                             continue;
                         };
+                        tasks.extend(caller.work.take());
                         if let Some(granted) = state.lend(lease.index(), Hold::Slot(lease)) {
                             woken.extend(caller.settle(Answer::Granted(granted)));
                         }
                     }
                     Notice::Reject(refusal) => {
                         let Some(caller) = leave(&mut state.callers, id) else { continue };
+                        tasks.extend(caller.work.take());
                         let error = self.refusal(state, refusal, caller.own_ms, None, None);
                         woken.extend(caller.settle(Answer::Refused(error)));
                     }
                     Notice::Done | Notice::Release => {
                         let Some(caller) = leave(&mut state.callers, id) else { continue };
+                        tasks.extend(caller.work.take());
                         woken.extend(caller.settle(Answer::Done));
                     }
                 }
@@ -290,6 +321,14 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         drop(ended);
         for flag in raised {
             flag.raise();
+        }
+        for operation in tasks {
+            self.runtime.spawn(Box::into_pin(operation));
+        }
+        for caller in resumed {
+            let id = caller.operation.get();
+            let operation = Operation::resumed(self.clone(), id, caller.own_ms, caller.is_timed);
+            self.runtime.spawn(Box::pin(operation));
         }
         for notify in woken {
             notify.notify();
@@ -364,20 +403,22 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
     pub(super) fn condition_of(&self, connection: &M::Connection, error: Option<&M::Error>) -> (Condition, Loss) {
         let loss = error.map_or(Loss::None, |error| self.manager.loss(error, connection));
         let is_lost = loss != Loss::None;
-        let condition = if self.manager.is_busy(connection) {
+        let condition = if self.manager.is_stuck(connection) {
+            Condition::Stuck
+        } else if self.manager.is_busy(connection) {
             if is_lost { Condition::GivenUp } else { Condition::Busy }
         } else if is_lost {
             Condition::Lost
         } else {
-            let looks = self.traits.rolls_back && !self.traits.resets_before;
-            Condition::at_rest(!self.traits.rolls_back || looks && !self.manager.in_transaction(connection))
+            let looks = self.traits.get().rolls_back && !self.traits.get().resets_before;
+            Condition::at_rest(!self.traits.get().rolls_back || looks && !self.manager.in_transaction(connection))
         };
         (condition, loss)
     }
 
     /// A reset listener may have ended the transaction.
     pub(super) fn is_clean(&self, connection: &M::Connection) -> bool {
-        self.traits.resets_before && !self.manager.in_transaction(connection)
+        self.traits.get().resets_before && !self.manager.in_transaction(connection)
     }
 
     pub(super) fn report(&self, background: Background, error: Option<&Rc<M::Error>>) {
@@ -394,20 +435,25 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         let Granted { held, connection, hold } = granted;
         let (condition, loss) = match end {
             End::Return => self.condition_of(&connection, None),
-            End::Failed(error) => self.condition_of(&connection, Some(error)),
-            End::Invalidate => (Condition::Open, Loss::None),
+            // If its death was reported, the pool knows, and has ended it.
+            End::Failed(error) => self.condition_of(&connection, (!held.is_dead.get()).then_some(error)),
+            End::Reset => match self.condition_of(&connection, None) {
+                (Condition::Open, loss) => (Condition::Clean, loss),
+                other => other,
+            },
+            End::Invalidate(_) => (Condition::Open, Loss::None),
         };
         *held.connection.borrow_mut() = Some(connection);
         if held.is_doomed.get() {
             return self.take_back_doomed(held, hold);
         }
-        let is_invalid = matches!(end, End::Invalidate) || loss == Loss::Others;
-        let now_ms = if self.traits.tells_time { self.runtime.now() } else { 0.0 };
-        let (result, notify) = self.with(|state| {
-            if self.traits.tells_time {
+        let is_invalid = matches!(end, End::Invalidate(_)) || loss == Loss::Others;
+        let now_ms = if self.traits.get().tells_time { self.runtime.now() } else { 0.0 };
+        let (result, notify, work) = self.with(|state| {
+            if self.traits.get().tells_time {
                 state.policy.read_clock(now_ms);
             }
-            if loss == Loss::Others {
+            if loss == Loss::Others && !matches!(hold, Hold::Detached(_)) {
                 state.policy.lose(held.slot, loss);
             }
             let policy = &mut state.policy;
@@ -418,14 +464,19 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
                 Hold::Share(id) => policy.begin_share_return(id, condition),
                 Hold::Detached(id) => policy.begin_detached_close(id, condition, is_invalid),
             };
-            let Return::HandedOver(waiter, lease) = result else { return (result, None) };
+            let Return::HandedOver(waiter, lease) = result else { return (result, None, None) };
             // To a waiter, without a notice: the most frequent way through a busy pool.
             let granted = state.lend(lease.index(), Hold::Slot(lease));
             let caller = leave(&mut state.callers, waiter);
-            (result, granted.zip(caller).and_then(|(granted, caller)| caller.settle(Answer::Granted(granted))))
+            let work = caller.as_ref().and_then(|caller| caller.work.take());
+            let granted = granted.zip(caller);
+            (result, granted.and_then(|(granted, caller)| caller.settle(Answer::Granted(granted))), work)
         });
         match result {
             Return::HandedOver(..) => {
+                if let Some(work) = work {
+                    self.runtime.spawn(Box::into_pin(work));
+                }
                 if let Some(notify) = notify {
                     notify.notify();
                 }
@@ -437,7 +488,10 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
                 }
                 None
             }
-            Return::Pending(id) => Some(Operation::returning(self.clone(), id, held)),
+            Return::Pending(id) => {
+                let why = if let End::Invalidate(why) = end { why } else { None };
+                Some(Operation::returning(self.clone(), id, held).with_error(why))
+            }
         }
     }
 
@@ -477,7 +531,8 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             Some(Span::Millis(ms)) => f64::from(ms),
             Some(Span::Forever) => f64::INFINITY,
         };
-        (ms(own.timeout, self.settings.timeout_ms), ms(own.deadline, self.settings.deadline_ms))
+        let settings = self.settings.borrow();
+        (ms(own.timeout, settings.timeout_ms), ms(own.deadline, settings.deadline_ms))
     }
 
     pub(super) fn has_output(&self) -> bool {
@@ -508,14 +563,18 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         match refusal {
             Refusal::Closed | Refusal::Aborted => Error::Closed { pool },
             Refusal::QueueFull => Error::QueueFull { pool, stats: Box::new(state.policy.stats()) },
-            Refusal::InUse => Error::InUse { pool },
+            Refusal::InUse => {
+                // The pool has one slot.
+                let taken_at = state.slots.first().and_then(|held| held.as_ref()?.taken_at.get());
+                Error::InUse { pool, taken_at }
+            }
             Refusal::Disconnected => Error::Disconnected { pool, last: disconnection.or(own) },
             Refusal::Failed => match own.or_else(|| state.open_error.clone()) {
                 Some(error) => Error::Manager(error),
                 None => Error::Disconnected { pool, last: None },
             },
             _ => {
-                let (step, option, timeout_ms) = time_of(refusal, &self.settings, own_ms);
+                let (step, option, timeout_ms) = time_of(refusal, &self.settings.borrow(), own_ms);
                 Error::Timeout(Box::new(TimeoutError {
                     pool,
                     step,
@@ -523,7 +582,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
                     timeout_ms,
                     stats: state.policy.stats(),
                     counts: state.policy.counts(),
-                    longest_held_ms: state.policy.longest_held().iter().flatten().map(|&(ms, _)| ms).collect(),
+                    longest_held: state.longest_held(),
                     cause: state.open_error.clone(),
                 }))
             }
@@ -560,7 +619,10 @@ pub(super) enum End<'error, M: Manager> {
     Return,
     /// With the error of its work, which may say that the connection is lost.
     Failed(&'error M::Error),
-    Invalidate,
+    /// Its caller has ended the transaction.
+    Reset,
+    /// With why, if that is known.
+    Invalidate(Option<Rc<M::Error>>),
 }
 
 impl<M: Manager, R: Runtime> State<M, R> {
@@ -572,6 +634,12 @@ impl<M: Manager, R: Runtime> State<M, R> {
             if let Hold::Share(_) = hold { place.clone() } else { place.take() }
         }?;
         Some(Granted { held: held.clone(), connection, hold })
+    }
+
+    fn longest_held(&self) -> Vec<LongHeld> {
+        let taken_at = |slot: u32| self.slots.get(slot as usize)?.as_ref()?.taken_at.get();
+        let longest = self.policy.longest_held();
+        longest.iter().flatten().map(|&(ms, slot)| LongHeld { ms, taken_at: taken_at(slot) }).collect()
     }
 
     fn has(&self, held: &Rc<Held<M>>) -> bool {

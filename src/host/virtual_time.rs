@@ -23,12 +23,13 @@ struct Clock {
     now_ms: Cell<f64>,
     tasks: RefCell<Vec<Option<Task>>>,
     ready: Arc<Ready>,
-    sleepers: RefCell<Vec<Sleeper>>,
+    sleepers: RefCell<Vec<Rc<Sleeper>>>,
+    readings: Cell<u32>,
 }
 
 struct Sleeper {
     until_ms: f64,
-    waker: Waker,
+    waker: RefCell<Waker>,
 }
 
 /// The tasks that were woken, by number.
@@ -108,16 +109,31 @@ impl VirtualTime {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
+    /// The time, in milliseconds.
+    pub fn now_ms(&self) -> f64 {
+        self.0.now_ms.get()
+    }
+
+    /// How many sleeps are under way.
+    pub fn timers(&self) -> usize {
+        self.0.sleepers.borrow().len()
+    }
+
+    /// How often the clock was read.
+    pub fn readings(&self) -> u32 {
+        self.0.readings.get()
+    }
+
     fn next_ms(&self) -> Option<f64> {
         self.0.sleepers.borrow().iter().map(|sleeper| sleeper.until_ms).min_by(f64::total_cmp)
     }
 
     fn ring(&self, now_ms: f64) {
         self.0.now_ms.set(now_ms.max(self.0.now_ms.get()));
-        let due: Vec<Sleeper> =
+        let due: Vec<Rc<Sleeper>> =
             self.0.sleepers.borrow_mut().extract_if(.., |sleeper| sleeper.until_ms <= now_ms).collect();
         for sleeper in due {
-            sleeper.waker.wake();
+            sleeper.waker.borrow().wake_by_ref();
         }
         self.run();
     }
@@ -136,11 +152,12 @@ impl Runtime for VirtualTime {
     type Place = Anywhere;
 
     fn now(&self) -> f64 {
+        self.0.readings.set(self.0.readings.get() + 1);
         self.0.now_ms.get()
     }
 
     fn sleep(&self, ms: u32) -> Sleep {
-        Sleep { clock: self.0.clone(), until_ms: self.now() + f64::from(ms), is_begun: false }
+        Sleep { clock: self.0.clone(), until_ms: self.now_ms() + f64::from(ms), sleeper: None }
     }
 
     fn spawn(&self, task: Task) {
@@ -161,20 +178,31 @@ impl Runtime for VirtualTime {
 pub struct Sleep {
     clock: Rc<Clock>,
     until_ms: f64,
-    is_begun: bool,
+    sleeper: Option<Rc<Sleeper>>,
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let is_over = self.is_begun && self.clock.now_ms.get() >= self.until_ms;
-        if is_over {
-            return Poll::Ready(());
+        if let Some(sleeper) = &self.sleeper {
+            if self.clock.now_ms.get() >= self.until_ms {
+                return Poll::Ready(());
+            }
+            sleeper.waker.borrow_mut().clone_from(context.waker());
+            return Poll::Pending;
         }
-        self.is_begun = true;
-        let (until_ms, waker) = (self.until_ms, context.waker().clone());
-        self.clock.sleepers.borrow_mut().push(Sleeper { until_ms, waker });
+        let sleeper = Rc::new(Sleeper { until_ms: self.until_ms, waker: RefCell::new(context.waker().clone()) });
+        self.clock.sleepers.borrow_mut().push(sleeper.clone());
+        self.sleeper = Some(sleeper);
         Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(own) = &self.sleeper {
+            self.clock.sleepers.borrow_mut().retain(|sleeper| !Rc::ptr_eq(sleeper, own));
+        }
     }
 }

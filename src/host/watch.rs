@@ -2,6 +2,7 @@
 
 extern crate std;
 
+use super::events::Taken;
 use super::manager::Manager;
 use super::shared::Death;
 use core::cell::{Cell, OnceCell, RefCell};
@@ -18,6 +19,8 @@ pub(super) struct Held<M: Manager> {
     pub(super) is_doomed: Cell<bool>,
     /// Whether its death was reported.
     pub(super) is_dead: Cell<bool>,
+    /// The call of `connect()` that had it last.
+    pub(super) taken_at: Cell<Option<Taken>>,
 }
 
 impl<M: Manager> Held<M> {
@@ -27,6 +30,7 @@ impl<M: Manager> Held<M> {
             connection: RefCell::new(Some(Rc::new(connection))),
             is_doomed: Cell::new(false),
             is_dead: Cell::new(false),
+            taken_at: Cell::new(None),
         }
     }
 

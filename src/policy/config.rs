@@ -363,6 +363,20 @@ pub struct Sizes {
     pub max_age_ms: Option<f64>,
 }
 
+impl Settings {
+    /// Takes the given sizes over.
+    pub fn take(&mut self, sizes: Sizes) {
+        let Sizes { pool_size, max_overflow, min_idle, min, idle_timeout_ms, max_uses, max_age_ms } = sizes;
+        self.pool_size = pool_size.unwrap_or(self.pool_size);
+        self.max_overflow = max_overflow.unwrap_or(self.max_overflow);
+        self.min_idle = min_idle.unwrap_or(self.min_idle);
+        self.min = min.unwrap_or(self.min);
+        self.idle_timeout_ms = idle_timeout_ms.unwrap_or(self.idle_timeout_ms);
+        self.max_uses = max_uses.unwrap_or(self.max_uses);
+        self.max_age_ms = max_age_ms.unwrap_or(self.max_age_ms);
+    }
+}
+
 /// A length of time in milliseconds, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Span {

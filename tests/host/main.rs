@@ -1,7 +1,20 @@
-//! The pool for Rust programs, on a runtime whose time stands still. One file for each option or behaviour.
+//! The pool for Rust programs, on a runtime whose time stands still. A file that is named after a topic of
+//! tests/conformance holds the same promises under the same names.
 
 #![allow(unreachable_pub, reason = "the modules of a test share what they need")]
 
+mod abort;
+mod assertion_pool;
+mod checkin;
+mod checkout;
+mod checkout_event;
+mod close;
+mod connect;
+mod deadline;
+mod detach;
+mod dispose;
+mod drain;
+mod driver_timeout;
 mod fakes;
 mod queue_pool;
 mod sweep;

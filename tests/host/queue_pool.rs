@@ -271,3 +271,40 @@ fn what_is_idle_is_closed_in_its_order() {
     world.time.run();
     assert_eq!(world.log.take(), [Call::Close(0), Call::Close(1), Call::Close(2)]);
 }
+
+#[test]
+fn an_opening_goes_on_if_its_caller_is_served_and_polls_no_more() {
+    let world = World::new();
+    let pool = pool(&world, 2, 0);
+    let held = world.run(pool.connect()).unwrap();
+    world.log.open_scripts.borrow_mut().push_back(Script::takes(10));
+    let served = world.wait(&pool);
+    drop(held);
+    world.pass(10);
+    assert_eq!((pool.stats().used, pool.stats().idle), (1, 1));
+    drop(served);
+}
+
+#[test]
+fn a_caller_that_polls_no_more_holds_its_opening_up_for_open_timeout() {
+    let world = World::new();
+    let pool = world.pool::<edgepool::Queue>(|builder| {
+        builder.pool_size(1).max_overflow(0).open_timeout(Duration::from_millis(50))
+    });
+    world.log.open_scripts.borrow_mut().push_back(Script::takes(10));
+    let _idle = world.wait(&pool);
+    assert_eq!(world.run(pool.connect()).unwrap().number, 0);
+    assert_eq!(pool.stats().timed_out, 1);
+}
+
+#[test]
+fn a_woken_caller_that_polls_no_more_keeps_no_place() {
+    let world = World::new();
+    let pool = pool(&world, 1, 0);
+    let held = world.run(pool.connect()).unwrap();
+    world.log.open_scripts.borrow_mut().push_back(Script::Fails("no route"));
+    let _woken = world.wait(&pool);
+    let next = world.wait(&pool);
+    world.run(held.invalidate());
+    assert_eq!(world.served(next).number, 1);
+}

@@ -113,7 +113,7 @@ where
                 }
             }
             8 => world.pass(u64::from(random.below(100))),
-            9 if random.is_one_in(4) => pool.dispose(),
+            9 if random.is_one_in(4) => drop(pool.dispose()),
             10 if random.is_one_in(4) => pool.invalidate(),
             11 if random.is_one_in(4) => world.poll_and_drop(pool.warm(2)),
             _ => world.time.run(),

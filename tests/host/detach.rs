@@ -1,0 +1,173 @@
+//! Connections that leave the pool.
+
+use crate::fakes::{Of, Script, World};
+use edgepool::{Queue, ResetStyle};
+use std::pin::pin;
+use std::time::Duration;
+
+type Detached = edgepool::Detached<crate::fakes::Fake, edgepool::VirtualTime>;
+
+fn detached(world: &World, pool: &Of<Queue>) -> Detached {
+    world.connect(pool).detach().ok().expect("its lease had not ended")
+}
+
+#[test]
+fn the_slot_is_free_at_once_and_the_connection_is_closed_once_when_its_lease_is() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let own = detached(&world, &pool);
+    assert_eq!(world.connect(&pool).number, 1);
+    world.run(own.close());
+    assert_eq!(world.trace(), "open, open, close 0");
+}
+
+#[test]
+fn detach_neither_returns_nor_resets_the_slot_is_idle_and_empty_the_lease_valid() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let mut lease = world.connect(&pool);
+    lease.in_transaction = true;
+    let own = lease.detach().ok().unwrap();
+    assert_eq!(world.trace(), "open");
+    assert_eq!((pool.counts().checked_in, pool.stats().idle, pool.stats().detached), (1, 0, 1));
+    assert!(own.in_transaction);
+    drop(own);
+    assert_eq!(world.trace(), "rollback 0, close 0");
+}
+
+#[test]
+fn five_in_a_row_five_connections_are_open_and_the_pool_has_none_of_them() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let all: Vec<_> = (0..5).map(|_| detached(&world, &pool)).collect();
+    assert_eq!((world.log.open.get(), pool.stats().total, pool.stats().detached), (5, 0, 5));
+    drop(all);
+    world.time.run();
+    assert_eq!((world.log.open.get(), pool.stats().detached), (0, 0));
+}
+
+#[test]
+fn the_reset_of_a_detached_connection_follows_reset_on_return_and_in_transaction() {
+    for (style, in_transaction, expected) in [
+        (ResetStyle::Rollback, true, "open, rollback 0, close 0"),
+        (ResetStyle::Rollback, false, "open, close 0"),
+        (ResetStyle::Commit, false, "open, commit 0, close 0"),
+        (ResetStyle::Session, false, "open, session 0, close 0"),
+        (ResetStyle::None, true, "open, close 0"),
+    ] {
+        let world = World::new();
+        let pool = world.pool::<Queue>(|builder| builder.reset_on_return(style));
+        let mut own = detached(&world, &pool);
+        own.in_transaction = in_transaction;
+        world.run(own.close());
+        assert_eq!(world.trace(), expected);
+    }
+}
+
+#[test]
+fn a_hard_invalidation_of_a_detached_lease_terminates_the_connection() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let mut own = detached(&world, &pool);
+    own.in_transaction = true;
+    world.run(own.invalidate());
+    assert_eq!(world.trace(), "open, terminate 0");
+}
+
+#[test]
+fn a_reset_that_fails_or_hangs_ends_in_a_termination() {
+    for script in [Script::Fails("reset"), Script::Hangs] {
+        let world = World::new();
+        let pool = world.pool::<Queue>(|builder| builder.driver_timeout(Duration::from_millis(50)));
+        let mut own = detached(&world, &pool);
+        own.in_transaction = true;
+        world.resets([script]);
+        world.run(own.close());
+        assert_eq!(world.trace(), "open, rollback 0, terminate 0");
+        assert_eq!(pool.stats().detached, 0);
+    }
+}
+
+#[test]
+fn a_close_that_fails_or_hangs_is_logged_close_resolves() {
+    for (script, word) in [(Script::Fails("bye"), "bye"), (Script::Hangs, "late")] {
+        let world = World::new();
+        let pool = world.listened::<Queue>(|builder| builder.driver_timeout(Duration::from_millis(50)));
+        let own = detached(&world, &pool);
+        world.trace();
+        world.closes([script]);
+        world.run(own.close());
+        world.pass(100);
+        assert_eq!(world.trace(), format!("reset(0), close_detached(0), close 0, error(close: {word})"));
+        assert_eq!(pool.stats().detached, 0);
+    }
+}
+
+#[test]
+fn it_counts_as_detached_until_it_is_closed() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let own = detached(&world, &pool);
+    world.closes([Script::takes(5)]);
+    let mut closing = pin!(own.close());
+    assert!(world.poll(closing.as_mut()).is_none());
+    assert_eq!(pool.stats().detached, 1);
+    world.pass(5);
+    assert!(world.poll(closing).is_some());
+    assert_eq!(pool.stats().detached, 0);
+}
+
+#[test]
+fn a_surplus_slot_ends_when_it_is_detached() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pool_size(1).max_overflow(1));
+    let [first, second] = [(); 2].map(|()| world.connect(&pool));
+    let own = [first, second].map(|lease| lease.detach().ok().unwrap());
+    let counts = pool.counts();
+    assert_eq!((counts.size, counts.checked_in, counts.overflow, counts.checked_out), (1, 1, 0, 0));
+    drop(own);
+}
+
+#[test]
+fn dispose_invalidate_all_and_the_pools_close_leave_a_detached_connection_alone() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let own = detached(&world, &pool);
+    pool.invalidate();
+    world.run(pool.dispose());
+    world.run(pool.close());
+    assert_eq!(world.trace(), "open");
+    assert_eq!(own.number, 0);
+    world.run(own.close());
+    assert_eq!(world.trace(), "close 0");
+}
+
+#[test]
+fn detach_after_the_pools_close_has_ended_the_lease_does_nothing() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let lease = world.connect(&pool);
+    world.run(pool.close());
+    assert!(matches!(lease.detach(), Err(edgepool::Error::LeaseEnded { .. })));
+    assert_eq!(world.trace(), "open, terminate 0");
+}
+
+#[test]
+fn a_detached_connection_may_be_given_away_and_is_not_closed_by_the_pool() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let connection = detached(&world, &pool).into_inner();
+    assert_eq!((world.trace().as_str(), pool.stats().detached), ("open", 0));
+    drop(connection);
+}
+
+#[test]
+fn the_loss_of_a_detached_connection_is_none_of_the_slot_that_it_had() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let own = detached(&world, &pool);
+    drop(world.connect(&pool));
+    world.dies(0, Some("lost"));
+    assert_eq!(world.connect(&pool).number, 1);
+    drop(own);
+}
