@@ -193,6 +193,11 @@ impl<M: Manager, R: Runtime> Detached<M, R> {
         self.0.end(End::Reset).await;
     }
 
+    /// Whether no death of the connection was reported.
+    pub fn is_valid(&self) -> bool {
+        self.0.is_valid()
+    }
+
     /// Terminates the connection without a reset.
     pub async fn invalidate(self) {
         self.0.end(End::Invalidate(None)).await;

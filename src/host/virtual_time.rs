@@ -86,6 +86,11 @@ impl VirtualTime {
         self.run();
     }
 
+    /// Passes time in which nothing runs, as if the thread were busy.
+    pub fn block(&self, time: Duration) {
+        self.0.now_ms.set(self.0.now_ms.get() + time.as_secs_f64() * 1000.0);
+    }
+
     /// Runs a future to its end, and passes as much time as it waits for. `None`: it waits for nothing that comes.
     pub fn run_until<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
