@@ -10,6 +10,7 @@ use super::manager::Manager;
 use super::runtime::Runtime;
 use super::shared::{End, Shared};
 use crate::policy::Return;
+use core::fmt;
 use core::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
@@ -42,6 +43,12 @@ impl<M: Manager, R: Runtime> Holding<M, R> {
         }
         let operation = self.shared.take_back(granted, end);
         operation.map_or_else(Ending::over, |operation| Ending::of(&self.shared, operation))
+    }
+}
+
+impl<M: Manager, R: Runtime> fmt::Debug for Holding<M, R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a connection of the pool {}", self.shared.name)
     }
 }
 
@@ -121,6 +128,12 @@ macro_rules! holding {
                 if shared.is_current(&granted.held) {
                     shared.with(|state| state.policy.invalidate_as_old(granted.held.slot));
                 }
+            }
+        }
+
+        impl<M: Manager, R: Runtime> fmt::Debug for $name<M, R> {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(formatter)
             }
         }
 
@@ -221,6 +234,12 @@ impl<M: Manager, R: Runtime> Detached<M, R> {
             Ok(connection) => connection,
             Err(_) => unreachable!("a detached connection has one holder"),
         }
+    }
+}
+
+impl<M: Manager, R: Runtime> fmt::Debug for Detached<M, R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
     }
 }
 

@@ -408,7 +408,7 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
             Event::Invalidate | Event::Close => self.held_for(slot),
             _ => self.held.clone().or_else(|| slot.and_then(|slot| shared.held_at(slot))),
         };
-        let mut place = held.as_deref().and_then(Borrowed::of);
+        let mut place = held.as_deref().and_then(Borrowed::alone);
         let connection = place.as_mut().and_then(Borrowed::get);
         let result = Self::listen(&**events, event, connection, self.error.as_ref());
         drop(place);
@@ -519,13 +519,14 @@ impl<M: Manager, R: Runtime> Future for Operation<M, R> {
                 Stage::Begun => Some(this.resume()),
                 Stage::Asleep if this.flag.take() => Some(this.resume()),
                 Stage::Next(step) => Some(*step),
-                Stage::Calling(step, _) if this.flag.take() => {
-                    let step = *step;
-                    // Dropped here: a dropped call has given its connection back.
-                    this.stage = Stage::Performing;
-                    Some(this.after_time(step))
-                }
                 Stage::Calling(step, call) => match call.as_mut().poll(context) {
+                    // After the poll: an answer that has come is in time, however late it is looked at.
+                    Poll::Pending if this.flag.take() => {
+                        let step = *step;
+                        // Dropped here: a dropped call has given its connection back.
+                        this.stage = Stage::Performing;
+                        Some(this.after_time(step))
+                    }
                     Poll::Pending => None,
                     Poll::Ready(called) => {
                         let step = *step;
@@ -583,6 +584,11 @@ struct Borrowed<'held, M: Manager>(core::cell::RefMut<'held, Option<Rc<M::Connec
 impl<'held, M: Manager> Borrowed<'held, M> {
     fn of(held: &'held Held<M>) -> Option<Self> {
         held.connection.try_borrow_mut().ok().map(Self)
+    }
+
+    /// The same if no lease has the connection, so that a lease may come back meanwhile.
+    fn alone(held: &'held Held<M>) -> Option<Self> {
+        Self::of(held).filter(|place| place.0.as_ref().is_some_and(|connection| Rc::strong_count(connection) == 1))
     }
 
     fn get(&mut self) -> Option<&mut M::Connection> {

@@ -6,7 +6,7 @@ use super::error::{OptionError, method_of};
 use super::events::Events;
 use super::manager::Manager;
 use super::pool::{Pool, PoolKind};
-use super::runtime::Runtime;
+use super::runtime::{Runtime, millis};
 use super::shared::Shared;
 use crate::policy::{Config, OPTIONS, Place, Pool as Policy, ResetStyle, Settings};
 use core::marker::PhantomData;
@@ -32,10 +32,6 @@ pub struct Builder<K: PoolKind, M: Manager> {
     name: Rc<str>,
     crosses: bool,
     kind: PhantomData<K>,
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 fn limit(time: Option<Duration>) -> f64 {

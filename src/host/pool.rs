@@ -10,10 +10,11 @@ use super::lease::{Lease, Share};
 use super::manager::Manager;
 use super::operation::Operation;
 use super::options::Builder;
-use super::runtime::Runtime;
+use super::runtime::{Runtime, millis};
 use super::shared::{Own, Shared};
 use crate::policy::{Config, Counts, Kind, Pool as Policy, Sizes, Span, Stats};
 use core::any::Any;
+use core::fmt;
 use core::future::{Future, poll_fn};
 use core::marker::PhantomData;
 use core::panic::Location;
@@ -126,6 +127,12 @@ impl<K: PoolKind, M: Manager, R: Runtime> Clone for Pool<K, M, R> {
     }
 }
 
+impl<K: PoolKind, M: Manager, R: Runtime> fmt::Debug for Pool<K, M, R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.status())
+    }
+}
+
 /// What one caller asks for in place of the pool's settings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Within {
@@ -172,7 +179,7 @@ impl<M: Manager, R: Runtime> Future for Disposal<M, R> {
 }
 
 /// The manager's error that this one is, or has as its source.
-fn cause_of<'error, E: core::error::Error + 'static>(error: &'error impl Any) -> Option<&'error E> {
+fn cause_of<E: core::error::Error + 'static>(error: &impl Any) -> Option<&E> {
     type Sent = Box<dyn core::error::Error + Send + Sync>;
     type Kept = Box<dyn core::error::Error>;
     let any: &dyn Any = error;
@@ -196,7 +203,7 @@ fn cause_of<'error, E: core::error::Error + 'static>(error: &'error impl Any) ->
 }
 
 fn span(time: Duration) -> Span {
-    Span::from_millis(time.as_secs_f64() * 1000.0).unwrap_or(Span::Forever)
+    Span::from_millis(millis(time)).unwrap_or(Span::Forever)
 }
 
 impl<K: PoolKind, M: Manager> Pool<K, M, super::DefaultRuntime> {
@@ -280,25 +287,38 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
     pub async fn warm(&self, count: u32) -> Result<(), Error<M::Error>> {
         self.shared.check_place()?;
         let mut most = count;
-        while most > 0 {
-            let (missing, opened) = self.shared.warm(count, most);
-            most = most.saturating_sub(opened.len() as u32);
-            let mut result = Ok(());
-            let none = opened.is_empty();
-            for mut opening in opened {
-                if let Answer::Refused(error) = poll_fn(|context| opening.poll_answer(context)).await {
-                    result = result.and(Err(error));
-                }
-            }
-            result?;
+        loop {
             if self.is_closed() {
                 return Err(Error::Closed { pool: self.shared.name.clone() });
             }
-            if missing == 0 || none {
-                break;
+            let (missing, opened) = self.shared.warm(count, most);
+            self.start();
+            most -= opened.len() as u32;
+            let none = opened.is_empty();
+            let (mut result, mut opened) = (Ok(()), opened);
+            poll_fn(|context| {
+                opened.retain_mut(|opening| match opening.poll_answer(context) {
+                    Poll::Ready(Answer::Refused(error)) if result.is_ok() => {
+                        result = Err(error);
+                        false
+                    }
+                    answer => answer.is_pending(),
+                });
+                if opened.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            result?;
+            // If it may open no more now, openings fail, or callers have the places: it leaves the rest to them.
+            if none
+                && missing > 0
+                && let Some(error) = self.shared.with(|state| state.open_error.clone())
+            {
+                return Err(Error::Manager(error));
+            }
+            if none || missing == 0 || most == 0 {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Closes the idle connections, and begins at once. Leases go on, and their connections are closed at their return.

@@ -2,9 +2,15 @@
 
 use core::future::Future;
 use core::pin::Pin;
+use core::time::Duration;
 
 extern crate std;
 use std::boxed::Box;
+
+/// The milliseconds of a time. Whole ones stay whole, which a product of seconds does not promise.
+pub(super) fn millis(time: Duration) -> f64 {
+    time.as_millis() as f64 + f64::from(time.subsec_nanos() % 1_000_000) / 1e6
+}
 
 /// A task that the pool gives to its runtime.
 pub type Task = Pin<Box<dyn Future<Output = ()>>>;

@@ -433,6 +433,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
     #[inline(always)]
     pub(super) fn take_back(self: &Rc<Self>, granted: Granted<M>, end: End<'_, M>) -> Option<Operation<M, R>> {
         let Granted { held, connection, hold } = granted;
+        let asking = Asking { shared: self, held: &held, hold };
         let (condition, loss) = match end {
             End::Return => self.condition_of(&connection, None),
             // If its death was reported, the pool knows, and has ended it.
@@ -443,6 +444,8 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             },
             End::Invalidate(_) => (Condition::Open, Loss::None),
         };
+        // The manager has answered.
+        core::mem::forget(asking);
         *held.connection.borrow_mut() = Some(connection);
         if held.is_doomed.get() {
             return self.take_back_doomed(held, hold);
@@ -603,6 +606,30 @@ struct Starting<'shared>(&'shared Cell<bool>);
 impl Drop for Starting<'_> {
     fn drop(&mut self) {
         self.0.set(false);
+    }
+}
+
+/// While the manager is asked about a connection that comes back. If it panics, the connection is gone, and its slot
+/// must not be.
+struct Asking<'back, M: Manager, R: Runtime> {
+    shared: &'back Rc<Shared<M, R>>,
+    held: &'back Rc<Held<M>>,
+    hold: Hold,
+}
+
+impl<M: Manager, R: Runtime> Drop for Asking<'_, M, R> {
+    #[cold]
+    fn drop(&mut self) {
+        let Self { shared, held, hold } = self;
+        let result = shared.try_with(|state| match *hold {
+            Hold::Slot(lease) => state.policy.begin_invalidate(lease),
+            Hold::Share(id) => state.policy.begin_share_invalidate(id),
+            Hold::Detached(id) => state.policy.begin_detached_close(id, Condition::Clean, true),
+        });
+        if let Some(Return::Pending(id)) = result {
+            shared.launch(Operation::returning(shared.clone(), id, held.clone()));
+        }
+        shared.afterwards();
     }
 }
 

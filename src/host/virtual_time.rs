@@ -2,7 +2,7 @@
 
 extern crate std;
 
-use super::runtime::{Anywhere, Runtime, Task};
+use super::runtime::{Anywhere, Runtime, Task, millis};
 use super::signal::{Waiting, Wake, pair};
 use core::cell::{Cell, RefCell};
 use core::future::Future;
@@ -77,7 +77,7 @@ impl VirtualTime {
 
     /// Passes time: runs what is due at each moment until then.
     pub fn pass(&self, time: Duration) {
-        let end_ms = self.0.now_ms.get() + time.as_secs_f64() * 1000.0;
+        let end_ms = self.0.now_ms.get() + millis(time);
         self.run();
         while let Some(next_ms) = self.next_ms().filter(|&next_ms| next_ms <= end_ms) {
             self.ring(next_ms);
@@ -86,9 +86,17 @@ impl VirtualTime {
         self.run();
     }
 
+    /// Runs every task that can run, and then passes the time until the next sleep ends. Returns whether there is one.
+    pub fn step(&self) -> bool {
+        self.run();
+        let Some(next_ms) = self.next_ms() else { return false };
+        self.ring(next_ms);
+        true
+    }
+
     /// Passes time in which nothing runs, as if the thread were busy.
     pub fn block(&self, time: Duration) {
-        self.0.now_ms.set(self.0.now_ms.get() + time.as_secs_f64() * 1000.0);
+        self.0.now_ms.set(self.0.now_ms.get() + millis(time));
     }
 
     /// Runs a future to its end, and passes as much time as it waits for. `None`: it waits for nothing that comes.

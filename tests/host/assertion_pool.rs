@@ -123,7 +123,7 @@ fn an_invalidated_lease_is_out_no_more_connect_waits_for_the_termination_and_ope
 fn detach_frees_it_a_second_connect_works_while_the_detached_connection_is_open() {
     let world = World::new();
     let pool = pool(&world);
-    let detached = world.connect(&pool).detach().ok().unwrap();
+    let detached = world.connect(&pool).detach().unwrap();
     assert_eq!((world.connect(&pool).number, detached.number), (1, 0));
 }
 

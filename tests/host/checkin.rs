@@ -45,7 +45,7 @@ fn with_reset_on_return_none_the_reset_event_is_still_fired_and_nothing_else_is_
 fn a_detached_connections_reset_event_is_fired_at_its_close() {
     let world = World::new();
     let pool = pool(&world);
-    let mut detached = world.connect(&pool).detach().ok().unwrap();
+    let mut detached = world.connect(&pool).detach().unwrap();
     detached.in_transaction = true;
     world.trace();
     world.run(detached.close());
@@ -88,7 +88,7 @@ fn it_holds_for_the_close_that_it_was_said_of_not_for_the_connections_next_retur
 fn a_detached_connections_close_takes_it_too() {
     let world = World::new();
     let pool = world.queue(1);
-    let mut detached = world.connect(&pool).detach().ok().unwrap();
+    let mut detached = world.connect(&pool).detach().unwrap();
     detached.in_transaction = true;
     world.run(detached.close_reset());
     assert_eq!(world.trace(), "open, close 0");

@@ -282,7 +282,7 @@ fn a_lease_that_is_detached_while_the_pool_drains_is_no_longer_waited_for() {
     let lease = world.connect(&pool);
     let mut closing = pin!(pool.close());
     assert!(world.poll(closing.as_mut()).is_none());
-    let detached = lease.detach().ok().unwrap();
+    let detached = lease.detach().unwrap();
     assert!(world.poll(closing).is_some());
     world.run(detached.close());
     assert_eq!(world.trace(), "open, close 0");

@@ -8,7 +8,7 @@ use std::time::Duration;
 type Detached = edgepool::Detached<crate::fakes::Fake, edgepool::VirtualTime>;
 
 fn detached(world: &World, pool: &Of<Queue>) -> Detached {
-    world.connect(pool).detach().ok().expect("its lease had not ended")
+    world.connect(pool).detach().expect("its lease had not ended")
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn detach_neither_returns_nor_resets_the_slot_is_idle_and_empty_the_lease_valid(
     let pool = world.queue(1);
     let mut lease = world.connect(&pool);
     lease.in_transaction = true;
-    let own = lease.detach().ok().unwrap();
+    let own = lease.detach().unwrap();
     assert_eq!(world.trace(), "open");
     assert_eq!((pool.counts().checked_in, pool.stats().idle, pool.stats().detached), (1, 0, 1));
     assert!(own.in_transaction);
@@ -122,7 +122,7 @@ fn a_surplus_slot_ends_when_it_is_detached() {
     let world = World::new();
     let pool = world.pool::<Queue>(|builder| builder.pool_size(1).max_overflow(1));
     let [first, second] = [(); 2].map(|()| world.connect(&pool));
-    let own = [first, second].map(|lease| lease.detach().ok().unwrap());
+    let own = [first, second].map(|lease| lease.detach().unwrap());
     let counts = pool.counts();
     assert_eq!((counts.size, counts.checked_in, counts.overflow, counts.checked_out), (1, 1, 0, 0));
     drop(own);

@@ -51,9 +51,9 @@ fn waiters_behind_a_server_that_hangs_are_refused_one_after_the_other_each_in_it
     let pool = pool(&world, 50);
     world.opens([Script::Hangs, Script::Hangs, Script::Hangs]);
     let mut waiters = [world.wait(&pool), world.wait(&pool), world.wait(&pool)];
-    for at in 0..3 {
+    for waiter in &mut waiters {
         world.pass(60);
-        assert!(matches!(world.poll(waiters[at].as_mut()), Some(Err(Error::Timeout(_)))), "{at}");
+        assert!(matches!(world.poll(waiter.as_mut()), Some(Err(Error::Timeout(_)))));
     }
 }
 

@@ -120,7 +120,7 @@ fn a_listener_of_held_may_call_the_pool_the_pool_goes_on() {
 fn a_detached_connection_has_no_limit() {
     let world = World::new();
     let pool = pool(&world, OnHoldLimit::Terminate);
-    let own = world.connect(&pool).detach().ok().unwrap();
+    let own = world.connect(&pool).detach().unwrap();
     world.pass(1_000_000);
     assert!(world.log.held.borrow().is_empty());
     assert!(own.is_valid());

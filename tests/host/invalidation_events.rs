@@ -109,7 +109,7 @@ fn a_connection_that_dies_in_use_is_reported_to_error_and_ended_then() {
 fn close_detached_is_fired_with_the_connection_alone_when_a_detached_lease_is_closed() {
     let world = World::new();
     let pool = pool(&world, 1);
-    let own = world.connect(&pool).detach().ok().unwrap();
+    let own = world.connect(&pool).detach().unwrap();
     world.trace();
     world.run(own.close());
     assert_eq!(world.trace(), "reset(0), close_detached(0), close 0");
@@ -127,7 +127,7 @@ fn detach_emits_detach_alone_the_slot_is_free_before_its_listeners_run() {
             assert_eq!((own.stats().used, own.counts().checked_in), (0, 1));
         }
     });
-    let _own = lease.detach().ok().unwrap();
+    let _own = lease.detach().unwrap();
     assert_eq!(world.trace(), "detach()");
 }
 
@@ -135,7 +135,7 @@ fn detach_emits_detach_alone_the_slot_is_free_before_its_listeners_run() {
 fn a_hard_invalidation_of_a_detached_lease_close_detached_and_a_termination_no_other_event() {
     let world = World::new();
     let pool = pool(&world, 1);
-    let own = world.connect(&pool).detach().ok().unwrap();
+    let own = world.connect(&pool).detach().unwrap();
     world.trace();
     world.run(own.invalidate());
     assert_eq!(world.trace(), "close_detached(0), terminate 0");
@@ -145,7 +145,7 @@ fn a_hard_invalidation_of_a_detached_lease_close_detached_and_a_termination_no_o
 fn a_detached_connection_whose_rollback_fails_is_reported_and_terminated_with_close_detached() {
     let world = World::new();
     let pool = pool(&world, 1);
-    let mut own = world.connect(&pool).detach().ok().unwrap();
+    let mut own = world.connect(&pool).detach().unwrap();
     own.in_transaction = true;
     world.trace();
     world.resets([Script::Fails("reset")]);

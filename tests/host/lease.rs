@@ -90,7 +90,7 @@ fn a_lease_that_outlives_every_handle_of_its_pool_works_and_is_ended() {
 fn a_detached_and_a_shared_lease_outlive_their_pool_too() {
     let world = World::new();
     let pool = world.queue(1);
-    let own = world.connect(&pool).detach().ok().unwrap();
+    let own = world.connect(&pool).detach().unwrap();
     drop(pool);
     world.run(own.close());
     let pool = world.pool::<Static>(|builder| builder);

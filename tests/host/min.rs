@@ -53,7 +53,7 @@ fn each_connection_that_ends_is_replaced_died_invalidated_worn_out_detached() {
     }
     world.time.run();
     assert_eq!((world.log.open.get(), pool.stats().idle), (2, 2));
-    let own = world.connect(&pool).detach().ok().unwrap();
+    let own = world.connect(&pool).detach().unwrap();
     world.time.run();
     assert_eq!(pool.stats().idle, 2);
     drop(own);

@@ -291,7 +291,7 @@ fn a_caller_that_polls_no_more_holds_its_opening_up_for_open_timeout() {
     let pool = world.pool::<edgepool::Queue>(|builder| {
         builder.pool_size(1).max_overflow(0).open_timeout(Duration::from_millis(50))
     });
-    world.log.open_scripts.borrow_mut().push_back(Script::takes(10));
+    world.log.open_scripts.borrow_mut().push_back(Script::Hangs);
     let _idle = world.wait(&pool);
     assert_eq!(world.run(pool.connect()).unwrap().number, 0);
     assert_eq!(pool.stats().timed_out, 1);

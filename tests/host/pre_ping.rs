@@ -1,0 +1,229 @@
+//! `pre_ping`: whether a connection is alive is asked before a caller has it again.
+
+use crate::fakes::{Failure, Of, Script, World};
+use edgepool::{Error, Queue, TimeoutStep, Within};
+use std::time::Duration;
+
+fn pool(world: &World, size: u32) -> Of<Queue> {
+    world.listened(|builder| {
+        builder.pool_size(size).max_overflow(0).pre_ping(true).ping_timeout(Duration::from_millis(100))
+    })
+}
+
+fn used(world: &World, size: u32) -> Of<Queue> {
+    let pool = pool(world, size);
+    let leases: Vec<_> = (0..size).map(|_| world.connect(&pool)).collect();
+    drop(leases);
+    world.trace();
+    pool
+}
+
+#[test]
+fn with_pre_ping_the_first_checkout_pings_nothing_each_later_one_once_before_its_event() {
+    let world = World::new();
+    let pool = pool(&world, 1);
+    drop(world.connect(&pool));
+    assert!(!world.trace().contains("ping"));
+    for _ in 0..2 {
+        drop(world.connect(&pool));
+        assert_eq!(world.trace(), "ping 0, checkout(0), reset(0), checkin(0)");
+    }
+}
+
+#[test]
+fn without_pre_ping_nothing_is_pinged_whatever_pre_ping_after_idle_says() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pre_ping_after_idle(Duration::from_secs(1)));
+    drop(world.connect(&pool));
+    world.pass(5_000);
+    drop(world.connect(&pool));
+    assert_eq!(world.trace(), "open");
+}
+
+#[test]
+fn a_connection_that_is_handed_to_a_waiter_is_pinged_too() {
+    let world = World::new();
+    let pool = used(&world, 1);
+    let held = world.connect(&pool);
+    let waiter = world.wait(&pool);
+    world.trace();
+    drop(held);
+    let _lease = world.served(waiter);
+    assert_eq!(world.trace(), "reset(0), checkin(0), ping 0, checkout(0)");
+}
+
+#[test]
+fn a_connection_that_is_dead_is_replaced_in_its_slot_and_the_caller_has_the_new_one() {
+    for script in [Script::Dead, Script::Takes(5, Box::new(Script::Dead)), Script::Fails("lost")] {
+        let world = World::new();
+        let pool = used(&world, 1);
+        world.pings([script]);
+        assert_eq!(world.connect(&pool).number, 1);
+        assert_eq!((pool.stats().total, pool.stats().invalidated), (1, 1));
+    }
+}
+
+#[test]
+fn an_error_of_the_ping_that_is_disconnect_recognises_counts_as_dead_and_is_the_cause() {
+    let world = World::new();
+    let pool = used(&world, 1);
+    world.pings([Script::Fails("lost")]);
+    drop(world.connect(&pool));
+    assert_eq!(world.log.reasons.take(), ["lost"]);
+}
+
+#[test]
+fn any_other_error_of_the_ping_rejects_connect_as_it_is() {
+    let world = World::new();
+    let pool = used(&world, 1);
+    world.pings([Script::Fails("odd")]);
+    assert!(matches!(world.refused(&pool), Error::Manager(error) if *error == Failure("odd")));
+}
+
+#[test]
+fn after_it_the_connection_is_terminated_the_slot_is_back_empty_and_the_next_checkout_works() {
+    let world = World::new();
+    let pool = used(&world, 1);
+    world.pings([Script::Fails("odd")]);
+    world.refused(&pool);
+    assert!(world.trace().contains("terminate 0"));
+    assert_eq!((pool.stats().total, pool.counts().checked_in), (0, 1));
+    assert_eq!(world.connect(&pool).number, 1);
+}
+
+#[test]
+fn an_error_of_the_ping_leaves_the_other_connections_alone() {
+    let world = World::new();
+    let pool = used(&world, 2);
+    world.pings([Script::Fails("odd")]);
+    world.refused(&pool);
+    assert_eq!(world.connect(&pool).number, 1);
+}
+
+#[test]
+fn with_the_server_down_the_caller_has_the_creators_error_and_the_slot_is_back_empty() {
+    let world = World::new();
+    let pool = used(&world, 1);
+    world.pings([Script::Dead]);
+    world.opens([Script::Fails("no route")]);
+    assert!(matches!(world.refused(&pool), Error::Manager(error) if *error == Failure("no route")));
+    assert_eq!((pool.stats().total, pool.counts().checked_in), (0, 1));
+}
+
+#[test]
+fn a_death_marks_every_connection_as_old_the_next_one_is_replaced_without_a_ping() {
+    let world = World::new();
+    let pool = used(&world, 2);
+    world.pings([Script::Dead]);
+    let _lease = world.connect(&pool);
+    world.trace();
+    let _other = world.connect(&pool);
+    assert_eq!(world.trace(), "closing(1), terminate 1, open, connect(3), checkout(3)");
+}
+
+#[test]
+fn when_the_lease_of_a_replaced_connection_is_closed_only_the_new_connection_is_reset() {
+    let world = World::new();
+    let pool = used(&world, 1);
+    world.pings([Script::Dead]);
+    let mut lease = world.connect(&pool);
+    lease.in_transaction = true;
+    world.trace();
+    world.close(lease);
+    assert_eq!(world.trace(), "reset(1), rollback 1, checkin(1)");
+}
+
+#[test]
+fn what_was_idle_is_never_taken_for_new_it_is_pinged_also_at_its_first_checkout() {
+    let world = World::new();
+    let pool = pool(&world, 1);
+    world.run(pool.warm(1)).unwrap();
+    world.trace();
+    let _lease = world.connect(&pool);
+    assert_eq!(world.trace(), "ping 0, checkout(0)");
+}
+
+#[test]
+fn a_connection_that_was_replaced_for_its_age_is_new_and_is_not_pinged() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pre_ping(true).recycle(Duration::from_secs(1)));
+    drop(world.connect(&pool));
+    world.pass(2_000);
+    drop(world.connect(&pool));
+    assert_eq!(world.trace(), "open, terminate 0, open");
+}
+
+#[test]
+fn a_dead_ping_is_one_of_two_tries_a_refusal_by_a_checkout_listener_after_it_is_the_last() {
+    let world = World::new();
+    let pool = used(&world, 1);
+    world.pings([Script::Dead]);
+    world.listener_disconnects("checkout", "gone", false);
+    assert!(matches!(world.refused(&pool), Error::Disconnected { .. }));
+    assert_eq!(world.log.open.get(), 0);
+}
+
+#[test]
+fn pre_ping_after_idle_spares_the_ping_of_a_connection_that_was_idle_for_less() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pre_ping(true).pre_ping_after_idle(Duration::from_secs(1)));
+    drop(world.connect(&pool));
+    world.trace();
+    world.pass(999);
+    drop(world.connect(&pool));
+    assert_eq!(world.trace(), "");
+    world.pass(1_000);
+    drop(world.connect(&pool));
+    assert_eq!(world.trace(), "ping 0");
+}
+
+#[test]
+fn a_ping_that_hangs_counts_as_dead_after_ping_timeout() {
+    let world = World::new();
+    let pool = used(&world, 1);
+    world.pings([Script::Hangs]);
+    assert_eq!(world.connect(&pool).number, 1);
+    world.assert_time(100.0);
+}
+
+#[test]
+fn ping_timeout_null_waits_without_end() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pre_ping(true).ping_timeout(None).driver_timeout(None));
+    drop(world.connect(&pool));
+    world.pings([Script::takes(100_000_000)]);
+    assert_eq!(world.connect(&pool).number, 0);
+}
+
+#[test]
+fn a_caller_that_leaves_while_a_ping_runs_is_gone_at_once_and_the_connection_is_terminated() {
+    let world = World::new();
+    let pool = used(&world, 1);
+    world.pings([Script::Hangs]);
+    drop(world.wait(&pool));
+    world.time.run();
+    assert!(world.trace().contains("terminate 0"));
+    assert_eq!(world.connect(&pool).number, 1);
+}
+
+#[test]
+fn a_deadline_that_ends_while_a_ping_runs_refuses_the_caller_with_step_ping() {
+    let world = World::new();
+    let pool = used(&world, 1);
+    world.pings([Script::Hangs]);
+    let within = Within { deadline: Some(Duration::from_millis(50)), ..Within::default() };
+    let Err(Error::Timeout(timeout)) = world.run(pool.connect_within(within)) else { panic!("it was in time") };
+    assert_eq!(timeout.step, TimeoutStep::Ping);
+}
+
+#[test]
+fn while_a_ping_runs_no_other_caller_has_the_connection() {
+    let world = World::new();
+    let pool = used(&world, 1);
+    world.pings([Script::takes(50)]);
+    let first = world.wait(&pool);
+    let mut second = world.wait(&pool);
+    world.pass(50);
+    let _lease = world.served(first);
+    assert!(world.waits(&mut second));
+}

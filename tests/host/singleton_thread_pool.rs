@@ -1,0 +1,134 @@
+//! SingletonThreadPool: one connection, which nested callers share.
+
+use crate::fakes::{Of, Script, World};
+use edgepool::{Singleton, SingletonThreadPool};
+
+fn pool(world: &World) -> Of<Singleton> {
+    world.listened(|builder| builder)
+}
+
+#[test]
+fn a_nested_connect_shares_the_connection_only_the_outer_close_rolls_back_once() {
+    let world = World::new();
+    let pool = pool(&world);
+    let outer = world.connect(&pool);
+    let inner = world.connect(&pool);
+    assert_eq!(inner.number, outer.number);
+    world.trace();
+    world.close(inner);
+    assert_eq!(world.trace(), "");
+    world.close(outer);
+    assert_eq!(world.trace(), "reset(0), checkin(0)");
+}
+
+#[test]
+fn only_the_outermost_connect_pings_and_runs_the_checkout_listeners() {
+    let world = World::new();
+    let pool = world.listened::<Singleton>(|builder| builder.pre_ping(true));
+    drop(world.connect(&pool));
+    world.trace();
+    let _leases = [(); 2].map(|()| world.connect(&pool));
+    assert_eq!(world.trace(), "ping 0, checkout(0)");
+}
+
+#[test]
+fn a_caller_during_the_outermost_checkout_waits_for_its_ping_then_shares() {
+    let world = World::new();
+    let pool = world.pool::<Singleton>(|builder| builder.pre_ping(true));
+    drop(world.connect(&pool));
+    world.pings([Script::takes(5)]);
+    let outer = world.wait(&pool);
+    let inner = world.wait(&pool);
+    world.pass(5);
+    let leases = [world.served(outer), world.served(inner)];
+    assert!(leases.iter().all(|lease| lease.number == 0));
+}
+
+#[test]
+fn when_the_outermost_checkout_fails_the_next_in_line_is_the_outermost_with_a_new_connection() {
+    let world = World::new();
+    let pool = world.pool::<Singleton>(|builder| builder.pre_ping(true));
+    drop(world.connect(&pool));
+    world.pings([Script::Takes(5, Box::new(Script::Fails("odd")))]);
+    let mut outer = world.wait(&pool);
+    let next = world.wait(&pool);
+    world.pass(5);
+    assert!(world.poll(outer.as_mut()).is_some_and(|result| result.is_err()));
+    assert_eq!(world.served(next).number, 1);
+}
+
+#[test]
+fn when_the_outermost_checkout_is_aborted_in_its_ping_the_next_in_line_is_served() {
+    let world = World::new();
+    let pool = world.pool::<Singleton>(|builder| builder.pre_ping(true));
+    drop(world.connect(&pool));
+    world.pings([Script::Hangs]);
+    let outer = world.wait(&pool);
+    let next = world.wait(&pool);
+    drop(outer);
+    drop(world.run(next).unwrap());
+}
+
+#[test]
+fn a_disconnection_error_in_the_outermost_checkout_gives_all_that_came_the_new_connection() {
+    let world = World::new();
+    let pool = pool(&world);
+    drop(world.connect(&pool));
+    world.listener_disconnects("checkout", "gone", false);
+    let leases = [(); 2].map(|()| world.connect(&pool));
+    assert!(leases.iter().all(|lease| lease.number == 1));
+}
+
+#[test]
+fn an_invalidation_while_nested_ends_it_for_the_next_another_lease_and_connection() {
+    let world = World::new();
+    let pool = pool(&world);
+    let outer = world.connect(&pool);
+    let inner = world.connect(&pool);
+    world.run(inner.invalidate());
+    assert_eq!(world.connect(&pool).number, 1);
+    assert_eq!(outer.number, 0);
+}
+
+#[test]
+fn size_is_a_number_5_unless_pool_size_says_otherwise_and_recreate_carries_it() {
+    let world = World::new();
+    assert_eq!(pool(&world).counts().size, 5);
+    let pool = world.pool::<Singleton>(|builder| builder.pool_size(3));
+    assert_eq!((pool.counts().size, pool.recreate().counts().size), (3, 3));
+}
+
+#[test]
+fn a_pool_size_below_1_is_refused() {
+    let world = World::new();
+    let refused = SingletonThreadPool::builder(world.manager()).pool_size(0).build_on(world.time.clone());
+    assert_eq!(refused.map(|_| ()).unwrap_err().option, "poolSize");
+}
+
+#[test]
+fn a_pool_size_of_1_is_enough_for_callers_that_share_none_of_them_waits() {
+    let world = World::new();
+    let pool = world.pool::<Singleton>(|builder| builder.pool_size(1));
+    let leases: Vec<_> = (0..10).map(|_| world.connect(&pool)).collect();
+    assert!(leases.iter().all(|lease| lease.number == 0));
+}
+
+#[test]
+fn dispose_closes_the_connection_and_the_next_connect_opens_another() {
+    let world = World::new();
+    let pool = pool(&world);
+    drop(world.connect(&pool));
+    world.run(pool.dispose());
+    assert_eq!(world.log.open.get(), 0);
+    assert_eq!(world.connect(&pool).number, 1);
+}
+
+#[test]
+fn a_stale_connection_serves_its_nested_callers_to_the_end_the_next_outermost_one_replaces_it() {
+    let world = World::new();
+    let pool = pool(&world);
+    let outer = world.connect(&pool);
+    outer.invalidate_soft();
+    drop(outer);
+    assert_eq!(world.connect(&pool).number, 1);
+}

@@ -1,0 +1,67 @@
+//! StaticPool: one connection for all callers.
+
+use crate::fakes::{Of, Script, World};
+use edgepool::Static;
+use std::time::Duration;
+
+fn pool(world: &World) -> Of<Static> {
+    world.listened(|builder| builder)
+}
+
+#[test]
+fn close_and_connect_gives_the_same_connection() {
+    let world = World::new();
+    let pool = pool(&world);
+    drop(world.connect(&pool));
+    assert_eq!(world.connect(&pool).number, 0);
+}
+
+#[test]
+fn a_connection_that_callers_share_is_shown_to_no_listener_as_if_one_had_it_alone() {
+    let world = World::new();
+    let pool = pool(&world);
+    let _first = world.connect(&pool);
+    world.trace();
+    let _second = world.connect(&pool);
+    assert_eq!(world.trace(), "");
+}
+
+#[test]
+fn a_ping_that_finds_the_connection_dead_gives_this_caller_a_new_one() {
+    let world = World::new();
+    let pool = world.pool::<Static>(|builder| builder.pre_ping(true));
+    drop(world.connect(&pool));
+    world.pings([Script::Dead]);
+    assert_eq!(world.connect(&pool).number, 1);
+}
+
+#[test]
+fn stale_by_an_invalidation_without_a_lease_the_connection_is_replaced_and_closed() {
+    let world = World::new();
+    let pool = pool(&world);
+    drop(world.connect(&pool));
+    pool.invalidate();
+    assert_eq!(world.connect(&pool).number, 1);
+    assert_eq!(world.log.open.get(), 1);
+}
+
+#[test]
+fn past_its_age_the_connection_is_closed_and_opened_again() {
+    let world = World::new();
+    let pool = world.pool::<Static>(|builder| builder.recycle(Duration::from_secs(1)));
+    drop(world.connect(&pool));
+    world.pass(1_001);
+    assert_eq!(world.connect(&pool).number, 1);
+}
+
+#[test]
+fn dispose_closes_at_the_return_if_a_lease_is_out_connect_opens_again() {
+    let world = World::new();
+    let pool = pool(&world);
+    let lease = world.connect(&pool);
+    drop(pool.dispose());
+    drop(lease);
+    world.time.run();
+    assert_eq!(world.log.open.get(), 0);
+    assert_eq!(world.connect(&pool).number, 1);
+}
