@@ -139,7 +139,8 @@ both! {
     }
 
     fn when_the_reset_fails_or_hangs_callers_that_wait_share_a_new_connection(world, pool) {
-        for (round, script) in [Script::Takes(5, Box::new(Script::Fails("reset"))), Script::Hangs].into_iter().enumerate() {
+        let scripts = [Script::Takes(5, Box::new(Script::Fails("reset"))), Script::Hangs];
+        for (round, script) in scripts.into_iter().enumerate() {
             let lease = world.connect(pool);
             world.resets([script]);
             drop(lease);

@@ -1,5 +1,6 @@
-// A server of TDS, the protocol of SQL Server, as far as the dialect of tedious needs one. No SQL Server runs here. This
-// one answers as the specification MS-TDS has it. It knows transactions, WAITFOR, attentions, and the flag for a reset.
+// A server of TDS, the protocol of SQL Server, as far as the dialect of tedious needs one. No SQL Server runs here.
+// This one answers as the specification MS-TDS has it. It knows transactions, WAITFOR, attentions, and the flag for a
+// reset.
 
 import { createServer } from "node:net";
 
