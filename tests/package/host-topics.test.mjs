@@ -10,6 +10,7 @@ import { loadTopics, topicNames } from "../conformance/topics.mjs";
 
 /** Why a topic is not one of the Rust host's. */
 const ofJavaScript = {
+  check: "a manager opens connections of one type, which the compiler checks",
   diagnostics: "TracingChannels are Node's",
   "dropped-pool": "a drop is no garbage collection; tests/host/queue_pool.rs drops pools",
   echo: "the Rust host has no log: a program logs from its listeners",
