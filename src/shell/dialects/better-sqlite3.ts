@@ -4,7 +4,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
-import { expectDriver, refuse } from "./drivers.js";
+import { expectDriver, refuse, warnIfOlder } from "./drivers.js";
 
 /** What this dialect needs of a better-sqlite3 `Database`. */
 export interface BetterSqlite3Database {
@@ -26,8 +26,9 @@ export const betterSqlite3: Dialect<BetterSqlite3Database> = {
   name: "better-sqlite3",
 
   doCheck(database) {
-    expectDriver("better-sqlite3", database, ["exec", "close"]);
+    const isDrivers = expectDriver("better-sqlite3", database, ["exec", "close"]);
     if (database.open === false) refuse("better-sqlite3", database, "a Database that is closed");
+    return isDrivers ? warnIfOlder("better-sqlite3", "13", database, "explain") : undefined;
   },
 
   doRollback: (database) => end(database, "ROLLBACK"),

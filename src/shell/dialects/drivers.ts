@@ -52,18 +52,19 @@ function fitting(known: readonly Driver[], value: object): Driver[] {
 }
 
 /**
- * Throws if the connection is another driver's, if it is a pool, or if `core` lacks one of these methods, which the
- * dialect calls. What nothing is known of passes: it may be a wrapper. `core`: what stands behind the connection.
+ * Returns whether the connection is the driver's. Throws if it is another driver's, if it is a pool, or if `core` lacks
+ * one of these methods, which the dialect calls. What nothing is known of passes: it may be a wrapper. `core`: what
+ * stands behind the connection.
  */
 export function expectDriver(
   dialect: string,
   connection: unknown,
   methods: readonly string[],
   core: unknown = connection,
-): void {
+): connection is object {
   if (!isObject(connection)) return refuse(dialect, connection, `${typeof connection} ${String(connection)}`);
   const [found] = fitting(drivers, connection);
-  if (found?.[1] === dialect) return;
+  if (found?.[1] === dialect) return true;
   const [pool] = fitting(pools, connection);
   if (pool !== undefined) return refuse(dialect, undefined, pool[0]);
   if (found !== undefined) {
@@ -77,6 +78,16 @@ export function expectDriver(
   }
   const missing = methods.find((name) => !isObject(core) || typeof core[name as keyof object] !== "function");
   if (missing !== undefined) refuse(dialect, connection, `an object without ${missing}()`);
+  return false;
+}
+
+/** Returns a warning if the driver's connection lacks a member that came with this version, the oldest of the tests. */
+export function warnIfOlder(driver: string, version: string, connection: object, member: string): string | undefined {
+  return member in connection ? undefined : olderThan(driver, version);
+}
+
+export function olderThan(driver: string, version: string): string {
+  return `this ${driver} is older than ${version}, the oldest version that its dialect is tested with`;
 }
 
 /** Closes the connection, and throws an error that names it. */

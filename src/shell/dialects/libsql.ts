@@ -7,7 +7,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
-import { expectDriver, refuse } from "./drivers.js";
+import { expectDriver, refuse, warnIfOlder } from "./drivers.js";
 
 /** What this dialect needs of a `Database` of libsql. */
 export interface LibsqlDatabase {
@@ -36,8 +36,9 @@ export const libsql: Dialect<LibsqlDatabase> = {
   name: "libsql",
 
   doCheck(database) {
-    expectDriver("libsql", database, ["exec", "close"]);
+    const isDrivers = expectDriver("libsql", database, ["exec", "close"]);
     if (database.open === false) refuse("libsql", database, "a Database that is closed");
+    return isDrivers ? warnIfOlder("libsql", "0.5", database, "interrupt") : undefined;
   },
 
   doRollback: (database) => end(database, "ROLLBACK"),

@@ -4,7 +4,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
-import { expectDriver } from "./drivers.js";
+import { expectDriver, warnIfOlder } from "./drivers.js";
 
 /** What this dialect needs of a connection of `mysql2` or `mysql2/promise`. */
 export interface Mysql2Connection {
@@ -256,8 +256,11 @@ async function namesAfterReset(core: Core, charset: number | undefined): Promise
 export const mysql2: Dialect<Mysql2Connection> = {
   name: "mysql2",
 
-  doCheck: (connection) =>
-    expectDriver("mysql2", connection, ["rollback"], (connection as { connection?: unknown }).connection),
+  doCheck(connection) {
+    const { connection: core } = connection as { connection?: unknown };
+    const isDrivers = expectDriver("mysql2", connection, ["rollback"], core);
+    return isDrivers ? warnIfOlder("mysql2", "3.23", coreOf(connection), "_isMariaDB") : undefined;
+  },
 
   doRollback: (connection) => ask(connection, "rollback"),
 

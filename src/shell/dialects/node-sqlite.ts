@@ -4,7 +4,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
-import { expectDriver, refuse } from "./drivers.js";
+import { expectDriver, refuse, warnIfOlder } from "./drivers.js";
 
 /** What this dialect needs of a `DatabaseSync`. The properties came after the class. */
 export interface NodeSqliteDatabase {
@@ -21,8 +21,9 @@ export const nodeSqlite: Dialect<NodeSqliteDatabase> = {
   name: "node-sqlite",
 
   doCheck(database) {
-    expectDriver("node-sqlite", database, ["exec", "close"]);
+    const isDrivers = expectDriver("node-sqlite", database, ["exec", "close"]);
     if (database.isOpen === false) refuse("node-sqlite", database, "a DatabaseSync that is not open");
+    return isDrivers ? warnIfOlder("node:sqlite", "that of Node 22.16", database, "isTransaction") : undefined;
   },
 
   doRollback: (database) => end(database, "ROLLBACK"),

@@ -4,7 +4,7 @@
  */
 
 import { isTransient, type DialectMembers } from "../dialect.js";
-import { expectDriver, refuse } from "./drivers.js";
+import { expectDriver, refuse, warnIfOlder } from "./drivers.js";
 
 /** What this dialect needs of a `pg.Client`. */
 export interface PgClient {
@@ -166,11 +166,15 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
   name: "pg",
 
   doCheck(client) {
-    expectDriver("pg", client, ["query"]);
+    const isDrivers = expectDriver("pg", client, ["query"]);
     const { _connecting, _connected } = client as ClientState;
-    if (_connected !== false) return undefined;
+    if (_connected !== false) {
+      // pg.native has no `connection`, and the client of Neon is made of an older pg.
+      const isPg = isDrivers && "connection" in client && !("neonConfig" in client);
+      return isPg ? warnIfOlder("pg", "8.11", client, "_ended") : undefined;
+    }
     if (_connecting === false)
-      refuse("pg", client, "a Client that is not connected", "the creator must await connect()");
+      refuse("pg", client, "a Client that is not connected", "the creator must await its connect()");
     return "the creator returns a Client of pg that is not connected yet; it must await connect()";
   },
 

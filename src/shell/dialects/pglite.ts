@@ -8,7 +8,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
-import { expectDriver, refuse } from "./drivers.js";
+import { expectDriver, refuse, warnIfOlder } from "./drivers.js";
 
 /** What this dialect needs of a PGlite, or of a PGliteWorker. */
 export interface PgliteDatabase {
@@ -30,8 +30,10 @@ export const pglite: Dialect<PgliteDatabase> = {
   name: "pglite",
 
   doCheck(database) {
-    expectDriver("pglite", database, ["exec", "close"]);
+    const isDrivers = expectDriver("pglite", database, ["exec", "close"]);
     if (database.closed === true) refuse("pglite", database, "a PGlite that is closed");
+    // A PGliteWorker has neither member.
+    return isDrivers && "Module" in database ? warnIfOlder("PGlite", "0.5", database, "copyToFS") : undefined;
   },
 
   /** A data directory bears one PGlite at a time, and one in memory is the whole database. */

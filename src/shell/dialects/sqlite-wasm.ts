@@ -6,7 +6,7 @@
  */
 
 import type { Dialect } from "../dialect.js";
-import { expectDriver, refuse } from "./drivers.js";
+import { expectDriver, olderThan, refuse } from "./drivers.js";
 
 /** What this dialect needs of an `oo1.DB`. */
 export interface SqliteWasmDatabase {
@@ -22,8 +22,12 @@ export interface SqliteWasmModule {
     sqlite3_txn_state(database: any, schema: any): number;
     sqlite3_next_stmt(database: any, statement: any): any;
     sqlite3_stmt_busy(statement: any): number;
+    sqlite3_libversion_number?(): number;
   };
 }
+
+/** The oldest version of the tests, as SQLite numbers it. */
+const oldest = 3_054_000;
 
 /** For `new QueuePool(() => new sqlite3.oo1.DB("/app.db"), { dialect: sqliteWasm(sqlite3) })`. */
 export function sqliteWasm({ capi }: SqliteWasmModule): Dialect<SqliteWasmDatabase> {
@@ -51,6 +55,8 @@ export function sqliteWasm({ capi }: SqliteWasmModule): Dialect<SqliteWasmDataba
     doCheck(database) {
       expectDriver("sqlite-wasm", database, ["exec", "isOpen", "close"]);
       if (!database.isOpen()) refuse("sqlite-wasm", database, "a DB that is closed");
+      const version = capi.sqlite3_libversion_number?.() ?? oldest;
+      return version < oldest ? olderThan("sqlite-wasm", "3.54") : undefined;
     },
 
     doRollback: (database) => end(database, "ROLLBACK"),

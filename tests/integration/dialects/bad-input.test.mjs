@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { QueuePool } from "edgepool";
+import { sqliteWasm } from "edgepool/dialects/sqlite-wasm";
 import { Client } from "pg";
 import { everyDriver } from "./every-driver.mjs";
 import { silent } from "./sqlite.mjs";
@@ -10,7 +11,9 @@ import { silent } from "./sqlite.mjs";
 const { drivers, pools, postgres, stop } = await everyDriver();
 after(stop);
 
-const dialects = [...new Map(drivers.map((driver) => [driver.dialect, driver])).values()];
+const dialects = [...new Map(drivers.map((driver) => [driver.dialect, driver])).values()].filter(
+  ({ dialect }) => dialect.doCheck !== undefined,
+);
 
 /** What the first checkout of a pool with this connection and dialect rejects with. */
 async function refusalOf(dialect, connection) {
@@ -47,12 +50,12 @@ for (const { entry, dialect, label } of dialects) {
       const { message } = await refusalOf(dialect, pool);
       assert.equal(message, `dialect "${dialect.name}" was given ${words}; the creator must return ${label}`);
       assert.ok(!hasEnded(pool), words);
-      await (pool.end ?? pool.close ?? pool.drain ?? pool.destroy).call(pool);
+      await (pool.end ?? pool.close ?? pool.drain ?? pool.destroy ?? pool.disconnect).call(pool);
     }
   });
 
   test(`the dialect of ${entry} says what it was given instead of a connection`, async () => {
-    const needed = /^an object without (query|rollback|exec)\(\); the creator must return /;
+    const needed = /^an object without \w+\(\); the creator must return /;
     for (const [given, words] of [
       ["postgres://host/db", "string postgres://host/db; the creator must return "],
       [42, "number 42; the creator must return "],
@@ -68,7 +71,7 @@ for (const { entry, dialect, label } of dialects) {
   });
 }
 
-for (const { entry, dialect, label, open } of drivers) {
+for (const { entry, dialect, label, open } of drivers.filter(({ needsServer }) => !needsServer)) {
   test(`the dialect of ${entry} takes ${label}, wrapped, subclassed or instrumented`, async () => {
     const connection = await open();
     /** Calls of the original, so that private fields and native classes are in their place. */
@@ -80,20 +83,20 @@ for (const { entry, dialect, label, open } of drivers) {
         },
         ...handler,
       });
-    const methods = ["query", "exec", "rollback", "close", "isOpen"].filter((name) => name in connection);
+    const methods = ["query", "exec", "rollback", "close", "isOpen", "isValid"].filter((name) => name in connection);
     const wrapper = Object.fromEntries(methods.map((name) => [name, (...given) => connection[name](...given)]));
     const traced = proxy({ has: (target, key) => key === "tracer" || Reflect.has(target, key) });
     // Of a native class an heir cannot be used.
     const heirs = "on" in connection ? [Object.create(connection)] : [];
     for (const given of [connection, proxy(), traced, wrapper, ...heirs])
-      assert.equal(dialect.doCheck(given), undefined);
+      assert.equal(dialect.doCheck?.(given), undefined);
     const pool = new QueuePool(() => connection, { dialect, logger: silent });
     await pool.use(() => {});
     await pool.close();
   });
 }
 
-for (const { entry, dialect, open, isClosed } of drivers.filter(({ isClosed }) => isClosed)) {
+for (const { entry, dialect, open, isClosed } of drivers.filter(({ label }) => /Database|DB|PGlite/.test(label))) {
   test(`the dialect of ${entry} refuses a database that is closed`, async () => {
     const database = await open();
     await database.close();
@@ -106,7 +109,7 @@ for (const { entry, dialect, open, isClosed } of drivers.filter(({ isClosed }) =
 test("the dialect of pg refuses a Client that was never connected, and warns of one that is connecting", async () => {
   const { dialect } = drivers.find(({ entry }) => entry === "pg");
   const { message } = await refusalOf(dialect, new Client());
-  assert.equal(message, 'dialect "pg" was given a Client that is not connected; the creator must await connect()');
+  assert.equal(message, 'dialect "pg" was given a Client that is not connected; the creator must await its connect()');
   const warnings = [];
   const hasty = (client = new Client(postgres.options)) => (void client.connect(), client);
   const logger = { ...silent, warn: (message) => warnings.push(message) };
@@ -116,4 +119,55 @@ test("the dialect of pg refuses a Client that was never connected, and warns of 
   assert.deepEqual(warnings, [
     "pool hasty: the creator returns a Client of pg that is not connected yet; it must await connect()",
   ]);
+});
+
+for (const { entry, dialect, label, open } of dialects.filter(({ needsServer }) => needsServer)) {
+  test(`the dialect of ${entry} refuses ${label} that was never connected`, async () => {
+    const { message } = await refusalOf(dialect, open());
+    const [, what] = label.split(" ");
+    assert.match(
+      message,
+      new RegExp(`^dialect "${entry}" was given a ${what} that is not connected; the creator must `),
+    );
+  });
+}
+
+/** A member that came with the oldest version of the tests, by dialect. */
+const members = {
+  pg: "_ended",
+  mysql2: "_isMariaDB",
+  pglite: "copyToFS",
+  "better-sqlite3": "explain",
+  "node-sqlite": "isTransaction",
+  libsql: "interrupt",
+};
+
+for (const [entry, member] of Object.entries(members)) {
+  test(`the dialect of ${entry} names a driver that is older than its tests, and warns of no wrapper`, async () => {
+    const { dialect, open } = drivers.find((driver) => driver.entry === entry);
+    const connection = await open();
+    const without = (target) =>
+      new Proxy(Object.create(null), {
+        has: (_, key) => key !== member && key in target,
+        get(_, key) {
+          const value = target[key];
+          if (key === "connection" && entry === "mysql2") return without(value);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+    assert.match(
+      dialect.doCheck(without(connection)),
+      /^this (pg|mysql2|PGlite|better-sqlite3|node:sqlite|libsql) is older than (that of Node )?[\d.]+, the oldest /,
+    );
+    const pool = new QueuePool(() => connection, { dialect, logger: silent });
+    await pool.warm(1);
+    await pool.close();
+  });
+}
+
+test("the dialect of sqlite-wasm names a module that is older than its tests", () => {
+  const { dialect, open } = drivers.find(({ entry }) => entry === "sqlite-wasm");
+  const old = sqliteWasm({ capi: { sqlite3_libversion_number: () => 3_053_004 } });
+  assert.match(old.doCheck(open()), /^this sqlite-wasm is older than 3\.54, /);
+  assert.equal(dialect.doCheck(open()), undefined);
 });

@@ -1,24 +1,29 @@
 // Every driver that a dialect is for, with a real connection of it, and what else a creator may return by mistake.
 
-import { setTimeout } from "node:timers/promises";
 import { DatabaseSync } from "node:sqlite";
 import { PGlite } from "@electric-sql/pglite";
 import sqlite3InitModule from "@sqlite.org/sqlite-wasm";
 import BetterSqlite3 from "better-sqlite3";
 import { QueuePool } from "edgepool";
 import { betterSqlite3 } from "edgepool/dialects/better-sqlite3";
+import { ioredis } from "edgepool/dialects/ioredis";
 import { libsql } from "edgepool/dialects/libsql";
+import { mariadb } from "edgepool/dialects/mariadb";
 import { mysql2 } from "edgepool/dialects/mysql2";
 import { nodeSqlite } from "edgepool/dialects/node-sqlite";
 import { pg } from "edgepool/dialects/pg";
 import { pglite } from "edgepool/dialects/pglite";
+import { redis } from "edgepool/dialects/redis";
 import { sqliteWasm } from "edgepool/dialects/sqlite-wasm";
 import { Pool as PgPool } from "edgepool/pg";
 import genericPool from "generic-pool";
+import { Cluster, Redis } from "ioredis";
 import Libsql from "libsql";
+import { createConnection as connectMariadb, createPool as createMariadbPool } from "mariadb";
 import mysql from "mysql2";
 import mysqlPromise from "mysql2/promise";
 import { Client, Pool } from "pg";
+import { createClient, createClientPool } from "redis";
 import { Pool as TarnPool } from "tarn";
 import { startPostgres } from "../../../scripts/postgres.mjs";
 import { startScriptedMysql } from "./scripted-mysql.mjs";
@@ -32,13 +37,26 @@ console.error = error;
 /** Whatever errors come before. */
 const seen = (emitter, event) => new Promise((resolve) => emitter.once(event, resolve));
 
+/** The same database, with an end of its own: opening one takes a second. */
+function closable(database) {
+  let closed = false;
+  const own = { close: async () => void (closed = true) };
+  return new Proxy(database, {
+    get(target, key) {
+      if (key === "closed") return closed;
+      const value = own[key] ?? Reflect.get(target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
 /**
  * Starts what the drivers need. `drivers`: each with its dialect, the name of the entry of that, the words for its
  * connection in an error, `open`, and how its end is seen: `end` is a promise, `isClosed` is asked. `pools`: each with
- * its words, `make`, and `hasEnded`.
+ * its words, `make`, and `hasEnded`. `needsServer`: the field tests have one, and here it is not open.
  */
 export async function everyDriver() {
-  const [postgres, server] = await Promise.all([startPostgres(), startScriptedMysql()]);
+  const [postgres, server, shared] = await Promise.all([startPostgres(), startScriptedMysql(), PGlite.create()]);
   const drivers = [
     {
       entry: "pg",
@@ -66,14 +84,18 @@ export async function everyDriver() {
       end: ({ stream }) => seen(stream, "close"),
     },
     {
+      entry: "mariadb",
+      dialect: mariadb,
+      label: "a Connection of mariadb",
+      open: () => connectMariadb(server.options),
+      isClosed: (connection) => !connection.isValid(),
+    },
+    {
       entry: "pglite",
       dialect: pglite,
       label: "a PGlite",
-      open: () => PGlite.create(),
+      open: () => closable(shared),
       isClosed: ({ closed }) => closed,
-      async end(database) {
-        while (!database.closed) await setTimeout(5);
-      },
     },
     {
       entry: "better-sqlite3",
@@ -103,6 +125,22 @@ export async function everyDriver() {
       open: () => new sqlite3.oo1.DB(":memory:"),
       isClosed: (database) => !database.isOpen(),
     },
+    {
+      entry: "ioredis",
+      dialect: ioredis,
+      label: "a Redis of ioredis",
+      needsServer: true,
+      open: () => new Redis({ lazyConnect: true }),
+      isClosed: ({ status }) => status === "end",
+    },
+    {
+      entry: "redis",
+      dialect: redis,
+      label: "a client of redis",
+      needsServer: true,
+      open: () => createClient(),
+      isClosed: ({ isOpen }) => !isOpen,
+    },
   ];
   const resources = { create: () => ({}), destroy() {} };
   const pools = [
@@ -115,6 +153,11 @@ export async function everyDriver() {
       hasEnded: ({ pool }) => pool._closed,
     },
     {
+      label: "a pool of mariadb",
+      make: () => createMariadbPool({ ...server.options, minimumIdle: 0 }),
+      hasEnded: ({ closed }) => closed,
+    },
+    {
       label: "a pool of generic-pool",
       make: () => genericPool.createPool({ ...resources, create: async () => ({}) }),
       hasEnded: ({ _draining }) => _draining,
@@ -124,7 +167,26 @@ export async function everyDriver() {
       make: () => new TarnPool({ ...resources, min: 0, max: 1 }),
       hasEnded: ({ destroyed }) => destroyed,
     },
+    { label: "a pool of redis", make: () => createClientPool(), hasEnded: ({ isClosing }) => isClosing },
+    {
+      label: "a Cluster of ioredis",
+      make: () => new Cluster([{ host: "127.0.0.1" }], { lazyConnect: true }),
+      hasEnded: ({ status }) => status === "end",
+    },
     { label: "a pool of edgepool", make: () => new QueuePool(() => ({})), hasEnded: ({ closed }) => closed },
   ];
-  return { drivers, pools, postgres, stop: () => Promise.all([postgres.stop(), server.stop()]) };
+  /** What the creators of docs/drivers.md name, by dialect. */
+  const path = ":memory:";
+  const { user, password, host, port, database } = postgres.options;
+  const scope = {
+    pg: { url: `postgres://${user}:${password}@${host}:${port}/${database}` },
+    mysql2: { mysql: mysqlPromise, url: server.options },
+    mariadb: { mariadb: { createConnection: connectMariadb }, options: server.options },
+    pglite: { PGlite, dataDir: undefined },
+    betterSqlite3: { Database: BetterSqlite3, path },
+    nodeSqlite: { DatabaseSync, path },
+    libsql: { Database: Libsql, path },
+    sqliteWasm: { sqlite3, path },
+  };
+  return { drivers, pools, postgres, scope, stop: () => Promise.all([postgres.stop(), server.stop(), shared.close()]) };
 }
