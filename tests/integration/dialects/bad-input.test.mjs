@@ -86,8 +86,8 @@ for (const { entry, dialect, label, open } of drivers.filter(({ needsServer }) =
     const methods = ["query", "exec", "rollback", "close", "isOpen", "isValid"].filter((name) => name in connection);
     const wrapper = Object.fromEntries(methods.map((name) => [name, (...given) => connection[name](...given)]));
     const traced = proxy({ has: (target, key) => key === "tracer" || Reflect.has(target, key) });
-    // Of a native class an heir cannot be used.
-    const heirs = "on" in connection ? [Object.create(connection)] : [];
+    // Of a native class, and of one with private fields, an heir cannot be used.
+    const heirs = /^(pg|mysql2)$/.test(entry) ? [Object.create(connection)] : [];
     for (const given of [connection, proxy(), traced, wrapper, ...heirs])
       assert.equal(dialect.doCheck?.(given), undefined);
     const pool = new QueuePool(() => connection, { dialect, logger: silent });
