@@ -11,6 +11,7 @@ import * as pools from "../../benches/document.mjs";
 import { growthBars } from "../../benches/growth.mjs";
 import { startBar } from "../../benches/start.mjs";
 import * as workers from "../../benches/workers/document.mjs";
+import * as soak from "../soak/document.mjs";
 import { documents } from "./documents.mjs";
 
 /** Returns the text, the rows of each of its tables without the head, and the machine that it names. */
@@ -105,6 +106,26 @@ test("the comparison is as `npm run bench:trouble` writes it, with every pool in
   const cells = cellsOf(rows).map((row) => row.toSpliced(-2, 1)); // without the bar
   assert.equal(text, trouble.render({ cells, host }), "run: npm run bench:trouble -- --write");
   assertNumbers(rows.map(({ name, cells }) => ({ name, cells: cells.slice(0, trouble.pools.length) })));
+});
+
+test("docs/soak.md is as `npm run soak` writes it, of a whole run that lost, left and passed on nothing", () => {
+  const {
+    text,
+    tables: [rows],
+  } = read(soak);
+  assert.deepEqual(
+    namesOf(rows),
+    soak.rows.map(([name]) => name),
+  );
+  const [, heads] = /^\|  \| (.+) \|$/m.exec(text);
+  const [, host] = /--write` ([^]+)\.\nThe counts of errors/.exec(text);
+  const figures = { heads: heads.split(" | "), cells: cellsOf(rows), host };
+  assert.equal(text, soak.render(figures), "run: npm run soak -- --write");
+  for (const { name, cells } of rows) {
+    const least = { checkouts: 100_000, "connections killed": 10_000 }[name] ?? 0;
+    for (const cell of cells) assert.ok(Number(cell.replaceAll(",", "")) >= least, name);
+    if (name.startsWith("**")) assert.deepEqual(cells, ["0", "0"], name);
+  }
 });
 
 test("every bar of the trouble is shown as reached or as missed, as its figures say", () => {
