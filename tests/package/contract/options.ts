@@ -76,6 +76,7 @@ holds<
     >
   >
 >();
+holds<Same<NonNullable<Dialect<C>["doCheck"]>, (connection: C) => string | void>>();
 holds<Same<NonNullable<Dialect<C>["doPing"]>, (connection: C) => boolean | PromiseLike<boolean>>>();
 holds<Same<NonNullable<Dialect<C>["isDisconnect"]>, (error: unknown, connection: C) => boolean | "connection">>();
 holds<Same<NonNullable<Dialect<C>["isBusy"]>, (connection: C) => boolean | "stuck">>();
