@@ -102,6 +102,7 @@ impl Pool {
         match (at, outcome) {
             (CheckoutAt::Opening, Outcome::Ok) => self.opened(id, slot, deaths),
             (CheckoutAt::Opening, Outcome::TimedOut) => self.abandon(id, slot, deaths),
+            (CheckoutAt::Opening, Outcome::StillOpen) => self.refuse_opener(id),
             (CheckoutAt::Opening, _) => self.opening_failed(id, slot, deaths, outcome == Outcome::Unavailable),
             (CheckoutAt::TellingFirst, Outcome::Ok) => {
                 self.family.is_first_told.set(true);
@@ -190,6 +191,12 @@ impl Pool {
         } else {
             self.spawn_checkin(slot);
         }
+        if caller == Caller::None { Step::Wait } else { Step::Reject(self.refused(caller, Refusal::OpenTimeout)) }
+    }
+
+    /// The creator ran out of time, and no other may run before it ends: it goes on for the pool, and keeps its slot.
+    fn refuse_opener(&mut self, id: OperationId) -> Step {
+        let caller = core::mem::replace(&mut self.operation(id).caller, Caller::None);
         if caller == Caller::None { Step::Wait } else { Step::Reject(self.refused(caller, Refusal::OpenTimeout)) }
     }
 

@@ -122,7 +122,8 @@ pub enum Outcome {
     Disconnected,
     /// The connection is dead, and every connection of its age or older is to be replaced, too.
     DisconnectedAll,
-    /// After [`Step::Close`] or [`Step::Terminate`]: the time ran out, and the slot must wait until the call has ended.
+    /// After [`Step::Open`], [`Step::Close`] or [`Step::Terminate`]: the time ran out, and the slot must wait until the
+    /// call has ended.
     StillOpen,
 }
 

@@ -15,8 +15,9 @@ export interface DialectMembers<C = any> {
   /** Appears in logs, for example `"pg"`. */
   readonly name?: string;
   /**
-   * Whether no other connection may be opened before this one has ended: a close that takes longer than `driverTimeout`
-   * then keeps its slot until it ends. Default false: the slot goes on without the connection.
+   * Whether no other connection may be opened before this one has ended. A close that takes longer than `driverTimeout`
+   * then keeps its slot until it ends. So does an opening that takes longer than `openTimeout`: its caller is refused,
+   * and the connection serves the next one. Default false: the slot goes on without the connection.
    */
   readonly keepsSlotUntilClosed?: boolean;
   /**

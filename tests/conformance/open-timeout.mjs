@@ -4,6 +4,7 @@ import { expect } from "chai";
 import { PoolClosedError, PoolTimeoutError, QueuePool } from "edgepool";
 import {
   everywhere,
+  gate,
   Log,
   never,
   pass,
@@ -45,6 +46,54 @@ export default (test) => {
     expect(noted.error).to.include({ step: "open", timeoutMs: 1000 });
     expect(noted.error.message).to.contain("(openTimeout)");
     expect(noted.at - startedAt).to.be.within(1000, 1063);
+  });
+
+  test("an opening that takes too long serves the next caller, if the dialect wants that", async () => {
+    const context = scriptedPool({
+      poolSize: 1,
+      maxOverflow: 0,
+      timeout: "2s",
+      openTimeout: "1s",
+      dialect: { keepsSlotUntilClosed: true },
+    });
+    const { pool, server, clock, log } = context;
+    const opens = gate();
+    server.script.open = () => opens.promise.then(() => server.connection());
+    const refused = [pool.connect(), pool.connect()];
+    await pass(clock, 3_000);
+    for (const each of refused) expect(await rejection(each)).to.have.property("code", "ERR_POOL_TIMEOUT");
+    expect(log.of("error")[0]).to.include("opening").and.to.include("openTimeout (1000 ms)");
+    const next = pool.connect();
+    expect(pool.stats()).to.include({ opening: 1, total: 1, waiting: 1 });
+    opens.open();
+    const lease = await next;
+    expect(server.calls.filter((call) => call.startsWith("open"))).to.have.length(1);
+    await lease.close();
+    expect(pool.stats()).to.include({ opened: 1, idle: 1, openFailed: 0 });
+  });
+
+  test("if that opening fails in the end, the next caller has another one", async () => {
+    const context = scriptedPool({
+      poolSize: 1,
+      maxOverflow: 0,
+      openTimeout: "1s",
+      dialect: { keepsSlotUntilClosed: true },
+    });
+    const { pool, server, clock } = context;
+    const errors = [];
+    pool.on("error", (error, { operation }) => void errors.push([operation, error.message]));
+    const opens = gate();
+    server.script.open = () => opens.promise.then(() => Promise.reject(new Error("no such folder")));
+    const refused = pool.connect();
+    await pass(clock, 1_100);
+    expect(await rejection(refused)).to.have.property("code", "ERR_POOL_TIMEOUT");
+    const next = pool.connect();
+    delete server.script.open;
+    opens.open();
+    await (await next).close();
+    expect(errors.map(([operation]) => operation)).to.deep.equal(["open", "open"]);
+    expect(errors[1][1]).to.equal("no such folder");
+    expect(pool.stats()).to.include({ total: 1, idle: 1, opening: 0 });
   });
 
   test("null is no limit, and without it the opening has driverTimeout", async () => {

@@ -736,6 +736,10 @@ impl Host {
 
     /// Ends the operation's step with this outcome.
     pub(crate) fn finish(&mut self, operation: Operation, outcome: Outcome) {
+        if let Stage::StillOpen(step @ Step::Open(_)) = self.stage(operation) {
+            // It ends as any opening does that has no caller.
+            self.states[operation.0].stage = Stage::Performing(step);
+        }
         if let Stage::Performing(
             Step::Ping(slot) | Step::Emit(Event::Checkout | Event::FirstConnect | Event::Connect, Some(slot)),
         ) = self.stage(operation)
@@ -777,7 +781,7 @@ impl Host {
             ) => self.states[operation.0].deaths += 1,
             (Stage::Performing(Step::Ping(_)), Outcome::TimedOut) => self.states[operation.0].deaths += 1,
             (Stage::Performing(Step::Open(_)), Outcome::Unavailable) => {}
-            (Stage::Performing(step @ (Step::Close(_) | Step::Terminate(_))), Outcome::StillOpen) => {
+            (Stage::Performing(step @ (Step::Open(_) | Step::Close(_) | Step::Terminate(_))), Outcome::StillOpen) => {
                 self.states[operation.0].stage = Stage::StillOpen(step);
             }
             (Stage::Performing(_) | Stage::StillOpen(_), Outcome::Ok | Outcome::Failed | Outcome::TimedOut) => {

@@ -1225,6 +1225,9 @@ fn outcome_of(host: &Host, operation: Operation, choice: usize) -> Outcome {
         Stage::Performing(Step::Close(_) | Step::Terminate(_)) if host.has_expired(operation) => {
             &[Outcome::TimedOut, Outcome::StillOpen, Outcome::Ok, Outcome::Failed]
         }
+        Stage::Performing(Step::Open(_)) if host.has_expired(operation) => {
+            &[Outcome::TimedOut, Outcome::StillOpen, Outcome::Ok, Outcome::Failed]
+        }
         _ if host.has_expired(operation) => &[Outcome::TimedOut, Outcome::Ok, Outcome::Failed],
         Stage::Performing(Step::Ping(_)) => &[Outcome::Ok, Outcome::Disconnected, Outcome::Failed],
         Stage::Performing(Step::Emit(Event::Checkout, _)) => {

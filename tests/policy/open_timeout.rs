@@ -1,8 +1,8 @@
 //! `openTimeout`: an opening has a time of its own. Creators that were given up count, until they end or are old.
 
-use crate::harness::{Host, Operation, Stage, plain};
+use crate::harness::{Connection, Host, Operation, Stage, plain};
 use crate::timeout::latest_ms;
-use edgepool::policy::{Config, Event, Kind, Outcome, Refusal, Settings, Violation};
+use edgepool::policy::{Config, Event, Kind, Outcome, Refusal, Settings, Span, Violation};
 
 fn impatient(pool_size: u32) -> Settings {
     Settings { open_timeout_ms: 100.0, ..plain(pool_size, 0) }
@@ -39,6 +39,44 @@ fn without_it_an_opening_has_the_drivers_time() {
     let caller = host.connect();
     run_out(&mut host);
     assert_eq!(host.refusal(caller), Some(Refusal::OpenTimeout));
+}
+
+#[test]
+fn an_opening_that_must_end_before_the_next_keeps_its_slot_and_goes_on_for_the_pool() {
+    for outcome in [Outcome::Ok, Outcome::Failed] {
+        let mut host = Host::new(Settings { timeout_ms: 300.0, ..impatient(1) });
+        let caller = host.connect();
+        host.pass(latest_ms(100.0));
+        host.finish(caller, Outcome::StillOpen);
+        assert_eq!(host.refusal(caller), Some(Refusal::OpenTimeout));
+        assert_eq!((host.stats().opening, host.stats().total), (1, 1));
+        let refused = host.connect();
+        assert_eq!(host.stage(refused), Stage::Queued);
+        host.pass(latest_ms(300.0));
+        assert_eq!(host.refusal(refused), Some(Refusal::WaitTimeout));
+        let next = host.connect();
+        host.finish(caller, outcome);
+        host.run();
+        assert!(host.has_lease(next), "{outcome:?}");
+        assert_eq!(host.connection(next), Connection(0));
+        host.give_back(next);
+        host.run();
+    }
+}
+
+#[test]
+fn an_opening_without_a_caller_that_must_end_before_the_next_keeps_its_slot() {
+    let mut host = Host::new(impatient(1));
+    let caller = host.connect();
+    assert!(host.abort(caller));
+    host.pass(latest_ms(100.0));
+    host.finish(caller, Outcome::StillOpen);
+    assert_eq!(host.stats().opening, 1);
+    let close = host.close(Span::Millis(1000));
+    host.finish(caller, Outcome::Ok);
+    host.run();
+    assert!(host.has_ended(close));
+    host.assert_nothing_is_left();
 }
 
 #[test]

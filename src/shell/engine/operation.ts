@@ -446,8 +446,8 @@ export class Operation<C> implements StepContext<C> {
   }
 
   /**
-   * After the end of its time the operation has gone on. A late answer concerns an opening, and an end that keeps its
-   * slot.
+   * After the end of its time the operation has gone on. A late answer concerns an opening, and an end or an opening
+   * that keeps its slot.
    */
   #late(step: number, outcome: Outcome, value: unknown): void {
     const code = codeOf(step);
@@ -458,7 +458,7 @@ export class Operation<C> implements StepContext<C> {
         this.#wake = undefined;
         this.run(this.#advance(run()));
       });
-    if (this.known?.isStillOpen === true && (code === Code.Close || code === Code.Terminate)) {
+    if (this.known?.isStillOpen === true && (code === Code.Open || code === Code.Close || code === Code.Terminate)) {
       this.known.isStillOpen = false;
       const ended = outcome === Outcome.LateOk ? Outcome.Ok : Outcome.Failed;
       return goesOnWith(() => steps.ended(this, step, ended, value));

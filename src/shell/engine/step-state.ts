@@ -18,7 +18,7 @@ export class StepState<C> {
   disconnection: unknown = undefined;
   /** Whether the connection was busy at its return, so that its steps have `returnTimeout`. */
   isBusy = false;
-  /** Whether the end of the connection has taken too long, and keeps the slot until it ends. */
+  /** Whether the opening or the end of the connection has taken too long, and keeps the slot until it ends. */
   isStillOpen = false;
   /** Whether its lease was lost. */
   isLost = false;

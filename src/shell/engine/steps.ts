@@ -191,12 +191,13 @@ export class Steps<C> {
           ? "returnTimeout"
           : "driverTimeout",
     );
+    const keepsSlot = (isEnd || code === Code.Open) && this.#settings.dialect.keepsSlotUntilClosed === true;
     if (code === Code.Open) {
       if (this.#policy.retries) this.#refusals.openError = error;
-      this.#connections.abandonOpening(index, error);
+      if (!keepsSlot) this.#connections.abandonOpening(index, error);
     }
     this.#listeners.report(poolOperationOf(code), error, this.#slotFor(operation, index), error.message);
-    if (isEnd && this.#settings.dialect.keepsSlotUntilClosed === true) {
+    if (keepsSlot) {
       operation.state.isStillOpen = true;
       return Outcome.StillOpen;
     }
