@@ -174,3 +174,85 @@ test("the next database opens its data directory after the last is closed", asyn
   assert.equal(connection.closed, true);
   assert.equal(await count(), 1);
 });
+
+// ---- one data directory
+
+/**
+ * Returns a pool on the data directory of this file, whose pool ends, and how many databases it has opened, and at most
+ * at once. An opening ends after `ready`.
+ */
+async function countedPool(options = {}, ready = undefined) {
+  await pool.close();
+  const opened = [];
+  const counts = { opened: 0, most: 0 };
+  const creator = async () => {
+    opened.push(new PGlite(folder));
+    counts.opened = opened.length;
+    counts.most = Math.max(counts.most, opened.filter(({ closed }) => !closed).length);
+    await ready;
+    await opened.at(-1).waitReady;
+    return opened.at(-1);
+  };
+  const counted = new QueuePool(creator, { dialect: pglite, logger: silent, poolSize: 1, maxOverflow: 0, ...options });
+  return { counted, counts };
+}
+
+const ask = (database) => database.query("SELECT 1");
+
+const replacements = {
+  "its age": {
+    options: { recycle: 0 },
+    replace: (pool) => Promise.all([pool.use(ask), pool.use(ask)]),
+  },
+  dispose: {
+    replace: async (pool) => {
+      const lease = await pool.connect();
+      const disposed = pool.dispose();
+      const next = pool.use(ask);
+      await ask(lease.connection);
+      await lease.close();
+      await Promise.all([disposed, next]);
+    },
+  },
+  "an invalidation beside a waiter": {
+    replace: async (pool) => {
+      const lease = await pool.connect();
+      const next = pool.use(ask);
+      await Promise.all([lease.invalidate(), next]);
+    },
+  },
+  "a PANIC beside a waiter": {
+    replace: async (pool) => {
+      const panic = Object.assign(new Error("could not write"), { severity: "PANIC" });
+      const failed = assert.rejects(pool.use(() => Promise.reject(panic)));
+      await Promise.all([failed, pool.use(ask)]);
+    },
+  },
+  holdLimit: {
+    options: { holdLimit: "20ms", onHoldLimit: "terminate" },
+    replace: async (pool) => {
+      const lease = await pool.connect();
+      await pool.use(ask);
+      await lease.close();
+    },
+  },
+};
+
+for (const [what, { options, replace }] of Object.entries(replacements)) {
+  test(`no second database is open on a data directory while ${what} replaces the first`, async () => {
+    const { counted, counts } = await countedPool(options);
+    await replace(counted);
+    assert.deepEqual(counts, { opened: 2, most: 1 });
+    await counted.close();
+  });
+}
+
+test("nor after an opening that took longer than openTimeout: its database serves the next caller", async () => {
+  let open;
+  const { counted, counts } = await countedPool({ openTimeout: "50ms" }, new Promise((resolve) => (open = resolve)));
+  await assert.rejects(counted.use(ask), { code: "ERR_POOL_TIMEOUT" });
+  const next = counted.use((database) => database.query("SELECT 1 AS one"));
+  open();
+  assert.deepEqual([(await next).rows, counts], [[{ one: 1 }], { opened: 1, most: 1 }]);
+  await counted.close();
+});
