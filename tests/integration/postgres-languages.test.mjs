@@ -40,6 +40,13 @@ async function warmed(name, options = {}) {
   return made;
 }
 
+/** Kills a backend under its statement. */
+async function killRunning(pid) {
+  const running = "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND state = 'active'";
+  await until(async () => (await server.run(running, [pid])).length === 1, "the statement runs");
+  await server.kill(pid);
+}
+
 for (const [name, words] of Object.entries(languages)) {
   test(`in ${name} the end of an idle session replaces that connection alone`, async () => {
     [language, fatalCode] = [words, "40001"];
@@ -60,7 +67,7 @@ for (const [name, words] of Object.entries(languages)) {
       pool.use(async (client) => {
         const sleep = client.query("SELECT pg_sleep(20)");
         sleep.catch(() => {});
-        await server.kill(client.processID);
+        await killRunning(client.processID);
         await sleep;
       }),
       { code: "40001", severity: words[0] },
@@ -80,7 +87,7 @@ for (const [name, words] of Object.entries(languages)) {
     const { pool, statements } = await warmed(`kept ${name}`);
     const lease = await pool.connect();
     const sleep = lease.connection.query("SELECT pg_sleep(20)").catch((error) => error);
-    await server.kill(lease.connection.processID);
+    await killRunning(lease.connection.processID);
     assert.equal((await sleep).code, "40001");
     await until(() => pool.stats().used === 0, "its slot is free");
     await lease.close();
