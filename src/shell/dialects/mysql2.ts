@@ -154,10 +154,8 @@ function watchAnswers(core: Core): void {
   answersOf.set(core.stream, answers);
   core.handlePacket = function (packet) {
     const command = this._command;
-    if (packet === undefined || !command) {
-      answers.isOutside = false;
-      return void Reflect.apply(handlePacket, this, [packet]);
-    }
+    if (packet === undefined || !command) answers.isOutside = false;
+    if (packet === undefined || !command || !mayEnd(packet)) return handlePacket.call(this, packet);
     answers.packet = packet;
     answers.command = command;
     answers.reader = command.next;
@@ -169,6 +167,12 @@ function watchAnswers(core: Core): void {
     }
     answers.packet = answers.command = undefined;
   };
+}
+
+/** Whether the packet may be an OK, EOF or error packet, by its first byte. Few others are looked at further. */
+function mayEnd({ buffer, start }: Packet): boolean {
+  const first = buffer[start + 4] as number;
+  return first === 0 || first >= 0xfe;
 }
 
 /** Reads the packet that ended the answer to a command. Returns whether it says that no transaction is open. */

@@ -22,9 +22,18 @@ type Callback = (error: unknown, connection?: Connection) => void;
 /** What this module needs of the package mysql2. */
 export interface Driver {
   readonly PoolConnection: ConnectionClass;
-  readonly Pool: new (options: { config: Config }) => EventEmitter & { config: Config };
+  readonly Pool: new (options: { config: Config }) => EventEmitter & {
+    config: Config;
+    promise(Own?: PromiseConstructor): PromisePool;
+  };
   readonly ConnectionConfig: { parseUrl(url: string): Given };
   createPool(options: Given): { config: Config };
+}
+
+/** What this module needs of mysql2's promise pool. */
+interface PromisePool {
+  query(statement: unknown, values?: unknown): Promise<unknown>;
+  execute(statement: unknown, values?: unknown): Promise<unknown>;
 }
 
 /** What programs compare the messages of errors with. */
@@ -85,11 +94,8 @@ export function poolClass(driver: Driver): new (given: Given | string) => EventE
           "getConnection() wants a callback: for promises use promise(), or createPool of edgepool/mysql2/promise",
         );
       }
-      const { signal, acquireTimeout } = (given.length > 1 ? (given[0] ?? {}) : {}) as Record<string, any>;
-      const deadline = duration("acquireTimeout", acquireTimeout);
-      const asked: ConnectOptions = { signal, ...(deadline !== undefined && { deadline: `${deadline}ms` }) };
       const before = this.#waiting;
-      const lease = this.#queue.connect(asked);
+      const lease = this.#queue.connect(given.length > 1 ? limitsOf(given[0]) : undefined);
       if (this.#waiting > before) this.#notify("enqueue");
       lease.then(
         (lent) => queueMicrotask(() => callback(null, this.#lend(lent))),
@@ -120,6 +126,26 @@ export function poolClass(driver: Driver): new (given: Given | string) => EventE
         );
       }
       connection.release();
+    }
+
+    /** Returns mysql2's promise pool, whose query() and execute() look for their caller only if they fail. */
+    override promise(Own?: PromiseConstructor): PromisePool {
+      const promised = super.promise(Own);
+      const { trace } = this.config.connectionConfig as { trace?: unknown };
+      if (trace !== true || (Own !== undefined && Own !== Promise)) return promised;
+      const { query, execute } = promised;
+      const pool = this as unknown as Record<"query" | "execute", (...given: unknown[]) => void>;
+      promised.query = (statement, values) =>
+        typeof values === "function"
+          ? query.call(promised, statement, values)
+          : answered((done) =>
+              values === undefined ? pool.query(statement, done) : pool.query(statement, values, done),
+            );
+      promised.execute = (statement, values) =>
+        typeof values === "function"
+          ? execute.call(promised, statement, values)
+          : answered((done) => (values ? pool.execute(statement, values, done) : pool.execute(statement, done)));
+      return promised;
     }
 
     #release(connection: Connection): void {
@@ -171,6 +197,41 @@ export function poolClass(driver: Driver): new (given: Given | string) => EventE
       Object.defineProperty(this, "name", { value: "Pool" });
     }
   };
+}
+
+type Done = (error: unknown, rows?: unknown, fields?: unknown) => void;
+
+/**
+ * Returns a promise of the rows and fields that `run` calls back with. Its error has the stack of the functions that
+ * await it. mysql2 notes a stack at each call, which takes nearly as long as all else that it does for a small query.
+ */
+function answered(run: (done: Done) => void): Promise<unknown> {
+  return new Promise((resolve) =>
+    run((error, rows, fields) => {
+      if (!error) return resolve([rows, fields]);
+      // V8 shows a handler the functions that await the promise behind it: that promise must follow it before it runs.
+      let reject: Done = () => {};
+      const rejected = new Promise((_, rejectIt) => (reject = rejectIt));
+      resolve(rejected.catch(rethrowWithCaller));
+      reject(error);
+    }),
+  );
+}
+
+/** Without functions that await, the stack of the driver stays. */
+function rethrowWithCaller(error: unknown): never {
+  const holder: { stack?: string } = {};
+  (Error as { captureStackTrace?(holder: object): void }).captureStackTrace?.(holder);
+  const frames = holder.stack?.split("\n").filter((frame) => frame.includes(" at async ")) ?? [];
+  if (error instanceof Error && frames.length > 0)
+    error.stack = [`${error.name}: ${error.message}`, ...frames].join("\n");
+  throw error;
+}
+
+function limitsOf(given: unknown): ConnectOptions {
+  const { signal, acquireTimeout } = (given ?? {}) as Record<string, any>;
+  const deadline = duration("acquireTimeout", acquireTimeout);
+  return { signal, ...(deadline !== undefined && { deadline: `${deadline}ms` }) };
 }
 
 /** A connection string has options of the pool, too. */

@@ -142,6 +142,40 @@ test("query() and execute() take every form, and return what mysql2 returns", as
   assert.equal(pool.queuePool.stats().used, 0);
 });
 
+test("the error of a promise of the pool has in its stack the functions that await it", async () => {
+  class Own extends Promise {}
+  const pool = made();
+  const untraced = made({ trace: false });
+  const stackOf = async (promised, method, ...given) => {
+    const inner = async () => {
+      await promised[method](...given);
+    };
+    const { message, stack } = await Promise.all([inner(), promised.query("SELECT 1")]).catch((error) => error);
+    assert.ok(stack.startsWith(`Error: ${message}\n`), stack);
+    return stack.includes("inner");
+  };
+  const bad = ["SELECT ?", [undefined]];
+  assert.equal(await stackOf(pool.promise(), "query", "FAIL 1064"), true);
+  assert.equal(await stackOf(pool.promise(), "query", "FAIL 1064", []), true);
+  assert.equal(await stackOf(pool.promise(), "query", { sql: "FAIL 1064" }), true);
+  assert.match(
+    (
+      await pool
+        .promise()
+        .execute(...bad)
+        .catch((error) => error)
+    ).message,
+    /undefined/,
+  );
+  assert.equal(await stackOf(pool.promise(Own), "query", "FAIL 1064"), true);
+  const answer = pool.promise(Own).query("SELECT 7 AS id");
+  assert.ok(answer instanceof Own);
+  await answer;
+  assert.equal(await stackOf(untraced.promise(), "query", "FAIL 1064"), false);
+  assert.throws(() => pool.promise().query("SELECT 1", () => {}), /Callback function is not available/);
+  assert.throws(() => pool.promise().execute("SELECT 1", () => {}), /Callback function is not available/);
+});
+
 test("a failed query gives its connection back, and the error is mysql2's own", async () => {
   const pool = made({ connectionLimit: 1 });
   const [error] = await called((callback) => pool.query("FAIL 1064", callback));
