@@ -124,6 +124,7 @@ function native(name, what, test, { libs = [] } = {}) {
 
 const documents = ["documentation", "english", "speed-comparison", "coming-from"];
 const bundlers = ["bundlers", "fake-timers", "jest"];
+const inChromium = ["browsers", "demo", "inspect-page"];
 const only = (names, all) => Object.fromEntries(Object.entries(all).filter(([name]) => names.includes(name)));
 const packageFiles = filesIn("tests/package", ".test.mjs");
 
@@ -145,9 +146,9 @@ export const suites = [
   ),
   files(
     "demo",
-    "the demo page, and that of edgepool/inspect, in headless Chromium",
-    only(["demo", "inspect-page"], filesIn("tests/integration", ".test.mjs")),
-    { needs: { demo: ["chromium"], "inspect-page": ["chromium"] } },
+    "the demo page, that of edgepool/inspect, and a pool of browsers, in headless Chromium",
+    only(inChromium, filesIn("tests/integration", ".test.mjs")),
+    { needs: Object.fromEntries(inChromium.map((name) => [name, ["chromium"]])) },
   ),
   conformance("conformance", "this Node", "node"),
   ...(canSetUpRuntimes
@@ -169,7 +170,7 @@ export const suites = [
   files(
     "integration",
     "the pools in Node and on a real PostgreSQL",
-    filesIn("tests/integration", ".test.mjs", ["demo", "inspect-page"]),
+    filesIn("tests/integration", ".test.mjs", inChromium),
   ),
   files(
     "dialects",
