@@ -49,7 +49,8 @@ function buildWasm() {
   if (!existsSync(compiled)) say("compiling the policy to WebAssembly (usually half a minute)");
   const features = ["--no-default-features", "--features", "bindings"];
   const target = ["--release", "--lib", "--target", "wasm32-unknown-unknown"];
-  run("cargo", ["build", "--quiet", "--locked", ...target, ...features], {
+  // Only here: a Rust program that has the crate links no library of its own for it.
+  run("cargo", ["rustc", "--quiet", "--locked", ...target, ...features, "--crate-type", "cdylib"], {
     env: { CARGO_ENCODED_RUSTFLAGS: compilerFlags().join("\x1f") },
   });
 
@@ -144,15 +145,17 @@ function writeDeclarations() {
 
 /** The crate, the glue writer and the test runner must be of one version of wasm-bindgen, or the glue is wrong. */
 function checkVersions() {
-  const manifests = ["Cargo.toml", "scripts/bindgen/Cargo.toml", "scripts/test-runner/Cargo.toml"];
-  const versions = manifests.map(
-    (path) =>
-      /wasm-bindgen(?:-cli|-cli-support)?\s*=\s*(?:\{[^}]*version\s*=\s*)?"=([\d.]+)"/.exec(
-        readFileSync(join(root, path), "utf8"),
-      )?.[1],
-  );
-  const pins = manifests.map((path, index) => `${path}: ${versions[index]}`).join(", ");
-  if (new Set(versions).size !== 1) fail(`wasm-bindgen is pinned to different versions: ${pins}`);
+  const read = (path) => readFileSync(join(root, path), "utf8");
+  const pin = /wasm-bindgen(?:-cli|-cli-support)?\s*=\s*(?:\{[^}]*version\s*=\s*)?"=([\d.]+)"/;
+  const versions = {
+    "Cargo.lock": /^name = "wasm-bindgen"\nversion = "(.*)"$/m.exec(read("Cargo.lock"))?.[1],
+    ...Object.fromEntries(
+      ["scripts/bindgen/Cargo.toml", "scripts/test-runner/Cargo.toml"].map((path) => [path, pin.exec(read(path))?.[1]]),
+    ),
+  };
+  const pins = Object.entries(versions).map((entry) => entry.join(": "));
+  if (new Set(Object.values(versions)).size !== 1)
+    fail(`wasm-bindgen is pinned to different versions: ${pins.join(", ")}`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

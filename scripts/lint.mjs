@@ -16,6 +16,10 @@ for (const folder of ["scripts/test-runner", "examples/rust-quickstart", "exampl
   run("cargo", ["fmt", "--check", "--manifest-path", `${folder}/Cargo.toml`]);
 runPackage("prettier/bin/prettier.cjs", "--check", "--log-level=warn", ...code);
 clippy("--all-targets", "--features", "tokio,tokio-postgres");
+// Each set of features that a Rust program may have.
+for (const features of [[], ["--features", "tokio"], ["--no-default-features"]]) clippy("--lib", ...features);
+for (const features of [[], ["--features", "tokio-postgres"]])
+  clippy("--lib", "--target", "wasm32-unknown-unknown", ...features);
 clippy(
   "--target",
   "wasm32-unknown-unknown",
@@ -27,6 +31,9 @@ clippy(
   "--test",
   "javascript",
 );
+run("cargo", ["doc", "--quiet", "--locked", "--no-deps", "--lib", "--features", "tokio,tokio-postgres"], {
+  env: { RUSTDOCFLAGS: "-D warnings" },
+});
 runPackage("oxlint/bin/oxlint", "--deny-warnings", ...code);
 runPackage("typescript/bin/tsc", "-p", "tests/tsconfig.json");
 

@@ -132,6 +132,13 @@ const packageFiles = filesIn("tests/package", ".test.mjs");
 export const suites = [
   native("policy", "the policy, natively", "policy", { libs: ["--lib"] }),
   native("host", "the pool for Rust programs, natively", "host"),
+  {
+    name: "host-docs",
+    what: "the examples of rustdoc and of docs/rust.md",
+    topics: [],
+    needs: () => ["policyTests"],
+    command: () => ({ command: "cargo", args: ["test", "--locked", "--doc", "--features", "tokio"] }),
+  },
   bindings("bindings", "Node", { mode: () => ["--node"] }),
   bindings("bindings-chromium", "headless Chromium", {
     needs: ["chromium"],

@@ -54,3 +54,8 @@ pub mod host;
 
 #[cfg(feature = "host")]
 pub use host::*;
+
+/// Runs the examples of docs/rust.md.
+#[cfg(all(doctest, feature = "tokio", not(target_arch = "wasm32")))]
+#[doc = include_str!("../docs/rust.md")]
+pub struct Guide;

@@ -42,6 +42,26 @@ pub type Taken = &'static core::panic::Location<'static>;
 
 /// Listens to a pool. Each method is called when its event happens, and must not panic. They take no time: what has to
 /// be awaited belongs to the manager.
+///
+/// ```
+/// # use edgepool::{Background, Events, Manager, QueuePool, Watch};
+/// # use std::rc::Rc;
+/// # struct Counters;
+/// # impl Manager for Counters {
+/// #     type Connection = u32;
+/// #     type Error = std::io::Error;
+/// #     async fn open(&self, _: Watch<Self>) -> std::io::Result<u32> { Ok(0) }
+/// # }
+/// struct Log;
+///
+/// impl Events<Counters> for Log {
+///     fn error(&self, background: Background, error: Option<&Rc<std::io::Error>>) {
+///         eprintln!("{background:?}: {error:?}");
+///     }
+/// }
+///
+/// let builder = QueuePool::builder(Counters).events(Log);
+/// ```
 #[allow(unused_variables, reason = "the defaults do nothing")]
 pub trait Events<M: Manager>: 'static {
     /// The first connection of the pool was opened.

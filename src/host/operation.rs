@@ -586,7 +586,7 @@ impl<'held, M: Manager> Borrowed<'held, M> {
         held.connection.try_borrow_mut().ok().map(Self)
     }
 
-    /// The same if no lease has the connection, since a lease may come back while this is held.
+    /// The same if no lease has the connection, so that a lease may come back while this lasts.
     fn alone(held: &'held Held<M>) -> Option<Self> {
         Self::of(held).filter(|place| place.0.as_ref().is_some_and(|connection| Rc::strong_count(connection) == 1))
     }

@@ -218,7 +218,28 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
         Self { shared, kind: PhantomData }
     }
 
-    /// Checks a connection out. Dropped before its end, the caller leaves the queue, and what was being opened for it
+    /// Checks a connection out.
+    ///
+    /// ```
+    /// # use edgepool::{Manager, QueuePool, VirtualTime, Watch};
+    /// # struct Counters;
+    /// # impl Manager for Counters {
+    /// #     type Connection = u32;
+    /// #     type Error = std::io::Error;
+    /// #     async fn open(&self, _: Watch<Self>) -> std::io::Result<u32> { Ok(0) }
+    /// # }
+    /// # let time = VirtualTime::new();
+    /// # let pool = QueuePool::builder(Counters).pool_size(1).build_on(time.clone()).unwrap();
+    /// let count = time.run_until(async {
+    ///     let mut lease = pool.connect().await.unwrap();
+    ///     *lease += 1;
+    ///     lease.close().await;
+    ///     *pool.connect().await.unwrap()
+    /// });
+    /// assert_eq!(count, Some(1));
+    /// ```
+    ///
+    /// Dropped before its end, the caller leaves the queue, and what was being opened for it
     /// is the next caller's.
     #[inline]
     #[track_caller]
@@ -241,6 +262,23 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
     /// Checks out, runs `work`, and returns the connection when it has ended. If `work` fails with an error of the
     /// manager that says that the connection is lost, it is terminated. The error may be [`Manager::Error`] itself,
     /// the pool's [`Error`] or a boxed error, and a boxed one may have it as its source.
+    ///
+    /// ```
+    /// # use edgepool::{Manager, QueuePool, VirtualTime, Watch};
+    /// # struct Counters;
+    /// # impl Manager for Counters {
+    /// #     type Connection = u32;
+    /// #     type Error = std::io::Error;
+    /// #     async fn open(&self, _: Watch<Self>) -> std::io::Result<u32> { Ok(0) }
+    /// # }
+    /// # let time = VirtualTime::new();
+    /// # let pool = QueuePool::builder(Counters).pool_size(1).build_on(time.clone()).unwrap();
+    /// let work = pool.use_with(async |count| {
+    ///     **count += 1;
+    ///     Ok::<_, edgepool::Error<std::io::Error>>(**count)
+    /// });
+    /// assert_eq!(time.run_until(work).unwrap().unwrap(), 1);
+    /// ```
     #[track_caller]
     pub fn use_with<T, E>(
         &self,
@@ -376,6 +414,23 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
     }
 
     /// Changes the sizes. What is `None` stays.
+    ///
+    /// ```
+    /// # use edgepool::{Manager, QueuePool, VirtualTime, Watch};
+    /// # struct Counters;
+    /// # impl Manager for Counters {
+    /// #     type Connection = u32;
+    /// #     type Error = std::io::Error;
+    /// #     async fn open(&self, _: Watch<Self>) -> std::io::Result<u32> { Ok(0) }
+    /// # }
+    /// # let time = VirtualTime::new();
+    /// # let pool = QueuePool::builder(Counters).pool_size(1).build_on(time.clone()).unwrap();
+    /// use edgepool::Sizes;
+    ///
+    /// pool.resize(Sizes { pool_size: Some(20.0), ..Sizes::default() }).unwrap();
+    /// let refused = pool.resize(Sizes { max_uses: Some(0.0), ..Sizes::default() }).unwrap_err();
+    /// assert_eq!(refused.method(), "max_uses");
+    /// ```
     pub fn resize(&self, sizes: Sizes) -> Result<(), OptionError> {
         let resized = self.shared.resize(sizes);
         self.shared.afterwards();

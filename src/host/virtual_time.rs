@@ -15,6 +15,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::vec::Vec;
 
 /// A runtime for tests. A clone is the same runtime.
+///
+/// ```
+/// use edgepool::{Runtime, VirtualTime};
+///
+/// let time = VirtualTime::new();
+/// assert_eq!(time.run_until(time.sleep(3_600_000)), Some(()));
+/// assert_eq!(time.now_ms(), 3_600_000.0);
+/// // A future that waits for nothing that comes.
+/// assert_eq!(time.run_until(std::future::pending::<()>()), None);
+/// ```
 #[derive(Clone, Default)]
 pub struct VirtualTime(Rc<Clock>);
 

@@ -249,12 +249,25 @@ test("every code block has a language that is checked here or needs no check", (
   for (const { blocks } of documents) {
     for (const { document, line, language, text } of blocks) {
       assert.ok(
-        ["js", "sh", "text", "jsonc", "python", "sql", "ini"].includes(language),
+        ["js", "sh", "text", "jsonc", "python", "sql", "ini", "rust", "toml"].includes(language),
         `${document}:${line} has the language "${language}"`,
       );
       if (language === "jsonc") JSON.parse(text.replace(/^\s*\/\/.*$/gm, ""));
     }
   }
+});
+
+test("the Rust of the README is that of docs/rust.md, which cargo test --doc runs", () => {
+  const rustIn = (wanted) =>
+    documents
+      .filter(({ name }) => name === wanted)
+      .flatMap(({ blocks }) => blocks)
+      .filter(({ language }) => language === "rust")
+      .map(({ text }) => text);
+  const [own, ...others] = rustIn("README.md");
+  assert.deepEqual([others.length, rustIn("docs/rust.md").includes(own)], [0, true]);
+  for (const { name } of documents)
+    if (!["README.md", "docs/rust.md"].includes(name)) assert.deepEqual(rustIn(name), [], name);
 });
 
 // ---- the names

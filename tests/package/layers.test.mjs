@@ -79,6 +79,14 @@ test("a dialect knows the shape of a dialect and of drivers, and nothing else of
     );
 });
 
+test("the host keeps nothing in a static: two pools share nothing", () => {
+  for (const { name, text } of files("src/host", ".rs")) {
+    // wasm-bindgen names a value of JavaScript by a static of its own.
+    const code = text.replace(/\/\/.*/g, "").replace(/#\[wasm_bindgen\(thread_local_v2[^;]*;/g, "");
+    assert.doesNotMatch(code, /\bstatic\s+(mut\s+)?[A-Z_]+\s*:|thread_local!|\b(OnceLock|LazyLock|LazyCell)\b/, name);
+  }
+});
+
 test("the policy names no host", () => {
   for (const { name, text } of files("src/policy", ".rs"))
     assert.doesNotMatch(text, /wasm_bindgen|js_sys|std::time|std::thread/, name);
