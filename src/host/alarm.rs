@@ -38,6 +38,10 @@ impl Alarm {
     pub(super) fn set<M: Manager, R: Runtime>(shared: &Rc<Shared<M, R>>, due_ms: Option<f64>) {
         let alarm = &shared.alarm;
         alarm.due_ms.set(due_ms);
+        if shared.crosses {
+            // The request whose timer it would be may end first: each caller that waits has a timer of its own.
+            return;
+        }
         if !alarm.is_running.get() {
             if due_ms.is_some() {
                 alarm.is_running.set(true);
@@ -46,6 +50,17 @@ impl Alarm {
         } else if due_ms.is_none_or(|due_ms| due_ms < alarm.sleeps_until_ms.get()) {
             alarm.flag.raise();
         }
+    }
+
+    /// How long a caller that waits may sleep by a timer of its own.
+    pub(super) fn next_ms(&self, now_ms: f64) -> u32 {
+        const MOST_MS: f64 = 1000.0;
+        ceil(self.due_ms.get().map_or(MOST_MS, |due_ms| (due_ms - now_ms).clamp(0.0, MOST_MS)))
+    }
+
+    /// Whether it would have rung by now. Of several callers whose timers end, one takes the ring.
+    pub(super) fn is_due(&self, now_ms: f64) -> bool {
+        self.due_ms.get().is_some_and(|due_ms| due_ms <= now_ms)
     }
 
     /// The pool is gone.
@@ -75,7 +90,16 @@ async fn run<M: Manager, R: Runtime>(pool: Weak<Shared<M, R>>, alarm: Rc<Alarm>,
         }
         alarm.due_ms.set(None);
         // A delay of nothing asks for one turn of the host's loop.
-        runtime.sleep(0).await;
+        let mut turn = runtime.sleep(0);
+        poll_fn(|context| {
+            // The request of a pool may end with it, and the turn with the request.
+            if alarm.is_over.get() || Pin::new(&mut turn).poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            alarm.flag.watch(context);
+            Poll::Pending
+        })
+        .await;
         let Some(pool) = pool.upgrade() else { break };
         pool.tick(true);
         pool.afterwards();

@@ -9,6 +9,7 @@ use super::manager::Manager;
 use super::operation::Operation;
 use super::runtime::Runtime;
 use super::shared::{End, Own, Shared};
+use super::strays::Stray;
 use crate::policy::{Begin, LeaseId, OperationId, Step};
 use core::cell::{Cell, RefCell};
 use core::future::Future;
@@ -22,6 +23,8 @@ pub(super) struct Attendance<M: Manager, R: Runtime> {
     shared: Rc<Shared<M, R>>,
     caller: Rc<Caller<M, R>>,
     wait: Option<R::Wait>,
+    /// The caller's own, in a pool that crosses requests.
+    timer: Option<R::Sleep>,
     is_over: bool,
 }
 
@@ -33,16 +36,49 @@ impl<M: Manager, R: Runtime> Attendance<M, R> {
         own_ms: (f64, f64),
         is_timed: bool,
     ) -> Self {
+        // In a pool that crosses requests it must not end with the request of its caller.
+        let (own, task) = if shared.crosses { (None, operation) } else { (operation, None) };
         let caller = Rc::new(Caller {
             operation: Cell::new(id),
-            work: Cell::new(operation.map(Box::new)),
+            work: Cell::new(own.map(Box::new)),
             answer: RefCell::new(None),
             notify: RefCell::new(None),
             own_ms,
             is_timed,
         });
         shared.with(|state| Shared::attend(state, &caller));
-        Self { shared, caller, wait: None, is_over: false }
+        if let Some(task) = task {
+            shared.launch(task);
+        }
+        Self { shared, caller, wait: None, timer: None, is_over: false }
+    }
+
+    /// Whether the caller's own timer has run out, and given the pool the time.
+    fn rings(&mut self, context: &mut Context<'_>) -> bool {
+        if !self.shared.crosses {
+            return false;
+        }
+        let Shared { runtime, alarm, .. } = &*self.shared;
+        let sleep = self.timer.get_or_insert_with(|| runtime.sleep(alarm.next_ms(runtime.now())));
+        if Pin::new(sleep).poll(context).is_pending() {
+            return false;
+        }
+        self.timer = None;
+        self.shared.tick(alarm.is_due(runtime.now()));
+        self.shared.afterwards();
+        true
+    }
+
+    /// Leaves what cannot end here to its own place.
+    fn stray(&mut self) {
+        let _attendance = Self {
+            shared: self.shared.clone(),
+            caller: self.caller.clone(),
+            wait: self.wait.take(),
+            timer: self.timer.take(),
+            is_over: core::mem::replace(&mut self.is_over, true),
+        };
+        self.shared.strays.keep(Stray::Caller { _attendance });
     }
 
     /// Polls the operation, if this caller still has it.
@@ -73,10 +109,11 @@ impl<M: Manager, R: Runtime> Attendance<M, R> {
                     self.wait.insert(wait)
                 }
             };
-            if Pin::new(wait).poll(context).is_pending() {
+            if Pin::new(wait).poll(context).is_ready() {
+                self.wait = None;
+            } else if !self.rings(context) {
                 return Poll::Pending;
             }
-            self.wait = None;
         }
     }
 }
@@ -85,6 +122,9 @@ impl<M: Manager, R: Runtime> Drop for Attendance<M, R> {
     fn drop(&mut self) {
         if self.is_over {
             return;
+        }
+        if !self.shared.is_here() {
+            return self.stray();
         }
         let answer = self.caller.answer.take();
         if let Some(Answer::Granted(granted)) = answer {
@@ -179,6 +219,11 @@ impl<M: Manager, R: Runtime> Future for Checkout<M, R> {
             }
         }
         let Self::Waiting(attendance) = &mut *self else { return Poll::Pending };
+        if !attendance.shared.is_here() {
+            let error = attendance.shared.refuse_place();
+            *self = Self::Over;
+            return Poll::Ready(Err(error));
+        }
         let Poll::Ready(answer) = attendance.poll_answer(context) else { return Poll::Pending };
         let pool = attendance.shared.name.clone();
         *self = Self::Over;

@@ -3,6 +3,7 @@
 extern crate std;
 
 use super::events::Taken;
+use super::options::CROSSES;
 use crate::policy::{Counts, Refusal, Settings, Stats};
 use core::fmt::{self, Display, Formatter};
 use std::boxed::Box;
@@ -11,7 +12,6 @@ use std::string::String;
 use std::vec::Vec;
 
 /// Why a caller gets no connection. `E` is the error of the [`Manager`](super::Manager).
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error<E> {
     /// The manager failed: an opening, a ping, or a listener. Shared, since one opening may fail several callers.
@@ -44,8 +44,18 @@ pub enum Error<E> {
         /// The error that said so of the last one, if one did.
         last: Option<Rc<E>>,
     },
-    /// The pool or the lease belongs to another request or Durable Object of Workers.
+    /// The pool belongs to another request or Durable Object of Workers.
     Elsewhere {
+        /// The pool's name.
+        pool: Rc<str>,
+    },
+    /// The lease belongs to another request or Durable Object of Workers.
+    LeaseElsewhere {
+        /// The pool's name.
+        pool: Rc<str>,
+    },
+    /// The pool was used outside of any request of Workers.
+    Nowhere {
         /// The pool's name.
         pool: Rc<str>,
     },
@@ -57,7 +67,6 @@ pub enum Error<E> {
 }
 
 /// The numbers of a caller whose time ran out.
-#[derive(Debug)]
 pub struct TimeoutError<E> {
     /// The pool's name.
     pub pool: Rc<str>,
@@ -108,7 +117,11 @@ pub struct OptionError {
 
 impl Display for OptionError {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the option {} is not allowed for this pool, or its value is not", method_of(self.option))
+        let method = method_of(self.option);
+        if self.option == CROSSES {
+            return write!(formatter, "the option {method} needs the compatibility date 2025-06-30 or a later one");
+        }
+        write!(formatter, "the option {method} is not allowed for this pool, or its value is not")
     }
 }
 
@@ -123,7 +136,11 @@ impl<E> Error<E> {
             Self::Closed { .. } => "ERR_POOL_CLOSED",
             Self::QueueFull { .. } => "ERR_POOL_QUEUE_FULL",
             Self::InUse { .. } => "ERR_POOL_ASSERTION",
-            Self::Disconnected { .. } | Self::Elsewhere { .. } | Self::LeaseEnded { .. } => "ERR_POOL_INVALID_REQUEST",
+            Self::Disconnected { .. }
+            | Self::Elsewhere { .. }
+            | Self::LeaseElsewhere { .. }
+            | Self::Nowhere { .. }
+            | Self::LeaseEnded { .. } => "ERR_POOL_INVALID_REQUEST",
         }
     }
 }
@@ -137,7 +154,9 @@ impl<E: Display> Display for Error<E> {
             Self::QueueFull { pool, stats } => write!(
                 formatter,
                 "the queue of the pool {pool} is full: callers waiting: {}, connections in use: {} of at most {}",
-                stats.waiting, stats.used, stats.max
+                stats.waiting,
+                stats.used,
+                Whole(stats.max)
             ),
             Self::InUse { pool, taken_at } => {
                 write!(formatter, "the connection of the pool {pool} is already checked out")?;
@@ -150,6 +169,17 @@ impl<E: Display> Display for Error<E> {
                 formatter,
                 "the pool {pool} belongs to another request or Durable Object, and Workers forbid its use here. Make \
                  a pool for each request, or keep it in a field of a Durable Object"
+            ),
+            Self::LeaseElsewhere { pool } => write!(
+                formatter,
+                "this connection of the pool {pool} belongs to another request or Durable Object, and Workers forbid \
+                 its use here. Call connect() in the handler that uses the connection, and keep no lease at module \
+                 scope"
+            ),
+            Self::Nowhere { pool } => write!(
+                formatter,
+                "the pool {pool} was used outside of any request, and Workers allow no connections there: use the pool \
+                 in a handler, not at module scope"
             ),
             Self::LeaseEnded { pool } => write!(formatter, "this lease of the pool {pool} has ended"),
         }
@@ -178,9 +208,16 @@ impl<E> Display for TimeoutError<E> {
         };
         write!(
             formatter,
-            "{what} within {timeout_ms} ms ({option}) in the pool {pool}: {} in use ({} being returned), {} idle, {} \
+            "{what} within {} ms ({option}) in the pool {pool}: {} in use ({} being returned), {} idle, {} \
              opening, {} closing, of at most {} connections; others waiting: {}",
-            stats.used, stats.returning, stats.idle, stats.opening, stats.closing, stats.max, stats.waiting
+            Whole(*timeout_ms),
+            stats.used,
+            stats.returning,
+            stats.idle,
+            stats.opening,
+            stats.closing,
+            Whole(stats.max),
+            stats.waiting
         )?;
         let mut separator = "; held longest, at least: ";
         for LongHeld { ms, taken_at } in &self.longest_held {
@@ -194,7 +231,29 @@ impl<E> Display for TimeoutError<E> {
     }
 }
 
-impl<E: fmt::Debug> core::error::Error for TimeoutError<E> {}
+impl<E> core::error::Error for TimeoutError<E> {}
+
+// What is derived would show numbers as floating-point numbers, which take thirteen kilobytes to write.
+impl<E: Display> fmt::Debug for Error<E> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {self}", self.code())
+    }
+}
+
+impl<E> fmt::Debug for TimeoutError<E> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, formatter)
+    }
+}
+
+/// A number that is whole, or not limited.
+struct Whole(f64);
+
+impl Display for Whole {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        if self.0 == f64::INFINITY { formatter.write_str("Infinity") } else { (self.0 as u64).fmt(formatter) }
+    }
+}
 
 /// By refusal: in which step the time ran out, by which option, and how long that was. `own_ms`: the caller's own
 /// `timeout` and `deadline`.

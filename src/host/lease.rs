@@ -9,6 +9,7 @@ use super::events::Taken;
 use super::manager::Manager;
 use super::runtime::Runtime;
 use super::shared::{End, Shared};
+use super::strays::Stray;
 use crate::policy::Return;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
@@ -32,13 +33,22 @@ impl<M: Manager, R: Runtime> Holding<M, R> {
 
     fn is_valid(&self) -> bool {
         self.granted.as_ref().is_some_and(|granted| !granted.held.is_doomed.get() && !granted.held.is_dead.get())
+            && self.shared.is_here()
+    }
+
+    fn check(&self) -> Result<(), Error<M::Error>> {
+        let pool = || self.shared.name.clone();
+        if !self.shared.is_here() {
+            return Err(Error::LeaseElsewhere { pool: pool() });
+        }
+        if self.is_valid() { Ok(()) } else { Err(Error::LeaseEnded { pool: pool() }) }
     }
 
     fn end(mut self, end: End<'_, M>) -> Ending<M, R> {
         let Some(granted) = self.granted.take() else { return Ending::over() };
         if !self.shared.is_here() {
-            // It must not be touched here. The runtime ends its socket with its request.
-            core::mem::forget(granted);
+            let is_invalid = !matches!(end, End::Return | End::Reset);
+            self.shared.strays.keep(Stray::Lease { granted, is_invalid });
             return Ending::over();
         }
         let operation = self.shared.take_back(granted, end);
@@ -57,7 +67,7 @@ impl<M: Manager, R: Runtime> Drop for Holding<M, R> {
     fn drop(&mut self) {
         let Some(granted) = self.granted.take() else { return };
         if !self.shared.is_here() {
-            core::mem::forget(granted);
+            self.shared.strays.keep(Stray::Lease { granted, is_invalid: false });
             return;
         }
         if let Some(operation) = self.shared.take_back(granted, End::Return) {
@@ -104,7 +114,13 @@ macro_rules! holding {
                 self.0.end(End::Invalidate(Some(Rc::new(error)))).await;
             }
 
-            /// Whether the connection is to be used: the pool has not taken it back, and no death of it was reported.
+            /// Fails if the connection is not to be used: in Workers by another request or Durable Object, or since the
+            /// pool has taken it back or its death was reported. A `deref` does not look.
+            pub fn check(&self) -> Result<(), Error<M::Error>> {
+                self.0.check()
+            }
+
+            /// Whether [`check`](Self::check) succeeds.
             pub fn is_valid(&self) -> bool {
                 self.0.is_valid()
             }

@@ -17,6 +17,7 @@ mod pool;
 mod runtime;
 mod shared;
 mod signal;
+mod strays;
 #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
 mod tokio;
 mod virtual_time;

@@ -34,6 +34,9 @@ pub struct Builder<K: PoolKind, M: Manager> {
     kind: PhantomData<K>,
 }
 
+/// By the name that it would have in JavaScript.
+pub(super) const CROSSES: &str = "crossesRequests";
+
 fn limit(time: Option<Duration>) -> f64 {
     time.map_or(f64::INFINITY, millis)
 }
@@ -152,6 +155,9 @@ impl<K: PoolKind, M: Manager> Builder<K, M> {
             if option.is_none_or(|option| !option.kinds.contains(&K::KIND)) {
                 return Err(refused(given));
             }
+        }
+        if self.crosses && !runtime.can_cross() {
+            return Err(refused(CROSSES));
         }
         let config = Config::new(&self.settings).map_err(|violation| refused(violation.option))?;
         let Self { manager, settings, events, name, crosses, .. } = self;

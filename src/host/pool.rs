@@ -360,8 +360,13 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
     }
 
     /// Closes the idle connections, and begins at once. Leases go on, and their connections are closed at their return.
-    /// The pool stays usable. The future ends with the last close; dropped, the closes go on.
+    /// The pool stays usable. The future ends with the last close; dropped, the closes go on. In another request or
+    /// Durable Object than the pool's it does nothing.
     pub fn dispose(&self) -> Disposal<M, R> {
+        if !self.shared.is_here() {
+            return Disposal(Vec::new());
+        }
+        self.shared.take_in_strays();
         self.shared.drain();
         let before = self.shared.spawned_len();
         self.shared.with(|state| state.policy.dispose());
@@ -388,8 +393,12 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
         self.close_within(Patience::default()).await;
     }
 
-    /// Ends the pool: refuses callers, closes what is idle, and waits for the leases.
+    /// Ends the pool: refuses callers, closes what is idle, and waits for the leases. In another request or Durable
+    /// Object than the pool's it does nothing.
     pub async fn close_within(&self, patience: Patience) {
+        if self.shared.check_place().is_err() {
+            return;
+        }
         let time = patience.time.map_or(Span::Forever, span);
         let id = self.shared.with(|state| state.policy.begin_close(time, patience.drain));
         let end = Ending::of_close(&self.shared, id);
@@ -404,6 +413,9 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
 
     /// Begins to keep `min` connections open before a caller asks for one.
     pub fn start(&self) {
+        if self.shared.check_place().is_err() {
+            return;
+        }
         self.shared.with(|state| state.policy.start());
         self.shared.afterwards();
     }

@@ -14,6 +14,7 @@ use super::manager::{Manager, Reset};
 use super::operation::Operation;
 use super::runtime::{Notify, Place, Runtime};
 use super::signal::Flag;
+use super::strays::Strays;
 use super::watch::Held;
 use crate::policy::{
     Aside, Condition, Config, Hooks, Limits, Loss, Notice, OperationId, Outcome, Pool, Refusal, ResetStyle, Return,
@@ -84,6 +85,7 @@ pub(super) struct Shared<M: Manager, R: Runtime> {
     /// Where the pool is used first. Elsewhere it is refused, unless it crosses.
     place: OnceCell<R::Place>,
     pub(super) crosses: bool,
+    pub(super) strays: Strays<M, R>,
     random: Cell<u64>,
     is_starting: Cell<bool>,
 }
@@ -123,6 +125,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             traits: Cell::new(traits),
             place: OnceCell::new(),
             crosses,
+            strays: Strays::new(),
             random: Cell::new(seed | 1),
             is_starting: Cell::new(false),
         }
@@ -154,13 +157,29 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
     /// A pool belongs to the I/O context of its first call. Refuses a call from another one.
     #[inline(always)]
-    pub(super) fn check_place(&self) -> Result<(), Error<M::Error>> {
-        if self.is_here() { Ok(()) } else { Err(Error::Elsewhere { pool: self.name.clone() }) }
+    pub(super) fn check_place(self: &Rc<Self>) -> Result<(), Error<M::Error>> {
+        if !self.is_here() {
+            return Err(self.refuse_place());
+        }
+        self.take_in_strays();
+        Ok(())
+    }
+
+    #[cold]
+    pub(super) fn refuse_place(&self) -> Error<M::Error> {
+        let pool = self.name.clone();
+        if self.place.get().is_some() { Error::Elsewhere { pool } } else { Error::Nowhere { pool } }
     }
 
     #[inline(always)]
     pub(super) fn is_here(&self) -> bool {
-        self.crosses || self.place.get_or_init(|| self.runtime.place()).is_here()
+        self.crosses || self.place.get().map_or_else(|| self.settle_place(), Place::is_here)
+    }
+
+    /// Returns whether the code runs in a place, which is the pool's from now on.
+    #[cold]
+    fn settle_place(&self) -> bool {
+        self.runtime.place().is_some_and(|place| self.place.set(place).is_ok())
     }
 
     // ---- time
@@ -235,6 +254,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
     /// Takes the time. `rings`: the alarm has run out.
     pub(super) fn tick(self: &Rc<Self>, rings: bool) {
+        self.take_in_strays();
         let now_ms = self.runtime.now();
         let delay_ms = self.with(|state| if rings { state.policy.ring(now_ms) } else { state.policy.tick(now_ms) });
         self.drain();
@@ -715,6 +735,17 @@ impl<M: Manager, R: Runtime> Drop for Shared<M, R> {
     /// The pool, its leases and its operations are gone: what is idle ends.
     fn drop(&mut self) {
         self.alarm.end();
+        if !self.is_here() {
+            // Nothing of it may be touched here, not even by its drop.
+            core::mem::forget(core::mem::take(&mut self.state.get_mut().slots));
+            self.strays.forget();
+            return;
+        }
+        for held in self.strays.leases() {
+            if let Some(connection) = held.take_to_end() {
+                self.manager.terminate(connection);
+            }
+        }
         let slots = core::mem::take(&mut self.state.get_mut().slots);
         for held in slots.into_iter().flatten() {
             if let Some(connection) = held.take_to_end() {

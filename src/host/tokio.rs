@@ -55,8 +55,8 @@ impl Runtime for Tokio {
         pair()
     }
 
-    fn place(&self) -> Anywhere {
-        Anywhere
+    fn place(&self) -> Option<Anywhere> {
+        Some(Anywhere)
     }
 }
 

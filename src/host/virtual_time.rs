@@ -192,8 +192,8 @@ impl Runtime for VirtualTime {
         pair()
     }
 
-    fn place(&self) -> Anywhere {
-        Anywhere
+    fn place(&self) -> Option<Anywhere> {
+        Some(Anywhere)
     }
 }
 

@@ -4,6 +4,7 @@
 //! waits on one.
 
 use super::runtime::{Notify, Place, Runtime, Task};
+use super::signal::{Waiting, pair};
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -13,8 +14,8 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_name = setTimeout)]
-    fn set_timeout(callback: &Function, ms: f64) -> JsValue;
+    #[wasm_bindgen(js_name = setTimeout, catch)]
+    fn set_timeout(callback: &Closure<dyn FnMut()>, ms: f64) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(js_name = clearTimeout)]
     fn clear_timeout(timer: &JsValue);
@@ -33,6 +34,10 @@ extern "C" {
     #[wasm_bindgen(thread_local_v2, js_namespace = globalThis, js_name = WebSocketPair)]
     static WEB_SOCKET_PAIR: Option<Function>;
 }
+
+/// What Workers must have for a wait that another request ends. The first has the promise go on in its own request. The
+/// second is the last before the date from which on it is tested.
+const FLAGS: [&str; 2] = ["handle_cross_request_promise_resolution", "bind_asynclocalstorage_snapshot_to_request"];
 
 /// The JavaScript that runs this module.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,8 +66,18 @@ impl Runtime for JavaScript {
         (Resolve(resolve), Wait(JsFuture::from(promise)))
     }
 
-    fn place(&self) -> Marker {
+    fn place(&self) -> Option<Marker> {
         Marker::here()
+    }
+
+    fn can_cross(&self) -> bool {
+        if WEB_SOCKET_PAIR.with(Option::is_none) {
+            return true;
+        }
+        let get = |of: &JsValue, name| Reflect::get(of, &JsValue::from_str(name)).ok();
+        get(&js_sys::global(), "Cloudflare")
+            .and_then(|cloudflare| get(&cloudflare, "compatibilityFlags"))
+            .is_some_and(|flags| FLAGS.iter().all(|flag| get(&flags, flag).is_some_and(|is_on| is_on.is_truthy())))
     }
 }
 
@@ -73,13 +88,19 @@ fn promise() -> (Function, Promise) {
     (kept.unwrap_or_default(), promise)
 }
 
-/// Resolves the promise on which a caller waits.
+/// Resolves the promise on which a caller waits. Dropped, too: a future of a promise is freed when that settles.
 pub struct Resolve(Function);
+
+impl Drop for Resolve {
+    fn drop(&mut self) {
+        // A resolve function of a promise does not throw.
+        let _ = self.0.call0(&JsValue::UNDEFINED);
+    }
+}
 
 impl Notify for Resolve {
     fn notify(self) {
-        // A resolve function of a promise does not throw.
-        let _ = self.0.call0(&JsValue::UNDEFINED);
+        drop(self);
     }
 }
 
@@ -94,17 +115,24 @@ impl Future for Wait {
     }
 }
 
-/// A timer. Cleared when it is dropped.
+/// A timer. Cleared when it is dropped. Where Workers refuse one, at module scope, it does not end.
 pub struct Sleep {
     timer: Option<JsValue>,
-    wait: Wait,
+    wait: Waiting,
+    _ring: Closure<dyn FnMut()>,
 }
 
 impl Sleep {
     fn new(ms: f64) -> Self {
-        let (resolve, promise) = promise();
-        let timer = set_timeout(&resolve, ms);
-        Self { timer: Some(timer), wait: Wait(JsFuture::from(promise)) }
+        let (wake, wait) = pair();
+        let mut wake = Some(wake);
+        let ring = Closure::new(move || {
+            if let Some(wake) = wake.take() {
+                wake.notify();
+            }
+        });
+        let timer = set_timeout(&ring, ms).ok();
+        Self { timer, wait, _ring: ring }
     }
 }
 
@@ -133,12 +161,13 @@ impl Drop for Sleep {
 pub struct Marker(Option<JsValue>);
 
 impl Marker {
-    fn here() -> Self {
-        let marker = WEB_SOCKET_PAIR.with(|pair| {
-            let pair = Reflect::construct(pair.as_ref()?, &js_sys::Array::new()).ok()?;
-            Reflect::get_u32(&pair, 0).ok()
-        });
-        Self(marker)
+    fn here() -> Option<Self> {
+        WEB_SOCKET_PAIR.with(|class| {
+            let Some(class) = class else { return Some(Self(None)) };
+            // Outside of all contexts it throws.
+            let pair = Reflect::construct(class, &js_sys::Array::new()).ok()?;
+            Some(Self(Reflect::get_u32(&pair, 0).ok()))
+        })
     }
 }
 

@@ -41,6 +41,7 @@ mod open_timeout;
 mod opening;
 mod options;
 mod order;
+mod places;
 mod pre_ping;
 mod priority;
 mod programs;
