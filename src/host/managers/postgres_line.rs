@@ -17,22 +17,29 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 /// The first message of a client that asks for TLS. The answer is one byte.
 const SSL_REQUEST: u32 = 80_877_103;
 
+/// Of so many bytes that wait for the stream, tokio-postgres may hold more back.
+const BACKPRESSURE: usize = 8192;
+
 /// What was said on a line.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Traffic {
     /// Questions after which the server has not said that it is ready.
     questions: Cell<u32>,
-    /// Whether the last of them was a query in one message.
+    /// How many of the last of them only forget statements.
+    idle_questions: Cell<u32>,
+    /// Whether there was more than that since the last question.
+    has_work: Cell<bool>,
+    /// Whether the last question was a query in one message.
     is_simple: Cell<bool>,
     /// What the server said last of transactions.
     status: Cell<u8>,
-    /// Whether the stream has not taken all of it.
+    /// Whether the stream has yet to take more than that.
     is_held_up: Cell<bool>,
 }
 
 impl Traffic {
     pub(super) fn is_under_way(&self) -> bool {
-        self.questions.get() > 0 || self.is_held_up.get()
+        self.is_held_up.get() || self.has_work.get() || self.questions.get() > self.idle_questions.get()
     }
 
     pub(super) fn in_transaction(&self) -> bool {
@@ -40,26 +47,39 @@ impl Traffic {
     }
 
     fn asked(&self, kind: u8) {
-        // Query, Sync and FunctionCall.
-        if matches!(kind, b'Q' | b'S' | b'F') {
-            self.questions.set(self.questions.get() + 1);
-            self.is_simple.set(kind == b'Q');
+        match kind {
+            // Query and FunctionCall.
+            b'Q' | b'F' => self.ask(true),
+            // Sync.
+            b'S' => self.ask(self.has_work.get()),
+            // Close, Flush and Terminate.
+            b'C' | b'H' | b'X' => return,
+            _ => return self.has_work.set(true),
         }
+        self.has_work.set(false);
+        self.is_simple.set(kind == b'Q');
+    }
+
+    fn ask(&self, is_work: bool) {
+        self.questions.set(self.questions.get() + 1);
+        self.idle_questions.set(if is_work { 0 } else { self.idle_questions.get() + 1 });
     }
 
     fn answered(&self, kind: u8, first: u8) {
         match kind {
             b'Z' => self.status.set(first),
             // A COPY begins. The server ignores the Sync that asked for it, and one more follows the data.
-            b'G' if !self.is_simple.get() => {}
+            b'G' if !self.is_simple.get() => self.has_work.set(true),
             _ => return,
         }
-        self.questions.set(self.questions.get().saturating_sub(1));
+        let questions = self.questions.get().saturating_sub(1);
+        self.questions.set(questions);
+        self.idle_questions.set(self.idle_questions.get().min(questions));
     }
 }
 
 /// Finds the messages in what comes in pieces.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Messages {
     head: [u8; 5],
     /// How much of the head is there.
@@ -100,7 +120,7 @@ impl Messages {
 }
 
 /// What a client sends: at first messages without a kind.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Sent {
     /// The start of a message without a kind: its length, and a code.
     start: [u8; 8],
@@ -141,6 +161,18 @@ impl Sent {
         }
         self.messages.read(bytes, |kind, _| traffic.asked(kind));
         bare
+    }
+}
+
+impl Sent {
+    /// Whether there is more in what is about to be sent than to forget statements.
+    fn holds_work(&self, bytes: &[u8], traffic: &Traffic) -> bool {
+        if bytes.len() >= BACKPRESSURE || !self.has_started {
+            return true;
+        }
+        let ahead = Traffic { is_held_up: Cell::new(false), ..traffic.clone() };
+        self.clone().read(bytes, &ahead);
+        ahead.is_under_way()
     }
 }
 
@@ -205,7 +237,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> AsyncWrite for Line<S> {
         let Self { traffic, sent, bare, .. } = &mut *self;
         let taken = if let Poll::Ready(Ok(taken)) = poll { taken } else { 0 };
         *bare += sent.read(&bytes[..taken.min(bytes.len())], traffic);
-        traffic.is_held_up.set(taken < bytes.len());
+        let rest = &bytes[taken.min(bytes.len())..];
+        traffic.is_held_up.set(!rest.is_empty() && sent.holds_work(rest, traffic));
         poll
     }
 
