@@ -12,7 +12,9 @@ const widest = 120;
 checkWidth();
 build();
 run("cargo", ["fmt", "--all", "--check"]);
-for (const folder of ["scripts/test-runner", "examples/rust-quickstart", "examples/rust-worker"])
+const crates = ["scripts/test-runner", "examples/rust-quickstart", "examples/rust-worker"];
+const workers = ["cases", "size"].map((name) => `tests/field/rust-worker/${name}`);
+for (const folder of [...crates, ...workers])
   run("cargo", ["fmt", "--check", "--manifest-path", `${folder}/Cargo.toml`]);
 runPackage("prettier/bin/prettier.cjs", "--check", "--log-level=warn", ...code);
 clippy("--all-targets", "--features", "tokio,tokio-postgres");

@@ -1,0 +1,5 @@
+import wasm from "./index_bg.wasm";
+import * as rust from "./index.js";
+rust.initSync({ module: wasm });
+export default { fetch: (request, env, context) => rust.fetch(request, env, context) };
+export const Holder = rust.Holder;
