@@ -81,7 +81,7 @@ export function guard(connection: Connection, pool: string): void {
   const loan = loans.get(connection) as Loan;
   for (const name of guarded) {
     const value = (...given: unknown[]): unknown => {
-      if (loan.isOut) return Reflect.apply(Object.getPrototypeOf(connection)[name], connection, given);
+      if (loan.isOut) return Object.getPrototypeOf(connection)[name].apply(connection, given);
       const error = new InvalidRequestError(
         `this connection was released to the pool ${pool}, and another caller may have it next: use it before ` +
           `release(), or call getConnection() again`,

@@ -94,23 +94,23 @@ export function poolClass(driver: Driver): new (given: Given | string) => EventE
           "getConnection() wants a callback: for promises use promise(), or createPool of edgepool/mysql2/promise",
         );
       }
-      const before = this.#waiting;
+      const isWatched = this.listenerCount("enqueue") > 0;
+      const before = isWatched ? this.#queue.stats().waiting : 0;
       const lease = this.#queue.connect(given.length > 1 ? limitsOf(given[0]) : undefined);
-      if (this.#waiting > before) this.#notify("enqueue");
+      if (isWatched && this.#queue.stats().waiting > before) this.#notify("enqueue");
       lease.then(
         (lent) => queueMicrotask(() => callback(null, this.#lend(lent))),
         (error: unknown) => queueMicrotask(() => callback(worded(error))),
       );
     }
 
-    get #waiting(): number {
-      return this.listenerCount("enqueue") > 0 ? this.#queue.stats().waiting : 0;
-    }
-
     #lend(lease: PooledConnection<Connection>): Connection {
       const { connection } = lease;
       const loan = loanOf(connection);
-      if (loan !== undefined) Object.assign(loan, { lease, isOut: true });
+      if (loan !== undefined) {
+        loan.lease = lease;
+        loan.isOut = true;
+      }
       connection._released = false;
       this.#notify("acquire", connection);
       return connection;
