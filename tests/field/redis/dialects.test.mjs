@@ -369,6 +369,62 @@ testEach("an opening waits out a server that is full, and says why it fails othe
   await assert.rejects(pool.connect(), /WRONGPASS/);
 });
 
+if (server !== undefined) {
+  test("redis: a version that hides its commands is reset at each return", async () => {
+    const driver = drivers["redis, RESP3"];
+    const { pool, send, complaints } = made({
+      ...driver,
+      open: async (...given) => Object.assign(await driver.open(...given), { _getQueue: undefined }),
+    });
+    const received = [];
+    await pool.use(async (client) => {
+      await client.watch("number");
+      await driver.subscribe(client, "news", (...given) => received.push(given));
+      await client.select(5);
+      await driver.multi(client);
+      await client.incr("number");
+    });
+    assert.equal(await server.ask("PUBLISH", "news", "late"), "0");
+    assert.equal(await send("GET", "number"), null);
+    await send("SET", "number", 1);
+    assert.equal(await server.ask("GET", "number"), "1");
+    assert.deepEqual(received, []);
+    assert.equal(pool.stats().opened, 1);
+    assert.deepEqual(complaints, []);
+  });
+
+  test("ioredis: a command whose time is over costs its connection at once", async () => {
+    const driver = drivers["ioredis, RESP3"];
+    const { pool, send } = made(driver, { client: { commandTimeout: 50 } });
+    await send("SET", "number", 1);
+    server.halt();
+    const start = performance.now();
+    await assert.rejects(send("GET", "number"), /Command timed out/);
+    assert.equal(pool.stats().invalidated, 1);
+    assert.ok(performance.now() - start < 900);
+    server.go();
+    const { send: next } = made(driver);
+    assert.equal(await next("GET", "number"), "1");
+  });
+
+  test("ioredis: a command of a script is guarded, and its session is watched", async () => {
+    const driver = drivers["ioredis, RESP3"];
+    const { pool } = made(driver);
+    const late = await pool.use(async (client) => {
+      client.defineCommand("increase", { numberOfKeys: 1, lua: "return redis.call('INCR', KEYS[1])" });
+      assert.equal(await client.increase("number"), 1);
+      return client;
+    });
+    await assert.rejects(late.increase("number"), { code: "ERR_POOL_INVALID_REQUEST" });
+    await new Promise((resolve) => {
+      late.get("number", (error) => resolve(assert.equal(error.code, "ERR_POOL_INVALID_REQUEST")));
+    });
+    await server.forgetCalls();
+    await pool.use((client) => client.increase("number"));
+    assert.deepEqual(Object.keys(await server.calls()).sort(), ["evalsha", "incr"]);
+  });
+}
+
 testEach("prePing replaces a client whose server does not answer", async (driver) => {
   const { pool, send } = made(driver, { prePing: true, pingTimeout: "100ms" });
   await send("SET", "number", 1);
