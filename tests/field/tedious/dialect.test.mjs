@@ -2,9 +2,12 @@
 // tedious does with the answers that the specification of the protocol gives.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { root } from "../../../scripts/run.mjs";
 import { until } from "../../integration/watched-postgres.mjs";
 import { layProject } from "../project.mjs";
 import { startTds } from "./scripted-tds.mjs";
@@ -207,4 +210,29 @@ test("close() leaves no session, and a NullPool closes each", async () => {
   const { query } = await made({ Kind: NullPool });
   await query("select 1");
   await until(() => server.sessions.size === 0, "no session is left");
+});
+
+test("the dialect takes the connections of tedious, by its own types", () => {
+  const program = `
+    import { QueuePool } from "edgepool";
+    import { tedious } from "edgepool/dialects/tedious";
+    import { Connection, type ConnectionConfiguration } from "tedious";
+    const open = async (config: ConnectionConfiguration): Promise<Connection> => new Connection(config);
+    const pool = new QueuePool(() => open({ server: "localhost" }), { dialect: tedious });
+    export const isCancelled: Promise<boolean> = pool.use((connection) => connection.cancel());
+  `;
+  writeFileSync(join(project.folder, "types.ts"), program);
+  const compilerOptions = {
+    strict: true,
+    noEmit: true,
+    module: "nodenext",
+    target: "es2022",
+    lib: ["es2022", "esnext.disposable", "dom"],
+    types: ["node"],
+    skipLibCheck: true,
+  };
+  writeFileSync(join(project.folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["types.ts"] }));
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+  const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", project.folder], { encoding: "utf8" });
+  assert.equal(status, 0, stdout);
 });
