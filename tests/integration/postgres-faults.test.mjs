@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { QueuePool } from "edgepool";
 import { pg } from "edgepool/dialects/pg";
+import { startProxy } from "./postgres-proxy.mjs";
 import { answers, deaf, heard, isDriversError, pidOf, until, WatchedPostgres } from "./watched-postgres.mjs";
 
 const server = new WatchedPostgres();
@@ -75,6 +76,28 @@ test("three callers that ping three dead backends at once are all given live one
   await until(() => pool.stats().opened === 6, "all are replaced");
   await server.assertNothingLeaks(pool, "pinged-at-once");
   await pool.close();
+});
+
+test("prePing replaces what was cut silently, also with a query_timeout below pingTimeout", async () => {
+  for (const client of [{}, { query_timeout: 150 }]) {
+    const proxy = await startProxy(() => server.options.port);
+    const { pool } = server.pool("cut", {
+      poolSize: 3,
+      maxOverflow: 0,
+      prePing: true,
+      pingTimeout: "500ms",
+      client: { port: proxy.port, ...client },
+    });
+    try {
+      await pool.warm();
+      proxy.silence();
+      for (let caller = 0; caller < 4; caller++) await pool.use(answers);
+      assert.ok(pool.stats().opened >= 4);
+    } finally {
+      await pool.close({ timeout: "1ms" });
+      await proxy.close();
+    }
+  }
 });
 
 test("without the driver's event, use() fails once, and a ping finds every other death", async () => {

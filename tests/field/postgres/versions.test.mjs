@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { after, afterEach, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { freePort } from "../../../scripts/postgres.mjs";
 import { setUpLibpq } from "../../../scripts/setup.mjs";
 import { startProxy } from "../../integration/postgres-proxy.mjs";
 import { until, WatchedPostgres } from "../../integration/watched-postgres.mjs";
@@ -275,6 +276,13 @@ for (const kind of kinds) {
     } finally {
       await proxy.close();
     }
+  });
+
+  test(`${kind.name}: with openRetry a caller waits for a server that is away`, async () => {
+    const { pool } = poolOf(kind, { client: { port: await freePort() }, openRetry: true, timeout: "600ms" });
+    const error = await pool.connect().catch((error) => error);
+    assert.equal(error.code, "ERR_POOL_TIMEOUT");
+    assert.match(error.cause.message, /ECONNREFUSED|Connection refused/);
   });
 
   test(`${kind.name}: edgepool/pg queries, lends, rolls back and ends`, async () => {
