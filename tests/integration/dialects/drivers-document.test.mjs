@@ -45,7 +45,7 @@ for (const { entry, dialect, needsServer } of drivers) {
 }
 
 test("every table has a row for each dialect of the package, and no other", () => {
-  const entries = Object.keys(exports).filter((name) => /^\.\/dialects\/(?!tedious)/.test(name));
+  const entries = Object.keys(exports).filter((name) => name.startsWith("./dialects/"));
   assert.deepEqual(
     entries.filter((name) => ![...dialects.values()].some(({ entry }) => name === `./dialects/${entry}`)),
     [],
@@ -68,7 +68,7 @@ for (const [name, { dialect, needsServer }] of dialects) {
     assert.equal(typeof creator, "function");
     if (needsServer) return;
     const pool = new QueuePool(creator, { dialect, logger: silent, ...given });
-    assert.equal(await pool.use((connection) => dialect.doCheck?.(connection)), undefined);
+    assert.equal(await pool.use((connection) => dialect.doCheck(connection)), undefined);
     await pool.close();
   });
 
@@ -153,6 +153,7 @@ const ofErrors = {
     errorOf: ofRedis,
     socket: { message: "Connection is closed." },
   },
+  tedious: { atWork: { closed: false }, errorOf: (text) => ({ code: text }) },
   redis: { atWork: { isReady: true }, errorOf: ofRedis },
   pglite: { errorOf: (text) => (/^[A-Z]+$/.test(text) ? { severity: text } : { message: text }) },
   betterSqlite3: { Class: TypeError },

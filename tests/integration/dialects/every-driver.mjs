@@ -15,6 +15,7 @@ import { pg } from "edgepool/dialects/pg";
 import { pglite } from "edgepool/dialects/pglite";
 import { redis } from "edgepool/dialects/redis";
 import { sqliteWasm } from "edgepool/dialects/sqlite-wasm";
+import { tedious } from "edgepool/dialects/tedious";
 import { Pool as PgPool } from "edgepool/pg";
 import genericPool from "generic-pool";
 import { Cluster, Redis } from "ioredis";
@@ -53,7 +54,7 @@ function closable(database) {
 /**
  * Starts what the drivers need. `drivers`: each with its dialect, the name of the entry of that, the words for its
  * connection in an error, `open`, and how its end is seen: `end` is a promise, `isClosed` is asked. `pools`: each with
- * its words, `make`, and `hasEnded`. `needsServer`: the field tests have one, and here it is not open.
+ * its words, `make`, and `hasEnded`. `needsServer`: the field tests have one, and here it is not open. Without `open` the driver is not here.
  */
 export async function everyDriver() {
   const [postgres, server, shared] = await Promise.all([startPostgres(), startScriptedMysql(), PGlite.create()]);
@@ -141,6 +142,8 @@ export async function everyDriver() {
       open: () => createClient(),
       isClosed: ({ isOpen }) => !isOpen,
     },
+    // The driver is only in the field tests: it brings thirty packages along.
+    { entry: "tedious", dialect: tedious, label: "a Connection of tedious", needsServer: true, open: undefined },
   ];
   const resources = { create: () => ({}), destroy() {} };
   const pools = [
