@@ -1,4 +1,7 @@
 //! The pool for Rust programs on JavaScript: its promises, timers and tasks, in Node and in a browser.
+//! What does not depend on the runtime is tested natively in tests/host.
+#![cfg(target_arch = "wasm32")]
+#![allow(missing_docs, reason = "test functions speak through their names")]
 
 use edgepool::{
     AssertionPool, Background, Error, Events, Manager, Patience, QueuePool, Rejection, StaticPool, TimeoutStep, Watch,

@@ -54,7 +54,8 @@ function closable(database) {
 /**
  * Starts what the drivers need. `drivers`: each with its dialect, the name of the entry of that, the words for its
  * connection in an error, `open`, and how its end is seen: `end` is a promise, `isClosed` is asked. `pools`: each with
- * its words, `make`, and `hasEnded`. `needsServer`: the field tests have one, and here it is not open. Without `open` the driver is not here.
+ * its words, `make`, and `hasEnded`. `needsServer`: the field tests have one, and here it is not open. Without `open`
+ * the driver is not here.
  */
 export async function everyDriver() {
   const [postgres, server, shared] = await Promise.all([startPostgres(), startScriptedMysql(), PGlite.create()]);
