@@ -38,7 +38,7 @@ pub trait Runtime: Clone + 'static {
     /// Returns the two ends of one wait.
     fn wait(&self) -> (Self::Notify, Self::Wait);
 
-    /// Returns the place in which the code runs. `None`: outside of all, where there is no I/O.
+    /// Returns the place in which the code runs. `None`: outside of all of them.
     fn place(&self) -> Option<Self::Place>;
 
     /// Whether a wait can be ended from another place. A pool whose builder has `crosses_requests` needs it.

@@ -164,7 +164,7 @@ impl Dialect {
     }
 }
 
-/// An opening under way. If it is dropped, its creator is told by its signal, and what it brings is terminated.
+/// An opening under way. If it is dropped, its signal is aborted, and what it brings is terminated.
 struct Pending {
     controller: Option<JsValue>,
     returned: Option<JsValue>,
