@@ -289,6 +289,24 @@ test("before pg 8.21 a clean return sends no ROLLBACK either, and an open transa
   await pool.close();
 });
 
+test("a statement that fails sends a ROLLBACK if it was in a transaction, and none if not", async () => {
+  const { pool, statements } = server.pool("failing", one);
+  // The server's error and its word about the transaction come one after the other, often not at once.
+  for (let time = 0; time < 300; time++) await pool.use((client) => client.query("SELECT 1 / 0")).catch(() => {});
+  assert.deepEqual([pool.stats().opened, statements.includes("ROLLBACK")], [1, false]);
+  for (let time = 0; time < 300; time++) {
+    const failing = pool.use(async (client) => {
+      await client.query("BEGIN");
+      await client.query("SELECT 1 / 0");
+    });
+    await assert.rejects(failing, { code: "22012" });
+    assert.equal(statements.at(-1), "ROLLBACK");
+    await pool.use(answers);
+  }
+  assert.equal(pool.stats().opened, 1);
+  await pool.close();
+});
+
 test("transactionWasReset skips the ROLLBACK that the return would send", async () => {
   const { pool, statements } = server.pool("was-reset", { ...one, dialect: unsure });
   const states = [];

@@ -178,7 +178,12 @@ export const pg: Required<Omit<DialectMembers<PgClient>, "keepsSlotUntilClosed">
     return "the creator returns a Client of pg that is not connected yet; it must await connect()";
   },
 
-  doRollback: (client) => client.query("ROLLBACK"),
+  /** Sends nothing if the server, which has just refused a statement, then says that no transaction is open. */
+  async doRollback(client) {
+    const isFailing = isRunning(client) && pg.isBusy(client) === false;
+    if (isFailing && (await isReadyAgain(client)) && !pg.inTransaction(client)) return undefined;
+    return client.query("ROLLBACK");
+  },
 
   doCommit: (client) => client.query("COMMIT"),
 

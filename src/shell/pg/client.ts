@@ -106,7 +106,8 @@ export function dialectFor(owner: ClientOwner): Dialect<Client> {
   };
   return {
     ...pg,
-    doRollback: (client) => unguarded(client, () => pg.doRollback(client)),
+    // In one call: between two of them the client would be open to statements of the last borrower.
+    doRollback: (client) => unguarded(client, () => client.query("ROLLBACK")),
     doCommit: (client) => unguarded(client, () => pg.doCommit(client)),
     doResetSession: (client) => unguarded(client, () => pg.doResetSession(client)),
     doPing: (client) => unguarded(client, () => pg.doPing(client)),
