@@ -56,6 +56,12 @@ export async function startPgBouncer([loader, ...args], server, settings) {
       if (child.exitCode !== null || Date.now() > end) throw new Error(`PgBouncer has not started:\n${log}`);
   }
 
+  // Also if the tests end the process.
+  const kill = () => {
+    child.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  };
+  process.once("exit", kill);
   await start();
   return {
     options: { ...server, host: "127.0.0.1", port },
@@ -84,9 +90,9 @@ export async function startPgBouncer([loader, ...args], server, settings) {
       }
     },
     async stop() {
-      child.kill("SIGKILL");
+      kill();
       await ended;
-      rmSync(folder, { recursive: true, force: true });
+      process.off("exit", kill);
     },
   };
 }
