@@ -24,6 +24,8 @@ until mariadb-admin --no-defaults --socket="$folder/socket" ping > /dev/null 2>&
 done
 echo '{"private":true,"type":"module"}' > package.json
 npm install --silent --no-audit --no-fund mysql2@3.24.6
+node -p '"mysql2 " + JSON.parse(require("fs").readFileSync("node_modules/mysql2/package.json")).version'
+mariadbd --version
 cat > main.mjs <<'JS'
 import mysql from "mysql2/promise";
 

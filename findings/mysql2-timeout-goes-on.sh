@@ -14,6 +14,7 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 echo '{"private":true,"type":"module"}' > package.json
 npm install --silent --no-audit --no-fund mysql2@3.24.6
+node -p '"mysql2 " + JSON.parse(require("fs").readFileSync("node_modules/mysql2/package.json")).version'
 cat > main.mjs <<'JS'
 import mysql from "mysql2";
 import promises from "mysql2/promise";
