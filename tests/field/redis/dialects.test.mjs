@@ -86,6 +86,56 @@ testEach("a transaction that its caller has ended costs no round trip", async (d
   assert.equal(await send("GET", "discarded"), null);
 });
 
+testEach("after no sequence of commands the dialect calls a session clean that is not", async (driver) => {
+  const { dialect } = driver;
+  const commands = [
+    ["MULTI"],
+    ["multi"],
+    ["EXEC"],
+    ["DISCARD"],
+    ["WATCH", "number"],
+    ["UNWATCH"],
+    ["SELECT", 0],
+    ["select", 1],
+    ["SELECT", "wrong"],
+    ["INCR", "number"],
+    ["INCR", "text"],
+    ["NONSENSE"],
+    ["EXEC", "wrong"],
+    ["MULTI", "wrong"],
+    ["EVAL", "redis.call('SELECT', 2) return 1", 0],
+  ];
+  const client = await driver.open(server.port);
+  const unwatch = dialect.onDisconnect(client, () => {});
+  const id = await idOf(driver, client);
+  await driver.send(client, "SET", "text", "abc");
+  const asked = await driver.open(server.port);
+  /** What Redis itself says of the session. */
+  const isAtRest = async () => {
+    const line = String(await driver.send(asked, "CLIENT", "LIST", "ID", id));
+    return / multi=-1 /.test(line) && / db=0 /.test(line) && / sub=0 psub=0 ssub=0 /.test(line);
+  };
+  let seed = 20261130;
+  const random = (below) => ((seed = (seed * 1103515245 + 12345) % 2 ** 31) >> 8) % below;
+  let clean = 0;
+  for (let step = 0; step < 300; step++) {
+    if (random(6) === 0) await driver.transaction(client).catch(() => {});
+    else await driver.send(client, ...commands[random(commands.length)]).catch(() => {});
+    if (!dialect.inTransaction(client)) {
+      clean++;
+      assert.ok(await isAtRest(), `step ${step}`);
+    } else if (random(4) === 0) {
+      await dialect.doRollback(client);
+      assert.equal(dialect.inTransaction(client), false);
+      assert.ok(await isAtRest(), `step ${step}, after a reset`);
+    }
+  }
+  assert.ok(clean > 20, `${clean} times clean`);
+  unwatch();
+  dialect.doTerminate(client);
+  dialect.doTerminate(asked);
+});
+
 testEach("a transaction that was left open is discarded before the next caller", async (driver) => {
   const { pool, send, complaints } = made(driver);
   for (const leave of [
