@@ -35,6 +35,7 @@ interface Full extends MariadbConnection {
 
 /** What stands behind a connection of either kind. */
 interface Core {
+  readonly opts?: { readonly collation?: unknown; readonly charset?: unknown };
   readonly status?: number;
   readonly sendQueue: { readonly length: number };
   readonly receiveQueue: {
@@ -94,6 +95,10 @@ function answerOf(connection: MariadbConnection, call: (callback: Callback[]) =>
   return new Promise((resolve, reject) => call([(error, rows) => (error ? reject(error) : resolve(rows))]));
 }
 
+function run(connection: Full, statement: string): Promise<unknown> {
+  return answerOf(connection, (callback) => connection.query(statement, ...callback));
+}
+
 type Callback = (error?: unknown, rows?: unknown) => void;
 
 /** For `new QueuePool(() => createConnection(options), { dialect: mariadb })`. */
@@ -114,19 +119,24 @@ export const mariadb: Dialect<MariadbConnection> = {
   doCommit: (connection) => ask(connection, "commit"),
 
   /**
-   * Sends COM_RESET_CONNECTION, and restores the database, which it leaves. The connector restores the character set.
-   * Rejects if the connection may be another user's now: then the pool opens another connection.
+   * Sends COM_RESET_CONNECTION, and restores the database, which it leaves. Without options for a character set it also
+   * restores that with which the connector opens a connection. Rejects if the connection may be another user's now:
+   * then the pool opens another connection.
    */
   async doResetSession(connection) {
     const watched = watchedConnections.get(connection);
     if (watched?.hasOtherUser === true) throw new Error("changeUser() has changed the connection");
-    await ask(connection, "reset");
-    const { query, info } = connection as Full;
+    const { info } = connection as Full;
     const database = watched?.database;
-    if (database === info?.database) return;
-    if (database === undefined) throw new Error("a database was chosen for a connection without one");
-    const statement = `USE \`${database.replaceAll("`", "``")}\``;
-    await answerOf(connection, (callback) => Reflect.apply(query, connection, [statement, ...callback]));
+    if (database === undefined && info?.database !== undefined)
+      throw new Error("a database was chosen for a connection without one");
+    const { collation, charset } = watched?.core?.opts ?? {};
+    const commands = [ask(connection, "reset")];
+    // The connector does so only if it is another one then: otherwise that of the handshake is left.
+    if (collation === undefined && charset === undefined) commands.push(run(connection as Full, "SET NAMES utf8mb4"));
+    await Promise.all(commands);
+    if (database !== undefined && info?.database !== database)
+      await run(connection as Full, `USE \`${database.replaceAll("`", "``")}\``);
   },
 
   /** Never the connector's `close()`, which is its `destroy()`. */

@@ -212,6 +212,19 @@ testEach('"session" resets variables, tables, locks, the character set and the d
   assert.deepEqual(complaints, []);
 });
 
+testEach('"session" restores the collation of the opening after SET NAMES', async (driver) => {
+  const names = "SELECT @@character_set_client AS a, @@character_set_results AS b, @@collation_connection AS c";
+  for (const connection of [{}, { collation: "utf8mb4_swedish_ci" }, { charset: "latin1" }]) {
+    const { pool, query } = made(driver, { connection, resetOnReturn: "session" });
+    const [before] = await query(names);
+    for (const statement of ["SET NAMES latin2", "SET NAMES utf8mb4 COLLATE utf8mb4_bin", "SET NAMES utf8mb3"]) {
+      await query(statement);
+      assert.deepEqual((await query(names))[0], before, `${statement}, ${JSON.stringify(connection)}`);
+    }
+    assert.equal(pool.stats().opened, 1);
+  }
+});
+
 testEach('"session" replaces a connection that may be another user\'s', async (driver) => {
   const { pool, query } = made(driver, { resetOnReturn: "session" });
   const { user, password, database } = server.options;
