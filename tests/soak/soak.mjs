@@ -16,9 +16,15 @@ const patienceMs = 10_000;
 /** The pools, one after the other. */
 export const pools = {
   "the usual one": {},
-  "with prePing": { prePing: true },
+  "with prePing and min": { prePing: true, min: 8 },
   "with session resets": { resetOnReturn: "session" },
-  "with a deadline, openRetry, maxUses and LIFO": { deadline: "10s", openRetry: true, maxUses: 50, useLifo: true },
+  "with a deadline, openRetry, maxUses, min and LIFO": {
+    deadline: "10s",
+    openRetry: true,
+    maxUses: 50,
+    min: 8,
+    useLifo: true,
+  },
 };
 
 /** Something that must never happen did. */
@@ -77,6 +83,7 @@ export class Soak {
       ...pools[name],
     });
     this.#pool = pool;
+    pool.on("close", (connection) => void this.#idle.delete(server.idOf(connection)));
     const first = this.tally.checkouts;
     for (let pause = 1; pause <= pauses; pause++) {
       const goal = first + Math.ceil(((checkouts - first) * pause) / pauses);
@@ -194,22 +201,24 @@ export class Soak {
     };
   }
 
-  #killIdle(random) {
-    const ids = [...this.#idle];
-    if (ids.length === 0) return undefined;
-    return this.#kill(random.pick(ids), "idle");
+  /** One that is lent, or lost, by the time of the kill is not counted as idle. */
+  async #killIdle(random) {
+    while (this.#idle.size > 0) {
+      const id = random.pick([...this.#idle]);
+      if (await this.#kill(id, "idle")) return;
+    }
   }
 
-  /** Counts the kill if the server knew the session. */
-  async #kill(id, name) {
+  /** Counts the kill if the server knew the session, and returns whether it did. */
+  #kill(id, name) {
     this.#idle.delete(id);
     const kill = this.#server.kill(id).then((isKilled) => {
-      if (!isKilled) return;
-      this.#killed++;
-      this.#count("kills", name);
+      if (isKilled) this.#killed++;
+      if (isKilled) this.#count("kills", name);
+      return isKilled;
     });
     this.#pending.add(kill);
-    await kill.finally(() => this.#pending.delete(kill));
+    return kill.finally(() => this.#pending.delete(kill));
   }
 
   /** An error of a caller: those of a kill, and those that its work asked for. */
