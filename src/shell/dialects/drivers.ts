@@ -77,7 +77,9 @@ export function expectDriver(
     );
   }
   const missing = methods.find((name) => !isObject(core) || typeof core[name as keyof object] !== "function");
-  if (missing !== undefined) refuse(dialect, connection, `an object without ${missing}()`);
+  const what = typeof connection === "function" ? "a function" : "an object";
+  // It may be what others use, too.
+  if (missing !== undefined) refuse(dialect, undefined, `${what} without ${missing}()`);
   return false;
 }
 

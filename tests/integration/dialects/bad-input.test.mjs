@@ -53,12 +53,15 @@ for (const { entry, dialect, label } of dialects) {
   });
 
   test(`the dialect of ${entry} says what it was given instead of a connection`, async () => {
-    const needed = /^an object without \w+\(\); the creator must return /;
+    let ended = 0;
+    const needed = /^(an object|a function) without \w+\(\); the creator must return /;
     for (const [given, words] of [
       ["postgres://host/db", "string postgres://host/db; the creator must return "],
       [42, "number 42; the creator must return "],
       [{}, needed],
       [() => {}, needed],
+      // As knex, Sequelize and others have it, for all of their users.
+      [Object.assign(() => {}, { destroy: () => ended++, close: () => ended++ }), needed],
       [{ connection: null }, needed],
     ]) {
       const { message } = await refusalOf(dialect, given);
@@ -66,6 +69,7 @@ for (const { entry, dialect, label } of dialects) {
       if (typeof words === "string") assert.equal(rest, words + label);
       else assert.match(rest, words);
     }
+    assert.equal(ended, 0, "what it does not know is left to its other users");
   });
 }
 
