@@ -28,8 +28,8 @@ ${rows.join("\n")}
 
 Measured on ${host}.
 
-A clean return [sends nothing](drivers.md#the-transaction-state-of-mysql2). \`use()\` calls mysql2's connections of promises, which
-note a stack at each call. \`edgepool/mysql2/promise\` [does not](coming-from.md#mysql2).
+A clean return [sends nothing](drivers.md#the-transaction-state-of-mysql2). \`use()\` calls mysql2's connections of
+promises, which note a stack at each call. \`edgepool/mysql2/promise\` [does not](coming-from.md#mysql2).
 `;
 }
 

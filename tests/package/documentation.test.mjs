@@ -396,6 +396,8 @@ test("every statistic is in the documents", () => {
 const foreign = new Set([
   "connectionTimeoutMillis",
   "disableEval",
+  "resetOnRelease",
+  "socketTimeout",
   "idleTimeoutMillis",
   "allowExitOnIdle",
   "maxLifetimeSeconds",
