@@ -15,7 +15,7 @@ export function documentOf(results, { host, rounds, queries, connections }) {
 
 \`npm run bench:mariadb\` measures \`SELECT 1\` with mysql2. With \`-- --write\` it writes this page. The
 server runs on the same machine. Rollback safety of edgepool is on: no open transaction reaches the next caller.
-mysql2's own pool has its default, \`resetOnRelease: false\`: there the next caller is inside the transaction.
+mysql2's own pool does not reset by default: there the next caller is inside the transaction.
 
 The contestants of a comparison run ${queries.toLocaleString("en-US")} queries in each of ${rounds} rounds, in an order
 that rotates. Behind the round trip they run 100. A ratio compares queries per second with those of the first contestant
