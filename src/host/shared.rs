@@ -215,12 +215,26 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
     }
 
     /// What a checkout passes to the policy: `None` for the pool's own settings and no time.
+    #[inline(always)]
     pub(super) fn limits(&self, own: Own) -> Option<Limits> {
-        let Own { timeout, deadline, priority } = own;
         let traits = self.traits.get();
-        let has_deadline = deadline.is_some() || traits.has_deadline;
-        let is_plain = timeout.is_none() && priority == 0 && !has_deadline && !traits.tells_time;
-        (!is_plain).then(|| Limits { timeout, deadline, priority, now_ms: self.runtime.now() })
+        if own.is_plain() && !traits.has_deadline && !traits.tells_time {
+            return None;
+        }
+        let (timeout, deadline, priority) = own.asked();
+        Some(Limits { timeout, deadline, priority, now_ms: self.runtime.now() })
+    }
+
+    /// Lends the next idle connection, if the policy looks at nothing but its state.
+    #[inline(always)]
+    pub(super) fn lend_at_once(&self, own: Own) -> Option<Granted<M>> {
+        let traits = self.traits.get();
+        if !own.is_plain() || traits.has_deadline || traits.tells_time || !self.is_here() {
+            return None;
+        }
+        let state = &mut *self.state.borrow_mut();
+        let lease = state.policy.take_clean()?;
+        state.lend(lease.index(), Hold::Slot(lease))
     }
 
     // ---- the contract
@@ -549,13 +563,14 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
     /// The `timeout` and `deadline` of a caller, in milliseconds.
     pub(super) fn own_ms(&self, own: Own) -> (f64, f64) {
+        let (timeout, deadline, _) = own.asked();
         let ms = |own: Option<Span>, pools: f64| match own {
             None => pools,
             Some(Span::Millis(ms)) => f64::from(ms),
             Some(Span::Forever) => f64::INFINITY,
         };
         let settings = self.settings.borrow();
-        (ms(own.timeout, settings.timeout_ms), ms(own.deadline, settings.deadline_ms))
+        (ms(timeout, settings.timeout_ms), ms(deadline, settings.deadline_ms))
     }
 
     pub(super) fn has_output(&self) -> bool {
@@ -653,12 +668,43 @@ impl<M: Manager, R: Runtime> Drop for Asking<'_, M, R> {
     }
 }
 
-/// What one caller asks for in place of the pool's settings.
-#[derive(Clone, Copy, Default)]
+/// What one caller asks for in place of the pool's settings. Words of eight bytes: a future that holds it is moved more
+/// than once before it is polled, and what was written in halves is slow to read as a whole.
+#[derive(Clone, Copy)]
 pub(super) struct Own {
-    pub(super) timeout: Option<Span>,
-    pub(super) deadline: Option<Span>,
-    pub(super) priority: u32,
+    /// A negative number stands for the pool's.
+    timeout_ms: f64,
+    deadline_ms: f64,
+    priority: u64,
+}
+
+impl Default for Own {
+    #[inline(always)]
+    fn default() -> Self {
+        Self { timeout_ms: -1.0, deadline_ms: -1.0, priority: 0 }
+    }
+}
+
+impl Own {
+    pub(super) fn new(timeout: Option<Span>, deadline: Option<Span>, priority: u32) -> Self {
+        let ms = |span: Option<Span>| match span {
+            None => -1.0,
+            Some(Span::Millis(ms)) => f64::from(ms),
+            Some(Span::Forever) => f64::INFINITY,
+        };
+        Self { timeout_ms: ms(timeout), deadline_ms: ms(deadline), priority: u64::from(priority) }
+    }
+
+    #[inline(always)]
+    fn asked(self) -> (Option<Span>, Option<Span>, u32) {
+        (Span::from_millis(self.timeout_ms), Span::from_millis(self.deadline_ms), self.priority as u32)
+    }
+
+    /// Whether it asks for nothing.
+    #[inline(always)]
+    fn is_plain(self) -> bool {
+        self.timeout_ms < 0.0 && self.deadline_ms < 0.0 && self.priority == 0
+    }
 }
 
 /// How a caller ends its hold of a connection.

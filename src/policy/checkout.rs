@@ -37,7 +37,7 @@ impl Pool {
     /// The common checkout: no caller waits, and the state alone decides on the next idle connection. `None`, with
     /// nothing done: the checkout takes the long way.
     #[inline(always)]
-    fn take_clean(&mut self) -> Option<LeaseId> {
+    pub fn take_clean(&mut self) -> Option<LeaseId> {
         if !self.waiters.is_empty() {
             return None;
         }

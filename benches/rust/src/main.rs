@@ -1,43 +1,11 @@
-//! A checkout and a return in nanoseconds, on one thread, without I/O: this crate beside deadpool and bb8, in turn.
+//! The native half: writes the nanoseconds of each round as JSON. Arguments: the rounds, and the cycles of each.
 
+use edgepool_rust_bench::{Cycle, Deadpool, Edgepool, SIZE, TASKS, alone, as_one_of_many};
 use std::convert::Infallible;
-use std::future::Future;
 use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 
-struct Numbers;
-
-impl edgepool::Manager for Numbers {
-    type Connection = u64;
-    type Error = Infallible;
-
-    async fn open(&self, _: edgepool::Watch<Self>) -> Result<u64, Infallible> {
-        Ok(0)
-    }
-
-    fn in_transaction(&self, _: &u64) -> bool {
-        false
-    }
-}
-
-impl deadpool::managed::Manager for Numbers {
-    type Type = u64;
-    type Error = Infallible;
-
-    async fn create(&self) -> Result<u64, Infallible> {
-        Ok(0)
-    }
-
-    async fn recycle(
-        &self,
-        _: &mut u64,
-        _: &deadpool::managed::Metrics,
-    ) -> deadpool::managed::RecycleResult<Infallible> {
-        Ok(())
-    }
-}
-
-impl bb8::ManageConnection for Numbers {
+impl bb8::ManageConnection for Own {
     type Connection = u64;
     type Error = Infallible;
 
@@ -54,41 +22,11 @@ impl bb8::ManageConnection for Numbers {
     }
 }
 
-const SIZE: u32 = 10;
-
-/// One checkout and return.
-trait Cycle: Clone + 'static {
-    fn cycle(&self, yields: bool) -> impl Future<Output = ()>;
-}
+/// The manager of bb8's pool.
+struct Own;
 
 #[derive(Clone)]
-struct Edgepool(edgepool::QueuePool<Numbers>);
-
-impl Cycle for Edgepool {
-    async fn cycle(&self, yields: bool) {
-        let mut lease = self.0.connect().await.expect("a number");
-        *lease += 1;
-        if yields {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-#[derive(Clone)]
-struct Deadpool(deadpool::managed::Pool<Numbers>);
-
-impl Cycle for Deadpool {
-    async fn cycle(&self, yields: bool) {
-        let mut lease = self.0.get().await.expect("a number");
-        *lease += 1;
-        if yields {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-#[derive(Clone)]
-struct Bb8(bb8::Pool<Numbers>);
+struct Bb8(bb8::Pool<Own>);
 
 impl Cycle for Bb8 {
     async fn cycle(&self, yields: bool) {
@@ -100,81 +38,49 @@ impl Cycle for Bb8 {
     }
 }
 
-async fn uncontended(pool: impl Cycle, cycles: u32) -> f64 {
+async fn time_alone(pool: &impl Cycle, cycles: u32) -> f64 {
     let start = Instant::now();
-    for _ in 0..cycles {
-        pool.cycle(false).await;
+    alone(pool, cycles).await;
+    start.elapsed().as_nanos() as f64 / f64::from(cycles)
+}
+
+async fn time_together(pool: &impl Cycle, cycles: u32) -> f64 {
+    let start = Instant::now();
+    let run = |_| tokio::task::spawn_local(as_one_of_many(pool.clone(), cycles));
+    let tasks: Vec<_> = (0..TASKS).map(run).collect();
+    for task in tasks {
+        task.await.expect("a task");
     }
     start.elapsed().as_nanos() as f64 / f64::from(cycles)
 }
 
-async fn contended(pool: impl Cycle, cycles: u32) -> f64 {
-    const TASKS: u32 = 1000;
-    let each = cycles / TASKS;
-    let start = Instant::now();
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|_| {
-            let pool = pool.clone();
-            tokio::task::spawn_local(async move {
-                for _ in 0..each {
-                    pool.cycle(true).await;
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.expect("a task");
-    }
-    start.elapsed().as_nanos() as f64 / f64::from(each * TASKS)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn main() {
-    let rounds: usize = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(25);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse().expect("a number"));
+    let (rounds, cycles) = (arguments.next().unwrap_or(25), arguments.next().unwrap_or(200_000));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     LocalSet::new().block_on(&runtime, async move {
-        let time = Some(Duration::from_secs(30));
-        let edgepool = Edgepool(
-            edgepool::QueuePool::builder(Numbers).pool_size(SIZE).max_overflow(0).build().expect("valid options"),
-        );
-        let bare = Deadpool(
-            deadpool::managed::Pool::builder(Numbers).max_size(SIZE as usize).build().expect("valid options"),
-        );
-        let timed = Deadpool(
-            deadpool::managed::Pool::builder(Numbers)
-                .max_size(SIZE as usize)
-                .wait_timeout(time)
-                .create_timeout(time)
-                .recycle_timeout(time)
-                .runtime(deadpool::Runtime::Tokio1)
-                .build()
-                .expect("valid options"),
-        );
-        let bb8 = Bb8(
-            bb8::Pool::builder().max_size(SIZE).test_on_check_out(false).build(Numbers).await.expect("valid options"),
-        );
-        let names = ["edgepool", "deadpool", "deadpool, time-outs", "bb8"];
-        let mut alone = vec![Vec::new(); names.len()];
-        let mut together = vec![Vec::new(); names.len()];
+        let edgepool = Edgepool::new();
+        let (bare, timed) = (Deadpool::new(None), Deadpool::new(Some(Duration::from_secs(30))));
+        let builder = bb8::Pool::builder().max_size(SIZE).test_on_check_out(false);
+        let bb8 = Bb8(builder.build(Own).await.expect("valid options"));
+        let mut results = vec![(Vec::new(), Vec::new()); 4];
         for round in 0..rounds {
-            for turn in 0..names.len() {
-                let pool = (turn + round) % names.len();
+            for turn in 0..4 {
+                let pool = ((turn + round) % 4) as usize;
                 let (one, many) = match pool {
-                    0 => (uncontended(edgepool.clone(), 200_000).await, contended(edgepool.clone(), 200_000).await),
-                    1 => (uncontended(bare.clone(), 200_000).await, contended(bare.clone(), 200_000).await),
-                    2 => (uncontended(timed.clone(), 200_000).await, contended(timed.clone(), 200_000).await),
-                    _ => (uncontended(bb8.clone(), 200_000).await, contended(bb8.clone(), 200_000).await),
+                    0 => (time_alone(&edgepool, cycles).await, time_together(&edgepool, cycles).await),
+                    1 => (time_alone(&bare, cycles).await, time_together(&bare, cycles).await),
+                    2 => (time_alone(&timed, cycles).await, time_together(&timed, cycles).await),
+                    _ => (time_alone(&bb8, cycles).await, time_together(&bb8, cycles).await),
                 };
-                alone[pool].push(one);
-                together[pool].push(many);
+                results[pool].0.push(one);
+                results[pool].1.push(many);
             }
         }
-        for (name, (alone, together)) in names.iter().zip(alone.into_iter().zip(together)) {
-            println!("{name}: {:.0} ns alone, {:.0} ns as one of 1,000 tasks", median(alone), median(together));
-        }
+        let names = ["edgepool", "deadpool", "deadpool, with time-outs", "bb8"];
+        let rows = names.iter().zip(results).map(|(name, (alone, together))| {
+            format!("{{\"name\":\"{name}\",\"alone\":{alone:?},\"together\":{together:?}}}")
+        });
+        println!("[{}]", rows.collect::<Vec<_>>().join(","));
     });
 }
