@@ -227,9 +227,9 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
     /// Lends the next idle connection, if the policy looks at nothing but its state.
     #[inline(always)]
-    pub(super) fn lend_at_once(&self, own: Own) -> Option<Granted<M>> {
+    pub(super) fn lend_at_once(self: &Rc<Self>, own: Own) -> Option<Granted<M>> {
         let traits = self.traits.get();
-        if !own.is_plain() || traits.has_deadline || traits.tells_time || !self.is_here() {
+        if !own.is_plain() || traits.has_deadline || traits.tells_time || self.check_place().is_err() {
             return None;
         }
         let state = &mut *self.state.borrow_mut();

@@ -3,8 +3,6 @@
 #![cfg(target_arch = "wasm32")]
 #![allow(missing_docs, reason = "test functions speak through their names")]
 
-#![cfg(target_arch = "wasm32")]
-
 use edgepool::{
     AssertionPool, Background, Error, Events, Manager, Patience, QueuePool, Rejection, StaticPool, TimeoutStep, Watch,
     Within,
