@@ -13,7 +13,7 @@ checkWidth();
 build();
 run("cargo", ["fmt", "--all", "--check"]);
 const crates = ["scripts/test-runner", "examples/rust-quickstart", "examples/rust-worker"];
-const workers = ["cases", "size"].map((name) => `tests/field/rust-worker/${name}`);
+const workers = ["cases", "native", "size"].map((name) => `tests/field/rust-worker/${name}`);
 for (const folder of [...crates, ...workers])
   run("cargo", ["fmt", "--check", "--manifest-path", `${folder}/Cargo.toml`]);
 runPackage("prettier/bin/prettier.cjs", "--check", "--log-level=warn", ...code);
