@@ -1,6 +1,6 @@
 // @ts-check
-// npm run bench:rust: builds, then measures the crate beside deadpool and bb8, natively and in WebAssembly. Its options,
-// after a `--`: --quick, --write.
+// npm run bench:rust: builds, then measures the crate beside deadpool and bb8, natively and in WebAssembly. Its
+// options, after a `--`: --quick, --write.
 
 import { writeFileSync, mkdirSync } from "node:fs";
 import os from "node:os";

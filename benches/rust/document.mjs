@@ -42,9 +42,10 @@ export function documentOf(results, { host, rounds, cycles }) {
   ]);
   return `# Speed in Rust
 
-\`npm run bench:rust\` measures a checkout and a return of the crate, on one thread and without I/O. With \`-- --write\` it
-writes this page. Each pool has 10 connections. *One caller* lends and returns, one after the other. *1,000 tasks* hold each
-connection for a turn of the others. The figures are medians over ${rounds} rounds of ${cycles.toLocaleString("en-US")} cycles, in an order that rotates.
+\`npm run bench:rust\` measures a checkout and a return of the crate, on one thread and without I/O. With \`-- --write\`
+it writes this page. Each pool has 10 connections. *One caller* lends and returns, one after the other. *1,000 tasks*
+hold each connection for a turn of the others. The figures are medians over ${rounds} rounds of
+${cycles.toLocaleString("en-US")} cycles, in an order that rotates.
 
 Natively, on tokio, in nanoseconds:
 
@@ -62,8 +63,8 @@ ${table(rowsOf(results.wasm))}
 - *deadpool* has none, and *with time-outs* it has its three, of 30 s each. In WebAssembly those panic, and so does bb8.
 - *bb8* has its time-out, and tests no connection at its checkout.
 - deadpool and bb8 are \`Send\`, and edgepool is not: it needs no lock.
-- In WebAssembly a caller that waits has a promise of its own. In Workers a waker would go on in another request. A promise
-  costs more than a waker: see the 1,000 tasks.
+- In WebAssembly a caller that waits has a promise of its own. In Workers a waker would go on in another request. A
+  promise costs more than a waker: see the 1,000 tasks.
 
 | target | figure | bound | result |
 | --- | ---: | ---: | --- |
