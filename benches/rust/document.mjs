@@ -63,8 +63,7 @@ ${table(rowsOf(results.wasm))}
 - *deadpool* has none, and *with time-outs* it has its three, of 30 s each. In WebAssembly those panic, and so does bb8.
 - *bb8* has its time-out, and tests no connection at its checkout.
 - deadpool and bb8 are \`Send\`, and edgepool is not: it needs no lock.
-- In WebAssembly a caller that waits has a promise of its own. In Workers a waker would go on in another request. A
-  promise costs more than a waker: see the 1,000 tasks.
+- A pool that crosses requests of Workers costs more under contention: each caller that waits has a promise.
 
 | target | figure | bound | result |
 | --- | ---: | ---: | --- |

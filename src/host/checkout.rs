@@ -104,7 +104,7 @@ impl<M: Manager, R: Runtime> Attendance<M, R> {
             let wait = match &mut self.wait {
                 Some(wait) => wait,
                 None => {
-                    let (notify, wait) = self.shared.runtime.wait();
+                    let (notify, wait) = self.shared.runtime.wait(self.shared.crosses);
                     *self.caller.notify.borrow_mut() = Some(notify);
                     self.wait.insert(wait)
                 }

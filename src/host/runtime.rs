@@ -35,8 +35,8 @@ pub trait Runtime: Clone + 'static {
     /// Runs a task to its end. Must not poll it before it returns.
     fn spawn(&self, task: Task);
 
-    /// Returns the two ends of one wait.
-    fn wait(&self) -> (Self::Notify, Self::Wait);
+    /// Returns the two ends of one wait. `crosses`: whether another place may end it.
+    fn wait(&self, crosses: bool) -> (Self::Notify, Self::Wait);
 
     /// Returns the place in which the code runs. `None`: outside of all of them.
     fn place(&self) -> Option<Self::Place>;

@@ -51,7 +51,7 @@ impl Runtime for Tokio {
         drop(tokio::task::spawn_local(task));
     }
 
-    fn wait(&self) -> (Wake, Waiting) {
+    fn wait(&self, _: bool) -> (Wake, Waiting) {
         pair()
     }
 

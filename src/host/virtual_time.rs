@@ -188,7 +188,7 @@ impl Runtime for VirtualTime {
         self.0.ready.push(number);
     }
 
-    fn wait(&self) -> (Wake, Waiting) {
+    fn wait(&self, _: bool) -> (Wake, Waiting) {
         pair()
     }
 

@@ -1,10 +1,10 @@
-//! JavaScript as the host: tasks of wasm-bindgen-futures, promises to wait on, and the global timers.
+//! JavaScript as the host: tasks of wasm-bindgen-futures, wakers and promises to wait on, and the global timers.
 //!
 //! In Workers a waker would go on in the request that wakes. A promise goes on in the request that made it, so a caller
-//! waits on one.
+//! of a pool that crosses requests waits on one. It costs ten times as much.
 
 use super::runtime::{Notify, Place, Runtime, Task};
-use super::signal::{Waiting, pair};
+use super::signal::{Waiting, Wake, pair};
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -45,7 +45,7 @@ pub struct JavaScript;
 
 impl Runtime for JavaScript {
     type Sleep = Sleep;
-    type Notify = Resolve;
+    type Notify = End;
     type Wait = Wait;
     type Place = Marker;
 
@@ -61,9 +61,13 @@ impl Runtime for JavaScript {
         spawn_local(task);
     }
 
-    fn wait(&self) -> (Resolve, Wait) {
-        let (resolve, promise) = promise();
-        (Resolve(resolve), Wait(JsFuture::from(promise)))
+    fn wait(&self, crosses: bool) -> (End, Wait) {
+        if crosses {
+            let (resolve, promise) = promise();
+            return (End::Across(Resolve(resolve)), Wait::Across(JsFuture::from(promise)));
+        }
+        let (wake, waiting) = pair();
+        (End::Here(wake), Wait::Here(waiting))
     }
 
     fn place(&self) -> Option<Marker> {
@@ -98,20 +102,39 @@ impl Drop for Resolve {
     }
 }
 
-impl Notify for Resolve {
+/// Ends a [`Wait`].
+pub enum End {
+    /// Of its own request.
+    Here(Wake),
+    /// Of any request.
+    Across(Resolve),
+}
+
+impl Notify for End {
     fn notify(self) {
-        drop(self);
+        match self {
+            Self::Here(wake) => wake.notify(),
+            Self::Across(resolve) => drop(resolve),
+        }
     }
 }
 
-/// A wait on a promise of the request in which it began.
-pub struct Wait(JsFuture);
+/// A wait that ends in the request in which it began.
+pub enum Wait {
+    /// On a waker, which only that request calls.
+    Here(Waiting),
+    /// On a promise of that request.
+    Across(JsFuture),
+}
 
 impl Future for Wait {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(context).map(|_| ())
+        match &mut *self {
+            Self::Here(waiting) => Pin::new(waiting).poll(context),
+            Self::Across(promise) => Pin::new(promise).poll(context).map(|_| ()),
+        }
     }
 }
 

@@ -44,8 +44,8 @@ impl Runtime for Contexts {
         self.time.spawn(task);
     }
 
-    fn wait(&self) -> (Self::Notify, Self::Wait) {
-        self.time.wait()
+    fn wait(&self, crosses: bool) -> (Self::Notify, Self::Wait) {
+        self.time.wait(crosses)
     }
 
     fn place(&self) -> Option<Context> {
