@@ -71,7 +71,33 @@ impl Alarm {
     }
 }
 
+/// While the task runs. A listener or a manager that panics in it, or the end of its runtime, drops it before its end.
+struct Running<M: Manager, R: Runtime> {
+    pool: Weak<Shared<M, R>>,
+    alarm: Rc<Alarm>,
+}
+
+impl<M: Manager, R: Runtime> Drop for Running<M, R> {
+    fn drop(&mut self) {
+        let Self { pool, alarm } = self;
+        alarm.is_running.set(false);
+        alarm.sleeps_until_ms.set(f64::INFINITY);
+        let due_ms = alarm.due_ms.get();
+        let has_panicked = std::thread::panicking();
+        if alarm.is_over.get() || due_ms.is_none() && !has_panicked {
+            return;
+        }
+        let Some(pool) = pool.upgrade() else { return };
+        pool.try_with(|state| state.policy.timer_lost());
+        if has_panicked {
+            // Callers wait for it.
+            Alarm::set(&pool, Some(due_ms.unwrap_or_else(|| pool.runtime.now())));
+        }
+    }
+}
+
 async fn run<M: Manager, R: Runtime>(pool: Weak<Shared<M, R>>, alarm: Rc<Alarm>, runtime: R) {
+    let _running = Running { pool: pool.clone(), alarm: alarm.clone() };
     while let Some(due_ms) = alarm.due_ms.get() {
         let left_ms = due_ms - runtime.now();
         if left_ms > 0.0 {
@@ -104,7 +130,6 @@ async fn run<M: Manager, R: Runtime>(pool: Weak<Shared<M, R>>, alarm: Rc<Alarm>,
         pool.tick(true);
         pool.afterwards();
     }
-    alarm.is_running.set(false);
 }
 
 fn ceil(ms: f64) -> u32 {

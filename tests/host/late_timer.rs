@@ -1,7 +1,11 @@
 //! Timers that ring late, because the thread was busy.
 
 use crate::fakes::{Of, Script, World};
-use edgepool::{Error, Queue, TimeoutStep};
+use edgepool::{Error, Queue, QueuePool, Runtime, Task, TimeoutStep, VirtualTime};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 fn pool(world: &World) -> Of<Queue> {
@@ -92,4 +96,76 @@ fn an_opening_a_ping_and_a_reset_whose_answer_comes_right_after_the_block_are_in
     world.pass(1);
     assert_eq!(world.served(waiter).number, 0);
     assert_eq!(pool.stats().opened, 1);
+}
+
+#[test]
+fn a_listener_that_panics_in_the_timer_takes_the_time_from_no_one() {
+    let world = World::new();
+    let pool = world.listened::<Queue>(|builder| {
+        let builder = builder.pool_size(1).max_overflow(0).timeout(Duration::from_millis(100));
+        builder.hold_limit(Duration::from_millis(50))
+    });
+    let _held = world.connect(&pool);
+    world.within(|event| assert_ne!(event, "held", "a panic"));
+    let passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.pass(60)));
+    assert!(passed.is_err());
+    world.log.within.take();
+    assert!(matches!(world.refused(&pool), Error::Timeout(_)));
+}
+
+type Kept = Rc<RefCell<Option<Task>>>;
+
+/// A runtime whose tasks end with it, while its pools live on.
+#[derive(Clone)]
+struct Ended {
+    time: VirtualTime,
+    tasks: Rc<RefCell<Vec<Kept>>>,
+}
+
+impl Runtime for Ended {
+    type Sleep = <VirtualTime as Runtime>::Sleep;
+    type Notify = <VirtualTime as Runtime>::Notify;
+    type Wait = <VirtualTime as Runtime>::Wait;
+    type Place = <VirtualTime as Runtime>::Place;
+
+    fn now(&self) -> f64 {
+        self.time.now()
+    }
+
+    fn sleep(&self, ms: u32) -> Self::Sleep {
+        self.time.sleep(ms)
+    }
+
+    fn spawn(&self, task: Task) {
+        let task = Rc::new(RefCell::new(Some(task)));
+        self.tasks.borrow_mut().push(task.clone());
+        self.time.spawn(Box::pin(poll_fn(move |context| match &mut *task.borrow_mut() {
+            Some(task) => task.as_mut().poll(context),
+            None => Poll::Ready(()),
+        })));
+    }
+
+    fn wait(&self, crosses: bool) -> (Self::Notify, Self::Wait) {
+        self.time.wait(crosses)
+    }
+
+    fn place(&self) -> Option<Self::Place> {
+        self.time.place()
+    }
+}
+
+#[test]
+fn a_pool_that_outlives_the_tasks_of_its_runtime_sets_its_timer_again() {
+    let world = World::new();
+    let runtime = Ended { time: world.time.clone(), tasks: Rc::default() };
+    let builder = QueuePool::builder(world.manager()).pool_size(1).max_overflow(0);
+    let pool = builder.timeout(Duration::from_millis(100)).build_on(runtime.clone()).unwrap();
+    let _held = world.run(pool.connect()).unwrap();
+    let mut waiter = Box::pin(pool.connect());
+    assert!(world.poll(waiter.as_mut()).is_none());
+    drop(waiter);
+    for task in runtime.tasks.take() {
+        drop(task.take());
+    }
+    assert!(matches!(world.run(pool.connect()), Err(Error::Timeout(_))));
 }
