@@ -11,7 +11,8 @@ use super::shared::{Death, End, Shared};
 use super::signal::Flag;
 use super::watch::{Held, Watch};
 use crate::policy::{Event, Loss, OperationId, Outcome, Refusal, Step};
-use core::future::Future;
+use core::cell::RefMut;
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::boxed::Box;
@@ -198,6 +199,8 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
             Step::Ping(slot) => {
                 let held = self.held_for(Some(slot)).ok_or(Outcome::Ok)?;
                 Ok(Box::pin(async move {
+                    // Another sharer may be asking it.
+                    poll_fn(|context| if held.is_lent_to_call(context) { Poll::Pending } else { Poll::Ready(()) }).await;
                     // Callers that share the connection use it: it is not asked.
                     let Some(mut place) = Borrowed::of(&held) else { return Called::Asked(Ok(true)) };
                     Called::Asked(match place.get() {
@@ -276,7 +279,9 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
             Called::Opened(Err(error), _) => {
                 let is_transient = self.shared.manager.is_transient(&error);
                 let error = self.note(Background::Open, error);
-                self.shared.with(|state| state.open_error = Some(error));
+                // The drop of an error is foreign code.
+                let before = self.shared.with(|state| state.open_error.replace(error));
+                drop(before);
                 if is_transient { Outcome::Unavailable } else { Outcome::Failed }
             }
             Called::Asked(answer) if matches!(step, Step::Ping(_)) => self.pinged(answer),
@@ -518,6 +523,12 @@ impl<M: Manager, R: Runtime> Future for Operation<M, R> {
                 }
                 Stage::Begun => Some(this.resume()),
                 Stage::Asleep if this.flag.take() => Some(this.resume()),
+                // Another sharer's ping or listener has the connection.
+                Stage::Next(Step::Share(slot))
+                    if this.shared.held_at(*slot).is_some_and(|held| held.is_lent_to_call(context)) =>
+                {
+                    None
+                }
                 Stage::Next(step) => Some(*step),
                 Stage::Calling(step, call) => match call.as_mut().poll(context) {
                     // After the poll: an answer that has come is in time, however late it is looked at.
@@ -579,19 +590,38 @@ impl<M: Manager, R: Runtime> Drop for Operation<M, R> {
 }
 
 /// The connection while a call or a listener has it. If callers share it, none has it alone.
-struct Borrowed<'held, M: Manager>(core::cell::RefMut<'held, Option<Rc<M::Connection>>>);
+struct Borrowed<'held, M: Manager> {
+    place: RefMut<'held, Option<Rc<M::Connection>>>,
+    /// Dropped after the place.
+    _freed: Freed<'held, M>,
+}
+
+/// Wakes the sharers that wait for the connection.
+struct Freed<'held, M: Manager>(&'held Held<M>);
+
+impl<M: Manager> Drop for Freed<'_, M> {
+    fn drop(&mut self) {
+        // Taken out first: a waker is foreign code.
+        let sharers = self.0.sharers.take();
+        for sharer in sharers {
+            sharer.wake();
+        }
+    }
+}
 
 impl<'held, M: Manager> Borrowed<'held, M> {
     fn of(held: &'held Held<M>) -> Option<Self> {
-        held.connection.try_borrow_mut().ok().map(Self)
+        let place = held.connection.try_borrow_mut().ok()?;
+        Some(Self { place, _freed: Freed(held) })
     }
 
     /// The same if no lease has the connection, so that a lease may come back while this lasts.
     fn alone(held: &'held Held<M>) -> Option<Self> {
-        Self::of(held).filter(|place| place.0.as_ref().is_some_and(|connection| Rc::strong_count(connection) == 1))
+        let is_alone = |borrowed: &Self| borrowed.place.as_ref().is_some_and(|it| Rc::strong_count(it) == 1);
+        Self::of(held).filter(is_alone)
     }
 
     fn get(&mut self) -> Option<&mut M::Connection> {
-        self.0.as_mut().and_then(Rc::get_mut)
+        self.place.as_mut().and_then(Rc::get_mut)
     }
 }

@@ -409,15 +409,17 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
     pub(super) fn adopt(&self, slot: u32, connection: M::Connection) -> Rc<Held<M>> {
         let held = Rc::new(Held::new(slot, connection));
-        self.with(|state| {
+        let before = self.with(|state| {
             let index = slot as usize;
             if state.slots.len() <= index {
                 state.slots.resize_with(index + 1, || None);
             }
             state.slots[index] = Some(held.clone());
             state.policy.adopt(slot);
-            state.open_error = None;
+            state.open_error.take()
         });
+        // The drop of an error is foreign code.
+        drop(before);
         held
     }
 

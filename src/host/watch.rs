@@ -6,7 +6,9 @@ use super::events::Taken;
 use super::manager::Manager;
 use super::shared::Death;
 use core::cell::{Cell, OnceCell, RefCell};
+use core::task::{Context, Waker};
 use std::rc::{Rc, Weak};
+use std::vec::Vec;
 
 /// One open connection, from its opening to its end. This has the connection, or a lease has it, or a call into it.
 pub(super) struct Held<M: Manager> {
@@ -21,6 +23,8 @@ pub(super) struct Held<M: Manager> {
     pub(super) is_dead: Cell<bool>,
     /// The call of `connect()` that had it last.
     pub(super) taken_at: Cell<Option<Taken>>,
+    /// Sharers that wait for the end of a call into it.
+    pub(super) sharers: RefCell<Vec<Waker>>,
 }
 
 impl<M: Manager> Held<M> {
@@ -31,7 +35,18 @@ impl<M: Manager> Held<M> {
             is_doomed: Cell::new(false),
             is_dead: Cell::new(false),
             taken_at: Cell::new(None),
+            sharers: RefCell::new(Vec::new()),
         }
+    }
+
+    /// Whether a call or a listener has the connection. If so, the task is woken at its end.
+    pub(super) fn is_lent_to_call(&self, context: &Context<'_>) -> bool {
+        let is_lent = self.connection.try_borrow_mut().is_err();
+        if is_lent {
+            let waker = context.waker().clone();
+            self.sharers.borrow_mut().push(waker);
+        }
+        is_lent
     }
 
     /// Takes the connection in order to end it. If a lease or a call has it, it is doomed instead.

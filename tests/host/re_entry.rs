@@ -265,3 +265,46 @@ fn a_waiter_that_aborts_before_it_resumes_leaves_the_caller_that_comes_next_alon
     let next = world.connect(&pool);
     assert_eq!((next.number, pool.stats().used), (1, 1));
 }
+
+/// An error whose drop looks at the pool.
+#[derive(Debug)]
+struct Looks(Rc<RefCell<Option<edgepool::QueuePool<Refuses, edgepool::VirtualTime>>>>);
+
+impl std::fmt::Display for Looks {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("refused")
+    }
+}
+
+impl std::error::Error for Looks {}
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        if let Some(pool) = &*self.0.borrow() {
+            assert_eq!(pool.stats().used, 0);
+        }
+    }
+}
+
+struct Refuses(Rc<RefCell<Option<edgepool::QueuePool<Self, edgepool::VirtualTime>>>>);
+
+impl edgepool::Manager for Refuses {
+    type Connection = ();
+    type Error = Looks;
+
+    async fn open(&self, _: edgepool::Watch<Self>) -> Result<(), Looks> {
+        Err(Looks(self.0.clone()))
+    }
+}
+
+#[test]
+fn the_drop_of_an_error_may_look_at_the_pool() {
+    let world = World::new();
+    let own = Rc::default();
+    let pool = edgepool::QueuePool::builder(Refuses(Rc::clone(&own))).build_on(world.time.clone()).unwrap();
+    *own.borrow_mut() = Some(pool.clone());
+    for _ in 0..3 {
+        assert!(matches!(world.run(pool.connect()), Err(Error::Manager(_))));
+    }
+    own.take();
+}

@@ -1,7 +1,7 @@
 //! Connections that callers share: of a StaticPool and of a SingletonThreadPool.
 
 use crate::fakes::{LeaseFrom, Of, Script, World};
-use edgepool::{Error, Patience, PoolKind, ResetStyle, Share, Singleton, Static, Within};
+use edgepool::{Error, Patience, PoolKind, ResetStyle, Runtime, Share, Singleton, Static, Within};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -294,4 +294,20 @@ fn stale_by_dispose_while_shared_it_is_replaced_and_ends_with_its_last_lease() {
     drop(second);
     world.time.run();
     assert_eq!(world.log.open.get(), 1);
+}
+
+#[test]
+fn a_sharer_that_comes_while_another_one_asks_waits_for_the_answer() {
+    let world = World::new();
+    let pool = world.pool::<Static>(|builder| builder.reset_on_return(ResetStyle::Session).pre_ping(true));
+    let held = world.connect(&pool);
+    world.resets([Script::takes(5)]);
+    world.pings([Script::takes(5), Script::takes(5), Script::takes(5)]);
+    drop(held);
+    for _ in 0..4 {
+        let own = pool.clone();
+        world.time.spawn(Box::pin(async move { drop(own.connect().await) }));
+    }
+    world.pass(100);
+    assert_eq!((pool.stats().used, pool.stats().idle, pool.stats().checkouts), (0, 1, 5));
 }
