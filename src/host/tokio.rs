@@ -9,7 +9,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::boxed::Box;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// tokio, where [`tokio::task::spawn_local`] works.
 #[derive(Clone, Copy, Debug)]
