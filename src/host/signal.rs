@@ -37,11 +37,14 @@ impl Flag {
 
     /// Keeps the waker of the task that is to be woken.
     pub(super) fn watch(&self, context: &Context<'_>) {
-        let mut waker = self.waker.borrow_mut();
-        match &mut *waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => *waker = Some(context.waker().clone()),
+        let waker = context.waker();
+        if self.waker.borrow().as_ref().is_some_and(|own| own.will_wake(waker)) {
+            return;
         }
+        // Nothing is borrowed while a waker is cloned or dropped.
+        let own = waker.clone();
+        let before = self.waker.borrow_mut().replace(own);
+        drop(before);
     }
 }
 

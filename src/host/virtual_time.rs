@@ -212,7 +212,8 @@ impl Future for Sleep {
             if self.clock.now_ms.get() >= self.until_ms {
                 return Poll::Ready(());
             }
-            sleeper.waker.borrow_mut().clone_from(context.waker());
+            let before = sleeper.waker.replace(context.waker().clone());
+            drop(before);
             return Poll::Pending;
         }
         let sleeper = Rc::new(Sleeper { until_ms: self.until_ms, waker: RefCell::new(context.waker().clone()) });

@@ -244,3 +244,32 @@ fn a_creator_that_hangs_holds_up_neither_its_own_caller_nor_those_behind_it() {
     drop(world.served(first));
     drop(world.served(second));
 }
+
+thread_local! {
+    static KEPT: std::cell::RefCell<Vec<crate::fakes::LeaseFrom<Queue>>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// A waker whose drop returns a lease, as one does that has the last hold of a task.
+struct Returns;
+
+impl std::task::Wake for Returns {
+    fn wake(self: std::sync::Arc<Self>) {}
+}
+
+impl Drop for Returns {
+    fn drop(&mut self) {
+        drop(KEPT.take());
+    }
+}
+
+#[test]
+fn a_waiter_is_served_by_the_drop_of_the_waker_that_it_had_before() {
+    let world = World::new();
+    let pool = world.queue(1);
+    KEPT.replace(vec![world.connect(&pool)]);
+    let mut waiter = Box::pin(pool.connect());
+    let waker = std::task::Waker::from(std::sync::Arc::new(Returns));
+    assert!(waiter.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert!(matches!(world.poll(waiter.as_mut()), Some(Ok(_))));
+}
