@@ -45,7 +45,9 @@ impl Alarm {
         if !alarm.is_running.get() {
             if due_ms.is_some() {
                 alarm.is_running.set(true);
-                shared.runtime.spawn(Box::pin(run(Rc::downgrade(shared), alarm.clone(), shared.runtime.clone())));
+                let (pool, alarm) = (Rc::downgrade(shared), alarm.clone());
+                let running = Running { pool, alarm, has_begun: false };
+                shared.runtime.spawn(Box::pin(run(running, shared.runtime.clone())));
             }
         } else if due_ms.is_none_or(|due_ms| due_ms < alarm.sleeps_until_ms.get()) {
             alarm.flag.raise();
@@ -75,15 +77,16 @@ impl Alarm {
 struct Running<M: Manager, R: Runtime> {
     pool: Weak<Shared<M, R>>,
     alarm: Rc<Alarm>,
+    has_begun: bool,
 }
 
 impl<M: Manager, R: Runtime> Drop for Running<M, R> {
     fn drop(&mut self) {
-        let Self { pool, alarm } = self;
+        let Self { pool, alarm, has_begun } = self;
         alarm.is_running.set(false);
         alarm.sleeps_until_ms.set(f64::INFINITY);
         let due_ms = alarm.due_ms.get();
-        let has_panicked = std::thread::panicking();
+        let has_panicked = *has_begun && std::thread::panicking();
         if alarm.is_over.get() || due_ms.is_none() && !has_panicked {
             return;
         }
@@ -96,8 +99,9 @@ impl<M: Manager, R: Runtime> Drop for Running<M, R> {
     }
 }
 
-async fn run<M: Manager, R: Runtime>(pool: Weak<Shared<M, R>>, alarm: Rc<Alarm>, runtime: R) {
-    let _running = Running { pool: pool.clone(), alarm: alarm.clone() };
+async fn run<M: Manager, R: Runtime>(mut running: Running<M, R>, runtime: R) {
+    running.has_begun = true;
+    let (pool, alarm) = (running.pool.clone(), running.alarm.clone());
     while let Some(due_ms) = alarm.due_ms.get() {
         let left_ms = due_ms - runtime.now();
         if left_ms > 0.0 {

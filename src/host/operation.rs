@@ -200,7 +200,8 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
                 let held = self.held_for(Some(slot)).ok_or(Outcome::Ok)?;
                 Ok(Box::pin(async move {
                     // Another sharer may be asking it.
-                    poll_fn(|context| if held.is_lent_to_call(context) { Poll::Pending } else { Poll::Ready(()) }).await;
+                    poll_fn(|context| if held.is_lent_to_call(context) { Poll::Pending } else { Poll::Ready(()) })
+                        .await;
                     // Callers that share the connection use it: it is not asked.
                     let Some(mut place) = Borrowed::of(&held) else { return Called::Asked(Ok(true)) };
                     Called::Asked(match place.get() {

@@ -35,6 +35,12 @@ pub trait Runtime: Clone + 'static {
     /// Runs a task to its end. Must not poll it before it returns.
     fn spawn(&self, task: Task);
 
+    /// Whether it runs tasks now. A lease may be dropped after the end of its runtime: no manager is called then but to
+    /// terminate.
+    fn is_running(&self) -> bool {
+        true
+    }
+
     /// Returns the two ends of one wait. `crosses`: whether another place may end it.
     fn wait(&self, crosses: bool) -> (Self::Notify, Self::Wait);
 

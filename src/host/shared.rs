@@ -259,6 +259,10 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
     /// Runs an operation without a caller: at once as far as everything that it calls answers at once, then as a task.
     pub(super) fn launch(&self, mut operation: Operation<M, R>) {
+        if !self.runtime.is_running() {
+            // Its drop ends it without another await.
+            return;
+        }
         let mut context = Context::from_waker(Waker::noop());
         // A second panic would end the process.
         if std::thread::panicking() || Pin::new(&mut operation).poll(&mut context).is_pending() {

@@ -48,7 +48,14 @@ impl Runtime for Tokio {
     }
 
     fn spawn(&self, task: Task) {
-        drop(tokio::task::spawn_local(task));
+        // Dropped, it ends without another await.
+        if self.is_running() {
+            drop(tokio::task::spawn_local(task));
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        tokio::runtime::Handle::try_current().is_ok()
     }
 
     fn wait(&self, _: bool) -> (Wake, Waiting) {

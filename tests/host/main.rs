@@ -33,6 +33,8 @@ mod max_age;
 mod max_connecting;
 mod max_uses;
 mod min;
+#[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+mod native;
 mod notices;
 mod null_pool;
 mod on_disconnect;
