@@ -308,7 +308,19 @@ function installFromDebian(...packages) {
 }
 
 function compilePolicyTests() {
-  run("cargo", ["test", "--quiet", "--locked", "--no-run", "--lib", "--test", "policy", "--test", "host"]);
+  run("cargo", [
+    "test",
+    "--quiet",
+    "--locked",
+    "--no-run",
+    "--features",
+    "tokio",
+    "--lib",
+    "--test",
+    "policy",
+    "--test",
+    "host",
+  ]);
 }
 
 /** wasm-pack builds the tests in the profile dev and runs them in the profile test: alike, they are compiled once. */

@@ -114,6 +114,8 @@ function native(name, what, test, { libs = [] } = {}) {
       args: [
         "test",
         "--locked",
+        "--features",
+        "tokio",
         "--test",
         test,
         ...(topics.length > 0 ? ["--", ...topics.map((topic) => `${topic.replaceAll("-", "_")}::`)] : libs),

@@ -40,9 +40,12 @@ extern crate alloc;
 // Links the allocator and the panic handler; unnamed so that `std::` cannot be written.
 extern crate std as _;
 
+// Public for the tests, and no part of the interface.
+#[doc(hidden)]
 pub mod policy;
 
 /// The encoding of the bindings: on every target, so that a native test can write the shell's half of it.
+#[doc(hidden)]
 #[path = "bindings/protocol.rs"]
 pub mod protocol;
 

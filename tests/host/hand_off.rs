@@ -1,7 +1,8 @@
 //! Hand-overs: which waiter has what comes free.
 
-use crate::fakes::{Script, World};
+use crate::fakes::{LeaseFrom, Script, World};
 use edgepool::{Error, Queue, Within};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -246,7 +247,7 @@ fn a_creator_that_hangs_holds_up_neither_its_own_caller_nor_those_behind_it() {
 }
 
 thread_local! {
-    static KEPT: std::cell::RefCell<Vec<crate::fakes::LeaseFrom<Queue>>> = const { std::cell::RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Vec<LeaseFrom<Queue>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A waker whose drop returns a lease, as one does that has the last hold of a task.
