@@ -269,6 +269,8 @@ async function resetAll(core: Core, end: "DISCARD" | "EXEC"): Promise<void> {
       if (hasTransaction) pipeline.call("UNWATCH");
       if (hasOtherDatabase) pipeline.select(database);
     });
+    // Of a SUBSCRIBE in a MULTI ioredis takes the answer QUEUED for a subscription, which it cannot end.
+    if (core.mode === "subscriber") throw new Error("the client is still a subscriber");
   });
 }
 

@@ -475,6 +475,13 @@ if (server !== undefined) {
   });
 }
 
+testEach("a subscription within a transaction never reaches the next caller", async (driver) => {
+  const { pool, send } = made(driver);
+  await pool.use((client) => driver.subscribeInTransaction(client, "news"));
+  const info = await send("CLIENT", "INFO");
+  assert.match(String(info), / db=0 sub=0 psub=0 /);
+});
+
 testEach("prePing replaces a client whose server does not answer", async (driver) => {
   const { pool, send } = made(driver, { prePing: true, pingTimeout: "100ms" });
   await send("SET", "number", 1);

@@ -32,6 +32,7 @@ const ofIoredis = {
     client.on("message", listener);
     await client.subscribe(channel);
   },
+  subscribeInTransaction: (client, channel) => client.multi().subscribe(channel).exec().catch(ignore),
   monitor: (client) => client.call("monitor"),
   end: (client) => client.disconnect(),
   quit: (client) => client.quit(),
@@ -51,6 +52,10 @@ const ofRedis = {
   transaction: (client) => client.multi().incr("in-transaction").exec(),
   pipeline: (client) => client.multi().incr("in-pipeline").get("in-pipeline").execAsPipeline(),
   subscribe: (client, channel, listener) => client.subscribe(channel, listener),
+  async subscribeInTransaction(client, channel) {
+    await client.sendCommand(["MULTI"]);
+    await client.subscribe(channel, ignore).catch(ignore);
+  },
   monitor: (client) => client.monitor(ignore),
   end: (client) => client.destroy(),
   quit: (client) => client.close(),
