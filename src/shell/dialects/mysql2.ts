@@ -87,10 +87,16 @@ const answersOf = new WeakMap<object, Answers>();
 
 /**
  * Statements that may set the isolation level or the access mode of the next transaction alone. No status says so, and
- * a ROLLBACK undoes it. What CALL and EXECUTE run cannot be seen.
+ * a ROLLBACK undoes it. Also in a comment, after one, or within a compound statement: a doubt costs a ROLLBACK. The
+ * distance is bounded, since long texts may have many words "set".
  */
 const setsNext =
-  /\bset\s+transaction\b|\b(?:tx|transaction)_(?:isolation|read_only)\b|(?:^|[;/\n])\s*(?:call|execute)\s/i;
+  /\bset\b(?!\s+(?:session|global|local)\b)[^;]{0,200}?\btransaction\b|\b(?:tx|transaction)_(?:isolation|read_only)\b/i;
+
+/** Statements that run what cannot be seen. */
+const runsOthers = /(?:^|[^\w$.@`'"])(?:call|execute)(?![\w$])/i;
+
+const maySetNext = (statement: string): boolean => setsNext.test(statement) || runsOthers.test(statement);
 
 /** What a connection was opened with, as far as COM_RESET_CONNECTION does not restore it. */
 interface Opening {
@@ -129,6 +135,13 @@ function coreOf(connection: Mysql2Connection): Core {
 
 function ask(connection: Mysql2Connection, call: "rollback" | "commit" | "ping" | "reset"): Promise<void> {
   return new Promise((resolve, reject) => coreOf(connection)[call]?.((error) => (error ? reject(error) : resolve())));
+}
+
+/** Rejects if a transaction is open even then, as with `completion_type = CHAIN`, or if more was sent behind it. */
+async function endTransaction(connection: Mysql2Connection, call: "rollback" | "commit"): Promise<void> {
+  await ask(connection, call);
+  if (answersOf.has(coreOf(connection).stream) && mysql2.inTransaction?.(connection) === true)
+    throw new Error("a transaction is still open, or may be");
 }
 
 function query(core: Core, statement: string, values: unknown[]): Promise<unknown> {
@@ -180,7 +193,7 @@ function readAnswer(answers: Answers, command: Command): boolean {
   const { packet, reader } = answers;
   const isInside = packet === undefined ? undefined : isInTransaction(packet, command, reader);
   if (isInside === true || (isInside === false && endsTransaction(command))) answers.maySetNext = false;
-  else if (!answers.maySetNext) answers.maySetNext = setsNext.test(command.sql ?? command.statement?.query ?? "");
+  else if (!answers.maySetNext) answers.maySetNext = maySetNext(command.sql ?? command.statement?.query ?? "");
   return isInside === false;
 }
 
@@ -266,9 +279,9 @@ export const mysql2: Dialect<Mysql2Connection> = {
     return isDrivers ? warnIfOlder("mysql2", "3.23", coreOf(connection), "_isMariaDB") : undefined;
   },
 
-  doRollback: (connection) => ask(connection, "rollback"),
+  doRollback: (connection) => endTransaction(connection, "rollback"),
 
-  doCommit: (connection) => ask(connection, "commit"),
+  doCommit: (connection) => endTransaction(connection, "commit"),
 
   /**
    * Sends COM_RESET_CONNECTION, and restores the database and the character set, which it leaves or forgets. mysql2
@@ -360,9 +373,8 @@ export const mysql2: Dialect<Mysql2Connection> = {
     const core = coreOf(connection);
     const { _command, _paused, _closing, stream } = core;
     if (stream.destroyed) return false;
-    if (_closing === true) return "stuck";
+    if (_closing === true || _paused === true) return "stuck";
     if (!_command) return false;
-    if (_paused === true) return "stuck";
     const answers = answersOf.get(stream);
     return answers === undefined || !isEnding(core, answers);
   },

@@ -162,6 +162,26 @@ await onMariadb(
       await pool.close();
     });
 
+    test("a transaction that begins with the end of the one before costs its connection", async () => {
+      for (const resetOnReturn of ["rollback", "commit"]) {
+        const { pool, swallowed } = pooled("chain", { ...one, resetOnReturn });
+        const id = await pool.use(idOf);
+        await pool.use(async (connection) => {
+          await query(connection, "SET completion_type = CHAIN");
+          await query(connection, "BEGIN");
+        });
+        await pool.use(async (connection) => {
+          assert.equal(await isInTransaction(connection), false);
+          assert.notEqual(await idOf(connection), id);
+        });
+        assert.deepEqual(
+          swallowed.splice(0).map(({ operation }) => operation),
+          ["reset"],
+        );
+        await pool.close();
+      }
+    });
+
     test("an XA transaction costs its connection, and is rolled back", async () => {
       const { pool, swallowed } = pooled("xa", one);
       for (const statements of [[], ["XA END 'a'"]]) {

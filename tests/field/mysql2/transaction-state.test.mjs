@@ -264,6 +264,13 @@ await onMariadb(({ test, flavour, open, pool, core, query, call, isInTransaction
       ["EXECUTE IMMEDIATE 'SET TRANSACTION READ ONLY'"],
       ["PREPARE sets FROM 'SET TRANSACTION READ ONLY'", "EXECUTE sets"],
       ["BEGIN NOT ATOMIC SET TRANSACTION READ ONLY; END"],
+      ["BEGIN NOT ATOMIC CALL sets(); END"],
+      ["IF 1 THEN CALL sets(); END IF"],
+      ["CALL/**/sets()"],
+      ["CALL`sets`()"],
+      ["/*!50000 CALL sets()*/"],
+      ["SET /* why */ TRANSACTION READ ONLY"],
+      ["SET STATEMENT max_statement_time = 9 FOR CALL sets()"],
     ];
     for (const statements of leaves) {
       await one.use(async (connection) => {
