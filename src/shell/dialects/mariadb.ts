@@ -33,17 +33,26 @@ interface Full extends MariadbConnection {
   };
 }
 
+/** What runs for one call. A stream has the rows for its reader. */
+interface Command {
+  readonly inStream?: {
+    readonly readableFlowing: boolean | null;
+    on(event: "error", listener: () => void): unknown;
+  };
+}
+
 /** What stands behind a connection of either kind. */
 interface Core {
   readonly opts?: { readonly collation?: unknown; readonly charset?: unknown };
   readonly status?: number;
   readonly sendQueue: { readonly length: number };
+  /** What runs and what waits to run. */
   readonly receiveQueue: {
     readonly length: number;
-    /** What runs. A stream has the rows for its reader. */
-    peekFront(): { readonly inStream?: { readonly readableFlowing: boolean | null } } | undefined;
+    peekFront(): Command | undefined;
+    toArray(): Command[];
   };
-  readonly socket?: { destroy(): void };
+  readonly socket?: { destroy(): void; isPaused?(): boolean };
 }
 
 /** What is known of a connection since its opening. */
@@ -95,6 +104,13 @@ function answerOf(connection: MariadbConnection, call: (callback: Callback[]) =>
   return new Promise((resolve, reject) => call([(error, rows) => (error ? reject(error) : resolve(rows))]));
 }
 
+/** Rejects if a transaction is open even then, as with `completion_type = CHAIN`. */
+async function endTransaction(connection: MariadbConnection, call: "rollback" | "commit"): Promise<void> {
+  await ask(connection, call);
+  if (((connection as Full).info?.status ?? 0) % 2 === inTransactionBit)
+    throw new Error("the transaction is still open");
+}
+
 function run(connection: Full, statement: string): Promise<unknown> {
   return answerOf(connection, (callback) => connection.query(statement, ...callback));
 }
@@ -114,9 +130,9 @@ export const mariadb: Dialect<MariadbConnection> = {
     return "the creator returns a Connection of mariadb that is not connected yet; it must wait for connect()";
   },
 
-  doRollback: (connection) => ask(connection, "rollback"),
+  doRollback: (connection) => endTransaction(connection, "rollback"),
 
-  doCommit: (connection) => ask(connection, "commit"),
+  doCommit: (connection) => endTransaction(connection, "commit"),
 
   /**
    * Sends COM_RESET_CONNECTION, and restores the database, which it leaves. Without options for a character set it also
@@ -198,11 +214,11 @@ export const mariadb: Dialect<MariadbConnection> = {
     return undefined;
   },
 
-  /** "stuck": its caller has ended it, or no longer reads the rows of a stream. */
+  /** "stuck": its caller has ended it, has paused it, or no longer reads the rows of a stream. */
   isBusy(connection) {
     if (!connection.isValid()) return "stuck";
     const core = watchedConnections.get(connection)?.core;
-    if (!isUnderWay(core)) return false;
+    if (!isUnderWay(core)) return core?.socket?.isPaused?.() === true ? "stuck" : false;
     const rows = core?.receiveQueue.peekFront()?.inStream;
     return rows !== undefined && rows.readableFlowing !== true ? "stuck" : true;
   },
@@ -287,6 +303,8 @@ function terminate(connection: MariadbConnection): void {
   const core = watchedConnections.get(connection)?.core;
   // The connector forgets the socket.
   const socket = core?.socket;
+  // Its caller has left the stream, or destroyed it: the connector's error for it would end the process.
+  for (const command of core?.receiveQueue.toArray() ?? []) command.inStream?.on("error", ignore);
   if (core === undefined || info?.fatalError === undefined) connection.destroy();
   else info.fatalError(new Error("the pool has ended the connection"), true);
   socket?.destroy();

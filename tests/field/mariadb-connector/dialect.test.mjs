@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { until } from "../../integration/watched-postgres.mjs";
 import { startMariadb } from "../mariadb.mjs";
@@ -128,6 +129,49 @@ testEach("a transaction that was left open never reaches the next caller", async
       assert.equal((await admin.query("SELECT * FROM accounts")).length, 0, `${name}, ${isAwaited}`);
     }
   }
+});
+
+testEach("a transaction that begins with the end of the one before costs its connection", async (driver) => {
+  for (const resetOnReturn of ["rollback", "commit"]) {
+    const { pool, query, complaints } = made(driver, { resetOnReturn });
+    await pool.use(async (connection) => {
+      await driver.query(connection, "SET completion_type = CHAIN");
+      await driver.query(connection, "BEGIN");
+    });
+    const [{ open }] = await query("SELECT @@in_transaction AS open");
+    assert.equal(Number(open), 0, resetOnReturn);
+    assert.equal(complaints.length, 1);
+    assert.equal(pool.stats().opened, 2);
+  }
+});
+
+testEach("a connection that its caller has paused costs the next one no time", async (driver) => {
+  const { pool, query } = made(driver);
+  await pool.use(async (connection) => {
+    await driver.query(connection, "BEGIN");
+    connection.pause();
+  });
+  const start = performance.now();
+  await query("SELECT 1");
+  assert.ok(performance.now() - start < 900);
+  assert.equal(pool.stats().opened, 2);
+});
+
+testEach("a row stream that was left without a listener for its errors ends no process", async (driver) => {
+  const failures = [];
+  const onFailure = (error) => failures.push(error);
+  process.on("uncaughtException", onFailure);
+  const { pool, query } = made(driver);
+  for (const leave of [() => {}, (stream) => stream.pause(), (stream) => stream.destroy()]) {
+    await pool.use(async (connection) => {
+      leave(connection.queryStream("SELECT * FROM seq_1_to_100000"));
+      await setTimeout(20);
+    });
+    await query("SELECT 1");
+  }
+  await setTimeout(20);
+  process.off("uncaughtException", onFailure);
+  assert.deepEqual(failures, []);
 });
 
 testEach("the dialect never calls a session clean that is in a transaction", async (driver) => {
