@@ -440,6 +440,8 @@ test("a slider changes the picture while it runs", () =>
 test("pause stands still, a step goes on to the next thing that happens, and the world goes on", () =>
   withPage("", async (page) => {
     await page.getByRole("button", { name: "Pause" }).click();
+    // The first frame of the pause shows milliseconds.
+    await eventually(page, () => /\.\d{3}$/.test(document.getElementById("clock").textContent));
     const stopped = await clock(page);
     await page.waitForTimeout(300);
     assert.equal(await clock(page), stopped);
