@@ -3,12 +3,14 @@
 
 extern crate std;
 
+use super::asked::Own;
 use super::callers::{Answer, Caller, Granted, Hold};
 use super::error::Error;
 use super::manager::Manager;
 use super::operation::Operation;
+use super::returns::End;
 use super::runtime::Runtime;
-use super::shared::{End, Own, Shared};
+use super::shared::Shared;
 use super::strays::Stray;
 use crate::policy::{Begin, LeaseId, OperationId, Step};
 use core::cell::{Cell, RefCell};

@@ -4,6 +4,8 @@
 //! it holds the connections, polls the [`Manager`]'s futures, and wakes callers.
 
 mod alarm;
+mod asked;
+mod borrowed;
 mod callers;
 mod checkout;
 mod error;
@@ -14,6 +16,7 @@ pub mod managers;
 mod operation;
 mod options;
 mod pool;
+mod returns;
 mod runtime;
 mod shared;
 mod signal;

@@ -3,15 +3,16 @@
 
 extern crate std;
 
+use super::borrowed::Borrowed;
 use super::callers::{Answer, Hold};
 use super::events::{Background, Events, Rejection};
-use super::manager::Manager;
+use super::manager::{Manager, Reset};
+use super::returns::End;
 use super::runtime::Runtime;
-use super::shared::{Death, End, Shared};
+use super::shared::{Death, Shared};
 use super::signal::Flag;
 use super::watch::{Held, Watch};
-use crate::policy::{Event, Loss, OperationId, Outcome, Refusal, Step};
-use core::cell::RefMut;
+use crate::policy::{Condition, Event, Loss, OperationId, Outcome, Refusal, Step};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -222,7 +223,7 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
             }
             Step::Rollback(slot) | Step::Commit(slot) | Step::ResetSession(slot) => {
                 let held = self.held_for(slot).ok_or(Outcome::Ok)?;
-                let reset = Shared::<M, R>::reset_of(step);
+                let reset = reset_of(step);
                 Ok(Box::pin(async move {
                     let Some(mut place) = Borrowed::of(&held) else { return Called::Ended(Ok(())) };
                     Called::Ended(match place.get() {
@@ -481,12 +482,11 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
             let Some(step) = next else { break };
             let outcome = match step {
                 Step::Grant(lease) => {
-                    self.shared.try_with(|state| state.policy.begin_checkin(lease, crate::policy::Condition::Clean));
+                    self.shared.try_with(|state| state.policy.begin_checkin(lease, Condition::Clean));
                     break;
                 }
                 Step::Share(_) => {
-                    self.shared
-                        .try_with(|state| state.policy.begin_share_return(self.id, crate::policy::Condition::Clean));
+                    self.shared.try_with(|state| state.policy.begin_share_return(self.id, Condition::Clean));
                     break;
                 }
                 Step::Reject(Refusal::OpenTimeout) => Outcome::LateFailed,
@@ -590,39 +590,10 @@ impl<M: Manager, R: Runtime> Drop for Operation<M, R> {
     }
 }
 
-/// The connection while a call or a listener has it. If callers share it, none has it alone.
-struct Borrowed<'held, M: Manager> {
-    place: RefMut<'held, Option<Rc<M::Connection>>>,
-    /// Dropped after the place.
-    _freed: Freed<'held, M>,
-}
-
-/// Wakes the sharers that wait for the connection.
-struct Freed<'held, M: Manager>(&'held Held<M>);
-
-impl<M: Manager> Drop for Freed<'_, M> {
-    fn drop(&mut self) {
-        // Taken out first: a waker is foreign code.
-        let sharers = self.0.sharers.take();
-        for sharer in sharers {
-            sharer.wake();
-        }
-    }
-}
-
-impl<'held, M: Manager> Borrowed<'held, M> {
-    fn of(held: &'held Held<M>) -> Option<Self> {
-        let place = held.connection.try_borrow_mut().ok()?;
-        Some(Self { place, _freed: Freed(held) })
-    }
-
-    /// The same if no lease has the connection, so that a lease may come back while this lasts.
-    fn alone(held: &'held Held<M>) -> Option<Self> {
-        let is_alone = |borrowed: &Self| borrowed.place.as_ref().is_some_and(|it| Rc::strong_count(it) == 1);
-        Self::of(held).filter(is_alone)
-    }
-
-    fn get(&mut self) -> Option<&mut M::Connection> {
-        self.place.as_mut().and_then(Rc::get_mut)
+fn reset_of(step: Step) -> Reset {
+    match step {
+        Step::Commit(_) => Reset::Commit,
+        Step::ResetSession(_) => Reset::Session,
+        _ => Reset::Rollback,
     }
 }

@@ -2,6 +2,7 @@
 
 extern crate std;
 
+use super::asked::Own;
 use super::callers::{Answer, Granted};
 use super::checkout::{Attendance, Checkout, Ending};
 use super::error::{Error, OptionError};
@@ -11,7 +12,7 @@ use super::manager::Manager;
 use super::operation::Operation;
 use super::options::Builder;
 use super::runtime::{Runtime, millis};
-use super::shared::{Own, Shared};
+use super::shared::Shared;
 use crate::policy::{Config, Counts, Kind, Pool as Policy, Sizes, Span, Stats};
 use core::any::Any;
 use core::fmt;

@@ -7,10 +7,11 @@
 extern crate std;
 
 use super::alarm::Alarm;
+use super::asked::Own;
 use super::callers::{Answer, Caller, Granted, Hold, Party, enter, find, leave};
 use super::error::{Error, LongHeld, TimeoutError, time_of};
 use super::events::{Background, Events};
-use super::manager::{Manager, Reset};
+use super::manager::Manager;
 use super::operation::Operation;
 use super::runtime::{Notify, Place, Runtime};
 use super::signal::Flag;
@@ -44,15 +45,15 @@ pub(super) struct State<M: Manager, R: Runtime> {
 
 /// What each checkout and return looks at, read once.
 #[derive(Clone, Copy)]
-struct Traits {
-    tells_time: bool,
-    has_deadline: bool,
-    wants_random: bool,
-    retries: bool,
-    rolls_back: bool,
-    limits_holding: bool,
-    takes_back: bool,
-    resets_before: bool,
+pub(super) struct Traits {
+    pub(super) tells_time: bool,
+    pub(super) has_deadline: bool,
+    pub(super) wants_random: bool,
+    pub(super) retries: bool,
+    pub(super) rolls_back: bool,
+    pub(super) limits_holding: bool,
+    pub(super) takes_back: bool,
+    pub(super) resets_before: bool,
 }
 
 impl Traits {
@@ -81,7 +82,7 @@ pub(super) struct Shared<M: Manager, R: Runtime> {
     pub(super) settings: RefCell<Settings>,
     pub(super) alarm: Rc<Alarm>,
     state: RefCell<State<M, R>>,
-    traits: Cell<Traits>,
+    pub(super) traits: Cell<Traits>,
     /// Where the pool is used first. Elsewhere it is refused, unless it crosses.
     place: OnceCell<R::Place>,
     pub(super) crosses: bool,
@@ -440,130 +441,9 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         self.with(|state| state.has(held))
     }
 
-    pub(super) fn condition_of(&self, connection: &M::Connection, error: Option<&M::Error>) -> (Condition, Loss) {
-        let loss = error.map_or(Loss::None, |error| self.manager.loss(error, connection));
-        let is_lost = loss != Loss::None;
-        let condition = if self.manager.is_stuck(connection) {
-            Condition::Stuck
-        } else if self.manager.is_busy(connection) {
-            if is_lost { Condition::GivenUp } else { Condition::Busy }
-        } else if is_lost {
-            Condition::Lost
-        } else {
-            let looks = self.traits.get().rolls_back && !self.traits.get().resets_before;
-            Condition::at_rest(!self.traits.get().rolls_back || looks && !self.manager.in_transaction(connection))
-        };
-        (condition, loss)
-    }
-
-    /// A reset listener may have ended the transaction.
-    pub(super) fn is_clean(&self, connection: &M::Connection) -> bool {
-        self.traits.get().resets_before && !self.manager.in_transaction(connection)
-    }
-
     pub(super) fn report(&self, background: Background, error: Option<&Rc<M::Error>>) {
         if let Some(events) = &self.events {
             events.error(background, error);
-        }
-    }
-
-    // ---- returns
-
-    /// Takes a connection back. Returns the operation that goes on, if one does.
-    #[inline(always)]
-    pub(super) fn take_back(self: &Rc<Self>, granted: Granted<M>, end: End<'_, M>) -> Option<Operation<M, R>> {
-        let Granted { held, connection, hold } = granted;
-        let asking = Asking { shared: self, held: &held, hold };
-        let (condition, loss) = match end {
-            End::Return => self.condition_of(&connection, None),
-            // If its death was reported, the pool knows, and has ended it.
-            End::Failed(error) => self.condition_of(&connection, (!held.is_dead.get()).then_some(error)),
-            End::Reset => match self.condition_of(&connection, None) {
-                (Condition::Open, loss) => (Condition::Clean, loss),
-                other => other,
-            },
-            End::Invalidate(_) => (Condition::Open, Loss::None),
-        };
-        // The manager has answered.
-        core::mem::forget(asking);
-        *held.connection.borrow_mut() = Some(connection);
-        if held.is_doomed.get() {
-            return self.take_back_doomed(held, hold);
-        }
-        let is_invalid = matches!(end, End::Invalidate(_)) || loss == Loss::Others;
-        let now_ms = if self.traits.get().tells_time { self.runtime.now() } else { 0.0 };
-        let (result, notify, work) = self.with(|state| {
-            if self.traits.get().tells_time {
-                state.policy.read_clock(now_ms);
-            }
-            if loss == Loss::Others && !matches!(hold, Hold::Detached(_)) {
-                state.policy.lose(held.slot, loss);
-            }
-            let policy = &mut state.policy;
-            let result = match hold {
-                Hold::Slot(lease) if is_invalid => policy.begin_invalidate(lease),
-                Hold::Slot(lease) => policy.begin_checkin(lease, condition),
-                Hold::Share(id) if is_invalid => policy.begin_share_invalidate(id),
-                Hold::Share(id) => policy.begin_share_return(id, condition),
-                Hold::Detached(id) => policy.begin_detached_close(id, condition, is_invalid),
-            };
-            let Return::HandedOver(waiter, lease) = result else { return (result, None, None) };
-            // To a waiter, without a notice: the most frequent way through a busy pool.
-            let granted = state.lend(lease.index(), Hold::Slot(lease));
-            let caller = leave(&mut state.callers, waiter);
-            let work = caller.as_ref().and_then(|caller| caller.work.take());
-            let granted = granted.zip(caller);
-            (result, granted.and_then(|(granted, caller)| caller.settle(Answer::Granted(granted))), work)
-        });
-        match result {
-            Return::HandedOver(..) => {
-                if let Some(work) = work {
-                    self.runtime.spawn(Box::into_pin(work));
-                }
-                if let Some(notify) = notify {
-                    notify.notify();
-                }
-                None
-            }
-            Return::Done => {
-                if self.with(|state| state.policy.has_output()) {
-                    self.afterwards();
-                }
-                None
-            }
-            Return::Pending(id) => {
-                let why = if let End::Invalidate(why) = end { why } else { None };
-                Some(Operation::returning(self.clone(), id, held).with_error(why))
-            }
-        }
-    }
-
-    /// The pool has ended the connection in the meantime: what comes back is terminated.
-    #[cold]
-    fn take_back_doomed(self: &Rc<Self>, held: Rc<Held<M>>, hold: Hold) -> Option<Operation<M, R>> {
-        let result = self.with(|state| match hold {
-            // The lease has ended with its connection.
-            Hold::Slot(_) => Return::Done,
-            Hold::Share(id) => state.policy.begin_share_return(id, Condition::Clean),
-            Hold::Detached(id) => state.policy.begin_detached_close(id, Condition::Clean, true),
-        });
-        let operation = match result {
-            Return::Pending(id) => Some(Operation::returning(self.clone(), id, held.clone())),
-            _ => None,
-        };
-        self.drain();
-        if let Some(connection) = held.take_doomed() {
-            self.manager.terminate(connection);
-        }
-        self.afterwards();
-        operation
-    }
-
-    pub(super) fn reset_of(step: Step) -> Reset {
-        match step {
-            Step::Commit(_) => Reset::Commit,
-            Step::ResetSession(_) => Reset::Session,
-            _ => Reset::Rollback,
         }
     }
 
@@ -648,80 +528,6 @@ impl Drop for Starting<'_> {
     fn drop(&mut self) {
         self.0.set(false);
     }
-}
-
-/// While the manager is asked about a connection that comes back. If it panics, the connection is gone, and its slot
-/// must not be.
-struct Asking<'back, M: Manager, R: Runtime> {
-    shared: &'back Rc<Shared<M, R>>,
-    held: &'back Rc<Held<M>>,
-    hold: Hold,
-}
-
-impl<M: Manager, R: Runtime> Drop for Asking<'_, M, R> {
-    #[cold]
-    fn drop(&mut self) {
-        let Self { shared, held, hold } = self;
-        let result = shared.try_with(|state| match *hold {
-            Hold::Slot(lease) => state.policy.begin_invalidate(lease),
-            Hold::Share(id) => state.policy.begin_share_invalidate(id),
-            Hold::Detached(id) => state.policy.begin_detached_close(id, Condition::Clean, true),
-        });
-        if let Some(Return::Pending(id)) = result {
-            shared.launch(Operation::returning(shared.clone(), id, held.clone()));
-        }
-        shared.afterwards();
-    }
-}
-
-/// What one caller asks for in place of the pool's settings. Words of eight bytes: a future that holds it is moved more
-/// than once before it is polled, and what was written in halves is slow to read as a whole.
-#[derive(Clone, Copy)]
-pub(super) struct Own {
-    /// A negative number stands for the pool's.
-    timeout_ms: f64,
-    deadline_ms: f64,
-    priority: u64,
-}
-
-impl Default for Own {
-    #[inline(always)]
-    fn default() -> Self {
-        Self { timeout_ms: -1.0, deadline_ms: -1.0, priority: 0 }
-    }
-}
-
-impl Own {
-    pub(super) fn new(timeout: Option<Span>, deadline: Option<Span>, priority: u32) -> Self {
-        let ms = |span: Option<Span>| match span {
-            None => -1.0,
-            Some(Span::Millis(ms)) => f64::from(ms),
-            Some(Span::Forever) => f64::INFINITY,
-        };
-        Self { timeout_ms: ms(timeout), deadline_ms: ms(deadline), priority: u64::from(priority) }
-    }
-
-    #[inline(always)]
-    fn asked(self) -> (Option<Span>, Option<Span>, u32) {
-        (Span::from_millis(self.timeout_ms), Span::from_millis(self.deadline_ms), self.priority as u32)
-    }
-
-    /// Whether it asks for nothing.
-    #[inline(always)]
-    fn is_plain(self) -> bool {
-        self.timeout_ms < 0.0 && self.deadline_ms < 0.0 && self.priority == 0
-    }
-}
-
-/// How a caller ends its hold of a connection.
-pub(super) enum End<'error, M: Manager> {
-    Return,
-    /// With the error of its work, which may say that the connection is lost.
-    Failed(&'error M::Error),
-    /// Its caller has ended the transaction.
-    Reset,
-    /// With why, if that is known.
-    Invalidate(Option<Rc<M::Error>>),
 }
 
 impl<M: Manager, R: Runtime> State<M, R> {
