@@ -191,12 +191,16 @@ impl Pool {
         } else {
             self.spawn_checkin(slot);
         }
-        if caller == Caller::None { Step::Wait } else { Step::Reject(self.refused(caller, Refusal::OpenTimeout)) }
+        self.refuse_late(caller)
     }
 
     /// The creator ran out of time, and no other may run before it ends: it goes on for the pool, and keeps its slot.
     fn refuse_opener(&mut self, id: OperationId) -> Step {
         let caller = core::mem::replace(&mut self.operation(id).caller, Caller::None);
+        self.refuse_late(caller)
+    }
+
+    fn refuse_late(&mut self, caller: Caller) -> Step {
         if caller == Caller::None { Step::Wait } else { Step::Reject(self.refused(caller, Refusal::OpenTimeout)) }
     }
 
