@@ -310,7 +310,8 @@ function queriesOf(client: PgClient): Array<Submitted | null | undefined> {
 /** Whether the server is known to have nothing to do, and the client takes statements. */
 function isReady(client: PgClient): boolean {
   const { readyForQuery, _ending } = client as ClientState;
-  if (readyForQuery === true || _ending === true) return _ending !== true;
+  if (_ending === true) return false;
+  if (readyForQuery === true) return true;
   const native = nativeOf(client);
   return native?.getTransactionStatus !== undefined && !isNativeRunning(client, native);
 }
