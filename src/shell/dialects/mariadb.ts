@@ -5,6 +5,7 @@
 
 import { isTransient, type Dialect } from "../dialect.js";
 import { expectDriver, refuse } from "./drivers.js";
+import { endOfSession } from "./server-errors.js";
 
 /** What this dialect needs of a connection of `mariadb` or `mariadb/callback`. */
 export interface MariadbConnection {
@@ -75,18 +76,11 @@ const inTransactionBit = 1;
 const unconnected = 1;
 const connected = 5;
 
-/** Errors of a server that shuts down, by number: ER_SERVER_SHUTDOWN, ER_FORCING_CLOSE. */
-const shutdowns = new Set<unknown>([1053, 1080]);
-
 /**
- * Errors after which one connection is of no use, by number: ER_ABORTING_CONNECTION, ER_NEW_ABORTING_CONNECTION,
- * ER_CONNECTION_KILLED, ER_READ_ONLY_MODE, and the connector's ER_SOCKET_TIMEOUT. Not 1317 and 1969, of KILL QUERY and
- * of max_statement_time: the connector calls them fatal, but the connection goes on.
+ * ER_SOCKET_TIMEOUT of the connector. Not 1317 and 1969, of KILL QUERY and of max_statement_time: the connector calls
+ * them fatal, but the connection goes on.
  */
-const singleEnds = new Set<unknown>([1152, 1184, 1927, 1836, 45026]);
-
-/** ER_OPTION_PREVENTS_STATEMENT, which names the option: `--read-only`, or one that is no reason. */
-const optionPrevents = 1290;
+const socketTimeout = 45026;
 
 /** Of an opening that the server or the time has ended: ER_SOCKET_UNEXPECTED_CLOSE, ER_CONNECTION_TIMEOUT. */
 const unavailable = new Set<unknown>([45009, 45012]);
@@ -179,9 +173,9 @@ export const mariadb: Dialect<MariadbConnection> = {
   isDisconnect(error, connection) {
     if (typeof error !== "object" || error === null) return false;
     const { errno, message } = error as { errno?: unknown; message?: unknown };
-    if (shutdowns.has(errno)) return true;
-    if (singleEnds.has(errno)) return "connection";
-    if (errno === optionPrevents && /read.only/i.test(String(message))) return "connection";
+    const end = endOfSession(errno, message);
+    if (end !== false) return end;
+    if (errno === socketTimeout) return "connection";
     if (connection.isValid()) return false;
     return watchedConnections.get(connection)?.isLost === false ? "connection" : true;
   },

@@ -5,6 +5,7 @@
 
 import type { Dialect } from "../dialect.js";
 import { expectDriver, warnIfOlder } from "./drivers.js";
+import { endOfSession } from "./server-errors.js";
 
 /** What this dialect needs of a connection of `mysql2` or `mysql2/promise`. */
 export interface Mysql2Connection {
@@ -110,21 +111,8 @@ interface Opening {
 
 const openings = new WeakMap<Core, Opening>();
 
-/** Errors of a server that shuts down, by number: ER_SERVER_SHUTDOWN, ER_FORCING_CLOSE. */
-const shutdowns = new Set<unknown>([1053, 1080]);
-
-/**
- * Errors after which one connection is of no use, by number. The server ends its session: ER_ABORTING_CONNECTION,
- * ER_NEW_ABORTING_CONNECTION, ER_CONNECTION_KILLED (MariaDB), ER_SESSION_WAS_KILLED. Or the server only reads, as after
- * a failover: ER_READ_ONLY_MODE. Not 1317: it also comes of KILL QUERY, which leaves the connection.
- */
-const singleEnds = new Set<unknown>([1152, 1184, 1927, 3169, 1836]);
-
 /** ER_CLIENT_INTERACTION_TIMEOUT of MySQL, which ends the session. In MariaDB a trigger is missing. */
 const idleOrNoTrigger = 4031;
-
-/** ER_OPTION_PREVENTS_STATEMENT, which names the option: `--read-only`, or one that is no reason. */
-const optionPrevents = 1290;
 
 const ignore = (): void => {};
 
@@ -430,11 +418,11 @@ function isMariaDb(connection: Mysql2Connection): boolean {
 function isDisconnect(error: unknown, connection: Mysql2Connection): boolean | "connection" {
   if (typeof error !== "object" || error === null) return false;
   const { fatal, errno, code, message } = error as { [member: string]: unknown };
-  if (shutdowns.has(errno)) return true;
+  const end = endOfSession(errno, message);
+  if (end !== false) return end;
   // Of the option `timeout` of a statement, which runs on.
-  if (singleEnds.has(errno) || code === "PROTOCOL_SEQUENCE_TIMEOUT") return "connection";
+  if (code === "PROTOCOL_SEQUENCE_TIMEOUT") return "connection";
   if (errno === idleOrNoTrigger && !isMariaDb(connection)) return "connection";
-  if (errno === optionPrevents && /read.only/i.test(String(message))) return "connection";
   if (fatal !== true) return false;
   const { _fatalError, _protocolError, _closing, stream } = coreOf(connection);
   if (_fatalError !== null || _protocolError !== null) return true;
