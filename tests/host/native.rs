@@ -39,3 +39,16 @@ fn a_lease_and_a_caller_that_outlive_the_runtime_are_dropped_without_a_panic() {
         assert!(pool.connect().await.is_err());
     });
 }
+
+#[test]
+fn times_are_those_of_a_clock_that_a_test_has_paused() {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let timeout = Duration::from_secs(3);
+        let pool = QueuePool::builder(Sleeps).pool_size(1).max_overflow(0).timeout(timeout).build().unwrap();
+        let _lease = pool.connect().await.unwrap();
+        let start = tokio::time::Instant::now();
+        assert!(pool.connect().await.is_err());
+        assert!((timeout..timeout * 2).contains(&start.elapsed()), "{:?}", start.elapsed());
+    });
+}

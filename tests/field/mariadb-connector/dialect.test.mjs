@@ -131,6 +131,13 @@ testEach("a transaction that was left open never reaches the next caller", async
   }
 });
 
+testEach("a connection that its caller has paused is replaced at its return", async (driver) => {
+  const { pool, query } = made(driver, { driverTimeout: "1h" });
+  await pool.use((connection) => void connection.pause());
+  assert.equal((await query("SELECT 1 AS one")).length, 1);
+  assert.equal(pool.stats().opened, 2);
+});
+
 testEach("a transaction that begins with the end of the one before costs its connection", async (driver) => {
   for (const resetOnReturn of ["rollback", "commit"]) {
     const { pool, query, complaints } = made(driver, { resetOnReturn });

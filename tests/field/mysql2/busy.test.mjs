@@ -141,6 +141,14 @@ await onMariadb(
     });
 
     for (const resetOnReturn of ["rollback", "session", "none"]) {
+      test(`a paused connection, with resetOnReturn "${resetOnReturn}", is replaced at once`, async () => {
+        const { pool } = pooled(`paused ${resetOnReturn}`, { ...one, resetOnReturn, driverTimeout: "1h" });
+        await pool.use((connection) => void core(connection).pause());
+        await pool.use(answers);
+        assert.deepEqual([pool.stats().opened, pool.stats().invalidated], [2, 1]);
+        await pool.close();
+      });
+
       test(`a half-read row stream, with resetOnReturn "${resetOnReturn}", costs its connection at once`, async () => {
         const name = `half read ${resetOnReturn}`;
         const { pool, swallowed } = pooled(name, { ...one, resetOnReturn });
