@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { build } from "./build.mjs";
 import { root, run, say } from "./run.mjs";
-import { setUpPgBouncer } from "./setup.mjs";
+import { setUpPgBouncer } from "./debian.mjs";
 
 build();
 const pgbouncer = setUpPgBouncer();

@@ -2,10 +2,13 @@
 // Runs commands and reports long steps. Used by every script here.
 
 import { spawn, spawnSync } from "node:child_process";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** What the scripts install and build for themselves. */
+export const toolsFolder = join(root, "target", "tools");
 
 /** Prints a line about a long step. */
 export function say(message) {

@@ -7,7 +7,7 @@ import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setUpMariadb } from "../../scripts/setup.mjs";
+import { setUpMariadb } from "../../scripts/debian.mjs";
 
 const user = "edgepool";
 const password = "pool";

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { freePort } from "../../scripts/postgres.mjs";
-import { setUpRedis } from "../../scripts/setup.mjs";
+import { setUpRedis } from "../../scripts/debian.mjs";
 
 /** How long the server may take to start. */
 const startMs = 20_000;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
-import { setUpPgBouncers } from "../../../scripts/setup.mjs";
+import { setUpPgBouncers } from "../../../scripts/debian.mjs";
 import { answers, isDriversError, until, WatchedPostgres } from "../../integration/watched-postgres.mjs";
 import { startPgBouncer } from "../pgbouncer.mjs";
 import { layProject } from "../project.mjs";
