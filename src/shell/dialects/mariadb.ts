@@ -173,10 +173,8 @@ export const mariadb: Dialect<MariadbConnection> = {
   isDisconnect(error, connection) {
     if (typeof error !== "object" || error === null) return false;
     const { errno, message } = error as { errno?: unknown; message?: unknown };
-    const end = endOfSession(errno, message);
-    if (end !== false) return end;
-    if (errno === socketTimeout) return "connection";
-    if (connection.isValid()) return false;
+    const end = endOfSession(errno, message) || (errno === socketTimeout && "connection");
+    if (end !== false || connection.isValid()) return end;
     return watchedConnections.get(connection)?.isLost === false ? "connection" : true;
   },
 

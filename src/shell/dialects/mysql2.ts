@@ -128,8 +128,8 @@ function ask(connection: Mysql2Connection, call: "rollback" | "commit" | "ping" 
 /** Rejects if a transaction is open even then, as with `completion_type = CHAIN`, or if more was sent behind it. */
 async function endTransaction(connection: Mysql2Connection, call: "rollback" | "commit"): Promise<void> {
   await ask(connection, call);
-  if (answersOf.has(coreOf(connection).stream) && mysql2.inTransaction?.(connection) === true)
-    throw new Error("a transaction is still open, or may be");
+  if (answersOf.has(coreOf(connection).stream) && mysql2.inTransaction?.(connection))
+    throw new Error("a transaction is still open");
 }
 
 function query(core: Core, statement: string, values: unknown[]): Promise<unknown> {
@@ -418,12 +418,10 @@ function isMariaDb(connection: Mysql2Connection): boolean {
 function isDisconnect(error: unknown, connection: Mysql2Connection): boolean | "connection" {
   if (typeof error !== "object" || error === null) return false;
   const { fatal, errno, code, message } = error as { [member: string]: unknown };
-  const end = endOfSession(errno, message);
-  if (end !== false) return end;
-  // Of the option `timeout` of a statement, which runs on.
-  if (code === "PROTOCOL_SEQUENCE_TIMEOUT") return "connection";
-  if (errno === idleOrNoTrigger && !isMariaDb(connection)) return "connection";
-  if (fatal !== true) return false;
+  // The former is of the option `timeout` of a statement, which runs on.
+  const isAlone = code === "PROTOCOL_SEQUENCE_TIMEOUT" || (errno === idleOrNoTrigger && !isMariaDb(connection));
+  const end = endOfSession(errno, message) || (isAlone && "connection");
+  if (end !== false || fatal !== true) return end;
   const { _fatalError, _protocolError, _closing, stream } = coreOf(connection);
   if (_fatalError !== null || _protocolError !== null) return true;
   // Its caller has ended it.
