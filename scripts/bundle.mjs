@@ -27,7 +27,7 @@ const entries = Object.fromEntries(
 /** What entries of one folder share, by source: a bundle of clients() alone leaves out the pool. */
 const sharedChunks = {
   "dialects/redis-session.ts": "dialects/redis-session",
-  "dialects/server-errors.ts": "dialects/server-errors",
+  "dialects/mysql-server.ts": "dialects/mysql-server",
   "pg/connecting.ts": "pg/connecting",
   "pg/pool.ts": "pg/pool",
   "pg/client.ts": "pg/pool",

@@ -70,7 +70,7 @@ test("one file knows how numbers are encoded: no other masks or shifts one", () 
 
 test("a dialect knows the shape of a dialect and of drivers, and nothing else of the pool", () => {
   // The dialects of one server share what is known of its sessions.
-  const known = ["../dialect.js", "./drivers.js", "./redis-session.js", "./server-errors.js"];
+  const known = ["../dialect.js", "./drivers.js", "./redis-session.js", "./mysql-server.js"];
   for (const { name, text } of files("src/shell/dialects", ".ts"))
     assert.deepEqual(
       imports(text).filter((from) => !known.includes(from)),

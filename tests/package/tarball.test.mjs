@@ -87,7 +87,7 @@ test("the tarball holds what is built, its types and its documents, and no sourc
     "pkg/pg/connecting.js",
     "pkg/pg/pool.js",
     "pkg/dialects/redis-session.js",
-    "pkg/dialects/server-errors.js",
+    "pkg/dialects/mysql-server.js",
     ...Object.keys(dialects).map((name) => `pkg/dialects/${name}.js`),
   ].sort();
   assert.deepEqual(built(".js"), modules, "a module is missing, or one is of an entry that is gone");

@@ -5,7 +5,7 @@
 
 import { isTransient, type Dialect } from "../dialect.js";
 import { expectDriver, refuse } from "./drivers.js";
-import { endOfSession } from "./server-errors.js";
+import { endOfSession, maySetNext } from "./mysql-server.js";
 
 /** What this dialect needs of a connection of `mariadb` or `mariadb/callback`. */
 export interface MariadbConnection {
@@ -36,6 +36,7 @@ interface Full extends MariadbConnection {
 
 /** What runs for one call. A stream has the rows for its reader. */
 interface Command {
+  readonly sql?: string;
   readonly inStream?: {
     readonly readableFlowing: boolean | null;
     on(event: "error", listener: () => void): unknown;
@@ -50,6 +51,7 @@ interface Core {
   /** What runs and what waits to run. */
   readonly receiveQueue: {
     readonly length: number;
+    push(command: Command): void;
     peekFront(): Command | undefined;
     toArray(): Command[];
   };
@@ -62,6 +64,8 @@ interface Watched {
   readonly database: string | undefined;
   /** Whether it may be another user's. */
   hasOtherUser: boolean;
+  /** Whether a statement may have set the next transaction, which no status says. */
+  maySetNext: boolean;
   /** Whether it has lost its server. One that its caller has ended is not valid, either. */
   isLost: boolean;
   /** From its own end on it reports nothing. */
@@ -100,7 +104,9 @@ function answerOf(connection: MariadbConnection, call: (callback: Callback[]) =>
 
 /** Rejects if a transaction is open even then, as with `completion_type = CHAIN`. */
 async function endTransaction(connection: MariadbConnection, call: "rollback" | "commit"): Promise<void> {
-  await ask(connection, call);
+  // The connector sends nothing if the status says that no transaction is open.
+  if (watchedConnections.get(connection)?.maySetNext === true) await run(connection as Full, call.toUpperCase());
+  else await ask(connection, call);
   if (((connection as Full).info?.status ?? 0) % 2 === inTransactionBit)
     throw new Error("the transaction is still open");
 }
@@ -147,6 +153,7 @@ export const mariadb: Dialect<MariadbConnection> = {
     await Promise.all(commands);
     if (database !== undefined && info?.database !== database)
       await run(connection as Full, `USE \`${database.replaceAll("`", "``")}\``);
+    if (watched !== undefined) watched.maySetNext = false;
   },
 
   /** Never the connector's `close()`, which is its `destroy()`. */
@@ -220,7 +227,8 @@ export const mariadb: Dialect<MariadbConnection> = {
     const status = (connection as Full).info?.status;
     const core = watchedConnections.get(connection)?.core;
     const isKnown = core !== undefined && !isUnderWay(core) && typeof status === "number" && connection.isValid();
-    return !isKnown || status % 2 === inTransactionBit;
+    if (!isKnown || watchedConnections.get(connection)?.maySetNext === true) return true;
+    return status % 2 === inTransactionBit;
   },
 
   /** Without a listener for its errors the first death would end the process. */
@@ -247,16 +255,30 @@ function watch(connection: Full): Watched {
     core: coreOf(connection),
     database: connection.info?.database,
     hasOtherUser: false,
+    maySetNext: false,
     isLost: false,
     isEnding: false,
   };
   watchedConnections.set(connection, watched);
+  if (watched.core !== undefined) watchStatements(watched.core, watched);
   const { changeUser } = connection;
   connection.changeUser = (...given) => {
     watched.hasOtherUser = true;
     return Reflect.apply(changeUser, connection, given) as unknown;
   };
   return watched;
+}
+
+/** The connector passes each command through this queue, in the order in which the server runs them. */
+function watchStatements({ receiveQueue }: Core, watched: Watched): void {
+  const { push } = receiveQueue;
+  receiveQueue.push = (command) => {
+    const { sql = "" } = command;
+    // If one that ends a transaction fails, the connector takes the transaction as open.
+    if (/^(?:commit|rollback)$/i.test(sql)) watched.maySetNext = false;
+    else watched.maySetNext ||= maySetNext(sql);
+    push.call(receiveQueue, command);
+  };
 }
 
 /** A connection hides what stands behind it, but passes its listeners on: they are called on it. */

@@ -5,7 +5,7 @@
 
 import type { Dialect } from "../dialect.js";
 import { expectDriver, warnIfOlder } from "./drivers.js";
-import { endOfSession } from "./server-errors.js";
+import { endOfSession, maySetNext } from "./mysql-server.js";
 
 /** What this dialect needs of a connection of `mysql2` or `mysql2/promise`. */
 export interface Mysql2Connection {
@@ -85,19 +85,6 @@ interface Answers {
 
 /** By the socket, which a proxy of the connection has, too. */
 const answersOf = new WeakMap<object, Answers>();
-
-/**
- * Statements that may set the isolation level or the access mode of the next transaction alone. No status says so, and
- * a ROLLBACK undoes it. Also in a comment, after one, or within a compound statement: a doubt costs a ROLLBACK. The
- * distance is bounded, since long texts may have many words "set".
- */
-const setsNext =
-  /\bset\b(?!\s+(?:session|global|local)\b)[^;]{0,200}?\btransaction\b|\b(?:tx|transaction)_(?:isolation|read_only)\b/i;
-
-/** Statements that run what cannot be seen. */
-const runsOthers = /(?:^|[^\w$.@`'"])(?:call|execute)(?![\w$])/i;
-
-const maySetNext = (statement: string): boolean => setsNext.test(statement) || runsOthers.test(statement);
 
 /** What a connection was opened with, as far as COM_RESET_CONNECTION does not restore it. */
 interface Opening {
@@ -279,7 +266,7 @@ export const mysql2: Dialect<Mysql2Connection> = {
   async doResetSession(connection) {
     const core = coreOf(connection);
     const opening = openingOf(core);
-    if (core.reset === undefined) throw new Error("this version of mysql2 has no reset(), which resets a session");
+    if (core.reset === undefined) throw new Error("this version of mysql2 cannot reset a session");
     if (core.config?.user !== opening.user || core.clientEncoding !== opening.encoding)
       throw new Error("changeUser() has changed the connection");
     const { database } = opening;

@@ -29,6 +29,7 @@ let admin = server && (await openAdmin());
 if (server) {
   await admin.query("CREATE TABLE accounts (id INT PRIMARY KEY, money INT) ENGINE=InnoDB");
   await admin.query("CREATE PROCEDURE begins() BEGIN START TRANSACTION; INSERT INTO accounts VALUES (90, 1); END");
+  await admin.query("CREATE PROCEDURE sets() SET TRANSACTION READ ONLY");
   await admin.query(
     "CREATE PROCEDURE fails() BEGIN START TRANSACTION; INSERT INTO accounts VALUES (9,1); SIGNAL SQLSTATE '45000'; END",
   );
@@ -129,6 +130,55 @@ testEach("a transaction that was left open never reaches the next caller", async
       assert.equal((await admin.query("SELECT * FROM accounts")).length, 0, `${name}, ${isAwaited}`);
     }
   }
+});
+
+const settingNext = [
+  ["SET TRANSACTION READ ONLY"],
+  ["SET TRANSACTION READ ONLY", "SELECT 1", "SELECT * FROM accounts"],
+  ["COMMIT", "SET TRANSACTION READ ONLY"],
+  ["SET @@tx_read_only = 1"],
+  ["CALL sets()"],
+  ["EXECUTE IMMEDIATE 'SET TRANSACTION READ ONLY'"],
+  ["PREPARE sets FROM 'CALL sets()'", "EXECUTE sets"],
+  ["BEGIN NOT ATOMIC CALL sets(); END"],
+  ["/*!50000 CALL sets()*/"],
+  ["SET /* why */ TRANSACTION READ ONLY"],
+];
+
+testEach("what was set for the next transaction alone does not reach the next caller", async (driver) => {
+  for (const resetOnReturn of ["rollback", "commit", "session"]) {
+    const { pool, query, complaints } = made(driver, { resetOnReturn });
+    for (const isAwaited of [true, false]) {
+      for (const statements of settingNext) {
+        await pool.use(async (connection) => {
+          for (const statement of statements) {
+            const answer = driver.query(connection, statement).catch(() => {});
+            if (isAwaited) await answer;
+          }
+        });
+        await query("INSERT INTO accounts VALUES (2, 2)");
+        await query("DELETE FROM accounts");
+      }
+    }
+    assert.equal(pool.stats().opened, 1, resetOnReturn);
+    assert.deepEqual(complaints, []);
+  }
+});
+
+testEach("only a lease that may have set the next transaction is rolled back for it", async (driver) => {
+  const { pool } = made(driver);
+  const rollbacksAfter = async (...statements) => {
+    const before = await countOf("Com_rollback");
+    await pool.use(async (connection) => {
+      for (const statement of statements) await driver.query(connection, statement);
+    });
+    return (await countOf("Com_rollback")) - before;
+  };
+  assert.equal(await rollbacksAfter("SET TRANSACTION READ ONLY"), 1);
+  assert.equal(await rollbacksAfter("CALL sets()", "SELECT 1"), 1);
+  assert.equal(await rollbacksAfter("SET TRANSACTION READ ONLY", "BEGIN", "COMMIT"), 0);
+  assert.equal(await rollbacksAfter("SET SESSION TRANSACTION READ WRITE"), 0);
+  assert.equal(await rollbacksAfter("SELECT 1"), 0);
 });
 
 testEach("a connection that its caller has paused is replaced at its return", async (driver) => {

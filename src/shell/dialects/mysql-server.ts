@@ -1,5 +1,6 @@
 /**
- * What the errors of MySQL and MariaDB say of a session, by their numbers: for the dialects of both drivers.
+ * What MySQL and MariaDB do, for the dialects of both drivers: which errors end a session, and which statements set the
+ * next transaction.
  */
 
 /** ER_SERVER_SHUTDOWN, ER_FORCING_CLOSE. */
@@ -21,3 +22,17 @@ export function endOfSession(errno: unknown, message: unknown): boolean | "conne
   const isAlone = singleEnds.has(errno) || (errno === optionPrevents && /read.only/i.test(String(message)));
   return isAlone && "connection";
 }
+
+/**
+ * Statements that may set the isolation level or the access mode of the next transaction alone. No status says so, and
+ * a ROLLBACK undoes it. Also in a comment, after one, or within a compound statement: a doubt costs a ROLLBACK. The
+ * distance is bounded, since long texts may have many words "set".
+ */
+const setsNext =
+  /\bset\b(?!\s+(?:session|global|local)\b)[^;]{0,200}?\btransaction\b|\b(?:tx|transaction)_(?:isolation|read_only)\b/i;
+
+/** Statements that run what cannot be seen. */
+const runsOthers = /(?:^|[^\w$.@`'"])(?:call|execute)(?![\w$])/i;
+
+/** Whether the statement may set the next transaction alone. */
+export const maySetNext = (statement: string): boolean => setsNext.test(statement) || runsOthers.test(statement);
