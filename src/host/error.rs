@@ -67,6 +67,7 @@ pub enum Error<E> {
 }
 
 /// The numbers of a caller whose time ran out.
+#[non_exhaustive]
 pub struct TimeoutError<E> {
     /// The pool's name.
     pub pool: Rc<str>,
@@ -88,6 +89,7 @@ pub struct TimeoutError<E> {
 
 /// A lease that is out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LongHeld {
     /// For how many milliseconds, at least.
     pub ms: u32,
@@ -97,6 +99,7 @@ pub struct LongHeld {
 
 /// What a checkout was doing when its time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TimeoutStep {
     /// It was in the queue.
     Wait,
@@ -108,11 +111,14 @@ pub enum TimeoutStep {
     Listener,
 }
 
-/// An option has a value that is not allowed.
+/// An option is not one of the kind of pool, or has a value that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OptionError {
     /// The option, by its name in JavaScript, for example `"poolSize"`.
     pub option: &'static str,
+    /// Whether the kind of pool takes the option, so that only its value is wrong.
+    pub is_taken: bool,
 }
 
 impl Display for OptionError {
@@ -121,7 +127,11 @@ impl Display for OptionError {
         if self.option == CROSSES {
             return write!(formatter, "the option {method} needs the compatibility date 2025-06-30 or a later one");
         }
-        write!(formatter, "the option {method} is not allowed for this pool, or its value is not")
+        if self.is_taken {
+            write!(formatter, "the option {method} has a value that is not allowed")
+        } else {
+            write!(formatter, "a pool of this kind does not take the option {method}")
+        }
     }
 }
 

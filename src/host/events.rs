@@ -22,6 +22,7 @@ pub enum Rejection<E> {
 
 /// In which call an error came that no caller gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Background {
     /// An opening without a caller.
     Open,

@@ -149,11 +149,11 @@ impl<K: PoolKind, M: Manager> Builder<K, M> {
 
     /// Makes the pool on this runtime. Opens nothing. Fails with the option that is not allowed.
     pub fn build_on<R: Runtime>(self, runtime: R) -> Result<Pool<K, M, R>, OptionError> {
-        let refused = |option: &'static str| OptionError { option };
+        let refused = |option: &'static str| OptionError { option, is_taken: true };
         for &given in &self.given {
             let option = OPTIONS.iter().find(|option| option.name == given);
             if option.is_none_or(|option| !option.kinds.contains(&K::KIND)) {
-                return Err(refused(given));
+                return Err(OptionError { option: given, is_taken: false });
             }
         }
         if self.crosses && !runtime.can_cross() {

@@ -451,7 +451,7 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
     pub fn resize(&self, sizes: Sizes) -> Result<(), OptionError> {
         let resized = self.shared.resize(sizes);
         self.shared.afterwards();
-        resized.map_err(|violation| OptionError { option: violation.option })
+        resized.map_err(|violation| OptionError { option: violation.option, is_taken: true })
     }
 
     /// The pool's numbers.

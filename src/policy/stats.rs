@@ -7,6 +7,7 @@ use super::record::Phase;
 /// A snapshot: gauges of one scope, or of several added up, and counters of the whole pool. `total` = `idle` + `used` +
 /// `opening` + `closing`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Slots that hold or are opening a connection.
     pub total: u32,

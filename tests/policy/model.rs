@@ -880,17 +880,13 @@ impl Model {
         let used = self.leases.len() as u32 + returning;
         let opening = self.count(|state| matches!(state, State::Woken(_) | State::Replacing(_) | State::Opening(_)));
         let closing = self.count(|state| matches!(state, State::Closing(_))) + self.parked.len() as u32;
-        Stats {
-            total: idle + used + opening + closing,
-            idle,
-            used,
-            returning,
-            opening,
-            closing,
-            waiting: self.queue.len() as u32,
-            detached: self.operations.iter().filter(|entry| entry.is_detached()).count() as u32,
-            ..self.numbers
-        }
+        let mut stats = self.numbers;
+        stats.total = idle + used + opening + closing;
+        (stats.idle, stats.used, stats.returning) = (idle, used, returning);
+        (stats.opening, stats.closing) = (opening, closing);
+        stats.waiting = self.queue.len() as u32;
+        stats.detached = self.operations.iter().filter(|entry| entry.is_detached()).count() as u32;
+        stats
     }
 
     fn counts(&self) -> Counts {
