@@ -7,6 +7,7 @@ use super::error::Error;
 use super::manager::Manager;
 use super::operation::Operation;
 use super::runtime::Runtime;
+use super::signal::Flag;
 use super::watch::Held;
 use crate::policy::{LeaseId, OperationId};
 use core::cell::{Cell, RefCell};
@@ -50,17 +51,27 @@ pub(super) struct Caller<M: Manager, R: Runtime> {
     /// it up, so it becomes a task once the caller has its answer, or its step has run out of time.
     pub(super) work: Cell<Option<Box<Operation<M, R>>>>,
     pub(super) answer: RefCell<Option<Answer<M>>>,
-    /// How to wake it, once it waits.
-    pub(super) notify: RefCell<Option<R::Notify>>,
+    /// Raised once it has its answer.
+    pub(super) flag: Flag,
+    /// Ends its wait in a pool that crosses requests.
+    pub(super) end: RefCell<Option<Box<dyn FnOnce()>>>,
     /// The caller's own `timeout` and `deadline`, in milliseconds.
     pub(super) own_ms: (f64, f64),
     pub(super) is_timed: bool,
 }
 
 impl<M: Manager, R: Runtime> Caller<M, R> {
-    pub(super) fn settle(&self, answer: Answer<M>) -> Option<R::Notify> {
+    /// Gives it its answer. It must be woken then, once nothing is borrowed.
+    pub(super) fn settle(&self, answer: Answer<M>) {
         *self.answer.borrow_mut() = Some(answer);
-        self.notify.borrow_mut().take()
+    }
+
+    pub(super) fn wake(&self) {
+        let end = self.end.borrow_mut().take();
+        match end {
+            Some(end) => end(),
+            None => self.flag.raise(),
+        }
     }
 }
 

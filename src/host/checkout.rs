@@ -9,8 +9,9 @@ use super::error::Error;
 use super::manager::Manager;
 use super::operation::Operation;
 use super::returns::End;
-use super::runtime::Runtime;
+use super::runtime::{Crossing, Runtime};
 use super::shared::Shared;
+use super::signal::Flag;
 use super::strays::Stray;
 use crate::policy::{Begin, LeaseId, OperationId, Step};
 use core::cell::{Cell, RefCell};
@@ -24,8 +25,8 @@ use std::rc::Rc;
 pub(super) struct Attendance<M: Manager, R: Runtime> {
     shared: Rc<Shared<M, R>>,
     caller: Rc<Caller<M, R>>,
-    wait: Option<R::Wait>,
-    /// The caller's own, in a pool that crosses requests.
+    /// The caller's own wait and timer, in a pool that crosses requests.
+    wait: Option<Pin<Box<dyn Future<Output = ()>>>>,
     timer: Option<R::Sleep>,
     is_over: bool,
 }
@@ -44,7 +45,8 @@ impl<M: Manager, R: Runtime> Attendance<M, R> {
             operation: Cell::new(id),
             work: Cell::new(own.map(Box::new)),
             answer: RefCell::new(None),
-            notify: RefCell::new(None),
+            flag: Flag::default(),
+            end: RefCell::new(None),
             own_ms,
             is_timed,
         });
@@ -55,11 +57,25 @@ impl<M: Manager, R: Runtime> Attendance<M, R> {
         Self { shared, caller, wait: None, timer: None, is_over: false }
     }
 
-    /// Whether the caller's own timer has run out, and given the pool the time.
-    fn rings(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.shared.crosses {
-            return false;
+    /// Whether its wait has ended, or its timer has run out.
+    fn poll_crossing(&mut self, context: &mut Context<'_>) -> bool {
+        let wait = match &mut self.wait {
+            Some(wait) => wait,
+            None => {
+                let Crossing { end, ended } = self.shared.runtime.crossing();
+                *self.caller.end.borrow_mut() = Some(end);
+                self.wait.insert(ended)
+            }
+        };
+        if wait.as_mut().poll(context).is_ready() {
+            self.wait = None;
+            return true;
         }
+        self.rings(context)
+    }
+
+    /// Whether its timer has run out, and given the pool the time.
+    fn rings(&mut self, context: &mut Context<'_>) -> bool {
         let Shared { runtime, alarm, .. } = &*self.shared;
         let sleep = self.timer.get_or_insert_with(|| runtime.sleep(alarm.next_ms(runtime.now())));
         if Pin::new(sleep).poll(context).is_pending() {
@@ -103,17 +119,12 @@ impl<M: Manager, R: Runtime> Attendance<M, R> {
                 self.is_over = true;
                 return Poll::Ready(answer);
             }
-            let wait = match &mut self.wait {
-                Some(wait) => wait,
-                None => {
-                    let (notify, wait) = self.shared.runtime.wait(self.shared.crosses);
-                    *self.caller.notify.borrow_mut() = Some(notify);
-                    self.wait.insert(wait)
+            if self.shared.crosses {
+                if !self.poll_crossing(context) {
+                    return Poll::Pending;
                 }
-            };
-            if Pin::new(wait).poll(context).is_ready() {
-                self.wait = None;
-            } else if !self.rings(context) {
+            } else if !self.caller.flag.take() {
+                self.caller.flag.watch(context);
                 return Poll::Pending;
             }
         }

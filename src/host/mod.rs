@@ -38,8 +38,7 @@ pub use pool::{
     Assertion, AssertionPool, Disposal, LeaseOf, Null, NullPool, Patience, Pool, PoolKind, Queue, QueuePool, Singleton,
     SingletonThreadPool, Static, StaticPool, Within,
 };
-pub use runtime::{Anywhere, Notify, Place, Runtime, Task};
-pub use signal::{Waiting, Wake, pair};
+pub use runtime::{Anywhere, Crossing, Place, Runtime, Task};
 #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
 pub use tokio::Tokio;
 pub use virtual_time::VirtualTime;

@@ -5,7 +5,7 @@ extern crate std;
 use super::callers::{Answer, Granted, Hold};
 use super::manager::Manager;
 use super::operation::Operation;
-use super::runtime::{Notify, Runtime};
+use super::runtime::Runtime;
 use super::shared::Shared;
 use super::watch::Held;
 use crate::policy::{Condition, Loss, Return};
@@ -47,7 +47,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         }
         let is_invalid = matches!(end, End::Invalidate(_)) || loss == Loss::Others;
         let now_ms = if self.traits.get().tells_time { self.runtime.now() } else { 0.0 };
-        let (result, notify, work) = self.with(|state| {
+        let (result, woken, work) = self.with(|state| {
             if self.traits.get().tells_time {
                 state.policy.read_clock(now_ms);
             }
@@ -67,16 +67,19 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             let granted = state.lend(lease.index(), Hold::Slot(lease));
             let caller = Self::forget_caller(state, waiter);
             let work = caller.as_ref().and_then(|caller| caller.work.take());
-            let granted = granted.zip(caller);
-            (result, granted.and_then(|(granted, caller)| caller.settle(Answer::Granted(granted))), work)
+            let woken = granted.zip(caller).map(|(granted, caller)| {
+                caller.settle(Answer::Granted(granted));
+                caller
+            });
+            (result, woken, work)
         });
         match result {
             Return::HandedOver(..) => {
                 if let Some(work) = work {
                     self.runtime.spawn(Box::into_pin(work));
                 }
-                if let Some(notify) = notify {
-                    notify.notify();
+                if let Some(caller) = woken {
+                    caller.wake();
                 }
                 None
             }

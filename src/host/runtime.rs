@@ -1,5 +1,6 @@
-//! What a pool asks of the host that runs it: the time, timers, tasks, and a way to wait.
+//! What a pool asks of the host that runs it: the time, timers, and tasks.
 
+use super::signal::pair;
 use core::future::Future;
 use core::pin::Pin;
 use core::time::Duration;
@@ -19,10 +20,6 @@ pub type Task = Pin<Box<dyn Future<Output = ()>>>;
 pub trait Runtime: Clone + 'static {
     /// Ends after a time.
     type Sleep: Future<Output = ()> + Unpin;
-    /// Wakes a caller that waits.
-    type Notify: Notify;
-    /// Ends when its [`Notify`] was called.
-    type Wait: Future<Output = ()> + Unpin;
     /// Names the place that a pool belongs to, on hosts that forbid its use elsewhere.
     type Place: Place;
 
@@ -41,8 +38,12 @@ pub trait Runtime: Clone + 'static {
         true
     }
 
-    /// Returns the two ends of one wait. `crosses`: whether another place may end it.
-    fn wait(&self, crosses: bool) -> (Self::Notify, Self::Wait);
+    /// Returns a wait for a pool whose builder has `crosses_requests`. Default: one that ends through the waker of its
+    /// task, for hosts that have only one place.
+    fn crossing(&self) -> Crossing {
+        let (wake, waiting) = pair();
+        Crossing { end: Box::new(move || wake.wake()), ended: Box::pin(waiting) }
+    }
 
     /// Returns the place in which the code runs. `None`: outside of all of them.
     fn place(&self) -> Option<Self::Place>;
@@ -53,10 +54,12 @@ pub trait Runtime: Clone + 'static {
     }
 }
 
-/// The end of a wait that is called.
-pub trait Notify {
-    /// Ends the wait. Must not run the caller.
-    fn notify(self);
+/// A wait that another place may end. Its task goes on in the place that made it.
+pub struct Crossing {
+    /// Ends the wait. Must not run the task.
+    pub end: Box<dyn FnOnce()>,
+    /// Is ready then.
+    pub ended: Pin<Box<dyn Future<Output = ()>>>,
 }
 
 /// A place that a pool belongs to: an I/O context of Workers.

@@ -13,7 +13,7 @@ use super::error::{Error, LongHeld, TimeoutError, time_of};
 use super::events::{Background, Events};
 use super::manager::Manager;
 use super::operation::Operation;
-use super::runtime::{Notify, Place, Runtime};
+use super::runtime::{Place, Runtime};
 use super::signal::Flag;
 use super::strays::Strays;
 use super::watch::Held;
@@ -300,7 +300,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
     /// Settles every caller that the last call settled. The wakers run last.
     pub(super) fn drain(self: &Rc<Self>) {
-        let mut woken: Vec<R::Notify> = Vec::new();
+        let mut woken: Vec<Rc<Caller<M, R>>> = Vec::new();
         let mut ended: Vec<Rc<Held<M>>> = Vec::new();
         let mut raised: Vec<Rc<Flag>> = Vec::new();
         // Operations that go on as tasks, and callers whose operation has a step.
@@ -334,19 +334,22 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
                         };
                         tasks.extend(caller.work.take());
                         if let Some(granted) = state.lend(lease.index(), Hold::Slot(lease)) {
-                            woken.extend(caller.settle(Answer::Granted(granted)));
+                            caller.settle(Answer::Granted(granted));
+                            woken.push(caller);
                         }
                     }
                     Notice::Reject(refusal) => {
                         let Some(caller) = leave(&mut state.callers, id) else { continue };
                         tasks.extend(caller.work.take());
                         let error = self.refusal(state, refusal, caller.own_ms, None, None);
-                        woken.extend(caller.settle(Answer::Refused(error)));
+                        caller.settle(Answer::Refused(error));
+                        woken.push(caller);
                     }
                     Notice::Done | Notice::Release => {
                         let Some(caller) = leave(&mut state.callers, id) else { continue };
                         tasks.extend(caller.work.take());
-                        woken.extend(caller.settle(Answer::Done));
+                        caller.settle(Answer::Done);
+                        woken.push(caller);
                     }
                 }
             }
@@ -369,8 +372,8 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             let operation = Operation::resumed(self.clone(), id, caller.own_ms, caller.is_timed);
             self.runtime.spawn(Box::pin(operation));
         }
-        for notify in woken {
-            notify.notify();
+        for caller in woken {
+            caller.wake();
         }
     }
 
@@ -400,9 +403,8 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
     /// Settles the caller of an operation by its own last step. Returns what no caller took.
     pub(super) fn settle(&self, id: OperationId, answer: Answer<M>) -> Option<Answer<M>> {
         let Some(caller) = self.with(|state| leave(&mut state.callers, id)) else { return Some(answer) };
-        if let Some(notify) = caller.settle(answer) {
-            notify.notify();
-        }
+        caller.settle(answer);
+        caller.wake();
         None
     }
 

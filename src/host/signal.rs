@@ -1,8 +1,7 @@
-//! A wait inside one thread, on wakers alone: what runtimes offer that have no place to keep apart.
+//! A wait inside one thread, on wakers alone.
 
 extern crate std;
 
-use super::runtime::Notify;
 use core::cell::{Cell, RefCell};
 use core::future::Future;
 use core::pin::Pin;
@@ -49,19 +48,19 @@ impl Flag {
 }
 
 /// Ends a [`Waiting`].
-pub struct Wake(Rc<Flag>);
+pub(super) struct Wake(Rc<Flag>);
 
 /// Ends when its [`Wake`] was called.
-pub struct Waiting(Rc<Flag>);
+pub(super) struct Waiting(Rc<Flag>);
 
 /// Returns the two ends of a wait.
-pub fn pair() -> (Wake, Waiting) {
+pub(super) fn pair() -> (Wake, Waiting) {
     let flag = Rc::new(Flag::default());
     (Wake(flag.clone()), Waiting(flag))
 }
 
-impl Notify for Wake {
-    fn notify(self) {
+impl Wake {
+    pub(super) fn wake(self) {
         self.0.raise();
     }
 }

@@ -3,7 +3,6 @@
 extern crate std;
 
 use super::runtime::{Anywhere, Runtime, Task};
-use super::signal::{Waiting, Wake, pair};
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -32,8 +31,6 @@ impl Default for Tokio {
 
 impl Runtime for Tokio {
     type Sleep = Sleep;
-    type Notify = Wake;
-    type Wait = Waiting;
     type Place = Anywhere;
 
     fn now(&self) -> f64 {
@@ -56,10 +53,6 @@ impl Runtime for Tokio {
 
     fn is_running(&self) -> bool {
         tokio::runtime::Handle::try_current().is_ok()
-    }
-
-    fn wait(&self, _: bool) -> (Wake, Waiting) {
-        pair()
     }
 
     fn place(&self) -> Option<Anywhere> {

@@ -3,7 +3,6 @@
 extern crate std;
 
 use super::runtime::{Anywhere, Runtime, Task, millis};
-use super::signal::{Waiting, Wake, pair};
 use core::cell::{Cell, RefCell};
 use core::future::Future;
 use core::pin::{Pin, pin};
@@ -170,8 +169,6 @@ impl VirtualTime {
 
 impl Runtime for VirtualTime {
     type Sleep = Sleep;
-    type Notify = Wake;
-    type Wait = Waiting;
     type Place = Anywhere;
 
     fn now(&self) -> f64 {
@@ -186,10 +183,6 @@ impl Runtime for VirtualTime {
     fn spawn(&self, task: Task) {
         let number = self.add(Some(task));
         self.0.ready.push(number);
-    }
-
-    fn wait(&self, _: bool) -> (Wake, Waiting) {
-        pair()
     }
 
     fn place(&self) -> Option<Anywhere> {

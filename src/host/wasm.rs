@@ -3,12 +3,15 @@
 //! In Workers a waker would go on in the request that wakes. A promise goes on in the request that made it, so a caller
 //! of a pool that crosses requests waits on one. It costs ten times as much.
 
-use super::runtime::{Notify, Place, Runtime, Task};
-use super::signal::{Waiting, Wake, pair};
+use super::runtime::{Crossing, Place, Runtime, Task};
+use super::signal::{Waiting, pair};
+extern crate std;
+
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use js_sys::{Function, Promise, Reflect};
+use std::boxed::Box;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
@@ -45,8 +48,6 @@ pub struct JavaScript;
 
 impl Runtime for JavaScript {
     type Sleep = Sleep;
-    type Notify = End;
-    type Wait = Wait;
     type Place = Marker;
 
     fn now(&self) -> f64 {
@@ -61,13 +62,11 @@ impl Runtime for JavaScript {
         spawn_local(task);
     }
 
-    fn wait(&self, crosses: bool) -> (End, Wait) {
-        if crosses {
-            let (resolve, promise) = promise();
-            return (End::Across(Resolve(resolve)), Wait::Across(JsFuture::from(promise)));
-        }
-        let (wake, waiting) = pair();
-        (End::Here(wake), Wait::Here(waiting))
+    fn crossing(&self) -> Crossing {
+        let (resolve, promise) = promise();
+        let resolve = Resolve(resolve);
+        let ended = JsFuture::from(promise);
+        Crossing { end: Box::new(move || drop(resolve)), ended: Box::pin(async move { drop(ended.await) }) }
     }
 
     fn place(&self) -> Option<Marker> {
@@ -92,49 +91,13 @@ fn promise() -> (Function, Promise) {
     (kept.unwrap_or_default(), promise)
 }
 
-/// Resolves the promise on which a caller waits. Dropped, too: a future of a promise is freed when that settles.
-pub struct Resolve(Function);
+/// Resolves the promise on which a caller waits, when it is dropped: a future of a promise is freed when that settles.
+struct Resolve(Function);
 
 impl Drop for Resolve {
     fn drop(&mut self) {
         // A resolve function of a promise does not throw.
         let _ = self.0.call0(&JsValue::UNDEFINED);
-    }
-}
-
-/// Ends a [`Wait`].
-pub enum End {
-    /// Of its own request.
-    Here(Wake),
-    /// Of any request.
-    Across(Resolve),
-}
-
-impl Notify for End {
-    fn notify(self) {
-        match self {
-            Self::Here(wake) => wake.notify(),
-            Self::Across(resolve) => drop(resolve),
-        }
-    }
-}
-
-/// A wait that ends in the request in which it began.
-pub enum Wait {
-    /// On a waker, which only that request calls.
-    Here(Waiting),
-    /// On a promise of that request.
-    Across(JsFuture),
-}
-
-impl Future for Wait {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        match &mut *self {
-            Self::Here(waiting) => Pin::new(waiting).poll(context),
-            Self::Across(promise) => Pin::new(promise).poll(context).map(|_| ()),
-        }
     }
 }
 
@@ -151,7 +114,7 @@ impl Sleep {
         let mut wake = Some(wake);
         let ring = Closure::new(move || {
             if let Some(wake) = wake.take() {
-                wake.notify();
+                wake.wake();
             }
         });
         let timer = set_timeout(&ring, ms).ok();

@@ -124,8 +124,6 @@ struct Ended {
 
 impl Runtime for Ended {
     type Sleep = <VirtualTime as Runtime>::Sleep;
-    type Notify = <VirtualTime as Runtime>::Notify;
-    type Wait = <VirtualTime as Runtime>::Wait;
     type Place = <VirtualTime as Runtime>::Place;
 
     fn now(&self) -> f64 {
@@ -143,10 +141,6 @@ impl Runtime for Ended {
             Some(task) => task.as_mut().poll(context),
             None => Poll::Ready(()),
         })));
-    }
-
-    fn wait(&self, crosses: bool) -> (Self::Notify, Self::Wait) {
-        self.time.wait(crosses)
     }
 
     fn place(&self) -> Option<Self::Place> {

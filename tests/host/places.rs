@@ -28,8 +28,6 @@ impl Place for Context {
 
 impl Runtime for Contexts {
     type Sleep = <VirtualTime as Runtime>::Sleep;
-    type Notify = <VirtualTime as Runtime>::Notify;
-    type Wait = <VirtualTime as Runtime>::Wait;
     type Place = Context;
 
     fn now(&self) -> f64 {
@@ -42,10 +40,6 @@ impl Runtime for Contexts {
 
     fn spawn(&self, task: Task) {
         self.time.spawn(task);
-    }
-
-    fn wait(&self, crosses: bool) -> (Self::Notify, Self::Wait) {
-        self.time.wait(crosses)
     }
 
     fn place(&self) -> Option<Context> {

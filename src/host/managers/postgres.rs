@@ -3,7 +3,8 @@
 extern crate std;
 
 use super::postgres_line::{Line, Tls, Traffic};
-use crate::host::{Error, Loss, Manager, Notify, Reset, Task, Waiting, Wake, Watch, pair};
+use crate::host::signal::{Waiting, Wake, pair};
+use crate::host::{Error, Loss, Manager, Reset, Task, Watch};
 use core::cell::RefCell;
 use core::fmt::{self, Display, Formatter};
 use core::future::{Future, poll_fn};
@@ -174,7 +175,7 @@ struct Goodbye(Option<Wake>);
 impl Drop for Goodbye {
     fn drop(&mut self) {
         if let Some(cut) = self.0.take() {
-            cut.notify();
+            cut.wake();
         }
     }
 }
@@ -222,7 +223,7 @@ impl Manager for Postgres {
     }
 
     fn terminate(&self, connection: PostgresConnection) {
-        connection.cut.notify();
+        connection.cut.wake();
     }
 
     /// Without a round trip: a statement that is under way may open a transaction, so it counts as one.
@@ -296,7 +297,7 @@ async fn drive(work: Rc<Work>, mut is_cut: Waiting, end: Wake, watch: Watch<Post
     .await;
     let driver = work.driver.borrow_mut().take();
     drop(driver);
-    end.notify();
+    end.wake();
     watch.died(result.err().map(PostgresError::from));
 }
 
