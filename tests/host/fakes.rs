@@ -115,6 +115,8 @@ pub(crate) struct Log {
     pub(crate) most_opening: Cell<u32>,
     opening: Cell<u32>,
     pub(crate) watches: RefCell<Vec<Watch<Fake>>>,
+    /// How often the manager was asked whether a transaction is open.
+    pub(crate) asked: Cell<u32>,
 }
 
 impl Log {
@@ -341,6 +343,7 @@ impl Manager for Fake {
     }
 
     fn in_transaction(&self, connection: &Connection) -> bool {
+        self.log.asked.set(self.log.asked.get() + 1);
         connection.in_transaction
     }
 
@@ -359,6 +362,9 @@ pub(crate) type Of<K> = Pool<K, Fake, VirtualTime>;
 /// A caller that waits.
 pub(crate) type Waiter<'pool, L = Lease<Fake, VirtualTime>> =
     Pin<Box<dyn Future<Output = Result<L, Error<Failure>>> + 'pool>>;
+
+/// A caller that foreign code may drop while the pool works for it.
+pub(crate) type Leaver = Rc<RefCell<Option<Waiter<'static>>>>;
 
 /// What callers of a pool of a kind have.
 pub(crate) type LeaseFrom<K> = <K as PoolKind>::Lease<Fake, VirtualTime>;
@@ -421,6 +427,14 @@ impl World {
         let mut waiter: Waiter<'pool, LeaseFrom<K>> = Box::pin(pool.connect());
         assert!(self.poll(waiter.as_mut()).is_none(), "it is served at once");
         waiter
+    }
+
+    /// A caller that waits. Once a slot is free the runtime has its operation, so that foreign code may drop it.
+    pub(crate) fn leaver(&self, pool: &Of<Queue>) -> Leaver {
+        let own = pool.clone();
+        let mut waiter: Waiter<'static> = Box::pin(async move { own.connect().await });
+        assert!(self.poll(waiter.as_mut()).is_none(), "it is served at once");
+        Rc::new(RefCell::new(Some(waiter)))
     }
 
     /// What a caller that waited has now.
