@@ -1,8 +1,10 @@
 //! The end of a pool.
 
 use crate::fakes::{Script, World};
-use edgepool::{Error, Patience, Queue};
-use std::pin::pin;
+use edgepool::{Error, Patience, Queue, Runtime};
+use std::cell::{Cell, RefCell};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::time::Duration;
 
 fn within(ms: u64) -> Patience {
@@ -113,11 +115,14 @@ fn the_timeout_is_ten_seconds_or_what_is_given() {
 }
 
 #[test]
-fn with_a_timeout_of_0_leases_are_ended_at_once() {
+fn with_a_timeout_of_0_leases_are_ended_at_once_without_a_clock() {
     let world = World::new();
-    let pool = world.queue(1);
+    let pool = world.pool::<Queue>(|builder| builder.driver_timeout(None));
     let lease = world.connect(&pool);
+    let readings = world.time.readings();
     assert!(world.poll(pin!(pool.close_within(within(0)))).is_some());
+    assert!(!lease.is_valid());
+    assert_eq!((world.time.readings(), world.time.timers()), (readings, 0));
     drop(lease);
     assert_eq!(world.trace(), "open, terminate 0");
 }
@@ -175,6 +180,28 @@ fn a_later_call_never_lengthens_the_first_also_one_that_drains() {
 }
 
 #[test]
+fn a_listener_that_closes_the_pool_again_while_it_closes_hastens_it() {
+    let world = World::new();
+    let pool = world.listened::<Queue>(|builder| builder);
+    let [idle, held] = [(); 2].map(|()| world.connect(&pool));
+    drop(idle);
+    let (own, time, again) = (pool.clone(), world.time.clone(), Rc::new(Cell::new(0)));
+    let calls = again.clone();
+    world.within(move |event| {
+        if event == "closing" && calls.replace(calls.get() + 1) == 0 {
+            assert!(time.poll_once(pin!(own.close_within(within(0)))).is_ready());
+        }
+    });
+    world.trace();
+    world.run(pool.close_within(within(3_600_000)));
+    assert_eq!((world.time.now_ms(), again.get()), (0.0, 2));
+    assert!(!held.is_valid());
+    drop(held);
+    assert_eq!(world.trace(), "closing(0), close 0, closing(), terminate 1");
+    assert_eq!(world.log.open.get(), 0);
+}
+
+#[test]
 fn an_opening_under_way_refuses_its_caller_at_once_and_its_connection_is_closed_when_it_arrives() {
     let world = World::new();
     let pool = world.queue(1);
@@ -207,6 +234,44 @@ fn an_opening_that_outlives_the_timeout_is_not_waited_for_its_connection_is_clos
     world.run(pool.close_within(within(20)));
     world.assert_time(20.0);
     world.pass(100);
+    assert_eq!((world.log.open.get(), pool.stats().total), (0, 0));
+}
+
+#[test]
+fn an_opening_that_outlives_driver_timeout_ends_with_it_and_the_close_is_over() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.driver_timeout(Duration::from_secs(5)));
+    world.opens([Script::takes(6_000)]);
+    let mut waiter = world.wait(&pool);
+    world.run(pool.close());
+    world.assert_time(5_000.0);
+    assert!(matches!(world.poll(waiter.as_mut()), Some(Err(Error::Closed { .. }))));
+    world.pass(2_000);
+    assert_eq!((world.log.open.get(), pool.stats().opened, pool.stats().total), (0, 0, 0));
+}
+
+#[test]
+fn a_replacement_under_way_opens_nothing_more() {
+    let world = World::new();
+    let pool = world.listened::<Queue>(|builder| builder.pool_size(1).max_overflow(0));
+    drop(world.connect(&pool));
+    pool.invalidate();
+    let (own, time) = (pool.clone(), world.time.clone());
+    let closing = Rc::new(RefCell::new(None));
+    let kept = closing.clone();
+    world.within(move |event| {
+        if event == "closing" {
+            let pool = own.clone();
+            let mut closes: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move { pool.close().await });
+            assert!(time.poll_once(closes.as_mut()).is_pending());
+            kept.replace(Some(closes));
+        }
+    });
+    world.trace();
+    assert!(matches!(world.refused(&pool), Error::Closed { .. }));
+    let closing = closing.take().expect("it has begun");
+    assert!(world.poll(pin!(closing)).is_some());
+    assert_eq!(world.trace(), "closing(0), terminate 0, checkin()");
     assert_eq!((world.log.open.get(), pool.stats().total), (0, 0));
 }
 
@@ -303,6 +368,24 @@ fn awaited_inside_use_it_waits_for_itself_until_its_timeout() {
 }
 
 #[test]
+fn not_awaited_inside_use_it_lets_the_function_end_first() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let (result, mut closing) = world
+        .run(pool.use_with(async |lease| {
+            let mut closing = Box::pin(pool.close());
+            assert!(world.time.poll_once(closing.as_mut()).is_pending());
+            lease.in_transaction = true;
+            Runtime::sleep(&world.time, 5).await;
+            assert!(lease.is_valid());
+            Ok::<_, Error<_>>(("result", closing))
+        }))
+        .unwrap();
+    assert!(world.poll(closing.as_mut()).is_some());
+    assert_eq!((result, world.trace().as_str()), ("result", "open, rollback 0, close 0"));
+}
+
+#[test]
 fn the_numbers_stay_readable() {
     let world = World::new();
     let pool = world.queue(1);
@@ -310,3 +393,25 @@ fn the_numbers_stay_readable() {
     world.run(pool.close());
     assert_eq!((pool.stats().opened, pool.stats().total, pool.counts().checked_out), (1, 0, 0));
 }
+
+// Not here: a signal is JavaScript's; a dropped caller gets nothing.
+// - a caller that has aborted already gets the signal's reason
+// Not here: a connection that its holder may be using is not touched under it. It is terminated when it comes back.
+// - leases that are not back within the timeout are terminated, and no caller waits for that
+//   = leases_that_are_not_back_within_the_timeout_are_ended_and_no_caller_waits_for_that
+// - with a timeout of 0 leases are terminated at once, without a clock
+//   = with_a_timeout_of_0_leases_are_ended_at_once_without_a_clock
+// Not here: each call has a future of its own.
+// - it is idempotent: always the same promise, whatever the later calls ask for
+//   = it_is_idempotent_each_call_ends_with_the_pool
+// Not here: no drop can be awaited. The drop of a pool closes what is idle, and at its return what is lent.
+// - the end of a scope closes the pool: Symbol.asyncDispose is close(), not dispose()
+//   = what_is_idle_ends_with_a_pool_that_is_dropped
+// Not here: an opening that runs out of its time is dropped, so nothing of it arrives.
+// - an opening that outlives driverTimeout and the close is closed when it arrives
+//   = an_opening_that_outlives_driver_timeout_ends_with_it_and_the_close_is_over
+// Not here: listeners take no time, and terminate() returns nothing, so it cannot fail.
+// - a connection whose reset or reset listener hangs at the end of the timeout is terminated
+//   = a_connection_whose_reset_hangs_at_the_end_of_the_timeout_is_terminated
+// - failing closes and terminations are logged, and it resolves
+//   = failing_closes_are_logged_and_it_resolves

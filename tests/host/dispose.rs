@@ -116,6 +116,17 @@ fn without_a_limit_on_the_pool_thirty_connections_are_kept_and_dispose_closes_th
 }
 
 #[test]
+fn it_opens_nothing_and_needs_no_creator_that_works() {
+    let world = World::new();
+    let pool = idle(&world, 1);
+    world.opens([Script::Fails("down")]);
+    world.run(pool.dispose());
+    world.run(pool.dispose());
+    assert_eq!(world.trace(), "closing(0), close 0");
+    assert_eq!(world.log.open_scripts.borrow().len(), 1);
+}
+
+#[test]
 fn dispose_of_an_empty_pool_resolves_and_of_an_emptied_slot_closes_nothing() {
     let world = World::new();
     let pool = world.queue(1);
@@ -160,6 +171,20 @@ fn a_connection_that_is_being_reset_when_dispose_is_called_is_closed_after_it() 
     drop(pool.dispose());
     world.pass(5);
     assert_eq!(world.trace(), "open, rollback 0, close 0");
+}
+
+#[test]
+fn what_is_opened_after_it_is_kept_an_older_lease_is_closed_once_however_often_it_is_called() {
+    let world = World::new();
+    let pool = world.queue(2);
+    let before = world.connect(&pool);
+    world.run(pool.dispose());
+    world.run(pool.dispose());
+    let after = world.connect(&pool);
+    world.close(after);
+    world.close(before);
+    assert_eq!(world.trace(), "open, open, close 0");
+    assert_eq!(world.connect(&pool).number, 1);
 }
 
 #[test]
