@@ -6,7 +6,7 @@
 
 extern crate std;
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, Due};
 use super::asked::Own;
 use super::callers::{Answer, Caller, Granted, Hold, Party, enter, find, leave};
 use super::error::{Error, LongHeld, TimeoutError, time_of};
@@ -87,6 +87,7 @@ pub(super) struct Shared<M: Manager, R: Runtime> {
     place: OnceCell<R::Place>,
     pub(super) crosses: bool,
     pub(super) strays: Strays<M, R>,
+    /// 0 before the first number.
     random: Cell<u64>,
     is_starting: Cell<bool>,
 }
@@ -114,7 +115,6 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             spawned: VecDeque::new(),
             open_error: None,
         };
-        let seed = runtime.now().to_bits() ^ 0x9E37_79B9_7F4A_7C15;
         Self {
             manager,
             runtime,
@@ -127,7 +127,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             place: OnceCell::new(),
             crosses,
             strays: Strays::new(),
-            random: Cell::new(seed | 1),
+            random: Cell::new(0),
             is_starting: Cell::new(false),
         }
     }
@@ -205,14 +205,24 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         }
     }
 
-    /// For jitter alone: xorshift64*, so that pools that were made together drift apart.
+    /// For jitter alone: xorshift64*.
     fn next_random(&self) -> f64 {
-        let mut random = self.random.get();
+        let mut random = match self.random.get() {
+            0 => self.first_random(),
+            random => random,
+        };
         random ^= random >> 12;
         random ^= random << 25;
         random ^= random >> 27;
         self.random.set(random);
         (random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Differs among the pools of a thread, so that those that were made together drift apart: Workers stop the clock.
+    fn first_random(&self) -> u64 {
+        std::thread_local!(static POOLS: Cell<u64> = const { Cell::new(0) });
+        let pools = POOLS.with(|pools| pools.replace(pools.get() + 1)) + 1;
+        self.runtime.now().to_bits() ^ pools.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1
     }
 
     /// What a checkout passes to the policy: `None` for the pool's own settings and no time.
@@ -277,7 +287,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         let now_ms = self.runtime.now();
         let delay_ms = self.with(|state| if rings { state.policy.ring(now_ms) } else { state.policy.tick(now_ms) });
         self.drain();
-        Alarm::set(self, delay_ms.map(|delay_ms| now_ms + f64::from(delay_ms)));
+        Alarm::set(self, delay_ms.map(|delay_ms| Due { since_ms: now_ms, delay_ms }));
         if self.traits.get().limits_holding {
             self.report_held();
         }
