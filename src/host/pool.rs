@@ -134,7 +134,7 @@ impl<K: PoolKind, M: Manager, R: Runtime> fmt::Debug for Pool<K, M, R> {
     }
 }
 
-/// What one caller asks for in place of the pool's settings.
+/// What one caller asks for in place of the pool's settings. `None` stands for those; [`Duration::MAX`] for no limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Within {
     /// How long it waits for a connection.

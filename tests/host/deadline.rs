@@ -1,63 +1,132 @@
 //! `deadline`: how long the whole of `connect()` may take.
 
-use crate::fakes::{Of, Script, World};
+use crate::fakes::{Of, Script, Waiter, World};
 use edgepool::{Error, Queue, TimeoutStep, Within};
 use std::time::Duration;
 
-/// The deadline is the pool's, the call's, or the call's over the pool's.
-fn ways(world: &World, ms: u64) -> [(Of<Queue>, Within); 3] {
-    let time = Duration::from_millis(ms);
-    let own = Within { deadline: Some(time), ..Within::default() };
-    let pool = |deadline: Option<Duration>| {
-        world.listened::<Queue>(|builder| builder.pool_size(1).max_overflow(0).deadline(deadline))
-    };
-    [(pool(Some(time)), Within::default()), (pool(None), own), (pool(Some(Duration::from_secs(60))), own)]
+/// Whose deadline it is: the pool's, the call's, or the call's while the pool has a longer one.
+#[derive(Clone, Copy)]
+enum Way {
+    Pools,
+    Calls,
+    Over,
 }
 
-fn refused_in(world: &World, pool: &Of<Queue>, within: Within, step: TimeoutStep, ms: f64) {
+/// A pool of one connection, and a call, whose deadline is 100 ms.
+fn timed(world: &World, way: Way) -> (Of<Queue>, Within) {
+    let time = Duration::from_millis(100);
+    let (pools, calls) = match way {
+        Way::Pools => (Some(time), None),
+        Way::Calls => (None, Some(time)),
+        Way::Over => (Some(Duration::from_secs(60)), Some(time)),
+    };
+    let pool = world.listened::<Queue>(|builder| builder.pool_size(1).max_overflow(0).open_retry(0).deadline(pools));
+    (pool, Within { deadline: calls, ..Within::default() })
+}
+
+fn refused_in(world: &World, pool: &Of<Queue>, within: Within, step: TimeoutStep) {
     let start_ms = world.time.now_ms();
     let Err(Error::Timeout(timeout)) = world.run(pool.connect_within(within)) else { panic!("it was in time") };
-    assert_eq!((timeout.step, timeout.option, timeout.timeout_ms), (step, "deadline", ms));
+    assert_eq!((timeout.step, timeout.option, timeout.timeout_ms), (step, "deadline", 100.0));
+    assert!(timeout.to_string().contains("within 100 ms (deadline)"), "{timeout}");
+    expect_in_time(world, start_ms);
+}
+
+fn expect_in_time(world: &World, start_ms: f64) {
     let took_ms = world.time.now_ms() - start_ms;
-    assert!(took_ms >= ms && took_ms <= ms + 10.0, "{took_ms} in place of {ms}");
+    assert!((100.0..=110.0).contains(&took_ms), "{took_ms}");
 }
 
-#[test]
-fn the_deadline_ends_the_wait_in_the_queue() {
-    for clock in [0, 12_345] {
-        let world = World::new();
-        world.pass(clock);
-        for (pool, within) in ways(&world, 100) {
-            let _held = world.connect(&pool);
-            refused_in(&world, &pool, within, TimeoutStep::Wait, 100.0);
+fn queue(world: &World, pool: &Of<Queue>, within: Within) {
+    let _held = world.connect(pool);
+    refused_in(world, pool, within, TimeoutStep::Wait);
+    assert_eq!((pool.stats().timed_out, pool.stats().waiting), (1, 0));
+}
+
+fn opening(world: &World, pool: &Of<Queue>, within: Within) {
+    world.opens([Script::takes(200)]);
+    refused_in(world, pool, within, TimeoutStep::Open);
+    let stats = pool.stats();
+    assert_eq!((stats.timed_out, stats.opening, stats.open_failed), (1, 1, 0));
+    world.pass(100);
+    let stats = pool.stats();
+    assert_eq!((stats.opening, stats.idle, stats.opened), (0, 1, 1));
+    assert_eq!(world.connect(pool).number, 0);
+}
+
+fn queue_and_opening(world: &World, pool: &Of<Queue>, within: Within) {
+    let held = world.connect(pool);
+    world.opens([Script::Hangs]);
+    let start_ms = world.time.now_ms();
+    let mut waiter = Box::pin(pool.connect_within(within));
+    assert!(world.poll(waiter.as_mut()).is_none());
+    world.pass(70);
+    let _detached = held.detach().unwrap();
+    world.time.run();
+    assert_eq!((pool.stats().opening, pool.stats().waiting), (1, 0));
+    let Err(Error::Timeout(timeout)) = world.run(waiter) else { panic!("it was in time") };
+    assert_eq!((timeout.step, timeout.timeout_ms), (TimeoutStep::Open, 100.0));
+    expect_in_time(world, start_ms);
+}
+
+/// The end of the connection that is replaced takes time in its listener, which blocks the thread.
+fn replacement(world: &World, pool: &Of<Queue>, within: Within) {
+    drop(world.connect(pool));
+    pool.invalidate();
+    let time = world.time.clone();
+    world.within(move |event| {
+        if event == "closing" {
+            time.block(Duration::from_millis(60));
         }
-    }
+    });
+    world.opens([Script::Hangs]);
+    refused_in(world, pool, within, TimeoutStep::Open);
 }
 
-#[test]
-fn the_deadline_ends_the_wait_for_a_creator_but_not_the_creator() {
-    let world = World::new();
-    for (pool, within) in ways(&world, 100) {
-        world.opens([Script::takes(200)]);
-        refused_in(&world, &pool, within, TimeoutStep::Open, 100.0);
-        world.pass(100);
-        assert_eq!(pool.stats().idle, 1);
-    }
+macro_rules! each_way {
+    ($($rule:ident { $($name:ident: $way:ident, $clock:literal;)* })*) => {
+        $($(#[test]
+        fn $name() {
+            let world = World::new();
+            world.pass($clock);
+            let (pool, within) = timed(&world, Way::$way);
+            $rule(&world, &pool, within);
+        })*)*
+    };
 }
 
-#[test]
-fn the_deadline_counts_queue_and_opening_together() {
-    let world = World::new();
-    for (pool, within) in ways(&world, 100) {
-        let held = world.connect(&pool);
-        world.opens([Script::takes(80)]);
-        let mut waiter = Box::pin(pool.connect_within(within));
-        assert!(world.poll(waiter.as_mut()).is_none());
-        world.pass(60);
-        world.run(held.invalidate());
-        world.pass(51);
-        let Some(Err(Error::Timeout(timeout))) = world.poll(waiter.as_mut()) else { panic!("it was in time") };
-        assert_eq!(timeout.step, TimeoutStep::Open);
+each_way! {
+    queue {
+        the_pools_deadline_ends_the_wait_in_the_queue_clock_at_0: Pools, 0;
+        the_pools_deadline_ends_the_wait_in_the_queue_clock_at_12345: Pools, 12_345;
+        the_calls_deadline_ends_the_wait_in_the_queue_clock_at_0: Calls, 0;
+        the_calls_deadline_ends_the_wait_in_the_queue_clock_at_12345: Calls, 12_345;
+        the_calls_over_the_pools_deadline_ends_the_wait_in_the_queue_clock_at_0: Over, 0;
+        the_calls_over_the_pools_deadline_ends_the_wait_in_the_queue_clock_at_12345: Over, 12_345;
+    }
+    opening {
+        the_pools_deadline_ends_the_wait_for_a_creator_but_not_the_creator_clock_at_0: Pools, 0;
+        the_pools_deadline_ends_the_wait_for_a_creator_but_not_the_creator_clock_at_12345: Pools, 12_345;
+        the_calls_deadline_ends_the_wait_for_a_creator_but_not_the_creator_clock_at_0: Calls, 0;
+        the_calls_deadline_ends_the_wait_for_a_creator_but_not_the_creator_clock_at_12345: Calls, 12_345;
+        the_calls_over_the_pools_deadline_ends_the_wait_for_a_creator_but_not_the_creator_clock_at_0: Over, 0;
+        the_calls_over_the_pools_deadline_ends_the_wait_for_a_creator_but_not_the_creator_clock_at_12345: Over, 12_345;
+    }
+    queue_and_opening {
+        the_pools_deadline_counts_queue_and_opening_together_clock_at_0: Pools, 0;
+        the_pools_deadline_counts_queue_and_opening_together_clock_at_12345: Pools, 12_345;
+        the_calls_deadline_counts_queue_and_opening_together_clock_at_0: Calls, 0;
+        the_calls_deadline_counts_queue_and_opening_together_clock_at_12345: Calls, 12_345;
+        the_calls_over_the_pools_deadline_counts_queue_and_opening_together_clock_at_0: Over, 0;
+        the_calls_over_the_pools_deadline_counts_queue_and_opening_together_clock_at_12345: Over, 12_345;
+    }
+    replacement {
+        the_pools_deadline_counts_a_replacements_end_and_opening_together_clock_at_0: Pools, 0;
+        the_pools_deadline_counts_a_replacements_end_and_opening_together_clock_at_12345: Pools, 12_345;
+        the_calls_deadline_counts_a_replacements_end_and_opening_together_clock_at_0: Calls, 0;
+        the_calls_deadline_counts_a_replacements_end_and_opening_together_clock_at_12345: Calls, 12_345;
+        the_calls_over_the_pools_deadline_counts_a_replacements_end_and_opening_together_clock_at_0: Over, 0;
+        the_calls_over_the_pools_deadline_counts_a_replacements_end_and_opening_together_clock_at_12345: Over, 12_345;
     }
 }
 
@@ -81,6 +150,24 @@ fn a_deadline_of_0_serves_callers_that_can_be_served_at_once_and_refuses_the_oth
     assert!(matches!(world.run(pool.connect_within(now)), Err(Error::Timeout(_))));
     drop(lease);
     assert!(world.run(pool.connect_within(now)).is_ok());
+}
+
+#[test]
+fn the_longest_duration_is_no_deadline_even_in_a_pool_that_has_one() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| {
+        builder.pool_size(1).max_overflow(0).timeout(None).deadline(Duration::from_millis(100))
+    });
+    let held = world.connect(&pool);
+    let within = Within { deadline: Some(Duration::MAX), ..Within::default() };
+    let mut patient: Waiter<'_> = Box::pin(pool.connect_within(within));
+    assert!(world.waits(&mut patient));
+    let mut hasty = world.wait(&pool);
+    world.pass(10_000_000);
+    assert!(matches!(world.poll(hasty.as_mut()), Some(Err(Error::Timeout(_)))));
+    assert!(world.waits(&mut patient));
+    drop(held);
+    drop(world.served(patient));
 }
 
 #[test]
@@ -199,3 +286,7 @@ fn use_has_the_same_deadline() {
     assert!(matches!(result, Err(Error::Timeout(timeout)) if timeout.option == "deadline"));
     world.assert_time(50.0);
 }
+
+// Not here: in a Within, None stands for the pool's own deadline.
+// - null is no deadline, even in a pool that has one
+//   = the_longest_duration_is_no_deadline_even_in_a_pool_that_has_one

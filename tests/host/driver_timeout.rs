@@ -69,6 +69,18 @@ fn a_connection_that_would_open_too_late_is_not_opened_and_no_caller_gets_it() {
 }
 
 #[test]
+fn an_opening_that_fails_too_late_is_quiet_the_log_has_it_already() {
+    let world = World::new();
+    let pool = pool(&world, 50);
+    world.opens([Script::Takes(80, Box::new(Script::Fails("down at last")))]);
+    assert!(matches!(world.refused(&pool), Error::Timeout(_)));
+    assert_eq!(world.trace(), "open, error(open: late)");
+    world.pass(200);
+    assert_eq!(world.trace(), "");
+    assert_eq!((pool.stats().open_failed, pool.stats().total), (1, 0));
+}
+
+#[test]
 fn an_opening_whose_caller_has_left_is_bounded_as_well() {
     let world = World::new();
     let pool = pool(&world, 50);
@@ -115,3 +127,16 @@ fn in_a_slot_that_was_there_before_an_opening_that_takes_too_long_leaves_it_empt
     assert_eq!((pool.stats().total, pool.counts().checked_in), (0, 1));
     assert_eq!(world.connect(&pool).number, 1);
 }
+
+// Not here: an opening that runs out of its time is dropped, so nothing of it arrives later.
+// - a connection that opens too late is closed, once, and no caller gets it
+//   = a_connection_that_would_open_too_late_is_not_opened_and_no_caller_gets_it
+// - the close of a connection that opened too late may fail or hang and costs nothing
+//   = a_connection_that_would_open_too_late_is_not_opened_and_no_caller_gets_it
+// - a creator that answers nothing too late is quiet too
+// Not here: terminate() takes no time.
+// - the termination of a stale connection is bounded, and the opening after it has its own time
+// - what a listener threw reaches the caller, though the termination that it brings about hangs
+//   = a_listener_that_fails_on_a_new_connection_terminates_it_once_and_the_slot_is_gone
+// Not here: a pool has one listener, which takes no time, and there are no finalizers.
+// - listeners and finalizers that were to follow one that took too long do not run later
