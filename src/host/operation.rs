@@ -5,6 +5,7 @@ extern crate std;
 
 use super::borrowed::Borrowed;
 use super::callers::{Answer, Hold};
+use super::error::Error;
 use super::events::{Background, Events, Rejection};
 use super::manager::{Manager, Reset};
 use super::returns::End;
@@ -574,6 +575,12 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
 
     /// An opening that ran out of time was dropped, so it has failed in the end.
     fn after_time(&mut self, step: Step) -> Step {
+        if matches!(step, Step::Open(_)) && self.shared.with(|state| state.policy.has_ended()) {
+            // The pool has ended without it. Only warm() may wait for it still.
+            let pool = self.shared.name.clone();
+            self.shared.settle(self.id, Answer::Refused(Error::Closed { pool }));
+            return self.advance(Outcome::Failed);
+        }
         let outcome = self.timed_out(step);
         let next = self.advance(outcome);
         if !matches!((step, next), (Step::Open(_), Step::Wait)) {

@@ -316,6 +316,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         // Operations that go on as tasks, and callers whose operation has a step.
         let mut tasks: Vec<Box<Operation<M, R>>> = Vec::new();
         let mut resumed: Vec<Rc<Caller<M, R>>> = Vec::new();
+        let mut is_any_done = false;
         self.with(|state| {
             while let Some((id, notice)) = state.policy.take_notice() {
                 match notice {
@@ -356,11 +357,19 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
                         woken.push(caller);
                     }
                     Notice::Done | Notice::Release => {
+                        is_any_done = true;
                         let Some(caller) = leave(&mut state.callers, id) else { continue };
                         tasks.extend(caller.work.take());
                         caller.settle(Answer::Done);
                         woken.push(caller);
                     }
+                }
+            }
+            if is_any_done && state.policy.has_ended() {
+                // No close waits for them, and nothing else might ever end them.
+                for id in state.policy.openings() {
+                    raised.extend(find(&state.flags, id).cloned());
+                    tasks.extend(find(&state.callers, id).and_then(|caller| caller.work.take()));
                 }
             }
             while let Some(aside) = state.policy.take_aside() {

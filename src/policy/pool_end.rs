@@ -146,6 +146,19 @@ impl Pool {
         self.end_closes();
     }
 
+    /// Whether the pool has ended: no close waits for anything any more.
+    pub fn has_ended(&self) -> bool {
+        self.closed && self.closes.is_empty()
+    }
+
+    /// The openings under way.
+    pub fn openings(&self) -> Vec<OperationId> {
+        let opens =
+            |operation: &Operation| matches!(operation.state, State::CheckingOut { at: CheckoutAt::Opening, .. });
+        let under_way = self.operations.iter().filter(|(_, operation)| opens(operation)).map(|(index, _)| index);
+        under_way.map(|index| self.operations.handle_of(index)).collect()
+    }
+
     /// Ends every close, if nothing is left in the scope. A slot or a caller that leaves calls this.
     pub(super) fn end_closes_if_empty(&mut self) {
         let is_empty = !self.closes.is_empty() && self.records.len() == 0;

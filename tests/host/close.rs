@@ -226,15 +226,17 @@ fn an_opening_that_fails_after_its_caller_was_refused_is_logged_and_the_close_go
 }
 
 #[test]
-fn an_opening_that_outlives_the_timeout_is_not_waited_for_its_connection_is_closed_when_it_arrives() {
+fn an_opening_that_outlives_the_timeout_is_not_waited_for_and_is_dropped() {
     let world = World::new();
     let pool = world.queue(1);
     world.opens([Script::takes(100)]);
     let _waiter = world.wait(&pool);
     world.run(pool.close_within(within(20)));
     world.assert_time(20.0);
+    assert_eq!(world.log.opening.get(), 0);
     world.pass(100);
-    assert_eq!((world.log.open.get(), pool.stats().total), (0, 0));
+    let stats = pool.stats();
+    assert_eq!((world.log.open.get(), stats.opened, stats.total), (0, 0, 0));
 }
 
 #[test]
@@ -407,7 +409,9 @@ fn the_numbers_stay_readable() {
 // Not here: no drop can be awaited. The drop of a pool closes what is idle, and at its return what is lent.
 // - the end of a scope closes the pool: Symbol.asyncDispose is close(), not dispose()
 //   = what_is_idle_ends_with_a_pool_that_is_dropped
-// Not here: an opening that runs out of its time is dropped, so nothing of it arrives.
+// Not here: an opening that runs out of its time, or that no close waits for any more, is dropped. Nothing arrives.
+// - an opening that outlives the timeout is not waited for; its connection is closed when it arrives
+//   = an_opening_that_outlives_the_timeout_is_not_waited_for_and_is_dropped
 // - an opening that outlives driverTimeout and the close is closed when it arrives
 //   = an_opening_that_outlives_driver_timeout_ends_with_it_and_the_close_is_over
 // Not here: listeners take no time, and terminate() returns nothing, so it cannot fail.

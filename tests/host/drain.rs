@@ -62,6 +62,39 @@ fn a_caller_whose_connection_is_being_opened_gets_it() {
 }
 
 #[test]
+fn an_opening_is_dropped_when_the_close_has_ended_and_not_before() {
+    for (drain, is_dropped) in [(true, false), (true, true), (false, false), (false, true)] {
+        let world = World::new();
+        let pool = world.listened::<Queue>(|builder| builder.driver_timeout(None));
+        world.opens([Script::Hangs]);
+        let mut caller = world.wait(&pool);
+        let mut closing = Box::pin(pool.close_within(Patience { drain, ..draining(2_000) }));
+        assert!(world.poll(closing.as_mut()).is_none());
+        // It goes on in the background.
+        let mut closing = (!is_dropped).then_some(closing);
+        world.pass(1_999);
+        assert_eq!(world.log.opening.get(), 1);
+        world.pass(50);
+        assert_eq!((world.log.opening.get(), world.time.timers()), (0, 0));
+        assert!(closing.as_mut().is_none_or(|closing| world.poll(closing.as_mut()).is_some()));
+        assert!(matches!(world.poll(caller.as_mut()), Some(Err(Error::Closed { .. }))));
+        assert_eq!((world.trace().as_str(), pool.stats().total), ("open", 0));
+    }
+}
+
+#[test]
+fn an_opening_of_warm_that_the_close_did_not_wait_for_refuses_warm() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.driver_timeout(None));
+    world.opens([Script::Hangs]);
+    let mut warming = pin!(pool.warm(1));
+    assert!(world.poll(warming.as_mut()).is_none());
+    world.run(pool.close_within(draining(20)));
+    assert!(matches!(world.poll(warming), Some(Err(Error::Closed { .. }))));
+    assert_eq!((world.log.opening.get(), pool.stats().total), (0, 0));
+}
+
+#[test]
 fn a_caller_whose_ping_finds_a_dead_connection_gets_another_one() {
     let world = World::new();
     let pool = world.pool::<Queue>(|builder| builder.pool_size(1).max_overflow(0).pre_ping(true));
@@ -171,3 +204,14 @@ fn not_awaited_inside_use_it_lets_the_function_and_the_waiters_end_first() {
     assert!(world.poll(closing.unwrap().as_mut()).is_some());
     assert_eq!(pool.stats().total, 0);
 }
+
+// Not here: an opening has no signal. The pool drops its future.
+// - the signal of an opening is aborted when the close has ended, and not before
+//   = an_opening_is_dropped_when_the_close_has_ended_and_not_before
+// Not here: a connection that its holder may be using is not touched under it. It is terminated when it comes back.
+// - at the end of its timeout waiters are refused, leases terminated, and openings not waited for
+//   = at_the_end_of_its_timeout_waiters_are_refused_leases_ended_and_openings_not_waited_for
+// Not here: a pool of the Rust host has one scope.
+// - each scope serves its own callers
+// Not here: drain is a bool, which the compiler checks.
+// - drain must be true or false, and a wrong value closes nothing

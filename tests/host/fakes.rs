@@ -113,7 +113,7 @@ pub(crate) struct Log {
     pub(crate) most_open: Cell<u32>,
     /// The most openings that ran at once.
     pub(crate) most_opening: Cell<u32>,
-    opening: Cell<u32>,
+    pub(crate) opening: Cell<u32>,
     pub(crate) watches: RefCell<Vec<Watch<Fake>>>,
     /// How often the manager was asked whether a transaction is open.
     pub(crate) asked: Cell<u32>,
