@@ -200,12 +200,15 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
             self.0.granted = Some(granted);
             return Err(ended());
         };
+        let granted = Granted { hold: Hold::Detached(id), ..granted };
+        let detached = Detached(Holding { shared: shared.clone(), granted: Some(granted) });
+        shared.drain();
+        // Its own by now: a listener that panics drops it, and that closes it.
         if let Some(events) = &shared.events {
             events.detach();
         }
         shared.afterwards();
-        let granted = Granted { hold: Hold::Detached(id), ..granted };
-        Ok(Detached(Holding { shared, granted: Some(granted) }))
+        Ok(detached)
     }
 }
 
