@@ -182,6 +182,7 @@ impl<M: Manager, R: Runtime> Checkout<M, R> {
             return (Begun::Refused(error), false);
         }
         let limits = shared.limits(own);
+        let (now_ms, random) = (limits.map(|limits| limits.now_ms), shared.random());
         let is_timed = limits.is_some();
         let lent = |state: &mut super::shared::State<M, R>, lease: LeaseId| {
             Begun::Granted(state.lend(lease.index(), Hold::Slot(lease)))
@@ -191,7 +192,7 @@ impl<M: Manager, R: Runtime> Checkout<M, R> {
             Begin::Refused(refusal) => Begun::Refused(shared.refusal(state, refusal, shared.own_ms(own), None, None)),
             Begin::Pending(id) if state.policy.is_waiting(id) => Begun::Waits(id),
             Begin::Pending(id) => {
-                shared.prepare(state, is_timed);
+                Shared::prepare(state, now_ms, random);
                 match state.policy.resume(id) {
                     Step::Wait => Begun::Waits(id),
                     step => Begun::Runs(id, step),

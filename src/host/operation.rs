@@ -567,8 +567,9 @@ impl<M: Manager, R: Runtime> Future for Operation<M, R> {
 impl<M: Manager, R: Runtime> Operation<M, R> {
     /// After a sleep, in which time has passed.
     fn resume(&self) -> Step {
+        let (now_ms, random) = (self.shared.time_for(self.is_timed), self.shared.random());
         self.shared.with(|state| {
-            self.shared.prepare(state, self.is_timed);
+            Shared::prepare(state, now_ms, random);
             state.policy.resume(self.id)
         })
     }

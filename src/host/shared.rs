@@ -1,8 +1,8 @@
 //! What the pool, its leases, its operations and its timer share: the policy, the connections by slot, and the callers.
 //!
 //! The contract is that of ARCHITECTURE.md. After each call into the policy its output is drained, before any foreign
-//! code runs. Managers, listeners, wakers and the drop of a connection are foreign code: nothing is borrowed while one
-//! of them runs.
+//! code runs. Managers, listeners, runtimes, wakers and the drop of a connection are foreign code: nothing is borrowed
+//! while one of them runs.
 
 extern crate std;
 
@@ -185,13 +185,23 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
     // ---- time
 
-    /// Gives the policy the time before a checkout, a return or an outcome, if it looks at it.
-    pub(super) fn prepare(&self, state: &mut State<M, R>, is_timed: bool) {
-        if self.traits.get().tells_time || is_timed {
-            state.policy.read_clock(self.runtime.now());
+    /// The time, if the policy looks at it before an outcome. Read apart from it: a runtime is foreign code.
+    pub(super) fn time_for(&self, is_timed: bool) -> Option<f64> {
+        (self.traits.get().tells_time || is_timed).then(|| self.runtime.now())
+    }
+
+    /// A random number, if the policy wants one. The first takes the time into it.
+    pub(super) fn random(&self) -> Option<f64> {
+        self.traits.get().wants_random.then(|| self.next_random())
+    }
+
+    /// Gives the policy what it looks at before a checkout or an outcome.
+    pub(super) fn prepare(state: &mut State<M, R>, now_ms: Option<f64>, random: Option<f64>) {
+        if let Some(now_ms) = now_ms {
+            state.policy.read_clock(now_ms);
         }
-        if self.traits.get().wants_random {
-            state.policy.set_random(self.next_random());
+        if let Some(random) = random {
+            state.policy.set_random(random);
         }
     }
 
@@ -535,8 +545,9 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
     }
 
     pub(super) fn advance(&self, id: OperationId, outcome: Outcome, is_timed: bool) -> Step {
+        let (now_ms, random) = (self.time_for(is_timed), self.random());
         self.with(|state| {
-            self.prepare(state, is_timed);
+            Self::prepare(state, now_ms, random);
             state.policy.advance(id, outcome)
         })
     }

@@ -2,7 +2,7 @@
 
 use edgepool::{
     Background, Builder, Error, Events, Lease, LeaseOf, Loss, Manager, Pool, PoolKind, Queue, QueuePool, Rejection,
-    Reset, Taken, VirtualTime, Watch,
+    Reset, Runtime, Share, Taken, Task, VirtualTime, Watch,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -105,6 +105,16 @@ pub(crate) struct Log {
     /// Runs in the next opening, before it is awaited.
     pub(crate) in_open: RefCell<Option<Act>>,
     pub(crate) in_reset: RefCell<Option<Act>>,
+    /// Runs in the next call that is scripted, before its answer.
+    pub(crate) in_call: RefCell<Option<Act>>,
+    /// Runs in the next termination, while the connection is still open.
+    pub(crate) in_terminate: RefCell<Option<Act>>,
+    /// Runs as the manager is asked what an error says of a connection.
+    pub(crate) in_loss: RefCell<Option<Act>>,
+    /// Connections come with an open transaction.
+    pub(crate) opens_in_transaction: Cell<bool>,
+    /// The next connection dies before its opening has answered.
+    pub(crate) dies_in_open: Cell<bool>,
     /// For how long leases were out when they were reported, and where they were taken.
     pub(crate) held: RefCell<Vec<(u64, Option<Taken>)>>,
     /// Why connections were invalidated.
@@ -212,6 +222,10 @@ impl Events<Fake> for Listener {
 
     fn error(&self, background: Background, error: Option<&Rc<Failure>>) {
         self.0.note(Call::Error(background, error.map(|error| error.0)));
+        let within = self.0.within.borrow().clone();
+        if let Some(within) = within {
+            within("error");
+        }
     }
 }
 
@@ -248,7 +262,10 @@ pub(crate) struct Fake {
 
 impl Fake {
     async fn play(&self, scripts: &RefCell<VecDeque<Script>>) -> Result<bool, Failure> {
-        use edgepool::Runtime;
+        let act = self.log.in_call.take();
+        if let Some(act) = act {
+            act();
+        }
         let mut script = scripts.borrow_mut().pop_front().unwrap_or(Script::Ok);
         loop {
             script = match script {
@@ -284,10 +301,13 @@ impl Manager for Fake {
         let number = self.log.opened.replace(self.log.opened.get() + 1);
         self.log.open.set(self.log.open.get() + 1);
         self.log.most_open.set(self.log.most_open.get().max(self.log.open.get()));
+        if self.log.dies_in_open.take() {
+            watch.died(Some(Failure("gone")));
+        }
         self.log.watches.borrow_mut().push(watch);
         Ok(Connection {
             number,
-            in_transaction: false,
+            in_transaction: self.log.opens_in_transaction.get(),
             is_busy: false,
             is_stuck: false,
             ended: false,
@@ -318,6 +338,10 @@ impl Manager for Fake {
     }
 
     fn terminate(&self, connection: Connection) {
+        let act = self.log.in_terminate.take();
+        if let Some(act) = act {
+            act();
+        }
         connection.end(Call::Terminate);
     }
 
@@ -331,6 +355,10 @@ impl Manager for Fake {
     }
 
     fn loss(&self, error: &Failure, connection: &Connection) -> Loss {
+        let act = self.log.in_loss.take();
+        if let Some(act) = act {
+            act();
+        }
         match error.0 {
             "alone" => Loss::Alone,
             _ if self.is_disconnect(error, connection) => Loss::Others,
@@ -368,6 +396,90 @@ pub(crate) type Leaver = Rc<RefCell<Option<Waiter<'static>>>>;
 
 /// What callers of a pool of a kind have.
 pub(crate) type LeaseFrom<K> = <K as PoolKind>::Lease<Fake, VirtualTime>;
+
+/// What a [`Lease`] and a [`Share`] have in common beside [`LeaseOf`].
+pub(crate) trait Holds: Sized {
+    async fn close_reset(self);
+    async fn invalidate_because(self, error: Failure);
+    fn invalidate_soft(&self);
+    fn is_valid(&self) -> bool;
+}
+
+macro_rules! holds {
+    ($($lease:ident)*) => {
+        $(impl Holds for $lease<Fake, VirtualTime> {
+            async fn close_reset(self) {
+                Self::close_reset(self).await;
+            }
+
+            async fn invalidate_because(self, error: Failure) {
+                Self::invalidate_because(self, error).await;
+            }
+
+            fn invalidate_soft(&self) {
+                Self::invalidate_soft(self);
+            }
+
+            fn is_valid(&self) -> bool {
+                Self::is_valid(self)
+            }
+        })*
+    };
+}
+
+holds! { Lease Share }
+
+/// Virtual time whose clock a test turns back, and whose sleeps are counted.
+#[derive(Clone)]
+pub(crate) struct Dial {
+    time: VirtualTime,
+    pub(crate) back_ms: Rc<Cell<f64>>,
+    pub(crate) sleeps: Rc<Cell<u32>>,
+    /// Runs in each reading of the clock, and as each sleep begins.
+    pub(crate) within: Rc<RefCell<Option<Within>>>,
+}
+
+impl Dial {
+    pub(crate) fn new(time: &VirtualTime) -> Self {
+        Self { time: time.clone(), back_ms: Rc::default(), sleeps: Rc::default(), within: Rc::default() }
+    }
+
+    fn call(&self, what: &'static str) {
+        let within = self.within.borrow().clone();
+        if let Some(within) = within {
+            within(what);
+        }
+    }
+}
+
+impl Runtime for Dial {
+    type Sleep = <VirtualTime as Runtime>::Sleep;
+    type Place = <VirtualTime as Runtime>::Place;
+
+    fn now(&self) -> f64 {
+        self.call("now");
+        self.time.now() - self.back_ms.get()
+    }
+
+    fn sleep(&self, ms: u32) -> Self::Sleep {
+        self.sleeps.set(self.sleeps.get() + 1);
+        self.call("sleep");
+        self.time.sleep(ms)
+    }
+
+    fn spawn(&self, task: Task) {
+        self.time.spawn(task);
+    }
+
+    fn place(&self) -> Option<Self::Place> {
+        self.time.place()
+    }
+}
+
+/// Runs what panics. Returns whether it did.
+pub(crate) fn panics<T>(run: impl FnOnce() -> T) -> bool {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err()
+}
 
 /// A runtime, and the log of a manager on it.
 pub(crate) struct World {
@@ -435,6 +547,14 @@ impl World {
         let mut waiter: Waiter<'static> = Box::pin(async move { own.connect().await });
         assert!(self.poll(waiter.as_mut()).is_none(), "it is served at once");
         Rc::new(RefCell::new(Some(waiter)))
+    }
+
+    /// A caller that waits and may outlive this borrow of the pool, for listeners.
+    pub(crate) fn wait_apart<K: PoolKind>(&self, pool: &Of<K>) -> Waiter<'static, LeaseFrom<K>> {
+        let own = pool.clone();
+        let mut waiter: Waiter<'static, LeaseFrom<K>> = Box::pin(async move { own.connect().await });
+        assert!(self.poll(waiter.as_mut()).is_none(), "it is served at once");
+        waiter
     }
 
     /// What a caller that waited has now.
