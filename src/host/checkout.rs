@@ -263,15 +263,8 @@ impl<M: Manager, R: Runtime> Ending<M, R> {
         Self(Some(Attendance::new(shared.clone(), operation.id(), Some(operation), forever, false)))
     }
 
-    /// Of an operation without a caller, which begins at once.
-    pub(super) fn of_spawned(shared: &Rc<Shared<M, R>>, id: OperationId) -> Self {
-        let ending = Self::of_close(shared, id);
-        shared.launch(Operation::spawned(shared.clone(), id));
-        ending
-    }
-
-    /// Of a close, which performs no step.
-    pub(super) fn of_close(shared: &Rc<Shared<M, R>>, id: OperationId) -> Self {
+    /// Of an operation that it does not poll.
+    pub(super) fn of_other(shared: &Rc<Shared<M, R>>, id: OperationId) -> Self {
         let forever = (f64::INFINITY, f64::INFINITY);
         Self(Some(Attendance::new(shared.clone(), id, None, forever, false)))
     }

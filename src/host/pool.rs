@@ -376,7 +376,7 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
         let before = self.shared.spawned_len();
         self.shared.with(|state| state.policy.dispose());
         self.shared.drain();
-        let closes = self.shared.take_spawned(before).into_iter().map(|id| Ending::of_spawned(&self.shared, id));
+        let closes = self.shared.spawned_since(before).into_iter().map(|id| Ending::of_other(&self.shared, id));
         let closes = closes.collect();
         self.shared.afterwards();
         Disposal(closes)
@@ -406,7 +406,7 @@ impl<K: PoolKind, M: Manager, R: Runtime> Pool<K, M, R> {
         }
         let time = patience.time.map_or(Span::Forever, span);
         let id = self.shared.with(|state| state.policy.begin_close(time, patience.drain));
-        let end = Ending::of_close(&self.shared, id);
+        let end = Ending::of_other(&self.shared, id);
         self.shared.afterwards();
         end.await;
     }
@@ -492,14 +492,12 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         let missing = self.with(|state| state.policy.warm(count, most));
         self.drain();
         let forever = (f64::INFINITY, f64::INFINITY);
-        let opened = self
-            .take_spawned(before)
-            .into_iter()
-            .map(|id| {
-                let operation = Operation::spawned(self.clone(), id);
-                Attendance::new(self.clone(), id, Some(operation), forever, false)
-            })
-            .collect();
+        // Made before any of them begins: if one panics, the others end.
+        let operations: Vec<_> =
+            self.take_spawned(before).into_iter().map(|id| Operation::spawned(self.clone(), id)).collect();
+        let attend =
+            |operation: Operation<M, R>| Attendance::new(self.clone(), operation.id(), Some(operation), forever, false);
+        let opened = operations.into_iter().map(attend).collect();
         self.afterwards();
         (missing, opened)
     }

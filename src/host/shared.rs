@@ -498,6 +498,11 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         self.with(|state| state.spawned.len())
     }
 
+    /// The operations that were spawned since there were so many.
+    pub(super) fn spawned_since(&self, before: usize) -> Vec<OperationId> {
+        self.with(|state| state.spawned.iter().skip(before).copied().collect())
+    }
+
     /// Takes the operations that were spawned since there were so many.
     pub(super) fn take_spawned(&self, before: usize) -> VecDeque<OperationId> {
         self.with(|state| state.spawned.split_off(before.min(state.spawned.len())))

@@ -107,6 +107,22 @@ fn a_close_that_panics_costs_no_slot() {
 }
 
 #[test]
+fn openings_in_advance_that_panic_cost_no_slot() {
+    for crosses in [false, true] {
+        let world = World::new();
+        let pool = world.pool::<Queue>(|builder| {
+            let builder = builder.pool_size(3).max_overflow(0);
+            if crosses { builder.crosses_requests() } else { builder }
+        });
+        world.opens([Script::Panics]);
+        assert!(panics(|| world.run(pool.warm(3))));
+        world.time.run();
+        assert_eq!((pool.stats().opening, pool.stats().total), (0, world.log.open.get()), "crosses: {crosses}");
+        let _leases = [(); 3].map(|()| world.connect(&pool));
+    }
+}
+
+#[test]
 fn a_task_that_panics_while_it_has_a_lease_returns_it() {
     let world = World::new();
     let pool = world.queue(1);

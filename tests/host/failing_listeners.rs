@@ -1,55 +1,175 @@
-//! Listeners that fail, in each kind of pool.
+//! Listeners that fail, in each kind of pool: the caller may be refused, but no slot and no connection is lost.
 
-use crate::fakes::World;
-use edgepool::{Assertion, Null, PoolKind, Queue, Singleton, Static};
+use crate::fakes::{Failure, Fake, Holds, LeaseFrom, Of, Script, World, panics};
+use edgepool::{Assertion, Builder, LeaseOf, Null, OnHoldLimit, PoolKind, Queue, ResetStyle, Singleton, Static};
+use std::time::Duration;
 
-fn run<K: PoolKind>() {
+fn pool<K: PoolKind>(world: &World) -> Of<K> {
+    world.listened(|builder: Builder<K, Fake>| {
+        let builder = builder.pre_ping(true).reset_on_return(ResetStyle::Session);
+        let shares = K::KIND == Static::KIND || K::KIND == Singleton::KIND;
+        if shares { builder } else { builder.hold_limit(Duration::from_millis(10)).on_hold_limit(OnHoldLimit::Report) }
+    })
+}
+
+/// Detaches what can be detached.
+trait Detaches: Holds + LeaseOf<Fake, edgepool::VirtualTime> {
+    async fn detach_and_close(self);
+}
+
+impl Detaches for edgepool::Lease<Fake, edgepool::VirtualTime> {
+    async fn detach_and_close(self) {
+        self.detach().expect("a lease in use").close().await;
+    }
+}
+
+impl Detaches for edgepool::Share<Fake, edgepool::VirtualTime> {
+    async fn detach_and_close(self) {
+        self.close().await;
+    }
+}
+
+/// Every way of a lease through a pool, and every call that fails. Returns how often it panicked.
+fn work<K: PoolKind>(world: &World, pool: &Of<K>) -> u32
+where
+    LeaseFrom<K>: Detaches,
+{
+    let mut count = 0;
+    let mut attempt = |run: &mut dyn FnMut()| {
+        count += u32::from(panics(run));
+        // What else was due in the same turn.
+        while panics(|| world.time.run()) {
+            count += 1;
+        }
+    };
+    for way in 0..5 {
+        let mut lease = None;
+        attempt(&mut || lease = world.time.run_until(pool.connect()).and_then(Result::ok));
+        attempt(&mut || world.pass(20));
+        attempt(&mut || {
+            let Some(lease) = lease.take() else { return };
+            match way {
+                0 => world.close(lease),
+                1 => world.run(lease.invalidate_because(Failure("mine"))),
+                2 => {
+                    lease.invalidate_soft();
+                    world.close(lease);
+                }
+                3 => world.run(lease.detach_and_close()),
+                _ => drop(lease),
+            }
+        });
+        // A panic has dropped it.
+        assert!(lease.is_none());
+    }
+    for call in ["open", "ping", "reset", "close"] {
+        let scripts = match call {
+            "open" => &world.log.open_scripts,
+            "ping" => &world.log.ping_scripts,
+            "reset" => &world.log.reset_scripts,
+            _ => &world.log.close_scripts,
+        };
+        scripts.borrow_mut().push_back(Script::Fails("down"));
+        attempt(&mut || drop(world.time.run_until(pool.connect()).map(|lease| lease.map(|lease| world.close(lease)))));
+        attempt(&mut || world.run(pool.dispose()));
+        scripts.borrow_mut().clear();
+    }
+    let mut held = None;
+    attempt(&mut || held = world.time.run_until(pool.connect()).and_then(Result::ok));
+    attempt(&mut || {
+        if let Some(lease) = &held {
+            let watch = world.log.watches.borrow()[lease.number as usize].clone();
+            watch.died(Some(Failure("gone")));
+        }
+    });
+    attempt(&mut || drop(held.take()));
+    attempt(&mut || world.run(pool.dispose()));
+    attempt(&mut || world.pass(100));
+    count
+}
+
+fn expect_sound<K: PoolKind>(world: &World, pool: &Of<K>, note: &str) {
+    world.pass(100_000);
+    let stats = pool.stats();
+    assert_eq!((stats.used, stats.opening, stats.closing, stats.waiting, stats.detached), (0, 0, 0, 0, 0), "{note}");
+    assert_eq!((stats.idle, stats.total), (world.log.open.get(), world.log.open.get()), "{note}: {stats:?}");
+    drop(world.connect(pool));
+    world.run(pool.close());
+    world.pass(100);
+    assert_eq!((pool.stats().total, world.log.open.get(), world.time.timers()), (0, 0, 0), "{note}");
+}
+
+fn rejects<K: PoolKind>()
+where
+    LeaseFrom<K>: Detaches,
+{
     for event in ["first_connect", "connect", "checkout"] {
         for disconnects in [false, true] {
             let world = World::new();
-            let pool = world.listened::<K>(|builder| builder);
-            for _ in 0..3 {
+            let pool = pool::<K>(&world);
+            for _ in 0..100 {
                 if disconnects {
                     world.listener_disconnects(event, "gone", true);
                 } else {
                     world.listener_fails(event, "no");
                 }
-                drop(world.run(pool.connect()));
-                world.time.run();
             }
-            for _ in 0..3 {
-                world.log.answers.take();
-                drop(world.connect(&pool));
-                world.time.run();
-            }
-            let stats = pool.stats();
-            assert_eq!((stats.used, stats.opening, stats.closing, stats.waiting), (0, 0, 0, 0), "{event}");
-            assert_eq!(stats.idle, world.log.open.get(), "{event}");
+            assert_eq!(work(&world, &pool), 0);
+            assert!(world.log.answers.take().len() < 100, "{event} is not listened to");
+            expect_sound(&world, &pool, event);
         }
     }
 }
 
-#[test]
-fn queue_pool_a_listener_of_any_event_that_rejects_costs_no_slot_and_no_connection() {
-    run::<Queue>();
+fn throws<K: PoolKind>()
+where
+    LeaseFrom<K>: Detaches,
+{
+    let shares = K::KIND == Static::KIND || K::KIND == Singleton::KIND;
+    for event in [
+        "first_connect",
+        "connect",
+        "checkout",
+        "reset",
+        "checkin",
+        "invalidate",
+        "soft_invalidate",
+        "closing",
+        "detach",
+        "close_detached",
+        "held",
+        "error",
+    ] {
+        if shares && matches!(event, "detach" | "close_detached" | "held") {
+            continue;
+        }
+        let world = World::new();
+        let pool = pool::<K>(&world);
+        world.within(move |now| assert_ne!(now, event, "a listener"));
+        assert!(work(&world, &pool) > 0, "{event} is not listened to");
+        world.log.within.take();
+        expect_sound(&world, &pool, event);
+    }
 }
 
-#[test]
-fn null_pool_a_listener_of_any_event_that_rejects_costs_no_slot_and_no_connection() {
-    run::<Null>();
+macro_rules! each_kind {
+    ($($name:ident: $run:ident $kind:ident;)*) => {
+        $(#[test]
+        fn $name() {
+            $run::<$kind>();
+        })*
+    };
 }
 
-#[test]
-fn singleton_thread_pool_a_listener_of_any_event_that_rejects_costs_no_slot_and_no_connection() {
-    run::<Singleton>();
-}
-
-#[test]
-fn static_pool_a_listener_of_any_event_that_rejects_costs_no_slot_and_no_connection() {
-    run::<Static>();
-}
-
-#[test]
-fn assertion_pool_a_listener_of_any_event_that_rejects_costs_no_slot_and_no_connection() {
-    run::<Assertion>();
+each_kind! {
+    queue_pool_a_listener_of_any_event_that_throws_costs_no_slot_and_no_connection: throws Queue;
+    null_pool_a_listener_of_any_event_that_throws_costs_no_slot_and_no_connection: throws Null;
+    singleton_thread_pool_a_listener_of_any_event_that_throws_costs_no_slot_and_no_connection: throws Singleton;
+    static_pool_a_listener_of_any_event_that_throws_costs_no_slot_and_no_connection: throws Static;
+    assertion_pool_a_listener_of_any_event_that_throws_costs_no_slot_and_no_connection: throws Assertion;
+    queue_pool_a_listener_of_any_event_that_rejects_costs_no_slot_and_no_connection: rejects Queue;
+    null_pool_a_listener_of_any_event_that_rejects_costs_no_slot_and_no_connection: rejects Null;
+    singleton_thread_pool_a_listener_of_any_event_that_rejects_costs_no_slot_and_no_connection: rejects Singleton;
+    static_pool_a_listener_of_any_event_that_rejects_costs_no_slot_and_no_connection: rejects Static;
+    assertion_pool_a_listener_of_any_event_that_rejects_costs_no_slot_and_no_connection: rejects Assertion;
 }
