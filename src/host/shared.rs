@@ -609,18 +609,26 @@ impl<M: Manager, R: Runtime> Death<M> for Shared<M, R> {
                 _ => Loss::Alone,
             }
         };
+        // The manager is foreign code, and may have ended the connection.
+        if !self.is_current(held) {
+            return;
+        }
         let (result, was_in_use) = self.with(|state| {
             let was_in_use = state.policy.is_in_use(held.slot);
             (state.policy.connection_died(held.slot, loss), was_in_use)
         });
-        if let Return::Pending(id) = result {
+        let operation = if let Return::Pending(id) = result {
             self.empty(held);
-            let operation = Operation::returning(self.clone(), id, held.clone()).with_error(cause.clone());
-            self.launch(operation);
-        }
+            Some(Operation::returning(self.clone(), id, held.clone()).with_error(cause.clone()))
+        } else {
+            None
+        };
         self.drain();
         if was_in_use {
             self.report(Background::Disconnect, cause.as_ref());
+        }
+        if let Some(operation) = operation {
+            self.launch(operation);
         }
         self.afterwards();
     }

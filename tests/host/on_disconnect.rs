@@ -1,6 +1,6 @@
 //! Deaths that the driver reports: `Watch::died`.
 
-use crate::fakes::{Of, Script, World};
+use crate::fakes::{Failure, Of, Script, World};
 use edgepool::{Error, Queue};
 use std::pin::pin;
 
@@ -141,26 +141,29 @@ fn a_connection_that_dies_while_it_is_reset_is_not_handed_out_again() {
 #[test]
 fn a_connection_that_dies_before_open_has_answered_is_replaced_for_its_caller() {
     let world = World::new();
-    let pool = world.queue(1);
-    let log = world.log.clone();
-    // The death is reported before the pool has the connection.
-    world.opens([Script::Takes(5, Box::new(Script::Ok))]);
-    let waiter = world.wait(&pool);
-    world.pass(5);
-    log.watches.borrow().iter().for_each(|watch| watch.died(None));
-    let lease = world.run(waiter).unwrap();
-    assert!(lease.is_valid() || lease.number == 0);
+    let pool = pool(&world, 1);
+    world.log.dies_in_open.set(true);
+    let lease = world.connect(&pool);
+    assert_eq!((lease.number, lease.is_valid()), (1, true));
+    let trace = world.trace();
+    assert!(trace.ends_with("terminate 0, open, first_connect(1), connect(1), checkout(1)"), "{trace}");
 }
 
 #[test]
 fn a_connection_whose_caller_has_left_dies_when_it_arrives_the_next_caller_has_another_one() {
-    let world = World::new();
-    let pool = pool(&world, 1);
-    world.opens([Script::takes(5)]);
-    drop(world.wait(&pool));
-    world.pass(5);
-    world.dies(0, None);
-    assert_eq!(world.connect(&pool).number, 1);
+    for in_open in [true, false] {
+        let world = World::new();
+        let pool = pool(&world, 1);
+        world.opens([Script::takes(5)]);
+        world.log.dies_in_open.set(in_open);
+        drop(world.wait(&pool));
+        world.pass(5);
+        if !in_open {
+            world.dies(0, None);
+        }
+        assert_eq!(world.log.open.get(), 0);
+        assert_eq!(world.connect(&pool).number, 1);
+    }
 }
 
 #[test]
@@ -169,6 +172,8 @@ fn a_death_that_is_reported_twice_or_by_its_own_termination_counts_once() {
     let pool = pool(&world, 1);
     drop(world.connect(&pool));
     world.trace();
+    let watch = world.log.watches.borrow()[0].clone();
+    *world.log.in_terminate.borrow_mut() = Some(Box::new(move || watch.died(None)));
     world.dies(0, None);
     world.dies(0, Some("lost"));
     assert_eq!(world.trace(), "invalidate(0), closing(0), terminate 0");
@@ -184,6 +189,40 @@ fn what_a_driver_says_of_a_connection_that_has_left_its_slot_does_not_touch_the_
     world.dies(0, Some("lost"));
     assert!(lease.is_valid());
     assert_eq!(pool.stats().used, 1);
+}
+
+#[test]
+fn a_death_that_its_termination_reports_is_no_second_one() {
+    let world = World::new();
+    let pool = pool(&world, 1);
+    let lease = world.connect(&pool);
+    let watch = world.log.watches.borrow()[0].clone();
+    *world.log.in_terminate.borrow_mut() = Some(Box::new(move || watch.died(Some(Failure("lost")))));
+    world.trace();
+    world.run(lease.invalidate());
+    assert_eq!(world.trace(), "invalidate(0), closing(0), terminate 0, checkin()");
+    assert_eq!(pool.stats().invalidated, 1);
+}
+
+#[test]
+fn a_manager_that_ends_a_dead_connection_as_it_is_asked_costs_the_next_one_in_the_slot_nothing() {
+    let world = World::new();
+    let pool = pool(&world, 1);
+    drop(world.connect(&pool));
+    let (own, time, kept) = (pool.clone(), world.time.clone(), std::rc::Rc::new(std::cell::RefCell::new(None)));
+    let next = kept.clone();
+    *world.log.in_loss.borrow_mut() = Some(Box::new(move || {
+        drop(own.dispose());
+        time.run();
+        next.replace(match time.poll_once(pin!(own.connect())) {
+            std::task::Poll::Ready(lease) => lease.ok(),
+            std::task::Poll::Pending => None,
+        });
+    }));
+    world.dies(0, Some("gone"));
+    let lease = kept.take().expect("the slot is free");
+    assert_eq!((lease.number, lease.is_valid()), (1, true));
+    assert_eq!((pool.stats().used, pool.stats().invalidated), (1, 0));
 }
 
 #[test]
@@ -205,3 +244,21 @@ fn when_an_idle_connection_dies_its_capacity_is_there_for_the_next_caller_at_onc
     world.dies(0, None);
     assert!(world.poll(pin!(pool.connect())).is_some());
 }
+
+// Not here: the connection of a lease is its holder's. It is terminated as soon as the holder lets go of it.
+// - a connection that dies in use is terminated, and its slot serves the next caller at once =
+//     a_connection_that_dies_in_use_is_ended_and_its_slot_serves_the_next_caller_at_once
+// Not here: `open` is given the `Watch`, so the earliest report comes before its answer.
+// - a connection that dies while onDisconnect subscribes is replaced for its caller =
+//     a_connection_that_dies_before_open_has_answered_is_replaced_for_its_caller
+// Not here: the pool subscribes to nothing and calls nothing to end it. A manager keeps the `Watch` for as long as it
+//     wants to, and a report after the end of the connection does nothing.
+// - unsubscribe is called once for each connection, when it leaves the pool, and not before =
+//     what_a_driver_says_of_a_connection_that_has_left_its_slot_does_not_touch_the_slots_next_one
+// - the driver is listened to until its close has ended: an error on the way out has a listener =
+//     a_death_that_is_reported_twice_or_by_its_own_termination_counts_once
+// - an onDisconnect that throws is logged; the connection is used without it
+// - an onDisconnect that answers nothing is no fault
+// - an unsubscribe that throws is logged, and the pool goes on
+// Not here: a connection has no record beside it, through which it could be ended.
+// - a connection that is ended through its record is listened to until then, too
