@@ -1,9 +1,10 @@
 //! Hand-overs: which waiter has what comes free.
 
-use crate::fakes::{LeaseFrom, Script, World};
+use crate::fakes::{LeaseFrom, Of, Script, World};
 use edgepool::{Error, Queue, Within};
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 #[test]
@@ -157,6 +158,25 @@ fn the_place_of_an_idle_connection_that_died_goes_to_a_caller_without_delay() {
 }
 
 #[test]
+fn the_place_of_a_surplus_connection_goes_to_a_waiter_as_soon_as_the_close_has_ended() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pool_size(1).max_overflow(1));
+    let [first, second] = [(); 2].map(|()| world.connect(&pool));
+    drop(first);
+    world.closes([Script::takes(5)]);
+    drop(second);
+    let stats = pool.stats();
+    assert_eq!((stats.idle, stats.closing, stats.total), (1, 1, 2));
+    let again = world.connect(&pool);
+    assert_eq!(again.number, 0);
+    let mut waiter = world.wait(&pool);
+    world.pass(4);
+    assert!(world.waits(&mut waiter));
+    world.pass(1);
+    assert_eq!(world.served(waiter).number, 2);
+}
+
+#[test]
 fn while_callers_wait_a_surplus_connection_is_handed_over_instead_of_closed() {
     let world = World::new();
     let pool = world.pool::<Queue>(|builder| builder.pool_size(1).max_overflow(1));
@@ -183,6 +203,18 @@ fn a_new_caller_does_not_take_a_place_that_is_reserved_for_a_woken_waiter() {
 }
 
 #[test]
+fn a_woken_waiter_calls_the_creator_in_a_task_of_its_own_not_in_the_stack_that_made_room() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let lease = world.connect(&pool);
+    let waiter = world.wait(&pool);
+    let _own = lease.detach().unwrap();
+    assert_eq!(world.log.trace(), "open");
+    assert_eq!(world.trace(), "open");
+    drop(world.served(waiter));
+}
+
+#[test]
 fn a_waiter_that_gave_up_is_passed_over() {
     let world = World::new();
     let pool = world.queue(1);
@@ -192,6 +224,41 @@ fn a_waiter_that_gave_up_is_passed_over() {
     drop(first);
     drop(held);
     drop(world.served(second));
+}
+
+type Served = Rc<RefCell<Vec<char>>>;
+
+/// A caller that asks for the next one before it returns its connection.
+fn take(world: &World, pool: &Of<Queue>, served: &Served, name: char, next: Option<char>) {
+    let (pool, time, served) = (pool.clone(), world.time.clone(), served.clone());
+    let task = async move {
+        let lease = pool.connect().await.expect("it comes free");
+        served.borrow_mut().push(name);
+        let mut again = Box::pin(pool.connect());
+        let waits = next.is_none() || time.poll_once(again.as_mut()).is_pending();
+        assert!(waits, "it overtakes");
+        lease.close().await;
+        if let Some(next) = next {
+            let lease = again.await.expect("it comes free");
+            served.borrow_mut().push(next);
+            lease.close().await;
+        }
+    };
+    edgepool::Runtime::spawn(&world.time, Box::pin(task));
+    world.time.run();
+}
+
+#[test]
+fn waiters_that_come_in_while_others_are_served_stand_behind_them() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let lease = world.connect(&pool);
+    let served = Served::default();
+    for (name, next) in [('a', Some('d')), ('b', Some('e')), ('c', None)] {
+        take(&world, &pool, &served, name, next);
+    }
+    world.close(lease);
+    assert_eq!(served.take(), ['a', 'b', 'c', 'd', 'e']);
 }
 
 #[test]
@@ -274,3 +341,7 @@ fn a_waiter_is_served_by_the_drop_of_the_waker_that_it_had_before() {
     drop(waker);
     assert!(matches!(world.poll(waiter.as_mut()), Some(Ok(_))));
 }
+
+// Not here: what goes on by itself is a task of the runtime, as a microtask is in JavaScript.
+// - a woken waiter calls the creator in a microtask of its own, not in the stack that made room =
+//     a_woken_waiter_calls_the_creator_in_a_task_of_its_own_not_in_the_stack_that_made_room
