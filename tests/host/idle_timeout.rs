@@ -1,7 +1,7 @@
 //! `idle_timeout` and `min_idle`.
 
-use crate::fakes::{Of, Script, World};
-use edgepool::Queue;
+use crate::fakes::{Dial, Of, Script, World};
+use edgepool::{Queue, QueuePool};
 use std::time::Duration;
 
 fn pool(world: &World, size: u32, min_idle: u32) -> Of<Queue> {
@@ -127,6 +127,40 @@ fn fifo_and_lifo_those_that_have_been_idle_longest_go_wherever_they_stand() {
 }
 
 #[test]
+fn with_min_idle_too_those_go_that_have_been_idle_longest() {
+    for lifo in [false, true] {
+        let world = World::new();
+        let pool = world.pool::<Queue>(|builder| {
+            builder.pool_size(3).max_overflow(0).idle_timeout(Duration::from_secs(30)).min_idle(1).use_lifo(lifo)
+        });
+        let mut leases = [(); 3].map(|()| Some(world.connect(&pool)));
+        for number in [1, 2, 0] {
+            drop(leases[number].take());
+            world.pass(1_000);
+        }
+        world.pass(60_000);
+        assert_eq!(pool.stats().idle, 1, "lifo: {lifo}");
+        assert_eq!(world.connect(&pool).number, 0, "lifo: {lifo}");
+    }
+}
+
+#[test]
+fn connections_that_were_returned_at_different_times_are_closed_at_different_times() {
+    let world = World::new();
+    let pool =
+        world.pool::<Queue>(|builder| builder.pool_size(3).max_overflow(0).idle_timeout(Duration::from_secs(30)));
+    for lease in [(); 3].map(|()| world.connect(&pool)) {
+        drop(lease);
+        world.pass(10_000);
+    }
+    let live = [5_000, 10_000, 10_000].map(|ms| {
+        world.pass(ms);
+        world.log.open.get()
+    });
+    assert_eq!(live, [2, 1, 0]);
+}
+
+#[test]
 fn no_timer_runs_without_idle_connections_before_the_first_return_and_after_the_last_close() {
     let world = World::new();
     let pool = pool(&world, 1, 0);
@@ -138,6 +172,20 @@ fn no_timer_runs_without_idle_connections_before_the_first_return_and_after_the_
     assert_eq!(world.time.timers(), 1);
     world.pass(1_500);
     assert_eq!(world.time.timers(), 0);
+}
+
+#[test]
+fn a_busy_pool_sets_few_timers_not_one_for_every_return() {
+    let world = World::new();
+    let runtime = Dial::new(&world.time);
+    let builder = QueuePool::builder(world.manager()).idle_timeout(Duration::from_secs(30));
+    let pool = builder.build_on(runtime.clone()).unwrap();
+    for _ in 0..1_000 {
+        let lease = world.run(pool.connect()).unwrap();
+        world.run(lease.close());
+    }
+    let sleeps = runtime.sleeps.get();
+    assert!((1..=10).contains(&sleeps), "{sleeps}");
 }
 
 #[test]
@@ -165,6 +213,33 @@ fn a_close_that_fails_or_hangs_is_reported_and_its_slot_ends_anyway() {
         assert_eq!(world.trace(), format!("closing(0), close 0, error(close: {word})"));
         assert_eq!(pool.stats().total, 0);
     }
+}
+
+#[test]
+fn an_emptied_slot_is_not_closed_again_and_counts_for_no_min_idle() {
+    let world = World::new();
+    let pool = pool(&world, 2, 1);
+    let [first, second] = [(); 2].map(|()| world.connect(&pool));
+    drop(first);
+    world.run(second.invalidate());
+    world.trace();
+    world.pass(100_000);
+    assert_eq!(world.trace(), "");
+    assert_eq!((pool.stats().idle, world.log.open.get()), (1, 1));
+    let _leases = [(); 2].map(|()| world.connect(&pool));
+}
+
+#[test]
+fn what_is_stale_goes_in_its_time_like_the_rest() {
+    let world = World::new();
+    let pool = pool(&world, 2, 0);
+    fill(&world, &pool, 2);
+    pool.invalidate();
+    world.pass(900);
+    assert_eq!(world.trace(), "");
+    world.pass(300);
+    assert_eq!(world.trace().matches("close ").count(), 2);
+    assert_eq!((pool.stats().total, world.log.open.get()), (0, 0));
 }
 
 #[test]
@@ -214,3 +289,7 @@ fn recreate_carries_idle_timeout_and_min_idle() {
     world.pass(2_000);
     assert_eq!(pool.stats().idle, 1);
 }
+
+// Not here: a runtime ends with the future that it runs, whatever task still sleeps.
+// - its timer does not keep the process alive
+// - a caller that waits keeps the process alive beside it, and no longer than it waits

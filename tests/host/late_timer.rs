@@ -1,7 +1,7 @@
 //! Timers that ring late, because the thread was busy.
 
 use crate::fakes::{Of, Script, World};
-use edgepool::{Error, Queue, QueuePool, Runtime, Task, TimeoutStep, VirtualTime};
+use edgepool::{Error, Queue, QueuePool, Runtime, Task, TimeoutStep, VirtualTime, Within};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -73,6 +73,57 @@ fn a_loop_that_is_always_blocked_still_times_out() {
         world.pass(1);
     }
     assert!(matches!(world.poll(waiter.as_mut()), Some(Err(Error::Timeout(_)))));
+}
+
+#[test]
+fn a_call_during_the_block_or_right_after_it_refuses_no_waiter() {
+    let world = World::new();
+    let pool = pool(&world);
+    let held = world.connect(&pool);
+    let mut waiter = world.wait(&pool);
+    world.pass(10);
+    block(&world);
+    // Each asks for a tick: the timer that runs is too long for its time.
+    let others = [1, 5].map(|ms| {
+        let within = Within { timeout: Some(Duration::from_millis(ms)), ..Within::default() };
+        let mut other = Box::pin(pool.connect_within(within));
+        assert!(world.time.poll_once(other.as_mut()).is_pending());
+        other
+    });
+    assert!(world.time.poll_once(waiter.as_mut()).is_pending());
+    drop(held);
+    drop(world.served(waiter));
+    drop(others);
+}
+
+#[test]
+fn a_deadline_that_passed_during_the_block_still_gives_what_has_come() {
+    let world = World::new();
+    let pool =
+        world.pool::<Queue>(|builder| builder.pool_size(1).driver_timeout(None).deadline(Duration::from_millis(400)));
+    world.opens([Script::takes(450)]);
+    let waiter = world.wait(&pool);
+    block(&world);
+    world.pass(1);
+    drop(world.served(waiter));
+}
+
+#[test]
+fn a_caller_that_goes_on_with_what_came_back_gets_none_that_has_grown_too_old_meanwhile() {
+    let world = World::new();
+    let pool =
+        world.listened::<Queue>(|builder| builder.pool_size(2).max_overflow(0).recycle(Duration::from_millis(1_000)));
+    let lease = world.connect(&pool);
+    world.opens([Script::Hangs]);
+    let mut waiter = world.wait(&pool);
+    world.pass(900);
+    world.trace();
+    // Not run yet: the caller has the connection, and goes on with it after the block.
+    drop(lease);
+    block(&world);
+    assert_eq!(world.run(waiter.as_mut()).unwrap().number, 1);
+    let trace = world.trace();
+    assert!(trace.contains("closing(0), terminate 0, open, connect(1)"), "{trace}");
 }
 
 #[test]
@@ -163,3 +214,10 @@ fn a_pool_that_outlives_the_tasks_of_its_runtime_sets_its_timer_again() {
     }
     assert!(matches!(world.run(pool.connect()), Err(Error::Timeout(_))));
 }
+
+// Not here: a listener of Rust is not awaited, so no time passes in it.
+// - an opening, a ping, a listener and a reset whose answer comes right after the block are in time =
+//     an_opening_a_ping_and_a_reset_whose_answer_comes_right_after_the_block_are_in_time
+// Not here: an opening that has run out of its time is dropped, so nothing of it comes late.
+// - a connection that came too late is closed once, also if its close takes too long in one go =
+//     a_connection_that_would_open_too_late_is_not_opened_and_no_caller_gets_it
