@@ -53,6 +53,25 @@ fn a_caller_that_waits_for_a_place_is_served_in_the_order_of_arrival() {
 }
 
 #[test]
+fn a_return_serves_the_caller_of_the_creator_and_then_a_caller_that_waits_for_a_place() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pool_size(10).max_connecting(1));
+    let lease = world.connect(&pool);
+    world.opens([Script::takes(50)]);
+    let opener = world.wait(&pool);
+    let mut waiter = world.wait(&pool);
+    drop(lease);
+    let lease = world.served(opener);
+    assert_eq!(lease.number, 0);
+    assert!(world.waits(&mut waiter));
+    drop(lease);
+    assert_eq!(world.served(waiter).number, 0);
+    assert_eq!(world.trace(), "open, open");
+    world.pass(50);
+    assert_eq!(pool.stats().idle, 2);
+}
+
+#[test]
 fn a_creator_that_fails_frees_its_place() {
     let world = World::new();
     let pool = pool(&world, 1);
@@ -74,6 +93,20 @@ fn creators_that_all_fail_tell_each_caller_one_after_the_other() {
         world.pass(5);
         assert!(matches!(world.poll(waiter.as_mut()), Some(Err(Error::Manager(_)))));
     }
+}
+
+#[test]
+fn a_connect_listener_that_fails_frees_its_place_too() {
+    let world = World::new();
+    let pool = world.listened::<Queue>(|builder| builder.pool_size(10).max_connecting(1));
+    world.opens([Script::takes(5)]);
+    world.listener_fails("connect", "no");
+    let mut first = world.wait(&pool);
+    let second = world.wait(&pool);
+    world.pass(5);
+    assert!(matches!(world.poll(first.as_mut()), Some(Err(Error::Manager(_)))));
+    assert_eq!(world.served(second).number, 1);
+    assert_eq!(world.log.most_opening.get(), 1);
 }
 
 #[test]
@@ -122,6 +155,35 @@ fn a_caller_that_waits_for_a_place_may_abort_those_behind_move_up() {
     world.pass(5);
     drop(world.served(third));
     assert_eq!(pool.stats().opened, 2);
+}
+
+#[test]
+fn a_caller_that_left_while_it_waited_to_reconnect_blocks_none_that_gets_its_number_later() {
+    let world = World::new();
+    let pool = world.listened::<Queue>(|builder| builder.pool_size(2).max_overflow(0).max_connecting(1));
+    let lease = world.connect(&pool);
+    world.opens([Script::takes(5)]);
+    drop(world.wait(&pool));
+    drop(lease);
+    // Its connection is dead, and the one place is taken.
+    world.listener_disconnects("checkout", "gone", false);
+    drop(world.wait(&pool));
+    world.pass(5);
+    let mut leases = [(); 2].map(|()| world.connect(&pool));
+    // A number has ten bits of generation. Two waiters each time, since the place used last is the first to be used
+    // again.
+    for _ in 1..1_024 {
+        let waiters = [(); 2].map(|()| world.wait(&pool));
+        drop(leases);
+        leases = waiters.map(|waiter| world.served(waiter));
+    }
+    let waiters = [(); 2].map(|()| world.wait(&pool));
+    for lease in leases {
+        world.run(lease.invalidate());
+    }
+    for waiter in waiters {
+        assert!(world.served(waiter).is_valid());
+    }
 }
 
 #[test]
@@ -179,6 +241,28 @@ fn close_refuses_callers_that_wait_for_a_place_and_ends_what_the_creators_bring(
         assert!(matches!(world.poll(waiter.as_mut()), Some(Err(Error::Closed { .. }))));
     }
     assert_eq!(world.log.open.get(), 0);
+}
+
+#[test]
+fn a_herd_with_creators_of_every_length_is_served_in_order_by_no_more_than_that_many_at_once() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pool_size(40).max_overflow(0).max_connecting(3));
+    world.opens((1..=40).map(|number| {
+        let end = if number % 5 == 0 { Script::Fails("down") } else { Script::Ok };
+        Script::Takes((number * 7) % 13, Box::new(end))
+    }));
+    let waiters: Vec<_> = (0..40).map(|_| world.wait(&pool)).collect();
+    let mut leases = Vec::new();
+    for (number, waiter) in waiters.into_iter().enumerate() {
+        match world.run(waiter) {
+            Ok(lease) => leases.push(lease),
+            // Each has the error of its own opening.
+            Err(error) => assert!(matches!(error, Error::Manager(_)) && number % 5 == 4, "{number}"),
+        }
+    }
+    assert_eq!((world.log.most_opening.get(), leases.len()), (3, 32));
+    drop(leases);
+    assert_eq!((pool.stats().idle, world.log.open.get()), (32, 32));
 }
 
 #[test]

@@ -29,12 +29,30 @@ fn each_connection_is_used_as_often_as_that_and_no_more() {
 }
 
 #[test]
-fn without_max_uses_a_connection_is_used_without_end() {
+fn without_max_uses_or_with_infinity_a_connection_is_used_without_end() {
     let world = World::new();
-    let pool = pool(&world, None);
-    for _ in 0..200 {
-        assert_eq!(world.connect(&pool).number, 0);
+    for pool in [pool(&world, None), world.queue(1)] {
+        for _ in 0..500 {
+            drop(world.connect(&pool));
+        }
+        assert_eq!(pool.stats().opened, 1);
     }
+}
+
+#[test]
+fn it_counts_uses_not_time_or_other_connections() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pool_size(2).max_overflow(0).max_uses(3));
+    let [first, second] = [(); 2].map(|()| world.connect(&pool));
+    drop(first);
+    world.pass(1_000_000);
+    drop(world.connect(&pool));
+    drop(second);
+    assert_eq!(world.log.open.get(), 2);
+    let numbers = [(); 3].map(|()| world.connect(&pool).number);
+    assert_eq!(numbers, [0, 1, 1]);
+    world.time.run();
+    assert_eq!(world.log.open.get(), 0);
 }
 
 #[test]
@@ -83,6 +101,23 @@ fn a_connection_that_is_replaced_in_its_slot_starts_from_none() {
     pool.invalidate();
     let numbers: Vec<u32> = (0..3).map(|_| world.connect(&pool).number).collect();
     assert_eq!(numbers, [1, 1, 2]);
+}
+
+#[test]
+fn a_last_use_that_does_not_return_invalidated_it_is_terminated_detached_its_holders() {
+    let world = World::new();
+    let pool = world.listened::<Queue>(|builder| builder.pool_size(2).max_overflow(0).max_uses(1));
+    let [first, second] = [(); 2].map(|()| world.connect(&pool));
+    world.trace();
+    world.run(first.invalidate());
+    assert_eq!(world.trace(), "invalidate(0), closing(0), terminate 0, checkin()");
+    let mut own = second.detach().unwrap();
+    own.in_transaction = true;
+    assert_eq!(world.trace(), "detach()");
+    assert_eq!((pool.stats().detached, world.log.open.get()), (1, 1));
+    world.run(own.close());
+    assert_eq!(world.trace(), "reset(1), rollback 1, close_detached(1), close 1");
+    assert_eq!(pool.stats().detached, 0);
 }
 
 #[test]

@@ -161,6 +161,26 @@ fn resize_changes_it() {
 }
 
 #[test]
+fn dispose_ends_the_openings_that_have_not_begun_and_the_next_call_begins_them_again() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pool_size(3).max_overflow(0).min(3));
+    // The second opening disposes of the pool, before the third begins.
+    let (own, log) = (pool.clone(), world.log.clone());
+    *world.log.in_open.borrow_mut() = Some(Box::new(move || {
+        *log.in_open.borrow_mut() = Some(Box::new(move || drop(own.dispose())));
+    }));
+    let first = world.connect(&pool);
+    assert_eq!(world.trace().matches("open").count(), 2);
+    assert_eq!(pool.stats().total, 1);
+    let second = world.connect(&pool);
+    let stats = pool.stats();
+    assert_eq!((stats.used, stats.idle), (2, 1));
+    drop((first, second));
+    world.run(pool.close());
+    assert_eq!(world.log.open.get(), 0);
+}
+
+#[test]
 fn without_refill_none_is_opened_by_itself_and_those_that_callers_have_opened_are_kept() {
     let world = World::new();
     let pool = world.pool::<Queue>(|builder| builder.min(2).refill(false).idle_timeout(Duration::from_millis(1_000)));
@@ -172,3 +192,9 @@ fn without_refill_none_is_opened_by_itself_and_those_that_callers_have_opened_ar
     world.pass(5_000);
     assert_eq!(pool.stats().idle, 2);
 }
+
+// Not here: build() opens nothing, since a pool may be built before its runtime runs.
+// - they are opened after the constructor has returned, and in Workers with the first call =
+//     they_are_opened_with_start_or_with_the_first_call
+// Not here: a pool of the Rust host has one scope.
+// - each scope of a key keeps its own, from its first call on
