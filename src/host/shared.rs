@@ -272,8 +272,12 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         if self.is_starting.replace(true) {
             return;
         }
-        let _starting = Starting(&self.is_starting);
-        while let Some(id) = self.with(|state| state.spawned.pop_front()) {
+        let _starting = Starting(self);
+        self.start_spawned();
+    }
+
+    fn start_spawned(self: &Rc<Self>) {
+        while let Some(id) = self.try_with(|state| state.spawned.pop_front()).flatten() {
             self.launch(Operation::spawned(self.clone(), id));
         }
     }
@@ -558,12 +562,15 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
     }
 }
 
-/// Ends with the loop, also if a manager panics in it.
-struct Starting<'shared>(&'shared Cell<bool>);
+/// Ends with the loop. If foreign code panics in it, what has not started becomes tasks.
+struct Starting<'shared, M: Manager, R: Runtime>(&'shared Rc<Shared<M, R>>);
 
-impl Drop for Starting<'_> {
+impl<M: Manager, R: Runtime> Drop for Starting<'_, M, R> {
     fn drop(&mut self) {
-        self.0.set(false);
+        self.0.is_starting.set(false);
+        if std::thread::panicking() {
+            self.0.start_spawned();
+        }
     }
 }
 
@@ -600,6 +607,7 @@ impl<M: Manager, R: Runtime> Death<M> for Shared<M, R> {
         if held.is_dead.replace(true) || !self.is_current(held) {
             return;
         }
+        let dying = Dying { shared: &self, held, cause: cause.as_ref() };
         let loss = {
             // A connection that a caller has cannot be looked at.
             let place = held.connection.try_borrow().ok();
@@ -609,6 +617,28 @@ impl<M: Manager, R: Runtime> Death<M> for Shared<M, R> {
                 _ => Loss::Alone,
             }
         };
+        // The manager has answered.
+        core::mem::forget(dying);
+        self.bury(held, cause.as_ref(), loss);
+    }
+}
+
+/// While the manager is asked about a dead connection. If it panics, the connection is buried without its answer.
+struct Dying<'dead, M: Manager, R: Runtime> {
+    shared: &'dead Rc<Shared<M, R>>,
+    held: &'dead Rc<Held<M>>,
+    cause: Option<&'dead Rc<M::Error>>,
+}
+
+impl<M: Manager, R: Runtime> Drop for Dying<'_, M, R> {
+    #[cold]
+    fn drop(&mut self) {
+        self.shared.bury(self.held, self.cause, Loss::Alone);
+    }
+}
+
+impl<M: Manager, R: Runtime> Shared<M, R> {
+    fn bury(self: &Rc<Self>, held: &Rc<Held<M>>, cause: Option<&Rc<M::Error>>, loss: Loss) {
         // The manager is foreign code, and may have ended the connection.
         if !self.is_current(held) {
             return;
@@ -619,13 +649,13 @@ impl<M: Manager, R: Runtime> Death<M> for Shared<M, R> {
         });
         let operation = if let Return::Pending(id) = result {
             self.empty(held);
-            Some(Operation::returning(self.clone(), id, held.clone()).with_error(cause.clone()))
+            Some(Operation::returning(self.clone(), id, held.clone()).with_error(cause.cloned()))
         } else {
             None
         };
         self.drain();
         if was_in_use {
-            self.report(Background::Disconnect, cause.as_ref());
+            self.report(Background::Disconnect, cause);
         }
         if let Some(operation) = operation {
             self.launch(operation);

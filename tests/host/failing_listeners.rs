@@ -1,7 +1,8 @@
 //! Listeners that fail, in each kind of pool: the caller may be refused, but no slot and no connection is lost.
 
 use crate::fakes::{Failure, Fake, Holds, LeaseFrom, Of, Script, World, panics};
-use edgepool::{Assertion, Builder, LeaseOf, Null, OnHoldLimit, PoolKind, Queue, ResetStyle, Singleton, Static};
+use edgepool::{Assertion, Builder, LeaseOf, Null, OnHoldLimit, PoolKind, Queue, ResetStyle, Singleton, Sizes, Static};
+use std::cell::Cell;
 use std::time::Duration;
 
 fn pool<K: PoolKind>(world: &World) -> Of<K> {
@@ -150,6 +151,32 @@ where
         world.log.within.take();
         expect_sound(&world, &pool, event);
     }
+}
+
+/// Three idle connections, of which the first one's close listener panics.
+fn closing_panics(close: impl FnOnce(&World, &Of<Queue>)) {
+    let world = World::new();
+    let pool = world
+        .listened::<Queue>(|builder| builder.pool_size(4).max_overflow(0).idle_timeout(Duration::from_millis(1_000)));
+    drop([(); 3].map(|()| world.connect(&pool)));
+    let is_first = Cell::new(true);
+    world.within(move |event| assert!(event != "closing" || !is_first.replace(false), "a listener"));
+    assert!(panics(|| close(&world, &pool)), "no listener was called");
+    world.time.run();
+    let stats = pool.stats();
+    assert_eq!((stats.closing, stats.idle), (0, world.log.open.get()));
+    let trace = world.trace();
+    assert!(!trace.contains("dropped"), "{trace}");
+    world.run(pool.close());
+    assert_eq!((world.log.open.get(), pool.stats().total), (0, 0));
+}
+
+#[test]
+fn what_begins_in_the_same_call_as_a_listener_that_panics_goes_on() {
+    closing_panics(|_, pool| pool.resize(Sizes { pool_size: Some(1.0), ..Sizes::default() }).unwrap());
+    closing_panics(|world, _| world.pass(1_200));
+    closing_panics(|world, pool| world.run(pool.dispose()));
+    closing_panics(|world, pool| world.run(pool.close()));
 }
 
 macro_rules! each_kind {

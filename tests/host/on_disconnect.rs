@@ -1,8 +1,10 @@
 //! Deaths that the driver reports: `Watch::died`.
 
-use crate::fakes::{Failure, Of, Script, World};
+use crate::fakes::{Failure, Of, Script, World, panics};
 use edgepool::{Error, Queue};
+use std::cell::RefCell;
 use std::pin::pin;
+use std::rc::Rc;
 
 fn pool(world: &World, size: u32) -> Of<Queue> {
     world.listened(|builder| builder.pool_size(size).max_overflow(0))
@@ -110,19 +112,43 @@ fn a_death_while_idle_has_the_others_pinged_if_its_error_concerns_them() {
 
 #[test]
 fn a_listener_of_the_death_may_return_the_lease_or_ask_for_another_connection() {
-    let world = World::new();
-    let pool = pool(&world, 1);
-    let lease = std::cell::RefCell::new(Some(world.connect(&pool)));
-    let own = pool.clone();
-    world.within(move |event| {
-        if event == "invalidate" {
-            drop(lease.take());
-            drop(own.connect());
+    for moment in ["error", "invalidate", "closing", "checkin"] {
+        for what in ["return", "invalidate", "detach", "ask", "close"] {
+            let note = format!("{what} in {moment}");
+            let world = World::new();
+            let pool = pool(&world, 1);
+            let lease = RefCell::new(Some(world.connect(&pool)));
+            let (own, time, asked) = (pool.clone(), world.time.clone(), Rc::new(RefCell::new(None)));
+            let caller = asked.clone();
+            world.within(move |event| {
+                let lease = if event == moment { lease.take() } else { None };
+                let Some(lease) = lease else { return };
+                match what {
+                    "return" => drop(lease),
+                    "invalidate" => drop(time.poll_once(pin!(lease.invalidate()))),
+                    "detach" => assert!(lease.detach().is_err()),
+                    "ask" => {
+                        let own = own.clone();
+                        let mut waiter = Box::pin(async move { own.connect().await.map(|lease| lease.number) });
+                        let answer = time.poll_once(waiter.as_mut());
+                        caller.replace(answer.is_pending().then_some(waiter));
+                    }
+                    _ => drop(time.poll_once(pin!(own.close()))),
+                }
+            });
+            world.dies(0, Some("gone"));
+            world.log.within.take();
+            if let Some(caller) = asked.take() {
+                assert_eq!(world.run(caller).unwrap(), 1, "{note}");
+            }
+            if what != "close" {
+                assert_eq!(world.connect(&pool).number, 1, "{note}");
+            }
+            world.run(pool.close());
+            let trace = world.trace();
+            assert_eq!((trace.matches("terminate 0").count(), world.log.open.get()), (1, 0), "{note}: {trace}");
         }
-    });
-    world.dies(0, Some("gone"));
-    assert_eq!((pool.stats().used, world.log.open.get()), (0, 0));
-    drop(world.connect(&pool));
+    }
 }
 
 #[test]
@@ -209,7 +235,7 @@ fn a_manager_that_ends_a_dead_connection_as_it_is_asked_costs_the_next_one_in_th
     let world = World::new();
     let pool = pool(&world, 1);
     drop(world.connect(&pool));
-    let (own, time, kept) = (pool.clone(), world.time.clone(), std::rc::Rc::new(std::cell::RefCell::new(None)));
+    let (own, time, kept) = (pool.clone(), world.time.clone(), Rc::new(RefCell::new(None)));
     let next = kept.clone();
     *world.log.in_loss.borrow_mut() = Some(Box::new(move || {
         drop(own.dispose());
@@ -223,6 +249,22 @@ fn a_manager_that_ends_a_dead_connection_as_it_is_asked_costs_the_next_one_in_th
     let lease = kept.take().expect("the slot is free");
     assert_eq!((lease.number, lease.is_valid()), (1, true));
     assert_eq!((pool.stats().used, pool.stats().invalidated), (1, 0));
+}
+
+#[test]
+fn a_manager_that_panics_as_it_is_asked_about_a_death_keeps_no_dead_connection() {
+    for in_use in [false, true] {
+        let world = World::new();
+        let pool = pool(&world, 1);
+        let lease = Some(world.connect(&pool)).filter(|_| in_use);
+        *world.log.in_loss.borrow_mut() = Some(Box::new(|| panic!("a question")));
+        // The manager is asked only about a connection that the pool has.
+        assert_ne!(panics(|| world.dies(0, Some("gone"))), in_use);
+        world.time.run();
+        assert_eq!(world.connect(&pool).number, 1);
+        drop(lease);
+        assert_eq!(world.log.open.get(), 1);
+    }
 }
 
 #[test]
