@@ -106,9 +106,13 @@ every_kind! {
 
     fn a_connect_listener_that_fails_rejects_connect_the_connection_is_terminated(world) {
         let pool = pool::<K>(world);
-        world.listener_fails("connect", "no");
-        assert!(matches!(world.refused(&pool), Error::Manager(error) if *error == Failure("no")));
-        assert_eq!(world.trace(), "open, first_connect(0), connect(0), terminate 0");
+        for (event, number) in [("first_connect", 0), ("connect", 1)] {
+            world.listener_fails(event, "no");
+            assert!(matches!(world.refused(&pool), Error::Manager(error) if *error == Failure("no")));
+            let before = if event == "connect" { format!("connect({number}), ") } else { String::new() };
+            assert_eq!(world.trace(), format!("open, first_connect({number}), {before}terminate {number}"));
+            assert_eq!((pool.stats().total, pool.stats().used), (0, 0), "{event}");
+        }
         drop(world.connect(&pool));
     }
 
@@ -116,6 +120,7 @@ every_kind! {
         let pool = pool::<K>(world);
         world.listener_fails("checkout", "no");
         assert!(matches!(world.refused(&pool), Error::Manager(_)));
+        assert!(world.trace().ends_with("checkout(0), invalidate(0), closing(0), terminate 0, checkin()"));
         assert_eq!(world.log.open.get(), 0);
         drop(world.connect(&pool));
     }
@@ -124,7 +129,10 @@ every_kind! {
         let pool = pool::<K>(world);
         world.listener_disconnects("checkout", "gone", false);
         world.listener_disconnects("checkout", "gone", false);
-        assert!(matches!(world.refused(&pool), Error::Disconnected { .. }));
+        let Error::Disconnected { last, .. } = world.refused(&pool) else { panic!("another error") };
+        assert_eq!(*last.unwrap(), Failure("gone"));
+        assert!(world.trace().ends_with("connect(2), invalidate(2), closing(2), terminate 2, checkin()"));
+        assert_eq!(world.log.open.get(), 0);
         drop(world.connect(&pool));
     }
 
@@ -138,11 +146,14 @@ every_kind! {
     }
 
     fn a_reset_that_fails_costs_the_connection_not_the_return(world) {
-        let pool = world.pool::<K>(|builder| builder.reset_on_return(ResetStyle::Session));
+        let pool: Of<K> = world.listened(|builder| builder.reset_on_return(ResetStyle::Session));
         let lease = world.connect(&pool);
+        world.trace();
         world.resets([Script::Fails("reset")]);
         world.close(lease);
-        assert!(world.trace().ends_with("session 0, terminate 0"));
+        let end = "invalidate(0), closing(0), terminate 0, checkin()";
+        assert_eq!(world.trace(), format!("reset(0), session 0, error(reset: reset), {end}"));
+        assert_eq!(world.log.reasons.take(), ["reset"]);
         assert_eq!(world.connect(&pool).number, 1);
     }
 
@@ -196,14 +207,16 @@ every_kind! {
     }
 
     fn close_waits_for_the_lease_refuses_later_callers_and_closes_at_its_return(world) {
-        let pool = world.pool::<K>(|builder| builder);
+        let pool: Of<K> = world.listened(|builder| builder.reset_on_return(ResetStyle::Session));
         let lease = world.connect(&pool);
+        world.trace();
         let mut closing = pin!(pool.close());
         assert!(world.poll(closing.as_mut()).is_none());
+        assert!(pool.is_closed());
         assert!(matches!(world.refused(&pool), Error::Closed { .. }));
         world.close(lease);
         assert!(world.poll(closing).is_some());
-        assert_eq!(world.trace(), "open, close 0");
+        assert_eq!(world.trace(), "reset(0), session 0, checkin(0), closing(0), close 0");
     }
 
     fn a_lease_that_is_not_back_within_closes_timeout_is_ended_once(world) {

@@ -72,17 +72,31 @@ fn terminate_takes_the_lease_back_and_its_slot_serves_the_next() {
 
 #[test]
 fn a_lease_that_was_taken_back_ends_in_nothing_however_often_its_slot_was_lent_since() {
-    let world = World::new();
-    let pool = pool(&world, OnHoldLimit::Terminate);
-    let lease = world.connect(&pool);
-    world.pass(62_000);
-    for _ in 0..3 {
-        drop(world.connect(&pool));
+    for end in ["close", "invalidate", "detach", "drop"] {
+        // A handle of the slot comes round after 1,024 leases.
+        for uses in [0, 3, 1_022, 1_023, 1_024] {
+            let world = World::new();
+            let pool = pool(&world, OnHoldLimit::Terminate);
+            let lost = world.connect(&pool);
+            world.pass(62_000);
+            for _ in 0..uses {
+                drop(world.connect(&pool));
+            }
+            let other = world.connect(&pool);
+            match end {
+                "close" => world.close(lost),
+                "invalidate" => world.run(lost.invalidate()),
+                "detach" => assert!(lost.detach().is_err()),
+                _ => drop(lost),
+            }
+            let stats = pool.stats();
+            assert_eq!((stats.used, stats.invalidated, stats.detached), (1, 1, 0), "{end} after {uses} uses");
+            assert!(other.is_valid());
+            drop(other);
+            let stats = pool.stats();
+            assert_eq!((stats.used, stats.idle, stats.opened), (0, 1, 2), "{end} after {uses} uses");
+        }
     }
-    let other = world.connect(&pool);
-    world.close(lease);
-    assert!(other.is_valid());
-    assert_eq!(pool.stats().used, 1);
 }
 
 #[test]

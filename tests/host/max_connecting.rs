@@ -166,8 +166,10 @@ fn a_caller_that_left_while_it_waited_to_reconnect_blocks_none_that_gets_its_num
     drop(world.wait(&pool));
     drop(lease);
     // Its connection is dead, and the one place is taken.
+    world.trace();
     world.listener_disconnects("checkout", "gone", false);
     drop(world.wait(&pool));
+    assert!(world.trace().starts_with("checkout(0), invalidate(0), closing(0), terminate 0"));
     world.pass(5);
     let mut leases = [(); 2].map(|()| world.connect(&pool));
     // A number has ten bits of generation. Two waiters each time, since the place used last is the first to be used
