@@ -10,7 +10,7 @@ use super::alarm::{Alarm, Due};
 use super::asked::Own;
 use super::callers::{Answer, Caller, Granted, Hold, Party, enter, find, leave};
 use super::error::{Error, LongHeld, TimeoutError, time_of};
-use super::events::{Background, Events};
+use super::events::{Background, Events, Taken};
 use super::manager::Manager;
 use super::operation::Operation;
 use super::runtime::{Place, Runtime};
@@ -39,6 +39,8 @@ pub(super) struct State<M: Manager, R: Runtime> {
     flags: Vec<Option<Party<Flag>>>,
     /// Spawned operations that have not started.
     spawned: VecDeque<OperationId>,
+    /// Leases that were out for too long and are not reported yet: for how many milliseconds, and where they were taken.
+    long_held: VecDeque<(u32, Option<Taken>)>,
     /// The error of the last opening, while openings fail and are tried again.
     pub(super) open_error: Option<Rc<M::Error>>,
 }
@@ -113,6 +115,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             callers: Vec::new(),
             flags: Vec::new(),
             spawned: VecDeque::new(),
+            long_held: VecDeque::new(),
             open_error: None,
         };
         Self {
@@ -299,23 +302,17 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
     pub(super) fn tick(self: &Rc<Self>, rings: bool) {
         self.take_in_strays();
         let now_ms = self.runtime.now();
-        let delay_ms = self.with(|state| if rings { state.policy.ring(now_ms) } else { state.policy.tick(now_ms) });
+        let Traits { limits_holding, takes_back, .. } = self.traits.get();
+        let delay_ms = self.with(|state| {
+            let delay_ms = if rings { state.policy.ring(now_ms) } else { state.policy.tick(now_ms) };
+            if limits_holding {
+                state.note_held(takes_back);
+            }
+            delay_ms
+        });
         self.drain();
         Alarm::set(self, delay_ms.map(|delay_ms| Due { since_ms: now_ms, delay_ms }));
-        if self.traits.get().limits_holding {
-            self.report_held();
-        }
-    }
-
-    fn report_held(self: &Rc<Self>) {
-        for (ms, slot) in self.with(|state| state.policy.take_held()) {
-            let held = self.held_at(slot);
-            let taken_at = held.as_ref().and_then(|held| held.taken_at.get());
-            if self.traits.get().takes_back
-                && let Some(held) = held
-            {
-                held.is_doomed.set(true);
-            }
+        while let Some((ms, taken_at)) = self.with(|state| state.long_held.pop_front()) {
             if let Some(events) = &self.events {
                 events.held(Duration::from_millis(u64::from(ms)), taken_at);
             }
@@ -583,6 +580,17 @@ impl<M: Manager, R: Runtime> State<M, R> {
             if let Hold::Share(_) = hold { place.clone() } else { place.take() }
         }?;
         Some(Granted { held: held.clone(), connection, hold })
+    }
+
+    /// Takes the leases that are out for too long at once: their slots may be lent again before they are reported.
+    fn note_held(&mut self, takes_back: bool) {
+        for (ms, slot) in self.policy.take_held() {
+            let held = self.slots.get(slot as usize).and_then(Option::as_ref);
+            if takes_back && let Some(held) = held {
+                held.is_doomed.set(true);
+            }
+            self.long_held.push_back((ms, held.and_then(|held| held.taken_at.get())));
+        }
     }
 
     fn longest_held(&self) -> Vec<LongHeld> {

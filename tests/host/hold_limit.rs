@@ -2,6 +2,9 @@
 
 use crate::fakes::{Of, Script, World, panics};
 use edgepool::{Assertion, Null, OnHoldLimit, Queue, Static};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 fn pool(world: &World, action: OnHoldLimit) -> Of<Queue> {
@@ -147,11 +150,41 @@ fn a_listener_of_held_that_panics_keeps_the_limit_from_no_other_lease() {
         world.pass(62_000);
         let taken_back = action == OnHoldLimit::Terminate;
         assert!(leases.iter().all(|lease| lease.is_valid() != taken_back), "{action:?}");
+        assert_eq!(world.log.held.borrow().len(), 3, "{action:?}");
         assert_eq!(pool.stats().used, if taken_back { 0 } else { 3 });
         drop(leases);
         let _leases = [(); 3].map(|()| world.connect(&pool));
         assert!(!world.trace().contains("dropped"));
     }
+}
+
+#[test]
+fn a_listener_of_held_that_lends_a_slot_again_costs_its_new_holder_nothing() {
+    let world = World::new();
+    let pool = world.listened::<Queue>(|builder| {
+        let builder = builder.pool_size(2).max_overflow(0).hold_limit(Duration::from_secs(60));
+        builder.on_hold_limit(OnHoldLimit::Terminate)
+    });
+    let [first, second] = [(); 2].map(|()| world.connect(&pool));
+    let (own, time, old) = (pool.clone(), world.time.clone(), RefCell::new(Some((first, second))));
+    let next = Rc::new(RefCell::new(Vec::new()));
+    let kept = next.clone();
+    world.within(move |event| {
+        if event == "held" && old.borrow().is_some() {
+            drop(old.take());
+            time.run();
+            for _ in 0..2 {
+                let mut caller = Box::pin(own.connect());
+                if let Poll::Ready(Ok(lease)) = time.poll_once(caller.as_mut()) {
+                    kept.borrow_mut().push(lease);
+                }
+            }
+        }
+    });
+    world.pass(62_000);
+    assert_eq!(world.log.held.borrow().len(), 2);
+    let leases = next.take();
+    assert_eq!(leases.iter().map(|lease| (lease.number, lease.is_valid())).collect::<Vec<_>>(), [(2, true), (3, true)]);
 }
 
 #[test]
