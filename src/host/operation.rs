@@ -401,8 +401,8 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
 
     /// Another operation has ended the connection while the call had it.
     fn end_doomed(&self) {
-        if let Some(connection) = self.held.as_ref().and_then(|held| held.take_doomed()) {
-            self.shared.manager.terminate(connection);
+        if let Some(held) = &self.held {
+            self.shared.end_doomed(held);
         }
     }
 
@@ -416,10 +416,12 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
             Event::Invalidate | Event::Close => self.held_for(slot),
             _ => self.held.clone().or_else(|| slot.and_then(|slot| shared.held_at(slot))),
         };
+        let shown = held.as_deref().map(|held| Shown { shared: &shared, held });
         let mut place = held.as_deref().and_then(Borrowed::alone);
         let connection = place.as_mut().and_then(Borrowed::get);
         let result = Self::listen(&**events, event, connection, self.error.as_ref());
         drop(place);
+        drop(shown);
         let Err(rejection) = result else { return Outcome::Ok };
         let (error, outcome) = match rejection {
             Rejection::Failed(error) => (error, Outcome::Failed),
@@ -595,6 +597,18 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
 impl<M: Manager, R: Runtime> Drop for Operation<M, R> {
     fn drop(&mut self) {
         self.give_up();
+    }
+}
+
+/// While a listener has the connection, which may end in it. Dropped after the listener's hold of it.
+struct Shown<'shown, M: Manager, R: Runtime> {
+    shared: &'shown Shared<M, R>,
+    held: &'shown Held<M>,
+}
+
+impl<M: Manager, R: Runtime> Drop for Shown<'_, M, R> {
+    fn drop(&mut self) {
+        self.shared.end_doomed(self.held);
     }
 }
 

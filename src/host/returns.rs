@@ -110,9 +110,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             _ => None,
         };
         self.drain();
-        if let Some(connection) = held.take_doomed() {
-            self.manager.terminate(connection);
-        }
+        self.end_doomed(&held);
         self.afterwards();
         operation
     }

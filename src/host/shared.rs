@@ -469,6 +469,13 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         });
     }
 
+    /// Terminates a connection that has ended in the pool while a call, a listener or a lease had it.
+    pub(super) fn end_doomed(&self, held: &Held<M>) {
+        if let Some(connection) = held.take_doomed() {
+            self.manager.terminate(connection);
+        }
+    }
+
     pub(super) fn is_current(&self, held: &Rc<Held<M>>) -> bool {
         self.with(|state| state.has(held))
     }

@@ -1,10 +1,11 @@
 //! Deaths that the driver reports: `Watch::died`.
 
 use crate::fakes::{Failure, Of, Script, World, panics};
-use edgepool::{Error, Queue};
-use std::cell::RefCell;
+use edgepool::{Assertion, Error, Null, Patience, PoolKind, Queue, ResetStyle, Singleton, Static};
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 fn pool(world: &World, size: u32) -> Of<Queue> {
     world.listened(|builder| builder.pool_size(size).max_overflow(0))
@@ -264,6 +265,68 @@ fn a_manager_that_panics_as_it_is_asked_about_a_death_keeps_no_dead_connection()
         assert_eq!(world.connect(&pool).number, 1);
         drop(lease);
         assert_eq!(world.log.open.get(), 1);
+    }
+}
+
+/// A listener of this event ends the first connection, or the pool. Whatever comes then, each connection ends once.
+fn ends_within<K: PoolKind>(event: &'static str, how: &'static str) {
+    let note = format!("{how} in {event}");
+    let world = World::new();
+    let pool = world.listened::<K>(|builder| builder.reset_on_return(ResetStyle::Session));
+    let (own, time, log) = (pool.clone(), world.time.clone(), world.log.clone());
+    let has_acted = Rc::new(Cell::new(false));
+    let acted = has_acted.clone();
+    world.within(move |now| {
+        if now != event || acted.replace(true) {
+            return;
+        }
+        match how {
+            "a close without patience" => {
+                let now = Patience { time: Some(Duration::ZERO), drain: false };
+                let _ = time.poll_once(pin!(own.close_within(now)));
+            }
+            _ => {
+                let watch = log.watches.borrow()[0].clone();
+                watch.died(Some(how).filter(|&how| how != "panic").map(Failure));
+                assert_ne!(how, "panic", "a listener");
+            }
+        }
+    });
+    for _ in 0..3 {
+        let mut lease = None;
+        let has_panicked = panics(|| lease = world.time.run_until(pool.connect()));
+        assert!(has_panicked || pool.is_closed() || matches!(lease, Some(Ok(_))), "{note}");
+        if let Some(Ok(lease)) = lease {
+            panics(|| world.close(lease));
+        }
+    }
+    let has_panicked = panics(|| world.run(pool.dispose()));
+    assert!(!has_panicked || how == "panic", "{note}");
+    world.time.run();
+    assert!(has_acted.get(), "{note} is not called");
+    let stats = pool.stats();
+    assert_eq!((stats.total, stats.used, world.log.open.get()), (0, 0, 0), "{note}: {stats:?}");
+    drop(world.run(pool.connect()));
+    world.run(pool.close());
+    let trace = world.trace();
+    assert!(!trace.contains("dropped"), "{note}: {trace}");
+    for number in 0..world.log.watches.borrow().len() {
+        let ends = [format!("terminate {number}"), format!("close {number}")];
+        let count = trace.split(", ").filter(|call| ends.iter().any(|end| end == call)).count();
+        assert_eq!(count, 1, "{note}: connection {number}: {trace}");
+    }
+}
+
+#[test]
+fn a_connection_that_ends_in_a_listener_of_its_own_is_ended_once() {
+    for event in ["first_connect", "connect", "checkout", "reset", "checkin", "closing"] {
+        for how in ["gone", "alone", "lost", "panic", "a close without patience"] {
+            ends_within::<Queue>(event, how);
+            ends_within::<Null>(event, how);
+            ends_within::<Static>(event, how);
+            ends_within::<Singleton>(event, how);
+            ends_within::<Assertion>(event, how);
+        }
     }
 }
 
