@@ -5,8 +5,9 @@ use edgepool::{Assertion, Builder, LeaseOf, Null, OnHoldLimit, PoolKind, Queue, 
 use std::cell::Cell;
 use std::time::Duration;
 
-fn pool<K: PoolKind>(world: &World) -> Of<K> {
+fn pool<K: PoolKind>(world: &World, crosses: bool) -> Of<K> {
     world.listened(|builder: Builder<K, Fake>| {
+        let builder = if crosses { builder.crosses_requests() } else { builder };
         let builder = builder.pre_ping(true).reset_on_return(ResetStyle::Session);
         let shares = K::KIND == Static::KIND || K::KIND == Singleton::KIND;
         if shares { builder } else { builder.hold_limit(Duration::from_millis(10)).on_hold_limit(OnHoldLimit::Report) }
@@ -105,9 +106,9 @@ where
     LeaseFrom<K>: Detaches,
 {
     for event in ["first_connect", "connect", "checkout"] {
-        for disconnects in [false, true] {
+        for (disconnects, crosses) in [(false, false), (true, false), (false, true), (true, true)] {
             let world = World::new();
-            let pool = pool::<K>(&world);
+            let pool = pool::<K>(&world, crosses);
             for _ in 0..100 {
                 if disconnects {
                     world.listener_disconnects(event, "gone", true);
@@ -144,12 +145,18 @@ where
         if shares && matches!(event, "detach" | "close_detached" | "held") {
             continue;
         }
-        let world = World::new();
-        let pool = pool::<K>(&world);
-        world.within(move |now| assert_ne!(now, event, "a listener"));
-        assert!(work(&world, &pool) > 0, "{event} is not listened to");
-        world.log.within.take();
-        expect_sound(&world, &pool, event);
+        for crosses in [false, true] {
+            // Without a caller that waits it has no timer.
+            if crosses && event == "held" {
+                continue;
+            }
+            let world = World::new();
+            let pool = pool::<K>(&world, crosses);
+            world.within(move |now| assert_ne!(now, event, "a listener"));
+            assert!(work(&world, &pool) > 0, "{event} is not listened to");
+            world.log.within.take();
+            expect_sound(&world, &pool, &format!("{event}, crosses: {crosses}"));
+        }
     }
 }
 
