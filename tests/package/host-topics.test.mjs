@@ -54,18 +54,55 @@ test("each topic of conformance is one of the Rust host's, or has a reason not t
   for (const topic of Object.keys(ofJavaScript)) assert.ok(topicNames().includes(topic), `${topic} is no topic`);
 });
 
-test("a topic of the Rust host holds the promises of conformance by name", async () => {
-  const held = topicNames().filter((topic) => !(topic in ofJavaScript));
-  const sentences = collect(await loadTopics(held));
-  for (const topic of held) {
-    const prefix = `${topic}: `;
-    const names = sentences
-      .filter(({ name }) => name.startsWith(prefix))
-      .map(({ name }) => nameOf(name.slice(prefix.length)));
-    const shared = testsIn(read(topic)).filter((name) => names.includes(name));
-    assert.ok(shared.length >= 2, `${topic} shares ${shared.length} names`);
+/**
+ * Comments that begin with "Not here: " give a reason, and those of the form "- sentence" behind it what it concerns. A
+ * sentence may end in "= name": the test in tests/host that holds it under that name.
+ *
+ * @returns {{ sentence: string, reason: string, test?: string }[]}
+ */
+function listedIn(text) {
+  const comments = text.replace(/\n *\/\/ {3,}/g, " ").matchAll(/^ *\/\/ (Not here: |- )(.*)$/gm);
+  const listed = [];
+  let reason = "";
+  for (const [, mark, rest] of comments) {
+    if (mark === "- ") listed.push({ reason, sentence: rest.replace(/ = \w+$/, ""), test: / = (\w+)$/.exec(rest)?.[1] });
+    else reason = rest;
   }
-});
+  return listed;
+}
+
+const everyTest = new Set(
+  readdirSync(join(root, "tests", "host"))
+    .filter((file) => file.endsWith(".rs"))
+    .flatMap((file) => testsIn(readFileSync(join(root, "tests", "host", file), "utf8"))),
+);
+
+const held = topicNames().filter((topic) => !(topic in ofJavaScript));
+const sentences = collect(await loadTopics(held)).map(({ name }) => name);
+
+for (const topic of held) {
+  const own = sentences.filter((name) => name.startsWith(`${topic}: `)).map((name) => name.slice(topic.length + 2));
+  const tests = testsIn(read(topic));
+  const listed = listedIn(read(topic));
+
+  test(`${topic}: each sentence is the name of a test of the Rust host, or is listed with a reason`, () => {
+    const known = new Set([...tests, ...listed.map(({ sentence }) => nameOf(sentence))]);
+    assert.deepEqual(
+      own.filter((sentence) => !known.has(nameOf(sentence))),
+      [],
+    );
+  });
+
+  test(`${topic}: what is listed is a sentence without a test of its name`, () => {
+    const names = own.map(nameOf);
+    for (const { sentence, reason, test: other } of listed) {
+      assert.ok(names.includes(nameOf(sentence)), `"${sentence}" is no sentence of ${topic}`);
+      assert.ok(!tests.includes(nameOf(sentence)), `"${sentence}" has a test`);
+      assert.ok(reason.length > 0 || other !== undefined, `"${sentence}" has no reason`);
+      assert.ok(other === undefined || everyTest.has(other), `"${sentence}" names ${other}, which is no test`);
+    }
+  });
+}
 
 test("each file of tests/host is compiled", () => {
   const main = readFileSync(join(root, "tests", "host", "main.rs"), "utf8");
