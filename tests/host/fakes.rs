@@ -105,6 +105,8 @@ pub(crate) struct Log {
     /// Runs in the next opening, before it is awaited.
     pub(crate) in_open: RefCell<Option<Act>>,
     pub(crate) in_reset: RefCell<Option<Act>>,
+    /// Runs in each call into the manager, with its name.
+    pub(crate) in_call: RefCell<Option<Within>>,
     /// For how long leases were out when they were reported, and where they were taken.
     pub(crate) held: RefCell<Vec<(u64, Option<Taken>)>>,
     /// Why connections were invalidated.
@@ -130,6 +132,13 @@ impl Log {
     fn note(&self, call: Call) {
         self.calls.borrow_mut().push(call);
     }
+
+    fn enter(&self, call: &'static str) {
+        let act = self.in_call.borrow().clone();
+        if let Some(act) = act {
+            act(call);
+        }
+    }
 }
 
 /// Counts an opening until its end, also if it is dropped.
@@ -147,13 +156,17 @@ pub(crate) struct Listener(pub(crate) Rc<Log>);
 impl Listener {
     fn on(&self, event: &'static str, connection: Option<&mut Connection>) -> Result<(), Rejection<Failure>> {
         self.0.note(Call::Event(event, connection.map(|connection| connection.number)));
+        self.act(event);
+        let mut answers = self.0.answers.borrow_mut();
+        let at = answers.iter().position(|(of, _)| *of == event);
+        at.and_then(|at| answers.remove(at)).map_or(Ok(()), |(_, answer)| Err(answer))
+    }
+
+    fn act(&self, event: &'static str) {
         let within = self.0.within.borrow().clone();
         if let Some(within) = within {
             within(event);
         }
-        let mut answers = self.0.answers.borrow_mut();
-        let at = answers.iter().position(|(of, _)| *of == event);
-        at.and_then(|at| answers.remove(at)).map_or(Ok(()), |(_, answer)| Err(answer))
     }
 
     fn tell(&self, event: &'static str, connection: Option<&mut Connection>) {
@@ -210,6 +223,7 @@ impl Events<Fake> for Listener {
 
     fn error(&self, background: Background, error: Option<&Rc<Failure>>) {
         self.0.note(Call::Error(background, error.map(|error| error.0)));
+        self.act("error");
     }
 }
 
@@ -270,6 +284,7 @@ impl Manager for Fake {
 
     async fn open(&self, watch: Watch<Self>) -> Result<Connection, Failure> {
         self.log.note(Call::Open);
+        self.log.enter("open");
         let act = self.log.in_open.take();
         if let Some(act) = act {
             act();
@@ -295,6 +310,7 @@ impl Manager for Fake {
 
     async fn reset(&self, connection: &mut Connection, reset: Reset) -> Result<(), Failure> {
         self.log.note(Call::Reset(connection.number, reset));
+        self.log.enter("reset");
         let act = self.log.in_reset.take();
         if let Some(act) = act {
             act();
@@ -307,20 +323,24 @@ impl Manager for Fake {
 
     async fn ping(&self, connection: &mut Connection) -> Result<bool, Failure> {
         self.log.note(Call::Ping(connection.number));
+        self.log.enter("ping");
         self.play(&self.log.ping_scripts).await
     }
 
     async fn close(&self, connection: Connection) -> Result<(), Failure> {
         connection.end(Call::Close);
+        self.log.enter("close");
         self.play(&self.log.close_scripts).await.map(|_| ())
     }
 
     fn terminate(&self, connection: Connection) {
         connection.end(Call::Terminate);
+        self.log.enter("terminate");
     }
 
     async fn cancel(&self, connection: &mut Connection) -> Result<bool, Failure> {
         self.log.note(Call::Cancel(connection.number));
+        self.log.enter("cancel");
         self.play(&self.log.cancel_scripts).await
     }
 
@@ -341,10 +361,12 @@ impl Manager for Fake {
     }
 
     fn in_transaction(&self, connection: &Connection) -> bool {
+        self.log.enter("in_transaction");
         connection.in_transaction
     }
 
     fn is_busy(&self, connection: &Connection) -> bool {
+        self.log.enter("is_busy");
         connection.is_busy
     }
 
@@ -476,6 +498,11 @@ impl World {
     /// Runs in each listener from now on.
     pub(crate) fn within(&self, act: impl Fn(&'static str) + 'static) {
         *self.log.within.borrow_mut() = Some(Rc::new(act));
+    }
+
+    /// Runs in each call into the manager from now on.
+    pub(crate) fn in_calls(&self, act: impl Fn(&'static str) + 'static) {
+        *self.log.in_call.borrow_mut() = Some(Rc::new(act));
     }
 
     /// The driver reports the death of a connection.
