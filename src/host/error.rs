@@ -3,7 +3,7 @@
 extern crate std;
 
 use super::events::Taken;
-use super::options::CROSSES;
+use super::options::{CROSSES, PRE_PING};
 use crate::policy::{Counts, Refusal, Settings, Stats};
 use core::fmt::{self, Display, Formatter};
 use std::boxed::Box;
@@ -126,6 +126,9 @@ impl Display for OptionError {
         let method = method_of(self.option);
         if self.option == CROSSES {
             return write!(formatter, "the option {method} needs the compatibility date 2025-06-30 or a later one");
+        }
+        if self.option == PRE_PING && self.is_taken {
+            return write!(formatter, "the option {method} needs a manager that can ping");
         }
         if self.is_taken {
             write!(formatter, "the option {method} has a value that is not allowed")

@@ -327,6 +327,10 @@ impl Manager for Fake {
         self.play(&self.log.ping_scripts).await
     }
 
+    fn can_ping(&self) -> bool {
+        true
+    }
+
     async fn close(&self, connection: Connection) -> Result<(), Failure> {
         connection.end(Call::Close);
         self.log.enter("close");
