@@ -85,6 +85,8 @@ pub struct TimeoutError<E> {
     pub longest_held: Vec<LongHeld>,
     /// The error of the last opening, while openings fail and are tried again.
     pub cause: Option<Rc<E>>,
+    /// For how many milliseconds a connection has been on its way back, at least.
+    pub(super) returning_ms: Option<u32>,
 }
 
 /// A lease that is out.
@@ -221,11 +223,18 @@ impl<E> Display for TimeoutError<E> {
         };
         write!(
             formatter,
-            "{what} within {} ms ({option}) in the pool {pool}: {} in use ({} being returned), {} idle, {} \
-             opening, {} closing, of at most {} connections; others waiting: {}",
+            "{what} within {} ms ({option}) in the pool {pool}: {} in use",
             Whole(*timeout_ms),
-            stats.used,
-            stats.returning,
+            stats.used
+        )?;
+        if stats.returning > 0 {
+            write!(formatter, " ({} being returned", stats.returning)?;
+            self.returning_ms.map_or(Ok(()), |ms| write!(formatter, ", for at least {ms} ms"))?;
+            formatter.write_str(")")?;
+        }
+        write!(
+            formatter,
+            ", {} idle, {} opening, {} closing, of at most {} connections; others waiting: {}",
             stats.idle,
             stats.opening,
             stats.closing,

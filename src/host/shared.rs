@@ -510,6 +510,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
                     counts: state.policy.counts(),
                     longest_held: state.longest_held(),
                     cause: state.open_error.clone(),
+                    returning_ms: state.policy.longest_return(),
                 }))
             }
         }
