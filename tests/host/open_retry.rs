@@ -119,3 +119,67 @@ fn an_idle_connection_is_lent_without_a_clock_as_in_every_pool() {
     drop(world.connect(&pool));
     assert_eq!(world.time.readings(), readings);
 }
+
+#[test]
+fn the_manager_says_which_errors_pass() {
+    for (word, passes) in [("refused", true), ("no such database", false)] {
+        let world = World::new();
+        let pool = pool(&world, None);
+        failures(&world, 2, word);
+        assert_eq!(world.run(pool.connect()).is_ok(), passes);
+        assert_eq!(world.trace().matches("open").count(), if passes { 3 } else { 1 });
+    }
+}
+
+/// Fails at first. It says of no error that it passes.
+#[derive(Default)]
+struct Plain(std::cell::Cell<u32>);
+
+impl edgepool::Manager for Plain {
+    type Connection = ();
+    type Error = crate::fakes::Failure;
+
+    async fn open(&self, _: edgepool::Watch<Self>) -> Result<(), crate::fakes::Failure> {
+        let number = self.0.replace(self.0.get() + 1);
+        if number == 0 { Err(crate::fakes::Failure("refused")) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_manager_that_says_nothing_of_its_errors_has_none_that_pass() {
+    let world = World::new();
+    let pool = edgepool::QueuePool::builder(Plain::default()).open_retry(None).build_on(world.time.clone()).unwrap();
+    assert!(matches!(world.run(pool.connect()), Err(Error::Manager(_))));
+    assert_eq!(pool.manager().0.get(), 1);
+}
+
+#[test]
+fn an_opening_that_takes_too_long_is_tried_again() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| {
+        builder.pool_size(1).max_overflow(0).open_retry(None).open_timeout(Duration::from_millis(500))
+    });
+    world.opens([Script::Hangs, Script::takes(700), Script::takes(300)]);
+    let lease = world.connect(&pool);
+    assert!(world.time.now_ms() >= 1_300.0);
+    world.pass(5_000);
+    assert_eq!((lease.number, world.log.open.get(), world.trace().as_str()), (0, 1, "open, open, open"));
+    // What was given up was dropped before the next began.
+    assert_eq!((world.log.most_opening.get(), pool.stats().opened), (1, 1));
+}
+
+// Not here: without retries is 0, since the option is a number.
+// - a pool with a deadline waits until it, unless openRetry is false
+//   = a_pool_with_a_deadline_waits_until_it_unless_open_retry_is_0
+
+// Not here: there is no dialect beside the manager, which has errors of its own, and none with codes of Node.
+// - the dialect says which errors pass = the_manager_says_which_errors_pass
+// - without a dialect: the codes of the network, of a server that starts, and of one that is full
+//   = a_manager_that_says_nothing_of_its_errors_has_none_that_pass
+
+// Not here: an opening that takes too long is dropped, so it opens nothing later.
+// - an opening that takes too long is tried again, and what it opens later is closed
+//   = an_opening_that_takes_too_long_is_tried_again
+
+// Not here: the Rust host has no log.
+// - a failure that is tried again is logged as a warning

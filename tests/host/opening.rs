@@ -106,3 +106,29 @@ fn a_caller_whose_connection_was_dead_keeps_its_place_while_another_is_opened() 
     let lease = world.served(first);
     assert_eq!(lease.number, 1);
 }
+
+#[test]
+fn a_caller_that_goes_on_with_what_came_back_may_leave() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pool_size(2).max_overflow(0).pre_ping(true));
+    let held = world.connect(&pool);
+    world.opens([Script::takes(50)]);
+    world.pings([Script::Hangs]);
+    let mut waiter = world.wait(&pool);
+    drop(held);
+    assert!(world.waits(&mut waiter));
+    drop(waiter);
+    world.pass(50);
+    let stats = pool.stats();
+    assert_eq!((stats.used, stats.opening, stats.waiting, stats.idle), (0, 0, 0, 1));
+    assert_eq!(world.connect(&pool).number, 1);
+}
+
+// Not here: a caller without a signal leaves by its drop.
+// - a caller that goes on with what came back keeps its signal and its deadline
+//   = a_caller_that_goes_on_with_what_came_back_keeps_its_deadline
+// - a signal that brings a connection back while it is listened to still aborts
+//   = a_caller_that_goes_on_with_what_came_back_may_leave
+
+// Not here: a listener returns, or panics, before anything else runs.
+// - a connect listener that hangs binds no caller either
