@@ -79,3 +79,31 @@ fn it_outlives_the_old_one() {
     drop(pool);
     drop(world.connect(&again));
 }
+
+#[test]
+fn it_has_the_same_manager() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let again = pool.recreate();
+    assert!(std::ptr::eq(pool.manager(), again.manager()));
+    let asked = std::rc::Rc::new(std::cell::Cell::new(0));
+    let count = asked.clone();
+    world.in_calls(move |call| count.set(count.get() + u32::from(call == "in_transaction")));
+    world.close(world.connect(&again));
+    assert_eq!(asked.get(), 1);
+}
+
+// Not here: the manager has what a dialect has in JavaScript.
+// - it has the same dialect = it_has_the_same_manager
+
+// Not here: a builder is consumed by its pool.
+// - changing the options object afterwards changes neither pool
+
+// Not here: a pool makes itself no name. It is "pool" by default.
+// - a pool without a name of its own gives the new one another
+
+// Not here: a pool has no subclasses.
+// - a subclass whose constructor takes something else keeps its creator, its settings and its properties
+// - a subclass whose constructor refuses the creator is recreated without it
+// - a subclass that wraps its creator has it wrapped once, and its own fields begin again
+// - a pool that a subclass makes in its constructor is not the one that is recreated

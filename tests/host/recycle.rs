@@ -45,6 +45,10 @@ fn without_it_a_connection_is_never_replaced() {
     drop(world.connect(&pool));
     world.pass(10_000_000);
     assert_eq!(world.connect(&pool).number, 0);
+    let pool = world.pool::<Queue>(|builder| builder.recycle(None));
+    drop(world.connect(&pool));
+    world.pass(365 * 86_400_000);
+    assert_eq!(world.connect(&pool).number, 1);
 }
 
 #[test]
@@ -122,3 +126,44 @@ fn recycle_jitter_spreads_the_age_of_each_connection_between_recycle_1_jitter_an
     assert!((1..40).contains(&half), "{half}");
     assert_eq!(replaced(251), 40);
 }
+
+#[test]
+fn recycle_jitter_none_outlives_recycle() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| {
+        builder.pool_size(100).max_overflow(0).recycle(Duration::from_secs(100)).recycle_jitter(0.5)
+    });
+    let use_all = || drop((0..100).map(|_| world.connect(&pool)).collect::<Vec<_>>());
+    use_all();
+    world.pass(100_001);
+    use_all();
+    assert_eq!((pool.stats().recycled, pool.stats().opened), (100, 200));
+}
+
+#[test]
+fn recycle_jitter_0_spreads_nothing_and_without_recycle_it_means_nothing() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| {
+        builder.pool_size(20).max_overflow(0).recycle(Duration::from_secs(100)).recycle_jitter(0.0)
+    });
+    let use_all = || drop((0..20).map(|_| world.connect(&pool)).collect::<Vec<_>>());
+    use_all();
+    world.pass(100_000);
+    use_all();
+    assert_eq!(pool.stats().recycled, 0);
+    world.pass(1);
+    use_all();
+    assert_eq!(pool.stats().recycled, 20);
+    let never = world.pool::<Queue>(|builder| builder.recycle_jitter(1.0));
+    drop(world.connect(&never));
+    world.pass(365 * 86_400_000);
+    drop(world.connect(&never));
+    assert_eq!((never.stats().recycled, never.stats().opened), (0, 1));
+}
+
+// Not here: a Duration is not negative. None is no age, and is the default.
+// - -1 never replaces it, and is the default = without_it_a_connection_is_never_replaced
+
+// Not here: neither terminate() nor a listener of closes returns an error, so neither fails.
+// - a termination that fails is reported, and the caller has the new connection
+// - a close listener that fails while it is replaced is reported; the caller has the new one
