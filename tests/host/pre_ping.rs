@@ -116,10 +116,17 @@ fn a_death_marks_every_connection_as_old_the_next_one_is_replaced_without_a_ping
     let world = World::new();
     let pool = used(&world, 2);
     world.pings([Script::Dead]);
-    let _lease = world.connect(&pool);
-    world.trace();
-    let _other = world.connect(&pool);
+    let first = world.connect(&pool);
+    let expected = "ping 0, invalidate(0), closing(0), terminate 0, open, connect(2), checkout(2)";
+    assert_eq!(world.trace(), expected);
+    let second = world.connect(&pool);
     assert_eq!(world.trace(), "closing(1), terminate 1, open, connect(3), checkout(3)");
+    drop(first);
+    drop(second);
+    world.trace();
+    // What was opened since is not as old.
+    let _third = world.connect(&pool);
+    assert_eq!(world.trace(), "ping 2, checkout(2)");
 }
 
 #[test]
@@ -136,12 +143,21 @@ fn when_the_lease_of_a_replaced_connection_is_closed_only_the_new_connection_is_
 
 #[test]
 fn what_was_idle_is_never_taken_for_new_it_is_pinged_also_at_its_first_checkout() {
-    let world = World::new();
-    let pool = pool(&world, 1);
-    world.run(pool.warm(1)).unwrap();
-    world.trace();
-    let _lease = world.connect(&pool);
-    assert_eq!(world.trace(), "ping 0, checkout(0)");
+    for warms in [true, false] {
+        let world = World::new();
+        let pool = pool(&world, 1);
+        if warms {
+            world.run(pool.warm(1)).unwrap();
+        } else {
+            world.opens([Script::takes(5)]);
+            drop(world.wait(&pool));
+            world.pass(5);
+        }
+        assert_eq!((pool.stats().idle, pool.stats().checkouts), (1, 0));
+        assert!(!world.trace().contains("ping"));
+        let _lease = world.connect(&pool);
+        assert_eq!(world.trace(), "ping 0, checkout(0)");
+    }
 }
 
 #[test]
@@ -160,8 +176,16 @@ fn a_dead_ping_is_one_of_two_tries_a_refusal_by_a_checkout_listener_after_it_is_
     let pool = used(&world, 1);
     world.pings([Script::Dead]);
     world.listener_disconnects("checkout", "gone", false);
-    assert!(matches!(world.refused(&pool), Error::Disconnected { .. }));
-    assert_eq!(world.log.open.get(), 0);
+    let error = world.refused(&pool);
+    let Error::Disconnected { last, .. } = &error else { panic!("{error}") };
+    assert_eq!(last.as_ref().map(|last| last.0), Some("gone"));
+    let ended = |number| format!("invalidate({number}), closing({number}), terminate {number}");
+    let (first, second, third) = (ended(0), ended(1), ended(2));
+    assert_eq!(
+        world.trace(),
+        format!("ping 0, {first}, open, connect(1), checkout(1), {second}, open, connect(2), {third}, checkin()")
+    );
+    assert_eq!((world.log.open.get(), pool.counts().checked_in), (0, 1));
 }
 
 #[test]

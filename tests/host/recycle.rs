@@ -60,6 +60,7 @@ fn it_is_closed_with_the_close_event_and_terminated_not_closed_politely() {
     world.trace();
     let _lease = world.connect(&pool);
     assert_eq!(world.trace(), "closing(0), terminate 0, open, connect(1), checkout(1)");
+    assert_eq!((pool.stats().recycled, pool.stats().invalidated), (1, 0));
 }
 
 #[test]
@@ -91,21 +92,34 @@ fn a_leased_connection_of_any_age_is_left_to_its_caller_and_replaced_when_it_goe
     world.pass(5_000);
     assert!(lease.is_valid());
     let waiter = world.wait(&pool);
+    world.trace();
     drop(lease);
     assert_eq!(world.served(waiter).number, 1);
+    let trace = world.trace();
+    let expected = "reset(0), checkin(0), closing(0), terminate 0, open, connect(1), checkout(1)";
+    assert!(trace.starts_with(expected), "{trace}");
 }
 
 #[test]
 fn an_aged_connection_whose_creator_is_down_loses_no_place_three_leases_work_afterwards() {
     let world = World::new();
     let pool =
-        world.pool::<Queue>(|builder| builder.pool_size(3).max_overflow(0).recycle(Duration::from_millis(1_000)));
+        world.listened::<Queue>(|builder| builder.pool_size(1).max_overflow(2).recycle(Duration::from_millis(1_000)));
     drop(world.connect(&pool));
     world.pass(1_001);
-    world.opens([Script::Fails("no route")]);
-    world.refused(&pool);
-    let _leases = [(); 3].map(|()| world.connect(&pool));
+    world.trace();
+    world.opens((0..4).map(|_| Script::Fails("no route")));
+    for round in 0..4 {
+        world.refused(&pool);
+        let trace = world.trace();
+        assert!(round > 0 || trace == "closing(0), terminate 0, open, checkin()", "{trace}");
+        let counts = pool.counts();
+        assert_eq!((counts.size, counts.checked_in, counts.overflow, counts.checked_out), (1, 1, 0, 0));
+    }
+    let leases = [(); 3].map(|()| world.connect(&pool));
     assert_eq!(pool.stats().used, 3);
+    drop(leases);
+    assert_eq!(pool.stats().idle, 1);
 }
 
 #[test]

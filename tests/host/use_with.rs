@@ -132,18 +132,27 @@ fn a_disconnect_that_concerns_one_connection_replaces_that_one_alone() {
 
 #[test]
 fn a_disconnect_that_concerns_others_has_each_of_them_pinged_once_and_only_the_dead_replaced() {
-    let world = World::new();
-    let pool = world.queue(3);
-    let [first, second, third] = [(); 3].map(|()| world.connect(&pool));
-    drop((second, third));
-    world.run(first.close_after(&Failure("lost")));
-    world.trace();
-    world.pings([Script::Ok, Script::Dead]);
-    let leases = [(); 2].map(|()| world.connect(&pool));
-    assert_eq!(world.trace(), "ping 1, ping 2, terminate 2, open");
-    drop(leases);
-    drop(world.connect(&pool));
-    assert_eq!(world.trace(), "");
+    for pre_ping in [true, false] {
+        let world = World::new();
+        let pool = world.pool::<Queue>(|builder| {
+            let builder = builder.pool_size(4).max_overflow(0).pre_ping(pre_ping);
+            builder.pre_ping_after_idle(std::time::Duration::from_secs(3_600))
+        });
+        let [first, second, third, fourth] = [(); 4].map(|()| world.connect(&pool));
+        drop((second, third, fourth));
+        world.run(first.close_after(&Failure("lost")));
+        world.trace();
+        // An error that says nothing of the connection stands for dead, since the caller has asked for no ping.
+        world.pings([Script::Dead, Script::Fails("odd"), Script::Ok]);
+        let leases = [(); 4].map(|()| world.connect(&pool));
+        let trace = world.trace();
+        assert_eq!(trace, "ping 1, terminate 1, open, ping 2, terminate 2, open, ping 3, open");
+        assert_eq!(leases.each_ref().map(|lease| lease.number), [4, 5, 3, 6]);
+        drop(leases);
+        drop([(); 4].map(|()| world.connect(&pool)));
+        assert_eq!(world.trace(), "");
+        assert_eq!(world.log.open.get(), 4);
+    }
 }
 
 #[test]
