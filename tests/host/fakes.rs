@@ -349,6 +349,7 @@ impl Manager for Fake {
     }
 
     fn is_disconnect(&self, error: &Failure, _: &Connection) -> bool {
+        self.log.enter("is_disconnect");
         error.0 == "lost"
     }
 
@@ -361,6 +362,7 @@ impl Manager for Fake {
     }
 
     fn is_transient(&self, error: &Failure) -> bool {
+        self.log.enter("is_transient");
         error.0 == "refused"
     }
 
@@ -375,6 +377,7 @@ impl Manager for Fake {
     }
 
     fn is_stuck(&self, connection: &Connection) -> bool {
+        self.log.enter("is_stuck");
         connection.is_stuck
     }
 }

@@ -1,28 +1,72 @@
 //! Foreign code that calls the pool: managers, listeners, and the drop of a connection.
 
-use crate::fakes::{Of, Script, World};
-use edgepool::{Error, Patience, Queue, Runtime, VirtualTime};
+use crate::fakes::{Call, Failure, Fake, Of, Script, World};
+use edgepool::{Error, Lease, Patience, Queue, Runtime, VirtualTime};
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Visits a place of foreign code often enough, with this act in it, and expects the pool to be sound.
-fn visit(world: &World, pool: &Of<Queue>, place: &'static str, what: usize, later: u32) {
-    let (own, time, calls) = (pool.clone(), world.time.clone(), Rc::new(Cell::new(0)));
-    let count = calls.clone();
+type Out = Rc<RefCell<Vec<Lease<Fake, VirtualTime>>>>;
+
+/// How many acts there are, with those on the leases that are out.
+const ACTS: usize = 11;
+
+/// What foreign code does to the pool, or to the leases that are out.
+fn act_on(pool: &Of<Queue>, time: &VirtualTime, out: &Out, what: usize) {
+    if what < 7 {
+        return act(pool, time, what);
+    }
+    let leases = out.take();
+    for lease in leases {
+        match what {
+            7 => drop(lease),
+            8 => {
+                let mut ending = Box::pin(lease.invalidate_because(Failure("gone")));
+                if time.poll_once(ending.as_mut()).is_pending() {
+                    time.spawn(ending);
+                }
+            }
+            9 => drop(lease.detach()),
+            _ => {
+                out.borrow_mut().push(lease);
+                let own = pool.clone();
+                let patience = Patience { time: Some(Duration::ZERO), drain: false };
+                let mut closing = Box::pin(async move { own.close_within(patience).await });
+                if time.poll_once(closing.as_mut()).is_pending() {
+                    time.spawn(closing);
+                }
+            }
+        }
+    }
+}
+
+/// Visits a place of foreign code, with this act in it, and expects the pool to be sound.
+fn visit(place: &'static str, what: usize, later: u32) {
+    let world = World::new();
+    let options = |builder: edgepool::Builder<Queue, Fake>| {
+        let builder = builder.pool_size(2).max_overflow(0).driver_timeout(Duration::from_secs(5));
+        match place {
+            "ping" => builder.pre_ping(true),
+            "is_transient" => builder.open_retry(2),
+            _ => builder,
+        }
+    };
+    let pool: Of<Queue> = if place == "error" { world.listened(options) } else { world.pool(options) };
+    let (out, calls) = (Out::default(), Rc::new(Cell::new(0)));
+    let (own, time, leases, count) = (pool.clone(), world.time.clone(), out.clone(), calls.clone());
     let enter = move |now: &'static str| {
         // A place that always asks the pool for a connection would never end.
         if now != place || count.replace(count.get() + 1) >= 3 {
             return;
         }
         if later == 0 {
-            return act(&own, &time, what);
+            return act_on(&own, &time, &leases, what);
         }
-        let (own, clock) = (own.clone(), time.clone());
+        let (own, clock, leases) = (own.clone(), time.clone(), leases.clone());
         time.spawn(Box::pin(async move {
             clock.sleep(later).await;
-            act(&own, &clock, what);
+            act_on(&own, &clock, &leases, what);
         }));
     };
     if place == "error" {
@@ -30,48 +74,74 @@ fn visit(world: &World, pool: &Of<Queue>, place: &'static str, what: usize, late
     } else {
         world.in_calls(enter)
     }
+    match place {
+        "error" => world.resets((0..3).map(|_| Script::Fails("reset"))),
+        "is_transient" => world.opens([Script::Fails("refused"), Script::Fails("odd")]),
+        _ => world.opens([Script::Ok, Script::takes(10), Script::Ok, Script::takes(10)]),
+    }
     world.closes([Script::takes(10), Script::takes(10)]);
-    let mut leases: Vec<_> = (0..2).filter_map(|_| world.run(pool.connect()).ok()).collect();
-    for lease in &mut leases {
-        lease.in_transaction = true;
+    world.cancels([Script::takes(10), Script::Fails("cancel")]);
+    let failure = Failure(if place == "cancel" { "alone" } else { "lost" });
+    for round in 0..3 {
+        for _ in 0..2 {
+            if let Ok(mut lease) = world.run(pool.connect()) {
+                lease.in_transaction = true;
+                lease.is_busy = round == 1;
+                out.borrow_mut().push(lease);
+            }
+        }
+        let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(pool.connect())).collect();
+        waiters.retain_mut(|waiter| world.poll(waiter.as_mut()).is_none());
+        for ends in [0, 1] {
+            let lease = out.borrow_mut().pop();
+            match lease {
+                Some(lease) if ends == round % 2 => world.run(lease.close_after(&failure)),
+                Some(lease) if round == 2 => world.run(lease.invalidate()),
+                Some(lease) => world.close(lease),
+                None => {}
+            }
+        }
+        for waiter in waiters {
+            drop(world.run(waiter));
+        }
+        pool.invalidate();
+        if let Ok(lease) = world.run(pool.connect())
+            && let Ok(own) = lease.detach()
+        {
+            world.run(own.close());
+        }
+        world.run(pool.dispose());
+        drop(world.run(pool.connect()));
     }
-    let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(pool.connect())).collect();
-    for waiter in &mut waiters {
-        drop(world.poll(waiter.as_mut()));
-    }
-    for (at, lease) in leases.into_iter().enumerate() {
-        if at == 0 { world.close(lease) } else { world.run(lease.invalidate()) }
-    }
-    for waiter in waiters {
-        drop(world.run(waiter));
-    }
-    pool.invalidate();
-    if let Ok(lease) = world.run(pool.connect())
-        && let Ok(own) = lease.detach()
-    {
-        world.run(own.close());
-    }
-    if let Ok(mut lease) = world.run(pool.connect()) {
-        lease.in_transaction = true;
-        world.close(lease);
-    }
-    world.run(pool.dispose());
-    drop(world.run(pool.connect()));
     let note = format!("act {what} in {place}, after {later} ms");
-    expect_sound(world, pool, &note);
+    world.pass(40_000);
+    out.take();
+    expect_sound(&world, &pool, &note);
     assert!(calls.get() > 0, "{note}: the place was not visited");
+    let mut ended = std::collections::HashSet::new();
+    for call in world.log.take() {
+        match call {
+            Call::Close(number) | Call::Terminate(number) => {
+                assert!(ended.insert(number), "{note}: {number} ends twice")
+            }
+            Call::Dropped(number) => panic!("{note}: {number} was dropped"),
+            _ => {}
+        }
+    }
+    assert_eq!(world.time.timers(), 0, "{note}: a timer is left");
     world.log.in_call.take();
     world.log.within.take();
 }
 
 macro_rules! places {
-    ($($name:ident: $place:literal;)*) => {
+    ($($name:ident: $($place:literal)*;)*) => {
         $(#[test]
         fn $name() {
-            for what in 0..7 {
-                for later in [0, 5] {
-                    let world = World::new();
-                    visit(&world, &world.queue(2), $place, what, later);
+            for place in [$($place),*] {
+                for what in 0..ACTS {
+                    for later in [0, 5] {
+                        visit(place, what, later);
+                    }
                 }
             }
         })*
@@ -79,21 +149,15 @@ macro_rules! places {
 }
 
 places! {
+    whatever_the_creator_does_to_the_pool_at_once_or_later_no_caller_hangs_and_no_slot_is_lost: "open";
+    whatever_rollback_does_to_the_pool_at_once_or_later_no_caller_hangs_and_no_slot_is_lost: "reset";
     whatever_close_does_to_the_pool_at_once_or_later_no_caller_hangs_and_no_slot_is_lost: "close";
     whatever_terminate_does_to_the_pool_at_once_or_later_no_caller_hangs_and_no_slot_is_lost: "terminate";
     whatever_in_transaction_does_to_the_pool_at_once_or_later_no_caller_hangs_and_no_slot_is_lost: "in_transaction";
-}
-
-#[test]
-fn whatever_the_listener_of_errors_does_to_the_pool_at_once_or_later_no_caller_hangs_and_no_slot_is_lost() {
-    for what in 0..7 {
-        for later in [0, 5] {
-            let world = World::new();
-            let pool = world.listened::<Queue>(|builder| builder.pool_size(2).max_overflow(0));
-            world.resets((0..3).map(|_| Script::Fails("reset")));
-            visit(&world, &pool, "error", what, later);
-        }
-    }
+    whatever_a_ping_or_a_cancel_does_to_the_pool_at_once_or_later_no_caller_hangs_and_no_slot_is_lost: "ping" "cancel";
+    whatever_a_question_to_the_manager_does_to_the_pool_no_caller_hangs_and_no_slot_is_lost:
+        "is_busy" "is_stuck" "is_disconnect" "is_transient";
+    whatever_the_listener_of_errors_does_to_the_pool_at_once_or_later_no_caller_hangs_and_no_slot_is_lost: "error";
 }
 
 /// What foreign code does to the pool, by number.
@@ -133,7 +197,7 @@ fn expect_sound(world: &World, pool: &Of<Queue>, what: &str) {
 }
 
 #[test]
-fn whatever_the_creator_does_to_the_pool_at_once_or_later_no_caller_hangs_and_no_slot_is_lost() {
+fn a_creator_under_way_may_do_to_the_pool_whatever_it_wants() {
     for what in 0..7 {
         for later in [0, 5] {
             let world = World::new();
@@ -159,7 +223,7 @@ fn whatever_the_creator_does_to_the_pool_at_once_or_later_no_caller_hangs_and_no
 }
 
 #[test]
-fn whatever_rollback_does_to_the_pool_at_once_or_later_no_caller_hangs_and_no_slot_is_lost() {
+fn a_rollback_under_way_may_do_to_the_pool_whatever_it_wants() {
     for what in 0..7 {
         let world = World::new();
         let pool = world.queue(2);
@@ -526,6 +590,68 @@ fn dispose_waits_for_every_close_also_for_those_that_a_re_entering_driver_starts
     }
 }
 
+thread_local! {
+    static ON_WAKE: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+}
+
+/// A task that is woken, and acts.
+struct Acts;
+
+impl std::task::Wake for Acts {
+    fn wake(self: std::sync::Arc<Self>) {
+        if let Some(act) = ON_WAKE.take() {
+            act();
+        }
+    }
+}
+
+/// A waiter that is served by a return, an opening or its time-out, while its waker acts. Returns whether it has a
+/// connection.
+fn woken(way: &str, act: impl FnOnce(&World, &Of<Queue>) -> Box<dyn FnOnce()>) -> (World, Of<Queue>, bool) {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| {
+        builder.pool_size(1).max_overflow(0).timeout(Duration::from_secs(1)).open_timeout(Duration::from_secs(2))
+    });
+    let lease = world.connect(&pool);
+    let mut waiter = Box::pin(pool.connect());
+    let waker = std::task::Waker::from(std::sync::Arc::new(Acts));
+    assert!(waiter.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    ON_WAKE.set(Some(act(&world, &pool)));
+    match way {
+        "return" => drop(lease),
+        "invalidation" => world.run(lease.invalidate()),
+        "time-out" => {
+            world.pass(1_100);
+            drop(lease);
+        }
+        _ => {
+            let mut closing = pin!(pool.close());
+            assert!(world.poll(closing.as_mut()).is_none());
+            drop(lease);
+            world.run(closing);
+        }
+    }
+    world.time.run();
+    assert!(ON_WAKE.take().is_none(), "{way}: it is not woken");
+    let is_served = world.run(waiter).is_ok();
+    (world, pool, is_served)
+}
+
+#[test]
+fn whatever_a_waker_does_to_the_pool_no_caller_hangs_and_no_slot_is_lost() {
+    for way in ["return", "invalidation", "time-out", "close"] {
+        for what in 0..7 {
+            let (world, pool, is_served) = woken(way, |world, pool| {
+                let (own, time) = (pool.clone(), world.time.clone());
+                Box::new(move || act(&own, &time, what))
+            });
+            // It had its connection, or its refusal, before it was woken.
+            assert_eq!(is_served, way == "return" || way == "invalidation", "{way} {what}");
+            expect_sound(&world, &pool, &format!("act {what} in a waker, by {way}"));
+        }
+    }
+}
+
 type Next = Rc<RefCell<Option<(&'static str, Box<dyn FnOnce()>)>>>;
 
 /// A runtime that acts in its next call of this name.
@@ -665,6 +791,7 @@ fn the_drop_of_an_error_may_look_at_the_pool() {
 
 // Not here: a caller has no signal, and a connection no record. A caller that leaves drops its future.
 // - a waiter that is served from within addEventListener() of the signal keeps nothing of the next waiter's
+//   = whatever_a_waker_does_to_the_pool_no_caller_hangs_and_no_slot_is_lost
 // - a QueuePool opens another connection if the signal ends the record, without prePing
 // - a QueuePool opens another connection if the signal ends the record, with prePing
 // - a StaticPool opens another connection if the signal ends the record, without prePing

@@ -1,8 +1,9 @@
 //! Connections that callers share: of a StaticPool and of a SingletonThreadPool.
 
-use crate::fakes::{Connection, Failure, Fake, LeaseFrom, Of, Script, Waiter, World};
+use crate::fakes::{Call, Connection, Failure, Fake, LeaseFrom, Of, Script, Waiter, World};
 use edgepool::{
-    Error, Events, Patience, PoolKind, Rejection, ResetStyle, Runtime, Share, Singleton, Static, TimeoutStep, Within,
+    Error, Events, Patience, PoolKind, Rejection, ResetStyle, Runtime, Share, Singleton, Static, TimeoutStep,
+    VirtualTime, Within,
 };
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
@@ -44,7 +45,7 @@ fn expect_sound<K: Shares>(world: &World, pool: &Of<K>) {
     assert_eq!((pool.stats().total, pool.stats().waiting), (pool.stats().idle, 0), "{:?}", pool.stats());
     drop(world.connect(pool));
     world.run(pool.close());
-    assert_eq!((pool.stats().total, world.log.open.get()), (0, 0));
+    assert_eq!((pool.stats().total, world.log.open.get(), world.time.timers()), (0, 0, 0));
 }
 
 /// Begins a transaction for each outermost caller.
@@ -562,6 +563,145 @@ fn a_woken_caller_that_must_queue_again_and_leaves_takes_no_other_wake_up_along(
     assert_eq!((lease.number, leases[0].number, leases[1].number), (0, 1, 1));
     drop((lease, leases));
     expect_sound(&world, &pool);
+}
+
+/// What foreign code does to the pool, or to the shares that are out.
+fn act<K: Shares>(pool: &Of<K>, time: &VirtualTime, out: &Rc<RefCell<Vec<Own>>>, what: usize) {
+    fn go(time: &VirtualTime, future: impl Future<Output = ()> + 'static) {
+        let mut future = Box::pin(future);
+        if time.poll_once(future.as_mut()).is_pending() {
+            time.spawn(future);
+        }
+    }
+    let own = pool.clone();
+    match what {
+        0 => drop(pool.dispose()),
+        1 => pool.invalidate(),
+        2 => drop(time.poll_once(pin!(pool.connect()))),
+        3 => go(time, async move { drop(own.connect().await) }),
+        4 => go(time, async move { own.close_within(Patience { time: Some(Duration::ZERO), drain: false }).await }),
+        5 => drop(out.take()),
+        6 => {
+            for share in out.take() {
+                go(time, share.invalidate());
+            }
+        }
+        _ => out.borrow().iter().for_each(Share::invalidate_soft),
+    }
+}
+
+fn visit<K: Shares>(place: &'static str, what: usize, later: u32) {
+    let note = format!("act {what} in {place}, after {later} ms");
+    let world = World::new();
+    let options = |builder: edgepool::Builder<K, Fake>| {
+        builder.pre_ping(true).reset_on_return(ResetStyle::Session).driver_timeout(Duration::from_secs(5))
+    };
+    let listens = !["open", "reset", "ping", "close", "terminate"].contains(&place);
+    let pool: Of<K> = if listens { world.listened(options) } else { world.pool(options) };
+    let (out, calls) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Cell::new(0)));
+    let (own, time, shares, count) = (pool.clone(), world.time.clone(), out.clone(), calls.clone());
+    let enter = move |now: &'static str| {
+        if now != place || count.replace(count.get() + 1) >= 3 {
+            return;
+        }
+        let (own, time, shares) = (own.clone(), time.clone(), shares.clone());
+        if later == 0 {
+            return act(&own, &time, &shares, what);
+        }
+        let clock = time.clone();
+        clock.spawn(Box::pin(async move {
+            time.sleep(later).await;
+            act(&own, &time, &shares, what);
+        }));
+    };
+    if listens {
+        world.within(enter)
+    } else {
+        world.in_calls(enter)
+    }
+    for round in 0..4 {
+        world.opens([Script::takes(10)]);
+        world.pings([Script::takes(10), Script::Dead]);
+        world.resets([Script::takes(10)]);
+        world.closes([Script::takes(10)]);
+        let mut waiters: Vec<_> = (0..4).map(|_| Box::pin(pool.connect())).collect();
+        let mut refused = 0;
+        waiters.retain_mut(|waiter| match world.poll(waiter.as_mut()) {
+            Some(Ok(share)) => {
+                out.borrow_mut().push(share);
+                false
+            }
+            Some(Err(_)) => {
+                refused += 1;
+                false
+            }
+            None => true,
+        });
+        if round == 1 {
+            drop(waiters.pop());
+        }
+        for waiter in waiters {
+            let share = world.run(waiter).ok();
+            out.borrow_mut().extend(share);
+        }
+        assert!(refused == 0 || pool.is_closed(), "{note}");
+        let share = out.borrow_mut().pop();
+        match (share, round) {
+            (Some(share), 0) => world.close(share),
+            (Some(share), 1) => world.run(share.invalidate()),
+            (Some(share), 2) => world.run(share.close_after(&Failure("lost"))),
+            (Some(share), _) => share.invalidate_soft(),
+            (None, _) => {}
+        }
+        if round < 3 {
+            drop(world.run(pool.connect()));
+        }
+        out.take();
+        // Every second round begins with an idle connection.
+        if round % 2 == 1 {
+            world.run(pool.dispose());
+        }
+        world.pass(20);
+    }
+    world.pass(40_000);
+    out.take();
+    assert!(calls.get() > 0, "{note}: the place was not visited");
+    world.log.in_call.take();
+    world.log.within.take();
+    for scripts in [&world.log.ping_scripts, &world.log.open_scripts, &world.log.reset_scripts] {
+        scripts.borrow_mut().clear();
+    }
+    world.pass(60_000);
+    assert_eq!((pool.stats().total, pool.stats().waiting), (pool.stats().idle, 0), "{note}: {:?}", pool.stats());
+    assert_eq!(world.log.open.get(), pool.stats().idle, "{note}");
+    if !pool.is_closed() {
+        drop(world.connect(&pool));
+        world.run(pool.close());
+    }
+    assert_eq!((pool.stats().total, world.log.open.get(), world.time.timers()), (0, 0, 0), "{note}");
+    let mut ended = std::collections::HashSet::new();
+    for call in world.log.take() {
+        match call {
+            Call::Close(number) | Call::Terminate(number) => {
+                assert!(ended.insert(number), "{note}: {number} ends twice")
+            }
+            Call::Dropped(number) => panic!("{note}: {number} was dropped"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn whatever_foreign_code_does_to_a_shared_pool_no_caller_hangs_and_no_connection_is_lost() {
+    let listeners = ["connect", "checkout", "reset", "checkin", "invalidate", "closing"];
+    for place in ["open", "reset", "ping", "close", "terminate"].into_iter().chain(listeners) {
+        for what in 0..8 {
+            for later in [0, 5] {
+                visit::<Static>(place, what, later);
+                visit::<Singleton>(place, what, later);
+            }
+        }
+    }
 }
 
 // Not here: a Rust connection has no record. What ends it under its holders is a death that its Watch reports.
