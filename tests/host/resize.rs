@@ -75,11 +75,20 @@ fn a_wrong_size_is_named_by_an_error_and_nothing_changes() {
     let pool = pool(&world, 2);
     let before = pool.stats();
     let wrong = |sizes, method| assert_eq!(pool.resize(sizes).unwrap_err().method(), method);
-    for value in [-1.0, 0.5, f64::NAN, f64::INFINITY] {
+    for value in [-1.0, 0.5, 4_294_967_296.0, f64::MAX, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         wrong(Sizes { pool_size: Some(value), ..Sizes::default() }, "pool_size");
         wrong(Sizes { pool_size: Some(9.0), min_idle: Some(value), ..Sizes::default() }, "min_idle");
+        wrong(Sizes { pool_size: Some(9.0), min: Some(value), ..Sizes::default() }, "min");
+        if value != -1.0 {
+            wrong(Sizes { max_overflow: Some(value), ..Sizes::default() }, "max_overflow");
+        }
     }
     wrong(Sizes { pool_size: Some(9.0), max_overflow: Some(-2.0), ..Sizes::default() }, "max_overflow");
+    for value in [-1.0, f64::NAN, f64::NEG_INFINITY] {
+        wrong(Sizes { max_uses: Some(value), ..Sizes::default() }, "max_uses");
+        wrong(Sizes { max_age_ms: Some(value), ..Sizes::default() }, "max_age");
+        wrong(Sizes { idle_timeout_ms: Some(value), ..Sizes::default() }, "idle_timeout");
+    }
     wrong(Sizes { pool_size: Some(5.0), max_uses: Some(0.0), ..Sizes::default() }, "max_uses");
     wrong(Sizes { idle_timeout_ms: Some(f64::NAN), ..Sizes::default() }, "idle_timeout");
     assert_eq!(pool.stats(), before);

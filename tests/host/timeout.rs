@@ -283,7 +283,8 @@ fn without_a_connection_that_is_being_returned_the_error_of_a_time_out_names_non
 
 #[test]
 fn the_same_holds_for_the_timeout_of_one_call() {
-    for length in [1, 7, 50, 129, 333, 1_000, 45_678] {
+    // Up to the longest time that is a limit, of more than twelve days.
+    for length in [1, 7, 50, 129, 333, 1_000, 45_678, 1_073_741_823] {
         for pools in [Some(ms(1)), Some(ms(30_000)), None] {
             let world = World::new();
             let pool = pool(&world, pools);
