@@ -105,12 +105,12 @@ pub(crate) struct Log {
     /// Runs in the next opening, before it is awaited.
     pub(crate) in_open: RefCell<Option<Act>>,
     pub(crate) in_reset: RefCell<Option<Act>>,
-    /// Runs in each call into the manager, with its name.
-    pub(crate) in_call: RefCell<Option<Within>>,
     /// For how long leases were out when they were reported, and where they were taken.
     pub(crate) held: RefCell<Vec<(u64, Option<Taken>)>>,
     /// Why connections were invalidated.
     pub(crate) reasons: RefCell<Vec<&'static str>>,
+    /// Runs in each call into the manager, with its name.
+    pub(crate) in_each_call: RefCell<Option<Within>>,
     /// The most connections that were open at once.
     pub(crate) most_open: Cell<u32>,
     /// The most openings that ran at once.
@@ -134,7 +134,7 @@ impl Log {
     }
 
     fn enter(&self, call: &'static str) {
-        let act = self.in_call.borrow().clone();
+        let act = self.in_each_call.borrow().clone();
         if let Some(act) = act {
             act(call);
         }
@@ -156,17 +156,13 @@ pub(crate) struct Listener(pub(crate) Rc<Log>);
 impl Listener {
     fn on(&self, event: &'static str, connection: Option<&mut Connection>) -> Result<(), Rejection<Failure>> {
         self.0.note(Call::Event(event, connection.map(|connection| connection.number)));
-        self.act(event);
-        let mut answers = self.0.answers.borrow_mut();
-        let at = answers.iter().position(|(of, _)| *of == event);
-        at.and_then(|at| answers.remove(at)).map_or(Ok(()), |(_, answer)| Err(answer))
-    }
-
-    fn act(&self, event: &'static str) {
         let within = self.0.within.borrow().clone();
         if let Some(within) = within {
             within(event);
         }
+        let mut answers = self.0.answers.borrow_mut();
+        let at = answers.iter().position(|(of, _)| *of == event);
+        at.and_then(|at| answers.remove(at)).map_or(Ok(()), |(_, answer)| Err(answer))
     }
 
     fn tell(&self, event: &'static str, connection: Option<&mut Connection>) {
@@ -223,7 +219,10 @@ impl Events<Fake> for Listener {
 
     fn error(&self, background: Background, error: Option<&Rc<Failure>>) {
         self.0.note(Call::Error(background, error.map(|error| error.0)));
-        self.act("error");
+        let within = self.0.within.borrow().clone();
+        if let Some(within) = within {
+            within("error");
+        }
     }
 }
 
@@ -509,7 +508,7 @@ impl World {
 
     /// Runs in each call into the manager from now on.
     pub(crate) fn in_calls(&self, act: impl Fn(&'static str) + 'static) {
-        *self.log.in_call.borrow_mut() = Some(Rc::new(act));
+        *self.log.in_each_call.borrow_mut() = Some(Rc::new(act));
     }
 
     /// The driver reports the death of a connection.

@@ -129,7 +129,7 @@ fn visit(place: &'static str, what: usize, later: u32) {
         }
     }
     assert_eq!(world.time.timers(), 0, "{note}: a timer is left");
-    world.log.in_call.take();
+    world.log.in_each_call.take();
     world.log.within.take();
 }
 
@@ -493,7 +493,7 @@ fn what_the_only_checkout_listener_and_a_rollback_ask_of_the_pool_at_once_is_ans
     assert_eq!(order.take(), ["waiter", "last"]);
     assert_eq!((pool.stats().idle, pool.stats().waiting), (1, 0));
     world.log.within.take();
-    world.log.in_call.take();
+    world.log.in_each_call.take();
 }
 
 #[test]
@@ -535,7 +535,7 @@ fn pool_close_from_inside_a_close_or_a_terminate_ends_with_the_close_under_way()
             assert_eq!(ended_ms, [5.0; 3]);
         }
         assert_eq!(world.trace(), format!("{call} 0, {call} 1, {call} 2"));
-        world.log.in_call.take();
+        world.log.in_each_call.take();
     }
 }
 
@@ -560,7 +560,7 @@ fn a_lease_that_is_detached_inside_the_termination_of_another_is_ended_by_its_ho
     world.run(own.close());
     let trace = world.trace();
     assert_eq!((trace.matches('1').count(), world.log.open.get()), (1, 0), "{trace}");
-    world.log.in_call.take();
+    world.log.in_each_call.take();
 }
 
 #[test]
@@ -585,7 +585,7 @@ fn dispose_waits_for_every_close_also_for_those_that_a_re_entering_driver_starts
         assert!(world.poll(disposing.as_mut()).is_none(), "act {what}");
         world.pass(1);
         assert!(world.poll(disposing).is_some(), "act {what}");
-        world.log.in_call.take();
+        world.log.in_each_call.take();
         expect_sound(&world, &pool, &format!("act {what}"));
     }
 }

@@ -378,7 +378,7 @@ fn is_busy_is_asked_at_each_return_also_if_nothing_is_reset_and_may_use_the_pool
     });
     world.close(world.connect(&pool));
     assert_eq!((served.get(), asked.get()), (Some(0), 2));
-    world.log.in_call.take();
+    world.log.in_each_call.take();
     let now = Within { timeout: Some(Duration::ZERO), ..Within::default() };
     assert!(world.run(pool.connect_within(now)).is_ok());
 }

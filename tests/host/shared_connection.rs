@@ -666,7 +666,7 @@ fn visit<K: Shares>(place: &'static str, what: usize, later: u32) {
     world.pass(40_000);
     out.take();
     assert!(calls.get() > 0, "{note}: the place was not visited");
-    world.log.in_call.take();
+    world.log.in_each_call.take();
     world.log.within.take();
     for scripts in [&world.log.ping_scripts, &world.log.open_scripts, &world.log.reset_scripts] {
         scripts.borrow_mut().clear();
