@@ -286,9 +286,40 @@ fn without_pre_ping_a_dead_connection_is_found_by_its_user_not_by_the_checkout()
     assert_eq!(world.trace(), "checkout(0)");
 }
 
+/// It cannot ping.
+struct Plain;
+
+impl edgepool::Manager for Plain {
+    type Connection = ();
+    type Error = Failure;
+
+    async fn open(&self, _: edgepool::Watch<Self>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[test]
+fn pre_ping_is_refused_at_construction_where_the_manager_cannot_ping() {
+    let world = World::new();
+    let refused = |result: Result<(), edgepool::OptionError>| {
+        let error = result.expect_err("it is allowed");
+        assert_eq!((error.option, error.is_taken), ("prePing", true));
+        assert_eq!(error.to_string(), "the option pre_ping needs a manager that can ping");
+    };
+    let time = || world.time.clone();
+    refused(edgepool::QueuePool::builder(Plain).pre_ping(true).build_on(time()).map(|_| ()));
+    refused(edgepool::StaticPool::builder(Plain).pre_ping(true).build_on(time()).map(|_| ()));
+    refused(edgepool::SingletonThreadPool::builder(Plain).pre_ping(true).build_on(time()).map(|_| ()));
+    refused(edgepool::AssertionPool::builder(Plain).pre_ping(true).build_on(time()).map(|_| ()));
+    let pool = edgepool::QueuePool::builder(Plain).pre_ping(false).build_on(time()).unwrap();
+    assert_eq!(pool.stats().total, 0);
+}
+
 #[test]
 fn a_null_pool_never_pings_and_takes_pre_ping_with_any_manager() {
     let world = World::new();
+    let bare = edgepool::NullPool::builder(Plain).pre_ping(true).build_on(world.time.clone()).unwrap();
+    assert!(world.run(bare.connect()).is_ok());
     let pool = world.pool::<Null>(|builder| builder.pre_ping(true));
     for _ in 0..2 {
         drop(world.connect(&pool));
@@ -372,6 +403,7 @@ fn what_a_ping_answers_after_its_caller_has_left_changes_nothing_more() {
 // - 113 a NullPool never pings, and takes prePing with any dialect
 //   = a_null_pool_never_pings_and_takes_pre_ping_with_any_manager
 // - prePing is refused at construction where the dialect cannot ping
+//   = pre_ping_is_refused_at_construction_where_the_manager_cannot_ping
 
 // Not here: no class of errors says that a connection is dead. A ping that finds it dead returns false.
 // - a DisconnectionError of the ping counts as dead, whatever isDisconnect says
