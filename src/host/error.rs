@@ -3,7 +3,7 @@
 extern crate std;
 
 use super::events::Taken;
-use super::options::CROSSES;
+use super::options::{CROSSES, PRE_PING};
 use crate::policy::{Counts, Refusal, Settings, Stats};
 use core::fmt::{self, Display, Formatter};
 use std::boxed::Box;
@@ -85,6 +85,8 @@ pub struct TimeoutError<E> {
     pub longest_held: Vec<LongHeld>,
     /// The error of the last opening, while openings fail and are tried again.
     pub cause: Option<Rc<E>>,
+    /// For how many milliseconds a connection has been on its way back, at least.
+    pub(super) returning_ms: Option<u32>,
 }
 
 /// A lease that is out.
@@ -126,6 +128,9 @@ impl Display for OptionError {
         let method = method_of(self.option);
         if self.option == CROSSES {
             return write!(formatter, "the option {method} needs the compatibility date 2025-06-30 or a later one");
+        }
+        if self.option == PRE_PING && self.is_taken {
+            return write!(formatter, "the option {method} needs a manager that can ping");
         }
         if self.is_taken {
             write!(formatter, "the option {method} has a value that is not allowed")
@@ -218,11 +223,18 @@ impl<E> Display for TimeoutError<E> {
         };
         write!(
             formatter,
-            "{what} within {} ms ({option}) in the pool {pool}: {} in use ({} being returned), {} idle, {} \
-             opening, {} closing, of at most {} connections; others waiting: {}",
+            "{what} within {} ms ({option}) in the pool {pool}: {} in use",
             Whole(*timeout_ms),
-            stats.used,
-            stats.returning,
+            stats.used
+        )?;
+        if stats.returning > 0 {
+            write!(formatter, " ({} being returned", stats.returning)?;
+            self.returning_ms.map_or(Ok(()), |ms| write!(formatter, ", for at least {ms} ms"))?;
+            formatter.write_str(")")?;
+        }
+        write!(
+            formatter,
+            ", {} idle, {} opening, {} closing, of at most {} connections; others waiting: {}",
             stats.idle,
             stats.opening,
             stats.closing,

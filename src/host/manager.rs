@@ -45,6 +45,12 @@ pub trait Manager: 'static {
         Ok(true)
     }
 
+    /// Whether [`ping`](Self::ping) asks the connection. If so, a loss that concerns others has each of them asked at
+    /// its next checkout, and only the dead replaced. Default: no, so each of them is replaced.
+    fn can_ping(&self) -> bool {
+        false
+    }
+
     /// Closes a connection politely. Default: drops it.
     async fn close(&self, connection: Self::Connection) -> Result<(), Self::Error> {
         drop(connection);
@@ -64,7 +70,7 @@ pub trait Manager: 'static {
     }
 
     /// Whether an error says that the connection is lost. Then all connections of its age are replaced, since the
-    /// server may be gone. Default: no error does.
+    /// server may be gone, or asked first if they [can be](Self::can_ping). Default: no error does.
     fn is_disconnect(&self, error: &Self::Error, connection: &Self::Connection) -> bool {
         let _ = (error, connection);
         false

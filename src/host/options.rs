@@ -8,7 +8,7 @@ use super::manager::Manager;
 use super::pool::{Pool, PoolKind};
 use super::runtime::{Runtime, millis};
 use super::shared::Shared;
-use crate::policy::{Config, OPTIONS, Place, Pool as Policy, ResetStyle, Settings};
+use crate::policy::{Config, Kind, OPTIONS, Place, Pool as Policy, ResetStyle, Settings};
 use core::marker::PhantomData;
 use core::time::Duration;
 use std::rc::Rc;
@@ -36,6 +36,7 @@ pub struct Builder<K: PoolKind, M: Manager> {
 
 /// By the name that it would have in JavaScript.
 pub(super) const CROSSES: &str = "crossesRequests";
+pub(super) const PRE_PING: &str = "prePing";
 
 fn limit(time: Option<Duration>) -> f64 {
     time.map_or(f64::INFINITY, millis)
@@ -87,7 +88,8 @@ options! {
     max_age(time: impl Into<Option<Duration>>) "maxAge" => max_age_ms = limit(time.into());
     /// The part of `recycle` and `max_age` that is taken off at random, 0 to 1. Default 0.
     recycle_jitter(part: f64) "recycleJitter" => recycle_jitter = part;
-    /// Ask a connection whether it is alive before a caller has it again. Default false.
+    /// Ask a connection whether it is alive before a caller has it again: of a manager that
+    /// [can ping](Manager::can_ping). Default false.
     pre_ping(flag: bool) "prePing" => pre_ping = Some(flag);
     /// Ask only if it was idle for so long. Default 0.
     pre_ping_after_idle(time: Duration) "prePingAfterIdle" => pre_ping_after_idle_ms = millis(time);
@@ -158,6 +160,10 @@ impl<K: PoolKind, M: Manager> Builder<K, M> {
         }
         if self.crosses && !runtime.can_cross() {
             return Err(refused(CROSSES));
+        }
+        // A NullPool lends no connection twice.
+        if self.settings.pre_ping == Some(true) && K::KIND != Kind::Null && !self.manager.can_ping() {
+            return Err(refused(PRE_PING));
         }
         let config = Config::new(&self.settings).map_err(|violation| refused(violation.option))?;
         let Self { manager, settings, events, name, crosses, .. } = self;

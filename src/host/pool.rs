@@ -141,7 +141,7 @@ pub struct Within {
     pub timeout: Option<Duration>,
     /// How long the whole may take.
     pub deadline: Option<Duration>,
-    /// Waiters of a higher priority are served first. Default 0.
+    /// Waiters of a higher priority are served first. Default 0. Above 2147483647 it counts as that.
     pub priority: u32,
 }
 

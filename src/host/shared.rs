@@ -107,7 +107,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         if events.is_some() {
             policy.set_hooks(Hooks::from_bits((1 << 10) - 1));
         }
-        policy.set_can_ping(true);
+        policy.set_can_ping(manager.can_ping());
         let traits = Traits::of(&settings, policy.config(), events.is_some());
         let state = State {
             policy,
@@ -552,6 +552,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
                     counts: state.policy.counts(),
                     longest_held: state.longest_held(),
                     cause: state.open_error.clone(),
+                    returning_ms: state.policy.longest_return(),
                 }))
             }
         }

@@ -119,6 +119,8 @@ pub(crate) struct Log {
     pub(crate) held: RefCell<Vec<(u64, Option<Taken>)>>,
     /// Why connections were invalidated.
     pub(crate) reasons: RefCell<Vec<&'static str>>,
+    /// Runs in each call into the manager, with its name.
+    pub(crate) in_each_call: RefCell<Option<Within>>,
     /// The most connections that were open at once.
     pub(crate) most_open: Cell<u32>,
     /// The most openings that ran at once.
@@ -141,6 +143,13 @@ impl Log {
 
     fn note(&self, call: Call) {
         self.calls.borrow_mut().push(call);
+    }
+
+    fn enter(&self, call: &'static str) {
+        let act = self.in_each_call.borrow().clone();
+        if let Some(act) = act {
+            act(call);
+        }
     }
 }
 
@@ -289,6 +298,7 @@ impl Manager for Fake {
 
     async fn open(&self, watch: Watch<Self>) -> Result<Connection, Failure> {
         self.log.note(Call::Open);
+        self.log.enter("open");
         let act = self.log.in_open.take();
         if let Some(act) = act {
             act();
@@ -317,6 +327,7 @@ impl Manager for Fake {
 
     async fn reset(&self, connection: &mut Connection, reset: Reset) -> Result<(), Failure> {
         self.log.note(Call::Reset(connection.number, reset));
+        self.log.enter("reset");
         let act = self.log.in_reset.take();
         if let Some(act) = act {
             act();
@@ -329,11 +340,17 @@ impl Manager for Fake {
 
     async fn ping(&self, connection: &mut Connection) -> Result<bool, Failure> {
         self.log.note(Call::Ping(connection.number));
+        self.log.enter("ping");
         self.play(&self.log.ping_scripts).await
+    }
+
+    fn can_ping(&self) -> bool {
+        true
     }
 
     async fn close(&self, connection: Connection) -> Result<(), Failure> {
         connection.end(Call::Close);
+        self.log.enter("close");
         self.play(&self.log.close_scripts).await.map(|_| ())
     }
 
@@ -343,14 +360,17 @@ impl Manager for Fake {
             act();
         }
         connection.end(Call::Terminate);
+        self.log.enter("terminate");
     }
 
     async fn cancel(&self, connection: &mut Connection) -> Result<bool, Failure> {
         self.log.note(Call::Cancel(connection.number));
+        self.log.enter("cancel");
         self.play(&self.log.cancel_scripts).await
     }
 
     fn is_disconnect(&self, error: &Failure, _: &Connection) -> bool {
+        self.log.enter("is_disconnect");
         error.0 == "lost"
     }
 
@@ -367,19 +387,23 @@ impl Manager for Fake {
     }
 
     fn is_transient(&self, error: &Failure) -> bool {
+        self.log.enter("is_transient");
         error.0 == "refused"
     }
 
     fn in_transaction(&self, connection: &Connection) -> bool {
         self.log.asked.set(self.log.asked.get() + 1);
+        self.log.enter("in_transaction");
         connection.in_transaction
     }
 
     fn is_busy(&self, connection: &Connection) -> bool {
+        self.log.enter("is_busy");
         connection.is_busy
     }
 
     fn is_stuck(&self, connection: &Connection) -> bool {
+        self.log.enter("is_stuck");
         connection.is_stuck
     }
 }
@@ -610,6 +634,11 @@ impl World {
     /// Runs in each listener from now on.
     pub(crate) fn within(&self, act: impl Fn(&'static str) + 'static) {
         *self.log.within.borrow_mut() = Some(Rc::new(act));
+    }
+
+    /// Runs in each call into the manager from now on.
+    pub(crate) fn in_calls(&self, act: impl Fn(&'static str) + 'static) {
+        *self.log.in_each_call.borrow_mut() = Some(Rc::new(act));
     }
 
     /// The driver reports the death of a connection.

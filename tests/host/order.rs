@@ -44,14 +44,16 @@ fn a_connection_that_is_used_again_ping_checkout() {
 
 #[test]
 fn a_return_reset_rollback_or_commit_checkin() {
-    for (style, word) in [(ResetStyle::Rollback, "rollback"), (ResetStyle::Commit, "commit")] {
+    for (style, call) in
+        [(ResetStyle::Rollback, "rollback 0, "), (ResetStyle::Commit, "commit 0, "), (ResetStyle::None, "")]
+    {
         let world = World::new();
         let pool = world.listened::<Queue>(|builder| builder.reset_on_return(style));
         let mut lease = world.connect(&pool);
         lease.in_transaction = true;
         world.trace();
         world.close(lease);
-        assert_eq!(world.trace(), format!("reset(0), {word} 0, checkin(0)"));
+        assert_eq!(world.trace(), format!("reset(0), {call}checkin(0)"));
     }
 }
 
@@ -200,3 +202,6 @@ fn what_listeners_see_in_use_during_checkout_reset_and_invalidate_not_in_connect
         }
     }
 }
+
+// Not here: a Rust connection has no record, and so no finalizers.
+// - a return: reset, rollback or commit, finalizers, checkin = a_return_reset_rollback_or_commit_checkin

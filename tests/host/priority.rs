@@ -65,3 +65,24 @@ fn callers_that_share_a_connection_may_give_one_and_it_has_no_effect() {
     let second = world.run(pool.connect_within(with(1))).unwrap();
     assert_eq!((first.number, second.number), (0, 0));
 }
+
+#[test]
+fn the_greatest_priorities_come_before_all_others_and_count_as_one() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let mut lease = world.connect(&pool);
+    let mut waiters: Vec<(u32, Waiter<'_>)> = Vec::new();
+    for priority in [0, 1, 2_147_483_646, u32::MAX, 2_147_483_647, 2_147_483_648] {
+        let mut waiter: Waiter<'_> = Box::pin(pool.connect_within(with(priority)));
+        assert!(world.waits(&mut waiter));
+        waiters.push((priority, waiter));
+    }
+    for at in [3, 4, 5, 2, 1, 0] {
+        drop(lease);
+        lease = world.run(waiters[at].1.as_mut()).unwrap();
+    }
+}
+
+// Not here: the type refuses what is no whole number. Each of its numbers is allowed.
+// - a priority that is no whole number from 0 on is refused by name
+//   = the_greatest_priorities_come_before_all_others_and_count_as_one

@@ -1,7 +1,8 @@
 //! `recreate()`: another pool with the same options.
 
-use crate::fakes::World;
-use edgepool::{Queue, Sizes};
+use crate::fakes::{Script, World};
+use edgepool::{Error, Queue, ResetStyle, Sizes};
+use std::time::Duration;
 
 #[test]
 fn constructing_disposing_and_recreating_call_no_creator() {
@@ -15,20 +16,44 @@ fn constructing_disposing_and_recreating_call_no_creator() {
 #[test]
 fn the_new_pool_has_the_options_of_the_old_one_and_its_creator() {
     let world = World::new();
-    let pool = world.pool::<Queue>(|builder| builder.pool_size(2).max_overflow(1).min_idle(1).name("orders"));
+    let pool = world.listened::<Queue>(|builder| {
+        builder
+            .pool_size(1)
+            .max_overflow(0)
+            .reset_on_return(ResetStyle::None)
+            .timeout(Duration::from_secs(7))
+            .max_waiters(1)
+            .name("orders")
+    });
     let again = pool.recreate();
     assert_eq!((again.stats(), again.counts(), again.name()), (pool.stats(), pool.counts(), "orders"));
-    assert_eq!(world.connect(&again).number, 0);
+    let mut lease = world.connect(&again);
+    lease.in_transaction = true;
+    let mut waiter = world.wait(&again);
+    assert!(matches!(world.refused(&again), Error::QueueFull { .. }));
+    // On the same clock, and with the same listener.
+    world.pass(7_000);
+    world.pass(140);
+    let Some(Err(Error::Timeout(timeout))) = world.poll(waiter.as_mut()) else { panic!("it has more time") };
+    assert_eq!(timeout.timeout_ms, 7_000.0);
+    world.close(lease);
+    world.closes([Script::Fails("gone")]);
+    world.run(again.dispose());
+    let expected = "open, first_connect(0), connect(0), checkout(0), reset(0), checkin(0), closing(0), close 0";
+    assert_eq!(world.trace(), format!("{expected}, error(close: gone)"));
 }
 
 #[test]
 fn it_is_lifo_where_the_old_one_was() {
-    let world = World::new();
-    let pool = world.pool::<Queue>(|builder| builder.use_lifo(true)).recreate();
-    let [first, second] = [(); 2].map(|()| world.connect(&pool));
-    drop(first);
-    drop(second);
-    assert_eq!(world.connect(&pool).number, 1);
+    for lifo in [true, false] {
+        let world = World::new();
+        let pool = world.pool::<Queue>(|builder| builder.use_lifo(lifo)).recreate();
+        let [first, second, third] = [(); 3].map(|()| world.connect(&pool));
+        drop(first);
+        drop(second);
+        drop(third);
+        assert_eq!(world.connect(&pool).number, if lifo { 2 } else { 0 });
+    }
 }
 
 #[test]
@@ -79,3 +104,31 @@ fn it_outlives_the_old_one() {
     drop(pool);
     drop(world.connect(&again));
 }
+
+#[test]
+fn it_has_the_same_manager() {
+    let world = World::new();
+    let pool = world.queue(1);
+    let again = pool.recreate();
+    assert!(std::ptr::eq(pool.manager(), again.manager()));
+    let asked = std::rc::Rc::new(std::cell::Cell::new(0));
+    let count = asked.clone();
+    world.in_calls(move |call| count.set(count.get() + u32::from(call == "in_transaction")));
+    world.close(world.connect(&again));
+    assert_eq!(asked.get(), 1);
+}
+
+// Not here: the manager has what a dialect has in JavaScript.
+// - it has the same dialect = it_has_the_same_manager
+
+// Not here: a builder is consumed by its pool.
+// - changing the options object afterwards changes neither pool
+
+// Not here: a pool makes itself no name. It is "pool" by default.
+// - a pool without a name of its own gives the new one another
+
+// Not here: a pool has no subclasses.
+// - a subclass whose constructor takes something else keeps its creator, its settings and its properties
+// - a subclass whose constructor refuses the creator is recreated without it
+// - a subclass that wraps its creator has it wrapped once, and its own fields begin again
+// - a pool that a subclass makes in its constructor is not the one that is recreated

@@ -167,8 +167,104 @@ fn a_reset_that_hangs_is_given_driver_timeout_then_the_connection_is_terminated(
 #[test]
 fn with_a_driver_that_answers_at_once_nothing_waits_for_a_turn() {
     let world = World::new();
-    let pool = pool(&world, ResetStyle::Session);
-    let lease = world.connect(&pool);
-    assert!(world.time.poll_once(pin!(lease.close())).is_ready());
-    assert_eq!(pool.stats().idle, 1);
+    let pool = world.pool::<Queue>(|builder| builder.pool_size(1).max_overflow(1).reset_on_return(ResetStyle::Session));
+    let [first, second] = [(); 2].map(|()| world.connect(&pool));
+    let mut third = Box::pin(pool.connect());
+    assert!(world.time.poll_once(third.as_mut()).is_pending());
+    assert!(world.time.poll_once(pin!(first.close())).is_ready());
+    assert_eq!((pool.stats().used, pool.stats().waiting, pool.stats().checkouts), (2, 0, 3));
+    let std::task::Poll::Ready(Ok(third)) = world.time.poll_once(third.as_mut()) else { panic!("it waits") };
+    assert!(world.time.poll_once(pin!(second.close())).is_ready());
+    assert_eq!((pool.stats().used, pool.stats().idle), (1, 1));
+    assert!(world.time.poll_once(pin!(third.close())).is_ready());
+    assert_eq!((pool.stats().used, pool.stats().idle, pool.stats().total), (0, 1, 1));
+    assert!(world.time.poll_once(pin!(pool.dispose())).is_ready());
+    assert_eq!(pool.stats().total, 0);
+    let std::task::Poll::Ready(Ok(lease)) = world.time.poll_once(pin!(pool.connect())) else { panic!("it waits") };
+    assert!(world.time.poll_once(pin!(lease.invalidate())).is_ready());
+    assert_eq!((pool.stats().total, world.log.open.get()), (0, 0));
 }
+
+#[test]
+fn a_detached_connection_is_reset_at_its_close() {
+    let world = World::new();
+    let pool = pool(&world, ResetStyle::Rollback);
+    let mut own = world.connect(&pool).detach().unwrap();
+    own.in_transaction = true;
+    world.run(own.close());
+    assert_eq!(world.trace(), "open, rollback 0, close 0");
+}
+
+#[test]
+fn an_invalidated_connection_is_not_reset() {
+    for style in [ResetStyle::Rollback, ResetStyle::Commit, ResetStyle::Session] {
+        let world = World::new();
+        let pool = pool(&world, style);
+        let mut lease = world.connect(&pool);
+        lease.in_transaction = true;
+        world.run(lease.invalidate());
+        assert_eq!(world.trace(), "open, terminate 0");
+    }
+}
+
+#[test]
+fn in_transaction_is_asked_with_the_connection_once_for_each_return() {
+    for listens in [false, true] {
+        let world = World::new();
+        let options = |builder: edgepool::Builder<Queue, crate::fakes::Fake>| builder.pool_size(1).max_overflow(0);
+        let pool: Of<Queue> = if listens { world.listened(options) } else { world.pool(options) };
+        let asked = std::rc::Rc::new(std::cell::Cell::new(0));
+        let count = asked.clone();
+        world.in_calls(move |call| count.set(count.get() + u32::from(call == "in_transaction")));
+        for (round, in_transaction) in [false, true, false].into_iter().enumerate() {
+            cycle(&world, &pool, in_transaction);
+            assert_eq!(asked.get(), round as u32 + 1, "{listens}");
+        }
+    }
+}
+
+#[test]
+fn what_a_reset_answers_after_its_time_has_ended_is_ignored() {
+    for answer in [Script::Ok, Script::Fails("late")] {
+        let world = World::new();
+        let pool = pool(&world, ResetStyle::Rollback);
+        let mut lease = world.connect(&pool);
+        lease.in_transaction = true;
+        world.resets([Script::Takes(500, Box::new(answer))]);
+        world.run(lease.close());
+        world.assert_time(50.0);
+        assert_eq!(world.trace(), "open, rollback 0, terminate 0");
+        world.pass(1_000);
+        assert_eq!((world.trace().as_str(), pool.stats().total), ("", 0));
+        assert_eq!(world.connect(&pool).number, 1);
+    }
+}
+
+// Not here: a manager's calls are its methods, whose types the compiler knows, each with a default. There is no dialect
+//   beside the connection, and no member that could be missing, or throw as it is read.
+// - 142 every member of a dialect is called as its method, with the driver's connection
+// - a dialect's doClose also ends what is not to be trusted, where it has no doTerminate
+// - a polite close is the first of close, end, quit, disconnect, destroy, and the two disposes
+// - an abrupt close is terminate, else destroy, else the polite close
+// - calls are found on the connection's class, and called as its methods
+// - a function may be the connection = what_is_no_nothing_is_a_connection_whatever_its_type
+// - a reset that finds nothing to call says so once, and the connection is kept
+// - style commit needs no rollback, and style rollback no commit: neither warns of the other
+// - a close that finds nothing to call says so once, and the slot is free
+// - a termination that finds nothing to call says so once
+// - only false spares the rollback: an answer that says nothing, or a promise, does not
+// - a connection whose members cannot even be read is a failed reset, and the pool goes on
+// - a driver's answer may be any thenable, and what it resolves to is of no interest
+// - an answer whose then throws is a failed call, and the pool goes on
+
+// Not here: what throws in JavaScript is a panic, which costs the connection.
+// - an inTransaction that throws is logged, and the connection is reset
+//   = a_question_to_the_manager_that_panics_costs_no_slot
+
+// Not here: terminate() is no future and returns no error, so it neither hangs nor fails.
+// - 145 where the termination fails, too, both are logged and the slot is free
+// - a reset and a termination that both hang cost two driverTimeouts, and no slot
+
+// Not here: in place of a microtask there is a turn of the runtime.
+// - with a driver that answers at once, nothing waits for a microtask
+//   = with_a_driver_that_answers_at_once_nothing_waits_for_a_turn

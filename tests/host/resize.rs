@@ -61,6 +61,12 @@ fn what_is_not_given_stays() {
     pool.resize(size(4)).unwrap();
     let stats = pool.stats();
     assert_eq!((stats.max, stats.max_idle, stats.min_idle), (7.0, 4.0, 1));
+    pool.resize(Sizes::default()).unwrap();
+    assert_eq!(pool.stats(), stats);
+    pool.resize(Sizes { max_overflow: Some(-1.0), ..Sizes::default() }).unwrap();
+    assert_eq!((pool.counts().size, pool.stats().max), (4, f64::INFINITY));
+    pool.resize(Sizes { pool_size: Some(0.0), max_overflow: Some(0.0), ..Sizes::default() }).unwrap();
+    assert_eq!((pool.counts().size, pool.stats().max), (0, f64::INFINITY));
 }
 
 #[test]
@@ -68,8 +74,23 @@ fn a_wrong_size_is_named_by_an_error_and_nothing_changes() {
     let world = World::new();
     let pool = pool(&world, 2);
     let before = pool.stats();
-    let wrong = Sizes { pool_size: Some(5.0), max_uses: Some(0.0), ..Sizes::default() };
-    assert_eq!(pool.resize(wrong).unwrap_err().method(), "max_uses");
+    let wrong = |sizes, method| assert_eq!(pool.resize(sizes).unwrap_err().method(), method);
+    for value in [-1.0, 0.5, 4_294_967_296.0, f64::MAX, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        wrong(Sizes { pool_size: Some(value), ..Sizes::default() }, "pool_size");
+        wrong(Sizes { pool_size: Some(9.0), min_idle: Some(value), ..Sizes::default() }, "min_idle");
+        wrong(Sizes { pool_size: Some(9.0), min: Some(value), ..Sizes::default() }, "min");
+        if value != -1.0 {
+            wrong(Sizes { max_overflow: Some(value), ..Sizes::default() }, "max_overflow");
+        }
+    }
+    wrong(Sizes { pool_size: Some(9.0), max_overflow: Some(-2.0), ..Sizes::default() }, "max_overflow");
+    for value in [-1.0, f64::NAN, f64::NEG_INFINITY] {
+        wrong(Sizes { max_uses: Some(value), ..Sizes::default() }, "max_uses");
+        wrong(Sizes { max_age_ms: Some(value), ..Sizes::default() }, "max_age");
+        wrong(Sizes { idle_timeout_ms: Some(value), ..Sizes::default() }, "idle_timeout");
+    }
+    wrong(Sizes { pool_size: Some(5.0), max_uses: Some(0.0), ..Sizes::default() }, "max_uses");
+    wrong(Sizes { idle_timeout_ms: Some(f64::NAN), ..Sizes::default() }, "idle_timeout");
     assert_eq!(pool.stats(), before);
     assert_eq!(pool.recreate().stats().max, before.max);
 }
@@ -136,3 +157,45 @@ fn idle_timeout_max_uses_and_max_age_may_change_each_for_what_comes_later() {
     let number = world.connect(&pool).number;
     assert_ne!(world.connect(&pool).number, number);
 }
+
+#[test]
+fn a_listener_may_change_the_sizes_and_every_waiter_is_settled_before_the_next_listener_runs() {
+    let world = World::new();
+    let pool = world.listened::<Queue>(|builder| builder.pool_size(4).max_overflow(0));
+    let leases = [(); 4].map(|()| world.connect(&pool));
+    drop(leases);
+    let own = pool.clone();
+    world.within(move |event| {
+        if event == "closing" {
+            own.resize(size(2)).unwrap();
+        }
+    });
+    world.trace();
+    pool.resize(size(3)).unwrap();
+    assert_eq!(world.trace(), "closing(0), close 0, closing(1), close 1");
+    assert_eq!((world.log.open.get(), pool.stats().idle), (2, 2));
+    world.log.within.take();
+    // A listener that lets the pool grow has served its waiters when the next listener runs.
+    let held = [(); 2].map(|()| world.connect(&pool));
+    let waiters = [world.wait(&pool), world.wait(&pool)];
+    let (own, waiting) = (pool.clone(), std::rc::Rc::new(std::cell::RefCell::new(Vec::new())));
+    let seen = waiting.clone();
+    world.within(move |event| match event {
+        "reset" => own.resize(size(4)).unwrap(),
+        _ => seen.borrow_mut().push(own.stats().waiting),
+    });
+    drop(held);
+    drop(waiters.map(|waiter| world.served(waiter)));
+    assert!(waiting.take().iter().all(|&waiting| waiting == 0));
+    world.log.within.take();
+}
+
+// Not here: a size that is not given is None.
+// - what is not given stays, and undefined is not given = what_is_not_given_stays
+
+// Not here: the error is an OptionError, and a name that is not one is refused by the compiler.
+// - a wrong size is named by an ArgumentError, and nothing changes
+//   = a_wrong_size_is_named_by_an_error_and_nothing_changes
+
+// Not here: a pool of the Rust host has one scope.
+// - every scope follows, also one that begins later, and each serves its own waiters

@@ -37,12 +37,22 @@ fn a_ping_that_finds_the_connection_dead_gives_this_caller_a_new_one() {
 
 #[test]
 fn stale_by_an_invalidation_without_a_lease_the_connection_is_replaced_and_closed() {
-    let world = World::new();
-    let pool = pool(&world);
-    drop(world.connect(&pool));
-    pool.invalidate();
-    assert_eq!(world.connect(&pool).number, 1);
-    assert_eq!(world.log.open.get(), 1);
+    for soft in [true, false] {
+        let world = World::new();
+        let pool = pool(&world);
+        let lease = world.connect(&pool);
+        if soft {
+            lease.invalidate_soft();
+        }
+        drop(lease);
+        if !soft {
+            pool.invalidate();
+        }
+        world.trace();
+        assert_eq!(world.connect(&pool).number, 1);
+        assert!(world.trace().starts_with("closing(0), terminate 0, open, connect(1), checkout(1)"));
+        assert_eq!(world.log.open.get(), 1);
+    }
 }
 
 #[test]
@@ -58,10 +68,35 @@ fn past_its_age_the_connection_is_closed_and_opened_again() {
 fn dispose_closes_at_the_return_if_a_lease_is_out_connect_opens_again() {
     let world = World::new();
     let pool = pool(&world);
+    world.run(pool.dispose());
+    drop(world.connect(&pool));
+    world.run(pool.dispose());
+    world.run(pool.dispose());
+    assert_eq!(world.log.open.get(), 0);
     let lease = world.connect(&pool);
-    drop(pool.dispose());
+    assert_eq!(lease.number, 1);
+    world.run(pool.dispose());
+    let next = world.connect(&pool);
+    assert_eq!((world.log.open.get(), next.number), (2, 2));
     drop(lease);
     world.time.run();
-    assert_eq!(world.log.open.get(), 0);
-    assert_eq!(world.connect(&pool).number, 1);
+    assert_eq!((world.log.open.get(), next.is_valid()), (1, true));
+    drop(next);
+    assert_eq!(world.connect(&pool).number, 2);
 }
+
+// Not here: a Rust connection has no record.
+// - 219 close and connect gives the same connection, in the same record = close_and_connect_gives_the_same_connection
+// - 223 past its age the connection is closed and opened again in the same record
+//   = past_its_age_the_connection_is_closed_and_opened_again
+
+// Not here: listeners and pings have the connection mutably, so none of them sees one that other callers have.
+// - each connect() runs the checkout listeners with its own lease, also while sharing
+// - a checkout listener that fails for one sharer is that caller's error alone
+// - each connect() pings what was opened before, also while the connection is shared
+// - a ping that finds the shared connection dead gives this caller a new one, and no other
+//   = a_ping_that_finds_the_connection_dead_gives_this_caller_a_new_one
+
+// Not here: a listener returns before anything else runs, so nothing can come in between.
+// - a caller that comes while another's checkout listener runs needs not wait for it
+// - an abort in a checkout listener refuses its caller at once and costs no other a connection

@@ -399,3 +399,11 @@ openings! {
 fn late_failure() -> Script {
     Script::Takes(5, Box::new(Script::Fails("no route")))
 }
+
+// Not here: a close consumes its lease, so there is no second one. A close whose future is dropped is swept above.
+// - an opening that succeeds at once, with a second close of every lease between: all is sound
+// - an opening that succeeds later, with a second close of every lease between: all is sound
+// - an opening that throws, with a second close of every lease between: all is sound
+// - an opening that rejects, with a second close of every lease between: all is sound
+// - an opening that never settles, with a second close of every lease between: all is sound
+// - an opening that settles late, with a second close of every lease between: all is sound

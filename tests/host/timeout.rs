@@ -1,7 +1,9 @@
 //! `timeout`: how long a caller waits for a connection.
 
 use crate::fakes::{Of, Script, Waiter, World};
-use edgepool::{Error, Queue, TimeoutStep, Within};
+use edgepool::{Error, Queue, Runtime, TimeoutStep, VirtualTime, Within};
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 fn pool(world: &World, timeout: impl Into<Option<Duration>>) -> Of<Queue> {
@@ -252,3 +254,163 @@ fn ten_thousand_waiters_that_time_out_together_all_do_and_the_pool_goes_on() {
     drop(world.connect(&pool));
     assert_eq!((pool.stats().timed_out, pool.stats().waiting), (10_000, 0));
 }
+
+#[test]
+fn the_error_of_a_time_out_names_the_connections_that_are_being_returned_and_for_how_long() {
+    let world = World::new();
+    let pool = pool(&world, ms(500));
+    let mut lease = world.connect(&pool);
+    lease.in_transaction = true;
+    world.resets([Script::Hangs]);
+    world.pass(100);
+    drop(lease);
+    let Error::Timeout(timeout) = world.refused(&pool) else { panic!("it was in time") };
+    assert_eq!((timeout.stats.used, timeout.stats.returning, timeout.longest_held.len()), (1, 1, 0));
+    let text = timeout.to_string();
+    let (_, rest) = text.split_once(": 1 in use (1 being returned, for at least ").expect(&text);
+    let (since, _) = rest.split_once(" ms), 0 idle").expect(&text);
+    assert!((500..=510).contains(&since.parse::<u32>().unwrap()), "{text}");
+}
+
+#[test]
+fn without_a_connection_that_is_being_returned_the_error_of_a_time_out_names_none() {
+    let world = World::new();
+    let pool = pool(&world, ms(500));
+    let _held = world.connect(&pool);
+    let text = world.refused(&pool).to_string();
+    assert!(text.contains(": 1 in use, 0 idle"), "{text}");
+}
+
+#[test]
+fn the_same_holds_for_the_timeout_of_one_call() {
+    // Up to the longest time that is a limit, of more than twelve days.
+    for length in [1, 7, 50, 129, 333, 1_000, 45_678, 1_073_741_823] {
+        for pools in [Some(ms(1)), Some(ms(30_000)), None] {
+            let world = World::new();
+            let pool = pool(&world, pools);
+            let _held = world.connect(&pool);
+            let Err(Error::Timeout(timeout)) = world.run(pool.connect_within(own(ms(length)))) else { panic!() };
+            assert_eq!(timeout.timeout_ms, length as f64);
+            world.assert_time(length as f64);
+        }
+    }
+}
+
+#[test]
+fn a_pools_timeout_of_0_lets_a_call_wait_that_asks_to() {
+    let world = World::new();
+    let pool = pool(&world, Duration::ZERO);
+    let held = world.connect(&pool);
+    let mut waiter: Waiter<'_> = Box::pin(pool.connect_within(own(ms(1_000))));
+    assert!(world.waits(&mut waiter));
+    drop(held);
+    assert_eq!(world.served(waiter).number, 0);
+}
+
+#[test]
+fn a_waiter_without_limit_leaves_the_others_theirs() {
+    let world = World::new();
+    let pool = pool(&world, ms(1_000));
+    let _held = world.connect(&pool);
+    let mut patient: Waiter<'_> = Box::pin(pool.connect_within(own(Duration::MAX)));
+    assert!(world.waits(&mut patient));
+    assert!(matches!(world.refused(&pool), Error::Timeout(_)));
+    world.assert_time(1_000.0);
+    assert!(world.waits(&mut patient));
+}
+
+#[test]
+fn max_waiters_of_0_lets_no_caller_wait() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pool_size(1).max_overflow(0).max_waiters(0));
+    let held = world.connect(&pool);
+    assert!(matches!(world.refused(&pool), Error::QueueFull { .. }));
+    assert_eq!(world.time.now_ms(), 0.0);
+    drop(held);
+    assert_eq!(world.connect(&pool).number, 0);
+}
+
+#[test]
+fn a_caller_that_leaves_the_queue_by_its_drop_or_a_time_out_makes_room_in_it() {
+    let world = World::new();
+    let pool = world.pool::<Queue>(|builder| builder.pool_size(1).max_overflow(0).max_waiters(1).timeout(ms(1_000)));
+    let _held = world.connect(&pool);
+    drop(world.wait(&pool));
+    let mut late = world.wait(&pool);
+    assert!(matches!(world.refused(&pool), Error::QueueFull { .. }));
+    world.pass(1_020);
+    assert!(matches!(world.poll(late.as_mut()), Some(Err(Error::Timeout(_)))));
+    let _last = world.wait(&pool);
+}
+
+/// A runtime whose clock shows so many milliseconds more than has passed.
+#[derive(Clone)]
+struct Stepping {
+    time: VirtualTime,
+    more_ms: Rc<Cell<f64>>,
+}
+
+impl Runtime for Stepping {
+    type Sleep = <VirtualTime as Runtime>::Sleep;
+    type Place = <VirtualTime as Runtime>::Place;
+
+    fn now(&self) -> f64 {
+        self.time.now() + self.more_ms.get()
+    }
+
+    fn sleep(&self, ms: u32) -> Self::Sleep {
+        self.time.sleep(ms)
+    }
+
+    fn spawn(&self, task: edgepool::Task) {
+        self.time.spawn(task);
+    }
+
+    fn place(&self) -> Option<Self::Place> {
+        self.time.place()
+    }
+}
+
+/// When a waiter is refused whose clock shows `from` more at first, and `then` after `at` milliseconds.
+fn refused_at(timeout: u64, from: f64, at: u64, then: f64) -> f64 {
+    let world = World::new();
+    let runtime = Stepping { time: world.time.clone(), more_ms: Rc::new(Cell::new(from)) };
+    let builder = edgepool::QueuePool::builder(world.manager()).pool_size(1).max_overflow(0).timeout(ms(timeout));
+    let pool = builder.build_on(runtime.clone()).unwrap();
+    let held = world.run(pool.connect()).unwrap();
+    let mut waiter = Box::pin(pool.connect());
+    assert!(world.poll(waiter.as_mut()).is_none());
+    world.pass(at);
+    runtime.more_ms.set(then);
+    let Err(Error::Timeout(_)) = world.run(waiter) else { panic!("it is served") };
+    drop(held);
+    assert_eq!((pool.stats().idle, pool.stats().waiting), (1, 0));
+    world.time.now_ms()
+}
+
+#[test]
+fn a_clock_that_steps_back_stands_still_until_it_has_caught_up_nothing_ends_early() {
+    let at_ms = refused_at(1_000, 0.0, 300, -500.0);
+    assert!((1_000.0..=1_520.0).contains(&at_ms), "{at_ms}");
+}
+
+#[test]
+fn a_clock_with_fractions_of_milliseconds_ends_nothing_early() {
+    for fraction in [0.1, 0.5, 0.999] {
+        for timeout in [1, 10, 129, 1_000] {
+            // The fraction shrinks: a little less time has passed than the timer says.
+            let waited_ms = refused_at(timeout, fraction, 1, 0.0) - fraction;
+            let length = timeout as f64;
+            let latest = length + (length / 50.0).max(10.0) + 1.0;
+            assert!(waited_ms >= length - fraction && waited_ms <= latest, "{timeout} ms: {waited_ms}");
+        }
+    }
+}
+
+// Not here: a call without a time of its own has the pool's, so the longest Duration stands for null.
+// - a call's own 0 refuses at once and its own null waits on, whatever the pool's timeout
+//   = a_calls_own_0_refuses_at_once_and_its_own_long_time_waits_on_whatever_the_pools_timeout
+
+// Not here: a caller without a signal leaves by its drop.
+// - a caller that leaves the queue through a signal or a time-out makes room in it
+//   = a_caller_that_leaves_the_queue_by_its_drop_or_a_time_out_makes_room_in_it

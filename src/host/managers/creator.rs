@@ -121,6 +121,10 @@ async fn settled(returned: JsValue) -> Result<JsValue, JsThrown> {
 struct Dialect(Option<JsValue>);
 
 impl Dialect {
+    fn has(&self, name: &str) -> bool {
+        self.0.as_ref().and_then(|dialect| member::<Function>(dialect, name)).is_some()
+    }
+
     /// Calls the dialect's member of this name, if it has one.
     fn call(&self, name: &str, arguments: &[&JsValue]) -> Option<Result<JsValue, JsThrown>> {
         let dialect = self.0.as_ref()?;
@@ -142,7 +146,7 @@ impl Dialect {
     }
 
     fn terminate(&self, connection: &JsValue) {
-        let has = |name| self.0.as_ref().and_then(|dialect| member::<Function>(dialect, name)).is_some();
+        let has = |name| self.has(name);
         let has_method = |name| member::<Function>(connection, name).is_some();
         // A dialect's own polite close is closer to the driver than a duck-typed abrupt one.
         let is_polite = !has("doTerminate") && (has("doClose") || !has_method("terminate") && !has_method("destroy"));
@@ -236,6 +240,10 @@ impl Manager for JsCreator {
             Some(returned) => Ok(settled(returned?).await?.is_truthy()),
             None => Ok(true),
         }
+    }
+
+    fn can_ping(&self) -> bool {
+        self.dialect.has("doPing")
     }
 
     async fn close(&self, mut connection: JsConnection) -> Result<(), JsThrown> {

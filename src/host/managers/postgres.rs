@@ -212,6 +212,10 @@ impl Manager for Postgres {
         }
     }
 
+    fn can_ping(&self) -> bool {
+        true
+    }
+
     /// Ends when the server has closed the stream.
     async fn close(&self, connection: PostgresConnection) -> Result<(), PostgresError> {
         let PostgresConnection { client, cut, ended, .. } = connection;
