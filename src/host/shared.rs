@@ -231,11 +231,11 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         (random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Differs among the pools of a thread, so that those that were made together drift apart: Workers stop the clock.
+    /// Differs among the pools that live at once, so that those that were made together drift apart: Workers stop the
+    /// clock.
     fn first_random(&self) -> u64 {
-        std::thread_local!(static POOLS: Cell<u64> = const { Cell::new(0) });
-        let pools = POOLS.with(|pools| pools.replace(pools.get() + 1)) + 1;
-        self.runtime.now().to_bits() ^ pools.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1
+        let address = core::ptr::from_ref(self).addr() as u64;
+        self.runtime.now().to_bits() ^ address.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1
     }
 
     /// What a checkout passes to the policy: `None` for the pool's own settings and no time.
