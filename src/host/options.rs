@@ -8,7 +8,7 @@ use super::manager::Manager;
 use super::pool::{Pool, PoolKind};
 use super::runtime::{Runtime, millis};
 use super::shared::Shared;
-use crate::policy::{Config, Kind, OPTIONS, Place, Pool as Policy, ResetStyle, Settings};
+use crate::policy::{Config, OPTIONS, Place, Pool as Policy, ResetStyle, Settings};
 use core::marker::PhantomData;
 use core::time::Duration;
 use std::rc::Rc;
@@ -161,11 +161,10 @@ impl<K: PoolKind, M: Manager> Builder<K, M> {
         if self.crosses && !runtime.can_cross() {
             return Err(refused(CROSSES));
         }
-        // A NullPool lends no connection twice.
-        if self.settings.pre_ping == Some(true) && K::KIND != Kind::Null && !self.manager.can_ping() {
+        let config = Config::new(&self.settings).map_err(|violation| refused(violation.option))?;
+        if config.pings() && !self.manager.can_ping() {
             return Err(refused(PRE_PING));
         }
-        let config = Config::new(&self.settings).map_err(|violation| refused(violation.option))?;
         let Self { manager, settings, events, name, crosses, .. } = self;
         let shared = Shared::new(Rc::new(manager), runtime, events, name, settings, Policy::new(config), crosses);
         Ok(Pool::of(Rc::new(shared)))
