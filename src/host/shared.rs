@@ -39,7 +39,8 @@ pub(super) struct State<M: Manager, R: Runtime> {
     flags: Vec<Option<Party<Flag>>>,
     /// Spawned operations that have not started.
     spawned: VecDeque<OperationId>,
-    /// Leases that were out for too long and are not reported yet: for how many milliseconds, and where they were taken.
+    /// Leases that were out for too long and are not reported yet: for how many milliseconds, and where they were
+    /// taken.
     long_held: VecDeque<(u32, Option<Taken>)>,
     /// The error of the last opening, while openings fail and are tried again.
     pub(super) open_error: Option<Rc<M::Error>>,

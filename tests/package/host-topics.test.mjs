@@ -65,7 +65,8 @@ function listedIn(text) {
   const listed = [];
   let reason = "";
   for (const [, mark, rest] of comments) {
-    if (mark === "- ") listed.push({ reason, sentence: rest.replace(/ = \w+$/, ""), test: / = (\w+)$/.exec(rest)?.[1] });
+    const [sentence, test] = rest.split(/ = (?=\w+$)/);
+    if (mark === "- ") listed.push({ reason, sentence, test });
     else reason = rest;
   }
   return listed;
