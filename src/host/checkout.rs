@@ -25,10 +25,15 @@ use std::rc::Rc;
 pub(super) struct Attendance<M: Manager, R: Runtime> {
     shared: Rc<Shared<M, R>>,
     caller: Rc<Caller<M, R>>,
-    /// The caller's own wait and timer, in a pool that crosses requests.
-    wait: Option<Pin<Box<dyn Future<Output = ()>>>>,
-    timer: Option<R::Sleep>,
+    /// Its own, in a pool that crosses requests.
+    vigil: Option<Box<Vigil<R>>>,
     is_over: bool,
+}
+
+/// The wait and the timer of one caller.
+struct Vigil<R: Runtime> {
+    ended: Pin<Box<dyn Future<Output = ()>>>,
+    timer: Option<R::Sleep>,
 }
 
 impl<M: Manager, R: Runtime> Attendance<M, R> {
@@ -54,34 +59,26 @@ impl<M: Manager, R: Runtime> Attendance<M, R> {
         if let Some(task) = task {
             shared.launch(task);
         }
-        Self { shared, caller, wait: None, timer: None, is_over: false }
+        Self { shared, caller, vigil: None, is_over: false }
     }
 
-    /// Whether its wait has ended, or its timer has run out.
-    fn poll_crossing(&mut self, context: &mut Context<'_>) -> bool {
-        let wait = match &mut self.wait {
-            Some(wait) => wait,
-            None => {
-                let Crossing { end, ended } = self.shared.runtime.crossing();
-                *self.caller.end.borrow_mut() = Some(end);
-                self.wait.insert(ended)
-            }
-        };
-        if wait.as_mut().poll(context).is_ready() {
-            self.wait = None;
+    /// Whether its wait has ended, or its timer has run out and given the pool the time.
+    fn poll_vigil(&mut self, context: &mut Context<'_>) -> bool {
+        let Shared { runtime, alarm, .. } = &*self.shared;
+        let vigil = self.vigil.get_or_insert_with(|| {
+            let Crossing { end, ended } = runtime.crossing();
+            *self.caller.end.borrow_mut() = Some(end);
+            Box::new(Vigil { ended, timer: None })
+        });
+        if vigil.ended.as_mut().poll(context).is_ready() {
+            self.vigil = None;
             return true;
         }
-        self.rings(context)
-    }
-
-    /// Whether its timer has run out, and given the pool the time.
-    fn rings(&mut self, context: &mut Context<'_>) -> bool {
-        let Shared { runtime, alarm, .. } = &*self.shared;
-        let sleep = self.timer.get_or_insert_with(|| runtime.sleep(alarm.next_ms(runtime.now())));
-        if Pin::new(sleep).poll(context).is_pending() {
+        let timer = vigil.timer.get_or_insert_with(|| runtime.sleep(alarm.next_ms(runtime.now())));
+        if Pin::new(timer).poll(context).is_pending() {
             return false;
         }
-        self.timer = None;
+        vigil.timer = None;
         self.shared.tick(alarm.is_due(runtime.now()));
         self.shared.afterwards();
         true
@@ -92,8 +89,7 @@ impl<M: Manager, R: Runtime> Attendance<M, R> {
         let _attendance = Self {
             shared: self.shared.clone(),
             caller: self.caller.clone(),
-            wait: self.wait.take(),
-            timer: self.timer.take(),
+            vigil: self.vigil.take(),
             is_over: core::mem::replace(&mut self.is_over, true),
         };
         self.shared.strays.keep(Stray::Caller { _attendance });
@@ -120,7 +116,7 @@ impl<M: Manager, R: Runtime> Attendance<M, R> {
                 return Poll::Ready(answer);
             }
             if self.shared.crosses {
-                if !self.poll_crossing(context) {
+                if !self.poll_vigil(context) {
                     return Poll::Pending;
                 }
             } else if !self.caller.flag.take() {
