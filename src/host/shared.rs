@@ -39,9 +39,9 @@ pub(super) struct State<M: Manager, R: Runtime> {
     flags: Vec<Option<Party<Flag>>>,
     /// Spawned operations that have not started.
     spawned: VecDeque<OperationId>,
-    /// Leases that were out for too long and are not reported yet: for how many milliseconds, and where they were
-    /// taken.
-    long_held: VecDeque<(u32, Option<Taken>)>,
+    /// Leases that were out for too long and are not reported yet, the next one last: for how many milliseconds, and
+    /// where they were taken.
+    long_held: Vec<(u32, Option<Taken>)>,
     /// The error of the last opening, while openings fail and are tried again.
     pub(super) open_error: Option<Rc<M::Error>>,
 }
@@ -116,7 +116,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             callers: Vec::new(),
             flags: Vec::new(),
             spawned: VecDeque::new(),
-            long_held: VecDeque::new(),
+            long_held: Vec::new(),
             open_error: None,
         };
         Self {
@@ -313,7 +313,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         });
         self.drain();
         Alarm::set(self, delay_ms.map(|delay_ms| Due { since_ms: now_ms, delay_ms }));
-        while let Some((ms, taken_at)) = self.with(|state| state.long_held.pop_front()) {
+        while let Some((ms, taken_at)) = self.with(|state| state.long_held.pop()) {
             if let Some(events) = &self.events {
                 events.held(Duration::from_millis(u64::from(ms)), taken_at);
             }
@@ -593,12 +593,12 @@ impl<M: Manager, R: Runtime> State<M, R> {
 
     /// Takes the leases that are out for too long at once: their slots may be lent again before they are reported.
     fn note_held(&mut self, takes_back: bool) {
-        for (ms, slot) in self.policy.take_held() {
+        for (ms, slot) in self.policy.take_held().into_iter().rev() {
             let held = self.slots.get(slot as usize).and_then(Option::as_ref);
             if takes_back && let Some(held) = held {
                 held.is_doomed.set(true);
             }
-            self.long_held.push_back((ms, held.and_then(|held| held.taken_at.get())));
+            self.long_held.push((ms, held.and_then(|held| held.taken_at.get())));
         }
     }
 

@@ -74,7 +74,10 @@ async function assertFlat(context, path, worker, settled) {
   const first = await memory(worker);
   await crowd(path, worker, 2000);
   await settled();
-  const last = await memory(worker);
+  let last = await memory(worker);
+  // The server has ended its sessions. The Worker ends its tasks when it looks at the sockets.
+  for (const end = Date.now() + 5_000; last.bytes - first.bytes > 20_000 && Date.now() < end;)
+    last = await memory(worker);
   const show = ({ pages, bytes }) => `${pages} pages and ${bytes} bytes`;
   context.diagnostic(`${show(first)} after 1,000 requests, ${show(last)} after 3,000`);
   assert.ok(last.pages - first.pages <= 3);
