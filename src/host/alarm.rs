@@ -3,6 +3,7 @@
 
 extern crate std;
 
+use super::is_unwinding;
 use super::manager::Manager;
 use super::runtime::Runtime;
 use super::shared::Shared;
@@ -142,7 +143,7 @@ impl<M: Manager, R: Runtime> Drop for Running<M, R> {
         alarm.is_running.set(false);
         alarm.rings_ms.set(None);
         let due = alarm.due.get();
-        let has_panicked = *has_begun && std::thread::panicking();
+        let has_panicked = *has_begun && is_unwinding();
         if alarm.is_over.get() || due.is_none() && !has_panicked {
             return;
         }

@@ -77,8 +77,8 @@ impl<M: Manager, R: Runtime> Caller<M, R> {
 
 /// By the index of its operation.
 pub(super) struct Party<T> {
-    operation: OperationId,
-    is: Rc<T>,
+    pub(super) operation: OperationId,
+    pub(super) is: Rc<T>,
 }
 
 pub(super) fn find<T>(list: &[Option<Party<T>>], operation: OperationId) -> Option<&Rc<T>> {

@@ -3,6 +3,8 @@
 //! It decides by the same [`policy`](crate::policy) as the JavaScript package. This room performs the policy's steps:
 //! it holds the connections, polls the [`Manager`]'s futures, and wakes callers.
 
+extern crate std;
+
 mod alarm;
 mod asked;
 mod borrowed;
@@ -55,3 +57,8 @@ pub type DefaultRuntime = Tokio;
 /// The runtime of a pool that is built without one: there is none, so [`Builder::build_on`] is given one.
 #[cfg(not(any(target_arch = "wasm32", feature = "tokio")))]
 pub type DefaultRuntime = VirtualTime;
+
+/// Whether a panic unwinds this thread. Where panics abort, no code is linked for it.
+fn is_unwinding() -> bool {
+    cfg!(panic = "unwind") && std::thread::panicking()
+}

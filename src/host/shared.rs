@@ -11,6 +11,7 @@ use super::asked::Own;
 use super::callers::{Answer, Caller, Granted, Hold, Party, enter, find, leave};
 use super::error::{Error, LongHeld, TimeoutError, time_of};
 use super::events::{Background, Events, Taken};
+use super::is_unwinding;
 use super::manager::Manager;
 use super::operation::Operation;
 use super::runtime::{Place, Runtime};
@@ -294,7 +295,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         }
         let mut context = Context::from_waker(Waker::noop());
         // A second panic would end the process.
-        if std::thread::panicking() || Pin::new(&mut operation).poll(&mut context).is_pending() {
+        if is_unwinding() || Pin::new(&mut operation).poll(&mut context).is_pending() {
             self.runtime.spawn(Box::pin(operation));
         }
     }
@@ -349,39 +350,36 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
                             enter(&mut state.callers, id, caller);
                         }
                     }
-                    Notice::Grant(lease) => {
+                    settling => {
+                        is_any_done |= matches!(settling, Notice::Done | Notice::Release);
                         let Some(caller) = leave(&mut state.callers, id) else {
-                            // No caller is left: it goes straight back.
-                            state.policy.begin_checkin(lease, Condition::Clean);
+                            if let Notice::Grant(lease) = settling {
+                                // No caller is left: it goes straight back.
+                                state.policy.begin_checkin(lease, Condition::Clean);
+                            }
                             continue;
                         };
                         tasks.extend(caller.work.take());
-                        if let Some(granted) = state.lend(lease.index(), Hold::Slot(lease)) {
-                            caller.settle(Answer::Granted(granted));
+                        let answer = match settling {
+                            Notice::Grant(lease) => state.lend(lease.index(), Hold::Slot(lease)).map(Answer::Granted),
+                            Notice::Reject(refusal) => {
+                                Some(Answer::Refused(self.refusal(state, refusal, caller.own_ms, None, None)))
+                            }
+                            _ => Some(Answer::Done),
+                        };
+                        if let Some(answer) = answer {
+                            caller.settle(answer);
                             woken.push(caller);
                         }
-                    }
-                    Notice::Reject(refusal) => {
-                        let Some(caller) = leave(&mut state.callers, id) else { continue };
-                        tasks.extend(caller.work.take());
-                        let error = self.refusal(state, refusal, caller.own_ms, None, None);
-                        caller.settle(Answer::Refused(error));
-                        woken.push(caller);
-                    }
-                    Notice::Done | Notice::Release => {
-                        is_any_done = true;
-                        let Some(caller) = leave(&mut state.callers, id) else { continue };
-                        tasks.extend(caller.work.take());
-                        caller.settle(Answer::Done);
-                        woken.push(caller);
                     }
                 }
             }
             if is_any_done && state.policy.has_ended() {
                 // No close waits for them, and nothing else might ever end them.
-                for id in state.policy.openings() {
-                    raised.extend(find(&state.flags, id).cloned());
-                    tasks.extend(find(&state.callers, id).and_then(|caller| caller.work.take()));
+                let opens = |party: &&Party<Flag>| state.policy.is_opening(party.operation);
+                for Party { operation, is } in state.flags.iter().flatten().filter(opens) {
+                    raised.push(is.clone());
+                    tasks.extend(find(&state.callers, *operation).and_then(|caller| caller.work.take()));
                 }
             }
             while let Some(aside) = state.policy.take_aside() {
@@ -574,7 +572,7 @@ struct Starting<'shared, M: Manager, R: Runtime>(&'shared Rc<Shared<M, R>>);
 impl<M: Manager, R: Runtime> Drop for Starting<'_, M, R> {
     fn drop(&mut self) {
         self.0.is_starting.set(false);
-        if std::thread::panicking() {
+        if is_unwinding() {
             self.0.start_spawned();
         }
     }

@@ -66,7 +66,7 @@ impl Runtime for JavaScript {
         let (resolve, promise) = promise();
         let resolve = Resolve(resolve);
         let ended = JsFuture::from(promise);
-        Crossing { end: Box::new(move || drop(resolve)), ended: Box::pin(async move { drop(ended.await) }) }
+        Crossing { end: Box::new(move || drop(resolve)), ended: Box::pin(Ended(ended)) }
     }
 
     fn place(&self) -> Option<Marker> {
@@ -98,6 +98,17 @@ impl Drop for Resolve {
     fn drop(&mut self) {
         // A resolve function of a promise does not throw.
         let _ = self.0.call0(&JsValue::UNDEFINED);
+    }
+}
+
+/// Is ready when its promise is settled.
+struct Ended(JsFuture);
+
+impl Future for Ended {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(context).map(|_| ())
     }
 }
 

@@ -151,12 +151,10 @@ impl Pool {
         self.closed && self.closes.is_empty()
     }
 
-    /// The openings under way.
-    pub fn openings(&self) -> Vec<OperationId> {
-        let opens =
-            |operation: &Operation| matches!(operation.state, State::CheckingOut { at: CheckoutAt::Opening, .. });
-        let under_way = self.operations.iter().filter(|(_, operation)| opens(operation)).map(|(index, _)| index);
-        under_way.map(|index| self.operations.handle_of(index)).collect()
+    /// Whether the operation is opening a connection.
+    pub fn is_opening(&self, id: OperationId) -> bool {
+        let opens = |state: &State| matches!(state, State::CheckingOut { at: CheckoutAt::Opening, .. });
+        self.operations.get(id).is_some_and(|operation| opens(&operation.state))
     }
 
     /// Ends every close, if nothing is left in the scope. A slot or a caller that leaves calls this.
