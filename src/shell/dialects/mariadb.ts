@@ -225,10 +225,10 @@ export const mariadb: Dialect<MariadbConnection> = {
   /** Also true if that is not known: the connector then sends the ROLLBACK if it must. */
   inTransaction(connection) {
     const status = (connection as Full).info?.status;
-    const core = watchedConnections.get(connection)?.core;
+    const watched = watchedConnections.get(connection);
+    const core = watched?.core;
     const isKnown = core !== undefined && !isUnderWay(core) && typeof status === "number" && connection.isValid();
-    if (!isKnown || watchedConnections.get(connection)?.maySetNext === true) return true;
-    return status % 2 === inTransactionBit;
+    return !isKnown || watched?.maySetNext === true || status % 2 === inTransactionBit;
   },
 
   /** Without a listener for its errors the first death would end the process. */
