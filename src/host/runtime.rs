@@ -23,7 +23,7 @@ pub trait Runtime: Clone + 'static {
     /// Names the place that a pool belongs to, on hosts that forbid its use elsewhere.
     type Place: Place;
 
-    /// Milliseconds since any fixed moment. Never goes back, and calls no pool.
+    /// Milliseconds since any fixed moment. Never goes back, and must call no pool.
     fn now(&self) -> f64;
 
     /// Returns a future that ends in `ms` milliseconds, or later.

@@ -335,7 +335,7 @@ fn a_time_that_ends_later_keeps_the_timer_of_the_host_and_ends_neither_late_nor_
     assert_eq!((pool.stats().idle, world.time.timers()), (0, 0));
 }
 
-// Not here: the clock of a Runtime does not call the pool.
+// Not here: the clock of a Runtime must not call the pool.
 // - a timer that rings tells its own time once, and not that of a timer that was set since
 // Not here: a sleep of a Runtime cannot fail. Where Workers refuse timers they refuse the pool, too.
 // - a clock whose timers cannot be set costs the caller an error, never the pool
