@@ -5,15 +5,16 @@ extern crate std;
 
 use super::borrowed::Borrowed;
 use super::callers::{Answer, Hold};
+use super::death::Death;
 use super::error::Error;
-use super::events::{Background, Events, Rejection};
+use super::events::Background;
 use super::manager::{Manager, Reset};
 use super::returns::End;
 use super::runtime::Runtime;
-use super::shared::{Death, Shared};
+use super::shared::Shared;
 use super::signal::Flag;
 use super::watch::{Held, Watch};
-use crate::policy::{Condition, Event, Loss, OperationId, Outcome, Refusal, Step};
+use crate::policy::{Condition, Loss, OperationId, Outcome, Refusal, Step};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -45,18 +46,18 @@ enum Stage<M: Manager> {
 }
 
 pub(super) struct Operation<M: Manager, R: Runtime> {
-    shared: Rc<Shared<M, R>>,
+    pub(super) shared: Rc<Shared<M, R>>,
     id: OperationId,
     flag: Rc<Flag>,
     stage: Stage<M>,
     /// The connection of a return, or the one that ends: another operation may take it out of its slot.
-    held: Option<Rc<Held<M>>>,
+    pub(super) held: Option<Rc<Held<M>>>,
     is_return: bool,
     /// The caller's own `timeout` and `deadline`.
     own_ms: (f64, f64),
     is_timed: bool,
     /// Why the caller will get no connection, or why this one ends; and of the connection before.
-    error: Option<Rc<M::Error>>,
+    pub(super) error: Option<Rc<M::Error>>,
     disconnection: Option<Rc<M::Error>>,
 }
 
@@ -266,7 +267,7 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
     }
 
     /// The connection that the step concerns; kept until its end, since another operation may empty the slot.
-    fn held_for(&mut self, slot: Option<u32>) -> Option<Rc<Held<M>>> {
+    pub(super) fn held_for(&mut self, slot: Option<u32>) -> Option<Rc<Held<M>>> {
         if self.held.is_none() {
             self.held = slot.and_then(|slot| self.shared.held_at(slot));
         }
@@ -370,7 +371,7 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
     }
 
     /// Keeps an error for the caller. If no caller waits, it is reported.
-    fn note(&mut self, background: Background, error: M::Error) -> Rc<M::Error> {
+    pub(super) fn note(&mut self, background: Background, error: M::Error) -> Rc<M::Error> {
         let error = Rc::new(error);
         if !self.shared.has_caller(self.id) {
             self.shared.report(background, Some(&error));
@@ -403,59 +404,6 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
     fn end_doomed(&self) {
         if let Some(held) = &self.held {
             self.shared.end_doomed(held);
-        }
-    }
-
-    // ---- events
-
-    fn emit(&mut self, event: Event, slot: Option<u32>) -> Outcome {
-        let shared = self.shared.clone();
-        let Some(events) = &shared.events else { return Outcome::Ok };
-        let held = match event {
-            Event::Checkin => slot.and_then(|slot| shared.held_at(slot)),
-            Event::Invalidate | Event::Close => self.held_for(slot),
-            _ => self.held.clone().or_else(|| slot.and_then(|slot| shared.held_at(slot))),
-        };
-        let shown = held.as_deref().map(|held| Shown { shared: &shared, held });
-        let mut place = held.as_deref().and_then(Borrowed::alone);
-        let connection = place.as_mut().and_then(Borrowed::get);
-        let result = Self::listen(&**events, event, connection, self.error.as_ref());
-        drop(place);
-        drop(shown);
-        let Err(rejection) = result else { return Outcome::Ok };
-        let (error, outcome) = match rejection {
-            Rejection::Failed(error) => (error, Outcome::Failed),
-            Rejection::Disconnected { error, .. } if event != Event::Checkout => (error, Outcome::Failed),
-            Rejection::Disconnected { error, pool: true } => (error, Outcome::DisconnectedAll),
-            Rejection::Disconnected { error, pool: false } => (error, Outcome::Disconnected),
-        };
-        self.note(Background::Listener, error);
-        outcome
-    }
-
-    fn listen(
-        events: &dyn Events<M>,
-        event: Event,
-        connection: Option<&mut M::Connection>,
-        why: Option<&Rc<M::Error>>,
-    ) -> Result<(), Rejection<M::Error>> {
-        match (event, connection) {
-            (Event::FirstConnect, Some(connection)) => events.first_connect(connection),
-            (Event::Connect, Some(connection)) => events.connect(connection),
-            (Event::Checkout, Some(connection)) => events.checkout(connection),
-            (event, connection) => {
-                match (event, connection) {
-                    (Event::Reset, Some(connection)) => events.reset(connection),
-                    (Event::Checkin, connection) => events.checkin(connection),
-                    (Event::Invalidate, connection) => events.invalidate(connection, why),
-                    (Event::SoftInvalidate, _) => events.soft_invalidate(),
-                    (Event::Close, connection) => events.close(connection),
-                    (Event::Detach, _) => events.detach(),
-                    (Event::CloseDetached, connection) => events.close_detached(connection),
-                    _ => {}
-                }
-                Ok(())
-            }
         }
     }
 
@@ -597,18 +545,6 @@ impl<M: Manager, R: Runtime> Operation<M, R> {
 impl<M: Manager, R: Runtime> Drop for Operation<M, R> {
     fn drop(&mut self) {
         self.give_up();
-    }
-}
-
-/// While a listener has the connection, which may end in it. Dropped after the listener's hold of it.
-struct Shown<'shown, M: Manager, R: Runtime> {
-    shared: &'shown Shared<M, R>,
-    held: &'shown Held<M>,
-}
-
-impl<M: Manager, R: Runtime> Drop for Shown<'_, M, R> {
-    fn drop(&mut self) {
-        self.shared.end_doomed(self.held);
     }
 }
 

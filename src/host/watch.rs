@@ -2,9 +2,9 @@
 
 extern crate std;
 
+use super::death::Death;
 use super::events::Taken;
 use super::manager::Manager;
-use super::shared::Death;
 use core::cell::{Cell, OnceCell, RefCell};
 use core::task::{Context, Waker};
 use std::rc::{Rc, Weak};
