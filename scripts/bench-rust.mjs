@@ -25,7 +25,7 @@ mkdirSync(glue, { recursive: true });
 const compiled = join(target, "wasm32-unknown-unknown", "release", "edgepool_rust_bench.wasm");
 run(join(root, "target", "debug", "edgepool-bindgen"), [compiled, glue, "index"]);
 
-say(`measuring (usually ${quick ? "ten seconds" : "two minutes"})`);
+say(`measuring (usually ${quick ? "ten seconds" : "half a minute"})`);
 const numbers = [String(rounds), String(cycles)];
 const results = {
   native: measure(join(target, "release", "edgepool-rust-bench"), numbers),
